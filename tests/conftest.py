@@ -1,0 +1,159 @@
+"""What all tests share: no test sees this machine's settings, and none may be skipped in CI."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPO = Path(__file__).resolve().parent.parent
+REAL_HOME = Path(os.environ.get("HOME") or "/nonexistent")
+REAL_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or REAL_HOME / ".cache")
+
+# One environment of the program for all tests and runs, apart from the one its user has.
+SHARED_HOME = Path(
+    os.environ.get("HYPERVISOR_TEST_HOME")
+    or Path(os.environ.get("HYPERVISOR_HOME") or REAL_CACHE / "hypervisor", "tests")
+)
+
+# Where pip and uv find packages belongs to the machine, not to HOME: kept when HOME changes.
+PACKAGE_SETTINGS = {
+    "PIP_CACHE_DIR": REAL_CACHE / "pip",
+    "PIP_CONFIG_FILE": REAL_HOME / ".config/pip/pip.conf",
+    "UV_CACHE_DIR": REAL_CACHE / "uv",
+    "UV_CONFIG_FILE": REAL_HOME / ".config/uv/uv.toml",
+}
+
+FOREIGN = ("HYPERVISOR_", "CLAUDE", "XDG_", "GIT_", "GEMINI_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, path in PACKAGE_SETTINGS.items():
+        if path.exists() or name.endswith("_DIR"):
+            os.environ.setdefault(name, str(path))
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) and not name.startswith("HYPERVISOR_TEST_"):
+            del os.environ[name]
+    for name in ("AI_AGENT", "PYTHONPATH", "PYTHONHOME", "CDPATH", "VIRTUAL_ENV"):
+        os.environ.pop(name, None)
+    # The second name reaches the processes of xdist, for which the first is no longer the user's.
+    os.environ["HYPERVISOR_HOME"] = os.environ["HYPERVISOR_TEST_HOME"] = str(SHARED_HOME)
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(SHARED_HOME / "hypothesis")
+    settings.register_profile("hypervisor", deadline=None, print_blob=True)
+    settings.load_profile("hypervisor")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if skipped := _forbidden_skips(terminalreporter.config):
+        terminalreporter.write_line(f"{skipped} skipped, and in CI a skip is a failure", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.exitstatus == pytest.ExitCode.OK and _forbidden_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _forbidden_skips(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI", "").lower() not in ("true", "1"):
+        return 0
+    return len(reporter.stats.get("skipped", ()))
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = next(_homes)
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty root: a folder with the state of the program in it."""
+    from hypervisor.config.roots import create_state
+
+    root = tmp_path.resolve() / "project"
+    root.mkdir()
+    create_state(str(root))
+    return root
+
+
+@pytest.fixture
+def run_hypervisor(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run(*args, cwd=project, input=None, env={})`: bin/hypervisor as a user starts it.
+
+    `env` is added to the environment; a value of None takes a variable away.
+    """
+
+    def run(
+        *args: str | Path,
+        cwd: Path = project,
+        input: str | None = None,
+        env: dict[str, str | None] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        merged = {**os.environ, **(env or {})}
+        return subprocess.run(
+            [REPO / "bin" / "hypervisor", *args],
+            cwd=cwd,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            env={name: value for name, value in merged.items() if value is not None},
+            capture_output=True,
+            encoding="utf-8",
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def backlog_md(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real task files of the other family; a small one of the same shapes without it.
+
+    Read it only, or copy it: it is not this repository's.
+    """
+    told = os.environ.get("HYPERVISOR_TEST_BACKLOG")
+    folder = Path(told) if told else REPO.parent / "shared" / "data" / "backlog-md"
+    return folder if folder.is_dir() else _stand_in(tmp_path_factory.mktemp("backlog-md"))
+
+
+def _stand_in(folder: Path) -> Path:
+    statuses = ("To Do", "In Progress", "Done", "Won't Do")
+    tasks = folder / "backlog" / "tasks"
+    tasks.mkdir(parents=True)
+    for number in range(1, 41):
+        status = statuses[number % 4]
+        quoted = f'"{status}"' if "'" in status else status
+        assignee = "[]" if number % 3 else "\n  - '@codex'"
+        parent = f"parent_task_id: TASK-{number // 10}\n" if number > 30 else ""
+        header = (
+            f"id: TASK-{number}\ntitle: 'Task {number}: make it quicker'\nstatus: {quoted}\n"
+            f"assignee: {assignee}\ncreated_date: '2025-06-{1 + number % 28:02} 10:00'\n"
+            f"labels: [cli]\ndependencies:\n  - TASK-{number + 1}\n{parent}priority: medium\n"
+        )
+        if number % 20 == 0:
+            header = header.replace("'Task", "@Task").replace("quicker'", "quicker: now")
+        body = (
+            "\n## Description\n\n<!-- SECTION:DESCRIPTION:BEGIN -->\nIt takes too long.\n"
+            "<!-- SECTION:DESCRIPTION:END -->\n\n## Acceptance Criteria\n\n"
+            f"- [x] #1 It is measured\n- [{'x' if number % 2 else ' '}] #2 It is quick\n"
+        )
+        text = f"---\n{header}---\n{body}"
+        name = f"task-{number} - Make-it-quicker.md"
+        (tasks / name).write_bytes(
+            text.replace("\n", "\r\n" if number % 13 == 0 else "\n").encode()
+        )
+    shutil.copy(tasks / "task-1 - Make-it-quicker.md", folder / "backlog" / "notes.md")
+    return folder
