@@ -1,0 +1,1 @@
+"""What a project is: its root, its state folder and its settings."""

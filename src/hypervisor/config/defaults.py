@@ -1,0 +1,135 @@
+"""What holds where `hypervisor.toml` says nothing, in the shape of that file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULTS: dict[str, Any] = {
+    "project": "",
+    # Class of a status -> the words for it, in any case, with `_`, `-` or a space between words.
+    "status": {
+        "ready": ["inbox", "active", "ready", "queued", "todo", "to do", "open", "new", "backlog"],
+        "in_progress": [
+            "in progress",
+            "doing",
+            "started",
+            "review",
+            "in review",
+            "merge ready",
+            "merging",
+            "partial",
+            "decomposing",
+            "consensus",
+        ],
+        "blocked": ["blocked"],
+        "waiting": ["waiting", "paused", "on hold", "deferred", "someday", "dormant"],
+        "done": ["done", "complete", "completed", "closed", "finished", "resolved"],
+        "cancelled": [
+            "cancelled",
+            "canceled",
+            "won't do",
+            "wont do",
+            "wontfix",
+            "won't fix",
+            "archived",
+            "superseded",
+            "abandoned",
+        ],
+        "failed": ["failed", "issues found"],
+        "draft": ["draft", "submitted"],
+    },
+    "types": ["goal", "project", "epic", "task", "action", "bug", "feature", "learn"],
+    "families": [],
+    "walk": {
+        "skip": [
+            "archive",
+            "sessions",
+            "contacts",
+            "assets",
+            "diagrams",
+            "dotfiles",
+            "metrics",
+            "qa",
+            "node_modules",
+        ],
+    },
+    "preflight": {
+        "humans": ["nic"],
+        "human_tags": [
+            "human",
+            "human-required",
+            "needs-review",
+            "peer_review",
+            "vote",
+        ],
+        "human_types": ["learn"],
+        "human_complexities": ["blocked-human"],
+        "lock_folders": ["locks", "/tmp/hypervisor/locks"],
+        # Tool that workers lack -> patterns over a task's title and prose, in any case.
+        "tools": {
+            "outlook": [r"\boutlook\b", r"\bmcp__\w*outlook\w*"],
+            "zotero": [r"\bzotero\b"],
+            "memory": [r"\bmcp__\w*memory\w*", r"\bmemory (server|mcp)\b"],
+            "calendar": [
+                r"\bmcp__\w*calendar\w*",
+                r"\bcalendar (event|invite|invitation|entry|appointment)s?\b",
+                r"\b(my|the|your|outlook|google) calendar\b",
+            ],
+            "browser": [
+                r"\bmcp__\w*(browser|playwright|chrome)\w*",
+                r"\b(log|sign) in(to)? .*\b(web ?site|portal)\b",
+            ],
+        },
+    },
+    "triage": {
+        "judgement": "nic",
+        "automatable": "bot",
+        "complexity": False,
+        "wikilinks": True,
+        "close_headings": ["Close Reason", "Closed"],
+        "judgement_phrases": ["requires human", "underspecified", "needs clarification"],
+        "automatable_tags": ["bot-assigned"],
+        # Over the lower-cased prose and title; `.` stays within a line.
+        "judgement_patterns": [
+            r"\breview\b",
+            r"\brespond\b.*\b(email|to)\b",
+            r"\bmeeting\b",
+            r"\bdecision\b",
+            r"\bdesign\b.*\b(decision|choice)\b",
+            r"\bapprove\b",
+            r"\bfinance\b",
+            r"\breceipt\b",
+            r"\bpeer.?review\b",
+        ],
+        "automatable_patterns": [
+            r"\bimplement\b.*\b(function|method|class|script)\b",
+            r"\bfix\b.*\b(bug|error|issue)\b",
+            r"\btest\b.*\b(coverage|unit|integration)\b",
+            r"\brefactor\b",
+            r"\bupdate\b.*\b(config|schema|spec)\b",
+            r"\badd\b.*\b(field|parameter|option)\b",
+        ],
+        "links": {
+            "aops": "academicOps",
+            "framework": "academicOps",
+            "osb": "oversight-board",
+            "academic": "academic-work",
+            "hdr": "hdr-supervision",
+            "buttermilk": "buttermilk",
+            "mediamarkets": "media-markets",
+            "reco": "reco-project",
+        },
+    },
+    "limits": {
+        "lease": "15m",
+        "max_attempts": 3,
+        "max_deaths": 3,
+        "max_releases": 3,
+        "verify_timeout": "10m",
+        "undo_days": 7,
+        "outputs": "7d",
+        "outputs_mb": 500,
+        "workers": 8,
+        "ask_above": 20,
+    },
+}

@@ -1,0 +1,88 @@
+"""Where a project's root is, and the folder of state beneath it."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STATE = ".hypervisor"
+SETTINGS = "hypervisor.toml"
+
+
+def find_root(start: str | None = None) -> str:
+    """Return the absolute real path of the root that `start` (default: the current folder) is in.
+
+    The nearest ancestor that has `.hypervisor/`, else the nearest with `hypervisor.toml`, else the
+    main worktree of the git repository (linked worktrees share it), else the folder itself.
+    """
+    folder = os.path.realpath(start or os.getcwd())
+    for marker in (os.path.isdir, STATE), (os.path.isfile, SETTINGS):
+        found = _nearest(folder, *marker)
+        if found:
+            return found
+    repository = _nearest(folder, os.path.lexists, ".git")
+    return _main_worktree(repository) if repository else folder
+
+
+def state_dir(root: str) -> str:
+    """Return the folder that holds the state of `root`; it need not exist."""
+    return os.path.join(root, STATE)
+
+
+def create_state(root: str) -> str:
+    """Make the state folder of `root` (mode 0700, ignored by git) and return its path.
+
+    Raises UsageError for the file system's root and the home folder: `.hypervisor/` there would
+    claim every folder beneath. A `hypervisor.toml` beside it shows that this is wanted.
+    """
+    home = os.path.realpath(os.path.expanduser("~"))
+    if root in ("/", home) and not os.path.isfile(os.path.join(root, SETTINGS)):
+        raise UsageError(
+            f"{root}: keeping state here would claim every folder below it",
+            f"run it from the folder that holds your tasks, or 'touch {SETTINGS}' here first",
+        )
+    state = state_dir(root)
+    for folder in (state, *(os.path.join(state, name) for name in ("locks", "live"))):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass
+    ignore = os.path.join(state, ".gitignore")
+    if not os.path.exists(ignore):
+        with open(ignore, "w", encoding="ascii") as out:
+            out.write("*\n")
+    return state
+
+
+def _nearest(folder: str, exists: Callable[[str], bool], name: str) -> str | None:
+    while True:
+        if exists(os.path.join(folder, name)):
+            return folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+
+
+def _main_worktree(folder: str) -> str:
+    """Follow a linked worktree's `.git` file to the main worktree; without one, stay."""
+    git = os.path.join(folder, ".git")
+    if os.path.isdir(git):
+        return folder
+    try:
+        with open(git, encoding="utf-8", errors="surrogateescape") as source:
+            words = source.readline().split(":", 1)
+        if words[0] != "gitdir":
+            return folder
+        private = os.path.join(folder, words[1].strip())
+        with open(os.path.join(private, "commondir"), encoding="utf-8") as source:
+            common = os.path.realpath(os.path.join(private, source.readline().strip()))
+    except (OSError, IndexError):
+        return folder
+    main = os.path.dirname(common)
+    return main if os.path.basename(common) == ".git" else folder

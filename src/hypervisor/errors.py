@@ -1,0 +1,54 @@
+"""The errors a person reads: one line that says what, where, and the command that mends it."""
+
+from __future__ import annotations
+
+
+class HypervisorError(Exception):
+    """Something that stops this command; `fix` is what the reader can do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.fix}" if self.fix else self.message
+
+
+class UsageError(HypervisorError):
+    """The command's words are off."""
+
+    exit_code = 2
+
+
+class NothingLeft(HypervisorError):
+    """The queue has drained: there is nothing to hand out and nothing will come."""
+
+    exit_code = 3
+
+
+class NotOwner(HypervisorError):
+    """The token names no live claim any more: nothing was written."""
+
+    exit_code = 4
+
+
+class BrokenFile(HypervisorError):
+    """A file that can't be read as a task; it is reported and never written."""
+
+    def __init__(self, path: str, line: int | None, what: str, fix: str = "") -> None:
+        where = path if line is None else f"{path}:{line}"
+        super().__init__(f"{where}: {what}", fix)
+        self.path = path
+        self.line = line
+        self.what = what
+
+
+class FileChanged(HypervisorError):
+    """Somebody edited the file after it was read; read it again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: changed since it was read", "run the command again")
+        self.path = path

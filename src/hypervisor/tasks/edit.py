@@ -1,0 +1,280 @@
+"""Edits of a task file: bytes in, bytes out, and no byte but their own changed.
+
+An edit is spliced into the text as it stands. What comes out is read again and compared with what
+was meant, key by key and heading by heading; what can't be proven is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hypervisor.tasks import markdown
+from hypervisor.tasks.entries import Entries, Entry, locate
+from hypervisor.tasks.read import Document
+from hypervisor.tasks.scalar import written
+from hypervisor.tasks.splice import EditRefused, check_body, check_header, reparsed, shown
+from hypervisor.text import one_line
+
+__all__ = [
+    "Edit",
+    "EditRefused",
+    "Edited",
+    "InsertLine",
+    "PutSection",
+    "SetKey",
+    "edit",
+    "insert_line",
+    "put_section",
+    "set_key",
+]
+
+
+class SetKey(NamedTuple):
+    """Give a top-level key this value; a list where the key holds a list, or is new or empty."""
+
+    key: str
+    value: str | Sequence[str]
+
+
+class InsertLine(NamedTuple):
+    """Put a line, framed by blank lines, after the first heading of level 1, or before the body."""
+
+    line: str
+    after_first_h1: bool = True
+
+
+class PutSection(NamedTuple):
+    """Put our section at the end of the body, in the place of one that stands.
+
+    `lines` start with its heading; `token` names the claim that it reports on.
+    """
+
+    token: str
+    lines: Sequence[str]
+
+
+Edit = SetKey | InsertLine | PutSection
+
+
+class Edited(NamedTuple):
+    """A file before and after; `changes` say what is different, and are empty if nothing is."""
+
+    before: bytes
+    after: bytes
+    changes: tuple[str, ...]
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9._:@-]{1,100}")
+_LINE_ENDS = re.compile(r"\r\n|[\r\n]")
+_COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
+_OUR_MARK = re.compile(r"<!--(?=[ \t]*/?hypervisor:)")
+
+
+def edit(document: Document, edits: Sequence[Edit]) -> Edited:
+    """Apply `edits` one after the other.
+
+    Raises EditRefused if one can't be made, or does not come out as meant.
+    """
+    now = document
+    changes = []
+    for one in edits:
+        if isinstance(one, SetKey):
+            after = _set_key(now, one)
+            change = f"{one.key}->{shown(one.value)}"
+        elif isinstance(one, InsertLine):
+            after = _insert_line(now, one)
+            change = f"line: {one_line(one.line, 80)}"
+        else:
+            after = _put_section(now, one)
+            change = f"section: {one.token}"
+        if after is not now:
+            changes.append(change)
+            now = after
+    return Edited(document.raw, now.raw, tuple(changes))
+
+
+def set_key(document: Document, key: str, value: str | Sequence[str]) -> bytes:
+    """Return the file with `value` at the top-level `key`. Raises EditRefused.
+
+    An old value's quotes and the comment behind it stay; a new key is added after the last one.
+    """
+    return _set_key(document, SetKey(key, value)).raw
+
+
+def insert_line(document: Document, line: str, after_first_h1: bool = True) -> bytes:
+    """Return the file with `line` put into its body; see InsertLine. Raises EditRefused."""
+    return _insert_line(document, InsertLine(line, after_first_h1)).raw
+
+
+def put_section(document: Document, token: str, lines: Sequence[str]) -> bytes:
+    """Return the file with our section in it; see PutSection. Raises EditRefused.
+
+    The same token and lines again change nothing.
+    """
+    return _put_section(document, PutSection(token, lines)).raw
+
+
+def _set_key(document: Document, change: SetKey) -> Document:
+    key, value = change
+    path = document.path
+    if document.meta is None:
+        raise EditRefused(path, "it has no front matter")
+    wanted = value if isinstance(value, str) else list(value)
+    present = document.raw_text(key) if isinstance(wanted, str) else document.raw_list(key)
+    if present == wanted and document.meta.get(key) is not None:
+        return document
+    try:
+        entries = locate(document)
+    except ValueError as error:
+        raise EditRefused(path, str(error)) from None
+    entry = entries.get(key)
+    if entry is None:
+        if entries.flow:
+            raise EditRefused(path, "its front matter is one {mapping}; the key can't be added")
+        start, new = _new_line(document, entries, key, wanted)
+        end = start
+    elif entry.end < 0:
+        raise EditRefused(path, f"where the value of {key} ends is not clear")
+    else:
+        start, end = entry.start, entry.end
+        new = _replacement(document, entry, wanted)
+    after = reparsed(document, start, end, new)
+    check_header(document, after, key, wanted, end, len(new) - (end - start))
+    if after.body != document.body:
+        raise EditRefused(path, "the body would change")
+    return after
+
+
+def _new_line(
+    document: Document, entries: Entries, key: str, value: str | list[str]
+) -> tuple[int, str]:
+    """Return where a new key goes and its line."""
+    place = document.header_end
+    if entries.entries:
+        last = entries.entries[-1]
+        # Blank lines at the end of a block scalar can be a part of it.
+        if last.end >= 0 and not _ends_in_block_scalar(document, last):
+            place = document.text.find("\n", last.end, document.header_end) + 1 or place
+    newline = "\r\n" if document.text[: document.header_start].endswith("\r\n") else "\n"
+    return place, f"{' ' * entries.indent}{written(key)}: {_inline(value)}{newline}"
+
+
+def _ends_in_block_scalar(document: Document, entry: Entry) -> bool:
+    if entry.style in ("|", ">"):
+        return True
+    if entry.kind not in ("list", "mapping") or entry.flow:
+        return False
+    text = document.text[entry.start : entry.end]
+    return re.search(r"[|>][-+0-9]*[ \t]*(?:#.*)?\r?$", text, re.MULTILINE) is not None
+
+
+def _replacement(document: Document, entry: Entry, value: str | list[str]) -> str:
+    old = document.text[entry.start : entry.end]
+    empty = entry.kind == "scalar" and (document.meta or {}).get(entry.key) is None
+    if isinstance(value, str):
+        if entry.kind not in ("scalar", "alias"):
+            raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a word")
+        new = written(value, entry.style if entry.style in ("'", '"') else None)
+        return new if old else f" {new}"
+    if empty:
+        return _inline(value) if old else f" {_inline(value)}"
+    if entry.kind != "list":
+        raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a list")
+    held = (document.meta or {}).get(entry.key)
+    if isinstance(held, list) and len(held) != len(document.raw_list(entry.key) or ()):
+        raise EditRefused(document.path, f"the list {entry.key} holds more than words")
+    if _COMMENT.search(old):
+        raise EditRefused(document.path, f"the list {entry.key} may hold a comment")
+    if entry.flow:
+        return _inline(value)
+    line_start = document.text.rfind("\n", 0, entry.start) + 1
+    indent = document.text[line_start : entry.start]
+    if not value or indent.strip(" "):
+        raise EditRefused(document.path, f"the list {entry.key} can't be changed in place")
+    newline = "\r\n" if "\r\n" in document.text[: document.header_start] else "\n"
+    return f"{newline}{indent}".join(f"- {written(word)}" for word in value)
+
+
+def _inline(value: str | list[str]) -> str:
+    if isinstance(value, str):
+        return written(value)
+    return "[" + ", ".join(written(word) for word in value) + "]"
+
+
+def _insert_line(document: Document, change: InsertLine) -> Document:
+    line = change.line
+    if _LINE_ENDS.search(line) or not line.strip():
+        raise EditRefused(document.path, "the line to insert is not one line")
+    body, newline = document.body, document.newline
+    structure = markdown.scan(body)
+    place = 0
+    if change.after_first_h1:
+        own = markdown.own_sections(body)
+        for heading in structure.headings:
+            if heading.level == 1 and not any(start <= heading.offset < end for start, end in own):
+                place = heading.end
+                break
+    before = document.text[: document.body_start + place]
+    rest = body[place:]
+    new = line + newline
+    if not before.endswith("\n") and before.strip("\ufeff"):
+        new = newline + new
+    if before.strip("\ufeff"):
+        new = newline + new
+    if rest and rest.split("\n", 1)[0].strip(" \t\r"):
+        new += newline
+    at = document.body_start + place
+    after = reparsed(document, at, at, new)
+    check_body(document, after)
+    if markdown.own_sections(after.body) and len(markdown.own_sections(after.body)) != len(
+        markdown.own_sections(body)
+    ):
+        raise EditRefused(document.path, "the line would be taken for a mark of ours")
+    return after
+
+
+def _put_section(document: Document, change: PutSection) -> Document:
+    if not _TOKEN.fullmatch(change.token):
+        raise EditRefused(document.path, f"{one_line(change.token, 40)!r} is not a token")
+    newline = document.newline
+    mark = f"<!-- hypervisor:report {change.token} -->"
+    lines = [_harmless(part) for line in change.lines for part in _LINE_ENDS.split(line)]
+    section = newline.join([mark, *lines, "", markdown.OWN_END]) + newline
+    body = document.body
+    standing = markdown.own_sections(body)
+    if standing:
+        start, end = next(
+            (span for span in standing if body.startswith(mark, span[0])), standing[-1]
+        )
+        if not body[start:end].endswith("\n"):
+            section = section[: -len(newline)]
+        new = section
+    else:
+        unclosed = markdown.scan(body).unclosed
+        start = end = len(body) if unclosed is None else unclosed
+        before = document.text[: document.body_start + start]
+        new = section
+        if before.strip("\ufeff"):
+            if not before.endswith("\n"):
+                new = newline + newline + new
+            elif before.rsplit("\n", 2)[-2].strip(" \t\r"):
+                new = newline + new
+        if unclosed is not None:
+            new += newline
+    if body[start:end] == new:
+        return document
+    base = document.body_start
+    after = reparsed(document, base + start, base + end, new)
+    check_body(document, after)
+    found = [after.body[first:last] for first, last in markdown.own_sections(after.body)]
+    if len(found) != max(1, len(standing)) or section not in found:
+        raise EditRefused(document.path, "the report would not stand as a section of its own")
+    return after
+
+
+def _harmless(line: str) -> str:
+    """Return a line that can neither end our section nor make the file unreadable."""
+    plain = line.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return _OUR_MARK.sub("&lt;!--", plain)

@@ -1,0 +1,122 @@
+"""The families of task files: which key holds what, and which status words a family writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypervisor.config.settings import Settings
+
+# What task_of asks for -> the key that holds it, where a family does not say otherwise.
+_FIELDS = {
+    "id": "id",
+    "title": "title",
+    "status": "status",
+    "type": "type",
+    "parent": "parent",
+    "depends_on": "depends_on",
+    "assignee": "assignee",
+    "tags": "tags",
+    "project": "project",
+    "complexity": "complexity",
+    "priority": "priority",
+    "due": "due",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """One way of writing task files.
+
+    `fields` maps a field of Task to its key; every field is there. `words` maps a class of status
+    to the word that this family writes for it; a class without one is never written. `detect` are
+    keys that tell the family. `lists` are the fields that are written as a list where the key is
+    new.
+    """
+
+    name: str
+    fields: Mapping[str, str]
+    words: Mapping[str, str]
+    detect: tuple[str, ...]
+    lists: frozenset[str] = frozenset({"depends_on", "tags"})
+
+
+AOPS = Family(
+    "aops",
+    _FIELDS,
+    {
+        "ready": "active",
+        "in_progress": "in_progress",
+        "blocked": "blocked",
+        "waiting": "waiting",
+        "done": "done",
+        "cancelled": "cancelled",
+    },
+    (
+        "depends_on",
+        "soft_depends_on",
+        "parent",
+        "tags",
+        "permalink",
+        "alias",
+        "created",
+        "modified",
+    ),
+)
+BACKLOG = Family(
+    "backlog",
+    _FIELDS | {"parent": "parent_task_id", "depends_on": "dependencies", "tags": "labels"},
+    {"ready": "To Do", "in_progress": "In Progress", "done": "Done"},
+    ("dependencies", "parent_task_id", "labels", "created_date", "updated_date"),
+    frozenset({"depends_on", "tags", "assignee"}),
+)
+_BUILT_IN = (AOPS, BACKLOG)
+
+
+def family_of(meta: Mapping[str, object], settings: Settings) -> Family:
+    """Return the family that a front matter belongs to.
+
+    A family of the settings is taken if one of its `detect` keys is there, the first in their
+    order; else the built-in one of which most keys are there, AOPS on a tie.
+    """
+    for entry in settings.families:
+        if not meta.keys().isdisjoint(entry["detect"]):
+            return _told(_frozen(entry))
+    backlog = sum(key in meta for key in BACKLOG.detect)
+    if backlog and backlog > sum(key in meta for key in AOPS.detect):
+        return BACKLOG
+    return AOPS
+
+
+def families(settings: Settings) -> tuple[Family, ...]:
+    """Return all the families that are known, those of the settings first."""
+    return (*(_told(_frozen(entry)) for entry in settings.families), *_BUILT_IN)
+
+
+_Frozen = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+
+
+def _frozen(entry: Mapping[str, Any]) -> _Frozen:
+    return (
+        entry["name"],
+        tuple(entry["detect"]),
+        tuple(sorted(entry["fields"].items())),
+        tuple(sorted(entry["words"].items())),
+    )
+
+
+@lru_cache(maxsize=64)
+def _told(entry: _Frozen) -> Family:
+    """Make a Family of an entry of the settings; fields that it leaves out keep their names.
+
+    A family with the name of a built-in one starts from that.
+    """
+    name, detect, fields, words = entry
+    for base in _BUILT_IN:
+        if base.name == name:
+            merged = dict(base.fields) | dict(fields)
+            return Family(name, merged, dict(base.words) | dict(words), detect, base.lists)
+    return Family(name, _FIELDS | dict(fields), dict(words), detect)

@@ -1,0 +1,109 @@
+"""What is structure in a Markdown body: headings and check boxes outside code, HTML and quotes.
+
+The block rules are CommonMark's. One pass over the lines, with shortcuts for runs of lines whose
+effect is known from their first character; nothing inside a line is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hypervisor.tasks.scan import scan
+from hypervisor.tasks.structure import Box, Comment, Heading, Structure
+
+__all__ = [
+    "Box",
+    "Comment",
+    "Heading",
+    "Structure",
+    "boxes",
+    "headings",
+    "own_section",
+    "own_sections",
+    "prose",
+    "scan",
+    "without_own_section",
+]
+
+
+def headings(body: str) -> list[Heading]:
+    """Return the headings of `body`, ATX and setext, in their order."""
+    return list(scan(body).headings)
+
+
+def boxes(body: str) -> list[Box]:
+    """Return the check boxes of `body`, nested ones too, in their order; none from quotes."""
+    return list(scan(body).boxes)
+
+
+def prose(body: str) -> str:
+    """Return `body` without fenced and indented code, HTML comments, quotes and our own section."""
+    body = without_own_section(body)
+    kept = []
+    last = 0
+    for start, end in scan(body).hidden:
+        kept.append(body[last:start])
+        last = end
+    kept.append(body[last:])
+    text = "".join(kept)
+    return _without_comments(text) if "<!--" in text else text
+
+
+def own_sections(body: str) -> list[tuple[int, int]]:
+    """Return the spans of the sections that we wrote, each from its first marker to its last.
+
+    A marker counts where it is a comment of its own line, outside code, lists and quotes, and is
+    followed by a heading as we write it.
+    """
+    if "<!-- /hypervisor:report -->" not in body:
+        return []
+    found = []
+    structure = scan(body)
+    heading_starts = {heading.offset for heading in structure.headings}
+    start: int | None = None
+    for comment in structure.comments:
+        line = body[comment.offset : comment.end].rstrip("\r\n")
+        if _OWN_START.fullmatch(line):
+            blank = _BLANKS.match(body, comment.end)
+            start = comment.offset if blank and blank.end() in heading_starts else None
+        elif start is not None and line == OWN_END:
+            found.append((start, comment.end))
+            start = None
+    return found
+
+
+def own_section(body: str) -> tuple[int, int] | None:
+    """Return the span of the last section that we wrote, or None."""
+    sections = own_sections(body)
+    return sections[-1] if sections else None
+
+
+def without_own_section(body: str) -> str:
+    """Return `body` without the sections that we wrote: what our rules may read."""
+    for start, end in reversed(own_sections(body)):
+        body = body[:start] + body[end:]
+    return body
+
+
+OWN_END = "<!-- /hypervisor:report -->"
+_OWN_START = re.compile(r"<!-- hypervisor:report ([A-Za-z0-9._:@-]{1,100}) -->")
+_BLANKS = re.compile(r"(?:[ \t]*\r?\n)*")
+_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
+
+
+def _without_comments(text: str) -> str:
+    """Return `text` without the comments within a paragraph; what is never closed is text."""
+    kept = []
+    at = 0
+    while (opening := text.find("<!--", at)) >= 0:
+        closing = text.find("-->", opening + 4)
+        if closing < 0:
+            break
+        blank = _BLANK_LINE.search(text, opening, closing)
+        if blank:
+            kept.append(text[at : blank.end()])
+            at = blank.end()
+        else:
+            kept.append(text[at:opening] + " ")
+            at = closing + 3
+    return "".join(kept) + text[at:]

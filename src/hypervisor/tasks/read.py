@@ -1,0 +1,279 @@
+"""One Markdown file, read whole: its front matter, its body, and what an edit must know of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from hypervisor.errors import BrokenFile
+from hypervisor.tasks.blame import HeaderError
+from hypervisor.tasks.header import CLOSING, OPENING, Header, load
+from hypervisor.text import one_line
+
+_LARGEST = 64 * 1024 * 1024
+_BOM = "\ufeff"
+_NULL = "tag:yaml.org,2002:null"
+_TASK_KEYS = frozenset(
+    ("id", "task_id", "permalink", "alias", "title", "type", "status", "assignee", "parent",
+     "parent_task_id", "depends_on", "dependencies", "tags", "labels", "priority", "project",
+     "complexity", "created", "modified")
+)  # fmt: skip
+_SPACES = re.compile(r"\s*")
+_KEY_LINE = re.compile(r"[\"']?([\w.-][\w .-]*)[\"']?[ \t]*:(?:\s|\Z)")
+
+
+class Identity(NamedTuple):
+    """What tells a file from its later self without reading it."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return the identity in a `stat` result."""
+    return Identity(
+        status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+    )
+
+
+NO_IDENTITY = Identity(-1, 0, 0, 0, 0)
+
+
+class Document:
+    """A file as it was read.
+
+    `meta` is None where the file has no front matter. Its values are constructed (dates, numbers,
+    booleans); `raw_text` gives them as written. Offsets count characters of `text`, which is `raw`
+    decoded, a byte order mark included: `text[header_start:header_end]` is the YAML,
+    `text[body_start:]` the body with its line ends as they are.
+    """
+
+    __slots__ = (
+        "_header", "body_start", "bom", "header_end", "header_start", "identity", "newline",
+        "path", "raw", "text",
+    )  # fmt: skip
+
+    def __init__(self, path: str, raw: bytes, text: str, identity: Identity) -> None:
+        self.path = path
+        self.raw = raw
+        self.text = text
+        self.identity = identity
+        self.bom = text.startswith(_BOM)
+        self.header_start = self.header_end = self.body_start = int(self.bom)
+        first = text.find("\n")
+        self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
+        self._header: Header | None = None
+
+    @property
+    def meta(self) -> dict[str, object] | None:
+        """The values of the front matter by key, None if there is none."""
+        return None if self._header is None else self._header.meta
+
+    @property
+    def root(self) -> MappingNode | None:
+        """The tree of the front matter's YAML, None if it is missing or empty."""
+        return None if self._header is None else self._header.root
+
+    @property
+    def body(self) -> str:
+        """What follows the closing delimiter line."""
+        return self.text[self.body_start :]
+
+    @property
+    def key_lines(self) -> dict[str, int]:
+        """The line of the file, from 1, in which each top-level key stands."""
+        places = {} if self._header is None else self._header.places
+        return {key: self.line_at(self.header_start + place) for key, place in places.items()}
+
+    def line_at(self, offset: int) -> int:
+        """Return the line of the file, from 1, at an offset of `text`."""
+        return self.text.count("\n", 0, offset) + 1
+
+    @property
+    def body_line(self) -> int:
+        """The line of the file, from 1, with which the body starts."""
+        return self.line_at(self.body_start)
+
+    def raw_text(self, key: str) -> str | None:
+        """Return a top-level scalar as it is written, quotes removed.
+
+        None if the key is missing or null, or holds a list or a mapping: `id: 1.10` is "1.10" and
+        `due: 2026-02-01` is "2026-02-01".
+        """
+        node = None if self._header is None else self._header.nodes.get(key)
+        if node.__class__ is not ScalarNode or node is None or node.tag == _NULL:
+            return None
+        return str(node.value)
+
+    def raw_list(self, key: str) -> list[str] | None:
+        """Return a top-level list's entries as they are written, None if it holds no list.
+
+        Nulls are left out; a nested list of one entry is that entry, which makes an unquoted
+        `[[wikilink]]` its text again; mappings are left out.
+        """
+        node = None if self._header is None else self._header.nodes.get(key)
+        if node.__class__ is not SequenceNode or node is None:
+            return None
+        entries = []
+        for item in node.value:
+            word = _entry(item)
+            if word is not None:
+                entries.append(word)
+        return entries
+
+
+def _entry(node: Node) -> str | None:
+    for _ in range(3):
+        if isinstance(node, ScalarNode):
+            return None if node.tag == _NULL else str(node.value)
+        if not isinstance(node, SequenceNode) or len(node.value) != 1:
+            break
+        node = node.value[0]
+    return None
+
+
+def read(path: str) -> Document:
+    """Read the file at `path`.
+
+    Raises OSError where it can't be opened, and BrokenFile, with the line where one is to blame,
+    for a file that must not be written because its text or its front matter is in doubt.
+    """
+    # Without O_NONBLOCK a named pipe called x.md would stop everything.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        # Looked at before reading: a change while we read makes the identity older than the bytes,
+        # so that a later look sees it.
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenFile(path, None, "not a regular file", "leave it out of the source")
+        if status.st_size > _LARGEST:
+            raise BrokenFile(path, None, "larger than 64 MiB", "leave it out of the source")
+        raw = read_all(descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+    return parse(raw, path, identity_of(status))
+
+
+def read_all(descriptor: int, size: int) -> bytes:
+    """Return everything from the descriptor's place to the end; `size` is a guess at how much."""
+    raw = os.read(descriptor, size + 1)
+    if len(raw) == size:
+        return raw
+    chunks = [raw]
+    while chunk := os.read(descriptor, 1 << 20):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse(
+    raw: bytes, path: str, identity: Identity = NO_IDENTITY, earlier: Document | None = None
+) -> Document:
+    """Make a Document of a file's bytes. Raises BrokenFile; see `read`.
+
+    `earlier` spares reading the YAML once more if it starts with the very same header.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BrokenFile(
+            path,
+            raw.count(b"\n", 0, error.start) + 1,
+            f"not UTF-8: byte 0x{raw[error.start]:02X}",
+            "convert the file to UTF-8",
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise BrokenFile(path, line, "holds a NUL byte", "remove it")
+    document = Document(path, raw, text, identity)
+    start = document.body_start
+    opening = OPENING.match(text, start)
+    if opening is None:
+        _check_unseen(document)
+        return document
+    closing = CLOSING.search(text, opening.end())
+    if closing is None:
+        raise BrokenFile(
+            path,
+            1,
+            "the front matter is opened and never closed",
+            "add a line `---` after its last key",
+        )
+    document.header_start, document.header_end = opening.end(), closing.start()
+    document.body_start = closing.end()
+    try:
+        if earlier is not None and _same_header(earlier, document):
+            header = earlier._header
+        else:
+            header = load(text[opening.end() : closing.start()])
+        assert header is not None
+        document._header = header
+    except HeaderError as error:
+        line = document.line_at(document.header_start + error.index)
+        raise BrokenFile(path, line, one_line(error.what), one_line(error.fix, 300)) from None
+    second = _header_at(text, closing.end(), frozenset(header.nodes))
+    if second is not None:
+        raise BrokenFile(
+            path,
+            document.line_at(second),
+            "a second front matter follows the first",
+            "merge the two into one block",
+        )
+    return document
+
+
+def _same_header(one: Document, other: Document) -> bool:
+    return (
+        one._header is not None
+        and one.body_start == other.body_start
+        and one.text.startswith(other.text[: other.body_start])
+    )
+
+
+def _check_unseen(document: Document) -> None:
+    """Report a front matter that other tools would see and that isn't at the file's start."""
+    text, start = document.text, document.body_start
+    if text.startswith("---\r", start):
+        raise BrokenFile(
+            document.path, 1, "lines end in bare carriage returns", "convert the line ends"
+        )
+    place = _header_at(text, start, frozenset())
+    if place is not None:
+        raise BrokenFile(
+            document.path,
+            document.line_at(place),
+            "blank lines stand before the front matter",
+            "remove them, so that `---` is the first line",
+        )
+
+
+def _header_at(text: str, start: int, known: frozenset[str]) -> int | None:
+    """Return where a block like front matter opens after blank lines only, else None.
+
+    Its lines need not be YAML: the second of two blocks is often there because the first was put
+    before a header that nobody could read. A rule line in prose is no such block.
+    """
+    blank = _SPACES.match(text, start)
+    place = blank.end() if blank else start
+    opening = OPENING.match(text, place) if text.startswith("---", place) else None
+    if opening is None or (place > start and text[place - 1] != "\n"):
+        return None
+    closing = CLOSING.search(text, opening.end())
+    if closing is None:
+        return None
+    keys = set()
+    for line in text[opening.end() : closing.start()].splitlines():
+        if not line.strip() or line[0] in " \t#-]}":
+            continue
+        found = _KEY_LINE.match(line)
+        if found is None:
+            return None
+        keys.add(found[1])
+    like_task = keys & _TASK_KEYS
+    return place if len(like_task) > 1 or like_task & known else None

@@ -1,0 +1,85 @@
+"""Text put into a document, and the proof that nothing else of it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypervisor.errors import BrokenFile, HypervisorError
+from hypervisor.tasks import markdown
+from hypervisor.tasks.entries import Entry, locate
+from hypervisor.tasks.read import Document, parse
+from hypervisor.text import one_line
+
+
+class EditRefused(HypervisorError):
+    """The edit can't be made without touching something else; nothing was written."""
+
+    def __init__(self, path: str, why: str, fix: str = "edit the file by hand") -> None:
+        super().__init__(f"{path}: not edited: {why}", fix)
+        self.path = path
+        self.why = why
+
+
+def reparsed(document: Document, start: int, end: int, new: str) -> Document:
+    """Return the document with `new` for its text from `start` to `end`. Raises EditRefused."""
+    text = document.text[:start] + new + document.text[end:]
+    try:
+        return parse(text.encode("utf-8"), document.path, document.identity, document)
+    except (BrokenFile, UnicodeEncodeError) as error:
+        why = error.what if isinstance(error, BrokenFile) else "it is not text"
+        raise EditRefused(document.path, f"the file would be broken by it: {why}") from None
+
+
+def check_header(
+    before: Document, after: Document, key: str, value: str | list[str], end: int, grown: int
+) -> None:
+    """Refuse unless `key` reads as `value`, and every other key as it was, at the same text.
+
+    `end` is where the text behind the edit starts, `grown` by how much it moved.
+    """
+    path = before.path
+    meta = after.meta
+    if meta is None or meta.get(key) != value:
+        raise EditRefused(path, f"{key} would not read back as {shown(value)}")
+    try:
+        old = [_moved(entry, end, grown) for entry in locate(before).entries if entry.key != key]
+        new = [entry for entry in locate(after).entries if entry.key != key]
+    except ValueError as error:
+        raise EditRefused(path, str(error)) from None
+    if old != new:
+        raise EditRefused(path, "another key would change")
+    for name, was in (before.meta or {}).items():
+        # repr: a float that is not a number equals nothing, not even itself.
+        if name != key and meta.get(name) != was and repr(meta.get(name)) != repr(was):
+            raise EditRefused(path, f"the value of {name} would change")
+
+
+def _moved(entry: Entry, end: int, grown: int) -> Entry:
+    if entry.key_start < end:
+        return entry
+    start, last = (place if place < 0 else place + grown for place in (entry.start, entry.end))
+    return entry._replace(key_start=entry.key_start + grown, start=start, end=last)
+
+
+def check_body(before: Document, after: Document) -> None:
+    """Refuse unless header, headings and boxes outside our sections are as they were."""
+    head = before.text[: before.body_start]
+    if not after.text.startswith(head) or after.header_end != before.header_end:
+        raise EditRefused(before.path, "the front matter would change")
+    if _outline(before.body) != _outline(after.body):
+        raise EditRefused(before.path, "the structure of its text would change")
+
+
+def _outline(body: str) -> list[tuple[object, ...]]:
+    body = markdown.without_own_section(body)
+    structure = markdown.scan(body)
+    return [
+        *((one.level, one.title) for one in structure.headings),
+        *((one.checked, one.text) for one in structure.boxes),
+    ]
+
+
+def shown(value: str | Sequence[str]) -> str:
+    """Return a value as one short line for a message."""
+    words = value if isinstance(value, str) else ", ".join(value)
+    return one_line(words, 80)

@@ -1,0 +1,128 @@
+"""The hidden file beside a task file in which its next version is made."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import time
+
+from hypervisor.errors import HypervisorError
+
+_SWEEP_SECONDS = 60.0
+_TEMPORARY = re.compile(r"\.hypervisor-[0-9a-f]{16}\.tmp")
+
+
+class NotWritten(HypervisorError):
+    """The file could not be replaced; it is as it was."""
+
+    def __init__(self, path: str, why: str, fix: str = "") -> None:
+        super().__init__(f"{path}: not written: {why}", fix)
+        self.path = path
+        self.why = why
+
+
+def prepare(
+    target: str, path: str, after: bytes, status: os.stat_result, source: int, *, sync: bool = True
+) -> tuple[str, int]:
+    """Write `after` under a hidden name beside `target`; return name and descriptor.
+
+    It is on the disk when this returns, unless `sync` is false: then its way there has begun.
+    """
+    name = f".hypervisor-{os.urandom(8).hex()}.tmp"
+    temporary = os.path.join(os.path.dirname(target), name)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        # Tells the sweeper that somebody is at work.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        view = memoryview(after)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        made = os.fstat(descriptor)
+        if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
+            try:
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+            except PermissionError:
+                raise NotWritten(
+                    path, "it belongs to somebody else", "run the command as the file's owner"
+                ) from None
+        _copy_attributes(source, descriptor)
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        if sync:
+            os.fsync(descriptor)
+        elif hasattr(os, "posix_fadvise"):
+            # The kernel starts to write what it is told that nobody needs in memory.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    except BaseException:
+        os.close(descriptor)
+        remove(temporary)
+        raise
+    return temporary, descriptor
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    if not hasattr(os, "listxattr"):
+        return
+    try:
+        names = os.listxattr(source)
+    except OSError:
+        return
+    for name in names:
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            # Those of the system's own that only a privileged process may set.
+            if error.errno not in (
+                errno.EPERM, errno.ENOTSUP, errno.ENODATA, errno.EINVAL, errno.EACCES
+            ):  # fmt: skip
+                raise
+
+
+def sweep_temporaries(folder: str) -> int:
+    """Remove what killed writers left in `folder`; return how many files.
+
+    Only files named as we name them, a minute old, which no process holds.
+    """
+    removed = 0
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(descriptor)
+            # The ctime, too: a file that an exchange just brought out keeps its old mtime.
+            if time.time() - max(status.st_mtime, status.st_ctime) < _SWEEP_SECONDS:
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+            removed += 1
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+    return removed
+
+
+def remove_ours(path: str, ours: int) -> None:
+    """Remove a temporary file if it is the one that `ours` is open on. Raises OSError."""
+    # After an exchange that could not be taken back, the name holds somebody's file: it stays.
+    try:
+        if os.stat(path).st_ino == os.fstat(ours).st_ino:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def remove(path: str) -> None:
+    """Remove a temporary file, if it is still there. Raises OSError."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

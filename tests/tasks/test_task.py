@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hypervisor.config.settings import Settings, load
+from hypervisor.tasks import Task, task_of
+from hypervisor.tasks.family import AOPS, BACKLOG, family_of
+from tasks.support import document, readable
+
+
+@pytest.fixture(name="defaults")
+def _defaults(tmp_path: Path) -> Settings:
+    return load(str(tmp_path))
+
+
+def task(settings: Settings, *lines: str, path: str = "folder/some-task.md") -> Task | None:
+    return task_of(document("---\n" + "\n".join(lines) + "\n---\nBody.\n", path), settings)
+
+
+def told(settings: Settings, *lines: str) -> Task:
+    found = task(settings, *lines)
+    assert found is not None
+    return found
+
+
+def test_a_status_a_known_type_or_id_and_title_make_a_task(defaults: Settings) -> None:
+    assert task(defaults, "status: active")
+    assert task(defaults, "type: Bug")
+    assert task(defaults, "id: a", "title: b")
+    for lines in (["title: a note"], ["id: a"], ["type: recipe"], ["tags: [a]"], ["status:"]):
+        assert task(defaults, *lines) is None
+    assert task_of(document("# note\n"), defaults) is None
+
+
+def test_ids_and_titles_are_text_as_written(defaults: Settings) -> None:
+    found = told(defaults, "id: 1.10", "title: 2026", "due: 2026-02-01", "status: Done")
+    assert (found.id, found.title, found.due, found.state) == ("1.10", "2026", "2026-02-01", "done")
+    assert told(defaults, "id: 01", "status: x").id == "01"
+
+
+def test_the_id_is_looked_for_in_the_older_keys_too(defaults: Settings) -> None:
+    assert told(defaults, "permalink: p", "task_id: t", "status: x").id == "t"
+    assert told(defaults, "id: null", "permalink: p", "status: x").id == "p"
+    assert told(defaults, "status: x").id is None
+
+
+def test_a_task_without_a_title_is_named_by_its_file(defaults: Settings) -> None:
+    assert told(defaults, "id: a", "status: x").title == "some-task"
+
+
+def test_one_word_where_a_list_belongs_is_a_list_of_one_with_a_warning(defaults: Settings) -> None:
+    found = told(defaults, "status: active", "tags: review", "depends_on: aops-aaaa1111")
+    assert found.tags == ["review"]
+    assert found.depends_on == ["aops-aaaa1111"]
+    assert len(found.warnings) == 2
+
+
+def test_null_lists_are_empty_and_make_no_trouble(defaults: Settings) -> None:
+    found = told(defaults, "id: 20260119", "status: active", "depends_on: null", "tags:")
+    assert (found.depends_on, found.tags, found.warnings) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['"[[aops-epic-x|Epic X]]"', "[[aops-epic-x]]", "aops-epic-x", '"[[folder/aops-epic-x#^a]]"'],
+)
+def test_a_parent_may_be_a_wikilink(defaults: Settings, written: str) -> None:
+    assert told(defaults, "status: x", f"parent: {written}").parent == "aops-epic-x"
+
+
+def test_dependencies_may_be_wikilinks(defaults: Settings) -> None:
+    found = told(defaults, "status: x", "depends_on:", '- "[[a|A]]"', "- [[b]]", "- c")
+    assert found.depends_on == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("Done", "done"),
+        ("completed", "done"),
+        ("in-progress", "in_progress"),
+        ("ISSUES_FOUND", "failed"),
+        ("Won't Do", "cancelled"),
+        ("qwerty", "unknown"),
+        ("2026", "unknown"),
+        ("[a, b]", "unknown"),
+        ("{a: b}", "unknown"),
+    ],
+)
+def test_a_status_has_a_class_and_an_unknown_one_is_never_ready(
+    defaults: Settings, word: str, state: str
+) -> None:
+    assert told(defaults, f"status: {word}").state == state
+
+
+def test_an_empty_assignee_is_none(defaults: Settings) -> None:
+    for written in ("[]", "", "null", "''", "[null]"):
+        assert told(defaults, "status: x", f"assignee: {written}").assignee is None
+    assert told(defaults, "status: x", "assignee: ['@a', b]").assignees == ["@a", "b"]
+
+
+def test_the_two_families_are_told_apart(defaults: Settings, backlog_md: Path) -> None:
+    names = set()
+    for found in readable(backlog_md):
+        one = task_of(found, defaults)
+        if one is not None:
+            names.add(one.family.name)
+            assert one.state != "unknown"
+    assert names == {"backlog"}
+    assert told(defaults, "id: a", "status: x", "tags: [a]").family is AOPS
+    assert told(defaults, "status: x").family is AOPS
+
+
+def test_backlog_fields_have_their_own_keys(defaults: Settings) -> None:
+    found = told(
+        defaults, "status: To Do", "dependencies: [task-1]", "parent_task_id: task-2", "labels: [a]"
+    )
+    assert (found.depends_on, found.parent, found.tags) == (["task-1"], "task-2", ["a"])
+    assert found.family is BACKLOG
+    assert "blocked" not in found.family.words
+    assert "cancelled" not in found.family.words
+
+
+def test_a_family_of_the_settings_comes_first() -> None:
+    entry = {
+        "name": "ours",
+        "detect": ["blocked_by"],
+        "fields": {"depends_on": "blocked_by"},
+        "words": {"done": "Fertig"},
+    }
+    settings: Any = SimpleNamespace(families=(entry,))
+    family = family_of({"blocked_by": [], "dependencies": [], "labels": []}, settings)
+    assert (family.name, family.words) == ("ours", {"done": "Fertig"})
+    assert (family.fields["depends_on"], family.fields["status"]) == ("blocked_by", "status")
+    assert family_of({"dependencies": [], "labels": []}, settings) is BACKLOG

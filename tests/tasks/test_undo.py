@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hypervisor.tasks import edit, write
+from hypervisor.tasks.read import read
+from hypervisor.tasks.undo import NothingToUndo, UndoLog
+from tasks.support import HEADER
+
+
+@pytest.fixture(name="log")
+def _log(tmp_path: Path) -> UndoLog:
+    return UndoLog(str(tmp_path / ".hypervisor" / "undo" / "q"))
+
+
+def made(folder: Path, name: str) -> str:
+    path = folder / f"{name}.md"
+    path.write_bytes(b"\xef\xbb\xbf" + HEADER.replace("\n", "\r\n").encode() + b"no last newline")
+    return str(path)
+
+
+def change(log: UndoLog, path: str, word: str, item_id: str = "x") -> None:
+    document = read(path)
+    after = edit.set_key(document, "status", word)
+    log.record([(path, document.raw, after, item_id)])
+    write.replace(path, document, after)
+
+
+def outcomes(log: UndoLog, item_id: str | None = None) -> list[str]:
+    return sorted(result.outcome for result in log.restore(item_id))
+
+
+def test_undo_brings_back_every_byte(log: UndoLog, tmp_path: Path) -> None:
+    paths = [made(tmp_path, name) for name in "abc"]
+    before = [Path(path).read_bytes() for path in paths]
+    for path in paths:
+        change(log, path, "done")
+        change(log, path, "blocked")
+    assert outcomes(log) == ["restored"] * 3
+    assert [Path(path).read_bytes() for path in paths] == before
+    assert outcomes(log) == ["already as before"] * 3
+
+
+def test_undo_of_one_item_leaves_the_others(log: UndoLog, tmp_path: Path) -> None:
+    first, second = made(tmp_path, "a"), made(tmp_path, "b")
+    change(log, first, "done", "a")
+    change(log, second, "done", "b")
+    assert [(result.id, result.outcome) for result in log.restore("a")] == [("a", "restored")]
+    assert b"status: done" in Path(second).read_bytes()
+
+
+def test_a_file_that_somebody_edited_since_is_left(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    change(log, path, "done")
+    with open(path, "ab") as file:
+        file.write(b"theirs")
+    now = Path(path).read_bytes()
+    assert outcomes(log) == ["edited since"]
+    assert Path(path).read_bytes() == now
+
+
+def test_an_edit_between_two_of_ours_is_kept(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    change(log, path, "done")
+    with open(path, "ab") as file:
+        file.write(b" theirs")
+    theirs = Path(path).read_bytes()
+    change(log, path, "blocked")
+    [result] = log.restore()
+    assert result.outcome == "restored"
+    assert "in between" in result.detail
+    assert Path(path).read_bytes() == theirs
+
+
+def test_a_recorded_edit_that_never_happened_does_no_harm(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    before = Path(path).read_bytes()
+    change(log, path, "done")
+    document = read(path)
+    log.record([(path, document.raw, b"never written", "x")])
+    assert outcomes(log) == ["restored"]
+    assert Path(path).read_bytes() == before
+    log.record([(path, before, b"never written either", "y")])
+    assert outcomes(log, "y") == ["already as before"]
+
+
+def test_done_undone_and_done_again_can_be_undone_again(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    before = Path(path).read_bytes()
+    for _ in range(3):
+        change(log, path, "done")
+        assert outcomes(log) == ["restored"]
+        assert Path(path).read_bytes() == before
+
+
+def test_nothing_to_undo_is_said(log: UndoLog, tmp_path: Path) -> None:
+    with pytest.raises(NothingToUndo, match="nothing to undo"):
+        log.restore()
+    change(log, made(tmp_path, "a"), "done", "a")
+    with pytest.raises(NothingToUndo, match="of b"):
+        log.restore("b")
+
+
+def test_a_file_that_is_gone_is_told(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    change(log, path, "done")
+    os.unlink(path)
+    assert outcomes(log) == ["missing"]
+
+
+def test_a_torn_last_line_costs_only_itself(log: UndoLog, tmp_path: Path) -> None:
+    path = made(tmp_path, "a")
+    before = Path(path).read_bytes()
+    change(log, path, "done")
+    [pack] = Path(log.folder).iterdir()
+    with pack.open("ab") as file:
+        file.write(b'{"at": 99, "id": "x", "pa')
+    change(log, path, "blocked")
+    assert outcomes(log) == ["restored"]
+    assert Path(path).read_bytes() == before
+
+
+def test_a_project_may_be_moved(log: UndoLog, tmp_path: Path) -> None:
+    before = Path(made(tmp_path, "a")).read_bytes()
+    change(log, str(tmp_path / "a.md"), "done")
+    moved = tmp_path.parent / f"{tmp_path.name}-moved"
+    tmp_path.rename(moved)
+    try:
+        assert outcomes(UndoLog(str(moved / ".hypervisor" / "undo" / "q"))) == ["restored"]
+        assert (moved / "a.md").read_bytes() == before
+    finally:
+        moved.rename(tmp_path)
+
+
+def test_bytes_that_are_not_text_come_back(log: UndoLog, tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(b"after")
+    log.record([(str(path), b"\xff\x00before", b"after", "x")])
+    assert outcomes(log) == ["restored"]
+    assert path.read_bytes() == b"\xff\x00before"
+
+
+def test_old_packs_are_pruned(log: UndoLog, tmp_path: Path) -> None:
+    change(log, made(tmp_path, "a"), "done")
+    assert log.prune(days=7) == 0
+    [pack] = Path(log.folder).iterdir()
+    os.utime(pack, (time.time() - 8 * 86400,) * 2)
+    assert log.prune(days=7) == 1
+    with pytest.raises(NothingToUndo):
+        log.restore()
+
+
+def test_a_batch_is_on_the_disk_with_one_sync_before_it_is_written(
+    log: UndoLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(log, made(tmp_path, "first"), "done")
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    log.record([(made(tmp_path, str(n)), b"before", b"after", str(n)) for n in range(50)])
+    assert len(synced) == 1
+    assert len(log.restore("3")) == 1
+
+
+def test_many_processes_record_at_once(log: UndoLog, tmp_path: Path) -> None:
+    code = """
+import sys
+from hypervisor.tasks.undo import UndoLog
+log = UndoLog(sys.argv[1])
+for number in range(40):
+    log.record([(f"{sys.argv[2]}-{number}.md", b"before", b"after" * 1000, sys.argv[2])])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(write.__file__).resolve().parents[2])}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, log.folder, name], env=environment)
+        for name in "abcd"
+    ]
+    assert [worker.wait() for worker in workers] == [0] * 4
+    for name in "abcd":
+        assert len(log.restore(name)) == 40
+
+
+def test_the_folder_is_its_owners_alone(log: UndoLog, tmp_path: Path) -> None:
+    change(log, made(tmp_path, "a"), "done")
+    assert os.stat(log.folder).st_mode & 0o077 == 0
+    [pack] = Path(log.folder).iterdir()
+    assert pack.stat().st_mode & 0o077 == 0
