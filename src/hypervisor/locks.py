@@ -1,0 +1,107 @@
+"""The interlock with other tools: one atomic entry per item in work, with its owner.
+
+Ours is a symbolic link whose target names the owner: it is made in one call, or the call fails,
+and it is born with its owner, so no crash leaves a lock without one. `mkdir` and `symlink` exclude
+each other in both directions, so tools that lock by `mkdir locks/<id>` and we never both win.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+class Lock:
+    """A lock that stands: `kind` is "link", "directory" or "file"; `since` is Unix time.
+
+    `owner` is the target of a link, else None: the other kinds do not tell.
+    """
+
+    __slots__ = ("kind", "owner", "path", "since")
+
+    def __init__(self, path: str, kind: str, owner: str | None, since: float) -> None:
+        self.path = path
+        self.kind = kind
+        self.owner = owner
+        self.since = since
+
+
+def take(folder: str, key: str, owner: str, like: str | None = None) -> bool:
+    """Take the lock `key` in `folder` for `owner`; False if anything of that name stands.
+
+    `key` comes from `encode.key`. A missing folder is made. `like` is the key of a lock that the
+    same owner holds there: one more name for it costs a third of a new link, and shows the time
+    at which that was made. Raises OSError.
+    """
+    path = f"{folder}/{key}"
+    try:
+        if like is None:
+            os.symlink(owner, path)
+        else:
+            os.link(f"{folder}/{like}", path, follow_symlinks=False)
+            if os.readlink(path) != owner:
+                # Somebody put something else in its place.
+                os.unlink(path)
+                return take(folder, key, owner)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return take(folder, key, owner)
+    except OSError:
+        if like is None:
+            raise
+        # No second names here, or too many of them.
+        return take(folder, key, owner)
+    if os.access(path + ".lock", os.F_OK) and _foreign_file(path + ".lock"):
+        os.unlink(path)
+        return False
+    return True
+
+
+def renew(folder: str, key: str) -> None:
+    """Have the lock `key`, and what shares its link, count from now."""
+    os.utime(f"{folder}/{key}", follow_symlinks=False)
+
+
+def drop(folder: str, key: str, maker: str) -> bool:
+    """Remove the lock `key` if `maker` made it (see `maker_of`); else it stays."""
+    path = f"{folder}/{key}"
+    try:
+        if maker_of(os.readlink(path)) != maker:
+            return False
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def maker_of(owner: str | None) -> str:
+    """Return the ledger that an owner like `17-x7q2@ledger:host:pid` names, "" if none."""
+    return (owner or "").partition("@")[2].partition(":")[0]
+
+
+def holder(folder: str, key: str) -> Lock | None:
+    """Return the lock on `key` in `folder`: `<key>` of any kind, or a file `<key>.lock`."""
+    path = os.path.join(folder, key)
+    return look(path) or (look(path + ".lock") if _foreign_file(path + ".lock") else None)
+
+
+def look(path: str) -> Lock | None:
+    """Return the lock that stands at `path` itself, or None."""
+    try:
+        seen = os.lstat(path)
+        if stat.S_ISLNK(seen.st_mode):
+            return Lock(path, "link", os.readlink(path), seen.st_mtime)
+    except OSError:
+        return None
+    kind = "directory" if stat.S_ISDIR(seen.st_mode) else "file"
+    return Lock(path, kind, None, seen.st_mtime)
+
+
+def _foreign_file(path: str) -> bool:
+    # A link named `<id>.lock` is the lock of an item whose id ends so, not the `touch` idiom.
+    try:
+        return not stat.S_ISLNK(os.lstat(path).st_mode)
+    except OSError:
+        return False

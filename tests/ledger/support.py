@@ -1,0 +1,174 @@
+"""Real processes for the tests of the ledger, and ways to end them at a chosen step."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hypervisor.ledger import Ledger, NewItem
+
+OWN = ("done", "blocked", "failed", "skipped")
+
+
+class Child:
+    """A forked process that runs `work(*args)`; what it returns comes back as JSON."""
+
+    def __init__(self, work: Callable[..., Any], *args: Any) -> None:
+        read, write = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                os.close(read)
+                told = json.dumps(work(*args)).encode()
+                while told:
+                    told = told[os.write(write, told) :]
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        os.close(write)
+        self._read = read
+        self.status: int | None = None
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Return the exit code; minus the signal's number for a killed process."""
+        if self.status is None:
+            with open(self._read, "rb") as pipe:
+                self._told = pipe.read()
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
+
+    def result(self) -> Any:
+        assert self.wait() == 0, f"the child ended with {self.status}"
+        return json.loads(self._told)
+
+
+def items(count: int, start: int = 0) -> list[NewItem]:
+    return [NewItem(f"task-{number:05}") for number in range(start, start + count)]
+
+
+def counts(ledger: Ledger, queue: str = "q") -> dict[str, int]:
+    """The states that have items, and how many."""
+    return {state: count for state, count in ledger.stats(queue).items() if count}
+
+
+def result(ledger: Ledger, item_id: str, queue: str = "q") -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in ledger.results(queue) if row["id"] == item_id)
+    return found
+
+
+def content(ledger: Ledger) -> list[tuple[Any, ...]]:
+    """All that the ledger says about items, claims and queues."""
+    return [
+        tuple(row)
+        for table in ("item", "claim", "queue", "dependency")
+        for row in ledger.rows(f"select * from {table} order by 1, 2, 3")
+    ]
+
+
+def is_intact(ledger: Ledger) -> bool:
+    return ledger.row("pragma integrity_check")[0] == "ok"
+
+
+def locks_of(root: str) -> list[str]:
+    return sorted(os.listdir(os.path.join(root, ".hypervisor", "locks")))
+
+
+def let_expire(ledger: Ledger) -> None:
+    """Wait until every lease that is short has run out."""
+    time.sleep(0.03)
+    ledger.expire()
+
+
+class Steps:
+    """Counts the calls by which a process changes anything that others see, one step before and
+    one after each; kills the process at step `last`."""
+
+    def __init__(self, last: int | None) -> None:
+        self.last = last
+        self.count = 0
+        self.names: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.count += 1
+        self.names.append(name)
+        if self.count == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **options: Any) -> Any:
+            self.step(f"before {name}")
+            made = call(*args, **options)
+            self.step(f"after {name}")
+            return made
+
+        return counted
+
+    def install(self) -> None:
+        """Patch this process, which must be a child."""
+        steps = self
+
+        class Connection(sqlite3.Connection):
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                return steps.around(sql, super().execute)(sql, *args)
+
+            def executemany(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                return steps.around(sql, super().executemany)(sql, *args)
+
+        connect = sqlite3.connect
+        sqlite3.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
+        for module, names in (
+            (os, ("symlink", "unlink", "mkdir", "makedirs", "chmod", "rename", "fsync")),
+            (fcntl, ("flock",)),
+        ):
+            for name in names:
+                setattr(module, name, self.around(name, getattr(module, name)))
+
+
+def killed_at_every_step(
+    work: Callable[[int], Any], prepare: Callable[[], None] = lambda: None
+) -> Iterator[tuple[int, str]]:
+    """Run `work(k)` in one child after the other, killed at its k-th step, until one survives.
+
+    Yields k and the step's name after each death. `prepare` runs before each child starts.
+    """
+
+    def run(last: int | None) -> list[str]:
+        steps = Steps(last)
+        steps.install()
+        work(last or 0)
+        return steps.names
+
+    for k in range(1, 1000):
+        prepare()
+        child = Child(run, k)
+        if child.wait() == 0:
+            names = child.result()
+            assert len(names) == k - 1, "it ended at fewer steps than it has"
+            return
+        assert child.status == -signal.SIGKILL
+        yield k, str(k)
+    raise AssertionError("it never ends")
+
+
+@contextlib.contextmanager
+def opened(root: str) -> Iterator[Ledger]:
+    with Ledger.open(root) as ledger:
+        yield ledger

@@ -1,0 +1,114 @@
+"""Leases are judged by boots and the monotonic clock; wall time is for display only."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from hypervisor.errors import NotOwner
+from hypervisor.ledger import Ledger, clock
+from ledger.support import content, items, result
+
+HOUR = 3600 * 1_000_000
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Microseconds that the monotonic clock is ahead, as its one element."""
+    ahead = [0]
+    real = clock.monotonic_us
+    monkeypatch.setattr(clock, "monotonic_us", lambda: real() + ahead[0])
+    return ahead
+
+
+def test_a_lease_lasts_as_long_as_it_says(ledger: Ledger, later: list[int]) -> None:
+    ledger.open_queue("q", items(2), lease_seconds=3600)
+    default, _ = ledger.claim("q", "w")[0], ledger.claim("q", "w", lease_seconds=7200)
+    later[0] = HOUR - 1_000_000
+    assert ledger.expire() == 0
+    later[0] = HOUR + 1_000_000
+    assert ledger.expire() == 1
+    assert result(ledger, default.id)["state"] == "ready"
+    later[0] = 2 * HOUR + 1_000_000
+    assert ledger.expire() == 1
+
+
+def test_a_heartbeat_renews_for_the_lease_that_was_asked_for(
+    ledger: Ledger, later: list[int]
+) -> None:
+    ledger.open_queue("q", items(1), lease_seconds=60)
+    [claim] = ledger.claim("q", "w", lease_seconds=3600)
+    later[0] = HOUR - 1_000_000
+    assert ledger.heartbeat([claim.token]) == [claim.token]
+    later[0] = 2 * HOUR - 2_000_000
+    assert ledger.heartbeat([claim.token]) == [claim.token]
+
+
+@pytest.mark.parametrize("step", [-(10**9), 10**9])
+def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
+    ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    ledger.open_queue("q", items(2), lease_seconds=3600)
+    claim, late = ledger.claim("q", "w", 2)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + step)
+    assert ledger.expire() == 0
+    assert ledger.finish(claim.token, "done", {}) == "done"
+    later[0] = HOUR + 1
+    with pytest.raises(NotOwner):
+        ledger.finish(late.token, "done", {})
+
+
+def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
+    root: str, ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.open_queue("q", items(3), lease_seconds=10**6)
+    [done, held] = ledger.claim("q", "w", 2)
+    ledger.finish(done.token, "done", {})
+    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    later[0] = -clock.monotonic_us() + 1000
+    with Ledger.open(root) as rebooted:
+        with pytest.raises(NotOwner):
+            rebooted.finish(held.token, "done", {})
+        assert rebooted.expire() == 1
+        [claim] = rebooted.claim("q", "w", only=held.id)
+        assert rebooted.finish(claim.token, "done", {}) == "done"
+        ends = [row["finish_no"] for row in rebooted.results("q", since=1)]
+        assert ends == sorted(set(ends)) and len(ends) == 2
+
+
+def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
+    root: str, ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later[0] = 12 * 365 * 24 * HOUR
+    ledger.open_queue("q", items(1))
+    ledger.claim("q", "w")
+    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    later[0] = 0
+    later[0] = -clock.monotonic_us()
+    with Ledger.open(root) as rebooted:
+        assert rebooted.expire() == 1
+
+
+def test_a_ledger_sees_four_thousand_boots(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.change("insert into boot (no, id) values (4600, 'so many')")
+    monkeypatch.setattr(clock, "boot_id", lambda: "one more")
+    ledger.open_queue("q", items(1))
+    [claim] = ledger.claim("q", "w")
+    assert ledger.finish(claim.token, "done", {}) == "done"
+
+
+def test_reading_leaves_the_ledger_as_it_is(ledger: Ledger) -> None:
+    ledger.open_queue("q", items(5))
+    ledger.claim("q", "w", 2)
+    before = content(ledger)
+    ledger.stats("q"), ledger.drained("q"), list(ledger.results("q")), ledger.open_items()
+    ledger.live_tokens(), ledger.pending(), ledger.queues(), ledger.expire()
+    assert content(ledger) == before
+
+
+def test_the_machine_and_the_boot_have_names() -> None:
+    assert re.fullmatch(r"[\w-]{8,}", clock.boot_id())
+    assert clock.machine_id()

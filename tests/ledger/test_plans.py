@@ -1,0 +1,110 @@
+"""The statements that the verbs really run use indexes: a claim costs the same at any size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from hypervisor.ledger import Ledger, NewItem
+from ledger.support import items
+
+Caught = Callable[[Callable[[], object]], dict[str, list[str]]]
+
+
+@pytest.fixture
+def plans(ledger: Ledger) -> Caught:
+    """`plans(verb)`: the plan of each statement that the verb runs."""
+    ledger.open_queue("q", [*items(50), NewItem("last", "p", after=["task-00000"])])
+
+    def caught(verb: Callable[[], object]) -> dict[str, list[str]]:
+        statements: list[str] = []
+        connection = ledger._connection
+        connection.set_trace_callback(statements.append)
+        try:
+            verb()
+        finally:
+            connection.set_trace_callback(None)
+        told = {}
+        for statement in statements:
+            if re.match(r"(select|update|delete)\b", statement, re.IGNORECASE):
+                rows = ledger.rows(f"explain query plan {statement}").fetchall()
+                told[statement] = [row["detail"] for row in rows]
+        assert told
+        return told
+
+    return caught
+
+
+def _uses(plans: dict[str, list[str]], index: str, words: str) -> bool:
+    return any(
+        f"INDEX {index} " in step and words in step for steps in plans.values() for step in steps
+    )
+
+
+def _scans(plans: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{statement}: {step}"
+        for statement, steps in plans.items()
+        for step in steps
+        if re.match(r"SCAN (?!CONSTANT)|USE TEMP B-TREE", step)
+    ]
+
+
+def test_the_verbs_of_workers_scan_nothing(ledger: Ledger, plans: Caught) -> None:
+    def work() -> None:
+        first, second, third, fourth, fifth = ledger.claim("q", "w", 5)
+        ledger.heartbeat([first.token])
+        ledger.store_plans({first.token: "p"})
+        ledger.holding(first.token)
+        ledger.finish(first.token, "done", {}, pending=True)
+        ledger.finish(first.token, "done", {})
+        ledger.said(first.token)
+        ledger.lost(first.token)
+        ledger.written(first.token)
+        ledger.unwritten(first.token, "why")
+        ledger.finish(second.token, "failed", {})
+        ledger.release(third.token)
+        ledger.end(fourth.token, "died")
+        ledger.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
+        ledger.claim("q", "w", only="task-00009")
+        ledger.drained("q")
+        ledger.place_of(first.token)
+
+    assert _scans(plans(work)) == []
+
+
+def test_a_claim_finds_the_next_item_by_the_partial_index(ledger: Ledger, plans: Caught) -> None:
+    told = plans(lambda: ledger.claim("q", "w"))
+    assert _uses(told, "item_turn", "(queue=? AND turn>? AND turn<?)"), "the next ready item"
+    assert _uses(told, "item_turn", "(queue=? AND turn<?)"), "leases that ran out"
+
+
+def test_leases_that_ran_out_are_found_by_the_partial_index(ledger: Ledger, plans: Caught) -> None:
+    assert _uses(plans(ledger.expire), "item_turn", "(queue=? AND turn<?)")
+
+
+def test_what_is_open_or_pending_is_found_by_the_partial_indexes(
+    ledger: Ledger, plans: Caught
+) -> None:
+    assert _uses(plans(ledger.open_items), "item_turn", "(queue=? AND turn>?)")
+    assert _uses(plans(ledger.live_tokens), "item_turn", "(queue=? AND turn<?)")
+    assert _uses(plans(lambda: ledger.drained("q")), "item_turn", "(queue=? AND turn<?)")
+    assert _uses(plans(ledger.pending), "item_pending", "(queue=?)")
+
+
+def test_the_index_of_open_items_holds_open_items_only(ledger: Ledger) -> None:
+    sql = ledger.row("select sql from sqlite_master where name = 'item_turn'")[0]
+    assert sql.endswith("on item (queue, turn) where turn is not null")
+    ledger.open_queue("q", [NewItem("a"), NewItem("b", after=["a"]), NewItem("c")])
+    for outcome in ("done", "failed", "blocked"):
+        for claim in ledger.claim("q", "w"):
+            ledger.finish(claim.token, outcome, {})
+    ledger.cancel("q")
+    wrong = ledger.rows(
+        "select id, state, turn from item where (turn is not null) <> (finish_no is null) "
+        "or (turn < 0) <> (state = 'claimed') or (finish_no is null) <> "
+        "(state in ('waiting', 'ready', 'claimed'))"
+    ).fetchall()
+    assert [tuple(row) for row in wrong] == []
