@@ -1,0 +1,125 @@
+"""`hypervisor preflight`: what can run, what can't, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import ExitStack
+
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import Settings, load
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.preflight import Preflight
+from hypervisor.preflight import check as check_items
+from hypervisor.sources import SourceError, expand
+from hypervisor.text import one_line
+
+SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor preflight`."""
+    add_source_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts, and without bounds")
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that name items, as every verb that takes sources has them."""
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="a folder, file, quoted glob, list (@FILE, queue.txt, - for standard input), "
+        "CSV or JSONL file, or a task's id",
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only items whose front matter or row says so; may be repeated",
+    )
+    parser.add_argument(
+        "--instructions",
+        metavar="FILE",
+        help="what to do with each item: with it, rows and files that are not tasks are items too",
+    )
+    parser.add_argument("--children-of", metavar="ID", help="the tasks below this one")
+    parser.add_argument("--id", metavar="COLUMN", help="the column of a row's id")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was found: 0 if anything is ready, 3 if nothing is, 1 if a source failed."""
+    root = find_root()
+    read_instructions(args)
+    checked, failed = check(args, root, load(root))
+    if args.json:
+        print(json.dumps(checked.to_json()))
+    else:
+        print("\n".join(checked.lines()))
+    if failed:
+        return 1
+    return 0 if checked.ready else 3
+
+
+def check(
+    args: argparse.Namespace, root: str, settings: Settings, purpose: str = "work"
+) -> tuple[Preflight, bool]:
+    """Pre-flight the sources in `args`; return it, and whether a source could not be read.
+
+    Such sources are told on standard error. What is open in `args.queue`, if there is one, counts
+    as ready. Raises UsageError where no source is named.
+    """
+    if not args.sources and args.children_of is None:
+        raise UsageError("no source", "name a folder, a file, a list or a task's id")
+    failed: list[SourceError] = []
+    found = expand(
+        args.sources,
+        root=root,
+        cwd=os.getcwd(),
+        settings=settings,
+        id_column=args.id,
+        children_of=args.children_of,
+        files_are_items=args.instructions is not None,
+        on_error=failed.append,
+    )
+    with ExitStack() as stack:
+        try:
+            ledger = stack.enter_context(Ledger.open(root))
+        except NoLedger:
+            ledger = None
+        checked = check_items(
+            found,
+            root=root,
+            settings=settings,
+            ledger=ledger,
+            where=args.where,
+            instructions=args.instructions is not None,
+            purpose=purpose,
+            queue=getattr(args, "queue", None),
+        )
+    checked.failed = failed
+    for error in failed:
+        print(f"hypervisor: {error}", file=sys.stderr)
+    return checked, bool(failed)
+
+
+def read_instructions(args: argparse.Namespace) -> str | None:
+    """Return the text of the instructions file, None without one. Raises UsageError."""
+    if args.instructions is None:
+        return None
+    path = one_line(args.instructions)
+    try:
+        with open(args.instructions, encoding="utf-8") as source:
+            text = source.read()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8", "convert the file to UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{path}: {reason}", "name a file that says what to do") from None
+    if not text.strip():
+        raise UsageError(f"{path}: no instructions in it", "write what to do with each item")
+    return text

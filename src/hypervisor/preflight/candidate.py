@@ -1,0 +1,76 @@
+"""An item as the first look at it found it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypervisor.preflight.graph import Node
+from hypervisor.preflight.result import Entry
+from hypervisor.tasks.read import Identity
+from hypervisor.tasks.task import Task
+
+_PRIORITIES = {"critical": 0.0, "high": 1.0, "medium": 2.0, "low": 3.0}
+_USUAL_PRIORITY = 2.0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Candidate(Node):
+    """An item, with what a queue keeps of it.
+
+    `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
+    file, `rank` what the ready are sorted by.
+    """
+
+    path: str | None
+    file: str | None = None
+    title: str | None = None
+    identity: Identity | None = None
+    payload: dict[str, Any] | None = None
+    rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
+
+    @property
+    def counts(self) -> bool:
+        """Whether its id is an item's: not for a second mention, nor for what is no task."""
+        return self.verdict is None or self.verdict.kind not in ("duplicate", "not_a_task")
+
+    def entry(self) -> Entry:
+        """Return it as a member of its group."""
+        kind, reason = (self.verdict.kind, self.verdict.reason) if self.verdict else ("", "")
+        seen = self.identity
+        return Entry(
+            id=self.id,
+            path=self.path,
+            kind=kind,
+            reason=reason,
+            title=self.title,
+            # As the worker's verbs write it: any edit changes it.
+            fingerprint=seen and f"{seen.size}-{seen.mtime_ns}-{seen.ctime_ns}-{seen.inode}",
+            payload=self.payload,
+            after=self.after,
+        )
+
+
+def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
+    """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
+    return _priority(task.priority), _order(meta)
+
+
+def _priority(raw: str | None) -> float:
+    word = (raw or "").strip().lower()
+    if word in _PRIORITIES:
+        return _PRIORITIES[word]
+    digits = word.removeprefix("p")
+    if digits.isascii() and digits.isdigit() and len(digits) < 4:
+        return float(digits)
+    return _USUAL_PRIORITY
+
+
+def _order(meta: dict[str, object]) -> float:
+    value = meta.get("order", meta.get("ordinal"))
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:
+        return 0.0

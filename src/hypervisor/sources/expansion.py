@@ -1,0 +1,215 @@
+"""What the user named, as files and rows."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from hypervisor.config.settings import Settings
+from hypervisor.sources import lists, walk
+from hypervisor.sources.found import Found, Problem, SourceError
+from hypervisor.sources.index import TaskIds, tasks_below
+from hypervisor.sources.rows import Rows, holds_rows, is_json_lines
+from hypervisor.text import one_line
+
+
+def expand(
+    specs: Sequence[str],
+    *,
+    root: str,
+    cwd: str,
+    settings: Settings,
+    id_column: str | None = None,
+    children_of: str | None = None,
+    stdin: BinaryIO | None = None,
+    files_are_items: bool = False,
+    on_error: Callable[[SourceError], None] | None = None,
+) -> Iterator[Found]:
+    """Yield what the sources `specs` name, one after the other.
+
+    A source is the first of these that fits: `-` (a list, or JSON lines, from `stdin`), `@FILE` (a
+    list), a folder, a CSV, TSV or JSONL file (its rows), a list file (see `lists.is_list`), a file
+    of any other name, a named pipe (a list), a glob, the id of a task below `root`. In folders only
+    Markdown files are looked at unless `files_are_items`. `children_of` is one source more: all
+    tasks below the task of that id, in the order of their paths.
+
+    A source that can't be read goes to `on_error` and the next one follows; without `on_error` the
+    SourceError is raised. What a list or a folder holds and can't be read is a Found with a
+    problem.
+    """
+    expander = _Expander(root, cwd, settings, id_column, stdin, files_are_items)
+    parts: list[tuple[Callable[[str], Iterator[Found]], str]]
+    parts = [(expander.source, spec) for spec in specs]
+    if children_of is not None:
+        parts.append((expander.children, children_of))
+    for part, spec in parts:
+        try:
+            yield from part(spec)
+        except SourceError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+
+
+class _Expander:
+    def __init__(
+        self,
+        root: str,
+        cwd: str,
+        settings: Settings,
+        id_column: str | None,
+        stdin: BinaryIO | None,
+        files_are_items: bool,
+    ) -> None:
+        self._root = root
+        self._cwd = cwd
+        self._settings = settings
+        self._stdin = stdin
+        self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
+        self._rows = Rows(id_column)
+        self._tasks: TaskIds | None = None
+
+    def source(self, spec: str) -> Iterator[Found]:
+        if spec == "-":
+            yield from self._piped(spec, (self._stdin or sys.stdin.buffer).read())
+            return
+        path = self._named(spec)
+        if path is not None:
+            yield from self._path(path, spec)
+        elif spec.startswith("@"):
+            listed = self._named(spec[1:])
+            if listed is None:
+                raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
+            yield from self._list(listed, spec)
+        elif walk.has_magic(spec):
+            yield from self._glob(spec)
+        else:
+            yield from self._task(spec)
+
+    def children(self, item_id: str) -> Iterator[Found]:
+        tasks = self._ids()
+        below = tasks.below(item_id)
+        if not below and not tasks.find(item_id):
+            raise self._no_task(item_id)
+        if not below:
+            raise SourceError(
+                f"{one_line(item_id)}: no task names it as its parent",
+                "write `parent: ID` into its children",
+            )
+        for path in below:
+            yield Found(path, origin=f"children of {item_id}")
+
+    def _named(self, spec: str) -> str | None:
+        if not spec or "\0" in spec:
+            raise SourceError("an empty source", "name a file, a folder, a glob or a task id")
+        return lists.locate(spec, (self._cwd,))
+
+    def _path(self, path: str, spec: str) -> Iterator[Found]:
+        try:
+            mode = os.stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                os.listdir(path)
+                yield from walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
+            elif not stat.S_ISREG(mode):
+                with open(path, "rb") as pipe:
+                    yield from self._piped(spec, pipe.read())
+            elif holds_rows(path):
+                yield from self._rows.of_file(path, spec)
+            elif lists.is_list(path, self._cwd):
+                yield from self._list(path, spec)
+            else:
+                yield Found(path, origin=spec)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+
+    def _list(self, path: str, spec: str) -> Iterator[Found]:
+        try:
+            with open(path, "rb") as source:
+                data = source.read()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+        yield from self._entries(data, spec, (self._cwd, os.path.dirname(path)), path)
+
+    def _piped(self, spec: str, data: bytes) -> Iterator[Found]:
+        if is_json_lines(data):
+            return self._rows.of_lines(data.splitlines(), spec)
+        return self._entries(data, spec, (self._cwd,), None)
+
+    def _entries(
+        self, data: bytes, spec: str, folders: tuple[str, ...], listed: str | None
+    ) -> Iterator[Found]:
+        for line, entry in lists.entries(data, folders):
+            origin = f"{spec}:{line}"
+            path = lists.locate(entry, folders)
+            if path is not None and os.path.isdir(path):
+                skip = self._settings.skip_folders
+                yield from walk.Walk(path, self._root, self._accept, skip)
+            elif path is not None:
+                yield Found(path, origin=origin)
+            else:
+                tasks = [] if _is_path(entry) else self._ids().find(entry)
+                for known in tasks:
+                    yield Found(known.path, origin=origin)
+                if not tasks:
+                    what = "file" if _is_path(entry) else "file or task"
+                    yield Found(
+                        os.path.normpath(os.path.join(folders[0], entry)),
+                        origin=origin,
+                        problem=Problem(
+                            "broken",
+                            "missing",
+                            f"no such {what} (line {line} of {_shown(listed)})",
+                            "mend or remove the line",
+                        ),
+                    )
+
+    def _glob(self, spec: str) -> Iterator[Found]:
+        found_any = False
+        pattern = os.path.normpath(os.path.join(self._cwd, spec))
+        for found in walk.glob(pattern, self._root, self._settings.skip_folders):
+            found_any = True
+            yield found._replace(origin=spec)
+        if not found_any:
+            raise SourceError(f"{one_line(spec)}: matches no file", "check the pattern")
+
+    def _task(self, spec: str) -> Iterator[Found]:
+        if _is_path(spec):
+            raise SourceError(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
+        tasks = self._ids().find(spec)
+        if not tasks:
+            raise self._no_task(spec)
+        for known in tasks:
+            yield Found(known.path, origin=spec)
+
+    def _ids(self) -> TaskIds:
+        if self._tasks is None:
+            self._tasks = TaskIds(tasks_below(self._root, self._settings))
+        return self._tasks
+
+    def _no_task(self, item_id: str) -> SourceError:
+        near = difflib.get_close_matches(item_id, self._ids().all_ids(), 1)
+        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check the id"
+        where = one_line(self._root, 120)
+        return SourceError(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
+
+    def _near_path(self, spec: str) -> str:
+        folder, name = os.path.split(os.path.join(self._cwd, spec))
+        try:
+            near = difflib.get_close_matches(name, os.listdir(folder), 1)
+        except (OSError, ValueError):
+            near = []
+        return f"the closest name there is {one_line(near[0], 80)}" if near else "check the path"
+
+
+def _is_path(entry: str) -> bool:
+    return "/" in entry or walk.is_markdown(entry)
+
+
+def _shown(listed: str | None) -> str:
+    return one_line(os.path.basename(listed), 80) if listed else "the input"

@@ -1,0 +1,78 @@
+"""Lists of files: `@list`, `queue.txt`, `*.list`, and what comes through a pipe.
+
+One entry a line, or divided by NUL bytes as `find -print0` writes them. Carriage returns, blank
+lines, blanks around an entry and a byte order mark are dropped; a line that starts with `#` is a
+comment unless a file of that name exists. An entry is a path, from the current folder or from the
+list's, or the id of a task below the root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from hypervisor.sources.walk import is_markdown
+
+_ALWAYS = (".list", ".lst")
+_LOOKED_AT = 20
+
+
+def entries(data: bytes, folders: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line from 1, entry) of a list; `folders` is where its relative paths start."""
+    divided_by_nul = b"\0" in data
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(
+        b"\0" if divided_by_nul else b"\n"), 1):  # fmt: skip
+        if divided_by_nul:
+            if raw:
+                yield number, os.fsdecode(raw)
+            continue
+        line = os.fsdecode(raw.removesuffix(b"\r"))
+        entry = line.strip()
+        if not entry:
+            continue
+        if line != entry and locate(line, folders):
+            entry = line
+        if not entry.startswith("#") or locate(entry, folders):
+            yield number, entry
+
+
+def locate(entry: str, folders: tuple[str, ...]) -> str | None:
+    """Return the absolute path of `entry` in the first of `folders` that has it, else None."""
+    for folder in folders:
+        path = os.path.join(folder, entry)
+        try:
+            if os.path.lexists(path):
+                return _tidied(path)
+        except ValueError:
+            return None
+    return None
+
+
+def _tidied(path: str) -> str:
+    # Behind a link `..` is not the folder that the text says.
+    if ".." in path.split("/"):
+        folder, name = os.path.split(path.rstrip("/"))
+        return (
+            os.path.realpath(path) if name == ".." else os.path.join(os.path.realpath(folder), name)
+        )
+    return os.path.normpath(path)
+
+
+def is_list(path: str, folder: str) -> bool:
+    """Return whether a text file that the user named is a list of items, not an item.
+
+    `queue.txt`, `*.list` and `*.lst` always are. Another `*.txt` is one if each of its first lines
+    names something that exists, or a Markdown file, or is a single word, as ids are.
+    """
+    name = os.path.basename(path).lower()
+    if name == "queue.txt" or name.endswith(_ALWAYS):
+        return True
+    if not name.endswith(".txt"):
+        return False
+    folders = (folder, os.path.dirname(path))
+    with open(path, "rb") as source:
+        start = source.read(1 << 16)
+    lines = [entry for _, entry in entries(start, folders)][:_LOOKED_AT]
+    return bool(lines) and all(
+        is_markdown(line) or len(line.split()) == 1 or locate(line, folders) for line in lines
+    )
