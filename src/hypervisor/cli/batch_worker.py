@@ -1,0 +1,114 @@
+"""The worker of a batch directory: what `batch_worker.py` and `summarize.py` start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+from typing import TYPE_CHECKING, Any
+
+from hypervisor.errors import UsageError
+from hypervisor.text import one_line
+
+if TYPE_CHECKING:
+    from hypervisor.batch_directory import Batch
+    from hypervisor.triage_run import Ended
+
+SUMMARY = "claim and triage the items of a batch directory"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `batch_worker.py`."""
+    parser.prog = "batch_worker.py"
+    parser.add_argument("directory", nargs="?", metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_argument("--dir", metavar="DIR", help="the folder that holds queue.txt")
+    parser.add_argument("--here", help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, default=10, metavar="N", help="items (default 10)")
+    parser.add_argument("--stats", action="store_true", help="only count")
+    parser.add_argument("--summary", action="store_true", help="what became of every item")
+    parser.add_argument("--json", action="store_true", help="counts or summary, for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work on a batch: 0, 1 if an item failed, 3 if nothing was there to claim."""
+    from hypervisor import batch_directory
+
+    if args.batch < 1:
+        raise UsageError(f"--batch {args.batch}: the number of items is 1 or more")
+    batch = batch_directory.open_batch(
+        batch_directory.locate(args.dir or args.directory, args.here)
+    )
+    if args.stats:
+        _print_stats(batch_directory.stats(batch), as_json=args.json)
+        return 0
+    if args.summary:
+        _print_summary(batch, as_json=args.json)
+        return 0
+    if not args.json and batch.checked is not None:
+        print("\n".join(batch.checked.lines()), flush=True)
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    worked = failed = 0
+    for end in batch_directory.work(batch, args.batch, lambda: stopped):
+        worked += 1
+        failed += end.outcome == "failed"
+        if not args.json:
+            print(_line(end), flush=True)
+    counts = batch_directory.stats(batch)
+    if args.json:
+        print(json.dumps(counts, ensure_ascii=False))
+    else:
+        _print_end(batch, counts, worked)
+    if stopped or failed:
+        return 1
+    return 0 if worked else 3
+
+
+def _line(end: Ended) -> str:
+    name = one_line(end.claim.id, 80)
+    if end.outcome == "done":
+        return f"{name}: {end.report['action']} [{', '.join(end.report['changes'])}]"
+    return f"{name}: {end.outcome}: {one_line(end.report['reason'], 300)}"
+
+
+def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
+    total, remaining = counts["queue_total"], counts["remaining"]
+    left_out = f", {counts['not_queued']} not queued" if counts["not_queued"] else ""
+    print(f"{counts['completed']}/{total} completed, {remaining} remaining{left_out}")
+    if not worked and remaining:
+        print("nothing could be claimed: what remains is locked by other tools, see locks/")
+    elif not worked and counts["claimed"]:
+        print(f"nothing left to claim: {counts['claimed']} are being worked on, see locks/")
+    elif not remaining and not counts["claimed"]:
+        root = shlex.quote(batch.root)
+        print(f"nothing left; to take it back: cd {root} && hypervisor undo {batch.queue}")
+
+
+def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(counts, ensure_ascii=False))
+        return
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            print(f"{name}: {{{', '.join(f'{key}: {count}' for key, count in value.items())}}}")
+        else:
+            print(f"{name}: {one_line(value, 1000)}")
+
+
+def _print_summary(batch: Batch, *, as_json: bool) -> None:
+    from hypervisor.ledger import Ledger
+    from hypervisor.summary import lines, summarize
+
+    with Ledger.open(batch.root) as ledger:
+        ledger.expire()
+        summary = summarize(ledger, batch.queue)
+    print(
+        json.dumps(summary, ensure_ascii=False, indent=2) if as_json else "\n".join(lines(summary))
+    )

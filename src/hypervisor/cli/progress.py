@@ -1,0 +1,39 @@
+"""How far a queue has come: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_STEPS = 5
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool) -> Iterator[Callable[[dict[str, int]], None]]:
+    """Yield a function that shows the counts of a queue of `total` items, on standard error."""
+    if quiet:
+        yield lambda counts: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress("triage", *columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("triage", total=total)
+            yield lambda counts: bar.update(task, completed=_ended(counts))
+    else:
+        said = 0
+
+        def say(counts: dict[str, int]) -> None:
+            nonlocal said
+            step = _ended(counts) * _STEPS // max(1, total)
+            if step > said:
+                said = step
+                print(f"{_ended(counts)}/{total} done", file=sys.stderr, flush=True)
+
+        yield say
+
+
+def _ended(counts: dict[str, int]) -> int:
+    return sum(counts.values()) - counts["waiting"] - counts["ready"] - counts["claimed"]

@@ -1,0 +1,163 @@
+"""`hypervisor triage`: close, assign and link the tasks of a source with several processes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from hypervisor.cli import preflight as preflight_verb
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import Settings, load
+from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.text import one_line
+
+if TYPE_CHECKING:
+    from hypervisor.preflight import Preflight
+
+SUMMARY = "close, assign and link tasks by rules, with several processes"
+_WORKERS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor triage`."""
+    preflight_verb.add_source_arguments(parser)
+    parser.add_argument(
+        "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=50, metavar="N", help="items that a process claims at a time"
+    )
+    parser.add_argument(
+        "--name", dest="queue", default="triage", metavar="QUEUE", help="default: triage"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show a diff per file, write nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="the summary, for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted."""
+    if not 1 <= args.workers <= 64:
+        raise UsageError("--workers takes a number from 1 to 64")
+    if not 1 <= args.batch <= 1000:
+        raise UsageError("--batch takes a number from 1 to 1000")
+    if args.instructions is not None:
+        raise UsageError("triage works by its own rules", "leave out --instructions")
+    root = find_root()
+    settings = load(root)
+    checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
+    if not args.json:
+        print("\n".join(checked.lines()), flush=True)
+    if args.dry_run:
+        failed = dry_run(root, settings, checked)
+    else:
+        failed = carry_out(root, settings, checked, args)
+    return 1 if failed or unreadable else 0
+
+
+def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.Namespace) -> bool:
+    """Open the queue, work it off, print the summary; return whether anything went wrong."""
+    from hypervisor import opening, triage_run
+    from hypervisor.cli.progress import progress
+    from hypervisor.ledger import Ledger
+    from hypervisor.summary import lines, summarize
+    from hypervisor.triage_run.processes import Processes
+
+    triage_run.tidy(root, args.queue, settings, checked)
+    opened = opening.open_queue(
+        root,
+        settings,
+        args.queue,
+        triage_run.with_children(root, settings, checked),
+        purpose="triage",
+        max_attempts=1,
+        lease_seconds=triage_run.LEASE_SECONDS,
+    )
+    stopped = False
+    with Ledger.open(root) as ledger:
+        if opened.added or opened.present:
+            total = sum(ledger.stats(args.queue).values())
+            workers = min(args.workers, -(-total // args.batch))
+            processes = Processes(ledger, args.queue, workers, args.batch)
+            with progress(total, quiet=args.json) as show:
+                try:
+                    processes.run(show)
+                except KeyboardInterrupt:
+                    stopped = True
+        ledger.expire()
+        summary = summarize(ledger, args.queue)
+        drained = ledger.drained(args.queue)
+    if args.json:
+        print(json.dumps(summary, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines(summary)))
+        print(_changes(summary))
+        for item, queue in opened.elsewhere[:20]:
+            print(f"held: {one_line(item, 60)} is open in queue {one_line(queue, 60)}")
+        _print_next(args.queue, summary["counts"], stopped or not drained)
+    return stopped or not drained or bool(summary["counts"]["failed"])
+
+
+def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
+    """Print for each file what would change and why, as a unified diff; return if one can't be."""
+    from hypervisor import triage_run
+
+    changed = unchanged = failed = 0
+    for entry in triage_run.with_children(root, settings, checked).ready:
+        if entry.path is None:
+            continue
+        try:
+            children = (entry.payload or {}).get("children")
+            edited = triage_run.consider(os.path.join(root, entry.path), settings, children)
+        except (HypervisorError, OSError) as error:
+            print(f"{one_line(entry.path, 500)}: can't be triaged: {one_line(error, 500)}")
+            failed += 1
+            continue
+        if edited is None:
+            continue
+        plan = edited.plan
+        what = f"{plan.action} (rule: {plan.rule})"
+        print(
+            f"{one_line(entry.path, 500)}: {what if plan.edits else f'nothing to change, {what}'}"
+        )
+        for note in plan.notes:
+            print(f"  note: {note}")
+        changed, unchanged = changed + bool(plan.edits), unchanged + (not plan.edits)
+        if plan.edits:
+            sys.stdout.write(_diff(entry.path, edited.document.raw, edited.after))
+    print(
+        f"dry run: {changed} files would change, {unchanged} would not, {failed} can't be triaged"
+    )
+    return failed > 0
+
+
+def _diff(path: str, before: bytes, after: bytes) -> str:
+    """Return a unified diff; what a terminal would obey is escaped."""
+    import difflib
+
+    old, new = (raw.decode("utf-8").split("\n") for raw in (before, after))
+    name = one_line(path, 500)
+    shown = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=2, lineterm="")
+    return "".join(f"{one_line(line.removesuffix(chr(13)), 2000)}\n" for line in shown)
+
+
+def _changes(summary: dict[str, Any]) -> str:
+    """Return one line that counts the changes by what they are."""
+    done = [worker for worker in summary["workers"] if worker["status"] == "success"]
+    counted = Counter(change for worker in done for change in worker.get("changes", ()))
+    told = [f"{count} {one_line(change, 60)}" for change, count in counted.most_common(10)]
+    unchanged = sum(not worker.get("changes") for worker in done)
+    return f"changes: {', '.join([*told, f'{unchanged} files unchanged'])}"
+
+
+def _print_next(queue: str, counts: dict[str, int], left: bool) -> None:
+    if left:
+        print("some are left; the same command goes on with them")
+    print(f"more: hypervisor summary {queue} --json")
+    if counts["success"]:
+        print(f"take it back: hypervisor undo {queue}")

@@ -1,0 +1,7 @@
+"""Batch triage: the deterministic work on a task, by rules that a project can change."""
+
+from __future__ import annotations
+
+from hypervisor.triage.plan import Plan, plan, stands
+
+__all__ = ["Plan", "plan", "stands"]

@@ -1,0 +1,47 @@
+"""Who gets a task: a person for what needs judgement, the machine for what can be automated."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypervisor.config.settings import TriageSettings
+from hypervisor.text import one_line
+from hypervisor.triage import complexity
+from hypervisor.triage.search import first_hit
+from hypervisor.triage.words import Words
+
+
+class Choice(NamedTuple):
+    """A name ("" leaves the task unassigned) and the rule that chose it."""
+
+    who: str
+    rule: str
+
+
+def choose(words: Words, tags: list[str], level: str | None, rules: TriageSettings) -> Choice:
+    """Return who gets a task that has no assignee; the first rule that hits wins.
+
+    `level` is the task's complexity where the project has it triaged, else None.
+    """
+    if level == complexity.BLOCKED_HUMAN:
+        return Choice(rules.judgement, f"complexity {level}")
+    if level == complexity.MECHANICAL:
+        return Choice(rules.automatable, f"complexity {level}")
+    folded = words.text.lower()
+    hit = first_hit(rules.judgement_patterns, words.text, folded)
+    if hit is not None:
+        return Choice(rules.judgement, f"judgement word {one_line(hit, 60)!r}")
+    for phrase in rules.judgement_phrases:
+        if phrase in folded:
+            return Choice(rules.judgement, f"phrase {phrase!r}")
+    for tag in tags:
+        if tag.lower() in rules.automatable_tags:
+            return Choice(rules.automatable, f"tag {one_line(tag, 40)}")
+    hit = first_hit(rules.automatable_patterns, words.text, folded)
+    if hit is not None:
+        return Choice(rules.automatable, f"automatable words {one_line(hit, 60)!r}")
+    if words.acceptance is not None:
+        return Choice(rules.automatable, f"heading {one_line(words.acceptance, 60)!r}")
+    if words.open_box is not None:
+        return Choice(rules.automatable, f"open check box {one_line(words.open_box, 60)!r}")
+    return Choice(rules.judgement, "no other rule")

@@ -1,0 +1,25 @@
+"""Batch triage carried out: one worker's loop, and several processes of it."""
+
+from __future__ import annotations
+
+from hypervisor.triage_run.around import tidy, undo_log, with_children
+from hypervisor.triage_run.worker import (
+    BATCH,
+    LEASE_SECONDS,
+    Edited,
+    Ended,
+    Worker,
+    consider,
+)
+
+__all__ = [
+    "BATCH",
+    "LEASE_SECONDS",
+    "Edited",
+    "Ended",
+    "Worker",
+    "consider",
+    "tidy",
+    "undo_log",
+    "with_children",
+]
