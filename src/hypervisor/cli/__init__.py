@@ -1,0 +1,154 @@
+"""The command line: one module per verb, imported only when its verb is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# Verb -> its module in this package. A name that starts with `_` is for our own processes.
+VERBS = {
+    verb: verb.lstrip("_").replace("-", "_")
+    for verb in (
+        "demo",
+        "preflight",
+        "triage",
+        "open",
+        "next",
+        "done",
+        "block",
+        "fail",
+        "release",
+        "heartbeat",
+        "expire",
+        "pull",
+        "plan",
+        "wait",
+        "commit",
+        "status",
+        "summary",
+        "pause",
+        "resume",
+        "cancel",
+        "unlock",
+        "undo",
+        "adopt",
+        "_triage-worker",
+        "_batch-worker",
+        "_hook",
+        "_monitor",
+    )
+}
+
+# What workers and hooks call all the time, and what says where things stand.
+_QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
+
+
+def main(argv: list[str]) -> int:
+    """Carry out one command line and return its exit code.
+
+    0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this; 130 interrupted.
+    """
+    try:
+        return _dispatch(argv)
+    except HypervisorError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): say nothing more, not even at exit.
+        _drop_output()
+        return 1
+    except OSError as error:
+        where = one_line(error.filename) if error.filename else "system"
+        _complain(f"{where}: {error.strerror or error}")
+        _drop_output()
+        return 1
+    except UnicodeEncodeError as error:
+        _complain(f"not UTF-8: {one_line(ascii(error.object), 60)}")
+        return 2
+    except Exception as error:
+        import sqlite3
+
+        if not isinstance(error, sqlite3.Error):
+            raise
+        from hypervisor.ledger.store import unusable
+
+        _complain(str(unusable("ledger", error)))
+        return 1
+
+
+def load(verb: str) -> ModuleType:
+    """Return the module of `verb`. Raises UsageError for an unknown one."""
+    if verb not in VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, [name for name in VERBS if name[0] != "_"], 1)
+        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor --help"
+        raise UsageError(f"no command {one_line(verb, 40)!r}", hint)
+    from importlib import import_module
+
+    return import_module(f"hypervisor.cli.{VERBS[verb]}")
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        _print_overview()
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        from hypervisor import __version__
+
+        print(f"hypervisor {__version__}")
+        return 0
+    module = load(argv[0])
+    code: int = module.run(_parse(argv[0], argv[1:], module))
+    sys.stdout.flush()
+    return code
+
+
+def _parse(verb: str, line: list[str], module: ModuleType) -> object:
+    if verb in _QUICK:
+        from hypervisor.cli.plain import PlainParser
+
+        plain = PlainParser()
+        module.add_arguments(plain)
+        parsed = plain.parse(line)
+        if parsed is not None:
+            return parsed
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog=f"hypervisor {verb}",
+        description=module.SUMMARY,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser.parse_args(line)
+
+
+def _print_overview() -> None:
+    print("usage: hypervisor COMMAND …   (hypervisor COMMAND --help tells more)\n")
+    for verb in VERBS:
+        if not verb.startswith("_"):
+            print(f"  {verb:<11}{load(verb).SUMMARY.splitlines()[0]}")
+    print("\nexit codes: 0 done, 1 something failed, 2 usage, 3 nothing left, 4 no longer yours")
+
+
+def _drop_output() -> None:
+    """Forget what can't be written to standard output, so that the end of Python doesn't try."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _complain(text: str) -> None:
+    print(f"hypervisor: {text}", file=sys.stderr)

@@ -1,0 +1,32 @@
+"""`hypervisor block`: end an item that can't be done, and say why."""
+
+from __future__ import annotations
+
+from hypervisor import worker
+from hypervisor.cli import options
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "end an item as blocked: a person has to look at it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor block`."""
+    parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--evidence", metavar="TEXT", help="what shows it")
+    parser.add_argument("--next-step", metavar="TEXT", help="what would unblock it")
+    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Have the report accepted (0), or learn that the item is not ours (4)."""
+    report = options.texts(args, "reason", "evidence", "next_step")
+    with Ledger.open(find_root()) as ledger:
+        worker.finish(ledger, args.token, "blocked", report)
+        return options.accepted(ledger, args, "blocked")

@@ -1,0 +1,40 @@
+"""`hypervisor done`: end an item with an accepted report."""
+
+from __future__ import annotations
+
+from hypervisor import worker
+from hypervisor.cli import options
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "end an item as done, with a report; --next also claims the next one"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor done`."""
+    parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument(
+        "--summary", required=True, metavar="TEXT", help="what was done; - reads it"
+    )
+    parser.add_argument("--commit", metavar="SHA", help="the commit that holds the work")
+    parser.add_argument(
+        "--file", action="append", default=[], metavar="PATH", help="a file that was changed"
+    )
+    parser.add_argument("--force", action="store_true", help="accept open boxes; it is noted")
+    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Have the report accepted (0), refused (1), or learn that the item is not ours (4)."""
+    report = options.texts(args, "summary")
+    for name, value in (("commit", args.commit), ("files", args.file)):
+        if value:
+            report[name] = value
+    with Ledger.open(find_root()) as ledger:
+        worker.done(ledger, args.token, report, force=args.force)
+        return options.accepted(ledger, args, "done")

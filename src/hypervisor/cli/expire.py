@@ -1,0 +1,25 @@
+"""`hypervisor expire`: end the claims whose lease has run out."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor import outbox
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+SUMMARY = "end claims whose lease has run out (every other verb does so too)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor expire`: none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print how many claims were ended and how many left-over locks were removed."""
+    with Ledger.open(find_root()) as ledger:
+        ended = ledger.expire()
+        swept = sum(ledger.sweep_locks(queue["name"]) for queue in ledger.queues())
+        outbox.flush(ledger, limit=None)
+    print(f"{ended} claims ended, {swept} left-over locks removed")
+    return 0

@@ -1,0 +1,31 @@
+"""`hypervisor fail`: this attempt failed; the item is tried again while attempts are left."""
+
+from __future__ import annotations
+
+from hypervisor import worker
+from hypervisor.cli import options
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "end an attempt as failed; the item is tried again while attempts are left"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor fail`."""
+    parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Have the report accepted (0), or learn that the item is not ours (4)."""
+    report = options.texts(args, "reason")
+    with Ledger.open(find_root()) as ledger:
+        state = worker.finish(ledger, args.token, "failed", report)
+        again = "failed; it will be tried again" if state == "ready" else "failed"
+        return options.accepted(ledger, args, again)

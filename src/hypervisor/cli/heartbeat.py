@@ -1,0 +1,33 @@
+"""`hypervisor heartbeat`: keep claims for another lease."""
+
+from __future__ import annotations
+
+from hypervisor.config.roots import find_root
+from hypervisor.errors import NotOwner
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "keep claims for another lease, and learn which are still held"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor heartbeat`."""
+    parser.add_argument("token", nargs="+", help="from the line 'claim TOKEN'")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tokens still held: 0 if all are, else 4."""
+    with Ledger.open(find_root()) as ledger:
+        held = ledger.heartbeat(args.token)
+        lost = [token for token in args.token if token not in held]
+        for token in held:
+            print(f"held {token}")
+        for token in lost:
+            print(f"lost {one_line(token, 40)}")
+        if lost:
+            raise NotOwner(*ledger.lost(lost[0]))
+    return 0

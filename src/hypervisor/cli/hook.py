@@ -1,0 +1,21 @@
+"""The face to Claude Code's hooks: `hooks/guard` calls it where a queue is open."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "handle one event of Claude Code"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("event")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Handle the event on standard input; always 0."""
+    from hypervisor import hooks
+
+    return hooks.run(args.event)

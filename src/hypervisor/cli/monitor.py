@@ -1,0 +1,69 @@
+"""The watch that Claude Code runs beside a session: a line when a queue of it comes to rest."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import time
+
+from hypervisor import digest, live, reconcile
+from hypervisor.caller import Caller, is_gone
+from hypervisor.config.roots import find_root, state_dir
+from hypervisor.encode import key
+from hypervisor.ledger import Ledger, NoLedger
+
+SUMMARY = "print a line when a queue of this session drains, stalls or pauses"
+_TICK = 1.0
+# The client's own notice of the last worker's end is given this long to come first.
+_GRACE = 1.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch until the session ends. One watch per session speaks; others wait in silence."""
+    client = Caller()
+    session, parent = client.session, os.getppid()
+    if session is None:
+        return 0
+    root = find_root()
+    said: dict[tuple[int, str], int] = {}
+    still = digest.Stillness()
+    turn = None
+    while os.getppid() == parent and not is_gone(client.pid, client.pid_start):
+        if live.queues(root):
+            if turn is None:
+                turn = open(  # noqa: SIM115 - held for the life of the process
+                    os.path.join(state_dir(root), f"monitor-{key(session)}.lock"), "w"
+                )
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            try:
+                with Ledger.open(root) as ledger:
+                    _look(ledger, session, said, still)
+            except NoLedger:
+                pass
+        time.sleep(_TICK)
+    return 0
+
+
+def _look(
+    ledger: Ledger, session: str, said: dict[tuple[int, str], int], still: digest.Stillness
+) -> None:
+    ledger.expire()
+    reconcile.finished(ledger, session)
+    for queue in ledger.followed(session):
+        workers = still.workers(ledger, session, queue["no"])
+        state = digest.state_of(ledger, queue, workers)
+        mark = (queue["no"], state)
+        if state == "working" or not digest.is_news(ledger, queue, state):
+            continue
+        if said.get(mark) == queue["told_no"]:
+            continue
+        time.sleep(_GRACE)
+        fresh = next((row for row in ledger.followed(session) if row["no"] == queue["no"]), None)
+        if fresh is not None and digest.is_news(ledger, fresh, state):
+            print(digest.line(ledger, fresh, state), flush=True)
+        said[mark] = queue["told_no"]

@@ -1,0 +1,51 @@
+"""`hypervisor next`: claim the next item of a queue."""
+
+from __future__ import annotations
+
+from hypervisor import worker
+from hypervisor.cli import handout, options
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "claim the next item of a queue: nobody else gets it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor next`."""
+    parser.add_argument("queue")
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="claim up to N items")
+    parser.add_argument("--id", help="this item, if it is ready")
+    parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was claimed: 0, also when nothing is ready now; 3 when the queue has drained."""
+    if args.n < 1:
+        raise UsageError("-n takes a number from 1 up")
+    with Ledger.open(find_root()) as ledger:
+        name = options.worker_name(args.worker)
+        claims = worker.take(ledger, args.queue, name, args.n, args.id)
+        if claims or args.json:
+            options.hand_out(ledger, claims, as_json=args.json)
+        if claims:
+            return 0
+        text, drained = handout.nothing(ledger, args.queue)
+        if args.id is not None:
+            text = f"{_state(ledger, args.queue, args.id)}; {text}"
+    if not args.json:
+        print(text)
+    return 3 if drained else 0
+
+
+def _state(ledger: Ledger, queue: str, item_id: str) -> str:
+    state = ledger.state_of(queue, item_id)
+    if state is None:
+        raise UsageError(f"no item {one_line(item_id, 60)!r} in queue {queue}", "copy its id")
+    return f"{one_line(item_id, 60)} is {state}"

@@ -1,0 +1,66 @@
+"""`hypervisor open`: pre-flight sources and open a queue of what can run."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor import outbox
+from hypervisor.cli import preflight as preflight_verb
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import load, seconds
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.text import one_line
+
+SUMMARY = "pre-flight sources and open a queue of what can run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor open`."""
+    parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
+    preflight_verb.add_source_arguments(parser)
+    parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
+    parser.add_argument("--max-attempts", type=int, metavar="N")
+    parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the queue: 0 if it has items to work on, 3 if nothing can run, 1 if a source failed."""
+    from hypervisor import opening
+
+    root = find_root()
+    settings = load(root)
+    lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
+    attempts = settings.limits.max_attempts if args.max_attempts is None else args.max_attempts
+    if lease is None:
+        raise UsageError(
+            f"--lease {one_line(args.lease, 40)} is not a time", "write 90s, 15m or 2h"
+        )
+    if attempts < 1:
+        raise UsageError("--max-attempts takes a number from 1 up")
+    _write_reports(root)
+    checked, failed = preflight_verb.check(args, root, settings)
+    opened = opening.open_queue(
+        root,
+        settings,
+        args.queue,
+        checked,
+        instructions=preflight_verb.read_instructions(args),
+        verify=args.verify,
+        max_attempts=attempts,
+        lease_seconds=lease,
+    )
+    opening.tell(opened, checked, as_json=args.json)
+    if failed:
+        return 1
+    return 0 if opened.added or opened.present else 3
+
+
+def _write_reports(root: str) -> None:
+    """Write accepted reports that are pending: a file without its report looks like open work."""
+    try:
+        with Ledger.open(root) as ledger:
+            outbox.flush(ledger, limit=None)
+    except NoLedger:
+        pass

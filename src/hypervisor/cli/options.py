@@ -1,0 +1,94 @@
+"""What several verbs share: texts from standard input, worker names, the answer to a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from hypervisor.errors import HypervisorError, UsageError
+
+LONGEST_TEXT = 64 * 1024
+_CUT = "\n… (cut here)"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from hypervisor.ledger import Claim, Ledger
+
+
+def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
+    """Return the given text options of `args` that were used; `-` takes standard input.
+
+    A text longer than LONGEST_TEXT is cut, and says so. Raises UsageError if two of them take
+    standard input, or one that was given is empty.
+    """
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    piped = [name for name, value in given.items() if value == "-"]
+    if len(piped) > 1:
+        raise UsageError("only one text can come from standard input", "give the other as a word")
+    for name in piped:
+        given[name] = _standard_input()
+    told = {}
+    for name, value in given.items():
+        text = value.strip()
+        if not text:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is empty", "say in a sentence what happened")
+        told[name] = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + _CUT
+    return told
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise UsageError("there is no standard input to read the text from")
+    # No character takes more than four bytes.
+    return sys.stdin.buffer.read(4 * LONGEST_TEXT + 4).decode("utf-8", "replace")
+
+
+def worker_name(given: str | None) -> str:
+    """Return the name under which a claim is shown: what was given, or the calling process."""
+    return given or os.environ.get("HYPERVISOR_WORKER") or f"{os.uname().nodename}-{os.getppid()}"
+
+
+def hand_out(ledger: Ledger, claims: list[Claim], *, as_json: bool, known: bool = False) -> None:
+    """Print claims. Where the output can't be written nobody has heard of them: they go back."""
+    from hypervisor import worker
+    from hypervisor.cli import handout
+
+    try:
+        handout.show(claims, as_json=as_json, known=known)
+        sys.stdout.flush()
+    except OSError:
+        worker.give_back(ledger, [claim.token for claim in claims])
+        raise
+
+
+def accepted(ledger: Ledger, args: argparse.Namespace, outcome: str) -> int:
+    """Say that a report was accepted, hand out the next item if asked to, and return 0."""
+    if not args.json:
+        print(f"accepted {args.token}: {outcome}")
+    if args.next:
+        _next(ledger, args)
+    elif args.json:
+        print('{"claims": []}')
+    return 0
+
+
+def _next(ledger: Ledger, args: argparse.Namespace) -> None:
+    from hypervisor import worker
+    from hypervisor.cli import handout
+
+    queue, name = ledger.place_of(args.token)
+    claims: list[Claim] = []
+    try:
+        claims = worker.take(ledger, queue, name)
+        text = handout.nothing(ledger, queue)[0]
+    except (HypervisorError, OSError) as error:
+        # The report was accepted, and the exit code says that.
+        print(f"hypervisor: {error}", file=sys.stderr)
+        text = f"nothing handed out; try again: hypervisor next {queue}"
+    if claims or args.json:
+        hand_out(ledger, claims, as_json=args.json, known=True)
+    else:
+        print(text)

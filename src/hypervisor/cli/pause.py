@@ -1,0 +1,26 @@
+"""`hypervisor pause`: hand out nothing more for now."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor.cli import options
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+SUMMARY = "hand out nothing more for now; what is claimed may still be reported"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor pause`."""
+    parser.add_argument("queue")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pause the queue."""
+    told = options.texts(args, "reason")
+    with Ledger.open(find_root()) as ledger:
+        ledger.pause(args.queue, told.get("reason", ""))
+    print(f"paused {args.queue}; go on with: hypervisor resume {args.queue}")
+    return 0

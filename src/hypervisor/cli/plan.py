@@ -1,0 +1,45 @@
+"""`hypervisor plan`: the next step with a queue, and what it will cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hypervisor.caller import Caller
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import load
+from hypervisor.ledger import Ledger
+
+SUMMARY = "the next step with a queue: how many workers, and what they will cost"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor plan`."""
+    parser.add_argument("queue")
+    parser.add_argument(
+        "--go-on",
+        action="store_true",
+        help="the user agreed to the cost, and to go on without the permissions workers lacked",
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
+    from hypervisor import digest, plan, reconcile
+
+    root = find_root()
+    client = Caller()
+    with Ledger.open(root) as ledger:
+        reconcile.gone_sessions(ledger)
+        ledger.expire()
+        if args.go_on:
+            ledger.forget_permissions(args.queue)
+        told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
+        if client.session is not None and told["step"] in ("canary", "workers", "permissions"):
+            digest.expect(ledger, client.session, args.queue, work=False)
+    if args.json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        print("\n".join(plan.lines(told, headless=bool(client.headless))))
+    return 3 if told["step"] == "finished" else 0

@@ -1,0 +1,55 @@
+"""`hypervisor pull`: claim one task, to do it here and now."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor import preflight
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import load
+from hypervisor.errors import HypervisorError
+from hypervisor.text import one_line
+
+SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
+_QUEUE = "pull"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor pull`."""
+    parser.add_argument("id", help="a task's id, or its file")
+    parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Claim the task in the queue that holds it, else in one of its own: 0, or 1 if it is held."""
+    import os
+
+    from hypervisor import opening, sources, worker
+    from hypervisor.cli import options
+    from hypervisor.ledger import Ledger
+
+    root = find_root()
+    settings = load(root)
+    with Ledger.open(root, create=True, project=settings.project) as ledger:
+        found = sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings)
+        checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
+        elsewhere = ledger.open_items()
+        ids = {entry.id for entry in [*checked.ready, *checked.held]}
+        item_id = next(iter(ids), args.id)
+        queue = elsewhere.get(item_id)
+        name = options.worker_name(args.worker)
+        if queue is None and checked.ready:
+            opening.open_queue(root, settings, _QUEUE, checked)
+            queue = _QUEUE
+        claims = worker.take(ledger, queue, name, only=item_id) if queue else []
+        if not claims:
+            raise HypervisorError(f"{one_line(args.id)}: {_why(checked)}", "hypervisor status")
+        options.hand_out(ledger, claims, as_json=args.json)
+    return 0
+
+
+def _why(checked: preflight.Preflight) -> str:
+    for entry in [*checked.held, *checked.skipped, *checked.broken]:
+        return one_line(entry.reason)
+    return "being worked on"

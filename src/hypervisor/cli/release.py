@@ -1,0 +1,30 @@
+"""`hypervisor release`: give an item back untouched."""
+
+from __future__ import annotations
+
+from hypervisor import outbox
+from hypervisor.cli import options
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "give an item back; somebody else gets it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor release`."""
+    parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Give the item back (0), or learn that it is not ours (4)."""
+    told = options.texts(args, "reason")
+    with Ledger.open(find_root()) as ledger:
+        state = ledger.release(args.token, reason=told.get("reason", ""))
+        outbox.flush(ledger)
+    print(f"released {args.token}: the item is {state}")
+    return 0

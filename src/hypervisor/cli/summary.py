@@ -1,0 +1,34 @@
+"""`hypervisor summary`: what became of every item of a queue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hypervisor import outbox, reconcile
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+from hypervisor.summary import lines, summarize
+
+SUMMARY = "what became of every item of a queue, and what it cost"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor summary`."""
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("--json", action="store_true", help="all items, for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the summary of the newest generation of one queue."""
+    with Ledger.open(find_root()) as ledger:
+        ledger.expire()
+        outbox.flush(ledger, limit=None)
+        outbox.tidy(ledger, args.queue)
+        reconcile.collect_all(ledger, args.queue)
+        summary = summarize(ledger, args.queue)
+    if args.json:
+        print(json.dumps(summary, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines(summary)))
+    return 0

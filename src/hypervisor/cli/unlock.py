@@ -1,0 +1,77 @@
+"""`hypervisor unlock`: end a lock that another tool left."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from hypervisor import encode, locks
+from hypervisor.config.roots import find_root, state_dir
+from hypervisor.errors import NothingLeft, UsageError
+from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.text import one_line
+
+SUMMARY = "end a lock that another tool left on an item"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor unlock`."""
+    parser.add_argument("key", help="the item's id, or the name of its lock")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Remove the lock and say whose it was: 0 removed, 2 it is a live claim's, 3 none stands."""
+    root = find_root()
+    folders = {os.path.join(state_dir(root), "locks"), *_configured(root)}
+    live: dict[str, str] = {}
+    ledger_id = ""
+    try:
+        with Ledger.open(root) as ledger:
+            ledger.expire()
+            folders |= {ledger.lock_folder(queue) for queue in ledger.queues()}
+            live = {encode.key(id): token for token, id in ledger.live_tokens().items()}
+            ledger_id = ledger.ledger_id
+    except NoLedger:
+        pass
+    names = {encode.key(args.key)} | ({args.key} if _is_name(args.key) else set())
+    removed = 0
+    for folder in sorted(folders):
+        for name in sorted(names):
+            lock = locks.holder(folder, name)
+            if lock is not None:
+                _remove(lock, live.get(name) if locks.maker_of(lock.owner) == ledger_id else None)
+                removed += 1
+    if not removed:
+        raise NothingLeft(f"no lock on {one_line(args.key)}", "hypervisor status")
+    return 0
+
+
+def _is_name(key: str) -> bool:
+    return bool(key) and "/" not in key and "\0" not in key and key not in (".", "..")
+
+
+def _configured(root: str) -> set[str]:
+    from hypervisor.config.settings import load
+
+    return {os.path.join(root, folder) for folder in load(root).lock_folders}
+
+
+def _remove(lock: locks.Lock, token: str | None) -> None:
+    if token is not None:
+        raise UsageError(
+            f"{one_line(lock.path)}: held by the live claim {token}",
+            f"hypervisor release {token} gives the item back",
+        )
+    age = (time.time() - lock.since) / 60
+    if lock.kind == "directory":
+        try:
+            os.rmdir(lock.path)
+        except OSError as error:
+            raise UsageError(
+                f"{one_line(lock.path)}: {error.strerror}", "look into it and remove it yourself"
+            ) from None
+    else:
+        os.unlink(lock.path)
+    owner = one_line(lock.owner, 80) if lock.owner else f"a {lock.kind} without an owner"
+    print(f"removed {one_line(lock.path, 300)} ({owner}, {age:.0f} min old)")

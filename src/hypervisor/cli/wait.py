@@ -1,0 +1,57 @@
+"""`hypervisor wait`: wait in the foreground until a queue comes to rest."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from hypervisor import digest, live, outbox, reconcile
+from hypervisor.caller import Caller
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+
+SUMMARY = "wait until a queue comes to rest, and say what has ended"
+# A client ends a foreground command after two minutes unless it is told otherwise.
+_SLICE = 100
+_TICK = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor wait`."""
+    parser.add_argument("queue")
+    parser.add_argument(
+        "--timeout", type=float, default=_SLICE, metavar="SECONDS", help="at most so long (100)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Wait, then print what has ended: 0 at rest, 1 when the time is over and work goes on."""
+    if args.timeout < 0:
+        raise UsageError("--timeout takes seconds from 0 up")
+    session = Caller().session or "shell"
+    until = time.monotonic() + args.timeout
+    with Ledger.open(find_root()) as ledger:
+        if not any(row["name"] == args.queue for row in ledger.followed(session)):
+            ledger.follow(session, args.queue, all=True)
+        still = digest.Stillness()
+        while True:
+            ledger.expire()
+            outbox.flush(ledger)
+            reconcile.gone_sessions(ledger)
+            reconcile.finished(ledger, session)
+            row = ledger.queue_row(args.queue)
+            workers = still.workers(ledger, session, row["no"])
+            state = digest.state_of(ledger, row, workers)
+            if state != "working" or time.monotonic() >= until:
+                break
+            time.sleep(min(_TICK, max(0.01, until - time.monotonic())))
+        text = digest.take(ledger, session, by="wait", queue=args.queue, workers=workers)
+        print(text or digest.line(ledger, row, state))
+        if session == "shell":
+            ledger.unfollow(session)
+        live.settle(ledger)
+    if state == "working":
+        print(f"not at rest yet; wait on: hypervisor wait {args.queue}")
+        return 1
+    return 0

@@ -1,0 +1,44 @@
+"""Commits by many workers in one working tree: exactly the named files, one committer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Sequence
+
+from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.text import one_line
+
+
+def commit(root: str, state: str, message: str, files: Sequence[str], cwd: str) -> str:
+    """Commit `files` (paths from `cwd`) as they are now, and nothing else; return the commit's id.
+
+    A file that was deleted is committed as deleted. What others have staged stays staged. Raises
+    UsageError for a path that git doesn't know, HypervisorError where git refuses.
+    """
+    paths = [os.path.join(cwd, name) for name in files]
+    with open(os.path.join(state, "commit.lock"), "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _git(cwd, "add", "--all", "--", *paths)
+        _git(cwd, "commit", "--quiet", "--only", "--message", message, "--", *paths)
+        return _git(cwd, "rev-parse", "HEAD").strip()
+
+
+def _git(cwd: str, *words: str) -> str:
+    # Pathspec magic in a file's name is taken literally.
+    asked = subprocess.run(
+        ["git", "--literal-pathspecs", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if asked.returncode == 0:
+        return asked.stdout
+    said = (asked.stderr or asked.stdout).strip()
+    if "did not match any file" in said:
+        raise UsageError(f"git: {one_line(said, 300)}", "name files that exist or are tracked")
+    raise HypervisorError(f"git {words[0]}: {one_line(said, 300)}", "mend that and commit again")

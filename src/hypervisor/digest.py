@@ -1,0 +1,160 @@
+"""What a session has to hear of its queues: everything that ended since it was last told.
+
+Whatever wake comes first takes the digest, and takes it alone: nothing is told twice. The texts
+of workers in it are bounded, on one line each, and marked as theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+_IDS_SHOWN = 60
+_LINES_SHOWN = 20
+# Workers that start take a while before they claim.
+STALL_SECONDS = 60.0
+_SETTLE_SECONDS = 1.5
+
+
+def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
+    """Return where a queue stands: working, drained, paused, cancelled, replaced or stalled.
+
+    `workers` is how many of the session's agents are alive, where that is known: a queue with
+    items left, none of them claimed, and nobody alive to claim one has stalled.
+    """
+    if queue["state"] != "open":
+        return str(queue["state"])
+    counts = ledger.counts(queue["no"])
+    if counts["claimed"]:
+        return "working"
+    if not counts["ready"]:
+        return "drained"
+    return "stalled" if workers == 0 else "working"
+
+
+def take(
+    ledger: Ledger,
+    session: str,
+    *,
+    by: str,
+    workers: int | None = None,
+    at_rest: bool = False,
+    queue: str | None = None,
+) -> str | None:
+    """Return the digest for `session`, or None where there is no news.
+
+    `by` names the wake that carries it. With `at_rest`, queues that are still being worked on
+    keep their news for later. `queue` asks for the news of that queue alone. `workers` as for
+    `state_of`: a session whose workers never held an item of a queue hears of no stall.
+    """
+    parts = []
+    for row in ledger.followed(session):
+        alive = workers if ledger.has_worked(session, row["no"]) else None
+        state = state_of(ledger, row, alive)
+        if (at_rest and state == "working") or (queue is not None and row["name"] != queue):
+            continue
+        ended = ledger.ended_since(row["no"], row["told_no"])
+        last = ended[-1]["finish_no"] if ended else row["told_no"]
+        if not ended and not is_news(ledger, row, state):
+            continue
+        told_state = None if state == "working" else state
+        if ledger.tell(session, row["no"], row["told_no"], last, told_state, by):
+            parts.append(_render(ledger, row, state, ended))
+    return "\n".join(parts) or None
+
+
+def expect(ledger: Ledger, session: str, queue: str | None, *, work: bool) -> None:
+    """Note whether `session` expects workers on `queue` (None: all that it follows).
+
+    One that has been told that nobody works hears of no stall, until workers are alive again.
+    """
+    state = None if work else "stalled"
+    for row in ledger.followed(session):
+        if queue in (None, row["name"]) and row["told_state"] in (None, "stalled"):
+            number = row["told_no"]
+            if row["told_state"] != state:
+                ledger.tell(session, row["no"], number, number, state, "plan")
+
+
+class Stillness:
+    """Notices a stall where the client does not tell how many workers live: long enough nothing
+    is claimed. That is soon where all workers that were seen to start have been seen to end."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+
+    def workers(self, ledger: Ledger, session: str, queue: int) -> int | None:
+        """Return 0 for a queue that has been still for long, else None: not known."""
+        counts = ledger.counts(queue)
+        if counts["claimed"] or not counts["ready"] or not ledger.has_worked(session, queue):
+            self._since.pop(queue, None)
+            return None
+        since = self._since.setdefault(queue, time.monotonic())
+        known = ledger.session(session)
+        seen = known is not None and known["heard_at"] is not None
+        all_ended = seen and not ledger.agents_alive(session, queue)
+        patience = _SETTLE_SECONDS if all_ended else STALL_SECONDS
+        return 0 if time.monotonic() - since >= patience else None
+
+
+def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
+    """True if the session of this row of `Ledger.followed` has not been told of `state`."""
+    if state == "working":
+        return False
+    return state != queue["told_state"] or bool(ledger.ended_since(queue["no"], queue["told_no"]))
+
+
+def line(ledger: Ledger, queue: Any, state: str) -> str:
+    """Return one line on where a queue stands, with its counts."""
+    counts = ledger.counts(queue["no"])
+    left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"hypervisor: queue {queue['name']} " + (
+        _STATES[state].format(left=left, name=queue["name"]) + f"; {told}"
+    )
+
+
+def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
+    name = queue["name"]
+    counts = ledger.counts(queue["no"])
+    left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    total = sum(counts.values())
+    lines = [f"hypervisor: queue {name} {_STATES[state].format(left=left, name=name)}"]
+    if queue["reason"] and state in ("paused", "cancelled"):
+        lines[0] += f" ({one_line(queue['reason'], 100)})"
+    lines[0] += f"; {total - left} of {total} items ended, {len(ended)} since the last report."
+    for outcome in ("done", "skipped", "cancelled"):
+        ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
+        if ids:
+            more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+            lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
+    odd = [row for row in ended if row["state"] in ("blocked", "failed")]
+    for row in odd[:_LINES_SHOWN]:
+        report = json.loads(row["report"]) if row["report"] else {}
+        reason = row["cause"] or report.get("reason") or "no reason given"
+        lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
+    if len(odd) > _LINES_SHOWN:
+        lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
+    if state == "drained" and counts["waiting"]:
+        lines.append(f"{counts['waiting']} items wait for items that did not succeed.")
+    if state in ("drained", "cancelled"):
+        lines.append(f"Tell the user; the whole summary: hypervisor summary {name}")
+    return "\n".join(lines)
+
+
+_STATES = {
+    "working": "is at work, {left} left",
+    "drained": "has drained",
+    "paused": "is paused, {left} left; go on with: hypervisor resume {name}",
+    "cancelled": "was cancelled",
+    "replaced": "was opened anew",
+    "stalled": "has stalled: {left} left and no worker alive; what to do: hypervisor plan {name}",
+}

@@ -1,0 +1,89 @@
+"""Claude Code's events: each is turned into words of the program, and holds no rule of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger, NoLedger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Handler = Callable[[Ledger, "Event"], "dict[str, Any] | None"]
+
+
+class Event:
+    """One call of a hook: `name`, the client's `payload`, and what most handlers ask of it."""
+
+    def __init__(self, name: str, payload: dict[str, Any]) -> None:
+        self.name = name
+        self.payload = payload
+        self.session: str = self.text("session_id")
+        self.agent: str = self.text("agent_id")
+
+    def text(self, key: str) -> str:
+        """Return the string at `key`, or "" if there is none."""
+        value = self.payload.get(key)
+        return value if isinstance(value, str) else ""
+
+
+def run(name: str) -> int:
+    """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
+    try:
+        event = Event(name, json.loads(sys.stdin.read() or "{}"))
+        if event.session:
+            with Ledger.open(find_root(event.text("cwd") or None)) as ledger:
+                answer = handle(ledger, event)
+            if answer is not None:
+                print(json.dumps(answer))
+    except NoLedger:
+        pass
+    except Exception as error:  # whatever it is, the session goes on
+        _note(error)
+    return 0
+
+
+def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """Carry out what `event` means, and return what the client is to be told, if anything."""
+    from hypervisor.hooks import agents, session
+
+    handlers: dict[str, Handler] = {
+        "PostToolUse": agents.tool_used,
+        "PostToolUseFailure": agents.tool_used,
+        "PermissionRequest": agents.permission_asked,
+        "SubagentStop": agents.stopped,
+        "StopFailure": agents.failed,
+        "SessionStart": session.started,
+        "UserPromptSubmit": session.prompted,
+        "Stop": session.turn_ended,
+        "SessionEnd": session.ended,
+    }
+    handler = handlers.get(event.name)
+    return handler(ledger, event) if handler else None
+
+
+def context(event: str, text: str) -> dict[str, Any]:
+    """Return the answer that puts `text` before the model."""
+    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
+
+
+def _note(error: Exception) -> None:
+    """Keep the last error of a hook where `hypervisor status` finds it."""
+    import os
+    import time
+    import traceback
+
+    from hypervisor.config.roots import state_dir
+
+    try:
+        with open(
+            os.path.join(state_dir(find_root()), "hook-error.txt"), "w", encoding="utf-8"
+        ) as out:
+            out.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
+            traceback.print_exception(error, file=out)
+    except OSError:
+        pass

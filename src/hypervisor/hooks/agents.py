@@ -1,0 +1,183 @@
+"""Events of workers: their tool calls, and the ways in which they end."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hypervisor import outbox, reconcile
+from hypervisor.hooks import Event
+from hypervisor.usage import claims_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+_LAG = 0.5
+_LIMITS = ("rate_limit", "overloaded")
+_QUESTION = re.compile(
+    r"hypervisor (?:status|summary|plan|wait)(?: [A-Za-z0-9_][A-Za-z0-9_.-]*)?"
+    r"(?: --timeout [0-9]+| --json)?"
+)
+_QUEUE = re.compile(r"^\s*queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
+_NEXT = re.compile(r"\bhypervisor next ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
+
+
+def tool_used(ledger: Ledger, event: Event) -> None:
+    """A tool call ended: learn from it who holds what, and renew the worker's leases."""
+    from hypervisor.hooks import session
+
+    _meet(ledger, event)
+    if not event.agent and "hypervisor wait" in _asked(event, "command"):
+        # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
+        session.read_notices(ledger, event)
+    if event.agent and event.name == "PostToolUse":
+        ledger.permission_given(event.agent, _call(event.payload))
+    if event.text("tool_name") == "Bash":
+        tokens = claims_in(_output(event))
+        if tokens:
+            ledger.assign(event.session, event.agent, tokens)
+        if event.agent:
+            _join(ledger, event)
+    elif event.text("tool_name") == "Agent":
+        _started(ledger, event)
+    elif event.text("tool_name") == "TaskStop":
+        _task_stopped(ledger, event)
+    ledger.renew(event.session, event.agent)
+
+
+def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """Somebody needs a tool that nobody has allowed.
+
+    A session that has queues may always ask how they stand: the skill's grant ends with the turn
+    in which the user called it, while the news comes later. What a worker lacks is kept as the
+    rule that would allow it.
+    """
+    if event.text("tool_name") == "Bash" and _QUESTION.fullmatch(_asked(event, "command")):
+        if ledger.followed(event.session):
+            answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
+            return {"hookSpecificOutput": answer}
+    held = ledger.held_by(event.session, event.agent) if event.agent else []
+    for row in held:
+        ledger.note_permission(
+            row["queue"], event.agent, _call(event.payload), _rule(event.payload)
+        )
+    return None
+
+
+def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A worker ended its turn; it is sent back if it holds an item that it hasn't reported."""
+    last = event.text("last_assistant_message")
+    again = bool(event.payload.get("stop_hook_active"))
+    words = reconcile.stopped(ledger, event.session, event.agent, last_message=last, again=again)
+    if words:
+        return {"decision": "block", "reason": words}
+    transcript = event.text("agent_transcript_path") or None
+    if ledger.note_agent(event.agent, event.session, transcript=transcript, how="stopped"):
+        outbox.flush(ledger)
+        reconcile.collect(ledger, event.agent, wait=_LAG)
+    return None
+
+
+def failed(ledger: Ledger, event: Event) -> None:
+    """An API error ended a worker, or (without an agent) the session's own turn."""
+    error, said = event.text("error"), event.text("last_assistant_message")
+    text = said or error
+    if error in _LIMITS or reconcile.is_rate_limit(text):
+        reconcile.rate_limited(ledger, event.session, event.agent, text)
+    elif event.agent:
+        reconcile.died(ledger, event.session, event.agent, text)
+    if event.agent:
+        path = transcript_of(event)
+        if ledger.note_agent(event.agent, event.session, transcript=path, how="API error"):
+            outbox.flush(ledger)
+            reconcile.collect(ledger, event.agent)
+
+
+def transcript_of(event: Event, agent: str | None = None) -> str | None:
+    """Return where the client keeps the transcript of a session's agent."""
+    base, dot, _ = event.text("transcript_path").rpartition(".jsonl")
+    return f"{base}/subagents/agent-{agent or event.agent}.jsonl" if dot else None
+
+
+def _meet(ledger: Ledger, event: Event) -> None:
+    import time
+
+    from hypervisor.caller import Caller
+
+    known = ledger.session(event.session)
+    if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
+        client = Caller()
+        ledger.meet(
+            event.session,
+            pid=client.pid,
+            pid_start=client.pid_start,
+            headless=client.headless,
+            heard=True,
+        )
+
+
+def _join(ledger: Ledger, event: Event) -> None:
+    """Note for which queue a worker works: it may never be handed anything."""
+    _join_named(ledger, event, event.agent, _NEXT.search(_asked(event, "command")))
+
+
+def _started(ledger: Ledger, event: Event) -> None:
+    """The session has started a worker: note for which queue, from the prompt that it got."""
+    response = event.payload.get("tool_response")
+    agent = response.get("agentId") if isinstance(response, dict) else None
+    if isinstance(agent, str):
+        _join_named(ledger, event, agent, _QUEUE.search(_asked(event, "prompt")))
+
+
+def _join_named(ledger: Ledger, event: Event, agent: str, name: re.Match[str] | None) -> None:
+    for queue in ledger.followed(event.session) if name else ():
+        if name and queue["name"] == name[1].rstrip("."):
+            ledger.join(agent, event.session, queue["no"], transcript_of(event, agent))
+
+
+def _asked(event: Event, key: str) -> str:
+    asked = event.payload.get("tool_input")
+    return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+
+
+def _task_stopped(ledger: Ledger, event: Event) -> None:
+    """The session has ended a worker, of which no other event tells."""
+    response = event.payload.get("tool_response")
+    agent = response.get("task_id") if isinstance(response, dict) else None
+    if isinstance(agent, str):
+        cause = "the session stopped its worker"
+        reconcile.died(ledger, event.session, agent, cause)
+        if ledger.note_agent(
+            agent, event.session, transcript=transcript_of(event, agent), how=cause
+        ):
+            outbox.flush(ledger)
+
+
+def _output(event: Event) -> str:
+    response = event.payload.get("tool_response")
+    if isinstance(response, dict):
+        return str(response.get("stdout") or "")
+    return str(response or event.payload.get("error") or "")
+
+
+def _call(payload: dict[str, Any]) -> str:
+    """Return what tells this tool call from others of its worker."""
+    return json.dumps([payload.get("tool_name"), payload.get("tool_input")], sort_keys=True)[:2000]
+
+
+def _rule(payload: dict[str, Any]) -> str:
+    """Return the permission rule for the call, in the form of the client's settings."""
+    tool = str(payload.get("tool_name") or "")
+    for suggestion in payload.get("permission_suggestions") or []:
+        for rule in suggestion.get("rules") or [] if isinstance(suggestion, dict) else []:
+            content = rule.get("ruleContent")
+            name = rule.get("toolName") or tool
+            return f"{name}({content})" if content else str(name)
+    wanted = payload.get("tool_input")
+    command = wanted.get("command") if isinstance(wanted, dict) else None
+    if isinstance(command, str) and command.split():
+        return f"{tool}({command.split()[0]}:*)"
+    return tool

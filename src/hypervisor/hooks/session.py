@@ -1,0 +1,172 @@
+"""Events of a session: its start and end, its prompts, and the ends of its turns."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hypervisor import digest, live, outbox, reconcile
+from hypervisor.hooks import Event, agents, context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+# So much of a transcript's end is looked at.
+_TAIL = 4 << 20
+# A cleared or resumed session goes on with its workers.
+_GOES_ON = ("clear", "resume", "compact")
+_DESCRIBED = re.compile(r'^Agent ".*?" ')
+_TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
+
+
+def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A session began: free what killed sessions held, and tell of the queues that are open."""
+    reconcile.gone_sessions(ledger)
+    outbox.flush(ledger)
+    lines = []
+    for queue in ledger.queues():
+        counts = ledger.counts(queue["no"])
+        left = counts["ready"] + counts["claimed"]
+        if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
+            lines.append(f"queue {queue['name']}: {left} of {sum(counts.values())} items left")
+    if not lines or event.text("source") == "compact":
+        return None
+    text = "; ".join(lines[:10])
+    return context("SessionStart", f"hypervisor: {text}. To go on: /hypervisor:resume QUEUE")
+
+
+def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A prompt or a notice came: whatever it is, it carries the news."""
+    prompt = event.text("prompt")
+    by = "prompt"
+    if prompt.startswith("<task-notification"):
+        by = "monitor" if "<event>" in prompt else "notice"
+        _noticed(ledger, event, prompt)
+    _settle_agents(ledger, event)
+    outbox.flush(ledger)
+    text = digest.take(ledger, event.session, by=by)
+    live.settle(ledger)
+    return context("UserPromptSubmit", text) if text else None
+
+
+def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """The session's turn ended: look at who still runs, and tell what has come to rest."""
+    tasks = event.payload.get("background_tasks")
+    running = None
+    read_notices(ledger, event)
+    if isinstance(tasks, list):
+        running = {
+            str(task.get("id"))
+            for task in tasks
+            if isinstance(task, dict) and task.get("type") == "subagent"
+        }
+        reconcile.missing(ledger, event.session, running)
+    _settle_agents(ledger, event)
+    outbox.flush(ledger)
+    outputs_pruned(ledger)
+    if event.payload.get("stop_hook_active"):
+        return None
+    workers = None if running is None else len(running)
+    if workers:
+        digest.expect(ledger, event.session, None, work=True)
+    if headless(ledger, event.session):
+        # The client leaves with this turn, or soon after: the turn is where it must hear the rest.
+        text = _wait_instead(ledger, event.session, workers)
+        if text:
+            return context("Stop", text)
+    text = digest.take(ledger, event.session, by="stop", workers=workers, at_rest=True)
+    live.settle(ledger)
+    return context("Stop", text) if text else None
+
+
+def ended(ledger: Ledger, event: Event) -> None:
+    """The session is over: what its workers held is free for the next one."""
+    if event.text("reason") in _GOES_ON:
+        return
+    read_notices(ledger, event)
+    _settle_agents(ledger, event)
+    reconcile.session_ended(ledger, event.session)
+    outbox.flush(ledger)
+    live.settle(ledger)
+
+
+def outputs_pruned(ledger: Ledger) -> None:
+    """Prune the kept transcripts to the limits of the project."""
+    from hypervisor import outputs
+    from hypervisor.config.settings import load
+
+    limits = load(ledger.root).limits
+    outputs.prune(ledger.root, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+
+
+def headless(ledger: Ledger, session: str) -> bool:
+    """True if the session is known to run without a person (`claude -p`)."""
+    known = ledger.session(session)
+    return bool(known is not None and known["headless"])
+
+
+def _wait_instead(ledger: Ledger, session: str, workers: int | None) -> str | None:
+    for queue in ledger.followed(session):
+        counts = ledger.counts(queue["no"])
+        if queue["state"] == "open" and (counts["claimed"] or (workers and counts["ready"])):
+            return (
+                f"hypervisor: queue {queue['name']} is at work and this run ends with your turn. "
+                f"Wait for it in the foreground, again and again until it is at rest: "
+                f"hypervisor wait {queue['name']}"
+            )
+    return None
+
+
+def read_notices(ledger: Ledger, event: Event) -> None:
+    """Take from the session's transcript the notices for which no hook was called.
+
+    A notice that joins a turn in its middle may reach the model without any event.
+    """
+    if not ledger.unnoticed_agents(event.session):
+        return
+    try:
+        with open(event.text("transcript_path"), "rb") as source:
+            source.seek(max(0, source.seek(0, 2) - _TAIL))
+            rows = source.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for text in rows:
+        if "<task-notification>" not in text:
+            continue
+        try:
+            row = json.loads(text)
+        except ValueError:
+            continue
+        attached = row.get("attachment")
+        told = attached.get("prompt") if isinstance(attached, dict) else row.get("content")
+        if isinstance(told, str) and row.get("type") in ("attachment", "queue-operation"):
+            _noticed(ledger, event, told, delivered=row["type"] == "attachment")
+
+
+def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = True) -> None:
+    """The client tells of ended agents: note that it did, and end what they still hold."""
+    told = _TAG.findall(prompt)
+    status = next((text for name, text in told if name == "status"), "")
+    words = next((text for name, text in told if name == "summary"), "")
+    for name, agent in told:
+        if name != "task-id":
+            continue
+        path = agents.transcript_of(event, agent)
+        how = words if status else None
+        by = "notice" if delivered else None
+        if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
+            continue
+        if status == "killed" and "by user" in words:
+            reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
+        elif status == "failed" and reconcile.is_rate_limit(_DESCRIBED.sub("", words)):
+            reconcile.rate_limited(ledger, event.session, agent, words)
+        elif status:
+            reconcile.died(ledger, event.session, agent, words)
+
+
+def _settle_agents(ledger: Ledger, event: Event) -> None:
+    for agent in ledger.unsettled_agents(event.session):
+        reconcile.collect(ledger, agent)

@@ -1,0 +1,98 @@
+"""From a pre-flight to an open queue: what is ready goes in, what waits for it goes in behind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypervisor import live
+from hypervisor.caller import Caller
+from hypervisor.config.settings import Settings
+from hypervisor.ledger import Ledger, NewItem, Opened
+from hypervisor.preflight import Preflight
+from hypervisor.text import one_line
+
+
+def open_queue(
+    root: str, settings: Settings, name: str, checked: Preflight, **options: Any
+) -> Opened:
+    """Open the queue `name` at `root` with the items of a pre-flight.
+
+    Items that are held only because they wait for items of the same pre-flight are added as
+    waiting. `options` are those of `Ledger.open_queue`. Raises UsageError and LedgerError.
+    """
+    inside = {entry.id for entry in checked.ready}
+    behind = [entry for entry in checked.held if entry.after]
+    # An item may wait for another that waits itself, but not for one that stays outside.
+    waiting: list[Any] = []
+    grown = True
+    while grown:
+        fitting = [e for e in behind if e.id not in inside and inside.issuperset(e.after)]
+        inside.update(entry.id for entry in fitting)
+        waiting += fitting
+        grown = bool(fitting)
+    items = [
+        NewItem(
+            entry.id,
+            entry.path,
+            payload=entry.payload,
+            title=entry.title,
+            fingerprint=entry.fingerprint,
+            after=entry.after,
+        )
+        for entry in [*checked.ready, *waiting]
+    ]
+    left = {
+        "skipped": len(checked.skipped),
+        "held": len(checked.held) - len(waiting),
+        "broken": len(checked.broken),
+    }
+    limits = {
+        "max_deaths": settings.limits.max_deaths,
+        "max_releases": settings.limits.max_releases,
+    }
+    with Ledger.open(root, create=True, project=settings.project) as ledger:
+        opened = ledger.open_queue(
+            name,
+            items,
+            preflight=json.dumps(left),
+            **(limits | options),
+        )
+        live.mark(root, name)
+        attend(ledger, name)
+    return opened
+
+
+def attend(ledger: Ledger, queue: str) -> None:
+    """Have the client's session around this process, if there is one, hear of `queue`."""
+    calling = Caller()
+    if calling.session is not None:
+        ledger.meet(
+            calling.session,
+            pid=calling.pid,
+            pid_start=calling.pid_start,
+            headless=calling.headless,
+        )
+        ledger.follow(calling.session, queue)
+
+
+def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
+    """Print what was opened, and what comes next."""
+    if as_json:
+        told = {
+            "queue": opened.queue,
+            "generation": opened.generation,
+            "added": opened.added,
+            "present": opened.present,
+            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
+            "preflight": checked.to_json(),
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print("\n".join(checked.lines()))
+    present = f", {opened.present} were in it already" if opened.present else ""
+    print(f"queue {opened.queue}: {opened.added} items added{present}")
+    for item, queue in opened.elsewhere[:20]:
+        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+    if opened.added or opened.present:
+        print(f"a worker's first command: hypervisor next {opened.queue}")

@@ -1,0 +1,138 @@
+"""Accepted ends that still have to be written where people look: into the task files.
+
+The ledger has accepted them already. Writing is idempotent by token, so any process may do it,
+twice at once and again after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hypervisor.config.roots import state_dir
+from hypervisor.encode import key
+from hypervisor.errors import HypervisorError
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+
+def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
+    """Write what is pending; return (item id, why) of what can't be written now.
+
+    Costs one indexed look where nothing is pending. Never more than `limit` files, those first
+    that were not tried before; None tries all. What fails stays pending, whatever the reason:
+    an accepted end is not taken back.
+    """
+    left = []
+    for row in ledger.pending(limit):
+        why = _written(ledger, row)
+        try:
+            if why is None:
+                ledger.written(row["token"])
+                continue
+            left.append((row["id"], why))
+            if why != row["pending"]:
+                ledger.unwritten(row["token"], why)
+        except HypervisorError:
+            # The ledger can't be written now. It says pending still: somebody does it again.
+            break
+    return left
+
+
+def tidy(ledger: Ledger, queue: str) -> None:
+    """Remove what killed writers left beside the files of `queue`, and edits kept long enough."""
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import write
+
+    folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
+    for folder in folders:
+        try:
+            write.sweep_temporaries(os.path.join(ledger.root, folder))
+        except OSError:
+            continue
+    try:
+        _undo_log(ledger, queue).prune(load(ledger.root).limits.undo_days)
+    except (HypervisorError, OSError):
+        return
+
+
+def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
+    """Say in a task's body that a worker stopped without reporting it; its status stays.
+
+    The next accepted report replaces this one. A file that can't be written is left alone.
+    """
+    if row["path"] is None or row["fingerprint"] is None:
+        return
+    from hypervisor import report
+
+    told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
+    lines = report.render(
+        "not confirmed",
+        told,
+        worker=row["worker"],
+        attempt=row["attempts"] + 1,
+        at=time.time(),
+    )
+    try:
+        _put(ledger, row, "not confirmed", lines, lambda: True)
+    except (HypervisorError, OSError):
+        return
+
+
+def _written(ledger: Ledger, row: Any) -> str | None:
+    """Write one end; return None, or in a line why it can't be written now."""
+    try:
+        _write(ledger, row)
+    except HypervisorError as error:
+        return str(error).replace(os.path.join(ledger.root, ""), "")
+    except OSError as error:
+        return f"{one_line(row['path'])}: {error.strerror or error}"
+    except Exception as error:
+        # One file that trips us must not keep every command from everything else.
+        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}"
+    return None
+
+
+def _write(ledger: Ledger, row: Any) -> None:
+    if row["path"] is None or row["fingerprint"] is None:
+        return
+    import json
+
+    from hypervisor import report
+
+    told = json.loads(row["report"]) if row["report"] else {}
+    if row["state"] != row["outcome"]:
+        # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
+        told = {"reason": row["cause"]}
+    lines = report.render(
+        row["state"],
+        told,
+        worker=row["worker"],
+        attempt=row["attempt"],
+        at=row["finished_at"],
+    )
+    _put(ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]))
+
+
+def _put(
+    ledger: Ledger, row: Any, outcome: str, lines: list[str], wanted: Callable[[], bool]
+) -> None:
+    from hypervisor import report
+    from hypervisor.config.settings import load
+
+    path = os.path.join(ledger.root, row["path"])
+    log = _undo_log(ledger, row["queue_name"])
+    settings = load(ledger.root)
+    report.put(path, row["token"], outcome, lines, settings, log, row["id"], wanted)
+
+
+def _undo_log(ledger: Ledger, queue: str) -> Any:
+    from hypervisor.tasks.undo import UndoLog
+
+    return UndoLog(os.path.join(state_dir(ledger.root), "undo", key(queue)))

@@ -1,0 +1,194 @@
+"""What becomes of a worker's items when the worker ends, by whatever way we learn of it.
+
+Every rule may run twice, late, or not at all: the lease ends a claim that nobody speaks for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from hypervisor import caller, outbox, outputs
+from hypervisor.errors import HypervisorError, NotOwner
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+# A hook of the ending worker may still be at work for so many seconds.
+_REST = 2.0
+_LAG = 0.4
+_RATE_LIMIT = re.compile(r"\b429\b|rate.?limit|usage limit|quota|overloaded|\b529\b", re.IGNORECASE)
+
+
+def is_rate_limit(text: str) -> bool:
+    """True for an error that comes from the service's limits, not from the item."""
+    return bool(_RATE_LIMIT.search(text))
+
+
+def stopped(
+    ledger: Ledger, session: str, agent: str, *, last_message: str, again: bool
+) -> str | None:
+    """A worker has ended its turn. Return what sends it back to report what it still holds.
+
+    It is sent back once per item. One that stops `again` with an item in its hands has not
+    reported it: that costs an attempt, and the task's body gets a report that says so.
+    """
+    held = ledger.held_by(session, agent)
+    if not held:
+        return None
+    fresh = [] if again else ledger.send_back([row["token"] for row in held])
+    if fresh:
+        tokens = " and ".join(fresh)
+        return (
+            f"You still hold {tokens}. End it now with the done or block command that came with "
+            f"it, or give it back: hypervisor release {fresh[0]}"
+        )
+    for row in held:
+        _unreported(ledger, row, last_message)
+    return None
+
+
+def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
+    """A worker ended by a crash, a turn limit or an API error: its items count a death.
+
+    Where its transcript ends in an error of the service, that is the cause: a rate limit is no
+    death, whatever the client says of it.
+    """
+    held = ledger.held_by(session, agent)
+    known = ledger.agent(agent) if held else None
+    if known is not None and known["transcript"]:
+        from hypervisor import usage
+
+        # The row is written when the client already tells of the end.
+        until = time.monotonic() + _LAG
+        while not (error := usage.last_error(known["transcript"])) and time.monotonic() < until:
+            time.sleep(0.05)
+        if error and is_rate_limit(error):
+            rate_limited(ledger, session, agent, error)
+            return
+        cause = error or cause
+    _end_all(ledger, held, "died", cause)
+
+
+def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
+    """A worker was stopped by a person: its items are ready again at no cost."""
+    _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+
+
+def rate_limited(ledger: Ledger, session: str, agent: str, text: str) -> None:
+    """The service refuses work for now: free the worker's items and pause their queues."""
+    held = ledger.held_by(session, agent)
+    _end_all(ledger, held, "freed", "rate limit")
+    queues = {row["queue_name"] for row in held}
+    if not queues:
+        queues = {queue["name"] for queue in ledger.followed(session)}
+    for name in queues:
+        try:
+            ledger.pause(name, f"rate limit: {one_line(text, 120)}")
+        except HypervisorError:
+            continue
+
+
+def missing(ledger: Ledger, session: str, running: set[str]) -> None:
+    """End the claims of agents that the client no longer lists as running."""
+    for row in ledger.held_by(session):
+        if row["agent"] and row["agent"] not in running:
+            died(ledger, session, row["agent"], "its worker ended without a word")
+
+
+def finished(ledger: Ledger, session: str) -> None:
+    """End the claims of agents that the client has marked as finished, however they ended.
+
+    A turn limit ends a worker without any event; the mark is in the file beside its transcript.
+    """
+    for row in ledger.agents_alive(session):
+        held = ledger.held_by(session, row["id"])
+        since = max((item["claimed_at"] for item in held), default=0.0)
+        if row["transcript"] and _marked_finished(row["transcript"], since):
+            died(ledger, session, row["id"], "its worker ended without a report")
+            ledger.note_agent(row["id"], session, how="finished")
+            collect(ledger, row["id"])
+
+
+def _marked_finished(transcript: str, since: float) -> bool:
+    """True if the agent of `transcript` was marked as finished after `since`, and rests."""
+    import json
+
+    path = transcript.removesuffix(".jsonl") + ".meta.json"
+    try:
+        marked = os.stat(path).st_mtime
+        if not since < marked < time.time() - _REST:
+            return False
+        with open(path, encoding="utf-8") as source:
+            meta = json.load(source)
+    except (OSError, ValueError):
+        return False
+    return isinstance(meta, dict) and meta.get("finished") is True
+
+
+def session_ended(ledger: Ledger, session: str) -> None:
+    """The session is over, its workers with it: free what they hold, at no cost."""
+    _end_all(ledger, ledger.held_by(session), "freed", "the session ended")
+    for row in ledger.agents_alive(session):
+        ledger.note_agent(row["id"], session, how="session ended")
+        collect(ledger, row["id"])
+    ledger.unfollow(session)
+
+
+def gone_sessions(ledger: Ledger) -> None:
+    """Do the same for sessions whose client was killed: their process is gone for certain."""
+    for row in ledger.sessions_at_work():
+        if caller.is_gone(row["pid"], row["pid_start"]):
+            session_ended(ledger, row["id"])
+
+
+def collect(ledger: Ledger, agent: str, *, wait: float = 0) -> None:
+    """Sum up what an agent has used and keep its transcript.
+
+    The file lags behind the agent's end: for `wait` seconds its last message is waited for.
+    """
+    row = ledger.agent(agent)
+    if row is None or not row["transcript"]:
+        return
+    from hypervisor import usage
+
+    until = time.monotonic() + wait
+    while True:
+        try:
+            used = usage.read_transcript(row["transcript"])
+        except OSError:
+            return
+        if used.complete or time.monotonic() >= until:
+            break
+        time.sleep(0.05)
+    kept = outputs.keep(ledger.root, ledger.queue_name(row["queue"]), agent, row["transcript"])
+    total = used.total if used.known else None
+    ledger.set_usage(agent, total, used.items, complete=used.complete, kept=kept)
+
+
+def collect_all(ledger: Ledger, queue: str) -> None:
+    """Read again what was incomplete when it was last read."""
+    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+        if not row["complete"]:
+            collect(ledger, row["id"])
+
+
+def _end_all(ledger: Ledger, held: list[Any], how: str, cause: str) -> None:
+    for row in held:
+        try:
+            ledger.end(row["token"], how, cause)
+        except NotOwner:
+            continue
+
+
+def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
+    try:
+        ledger.end(row["token"], "unreported", one_line(last_message, 200))
+    except NotOwner:
+        return
+    outbox.write_unconfirmed(ledger, row, last_message)

@@ -1,0 +1,120 @@
+"""A completion report: rendered as Markdown, and put into the task's own body, once.
+
+A worker's text is data. It is bounded and quoted line by line, and nothing in it can end our
+section, open a comment, or pass for structure of the task.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hypervisor.config.settings import Settings
+from hypervisor.errors import FileChanged
+from hypervisor.tasks import edit, read, task_of, undo, write
+
+LONGEST = 8000
+_TRIES = 20
+# Outcome -> the class of status that the task gets; a family without such a word keeps its own.
+_STATUS = {"done": "done", "blocked": "blocked"}
+# What would make the file unreadable as text, or change how the text around it is shown.
+_UNREADABLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+
+
+def heading(outcome: str) -> str:
+    """Return the heading of the report on an item that ended with `outcome`."""
+    return "Blocked" if outcome == "blocked" else "Completion report"
+
+
+def render(
+    outcome: str, report: dict[str, Any], *, worker: str, attempt: int, at: float
+) -> list[str]:
+    """Return the lines of a report's section, heading included; `at` is Unix time."""
+    shown = [f"## {heading(outcome)}", ""]
+    if outcome == "blocked":
+        for name, key in (
+            ("Reason", "reason"),
+            ("Evidence", "evidence"),
+            ("Next step", "next_step"),
+        ):
+            if report.get(key):
+                shown += [f"**{name}**", "", *quoted(report[key]), ""]
+    stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
+    shown.append(f"- Result: {outcome}")
+    shown.append(f"- Worker: {_code(worker)}, attempt {attempt}")
+    shown.append(f"- Finished: {stamp}")
+    if report.get("commit"):
+        shown.append(f"- Commit: {_code(report['commit'])}")
+    if report.get("files"):
+        shown.append(f"- Files: {', '.join(_code(name) for name in report['files'][:50])}")
+    if report.get("verify"):
+        shown.append(f"- Checked by: {_code(report['verify'])}")
+    if report.get("forced"):
+        shown.append(f"- Open boxes, forced: {len(report['forced'])}")
+    text = report.get("summary") or (report.get("reason") if outcome != "blocked" else None)
+    if text:
+        shown += ["", *quoted(text)]
+    return shown
+
+
+def quoted(text: str) -> list[str]:
+    """Return untrusted text as lines of a Markdown quote, bounded, with comments made harmless."""
+    cut = text[:LONGEST].rstrip()
+    lines = re.split(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", cut)
+    shown = [f"> {_harmless(line)}".rstrip() for line in lines]
+    return [*shown, "> … (cut here)"] if len(text) > LONGEST else shown
+
+
+def put(
+    path: str,
+    token: str,
+    outcome: str,
+    lines: list[str],
+    settings: Settings,
+    log: undo.UndoLog,
+    item_id: str,
+    wanted: Callable[[], bool],
+) -> bool:
+    """Put a report into the task file at `path` and set its status; True if bytes were changed.
+
+    Doing it again for the same token changes nothing; another token's report is replaced. A file
+    that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
+    denies is not written, so that a slow writer can't put an old report over a newer one. Raises
+    BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with the file
+    as it was.
+    """
+    for _ in range(_TRIES):
+        document = read.read(path)
+        if not wanted():
+            return False
+        task = task_of(document, settings)
+        if task is None:
+            return False
+        edits: list[edit.Edit] = [edit.PutSection(token, lines)]
+        word = task.family.words.get(_STATUS.get(outcome, ""))
+        if word is not None and task.state != _STATUS[outcome]:
+            edits.append(edit.SetKey(task.family.fields["status"], word))
+        edited = edit.edit(document, edits)
+        if edited.after == edited.before:
+            return False
+        log.record([(path, edited.before, edited.after, item_id)])
+        try:
+            write.replace(path, document, edited.after)
+        except FileChanged:
+            continue
+        return True
+    raise FileChanged(path)
+
+
+def _harmless(line: str) -> str:
+    return _UNREADABLE.sub("�", line).replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+
+
+def _code(text: object) -> str:
+    plain = _harmless(" ".join(str(text).split()))[:200].replace("`", "'")
+    return f"`{plain}`"

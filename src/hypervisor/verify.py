@@ -1,0 +1,140 @@
+"""The check that a queue's owner asked for (`open --verify CMD`), run before an item is done.
+
+The command is the owner's own words, never an item's: the item reaches it only through
+HYPERVISOR_ID and HYPERVISOR_PATH.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hypervisor.text import one_line
+
+_TICK = 0.05
+_TAIL = 2000
+
+
+class Checked:
+    """How a check ended: `ok`, `why` it failed, the `seconds` it took, and the `tail` of its
+    output, printable."""
+
+    def __init__(self, ok: bool, tail: str, why: str, seconds: float) -> None:
+        self.ok = ok
+        self.tail = tail
+        self.why = why
+        self.seconds = seconds
+
+
+def check(
+    command: str,
+    *,
+    root: str,
+    state: str,
+    item_id: str,
+    path: str | None,
+    limit: float,
+    beat: Callable[[], None],
+    beat_every: float = 30,
+) -> Checked:
+    """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
+
+    One check at a time runs in a working tree; `beat` is called every `beat_every` seconds, while
+    waiting too, so that the caller can renew its lease. Whatever ends the caller, short of
+    SIGKILL, ends the check. Raises OSError.
+    """
+    with open(os.path.join(state, "verify.lock"), "w", encoding="ascii") as turn:
+        _wait_for_turn(turn.fileno(), beat, beat_every)
+        with _signals_raise():
+            return _run(command, root, item_id, path, limit, beat, beat_every)
+
+
+def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> None:
+    next_beat = time.monotonic() + beat_every
+    while True:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_TICK)
+        if time.monotonic() >= next_beat:
+            beat()
+            next_beat = time.monotonic() + beat_every
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Have a request to end unwind this process, so that it takes the check with it."""
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(
+    command: str,
+    root: str,
+    item_id: str,
+    path: str | None,
+    limit: float,
+    beat: Callable[[], None],
+    beat_every: float,
+) -> Checked:
+    # No environment holds a NUL; an id from a row may.
+    item_id = item_id.replace("\0", "\ufffd")
+    environment = os.environ | {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
+    begin = time.monotonic()
+    next_beat, why = begin + beat_every, ""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                now = time.monotonic()
+                if now - begin > limit:
+                    why = f"it ran longer than {limit:g} s"
+                    break
+                if now >= next_beat:
+                    beat()
+                    next_beat = now + beat_every
+                time.sleep(_TICK)
+        finally:
+            # What the check left running in its group goes with it.
+            _end_group(process)
+        if not why and process.returncode != 0:
+            why = f"it ended with exit code {process.returncode}"
+        return Checked(not why, _tail(output.fileno()), why, time.monotonic() - begin)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    raw = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
+    lines = raw.decode("utf-8", "replace").strip().splitlines()
+    return "\n".join(one_line(line, _TAIL) for line in lines)

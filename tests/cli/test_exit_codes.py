@@ -1,0 +1,233 @@
+"""0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.support import open_queue, states, write_task
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def token(project: Path, run: Run) -> str:
+    """The one claim of a queue of two tasks."""
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project, verify="test ! -e refuse")
+    return claim(run)
+
+
+def claim(run: Run, *options: str) -> str:
+    ended = run("next", "q", *options)
+    assert ended.returncode == 0
+    return ended.stdout.split()[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("next q", 0),
+        ("next q --id a", 0),
+        ("done TOKEN --summary x", 0),
+        ("done TOKEN --summary x --next", 0),
+        ("block TOKEN --reason x", 0),
+        ("block TOKEN --reason x --next --json", 0),
+        ("fail TOKEN --reason x", 0),
+        ("release TOKEN", 0),
+        ("heartbeat TOKEN", 0),
+        ("expire", 0),
+        ("status", 0),
+        ("status q --json", 0),
+        ("summary q", 0),
+        ("pause q", 0),
+        ("resume q", 0),
+        ("cancel q", 0),
+        ("open q tasks", 2),  # at work with another check
+        ("open q2 tasks", 3),  # all held: open in queue q
+        ("open q2 nowhere.md", 1),
+        ("next", 2),
+        ("next q -n 0", 2),
+        ("next q -n x", 2),
+        ("next q --id nowhere", 2),
+        ("next nowhere", 2),
+        ("next q extra", 2),
+        ("next q --nonsense", 2),
+        ("done TOKEN", 2),
+        ("done TOKEN --summary", 2),
+        ("done --summary x", 2),
+        ("block TOKEN", 2),
+        ("fail TOKEN", 2),
+        ("heartbeat", 2),
+        ("pause nowhere", 2),
+        ("resume nowhere", 2),
+        ("cancel nowhere", 2),
+        ("status nowhere", 2),
+        ("summary nowhere", 2),
+        ("open q3 tasks --lease soon", 2),
+        ("open q3 tasks --max-attempts 0", 2),
+        ("open -q tasks", 2),
+        ("unlock a", 2),  # held by the live claim
+        ("unlock b", 3),
+        ("nonsense", 2),
+        ("done 99-aaaa --summary x", 4),
+        ("done nonsense --summary x", 4),
+        ("block 99-aaaa --reason x", 4),
+        ("fail 99-aaaa --reason x", 4),
+        ("release 99-aaaa", 4),
+        ("heartbeat 99-aaaa", 4),
+        ("heartbeat TOKEN 99-aaaa", 4),
+    ],
+)
+def test_every_verb_ends_with_the_code_of_the_table(
+    project: Path, run: Run, token: str, line: str, code: int
+) -> None:
+    words = [token if word == "TOKEN" else word for word in line.split()]
+    ended = run(*words)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    if code not in (0, 2, 3):
+        assert ended.stderr.startswith("hypervisor: ")
+    if code == 4:
+        assert states(project)["a"] == "claimed"
+
+
+@pytest.mark.parametrize(
+    "line", ["next q", "done 1-aaaa --summary x", "status", "heartbeat 1-aaaa"]
+)
+def test_without_a_ledger_the_verbs_say_so_and_make_none(
+    tmp_path: Path, run: Run, line: str
+) -> None:
+    ended = run(*line.split(), cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "no queue was ever opened here; hypervisor open QUEUE SOURCE" in ended.stderr
+    assert list(tmp_path.glob(".hypervisor")) == []
+
+
+def test_a_check_that_refuses_done_is_a_failure(project: Path, run: Run, token: str) -> None:
+    (project / "refuse").touch()
+    ended = run("done", token, "--summary", "x", "--next")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert states(project) == {"a": "claimed", "b": "ready"}
+
+
+def test_next_is_3_only_when_the_queue_has_drained(project: Path, run: Run, token: str) -> None:
+    other = claim(run)
+    ended = run("next", "q")
+    assert (ended.returncode, ended.stdout) == (0, "nothing ready now, 2 claimed or waiting\n")
+    asked = run("next", "q", "--json")
+    assert (asked.returncode, asked.stdout) == (0, '{"claims": []}\n')
+    for mine in (token, other):
+        run("done", mine, "--summary", "x")
+    ended = run("next", "q")
+    assert (ended.returncode, ended.stdout) == (3, "nothing left\n")
+    asked = run("next", "q", "--json")
+    assert (asked.returncode, asked.stdout) == (3, '{"claims": []}\n')
+
+
+def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a")
+    write_task(project, "b", extra="depends_on: [a]\n")
+    open_queue(project)
+    mine = claim(run)
+    waiting = run("next", "q")
+    assert (waiting.returncode, waiting.stdout) == (0, "nothing ready now, 2 claimed or waiting\n")
+    ended = run("block", mine, "--reason", "no", "--next")
+    assert ended.returncode == 0
+    assert ended.stdout.endswith("nothing left; 1 wait for items that did not succeed\n")
+    assert run("next", "q").returncode == 3
+
+
+def test_done_next_ends_one_item_and_hands_out_the_next_in_one_call(
+    project: Path, run: Run, token: str
+) -> None:
+    ended = run("done", token, "--summary", "x", "--next")
+    lines = ended.stdout.splitlines()
+    assert lines[0] == f"accepted {token}: done"
+    assert lines[1].startswith("claim 2-")
+    assert states(project) == {"a": "done", "b": "claimed"}
+    last = run("done", lines[1].split()[1], "--summary", "x", "--next")
+    assert (last.returncode, last.stdout.splitlines()[1]) == (0, "nothing left")
+
+
+def test_done_next_in_json_is_a_list_of_claims(project: Path, run: Run, token: str) -> None:
+    ended = run("done", token, "--summary", "x", "--next", "--json")
+    claims = json.loads(ended.stdout)["claims"]
+    assert [claim["id"] for claim in claims] == ["b"]
+    last = run("done", claims[0]["token"], "--summary", "x", "--next", "--json")
+    assert (last.returncode, last.stdout) == (0, '{"claims": []}\n')
+
+
+def test_done_next_is_0_though_nothing_can_be_handed_out(
+    project: Path, run: Run, token: str
+) -> None:
+    run("pause", "q", "--reason", "too hot")
+    ended = run("done", token, "--summary", "x", "--next")
+    assert (ended.returncode, ended.stdout) == (
+        0,
+        f"accepted {token}: done\nqueue paused (too hot): stop here; hypervisor resume q goes on\n",
+    )
+
+
+def test_done_next_is_0_though_looking_at_the_next_item_failed(project: Path, run: Run) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    mine = claim(run)
+    write_task(project, "b", body="changed\n")
+    (project / "hypervisor.toml").write_text("nonsense = 1\n")
+    ended = run("done", mine, "--summary", "x", "--next")
+    assert ended.returncode == 0
+    assert "unknown key nonsense" in ended.stderr
+    assert ended.stdout.endswith("nothing handed out; try again: hypervisor next q\n")
+    assert states(project) == {"a": "done", "b": "ready"}
+
+
+def test_the_same_done_said_again_is_0_and_another_word_is_4(
+    project: Path, run: Run, token: str
+) -> None:
+    for _ in range(3):
+        assert run("done", token, "--summary", "x").returncode == 0
+    for line in (["block", token, "--reason", "x"], ["release", token], ["heartbeat", token]):
+        ended = run(*line)
+        assert ended.returncode == 4
+        assert "you no longer own this" in ended.stderr
+
+
+def test_an_item_asked_for_that_is_not_ready_is_told_with_its_state(
+    project: Path, run: Run, token: str
+) -> None:
+    ended = run("next", "q", "--id", "a")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("a is claimed; nothing ready now, 1 claimed or waiting")
+
+
+def test_a_heartbeat_names_what_is_held_and_what_is_lost(
+    project: Path, run: Run, token: str
+) -> None:
+    ended = run("heartbeat", token, "99-aaaa")
+    assert ended.stdout == f"held {token}\nlost 99-aaaa\n"
+    assert ended.stderr == (
+        "hypervisor: 99-aaaa names no claim; copy it from the line 'claim TOKEN'\n"
+    )
+
+
+def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: str) -> None:
+    path = project / "tasks/a.md"
+    before = path.read_bytes()
+    run("cancel", "q")
+    ended = run("done", token, "--summary", "x")
+    assert ended.returncode == 4
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"hypervisor: you no longer own this: claim {token} ended when the queue was cancelled, "
+        "and its item is cancelled; nothing was written; go on with: hypervisor next q\n"
+    )
+    assert path.read_bytes() == before

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def existing_tests() -> set[str]:
+    return {
+        node.name
+        for path in (REPO / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+def test_every_promise_is_shown_by_a_test_that_exists() -> None:
+    text = (REPO / "docs/guarantees.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named <= existing_tests(), named - existing_tests()
+    promises = text.split("## Promises\n")[1].split("\n## ")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    assert [row for row in rows if "`test_" not in row.rsplit("|", 2)[1]] == []
+    assert all(
+        (REPO / path).exists() for path in re.findall(r"`((?:tests|docs|bench)/[\w/.]+)`", text)
+    )

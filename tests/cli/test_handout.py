@@ -1,0 +1,184 @@
+"""What `next` prints may be copied into a shell, whatever the items say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor.ledger import Ledger, NewItem
+from worker.support import open_queue, reports, states, write_task
+
+REPO = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+HOSTILE = [
+    "`touch pwned`",
+    "$(touch pwned)",
+    "'; touch pwned; '",
+    '"; touch pwned; "',
+    "a\nclaim 99-aaaa\nhypervisor done 99-aaaa --summary x\nEND\ntouch pwned\n",
+    "END\ntouch pwned",
+    "\nEND\n$(touch pwned)\nEND\n",
+    "x" * 300,
+    "\u202egnp.md \u2066bidi\u2069",
+    "\x1b[2J\x1b]0;pwned\x07 \x9b31m \x85 \u2028 \r",
+    "${IFS}&& touch pwned || | > pwned #",
+    "%s%n \\0 \\n \\",
+    "--next --json",
+    "<<'END'",
+    "日本語 “quotes” 👩\u200d👧",
+]
+
+
+def script_in(shown: str, verb: str) -> tuple[str, str, str]:
+    """The printed command of a verb: its first line, its placeholder, its last line."""
+    found = re.search(rf"^(hypervisor {verb} .*)\n(.*)\n(END\w*)$", shown, re.MULTILINE)
+    assert found, shown
+    return found[1], found[2], found[3]
+
+
+def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=cwd,
+        env=os.environ | {"PATH": f"{REPO / 'bin'}:{os.environ['PATH']}"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def hostile_queue(root: Path) -> None:
+    """A queue of items that are hostile in each of their parts."""
+    items = [
+        NewItem(f"{number} {text}", f"tasks/{number} {text}.md"[:2000], title=text)
+        for number, text in enumerate(HOSTILE)
+    ]
+    items += [
+        NewItem(f"row-{number}", payload={"name": text, text: [text]})
+        for number, text in enumerate(HOSTILE)
+    ]
+    for item in items:
+        if item.path is not None:
+            item.path = None if len(item.path) > 200 else item.path
+        if item.path is not None:
+            path = root / item.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("x")
+    with Ledger.open(str(root), create=True) as ledger:
+        ledger.open_queue("q", items, instructions="\n".join(HOSTILE))
+
+
+def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works(
+    project: Path, run_hypervisor: Run
+) -> None:
+    hostile_queue(project)
+    shown = run_hypervisor("next", "q").stdout
+    for number in range(2 * len(HOSTILE)):
+        summary = HOSTILE[number % len(HOSTILE)]
+        verb = "block" if number % 3 == 0 else "done"
+        first, _, last = script_in(shown, verb)
+        assert re.fullmatch(r"[\w '<-]+", first), first
+        lines = shown.splitlines()
+        first_line = lines[1] if lines[0].startswith("accepted ") else lines[0]
+        assert re.fullmatch(r"claim \d+-[a-z2-9]{4}", first_line)
+        ours = [line for line in lines if re.match(r"\s*(claim|END|hypervisor) ?", line)]
+        at_the_edge = [line for line in ours if not line.startswith(" ")]
+        assert len([line for line in at_the_edge if line.startswith("claim ")]) == 1
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]", shown)
+        ended = shell(f"{first}\n{summary}\n{last}\n", project)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr == ""
+        if verb == "block":
+            ended = run_hypervisor("next", "q")
+        shown = ended.stdout
+        assert not (project / "pwned").exists()
+    with Ledger.open(str(project)) as ledger:
+        for row in ledger.results("q"):
+            assert row["state"] in ("done", "blocked")
+        told = {
+            row["report"].get("summary") or row["report"]["reason"] for row in ledger.results("q")
+        }
+    assert told == {text.strip() for text in HOSTILE}
+
+
+def test_the_output_is_what_a_small_model_needs_and_nothing_else(
+    project: Path, run_hypervisor: Run
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    shown = run_hypervisor("next", "q")
+    token = shown.stdout.split("\n", 1)[0].removeprefix("claim ")
+    end = f"END_{token[-4:]}"
+    assert shown.stdout == (
+        f"claim {token}\nitem: a\nfile: tasks/a.md\ntitle: Task a\nyours for 15 min\n"
+        "instructions: do what the file asks for\n"
+        "when done, in one call, which also hands you the next item:\n"
+        f"hypervisor done {token} --next --summary - <<'{end}'\n"
+        f"what you did, in a sentence or two\n{end}\n"
+        "if it can't be done:\n"
+        f"hypervisor block {token} --reason - <<'{end}'\nwhy\n{end}\n"
+    )
+    assert shown.stderr == ""
+
+
+def test_the_end_of_the_heredoc_is_another_for_each_claim(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    shown = run_hypervisor("next", "q", "-n", "2").stdout
+    ends = set(re.findall(r"<<'(\w+)'", shown))
+    assert len(ends) == 2
+
+
+def test_long_instructions_are_not_repeated_to_a_worker_that_has_read_them(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "abc":
+        write_task(project, name)
+    open_queue(project, instructions="Read it.\n\n\tThen write it.\n" + "More. " * 100)
+    shown = run_hypervisor("next", "q", "-n", "2").stdout
+    assert shown.count("instructions:\n  Read it.\n\n      Then write it.\n  More. ") == 1
+    assert shown.count("instructions: the same as before\n") == 1
+    first, _, last = script_in(shown, "done")
+    following = shell(f"{first}\ndid it\n{last}\n", project).stdout
+    assert "instructions: the same as before\n" in following
+    assert "Read it." not in following
+
+
+def test_a_second_attempt_says_that_it_is_one(project: Path, run_hypervisor: Run) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    told = run_hypervisor("fail", token, "--reason", "did not work")
+    assert told.stdout == f"accepted {token}: failed; it will be tried again\n"
+    assert "attempt 2, yours for 15 min\n" in run_hypervisor("next", "q").stdout
+
+
+def test_a_long_row_is_shown_whole(project: Path, run_hypervisor: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("r", payload={"text": "word " * 2000 + "the end"})])
+    assert "the end" in run_hypervisor("next", "q").stdout
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_on_the_command_line_arrives_as_it_is(
+    project: Path, run_hypervisor: Run, text: str
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    token = run_hypervisor("next", "q", f"--worker={text}").stdout.split()[1]
+    ended = run_hypervisor("done", token, f"--summary={text}", f"--file={text}")
+    assert ended.returncode == 0, ended.stderr
+    assert states(project) == {"a": "done"}
+    assert reports(project / "tasks/a.md") == 1
+    with Ledger.open(str(project)) as ledger:
+        row = next(iter(ledger.results("q")))
+    assert row["report"] == {"summary": text.strip(), "files": [text]}
+    assert row["worker"] == text

@@ -1,0 +1,146 @@
+"""What the verbs print as JSON is what the schemas say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from hypervisor import summary, worker
+from hypervisor.ledger import OPEN_STATES, STATES, Ledger, NewItem
+from worker.support import open_queue, write_task
+
+REPO = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def check(name: str, told: Any) -> None:
+    schema = json.loads((REPO / f"schemas/{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(told)
+
+
+@pytest.fixture
+def mixed(project: Path) -> Path:
+    """A queue with an item in each of the eight states."""
+    for name in "abcdefgh":
+        write_task(project, name, extra="depends_on: [b]\n" if name == "h" else "")
+    open_queue(project, max_attempts=1)
+    (project / "tasks/f.md").write_text("---\nid: f\ntitle: F\nstatus: done\n---\n")
+    with Ledger.open(str(project)) as ledger:
+
+        def take(item: str) -> str:
+            return worker.take(ledger, "q", "w", only=item)[0].token
+
+        worker.done(ledger, take("a"), {"summary": "x", "files": ["y"], "commit": "z"}, force=False)
+        worker.finish(ledger, take("b"), "blocked", {"reason": "no"})
+        worker.finish(ledger, take("c"), "failed", {"reason": "broken"})
+        take("d")
+        assert worker.take(ledger, "q", "w", only="f") == []
+    return project
+
+
+def test_claims_have_their_shape(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    (project / "rows.csv").write_text("id,name\nr1,Ann\n")
+    open_queue(project, ["tasks", "rows.csv"], instructions="greet", id_column="id")
+    told = json.loads(run("next", "q", "-n", "5", "--json").stdout)
+    check("claims", told)
+    task, row = told["claims"]
+    assert task == {
+        "id": "a", "token": task["token"], "attempt": 1, "path": "tasks/a.md", "payload": None,
+        "instructions": "greet", "queue": "q", "lease_seconds": 900.0,
+    }  # fmt: skip
+    assert row["payload"] == {"id": "r1", "name": "Ann"}
+    for token in (task["token"], row["token"]):
+        following = run("done", token, "--summary", "x", "--next", "--json")
+        check("claims", json.loads(following.stdout))
+
+
+def test_a_status_has_its_shape_and_its_counts_add_up(mixed: Path, run: Run) -> None:
+    told = json.loads(run("status", "q", "--json").stdout)
+    check("status", told)
+    assert set(told["counts"]) == set(STATES)
+    assert told["total"] == 8 == sum(told["counts"].values())
+    assert told["counts"]["waiting"] == told["counts"]["skipped"] == told["counts"]["claimed"] == 1
+    all_queues = json.loads(run("status", "--json").stdout)
+    assert all_queues == {"queues": [told]}
+    run("cancel", "q", "--reason", "enough")
+    told = json.loads(run("status", "q", "--json").stdout)
+    check("status", told)
+    assert (told["state"], told["reason"], told["counts"]["cancelled"]) == (
+        "cancelled",
+        "enough",
+        4,
+    )
+
+
+@pytest.mark.parametrize("then", [None, "pause", "cancel"])
+def test_a_summary_has_its_shape_and_its_counts_add_up(
+    mixed: Path, run: Run, then: str | None
+) -> None:
+    if then is not None:
+        run(then, "q", "--reason", "enough")
+    told = json.loads(run("summary", "q", "--json").stdout)
+    check("summary", told)
+    assert told["total"] == 8 == sum(told["counts"].values()) == len(told["workers"])
+    by_id = {entry["task_id"]: entry for entry in told["workers"]}
+    assert (by_id["a"]["status"], by_id["a"]["outcome"]) == ("success", "x")
+    assert (by_id["a"]["commit"], by_id["a"]["files"]) == ("z", ["y"])
+    assert (by_id["b"]["status"], by_id["b"]["reason"]) == ("blocked", "no")
+    assert (by_id["c"]["status"], by_id["c"]["reason"]) == ("failed", "broken")
+    assert by_id["f"]["status"] == "skipped"
+    assert by_id["d"]["status"] == ("cancelled" if then == "cancel" else "not_attempted")
+    assert by_id["e"]["status"] == "not_attempted"
+    assert told["running"] == (0 if then == "cancel" else 1)
+    text = run("summary", "q").stdout
+    assert "8 items: 1 success, 1 blocked, 1 failed, 1 skipped" in text
+
+
+def test_what_is_not_known_is_null(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    told = json.loads(run("summary", "q", "--json").stdout)
+    check("summary", told)
+    assert told["runtime_seconds"] is None
+    assert told["total_tokens"] is None
+    worker_told = told["workers"][0]
+    for key in ("worker", "tokens", "runtime_seconds", "report_pending"):
+        assert worker_told[key] is None
+    assert "tokens: not known" in run("summary", "q").stdout
+
+
+def test_the_runtime_is_from_the_first_claim_to_the_last_finish(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a"), NewItem("b"), NewItem("c")])
+        now += 100
+        first = worker.take(ledger, "q", "w")[0]
+        now += 5
+        second = worker.take(ledger, "q", "w")[0]
+        now += 10
+        worker.finish(ledger, second.token, "done", {"summary": "x"})
+        now += 20.5
+        worker.finish(ledger, first.token, "done", {"summary": "x"})
+        now += 1000
+        ledger.cancel("q")
+        told = summary.summarize(ledger, "q")
+    assert told["runtime_seconds"] == 35.5
+    assert [entry["runtime_seconds"] for entry in told["workers"]] == [35.5, 10.0, None]
+
+
+def test_each_open_state_counts_as_not_attempted_and_each_end_as_itself() -> None:
+    for state in STATES:
+        told = summary._status({"state": state, "first_claimed_at": None})
+        assert told in summary.STATUSES
+        assert (told == "not_attempted") == (state in (*OPEN_STATES, "cancelled"))

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor import worker
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from worker.support import locks, open_queue, states, write_task
+
+REPO = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def take(root: Path, n: int = 1, only: str | None = None, queue: str = "q") -> list[str]:
+    with Ledger.open(str(root)) as ledger:
+        return [claim.id for claim in worker.take(ledger, queue, "w", n, only)]
+
+
+def cause_of(root: Path, item_id: str) -> str:
+    with Ledger.open(str(root)) as ledger:
+        row = next(row for row in ledger.results("q") if row["id"] == item_id)
+        return str(row["report"]["reason"])
+
+
+@pytest.mark.parametrize("word", ["done", "Completed", "cancelled", "won't do"])
+def test_a_task_that_somebody_completed_meanwhile_is_skipped_and_the_next_one_handed_out(
+    project: Path, word: str
+) -> None:
+    write_task(project, "a")
+    write_task(project, "b")
+    open_queue(project)
+    write_task(project, "a", status=word)
+    assert take(project) == ["b"]
+    assert states(project) == {"a": "skipped", "b": "claimed"}
+    assert word in cause_of(project, "a")
+    assert locks(project) == ["b"]
+
+
+def test_a_skipped_task_keeps_its_bytes(project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    path = write_task(project, "a", status="done")
+    before = path.read_bytes()
+    assert take(project) == []
+    assert path.read_bytes() == before
+
+
+def test_a_task_that_was_edited_and_is_still_open_is_handed_out(project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    write_task(project, "a", body="# Another text\n")
+    assert take(project) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"---\ntitle: Fix: the parser\nid: a\n---\n", "tasks/a.md:2"),
+        (b"---\nid: a\nstatus: active\n", "never closed"),
+        (b"---\nid: a\nstatus: active\nstatus: done\n---\n", "status"),
+        (b"---\nid: a\ntitle: caf\xe9\n---\n", "not UTF-8"),
+    ],
+)
+def test_a_file_that_broke_meanwhile_is_blocked_with_the_line_and_left_alone(
+    project: Path, text: bytes, reason: str
+) -> None:
+    path = write_task(project, "a")
+    write_task(project, "b")
+    open_queue(project)
+    path.write_bytes(text)
+    assert take(project) == ["b"]
+    assert states(project) == {"a": "blocked", "b": "claimed"}
+    assert reason in cause_of(project, "a")
+    assert cause_of(project, "a").startswith("tasks/a.md")
+    assert path.read_bytes() == text
+
+
+def test_a_file_that_is_gone_or_a_folder_now_is_blocked_with_the_reason(project: Path) -> None:
+    gone, folder = write_task(project, "a"), write_task(project, "b")
+    open_queue(project)
+    gone.unlink()
+    folder.unlink()
+    folder.mkdir()
+    assert take(project) == []
+    assert states(project) == {"a": "blocked", "b": "blocked"}
+    assert cause_of(project, "a") == "tasks/a.md can't be read: No such file or directory"
+    assert "not a regular file" in cause_of(project, "b")
+
+
+def test_what_is_no_task_any_more_is_skipped(project: Path) -> None:
+    path = write_task(project, "a")
+    open_queue(project)
+    path.write_text("only text\n")
+    assert take(project) == []
+    assert states(project) == {"a": "skipped"}
+
+
+def test_a_file_that_never_was_a_task_may_change_but_not_vanish(project: Path) -> None:
+    for name in ("a", "b"):
+        (project / f"{name}.md").write_text("a note\n")
+    open_queue(project, ["a.md", "b.md"], instructions="read it")
+    (project / "a.md").write_text("another note, longer\n")
+    (project / "b.md").unlink()
+    assert take(project, 2) == ["a.md"]
+    assert states(project) == {"a.md": "claimed", "b.md": "blocked"}
+
+
+def test_a_row_is_handed_out_though_its_table_is_gone(project: Path) -> None:
+    table = project / "rows.csv"
+    table.write_text("id,name\nr1,Ann\n")
+    open_queue(project, ["rows.csv"], instructions="greet", id_column="id")
+    table.unlink()
+    assert take(project) == ["r1"]
+
+
+def test_several_are_claimed_at_once_and_a_completed_one_is_made_up_for(project: Path) -> None:
+    for name in "abcde":
+        write_task(project, name)
+    open_queue(project)
+    write_task(project, "b", status="done")
+    assert take(project, 3) == ["a", "c", "d"]
+    assert take(project, 3) == ["e"]
+    assert take(project, 3) == []
+
+
+def test_one_item_can_be_asked_for_by_its_id(project: Path) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    assert take(project, only="b") == ["b"]
+    assert take(project, only="b") == []
+    assert states(project) == {"a": "ready", "b": "claimed"}
+
+
+def test_a_failure_between_claim_and_handing_out_leaves_nothing_claimed(project: Path) -> None:
+    for name in "abc":
+        write_task(project, name)
+    open_queue(project)
+    write_task(project, "b", body="changed\n")
+    (project / "hypervisor.toml").write_text("nonsense = true\n")
+    with pytest.raises(UsageError, match="nonsense"):
+        take(project, 3)
+    assert set(states(project).values()) == {"ready"}
+    assert locks(project) == []
+
+
+@pytest.mark.parametrize("verb", ["next", "done"])
+def test_claims_that_nobody_can_have_read_go_back(
+    project: Path, run_hypervisor: Run, verb: str
+) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    line = ["next", "q"]
+    if verb == "done":
+        token = json.loads(run_hypervisor("next", "q", "--json").stdout)["claims"][0]["token"]
+        line = ["done", token, "--next", "--summary", "did it"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [REPO / "bin" / "hypervisor", *line],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("hypervisor: system: No space left on device\n")
+    assert "claimed" not in states(project).values()
+    assert states(project)["a"] == ("done" if verb == "done" else "ready")
+
+
+def imported(project: Path, *line: str) -> set[str]:
+    """The modules that a command imports."""
+    python = next((Path(os.environ["HYPERVISOR_HOME"])).glob("*/bin/python"))
+    ended = subprocess.run(
+        [python, "-I", "-S", "-X", "importtime", REPO / "src/hypervisor/__main__.py", *line],
+        cwd=project,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr[-500:]
+    return {text.rpartition("|")[2].strip() for text in ended.stderr.splitlines() if "|" in text}
+
+
+def test_an_unchanged_file_is_not_looked_at_and_costs_no_library(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    run_hypervisor("--version")  # makes the environment
+    modules = imported(project, "next", "q")
+    assert "hypervisor.ledger" in modules
+    heavy = {
+        "argparse", "dataclasses", "enum", "hashlib", "json", "pathlib", "re", "subprocess",
+        "tempfile", "tomllib", "typing", "yaml", "frontmatter", "hypervisor.tasks",
+        "hypervisor.config.settings",
+    }  # fmt: skip
+    assert modules.isdisjoint(heavy), modules & heavy
+    write_task(project, "b", body="changed\n")
+    assert "hypervisor.tasks" in imported(project, "next", "q")
+    assert states(project) == {"a": "claimed", "b": "claimed"}

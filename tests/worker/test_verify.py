@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypervisor import verify, worker
+from hypervisor.errors import NotOwner
+from hypervisor.ledger import Ledger
+from ledger.support import Child
+from worker.support import open_queue, reports, states, write_task
+
+
+def end(root: Path, report: dict[str, Any] | None = None) -> str:
+    with Ledger.open(str(root)) as ledger:
+        claims = worker.take(ledger, "q", "w")
+        token = claims[0].token if claims else next(iter(ledger.live_tokens()))
+        return worker.done(ledger, token, report or {"summary": "did it"}, force=False)
+
+
+def wait_for(path: Path) -> str:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if path.exists() and path.read_text().endswith("\n"):
+            return path.read_text()
+        time.sleep(0.01)
+    raise AssertionError(f"{path} never came")
+
+
+def is_gone(pid: int) -> bool:
+    """True once a process has ended, or only waits for its parent to notice."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def check(root: Path, command: str, limit: float = 60, **options: Any) -> verify.Checked:
+    return verify.check(
+        command,
+        root=str(root),
+        state=str(root / ".hypervisor"),
+        item_id=options.pop("item_id", "a"),
+        path=options.pop("path", None),
+        limit=limit,
+        beat=options.pop("beat", lambda: None),
+        **options,
+    )
+
+
+def test_the_check_runs_at_the_root_and_knows_the_item_from_its_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    command = 'pwd >seen; echo "$HYPERVISOR_ID $HYPERVISOR_PATH" >>seen; echo $# $0 >>seen'
+    open_queue(project, verify=command)
+    monkeypatch.chdir(project / "tasks")
+    assert end(project) == "done"
+    assert (project / "seen").read_text() == f"{project}\na tasks/a.md\n0 sh\n"
+    assert f"- Checked by: `{command[:20]}" in (project / "tasks/a.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "item_id", ["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "a\nb", "a\0b", "-rf", "“”‮"]
+)
+def test_hostile_ids_and_paths_run_nothing(project: Path, item_id: str) -> None:
+    checked = check(project, 'printf %s "$HYPERVISOR_ID" >id', item_id=item_id, path=item_id[:1])
+    assert checked.ok
+    assert (project / "id").read_text() == item_id.replace("\0", "�")
+    assert not (project / "pwned").exists()
+
+
+def test_a_failed_check_refuses_done_shows_the_tail_and_the_item_stays(project: Path) -> None:
+    path = write_task(project, "a")
+    before = path.read_bytes()
+    open_queue(project, verify="seq 1 2000; printf 'the \\033[31mend' >&2; exit 3")
+    with pytest.raises(worker.Refused) as refused:
+        end(project)
+    told = str(refused.value)
+    assert told.startswith("the check of this queue failed: it ended with exit code 3; mend it")
+    assert told.endswith("\n2000\nthe \\x1b[31mend")
+    assert len(told) < 2500
+    assert states(project) == {"a": "claimed"}
+    assert path.read_bytes() == before
+
+
+def test_a_check_that_passes_at_the_second_try_accepts_the_report(project: Path) -> None:
+    path = write_task(project, "a")
+    open_queue(project, verify="test -e ready")
+    with pytest.raises(worker.Refused):
+        end(project)
+    (project / "ready").touch()
+    assert end(project) == "done"
+    assert reports(path) == 1
+
+
+def test_a_check_beyond_its_time_is_ended_with_its_grandchildren(project: Path) -> None:
+    command = "(sh -c 'echo $$ >grandchild; sleep 600' & echo; wait); sleep 600"
+    checked = check(project, command, limit=0.5)
+    assert not checked.ok
+    assert checked.why == "it ran longer than 0.5 s"
+    assert is_gone(int(wait_for(project / "grandchild")))
+
+
+def test_what_a_check_leaves_in_the_background_ends_with_it(project: Path) -> None:
+    checked = check(project, "sleep 600 & echo $! >left; true")
+    assert checked.ok
+    assert is_gone(int(wait_for(project / "left")))
+
+
+def test_one_check_at_a_time_runs_in_a_working_tree(project: Path) -> None:
+    command = "test ! -e busy && touch busy && sleep 0.1 && rm busy"
+    children = [Child(lambda: check(project, command).ok) for _ in range(4)]
+    assert [child.result() for child in children] == [True] * 4
+
+
+def test_others_claim_and_finish_while_a_check_runs(project: Path) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(
+        project,
+        verify="if test $HYPERVISOR_ID = a; then echo on >started; "
+        "until test -e go; do sleep 0.02; done; fi",
+    )
+    child = Child(end, project)
+    wait_for(project / "started")
+    with Ledger.open(str(project)) as ledger:
+        claim = worker.take(ledger, "q", "other")[0]
+        assert claim.id == "b"
+        ledger.finish(claim.token, "done", {"summary": "quick"})
+    assert states(project) == {"a": "claimed", "b": "done"}
+    (project / "go").touch()
+    assert child.result() == "done"
+
+
+def test_the_lease_is_renewed_while_the_check_runs(project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project, verify="sleep 2", lease_seconds=1.5)
+    child = Child(end, project)
+    until = time.monotonic() + 1.8
+    with Ledger.open(str(project)) as ledger:
+        while time.monotonic() < until:
+            ledger.expire()
+            time.sleep(0.02)
+    assert child.result() == "done"
+
+
+def test_a_claim_that_is_lost_while_its_check_runs_writes_nothing(project: Path) -> None:
+    path = write_task(project, "a")
+    before = path.read_bytes()
+    open_queue(project, verify="echo on >started; sleep 600", lease_seconds=1)
+
+    def late() -> str:
+        try:
+            return end(project)
+        except NotOwner as error:
+            return str(error)
+
+    child = Child(late)
+    wait_for(project / "started")
+    with Ledger.open(str(project)) as ledger:
+        ledger.cancel("q")
+    assert "you no longer own this" in child.result()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_ending_the_caller_ends_its_check_and_the_item_stays(project: Path, number: int) -> None:
+    write_task(project, "a")
+    open_queue(project, verify="echo $$ >started; sleep 600")
+    code = (
+        "import sys; sys.path[:0] = ['src', 'tests']\n"
+        "from pathlib import Path; from worker.test_verify import end\n"
+        f"end(Path({str(project)!r}))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        stderr=subprocess.DEVNULL,
+    )
+    pid = int(wait_for(project / "started"))
+    process.send_signal(number)
+    assert process.wait() != 0
+    assert is_gone(pid)
+    assert states(project) == {"a": "claimed"}
+
+
+def test_a_check_that_is_killed_is_a_failed_check(project: Path) -> None:
+    checked = check(project, "kill -9 $$")
+    assert not checked.ok
+    assert checked.why == "it ended with exit code -9"
+
+
+def test_a_check_has_no_standard_input(project: Path) -> None:
+    assert check(project, 'test -z "$(cat)"').ok
