@@ -399,6 +399,7 @@ def seed(args: argparse.Namespace, at: str) -> bool:
             taken = sum(len(next(working)) for _ in range(rounds))
             costs[batch].append((level, (time.perf_counter() - begun) / taken))
             done += taken
+    notes = []
     for batch, points in costs.items():
         whole = sum(
             (right[0] - left[0]) * (left[1] + right[1]) / 2
@@ -410,8 +411,9 @@ def seed(args: argparse.Namespace, at: str) -> bool:
         ratio = mine.rate / (count / whole)
         row = f"about {whole:,.0f} s | {count / mine.rate:.1f} s | {count / shipped.rate:.1f} s"
         print(f"| 100,000 | 1 | {batch} | {row} | {ratio:.0f} |", flush=True)
-        print(f"\nms an item at 0, 20k, 40k, 60k, 80k, 99k claimed, batch {batch}: {shown}\n")
+        notes.append(f"batch {batch}: {shown}")
     shutil.rmtree(folder)
+    print("\nThe seed's ms an item with 0, 20k, 40k, 60k, 80k, 99k claimed, " + "; ".join(notes))
     return ahead
 
 

@@ -3,6 +3,8 @@
 Ours is a symbolic link whose target names the owner: it is made in one call, or the call fails,
 and it is born with its owner, so no crash leaves a lock without one. `mkdir` and `symlink` exclude
 each other in both directions, so tools that lock by `mkdir locks/<id>` and we never both win.
+
+An owner is `17-x7q2@ledger:host:pid`: the claim that the lock stands for, and who made it.
 """
 
 from __future__ import annotations
@@ -26,32 +28,18 @@ class Lock:
         self.since = since
 
 
-def take(folder: str, key: str, owner: str, like: str | None = None) -> bool:
+def take(folder: str, key: str, owner: str) -> bool:
     """Take the lock `key` in `folder` for `owner`; False if anything of that name stands.
 
-    `key` comes from `encode.key`. A missing folder is made. `like` is the key of a lock that the
-    same owner holds there: one more name for it costs a third of a new link, and shows the time
-    at which that was made. Raises OSError.
+    `key` comes from `encode.key`. A missing folder is made. Raises OSError.
     """
     path = f"{folder}/{key}"
     try:
-        if like is None:
-            os.symlink(owner, path)
-        else:
-            os.link(f"{folder}/{like}", path, follow_symlinks=False)
-            if os.readlink(path) != owner:
-                # Somebody put something else in its place.
-                os.unlink(path)
-                return take(folder, key, owner)
+        os.symlink(owner, path)
     except FileExistsError:
         return False
     except FileNotFoundError:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        return take(folder, key, owner)
-    except OSError:
-        if like is None:
-            raise
-        # No second names here, or too many of them.
         return take(folder, key, owner)
     if os.access(path + ".lock", os.F_OK) and _foreign_file(path + ".lock"):
         os.unlink(path)
@@ -59,17 +47,13 @@ def take(folder: str, key: str, owner: str, like: str | None = None) -> bool:
     return True
 
 
-def renew(folder: str, key: str) -> None:
-    """Have the lock `key`, and what shares its link, count from now."""
-    os.utime(f"{folder}/{key}", follow_symlinks=False)
-
-
 def drop(folder: str, key: str, maker: str) -> bool:
     """Remove the lock `key` if `maker` made it (see `maker_of`); else it stays."""
     path = f"{folder}/{key}"
+    owner = _target(path)
+    if owner is None or maker_of(owner) != maker:
+        return False
     try:
-        if maker_of(os.readlink(path)) != maker:
-            return False
         os.unlink(path)
     except OSError:
         return False
@@ -97,6 +81,13 @@ def look(path: str) -> Lock | None:
         return None
     kind = "directory" if stat.S_ISDIR(seen.st_mode) else "file"
     return Lock(path, kind, None, seen.st_mtime)
+
+
+def _target(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
 
 
 def _foreign_file(path: str) -> bool:

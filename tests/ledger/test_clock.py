@@ -112,3 +112,18 @@ def test_reading_leaves_the_ledger_as_it_is(ledger: Ledger) -> None:
 def test_the_machine_and_the_boot_have_names() -> None:
     assert re.fullmatch(r"[\w-]{8,}", clock.boot_id())
     assert clock.machine_id()
+
+
+def test_a_boot_that_was_noted_in_an_undone_transaction_is_noted_again(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(root, create=True) as ledger:
+        with pytest.raises(RuntimeError), ledger.write():
+            ledger.lease_clock()
+            raise RuntimeError
+        ledger.open_queue("q", items(1))
+        ledger.claim("q", "w")
+        assert ledger.row("select count(*) from boot")[0] == 1
+    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    with Ledger.open(root) as rebooted:
+        assert rebooted.expire() == 1

@@ -169,7 +169,10 @@ def test_a_claim_that_is_undone_leaves_no_lock(root: str, ledger: Ledger) -> Non
     assert locks_of(root) == ["task-00000"]
 
 
-HOSTILE = ["..", ".", "", "/etc/passwd", "../../x", "a/b", "a\0b", "a\nb", "$(touch x)", "`x`", "é" * 99, "x" * 300, "-rf", "a b", "%2e", "~"]  # fmt: skip
+HOSTILE = [
+    "..", ".", "", "/etc/passwd", "../../x", "a/b", "a\0b", "a\nb", "$(touch x)", "`x`", "é" * 99,
+    "x" * 300, "-rf", "a b", "%2e", "~",
+]  # fmt: skip
 
 
 def test_hostile_ids_stay_inside_the_lock_folder_and_apart(root: str, ledger: Ledger) -> None:
@@ -209,25 +212,44 @@ def test_an_item_that_one_call_takes_from_the_dead_and_hands_out_is_locked(
     assert len(locks_of(root)) == 2
 
 
-def test_one_call_locks_its_items_for_one_owner_each_under_its_own_name(
-    root: str, ledger: Ledger
-) -> None:
+def test_each_lock_names_the_claim_that_it_stands_for(root: str, ledger: Ledger) -> None:
     ledger.open_queue("q", items(3))
     claims = ledger.claim("q", "w", 3)
-    owners = {os.readlink(os.path.join(_folder(root), name)) for name in locks_of(root)}
-    [owner] = owners
-    assert owner.startswith(f"{claims[0].token}@{ledger.ledger_id}:")
+    for claim in claims:
+        owner = os.readlink(os.path.join(_folder(root), claim.id))
+        assert owner.startswith(f"{claim.token}@{ledger.ledger_id}:")
     ledger.finish(claims[1].token, "done", {})
     assert locks_of(root) == ["task-00000", "task-00002"]
 
 
-def test_where_a_lock_can_have_no_second_name_each_item_gets_a_link_of_its_own(
-    root: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_ends_and_claims_in_one_call_locks_each_item_in_turn(
+    root: str, ledger: Ledger
 ) -> None:
-    def refused(*args: object, **options: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(locks.os, "link", refused)
     ledger.open_queue("q", items(3))
-    assert len(ledger.claim("q", "w", 3)) == 3
-    assert len(locks_of(root)) == 3
+    [claim] = ledger.claim("q", "w")
+    os.utime(os.path.join(_folder(root), claim.id), (1, 1), follow_symlinks=False)
+    for _ in range(2):
+        [state], [claim] = ledger.finish_and_claim([(claim.token, "done", {})], "q", "w")
+        assert state == "done" and locks_of(root) == [claim.id]
+        stands = locks.holder(_folder(root), claim.id)
+        assert stands is not None and stands.kind == "link"
+        assert locks.maker_of(stands.owner) == ledger.ledger_id
+        assert stands.since > 1_000_000, "it shows when this item was claimed"
+    assert ledger.finish_and_claim([(claim.token, "done", {})], "q", "w") == (["done"], [])
+    assert locks_of(root) == []
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a file", "a link of another ledger"])
+def test_what_took_the_place_of_our_last_lock_is_not_copied(
+    root: str, ledger: Ledger, kind: str
+) -> None:
+    ledger.open_queue("q", items(2))
+    [claim] = ledger.claim("q", "w")
+    path = os.path.join(_folder(root), claim.id)
+    os.unlink(path)
+    FOREIGN[kind](path)
+    _, [second] = ledger.finish_and_claim([(claim.token, "done", {})], "q", "w")
+    stands = locks.holder(_folder(root), second.id)
+    assert stands is not None and locks.maker_of(stands.owner) == ledger.ledger_id
+    ledger.finish(second.token, "done", {})
+    assert locks_of(root) == [claim.id]

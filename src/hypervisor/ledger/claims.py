@@ -30,11 +30,12 @@ _READY_ONE = _ITEM + "and id = ? and state = 'ready'"
 
 class Claim:
     """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
-    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored."""
+    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
+    is false where no hook renews the lease while the worker works."""
 
     __slots__ = (
         "attempt", "deaths", "fingerprint", "id", "instructions", "lease_seconds", "path",
-        "payload", "plan", "queue", "title", "token", "verify",
+        "payload", "plan", "queue", "renewed", "title", "token", "verify",
     )  # fmt: skip
 
     def __init__(self, token: str, queue: Any, item: Any, lease_ms: int) -> None:
@@ -51,6 +52,7 @@ class Claim:
         self.deaths: int = item["deaths"]
         self.plan: str | None = item["plan"]
         self.lease_seconds: float = lease_ms / 1000
+        self.renewed = True
 
 
 class Claims(Ends):
@@ -208,19 +210,8 @@ class Claims(Ends):
 
     def _take(self, folder: str, key: str, token: str, made: list[str]) -> bool:
         """Take the lock, clearing away what a crash of this ledger's own left of that name."""
-        before = self._locked.get(folder)
-        owner, like = before or (f"{token}@{self._mark}", None)
-        if self._take_free(folder, key, owner, like, made):
-            self._locked[folder] = owner, key
-            if like is not None and not made:
-                locks.renew(folder, key)
-            return True
-        return False
-
-    def _take_free(
-        self, folder: str, key: str, owner: str, like: str | None, made: list[str]
-    ) -> bool:
-        if locks.take(folder, key, owner, like):
+        owner = f"{token}@{self._mark}"
+        if locks.take(folder, key, owner):
             return True
         stands = locks.holder(folder, key)
         if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
@@ -231,7 +222,7 @@ class Claims(Ends):
         locks.drop(folder, key, self.ledger_id)
         # The lock of a claim that ended in this transaction: its name is the new claim's now.
         self.not_after_commit(locks.drop, folder, key, self.ledger_id)
-        return locks.take(folder, key, owner, like)
+        return locks.take(folder, key, owner)
 
     def _drop_all(self, folder: str, keys: list[str]) -> None:
         for key in keys:

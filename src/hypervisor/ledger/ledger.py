@@ -23,6 +23,10 @@ OPEN_STATES = STATES[:3]
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
+# A notice that has not come after so long is taken for lost.
+NOTICE_SECONDS = 120
+
+
 class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again."""
@@ -140,7 +144,8 @@ class Ledger(Sessions):
 
     def is_settled(self, queue: str) -> bool:
         """True when nothing of `queue` is open or pending, and every session that follows it
-        has been told of its end and has no worker on it any more."""
+        has been told of its end and has no worker on it any more. For a while the client's own
+        notices of the workers' ends are waited for, to be counted."""
         row = self._newest(queue)
         if row is None:
             return True
@@ -150,9 +155,10 @@ class Ledger(Sessions):
             "select (select count(*) from item where queue = ? and pending is not null) + "
             "(select count(*) from told where queue = ? and finish_no < "
             "(select coalesce(max(finish_no), 0) from item where queue = ?)) + "
-            "(select count(*) from agent where queue = ? and ended_at is null "
+            "(select count(*) from agent where queue = ? "
+            "and (ended_at is null or noticed_at is null and ended_at > ?) "
             "and session in (select session from told where queue = ?))",
-            (row["no"],) * 5,
+            (*(row["no"],) * 4, time.time() - NOTICE_SECONDS, row["no"]),
         )[0]
 
     def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import time
 
 from hypervisor.config.roots import create_state, state_dir
 from hypervisor.errors import HypervisorError
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
     from typing import Any, Self
-
-
-# Seconds between tries to become the writer.
-_PAUSES = (0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032)
 
 
 class LedgerError(HypervisorError):
@@ -44,8 +39,6 @@ class Store:
         meta = dict(self.rows("select key, value from meta").fetchall())
         self.ledger_id: str = meta["ledger"]
         self.project: str = meta["project"]
-        # Of each lock folder: the owner that our locks in it name, and the lock that was made last.
-        self._locked: dict[str, tuple[str, str]] = {}
         # ext4 keeps a link's target of up to 59 bytes in its inode; a longer one costs a block.
         self._mark = f"{self.ledger_id}:{os.uname().nodename[:20]}:{os.getpid()}"
 
@@ -126,6 +119,8 @@ class Store:
         row = self.row("select no from boot where id = ?", (boot,))
         if row is None:
             self.change("insert into boot (id) values (?) on conflict do nothing", (boot,))
+            if self._connection.in_transaction:
+                self.after_rollback(setattr, self, "_boot", None)
             row = self.row("select no from boot where id = ?", (boot,))
         number: int = row[0]
         return number
@@ -147,7 +142,7 @@ class _Write:
         self.undone: list[tuple[Callable[..., object], tuple[object, ...]]] = []
 
     def __enter__(self) -> None:
-        _take_turn(self._flock)
+        fcntl.flock(self._flock, fcntl.LOCK_EX)
         try:
             if self._level is not self.durable:
                 # The pragma has no effect inside a transaction.
@@ -201,19 +196,6 @@ class _Write:
                 f"{error.object[:200]!a}: not UTF-8, so it can't be kept",
                 "rename it, then try again",
             ) from None
-
-
-def _take_turn(flock: int) -> None:
-    """Take the flock. All who sleep in the kernel for it are woken by each unlock, only for one to
-    win: so come back a few times first, and queue up when that has taken some milliseconds."""
-    for pause in _PAUSES:
-        try:
-            fcntl.flock(flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(pause)
-        else:
-            return
-    fcntl.flock(flock, fcntl.LOCK_EX)
 
 
 def ledger_path(root: str) -> str:
