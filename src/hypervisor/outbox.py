@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.config.roots import state_dir
+from hypervisor.config.roots import recovered_dir, state_dir
 from hypervisor.encode import key
 from hypervisor.errors import HypervisorError
 from hypervisor.text import one_line
@@ -46,14 +46,14 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
 
 
 def tidy(ledger: Ledger, queue: str) -> None:
-    """Remove what killed writers left beside the files of `queue`, and edits kept long enough."""
+    """Clear away what killed writers left beside the files of `queue`, and edits kept long enough."""
     from hypervisor.config.settings import load
     from hypervisor.tasks import write
 
     folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
     for folder in folders:
         try:
-            write.sweep_temporaries(os.path.join(ledger.root, folder))
+            write.sweep_temporaries(os.path.join(ledger.root, folder), recovered_dir(ledger.root))
         except OSError:
             continue
     try:

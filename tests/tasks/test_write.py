@@ -253,20 +253,24 @@ def test_a_locked_file_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch
     finish(path)
 
 
-def test_only_old_temporaries_that_nobody_holds_are_swept(tmp_path: Path) -> None:
+def test_only_old_temporaries_that_nobody_holds_are_moved_away_and_none_is_lost(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    recovered = tmp_path_factory.mktemp("state") / "recovered"
     names = [f".hypervisor-{number:016x}.tmp" for number in range(3)]
     for name in [*names, ".hypervisor-notes.tmp", "x.tmp"]:
         (tmp_path / name).write_text("left")
-    assert write.sweep_temporaries(str(tmp_path)) == 0
+    assert write.sweep_temporaries(str(tmp_path), str(recovered)) == 0
     held = (tmp_path / names[0]).open()
     fcntl.flock(held, fcntl.LOCK_EX)
     seconds, temporary._SWEEP_SECONDS = temporary._SWEEP_SECONDS, -10.0
     try:
-        assert write.sweep_temporaries(str(tmp_path)) == 2
+        assert write.sweep_temporaries(str(tmp_path), str(recovered)) == 2
     finally:
         temporary._SWEEP_SECONDS = seconds
         held.close()
     assert sorted(os.listdir(tmp_path)) == [names[0], ".hypervisor-notes.tmp", "x.tmp"]
+    assert [(recovered / name).read_text() for name in names[1:]] == ["left", "left"]
 
 
 COUNTER = """
@@ -380,7 +384,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         assert document.raw_text("count") is not None
     seconds, temporary._SWEEP_SECONDS = temporary._SWEEP_SECONDS, -10.0
     try:
-        write.sweep_temporaries(str(tmp_path))
+        write.sweep_temporaries(str(tmp_path), str(tmp_path.parent / "recovered"))
     finally:
         temporary._SWEEP_SECONDS = seconds
     assert os.listdir(tmp_path) == ["task.md"]

@@ -34,6 +34,11 @@ def state_dir(root: str) -> str:
     return os.path.join(root, STATE)
 
 
+def recovered_dir(root: str) -> str:
+    """Return the folder that keeps what killed writers left beside the tasks of `root`."""
+    return os.path.join(root, STATE, "recovered")
+
+
 def create_state(root: str) -> str:
     """Make the state folder of `root` (mode 0700, ignored by git) and return its path.
 

@@ -81,12 +81,13 @@ def _copy_attributes(source: int, target: int) -> None:
                 raise
 
 
-def sweep_temporaries(folder: str) -> int:
-    """Remove what killed writers left in `folder`; return how many files.
+def sweep_temporaries(folder: str, recovered: str) -> int:
+    """Move what killed writers left in `folder` to the folder `recovered`; return how many files.
 
-    Only files named as we name them, a minute old, which no process holds.
+    Only files named as we name them, a minute old, which no process holds. They are moved, not
+    removed: one of them may be what an editor saved in the moment in which a writer was killed.
     """
-    removed = 0
+    moved = 0
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
     for name in names:
@@ -101,13 +102,14 @@ def sweep_temporaries(folder: str) -> int:
             if time.time() - max(status.st_mtime, status.st_ctime) < _SWEEP_SECONDS:
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-            removed += 1
+            os.makedirs(recovered, mode=0o700, exist_ok=True)
+            os.rename(path, os.path.join(recovered, name))
+            moved += 1
         except OSError:
             continue
         finally:
             os.close(descriptor)
-    return removed
+    return moved
 
 
 def remove_ours(path: str, ours: int) -> None:

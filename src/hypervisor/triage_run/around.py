@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hypervisor.config.roots import state_dir
+from hypervisor.config.roots import recovered_dir, state_dir
 from hypervisor.config.settings import Settings
 from hypervisor.encode import key
 from hypervisor.tasks import write
@@ -23,12 +23,12 @@ def undo_log(root: str, queue: str) -> UndoLog:
 
 
 def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
-    """Remove what killed writers left beside the tasks, and old bytes that are past their days."""
+    """Clear away what killed writers left beside the tasks, and old bytes that are past their days."""
     undo_log(root, queue).prune(settings.limits.undo_days)
     paths = (os.path.join(root, entry.path) for entry in checked.ready if entry.path)
     for folder in {os.path.dirname(path) for path in paths}:
         with suppress(OSError):
-            write.sweep_temporaries(folder)
+            write.sweep_temporaries(folder, recovered_dir(root))
 
 
 def with_children(root: str, settings: Settings, checked: Preflight) -> Preflight:
