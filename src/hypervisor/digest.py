@@ -109,7 +109,12 @@ def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
     """True if the session of this row of `Ledger.followed` has not been told of `state`."""
     if state == "working":
         return False
-    return state != queue["told_state"] or bool(ledger.ended_since(queue["no"], queue["told_no"]))
+    if ledger.ended_since(queue["no"], queue["told_no"]):
+        return True
+    # Whoever opens a queue anew, or an empty one, knows that.
+    if state == "replaced" or not any(ledger.counts(queue["no"]).values()):
+        return False
+    return bool(state != queue["told_state"])
 
 
 def line(ledger: Ledger, queue: Any, state: str) -> str:

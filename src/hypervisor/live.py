@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import state_dir
+from hypervisor.encode import key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ def clear(root: str, queue: str) -> None:
     """Note that nobody has to hear of `queue` any more."""
     try:
         os.unlink(os.path.join(_folder(root), queue))
+    except FileNotFoundError:
+        pass
+
+
+def watch_lock(root: str, session: str) -> str:
+    """Return the file whose lock gives one watch of `session` the word."""
+    return os.path.join(state_dir(root), f"watch-{key(session)}.lock")
+
+
+def unlink_watch(root: str, session: str) -> None:
+    """Remove the file of `watch_lock`, if there is one: the session is over."""
+    try:
+        os.unlink(watch_lock(root, session))
     except FileNotFoundError:
         pass
 

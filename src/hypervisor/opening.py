@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypervisor import live
+from hypervisor import live, outputs
 from hypervisor.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger, NewItem, Opened
@@ -59,6 +59,8 @@ def open_queue(
             **(limits | options),
         )
         live.mark(root, name)
+        kept = settings.limits
+        outputs.prune(root, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
     return opened
 

@@ -46,7 +46,7 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
 
 
 def tidy(ledger: Ledger, queue: str) -> None:
-    """Clear away what killed writers left beside the files of `queue`, and edits kept long enough."""
+    """Clear away what killed writers left beside the files of `queue`, and old edits."""
     from hypervisor.config.settings import load
     from hypervisor.tasks import write
 

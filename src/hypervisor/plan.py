@@ -8,11 +8,11 @@ from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 
 _PER_WORKER = 3
+# What the skill itself grants, for the turn in which the user calls it.
+OWN_RULE = "Bash(hypervisor:*)"
 
 
-def plan(
-    ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
-) -> dict[str, Any]:
+def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
     """Return the next step for `queue`; `agreed` says that the user has been asked.
 
     `step` is "finished", "paused", "permissions", "wait", "canary" or "workers". With "workers",
@@ -57,6 +57,11 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
         return [f"queue {name} has nothing left to hand out: hypervisor summary {name}"]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
+    if told["step"] == "permissions" and told["rules"] == [OWN_RULE]:
+        return [
+            "Stop: the workers lacked the skill's permissions, which end with the turn in which",
+            f"the user called it. The user goes on with: /hypervisor:resume {name}",
+        ]
     if told["step"] == "permissions":
         rules = ", ".join(f'"{rule}"' for rule in told["rules"])
         return [

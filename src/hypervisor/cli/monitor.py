@@ -9,8 +9,7 @@ import time
 
 from hypervisor import digest, live, reconcile
 from hypervisor.caller import Caller, is_gone
-from hypervisor.config.roots import find_root, state_dir
-from hypervisor.encode import key
+from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 
 SUMMARY = "print a line when a queue of this session drains, stalls or pauses"
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         if live.queues(root):
             if turn is None:
                 turn = open(  # noqa: SIM115 - held for the life of the process
-                    os.path.join(state_dir(root), f"monitor-{key(session)}.lock"), "w"
+                    live.watch_lock(root, session), "w"
                 )
                 fcntl.flock(turn, fcntl.LOCK_EX)
             try:

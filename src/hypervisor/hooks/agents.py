@@ -7,6 +7,7 @@ import re
 
 from hypervisor import outbox, reconcile
 from hypervisor.hooks import Event
+from hypervisor.plan import OWN_RULE
 from hypervisor.usage import claims_in
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ def tool_used(ledger: Ledger, event: Event) -> None:
     """A tool call ended: learn from it who holds what, and renew the worker's leases."""
     from hypervisor.hooks import session
 
-    _meet(ledger, event)
+    meet(ledger, event)
     if not event.agent and "hypervisor wait" in _asked(event, "command"):
         # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
         session.read_notices(ledger, event)
@@ -37,7 +38,9 @@ def tool_used(ledger: Ledger, event: Event) -> None:
         ledger.permission_given(event.agent, _call(event.payload))
     if event.text("tool_name") == "Bash":
         tokens = claims_in(_output(event))
-        if tokens:
+        if tokens and not ledger.assign(event.session, event.agent, tokens):
+            # A worker's own processes may still go by the name of a cleared session.
+            ledger.inherit(event.session)
             ledger.assign(event.session, event.agent, tokens)
         if event.agent:
             _join(ledger, event)
@@ -55,15 +58,17 @@ def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     in which the user called it, while the news comes later. What a worker lacks is kept as the
     rule that would allow it.
     """
-    if event.text("tool_name") == "Bash" and _QUESTION.fullmatch(_asked(event, "command")):
-        if ledger.followed(event.session):
-            answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
-            return {"hookSpecificOutput": answer}
-    held = ledger.held_by(event.session, event.agent) if event.agent else []
-    for row in held:
-        ledger.note_permission(
-            row["queue"], event.agent, _call(event.payload), _rule(event.payload)
-        )
+    question = event.text("tool_name") == "Bash" and _QUESTION.fullmatch(_asked(event, "command"))
+    if question and ledger.followed(event.session):
+        answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
+        return {"hookSpecificOutput": answer}
+    if event.agent:
+        _join(ledger, event)
+        known = ledger.agent(event.agent)
+        held = ledger.held_by(event.session, event.agent)
+        for queue in {row["queue"] for row in held} | ({known["queue"]} if known else set()):
+            call, rule = _call(event.payload), _rule(event.payload)
+            ledger.note_permission(queue, event.agent, call, rule)
     return None
 
 
@@ -102,7 +107,8 @@ def transcript_of(event: Event, agent: str | None = None) -> str | None:
     return f"{base}/subagents/agent-{agent or event.agent}.jsonl" if dot else None
 
 
-def _meet(ledger: Ledger, event: Event) -> None:
+def meet(ledger: Ledger, event: Event) -> None:
+    """Note that the hooks of this session work, and which process its client is."""
     import time
 
     from hypervisor.caller import Caller
@@ -171,13 +177,15 @@ def _call(payload: dict[str, Any]) -> str:
 def _rule(payload: dict[str, Any]) -> str:
     """Return the permission rule for the call, in the form of the client's settings."""
     tool = str(payload.get("tool_name") or "")
+    wanted = payload.get("tool_input")
+    command = wanted.get("command") if isinstance(wanted, dict) else None
+    if isinstance(command, str) and command.startswith("hypervisor "):
+        return OWN_RULE
     for suggestion in payload.get("permission_suggestions") or []:
         for rule in suggestion.get("rules") or [] if isinstance(suggestion, dict) else []:
             content = rule.get("ruleContent")
             name = rule.get("toolName") or tool
             return f"{name}({content})" if content else str(name)
-    wanted = payload.get("tool_input")
-    command = wanted.get("command") if isinstance(wanted, dict) else None
     if isinstance(command, str) and command.split():
         return f"{tool}({command.split()[0]}:*)"
     return tool

@@ -25,6 +25,9 @@ _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.gone_sessions(ledger)
+    if event.text("source") == "clear":
+        agents.meet(ledger, event)
+        ledger.inherit(event.session)
     outbox.flush(ledger)
     lines = []
     for queue in ledger.queues():
@@ -89,6 +92,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     read_notices(ledger, event)
     _settle_agents(ledger, event)
     reconcile.session_ended(ledger, event.session)
+    live.unlink_watch(ledger.root, event.session)
     outbox.flush(ledger)
     live.settle(ledger)
 

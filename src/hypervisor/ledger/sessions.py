@@ -63,6 +63,32 @@ class Sessions(Claims):
         """Return the row of a session, or None."""
         return self.row("select * from session where id = ?", (session,))
 
+    def inherit(self, session: str) -> None:
+        """Give `session` what earlier sessions of the same client process have left alive.
+
+        A client that clears its conversation goes on under a new name, and its workers with it.
+        """
+        row = self.session(session)
+        if row is None or row["pid"] is None:
+            return
+        earlier = (
+            "in (select id from session where pid = ? and pid_start = ? and id <> ?)",
+            (row["pid"], row["pid_start"], session),
+        )
+        with self.write():
+            for table, living in (("claim", "outcome is null"), ("agent", "ended_at is null")):
+                self.change(
+                    f"update {table} set session = ? where {living} and session {earlier[0]}",
+                    (session, *earlier[1]),
+                )
+            self.change(
+                "insert into told (session, queue, finish_no, state) select ?, queue, "
+                f"max(finish_no), max(state) from told where session {earlier[0]} group by queue "
+                "on conflict (session, queue) do nothing",
+                (session, *earlier[1]),
+            )
+            self.change(f"delete from told where session {earlier[0]}", earlier[1])
+
     def assign(self, session: str, agent: str, tokens: Iterable[str]) -> list[str]:
         """Note that `agent` holds `tokens`; return those that were live, its session's, and
         nobody's yet."""

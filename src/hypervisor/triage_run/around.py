@@ -23,7 +23,7 @@ def undo_log(root: str, queue: str) -> UndoLog:
 
 
 def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
-    """Clear away what killed writers left beside the tasks, and old bytes that are past their days."""
+    """Clear away what killed writers left beside the tasks, and bytes past their days."""
     undo_log(root, queue).prune(settings.limits.undo_days)
     paths = (os.path.join(root, entry.path) for entry in checked.ready if entry.path)
     for folder in {os.path.dirname(path) for path in paths}:

@@ -1,0 +1,1 @@
+"""End-to-end tests: the real Claude Code client, offline, against a scripted model."""

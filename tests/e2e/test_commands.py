@@ -1,0 +1,58 @@
+"""The commands of the plugin, each once, in the default permission mode."""
+
+from __future__ import annotations
+
+import pytest
+
+from .answers import Answer, bash, text
+from .conversation import Conversation
+from .model import Model
+from .queue_scripts import REPOSITORY, done, hypervisor, lay_out, summary
+from .workspace import Workspace
+
+pytestmark = pytest.mark.e2e
+
+
+def test_pull_status_cancel_and_resume_do_what_they_say(
+    workspace: Workspace, model: Model, home: str
+) -> None:
+    tasks = lay_out(workspace.project / "tasks", 3)
+
+    def ask(prompt: str) -> Conversation:
+        run = workspace.run(
+            prompt, plugins=[REPOSITORY], mode="default", env={"HYPERVISOR_HOME": home}
+        )
+        assert run.rc == 0 and not run.denials, run.stderr
+        return model.of("")[-1].conversation
+
+    def pull(c: Conversation) -> Answer:
+        if not c.used("Bash"):
+            assert "Run `hypervisor pull demo-0002`" in c.text
+            return bash("hypervisor pull demo-0002")
+        if len(c.used("Bash")) == 1:
+            token = c.last_result.split()[1]
+            return done(token, "demo-0002", more=False)
+        return text("pulled")
+
+    def command(words: str) -> None:
+        def main(c: Conversation) -> Answer:
+            if c.used("Bash"):
+                return text("told")
+            assert f"hypervisor {words}" in c.text
+            return bash(f"hypervisor {words}")
+
+        model.main = main
+
+    model.main = pull
+    ask("/hypervisor:pull demo-0002")
+    assert "did demo-0002" in tasks[1].read_text() and "status: done" in tasks[1].read_text()
+
+    assert hypervisor(workspace.project, "open", "rest", "tasks", home=home).returncode == 0
+    hypervisor(workspace.project, "pause", "rest", home=home)
+    command("status")
+    assert "rest: paused" in ask("/hypervisor:status").last_result
+    model.main = lambda c: text("told") if c.used("Bash") else bash("hypervisor resume rest")
+    assert "rest: open, 2 items: 2 ready" in ask("/hypervisor:resume rest").last_result
+    command("cancel rest")
+    assert "cancelled rest: 2 open items ended" in ask("/hypervisor:cancel rest").last_result
+    assert summary(workspace.project, "rest", home=home)["counts"]["not_attempted"] == 2

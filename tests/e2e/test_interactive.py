@@ -1,0 +1,45 @@
+"""A batch in the client's own screen, with every notice lost."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .model import Model
+from .plugins import lost_notices
+from .queue_scripts import REPOSITORY, by_the_book, fan_out, hypervisor, lay_out, summary
+from .workspace import Workspace
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_session_is_told_of_all_thirty_at_once_or_at_the_next_prompt(
+    workspace: Workspace, model: Model, tmp_path: Path, home: str
+) -> None:
+    lay_out(workspace.project / "tasks", 30)
+    model.main, model.worker = fan_out("inbox", "tasks", 3), by_the_book("inbox")
+    session = workspace.interactive(
+        plugins=lost_notices(model, [REPOSITORY], tmp_path), env={"HYPERVISOR_HOME": home}
+    )
+    session.submit("/hypervisor tasks")
+
+    def drained(_: object) -> bool:
+        return "1 drained" in hypervisor(workspace.project, "status", home=home).stdout.replace(
+            "inbox: ", "1 "
+        )
+
+    model.wait(drained, 60)
+    if not workspace.client.arms_monitors:
+        session.submit("how is it going?")
+    model.wait(lambda m: "items ended" in m.of("")[-1].conversation.text, 30)
+    session.submit("and now?")
+    model.wait(lambda m: "and now?" in m.of("")[-1].conversation.last, 30)
+    session.exit()
+    heard = model.of("")[-1].conversation.text
+    told = re.findall(r"done \(\d+\): (.*)", heard)
+    ids = [name for line in told for name in line.split(", ")]
+    assert sorted(ids) == [f"demo-{number:04d}" for number in range(1, 31)]
+    by = summary(workspace.project, "inbox", home=home)["notices"]["by"]
+    assert list(by) == ["monitor" if workspace.client.arms_monitors else "prompt"]

@@ -1,0 +1,184 @@
+"""The shell guard: it finds the program's root, and starts nothing where no queue is open."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor.config.roots import create_state, find_root
+
+REPO = Path(__file__).resolve().parents[2]
+GUARD = REPO / "hooks" / "guard"
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    allow = ["-c", "protocol.file.allow=always"]
+    subprocess.run(["git", *who, *allow, *words], cwd=folder, check=True, capture_output=True)
+
+
+def repository(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "first")
+    return folder
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def nothing(top: Path) -> Path:
+    return make(top / "a" / "b")
+
+
+def state(top: Path) -> Path:
+    create_state(str(make(top / "a")))
+    return make(top / "a" / "b" / "c")
+
+
+def nested_state(top: Path) -> Path:
+    create_state(str(make(top / "a")))
+    create_state(str(make(top / "a" / "b")))
+    return make(top / "a" / "b" / "c")
+
+
+def state_above_a_repository(top: Path) -> Path:
+    create_state(str(make(top / "a")))
+    return make(repository(top / "a" / "b") / "c")
+
+
+def state_that_is_a_file(top: Path) -> Path:
+    inner = make(repository(top / "a") / "b")
+    (inner / ".hypervisor").write_text("")
+    return inner
+
+
+def settings_file(top: Path) -> Path:
+    inner = make(repository(top / "a") / "b" / "c")
+    (top / "a" / "b" / "hypervisor.toml").write_text("")
+    return inner
+
+
+def plain_repository(top: Path) -> Path:
+    return make(repository(top / "a") / "b")
+
+
+def linked_worktree(top: Path) -> Path:
+    git(repository(top / "a"), "worktree", "add", "--quiet", str(top / "linked"))
+    return make(top / "linked" / "b")
+
+
+def worktree_of_a_worker(top: Path) -> Path:
+    inside = ".claude/worktrees/agent-a1"
+    git(repository(top / "a"), "worktree", "add", "--quiet", inside)
+    return top / "a" / inside
+
+
+def worktree_of_a_worker_with_state(top: Path) -> Path:
+    inner = worktree_of_a_worker(top)
+    create_state(str(top / "a"))
+    return inner
+
+
+def worktree_of_a_bare_repository(top: Path) -> Path:
+    repository(top / "a")
+    git(top, "clone", "--quiet", "--bare", "a", "bare.git")
+    git(top / "bare.git", "worktree", "add", "--quiet", str(top / "work"))
+    return top / "work"
+
+
+def bare_repository(top: Path) -> Path:
+    git(make(top / "bare.git"), "init", "--quiet", "--bare")
+    return top / "bare.git"
+
+
+def submodule(top: Path) -> Path:
+    repository(top / "part")
+    git(repository(top / "a"), "submodule", "--quiet", "add", str(top / "part"), "part")
+    return top / "a" / "part"
+
+
+def link_to_a_folder(top: Path) -> Path:
+    inner = plain_repository(top)
+    (top / "link").symlink_to(inner)
+    return top / "link"
+
+
+def names_with_spaces(top: Path) -> Path:
+    git(repository(top / "a b"), "worktree", "add", "--quiet", "-b", "x", str(top / "li nked"))
+    return make(top / "li nked" / "it's")
+
+
+def broken_git_file(top: Path) -> Path:
+    (make(top / "a") / ".git").write_text("gitdir: /nowhere at all\n")
+    return make(top / "a" / "b")
+
+
+def git_file_of_something_else(top: Path) -> Path:
+    (make(top / "a") / ".git").write_text("hello")
+    return top / "a"
+
+
+LAYOUTS = [
+    nothing, state, nested_state, state_above_a_repository, state_that_is_a_file, settings_file,
+    plain_repository, linked_worktree, worktree_of_a_worker, worktree_of_a_worker_with_state,
+    worktree_of_a_bare_repository, bare_repository, submodule, link_to_a_folder,
+    names_with_spaces, broken_git_file, git_file_of_something_else,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_the_guard_finds_the_root_that_the_program_finds(
+    layout: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = layout(tmp_path)
+    monkeypatch.chdir(inside)
+    shown = subprocess.run(
+        [GUARD, "--root"],
+        cwd=inside,
+        env={**os.environ, "PWD": str(inside)},
+        capture_output=True,
+        text=True,
+    )
+    assert (shown.stdout.rstrip("\n"), shown.stderr) == (find_root(str(inside)), "")
+
+
+def test_where_no_queue_is_open_the_guard_starts_no_process(tmp_path: Path) -> None:
+    inner = state(tmp_path)
+    quiet = tmp_path / "bin"
+    make(quiet)
+    for name in ("hypervisor", "python3", "git", "cat", "dirname"):
+        tool = quiet / name
+        tool.write_text(f"#!/bin/sh\necho {name} >>'{tmp_path}/started'\n")
+        tool.chmod(0o755)
+    plugin = tmp_path / "plugin"
+    make(plugin / "hooks")
+    (plugin / "hooks" / "guard").write_bytes(GUARD.read_bytes())
+    (plugin / "hooks" / "guard").chmod(0o755)
+    (plugin / "bin").symlink_to(quiet)
+    call = [plugin / "hooks" / "guard", "PostToolUse"]
+    environment = {**os.environ, "PATH": f"{quiet}:{os.environ['PATH']}"}
+    silent = subprocess.run(call, cwd=inner, env=environment, input=b"{}", capture_output=True)
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, b"", b"")
+    assert not (tmp_path / "started").exists()
+
+    (tmp_path / "a" / ".hypervisor" / "live" / "inbox").touch()
+    subprocess.run(call, cwd=inner, env=environment, input=b"{}", check=True)
+    assert (tmp_path / "started").read_text() == "hypervisor\n"
+
+
+def test_without_an_environment_the_hook_makes_none_and_is_silent(tmp_path: Path) -> None:
+    inner = state(tmp_path)
+    (tmp_path / "a" / ".hypervisor" / "live" / "inbox").touch()
+    environment = {**os.environ, "HYPERVISOR_HOME": str(tmp_path / "none")}
+    ran = subprocess.run(
+        [GUARD, "Stop"], cwd=inner, env=environment, input=b"{}", capture_output=True
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+    assert not (tmp_path / "none").exists()
