@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from hypervisor.ledger import Ledger
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = REPO / "skills" / "hypervisor" / "scripts"
+# As a shell takes it: the plugin may lie below a folder with a blank in its name.
+TYPED = shlex.quote(str(SCRIPTS))
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -90,7 +93,7 @@ def test_every_line_works_as_typed(tasks, project, aops, shell, tmp_batch, batch
     assert {"queue_total: 60", "claimed: 0", "completed: 60", "remaining: 0"} <= set(counts)
     assert len(list((place / "results").glob("*.json"))) == 60
     assert all("assignee: bot" in path.read_text() for path in (project / "inbox").iterdir())
-    summary = json.loads(typed(f"cd /tmp/batch && python3 {SCRIPTS}/summarize.py --json"))
+    summary = json.loads(typed(f"cd /tmp/batch && python3 {TYPED}/summarize.py --json"))
     assert Counter(worker["status"] for worker in summary["workers"]) == {"success": 60}
 
 
@@ -117,7 +120,7 @@ def test_any_number_of_workers_at_once_do_each_item_once(tasks, listed):
 def test_exit_codes_tell_work_failure_and_nothing_left(tasks, listed, shell):
     paths = tasks(3)
     folder = listed(paths)
-    script = f"python3 {SCRIPTS}/batch_worker.py --dir {folder}"
+    script = f"python3 {TYPED}/batch_worker.py --dir {folder}"
     assert shell(f"{script} --batch 1").returncode == 0
     open_batch(str(folder))
     for path in paths:
@@ -131,7 +134,7 @@ def test_exit_codes_tell_work_failure_and_nothing_left(tasks, listed, shell):
 @pytest.mark.parametrize("number", ["0", "-3", "many"])
 def test_a_batch_of_none_is_refused(tasks, listed, shell, number):
     folder = listed(tasks(1))
-    ran = shell(f"python3 {SCRIPTS}/batch_worker.py --dir {folder} --batch={number}")
+    ran = shell(f"python3 {TYPED}/batch_worker.py --dir {folder} --batch={number}")
     assert ran.returncode == 2
     assert "--batch" in ran.stderr
 
@@ -140,12 +143,12 @@ def test_preflight_and_summarize_start_from_any_folder_by_any_python(tasks, list
     paths = tasks(2)
     paths[0].write_text("---\ntitle: x\nstatus: done\n---\n")
     folder = listed(paths)
-    for python in ("python3", "python3 -I", UV_RUN_PYTHON, f"{sys.executable} -S"):
-        ran = shell(f"{python} {SCRIPTS}/preflight.py {folder}/queue.txt")
+    for python in ("python3", "python3 -I", UV_RUN_PYTHON, f"{shlex.quote(sys.executable)} -S"):
+        ran = shell(f"{python} {TYPED}/preflight.py {folder}/queue.txt")
         assert ran.stdout.startswith("1 task skipped (already complete)"), ran.stderr
-    shell(f"python3 {SCRIPTS}/batch_worker.py --dir {folder}")
+    shell(f"python3 {TYPED}/batch_worker.py --dir {folder}")
     for words in (f"--dir {folder}", f"{folder}", f"{folder} --json"):
-        ran = shell(f"python3 {SCRIPTS}/summarize.py {words}")
+        ran = shell(f"python3 {TYPED}/summarize.py {words}")
         assert "1 success" in ran.stdout or '"success": 1' in ran.stdout, ran.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_a_text_too_long_is_cut_and_says_so(project: Path, run: Run) -> None:
 def test_a_closed_standard_input_is_answered_in_a_line(project: Path) -> None:
     write_task(project, "a")
     open_queue(project)
-    hypervisor = Path(__file__).resolve().parents[2] / "bin/hypervisor"
+    hypervisor = shlex.quote(str(Path(__file__).resolve().parents[2] / "bin/hypervisor"))
     script = (
         f'token=$({hypervisor} next q | head -1); {hypervisor} done "${{token#* }}" --summary - <&-'
     )
