@@ -56,3 +56,36 @@ def test_pull_status_cancel_and_resume_do_what_they_say(
     command("cancel rest")
     assert "cancelled rest: 2 open items ended" in ask("/hypervisor:cancel rest").last_result
     assert summary(workspace.project, "rest", home=home)["counts"]["not_attempted"] == 2
+
+
+def test_run_preflight_triage_and_summary_reach_the_model_and_may_run_their_verb(
+    workspace: Workspace, model: Model, home: str
+) -> None:
+    lay_out(workspace.project / "tasks", 2)
+
+    def ask(prompt: str, words: str, told: str) -> str:
+        def main(c: Conversation) -> Answer:
+            if c.used("Bash"):
+                return text("told")
+            assert told in c.text, c.text[-500:]
+            return bash(f"hypervisor {words}")
+
+        model.main = main
+        run = workspace.run(
+            prompt, plugins=[REPOSITORY], mode="default", env={"HYPERVISOR_HOME": home}
+        )
+        assert run.rc == 0 and not run.denials, run.stderr
+        return model.of("")[-1].conversation.last_result
+
+    assert "2 ready" in ask(
+        "/hypervisor:preflight tasks", "preflight tasks", "Run `hypervisor preflight tasks`"
+    )
+    assert "+assignee: " in ask(
+        "/hypervisor:triage tasks", "triage --dry-run tasks", "`hypervisor triage --dry-run tasks`"
+    )
+    ask(
+        "/hypervisor:run --children-of demo-0001",
+        "open inbox tasks",
+        "with these sources: --children-of demo-0001",
+    )
+    assert "queue inbox" in ask("/hypervisor:summary inbox", "summary inbox", "summary inbox")
