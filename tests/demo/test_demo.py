@@ -47,6 +47,8 @@ def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hyperv
     assert ran.returncode == 0, ran.stderr
     assert "tasks skipped (already complete)" in ran.stdout
     assert "broken (5)" in ran.stdout
+    for line in shown_in_the_readme():
+        assert line in ran.stdout.splitlines(), "the README shows what the demo prints"
     assert "53 success" in ran.stdout
     before = {path: raw for path, raw in files() if "broken" not in path}
     assert sum((folder / path).read_bytes() != raw for path, raw in before.items()) > 40
@@ -55,6 +57,13 @@ def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hyperv
     tried = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert tried.returncode == 0, tried.stderr
     assert all((folder / path).read_bytes() == raw for path, raw in files())
+
+
+def shown_in_the_readme() -> list[str]:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("says what to try next:\n\n```\n")[2].partition("```")[0].splitlines()
+    assert len(shown) == 5
+    return shown
 
 
 def test_a_folder_that_holds_anything_is_refused(tmp_path, run_hypervisor):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claims import Claim
-from hypervisor.ledger.ledger import OPEN_STATES, STATES, Ledger, NewItem, Opened, adopt
+from hypervisor.ledger.ledger import Ledger, adopt
+from hypervisor.ledger.queues import OPEN_STATES, STATES, NewItem, Opened
 from hypervisor.ledger.store import LedgerError, NoLedger
 
 __all__ = [
