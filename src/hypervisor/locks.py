@@ -4,7 +4,8 @@ Ours is a symbolic link whose target names the owner: it is made in one call, or
 and it is born with its owner, so no crash leaves a lock without one. `mkdir` and `symlink` exclude
 each other in both directions, so tools that lock by `mkdir locks/<id>` and we never both win.
 
-An owner is `17-x7q2@ledger:host:pid`: the claim that the lock stands for, and who made it.
+An owner is `17-x7q2@ledger:host:pid`: the claim that the lock stands for, and who made it. Claims
+of one call share the owner of the first: fifty locks then cost the disk one link, not fifty.
 """
 
 from __future__ import annotations
@@ -28,18 +29,31 @@ class Lock:
         self.since = since
 
 
-def take(folder: str, key: str, owner: str) -> bool:
+def take(folder: str, key: str, owner: str, like: str | None = None) -> bool:
     """Take the lock `key` in `folder` for `owner`; False if anything of that name stands.
 
-    `key` comes from `encode.key`. A missing folder is made. Raises OSError.
+    `key` comes from `encode.key`. A missing folder is made. `like` is the key of a lock that
+    `owner` has just taken there: one more name for it needs no file of its own. Raises OSError.
     """
     path = f"{folder}/{key}"
     try:
-        os.symlink(owner, path)
+        if like is None:
+            os.symlink(owner, path)
+        else:
+            os.link(f"{folder}/{like}", path, follow_symlinks=False)
+            if _target(path) != owner:
+                # Somebody put something else in its place.
+                os.unlink(path)
+                return take(folder, key, owner)
     except FileExistsError:
         return False
     except FileNotFoundError:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        return take(folder, key, owner)
+    except OSError:
+        if like is None:
+            raise
+        # No second names here, or too many of them.
         return take(folder, key, owner)
     if os.access(path + ".lock", os.F_OK) and _foreign_file(path + ".lock"):
         os.unlink(path)

@@ -212,14 +212,35 @@ def test_an_item_that_one_call_takes_from_the_dead_and_hands_out_is_locked(
     assert len(locks_of(root)) == 2
 
 
-def test_each_lock_names_the_claim_that_it_stands_for(root: str, ledger: Ledger) -> None:
+def test_each_call_of_a_process_has_a_lock_that_names_its_claim(root: str, ledger: Ledger) -> None:
     ledger.open_queue("q", items(3))
-    claims = ledger.claim("q", "w", 3)
-    for claim in claims:
+    for _ in range(3):
+        [claim] = ledger.claim("q", "w")
         owner = os.readlink(os.path.join(_folder(root), claim.id))
         assert owner.startswith(f"{claim.token}@{ledger.ledger_id}:")
+
+
+def test_one_call_locks_its_items_for_one_owner_each_under_its_own_name(
+    root: str, ledger: Ledger
+) -> None:
+    ledger.open_queue("q", items(3))
+    claims = ledger.claim("q", "w", 3)
+    [owner] = {os.readlink(os.path.join(_folder(root), name)) for name in locks_of(root)}
+    assert owner.startswith(f"{claims[0].token}@{ledger.ledger_id}:")
     ledger.finish(claims[1].token, "done", {})
     assert locks_of(root) == ["task-00000", "task-00002"]
+
+
+def test_where_a_lock_can_have_no_second_name_each_item_gets_a_link_of_its_own(
+    root: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(locks.os, "link", refused)
+    ledger.open_queue("q", items(3))
+    assert len(ledger.claim("q", "w", 3)) == 3
+    assert len(locks_of(root)) == 3
 
 
 def test_a_process_that_ends_and_claims_in_one_call_locks_each_item_in_turn(

@@ -174,6 +174,7 @@ class Claims(Ends):
         found: list[tuple[int, str, Any]] = []
         passed: list[int] = []
         made: list[str] = []
+        owner = ""
         self.after_rollback(self._drop_all, folder, made)
         for item in self._ready(queue["no"], n, only):
             number = (item["last_claim"] or 0) + len(found) + 1
@@ -181,7 +182,8 @@ class Claims(Ends):
             letters = _LETTERS[one] + _LETTERS[two] + _LETTERS[three] + _LETTERS[four]
             token = f"{number}-{letters}"
             key = encode.key(item["id"])
-            if self._take(folder, key, token, made):
+            owner = owner if made else f"{token}@{self._mark}"
+            if self._take(folder, key, owner, made):
                 made.append(key)
                 found.append((number, token, item))
                 if len(found) >= n:
@@ -208,10 +210,9 @@ class Claims(Ends):
                 return
             after, size = batch[-1]["turn"], _BATCH
 
-    def _take(self, folder: str, key: str, token: str, made: list[str]) -> bool:
+    def _take(self, folder: str, key: str, owner: str, made: list[str]) -> bool:
         """Take the lock, clearing away what a crash of this ledger's own left of that name."""
-        owner = f"{token}@{self._mark}"
-        if locks.take(folder, key, owner):
+        if locks.take(folder, key, owner, made[0] if made else None):
             return True
         stands = locks.holder(folder, key)
         if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
