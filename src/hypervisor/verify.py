@@ -51,8 +51,8 @@ def check(
     """
     with open(os.path.join(state, "verify.lock"), "w", encoding="ascii") as turn:
         _wait_for_turn(turn.fileno(), beat, beat_every)
-        with _signals_raise():
-            return _run(command, root, item_id, path, limit, beat, beat_every)
+        with _requests_to_end() as requests:
+            return _run(command, root, item_id, path, limit, beat, beat_every, requests)
 
 
 def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> None:
@@ -69,15 +69,21 @@ def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> No
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Have a request to end unwind this process, so that it takes the check with it."""
+def _requests_to_end() -> Iterator[list[int]]:
+    """Collect the signals that ask this process to end.
 
-    def stop(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+    They are obeyed where the check can be taken along: raised at once, one could arrive between
+    the check's start and our knowing its number.
+    """
+    requests: list[int] = []
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def note(number: int, frame: object) -> None:
+        requests.append(number)
+
+    asking = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.signal(number, note) for number in asking}
     try:
-        yield
+        yield requests
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -91,6 +97,7 @@ def _run(
     limit: float,
     beat: Callable[[], None],
     beat_every: float,
+    requests: list[int],
 ) -> Checked:
     # No environment holds a NUL; an id from a row may.
     item_id = item_id.replace("\0", "\ufffd")
@@ -108,7 +115,7 @@ def _run(
             start_new_session=True,
         )
         try:
-            while process.poll() is None:
+            while process.poll() is None and not requests:
                 now = time.monotonic()
                 if now - begin > limit:
                     why = f"it ran longer than {limit:g} s"
@@ -120,6 +127,8 @@ def _run(
         finally:
             # What the check left running in its group goes with it.
             _end_group(process)
+        if requests:
+            raise SystemExit(128 + requests[0])
         if not why and process.returncode != 0:
             why = f"it ended with exit code {process.returncode}"
         return Checked(not why, _tail(output.fileno()), why, time.monotonic() - begin)
