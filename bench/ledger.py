@@ -8,7 +8,8 @@ Every process claims items and ends each with a report of about 300 bytes until 
 or the time is up. A cell shows items per second, the best round of each; `~` marks one that was cut
 off by the time. The contenders of a cell run one right after the other. All run in WAL mode with
 synchronous=NORMAL; `as shipped` is ours with FULL for every finish. Ours makes and removes a lock
-per item and ends and claims in one call, as `hypervisor done --next` does (`two calls`: in two).
+per item. `ours` and `as shipped` end and claim in one transaction, which the ledger offers and no
+command uses yet; `two calls` is what `hypervisor done --next` does today.
 huey runs each message as its own worker does (`bare`: only takes it and stores a result). The
 peers take one item at a time in every cell, litequeue keeps no report, and persist-queue is only
 listed: each item that two processes got is counted. Without `--dir` all files lie in a temporary
@@ -84,7 +85,7 @@ def _ours(kind: type[Ledger], folder: str, batch: int) -> Iterator[list[str]]:
 
 
 def work_normal(folder: str, batch: int) -> Iterator[list[str]]:
-    """One call ends a batch and claims the next, as `hypervisor done --next` does."""
+    """One transaction ends a batch and claims the next; no command does so yet."""
     return _ours(Normal, folder, batch)
 
 
