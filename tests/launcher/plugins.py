@@ -14,15 +14,19 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[2]
 PYTHON = os.path.realpath(sys._base_executable)
 
+# Small libraries in place of those that the extras are for; PROGRAM tells which of them it has.
+EXTRAS = {"mcp": "iniconfig==2.3.1", "postgres": "execnet==2.1.2"}
+
 # Takes the place of the command line: imports every library, and tells how it runs.
 PROGRAM = """
-import frontmatter, jinja2, json, jsonschema, os, rich, sys, yaml
+import frontmatter, importlib.util, jinja2, json, jsonschema, os, rich, sys, yaml
 
 def main(argv):
     print(json.dumps({
         "argv": argv, "cwd": os.getcwd(), "python": sys.executable, "source": __file__,
         "cached": __spec__.cached, "utf8": sys.flags.utf8_mode, "isolated": sys.flags.isolated,
         "libraries": [module.__file__ for module in (frontmatter, jinja2, jsonschema, rich, yaml)],
+        "extras": [name for name in ("iniconfig", "execnet") if importlib.util.find_spec(name)],
     }))
     return 7 if argv == ["fail"] else 0
 """
@@ -93,6 +97,9 @@ def copy_plugin(folder: Path) -> Path:
     for name in ("bin", "launcher"):
         shutil.copytree(REPO / name, folder / name)
     shutil.copy(REPO / "requirements.txt", folder)
+    for extra, pin in EXTRAS.items():
+        text = f"# Some library. Environment key: {extra}-1\n{pin}\n"
+        (folder / f"requirements-{extra}.txt").write_text(text)
     package = folder / "src" / "hypervisor"
     (package / "cli").mkdir(parents=True)
     for name in ("__init__.py", "__main__.py"):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import hypervisor
@@ -19,6 +20,34 @@ def test_the_key_of_the_environment_is_that_of_version_and_pins() -> None:
     first, rest = (REPO / "requirements.txt").read_bytes().split(b"\n", 1)
     key = f"{hypervisor.__version__}-{hashlib.sha256(rest).hexdigest()[:12]}"
     assert first.decode().rpartition(" ")[2] == key, f"let the first line end in {key}"
+
+
+def extras() -> dict[str, Path]:
+    table = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    return {name: REPO / f"requirements-{name}.txt" for name in table["optional-dependencies"]}
+
+
+def test_the_key_of_each_extra_is_that_of_its_name_and_pins() -> None:
+    assert "mcp" in extras()
+    for name, path in extras().items():
+        first, rest = path.read_bytes().split(b"\n", 1)
+        key = f"{name}-{hashlib.sha256(rest).hexdigest()[:12]}"
+        assert first.decode().rpartition(" ")[2] == key, f"let {path.name} begin with that key"
+
+
+def test_no_two_files_pin_one_library_to_different_versions() -> None:
+    pinned: dict[str, set[str]] = {}
+    for path in REPO.glob("requirements*.txt"):
+        for line in path.read_text().splitlines():
+            name, _, version = line.partition(" ;")[0].partition("==")
+            if version:
+                pinned.setdefault(name.lower().replace("_", "-"), set()).add(version)
+    assert [name for name, versions in pinned.items() if len(versions) > 1] == []
+
+
+def test_the_tests_run_with_every_extra() -> None:
+    script = (REPO / "tests" / "run").read_text()
+    assert [path.name for path in extras().values() if path.name not in script] == []
 
 
 def test_every_pin_is_exact() -> None:
@@ -68,6 +97,8 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     (installed,) = env.glob("lib/*/site-packages/hypervisor")
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
+    page = {path.name for path in (installed / "page").glob("page.*")}
+    assert page == {"page.css", "page.html", "page.js"}
 
 
 # `re` comes with json, which the hot path needs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
-    "project": "",
+    "project": "",  # names the project where several share one store
     # Class of a status -> the words for it, in any case, with `_`, `-` or a space between words.
     "status": {
         "ready": ["inbox", "active", "ready", "queued", "todo", "to do", "open", "new", "backlog"],
@@ -38,9 +38,12 @@ DEFAULTS: dict[str, Any] = {
         "failed": ["failed", "issues found"],
         "draft": ["draft", "submitted"],
     },
+    # What makes a Markdown file a task, as does a `status`, or `id` and `title`.
     "types": ["goal", "project", "epic", "task", "action", "bug", "feature", "learn"],
+    # Other ways of writing task files: `name`, `detect`, `fields`, `words`.
     "families": [],
     "walk": {
+        # Folders that a walk leaves out, besides hidden ones.
         "skip": [
             "archive",
             "sessions",
@@ -54,7 +57,8 @@ DEFAULTS: dict[str, Any] = {
         ],
     },
     "preflight": {
-        "humans": ["nic"],
+        "humans": ["nic"],  # assignees that are people: their tasks are held
+        # Tags of tasks that a person has to do: they are held.
         "human_tags": [
             "human",
             "human-required",
@@ -62,9 +66,9 @@ DEFAULTS: dict[str, Any] = {
             "peer_review",
             "vote",
         ],
-        "human_types": ["learn"],
-        "human_complexities": ["blocked-human"],
-        "lock_folders": ["locks", "/tmp/hypervisor/locks"],
+        "human_types": ["learn"],  # the same by type
+        "human_complexities": ["blocked-human"],  # the same by complexity
+        "lock_folders": ["locks", "/tmp/hypervisor/locks"],  # of other tools
         # Tool that workers lack -> patterns over a task's title and prose, in any case.
         "tools": {
             "outlook": [r"\boutlook\b", r"\bmcp__\w*outlook\w*"],
@@ -82,14 +86,17 @@ DEFAULTS: dict[str, Any] = {
         },
     },
     "triage": {
-        "judgement": "nic",
-        "automatable": "bot",
-        "complexity": False,
-        "wikilinks": True,
+        "judgement": "nic",  # who gets what needs judgement, or what no rule knows
+        "automatable": "bot",  # who gets what a worker can do
+        "complexity": False,  # write the key `complexity`
+        "wikilinks": True,  # add `Project: [[…]]`
+        # Headings that close a task.
         "close_headings": ["Close Reason", "Closed"],
+        # Phrases in a task that ask for a person.
         "judgement_phrases": ["requires human", "underspecified", "needs clarification"],
+        # Tags of what a worker can do, unless one of the above says otherwise.
         "automatable_tags": ["bot-assigned"],
-        # Over the lower-cased prose and title; `.` stays within a line.
+        # Judgement is needed: over the lower-cased prose and title; `.` stays within a line.
         "judgement_patterns": [
             r"\breview\b",
             r"\brespond\b.*\b(email|to)\b",
@@ -101,6 +108,7 @@ DEFAULTS: dict[str, Any] = {
             r"\breceipt\b",
             r"\bpeer.?review\b",
         ],
+        # Otherwise, a worker can do it: over the same text.
         "automatable_patterns": [
             r"\bimplement\b.*\b(function|method|class|script)\b",
             r"\bfix\b.*\b(bug|error|issue)\b",
@@ -109,6 +117,7 @@ DEFAULTS: dict[str, Any] = {
             r"\bupdate\b.*\b(config|schema|spec)\b",
             r"\badd\b.*\b(field|parameter|option)\b",
         ],
+        # The target of the link that a project gets.
         "links": {
             "aops": "academicOps",
             "framework": "academicOps",
@@ -120,16 +129,18 @@ DEFAULTS: dict[str, Any] = {
             "reco": "reco-project",
         },
     },
+    # Name of a caller of the task server -> `complexity`, the classes of tasks that it may claim.
+    "callers": {},
     "limits": {
-        "lease": "15m",
-        "max_attempts": 3,
-        "max_deaths": 3,
-        "max_releases": 3,
-        "verify_timeout": "10m",
-        "undo_days": 7,
-        "outputs": "7d",
-        "outputs_mb": 500,
-        "workers": 8,
-        "ask_above": 20,
+        "lease": "15m",  # a silent claim ends after this
+        "max_attempts": 3,  # failed or unreported attempts of an item
+        "max_deaths": 3,  # crashes, turn limits and API errors of its workers
+        "max_releases": 3,  # times that workers give it back
+        "verify_timeout": "10m",  # a queue's check may take this long
+        "undo_days": 7,  # what files were before an edit is kept this long
+        "outputs": "7d",  # workers' transcripts are kept for this long …
+        "outputs_mb": 500,  # … and up to this size
+        "workers": 8,  # background workers at once, 20 at most
+        "ask_above": 20,  # ask before a batch larger than this is spent on
     },
 }

@@ -42,15 +42,9 @@ def recovered_dir(root: str) -> str:
 def create_state(root: str) -> str:
     """Make the state folder of `root` (mode 0700, ignored by git) and return its path.
 
-    Raises UsageError for the file system's root and the home folder: `.hypervisor/` there would
-    claim every folder beneath. A `hypervisor.toml` beside it shows that this is wanted.
+    Raises UsageError where `refuse_home` does.
     """
-    home = os.path.realpath(os.path.expanduser("~"))
-    if root in ("/", home) and not os.path.isfile(os.path.join(root, SETTINGS)):
-        raise UsageError(
-            f"{root}: keeping state here would claim every folder below it",
-            f"run it from the folder that holds your tasks, or 'touch {SETTINGS}' here first",
-        )
+    refuse_home(root)
     state = state_dir(root)
     for folder in (state, *(os.path.join(state, name) for name in ("locks", "live"))):
         try:
@@ -62,6 +56,17 @@ def create_state(root: str) -> str:
         with open(ignore, "w", encoding="ascii") as out:
             out.write("*\n")
     return state
+
+
+def refuse_home(root: str) -> None:
+    """Raise UsageError for the file system's root and the home folder: `.hypervisor/` there would
+    claim every folder beneath. A `hypervisor.toml` beside it shows that this is wanted."""
+    home = os.path.realpath(os.path.expanduser("~"))
+    if root in ("/", home) and not os.path.isfile(os.path.join(root, SETTINGS)):
+        raise UsageError(
+            f"{root}: keeping state here would claim every folder below it",
+            f"run it from the folder that holds your tasks, or 'touch {SETTINGS}' here first",
+        )
 
 
 def _nearest(folder: str, exists: Callable[[str], bool], name: str) -> str | None:

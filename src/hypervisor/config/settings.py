@@ -17,6 +17,12 @@ from hypervisor.errors import UsageError
 
 STATUS_CLASSES = tuple(DEFAULTS["status"])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Tables whose keys are the user's own, and what a key that is new there starts from.
+_OPEN_TABLES: dict[str, Any] = {
+    "preflight.tools.": [],
+    "triage.links.": "",
+    "callers.": {"complexity": []},
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Settings:
     lock_folders: tuple[str, ...]
     tools: dict[str, tuple[re.Pattern[str], ...]]
     triage: TriageSettings
+    callers: dict[str, frozenset[str]]
     limits: Limits
     _classes: dict[str, str]
 
@@ -114,12 +121,11 @@ def load(root: str) -> Settings:
 def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) -> dict[str, Any]:
     """Lay `told` over `base`: tables merge, `status` words add up, all else replaces."""
     merged = dict(base)
-    open_table = where in ("preflight.tools.", "triage.links.")
     for name, value in told.items():
-        if name not in base and not open_table:
+        if name not in base and where not in _OPEN_TABLES:
             known = ", ".join(sorted(base))
             raise UsageError(f"{path}: unknown key {where}{name}", f"known here: {known}")
-        default = base.get(name, [] if where == "preflight.tools." else "")
+        default = base[name] if name in base else _OPEN_TABLES[where]
         if isinstance(default, dict):
             if not isinstance(value, dict):
                 raise UsageError(f"{path}: {where}{name} is not a table", "see docs/settings.md")
@@ -182,6 +188,9 @@ def _settings(table: dict[str, Any], path: str) -> Settings:
             ),
             links=dict(rules["links"]),
         ),
+        callers={
+            name.lower(): _lower(told["complexity"]) for name, told in table["callers"].items()
+        },
         limits=_limits(table["limits"], path),
         _classes=classes,
     )

@@ -1,0 +1,165 @@
+"""Which store a shell means, and which one the project was first used with.
+
+The address comes from HYPERVISOR_STORE, else from the user's own configuration; never from a file
+of the project, which may come from anywhere. What is noted in the project is compared only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.config.roots import state_dir
+from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.text import one_line
+
+VARIABLE = "HYPERVISOR_STORE"
+EMBEDDED = "sqlite"
+_SCHEMES = ("postgresql://", "postgres://")
+_NOTE = "store"
+
+
+def address() -> str | None:
+    """Return the PostgreSQL address that this shell names, or None for the embedded store.
+
+    Raises UsageError for what is neither.
+    """
+    told = os.environ.get(VARIABLE)
+    return parse(_configured() if told is None else told, VARIABLE)
+
+
+def parse(told: str | None, where: str) -> str | None:
+    """Return a PostgreSQL address as it is, None for nothing or `sqlite`; raise UsageError."""
+    if not told or told.removesuffix(":") == EMBEDDED:
+        return None
+    if told.startswith(_SCHEMES):
+        return told
+    raise UsageError(
+        f"{where}: {one_line(shown(told), 80)} is no address of a store",
+        "use postgresql://HOST/DATABASE, or sqlite for the embedded store",
+    )
+
+
+def shown(told: str | None) -> str:
+    """Return an address without its password, as it may be shown and kept."""
+    if told is None:
+        return EMBEDDED
+    from urllib.parse import parse_qsl, urlencode, urlsplit
+
+    try:
+        parts = urlsplit(told)
+        query = urlencode(
+            [pair for pair in parse_qsl(parts.query) if pair[0] != "password"], safe="/"
+        )
+    except ValueError:
+        return told.partition("://")[0] + "://…"
+    user, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=user.partition(":")[0] + at + host, query=query).geturl()
+
+
+def has_password(told: str) -> bool:
+    """True if an address carries its password, as no command line may."""
+    from urllib.parse import parse_qsl, urlsplit
+
+    try:
+        parts = urlsplit(told)
+    except ValueError:
+        return True
+    user = parts.netloc.rpartition("@")[0]
+    return ":" in user or any(name == "password" for name, _ in parse_qsl(parts.query))
+
+
+def noted(root: str) -> tuple[str, str] | None:
+    """Return the address and the project that were noted when `root` first used a store.
+
+    Raises HypervisorError if the note can't be read.
+    """
+    path = os.path.join(state_dir(root), _NOTE)
+    try:
+        with open(path, encoding="utf-8") as source:
+            lines = source.read().split("\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HypervisorError(
+            f"{one_line(path)}: {error.strerror or error}",
+            "make the folder and its files writable for you, then run the command again",
+        ) from None
+    return (lines[0], lines[1]) if len(lines) > 1 else None
+
+
+def note(root: str, told: str | None, project: str) -> None:
+    """Note which store `root` uses; for the embedded one, that it uses no other any more."""
+    path = os.path.join(state_dir(root), _NOTE)
+    if told is None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        return
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as out:
+        out.write(f"{shown(told)}\n{project}\n")
+    os.replace(draft, path)
+
+
+def check(root: str, told: str | None, embedded: str) -> tuple[str, str] | None:
+    """Return what is noted, or raise if the project of `root` uses another store than `told`.
+
+    `embedded` is the path of the embedded ledger, which needs no note.
+    """
+    kept = noted(root)
+    if kept is not None:
+        if told is None or not same(kept[0], told):
+            raise HypervisorError(
+                f"{root}: its queues are in {one_line(kept[0], 200)}, and this shell names "
+                f"{shown(told)}",
+                f"export {VARIABLE}='{one_line(kept[0], 200)}', or carry them over: "
+                "hypervisor move FROM TO",
+            )
+    elif told is not None and os.path.exists(embedded):
+        raise HypervisorError(
+            f"{root}: its queues are in the embedded store, and this shell names {shown(told)}",
+            f"unset {VARIABLE}, or carry them over: hypervisor move sqlite '{shown(told)}'",
+        )
+    return kept
+
+
+def same(kept: str, told: str) -> bool:
+    """True if two addresses name one database; who asks, and how, may differ."""
+    return _database(kept) == _database(told)
+
+
+def _database(told: str) -> tuple[str, str, str]:
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    parts = urlsplit(told)
+    query = parse_qs(parts.query)
+    hosts = unquote(parts.netloc.rpartition("@")[2]).lower()
+    name = unquote(parts.path.strip("/"))
+    return (
+        hosts.removesuffix(":5432") or ",".join(query.get("host", [])),
+        ",".join(query.get("port", [])),
+        name or ",".join(query.get("dbname", [])),
+    )
+
+
+def _configured() -> str | None:
+    """Return `store` of the user's own configuration."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    path = os.path.join(folder, "hypervisor", "config.toml")
+    try:
+        with open(path, "rb") as source:
+            raw = source.read()
+    except OSError:
+        return None
+    if b"store" not in raw:
+        return None
+    import tomllib
+
+    try:
+        told = tomllib.loads(raw.decode("utf-8")).get("store")
+    except ValueError as error:
+        raise UsageError(f"{path}: {one_line(error, 200)}", "mend the file") from None
+    if told is not None and not isinstance(told, str):
+        raise UsageError(f"{path}: store must be a text", 'write store = "postgresql://…"')
+    return told
