@@ -72,7 +72,7 @@ def _race(folder: str, number: int) -> int:
     won = 0
     for name in range(1000):
         if number % 2:
-            won += locks.take(folder, str(name), f"{number}-abcd@0123abcd:host:1")
+            won += bool(locks.take(folder, str(name), f"{number}-abcd@0123abcd:host:1"))
         else:
             try:
                 os.mkdir(os.path.join(folder, str(name)))

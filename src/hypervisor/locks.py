@@ -4,8 +4,9 @@ Ours is a symbolic link whose target names the owner: it is made in one call, or
 and it is born with its owner, so no crash leaves a lock without one. `mkdir` and `symlink` exclude
 each other in both directions, so tools that lock by `mkdir locks/<id>` and we never both win.
 
-An owner is `17-x7q2@ledger:host:pid`: the claim that the lock stands for, and who made it. Claims
-of one call share the owner of the first: fifty locks then cost the disk one link, not fifty.
+An owner is `17-x7q2@ledger:host:pid`: the claim that the lock was made for, and who made it. The
+locks of one call are names of one link, and so are those that a worker hands from an item to the
+next: they cost the disk one file then, and name the first claim.
 """
 
 from __future__ import annotations
@@ -29,45 +30,56 @@ class Lock:
         self.since = since
 
 
-def take(folder: str, key: str, owner: str, like: str | None = None) -> bool:
-    """Take the lock `key` in `folder` for `owner`; False if anything of that name stands.
+def take(folder: str, key: str, owner: str, like: tuple[str, str] | None = None) -> str:
+    """Take the lock `key` in `folder` for `owner`, and return its owner; "" if anything of that
+    name stands.
 
-    `key` comes from `encode.key`. A missing folder is made. `like` is the key of a lock that
-    `owner` has just taken there: one more name for it needs no file of its own. Raises OSError.
+    `key` comes from `encode.key`. A missing folder is made. `like` is the (key, owner) of a lock
+    of the same process that stands there: one more name for it needs no file of its own, and the
+    new lock has its owner. Raises OSError.
     """
     path = f"{folder}/{key}"
     try:
         if like is None:
             os.symlink(owner, path)
+        elif not _name_again(f"{folder}/{like[0]}", path, like[1]):
+            return take(folder, key, owner)
         else:
-            os.link(f"{folder}/{like}", path, follow_symlinks=False)
-            if _target(path) != owner:
-                # Somebody put something else in its place.
-                os.unlink(path)
-                return take(folder, key, owner)
+            owner = like[1]
     except FileExistsError:
-        return False
+        return ""
     except FileNotFoundError:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         return take(folder, key, owner)
-    except OSError:
-        if like is None:
-            raise
-        # No second names here, or too many of them.
-        return take(folder, key, owner)
     if os.access(path + ".lock", os.F_OK) and _foreign_file(path + ".lock"):
         os.unlink(path)
+        return ""
+    return owner
+
+
+def _name_again(old: str, new: str, owner: str) -> bool:
+    """Give the link `old` one more name; False if it isn't there or not `owner`'s, or can't have
+    one. Raises FileExistsError."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Gone, or no second names here, or too many of them.
         return False
-    return True
+    if _target(new) == owner:
+        return True
+    # Somebody had put something else in its place.
+    os.unlink(new)
+    return False
 
 
 def drop(folder: str, key: str, maker: str) -> bool:
     """Remove the lock `key` if `maker` made it (see `maker_of`); else it stays."""
     path = f"{folder}/{key}"
-    owner = _target(path)
-    if owner is None or maker_of(owner) != maker:
-        return False
     try:
+        if maker_of(os.readlink(path)) != maker:
+            return False
         os.unlink(path)
     except OSError:
         return False
@@ -90,7 +102,8 @@ def look(path: str) -> Lock | None:
     try:
         seen = os.lstat(path)
         if stat.S_ISLNK(seen.st_mode):
-            return Lock(path, "link", os.readlink(path), seen.st_mtime)
+            # Its names come and go with claims, and this time is that of the last change of them.
+            return Lock(path, "link", os.readlink(path), seen.st_ctime)
     except OSError:
         return None
     kind = "directory" if stat.S_ISDIR(seen.st_mode) else "file"

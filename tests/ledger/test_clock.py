@@ -1,4 +1,5 @@
-"""Leases are judged by boots and the monotonic clock; wall time is for display only."""
+"""Leases are judged by boots and the monotonic clock, or by the server's clock; wall time here is
+for display only."""
 
 from __future__ import annotations
 
@@ -9,17 +10,16 @@ import pytest
 
 from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger, clock
-from ledger.support import content, items, result
+from ledger.support import content, items, result, set_clock
 
 HOUR = 3600 * 1_000_000
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Microseconds that the monotonic clock is ahead, as its one element."""
+def later(monkeypatch: pytest.MonkeyPatch, engine: str) -> list[int]:
+    """Microseconds that the clock of leases is ahead, as its one element."""
     ahead = [0]
-    real = clock.monotonic_us
-    monkeypatch.setattr(clock, "monotonic_us", lambda: real() + ahead[0])
+    set_clock(monkeypatch, engine, ahead)
     return ahead
 
 
@@ -61,6 +61,7 @@ def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
         ledger.finish(late.token, "done", {})
 
 
+@pytest.mark.embedded
 def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
     root: str, ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
         assert ends == sorted(set(ends)) and len(ends) == 2
 
 
+@pytest.mark.embedded
 def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
     root: str, ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
         assert rebooted.expire() == 1
 
 
+@pytest.mark.embedded
 def test_a_ledger_sees_four_thousand_boots(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.change("insert into boot (no, id) values (4600, 'so many')")
     monkeypatch.setattr(clock, "boot_id", lambda: "one more")
@@ -114,6 +117,7 @@ def test_the_machine_and_the_boot_have_names() -> None:
     assert clock.machine_id()
 
 
+@pytest.mark.embedded
 def test_a_boot_that_was_noted_in_an_undone_transaction_is_noted_again(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

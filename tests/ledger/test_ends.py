@@ -210,7 +210,7 @@ def test_a_heartbeat_keeps_a_claim_over_its_lease(ledger: Ledger) -> None:
 
 def _stop_with_a_claim(root: str) -> list[str]:
     with opened(root) as ledger:
-        [claim] = ledger.claim("q", "sleeper", lease_seconds=0.05)
+        [claim] = ledger.claim("q", "sleeper", lease_seconds=0.5)
         ledger.store_plans({claim.token: "mine"})
         os.kill(os.getpid(), signal.SIGSTOP)
         told = []
@@ -237,7 +237,7 @@ def test_a_worker_stopped_past_its_lease_can_write_nothing_when_it_goes_on(
     ledger.open_queue("q", items(1))
     child = Child(_stop_with_a_claim, root)
     os.waitpid(child.pid, os.WUNTRACED)
-    time.sleep(0.06)
+    time.sleep(0.55)
     if taken_over:
         [claim] = ledger.claim("q", "w")
         assert claim.plan == "mine", "the next worker sees what the dead one had planned"

@@ -41,7 +41,8 @@ def _check(root: str, total: int) -> None:
         assert sum(ledger.stats("q").values()) == total
         ledger.sweep_locks("q")
         held = ledger.stats("q")["claimed"]
-    assert len(locks_of(root)) == held
+        shared = ledger._engine.shared
+    assert len(locks_of(root)) == (0 if shared else held)
 
 
 def _finish_the_rest(root: str, total: int) -> None:
@@ -57,13 +58,15 @@ def _finish_the_rest(root: str, total: int) -> None:
     assert locks_of(root) == []
 
 
-def test_a_claim_killed_at_any_step_leaves_an_item_that_the_next_worker_gets(many: str) -> None:
+def test_a_claim_killed_at_any_step_leaves_an_item_that_the_next_worker_gets(
+    many: str, engine: str
+) -> None:
     def claim(k: int) -> None:
         with opened(many) as ledger:
             ledger.claim("q", "victim", only=f"task-{k:05}", lease_seconds=SHORT)
 
     last = 0
-    for k, _ in killed_at_every_step(claim):
+    for k, _ in killed_at_every_step(engine, claim):
         time.sleep(SHORT * 1.5)
         with opened(many) as ledger:
             [again] = ledger.claim("q", "w", only=f"task-{k:05}")
@@ -77,7 +80,9 @@ def test_a_claim_killed_at_any_step_leaves_an_item_that_the_next_worker_gets(man
     _finish_the_rest(many, 150)
 
 
-def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(many: str) -> None:
+def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(
+    many: str, engine: str
+) -> None:
     tokens: list[str] = []
 
     def prepare() -> None:
@@ -89,7 +94,7 @@ def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(many
             ledger.finish(tokens[-1], "done", {"said": "first"}, pending=True)
 
     firsts = 0
-    for _ in killed_at_every_step(finish, prepare):
+    for _ in killed_at_every_step(engine, finish, prepare):
         with opened(many) as ledger:
             assert ledger.finish(tokens[-1], "done", {"said": "again"}, pending=True) == "done"
             [row] = [row for row in ledger.results("q") if row["token"] == tokens[-1]]
@@ -112,7 +117,7 @@ def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(many
     ids=["release", "death", "failed"],
 )
 def test_an_end_killed_at_any_step_costs_the_item_once(
-    many: str, verb: Callable[[Ledger, str], object], column: str, state: str
+    many: str, engine: str, verb: Callable[[Ledger, str], object], column: str, state: str
 ) -> None:
     tokens: list[tuple[str, str]] = []
 
@@ -125,7 +130,7 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
         with opened(many) as ledger:
             verb(ledger, tokens[-1][0])
 
-    for _ in killed_at_every_step(end, prepare):
+    for _ in killed_at_every_step(engine, end, prepare):
         token, item_id = tokens[-1]
         with opened(many) as ledger:
             if result(ledger, item_id)["state"] == "claimed":
@@ -137,7 +142,7 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
     _finish_the_rest(many, 150)
 
 
-def test_an_expiry_killed_at_any_step_counts_one_death(many: str) -> None:
+def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -> None:
     held: list[str] = []
 
     def prepare() -> None:
@@ -149,7 +154,7 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str) -> None:
         with opened(many) as ledger:
             ledger.expire()
 
-    for _ in killed_at_every_step(expire, prepare):
+    for _ in killed_at_every_step(engine, expire, prepare):
         with opened(many) as ledger:
             ledger.expire()
             row = result(ledger, held[-1])
@@ -158,7 +163,9 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str) -> None:
     _finish_the_rest(many, 150)
 
 
-def test_ending_one_and_claiming_the_next_killed_at_any_step_loses_neither(many: str) -> None:
+def test_ending_one_and_claiming_the_next_killed_at_any_step_loses_neither(
+    many: str, engine: str
+) -> None:
     tokens: list[str] = []
 
     def prepare() -> None:
@@ -171,14 +178,14 @@ def test_ending_one_and_claiming_the_next_killed_at_any_step_loses_neither(many:
             end = (tokens[-1], "done", {})
             ledger.finish_and_claim([end], "q", "w", lease_seconds=SHORT)
 
-    for _ in killed_at_every_step(hand_over, prepare):
+    for _ in killed_at_every_step(engine, hand_over, prepare):
         with opened(many) as ledger:
             assert ledger.finish(tokens[-1], "done", {}) == "done"
         _check(many, 150)
     _finish_the_rest(many, 150)
 
 
-def test_a_cancel_killed_at_any_step_has_happened_or_has_not(tmp_path: Path) -> None:
+def test_a_cancel_killed_at_any_step_has_happened_or_has_not(tmp_path: Path, engine: str) -> None:
     roots: list[str] = []
 
     def prepare() -> None:
@@ -192,13 +199,13 @@ def test_a_cancel_killed_at_any_step_has_happened_or_has_not(tmp_path: Path) -> 
         with opened(roots[-1]) as ledger:
             ledger.cancel("q")
 
-    for _ in killed_at_every_step(cancel, prepare):
+    for _ in killed_at_every_step(engine, cancel, prepare):
         with opened(roots[-1]) as ledger:
             assert counts(ledger) in ({"ready": 2, "claimed": 2}, {"cancelled": 4})
         _check(roots[-1], 4)
 
 
-def test_an_open_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:
+def test_an_open_killed_at_any_step_is_completed_by_the_next(tmp_path: Path, engine: str) -> None:
     roots: list[str] = []
 
     def prepare() -> None:
@@ -209,13 +216,15 @@ def test_an_open_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> 
         with Ledger.open(roots[-1], create=True) as ledger:
             ledger.open_queue("q", items(5))
 
-    for _ in killed_at_every_step(make, prepare):
+    # The server makes all tables in one transaction: there, some of its steps stand for all.
+    stride = 1 if engine == "sqlite" else 7
+    for _ in killed_at_every_step(engine, make, prepare, stride):
         with Ledger.open(roots[-1], create=True) as ledger:
             opened = ledger.open_queue("q", items(5))
             assert opened.added + opened.present == 5
             assert opened.added in (0, 5)
         _finish_the_rest(roots[-1], 5)
-    assert len(roots) > 60
+    assert len(roots) * stride > 60
 
 
 def _work_and_tell(root: str, name: str, log: str) -> None:

@@ -13,6 +13,8 @@ from hypervisor.encode import key
 from hypervisor.ledger import Ledger, NewItem
 from ledger.support import Child, content, items, let_expire, locks_of, opened
 
+pytestmark = pytest.mark.embedded
+
 FOREIGN = {
     "a folder": lambda path: os.mkdir(path),
     "a file": lambda path: Path(path).touch(),

@@ -10,6 +10,8 @@ import pytest
 from hypervisor.ledger import Ledger, NewItem
 from ledger.support import items
 
+pytestmark = pytest.mark.embedded
+
 Caught = Callable[[Callable[[], object]], dict[str, list[str]]]
 
 
@@ -108,3 +110,22 @@ def test_the_index_of_open_items_holds_open_items_only(ledger: Ledger) -> None:
         "(state in ('waiting', 'ready', 'claimed'))"
     ).fetchall()
     assert [tuple(row) for row in wrong] == []
+
+
+def test_what_ended_since_is_found_by_the_index_of_ends(ledger: Ledger, plans: Caught) -> None:
+    told = plans(lambda: ledger.ended_since(1, 5))
+    assert _uses(told, "item_ended", "(queue=? AND state=? AND finish_no>? AND finish_no<?)")
+
+
+def test_a_session_that_follows_a_queue_already_looks_at_no_item(
+    ledger: Ledger, plans: Caught
+) -> None:
+    ledger.follow("s", "q")
+    told = plans(lambda: ledger.follow("s", "q"))
+    assert not [statement for statement in told if "item" in statement]
+
+
+def test_sessions_at_work_are_found_by_the_index_of_live_claims(
+    ledger: Ledger, plans: Caught
+) -> None:
+    assert _uses(plans(ledger.sessions_at_work), "item_turn", "(queue=? AND turn<?)")

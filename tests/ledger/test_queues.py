@@ -202,7 +202,7 @@ def test_a_claim_of_a_replaced_list_that_ends_badly_is_not_left_open(
     elif end == "failed":
         assert ledger.finish(drop.token, "failed", {"reason": "r"}) == "failed"
     else:
-        ledger.change("update item set turn = turn - (1 << 50) where id = 'drop'")
+        ledger.change("update item set turn = turn - 1125899906842624 where id = 'drop'")
         assert ledger.expire() == 1
     assert "drop" not in ledger.open_items()
     assert ledger.open_queue("other", [NewItem("drop")]).added == 1

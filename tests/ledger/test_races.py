@@ -36,11 +36,11 @@ def test_each_of_5000_items_has_one_winner_among_64_processes(root: str) -> None
         assert is_intact(ledger)
         told = {row["id"]: (row["token"], row["report"]["summary"]) for row in ledger.results("q")}
         assert sorted(won) == sorted((id, *rest) for id, rest in told.items())
-        assert ledger.row("select count(*), count(distinct token), max(no) from claim")[:] == (
-            5000,
-            5000,
-            5000,
+        count, tokens, last = ledger.row(
+            "select count(*), count(distinct token), max(no) from claim"
         )
+        assert (count, tokens) == (5000, 5000)
+        assert last == 5000 or ledger._engine.shared, "a sequence leaves gaps"
     assert locks_of(root) == []
 
 
@@ -73,7 +73,7 @@ def _first_open(root: str, number: int) -> str:
         return ledger.ledger_id + ledger.project
 
 
-def test_eight_first_opens_of_a_new_ledger_at_once_make_one(tmp_path: Any) -> None:
+def test_eight_first_opens_of_a_new_ledger_at_once_make_one(tmp_path: Any, engine: str) -> None:
     for attempt in range(8):
         root = str(tmp_path / str(attempt))
         (tmp_path / str(attempt)).mkdir()

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from hypervisor.errors import HypervisorError, NotOwner
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, place, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, embedded, place, schema
+from hypervisor.ledger.tokens import token_no
 from ledger.support import Child, content, counts, is_intact, items, locks_of, opened
+
+pytestmark = pytest.mark.embedded
 
 NOBODY = 65534
 
@@ -262,7 +265,7 @@ def test_a_full_disk_is_told_in_one_line_and_loses_nothing_accepted(root: str, r
 
 def _migrate(root: str) -> list[object]:
     schema.MIGRATIONS = (*schema.MIGRATIONS, "alter table item add column weight integer default 7")
-    schema.VERSION = 2
+    schema.VERSION += 1
     with opened(root) as ledger:
         version = ledger.row("pragma user_version")[0]
         return [version, [row["weight"] for row in ledger.results("q")]]
@@ -271,17 +274,51 @@ def _migrate(root: str) -> list[object]:
 def test_a_ledger_of_an_earlier_version_is_migrated_with_its_claims(root: str) -> None:
     token = _used(root)
     children = [Child(_migrate, root) for _ in range(4)]
-    assert [child.result() for child in children] == [[2, [7, 7, 7]]] * 4
-    assert "written by a later hypervisor" in _refusal(root), "this process knows version 1"
+    assert [child.result() for child in children] == [[schema.VERSION + 1, [7, 7, 7]]] * 4
+    assert "written by a later hypervisor" in _refusal(root), "this process knows one less"
     with sqlite3.connect(_database(root)) as connection:
         [row] = connection.execute("select token from claim").fetchall()
         assert row == (token,)
     connection.close()
 
 
+def _first_release(root: str) -> str:
+    """Lay out a ledger that the first release wrote here; return the token of its live claim."""
+    os.mkdir(os.path.join(root, ".hypervisor"), mode=0o700)
+    with sqlite3.connect(_database(root)) as connection:
+        connection.execute("pragma page_size = 2048")
+        connection.execute("pragma journal_mode = wal")
+        connection.executescript(Path(__file__).with_name("first_release.sql").read_text("utf-8"))
+        for key, value in embedded.identity(_database(root)):
+            connection.execute("update meta set value = ? where key = ?", (value, key))
+        # A lease of this boot that doesn't run out.
+        connection.execute("update boot set id = ?", (clock.boot_id(),))
+        connection.execute("update item set turn = -1 where turn < 0")
+        [token] = connection.execute("select token from claim where outcome is null").fetchone()
+    connection.close()
+    return str(token)
+
+
+def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
+    token = _first_release(root)
+    with opened(root) as ledger:
+        assert ledger.row("pragma user_version")[0] == schema.VERSION
+        assert ledger.project == "notes"
+        assert next(ledger.results("q"))["report"]["commit"] == "0123abc"
+        assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
+        claims = ledger.claim("q", "w", 5)
+        assert [claim.id for claim in claims] == ["c", "d", "e"]
+        assert claims[0].payload == {"n": 3} and claims[0].instructions == "Do it."
+        assert token_no(claims[0].token) > token_no(token)
+        for claim in claims:
+            assert ledger.finish(claim.token, "blocked", {"reason": "why"}) == "blocked"
+        assert counts(ledger) == {"done": 2, "blocked": 3}
+        assert is_intact(ledger)
+
+
 def _break_migration(root: str) -> str:
     schema.MIGRATIONS = (*schema.MIGRATIONS, "create table extra (x); create table item (x)")
-    schema.VERSION = 2
+    schema.VERSION += 1
     try:
         with opened(root):
             return "no error"

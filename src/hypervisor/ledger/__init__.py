@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.claims import Claim
+from hypervisor.ledger.adding import NewItem, Opened
+from hypervisor.ledger.claim import Claim
 from hypervisor.ledger.ledger import Ledger, adopt
-from hypervisor.ledger.queues import OPEN_STATES, STATES, NewItem, Opened
+from hypervisor.ledger.queues import OPEN_STATES, STATES
 from hypervisor.ledger.store import LedgerError, NoLedger
 
 __all__ = [

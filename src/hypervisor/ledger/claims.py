@@ -6,7 +6,9 @@ import os
 import time
 
 from hypervisor import encode, locks
-from hypervisor.ledger.ends import Ends, number_of, token_no
+from hypervisor.ledger.claim import Claim, loads
+from hypervisor.ledger.ends import Ends
+from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 
 TYPE_CHECKING = False
@@ -14,45 +16,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-__all__ = ["Claim", "Claims", "number_of", "token_no"]
+    from hypervisor.ledger.files import FilesAtWork
 
 # Without i, l, o, 0, 1: a small model copies the token by eye.
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
 _BATCH = 200
+_NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
 _ITEM = (
-    "select no, id, path, title, payload, fingerprint, plan, attempts, deaths, turn, "
-    "(select max(no) from claim) as last_claim, exists (select 1 from item l "
-    "where l.queue = ? and l.turn < ?) as late from item where queue = ? "
+    "select no, queue, id, path, title, payload, fingerprint, plan, attempts, deaths, turn, files, "
+    "(select max(no) from claim) as last_claim, (select min(l.turn) from item l "
+    f"where l.queue = ({_NEWEST}) and l.turn < 0) < ? /*! + CLOCK */ as late "
+    f"from item where queue = ({_NEWEST}) "
+    "and (select state from queue where queue.no = item.queue) = 'open' "
 )
-_READY = _ITEM + "and turn > ? and turn < ? order by turn limit ?"
-_READY_ONE = _ITEM + "and id = ? and state = 'ready'"
+_AT_WORK = (
+    "select files from item where project = ? and files is not null and turn < 0 "
+    "and turn >= ? /*! + CLOCK */"
+)
+# Most that overlap name the very same files: these need not even be read.
+_FREE = f"and (files is null or files not in ({_AT_WORK})) "
+_ALONE = "/*! for update skip locked */"
+_READY = f"{_ITEM}and turn > ? and turn < ? {_FREE}order by turn limit ? {_ALONE}"
+_READY_ONE = f"{_ITEM}and id = ? and state = 'ready' {_ALONE}"
+_HOLD = (
+    "update item set state = 'claimed', claim = ?, turn = ?, "
+    "first_claimed_at = coalesce(first_claimed_at, ?) where no = ?"
+)
+_NEW_CLAIM = (
+    "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
+    "base_commit) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
-class Claim:
-    """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
-    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
-    is false where no hook renews the lease while the worker works."""
-
-    __slots__ = (
-        "attempt", "deaths", "fingerprint", "id", "instructions", "lease_seconds", "path",
-        "payload", "plan", "queue", "renewed", "title", "token", "verify",
-    )  # fmt: skip
-
-    def __init__(self, token: str, queue: Any, item: Any, lease_ms: int) -> None:
-        self.token = token
-        self.queue: str = queue["name"]
-        self.instructions: str | None = queue["instructions"]
-        self.verify: str | None = queue["verify"]
-        self.id: str = item["id"]
-        self.path: str | None = item["path"]
-        self.title: str | None = item["title"]
-        self.payload: Any = _loads(item["payload"]) if item["payload"] else None
-        self.fingerprint: str | None = item["fingerprint"]
-        self.attempt: int = item["attempts"] + 1
-        self.deaths: int = item["deaths"]
-        self.plan: str | None = item["plan"]
-        self.lease_seconds: float = lease_ms / 1000
-        self.renewed = True
+# What a Claim is made of, outside the write transaction.
+_Held = tuple[str, "Any", "Any", int, "str | None"]
 
 
 class Claims(Ends):
@@ -67,15 +64,20 @@ class Claims(Ends):
         lease_seconds: float | None = None,
         only: str | None = None,
         session: str | None = None,
+        agent: str | None = None,
+        base_commit: str | None = None,
     ) -> list[Claim]:
         """Claim up to `n` ready items of `queue` (only the item `only`, if given), in order.
 
         An item whose lock another tool holds is passed over and tried again later. A paused or
         cancelled queue hands out nothing. Expired leases are ended first. `session` is the
-        client's session that the worker runs in.
+        client's session that the worker runs in, `agent` its name in there where that is known;
+        `base_commit` is the commit at which the tasks stand.
         """
         with self.write():
-            return self._claim(self.queue_row(queue), worker, n, lease_seconds, only, session)
+            self._last_lock.clear()
+            held = self._claim(queue, worker, n, lease_seconds, only, session, agent, base_commit)
+        return [Claim(*one) for one in held]
 
     def finish_and_claim(
         self,
@@ -87,17 +89,23 @@ class Claims(Ends):
         pending: bool = False,
         lease_seconds: float | None = None,
         session: str | None = None,
+        agent: str | None = None,
+        base_commit: str | None = None,
     ) -> tuple[list[str | None], list[Claim]]:
         """End items as `finish_many` does and claim the next ones, in one durable commit.
 
         Nothing is claimed if none of `ends` was accepted.
         """
+        told = prepared(ends)
         with self.write(durable=True):
-            states = self._finish_all(ends, pending)
-            if not any(states):
-                return states, []
-            row = self.queue_row(queue)
-            return states, self._claim(row, worker, n, lease_seconds, None, session)
+            self._ask_ahead(queue, n)
+            states = self._finish_all(told, pending)
+            held: list[_Held] = []
+            if any(states):
+                held = self._claim(
+                    queue, worker, n, lease_seconds, None, session, agent, base_commit
+                )
+        return states, [Claim(*one) for one in held]
 
     def heartbeat(self, tokens: Iterable[str]) -> list[str]:
         """Renew the leases of `tokens` and return those that are still held."""
@@ -131,60 +139,74 @@ class Claims(Ends):
         """Return the row of the newest generation of `queue`."""
         raise NotImplementedError
 
+    def _known(self, queue: int) -> Any:
+        """Return the row of a generation, read once: of it only what never changes may be used."""
+        row = self._queues.get(queue)
+        if row is None:
+            row = self._queues[queue] = self.row("select * from queue where no = ?", (queue,))
+        return row
+
     def _claim(
         self,
-        queue: Any,
+        queue: str,
         worker: str,
         n: int,
         lease_seconds: float | None,
         only: str | None,
         session: str | None,
-    ) -> list[Claim]:
-        if queue["state"] != "open":
-            self._expire(queue["no"])
-            return []
+        agent: str | None,
+        base_commit: str | None,
+    ) -> list[_Held]:
         found, passed = self._lock_ready(queue, n, only)
         self._send_back(passed)
         if not found:
-            if not passed and not self._any_claimed(queue["no"]):
-                self._sweep(self.lock_folder(queue))
+            row = self.queue_row(queue)
+            if row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
+                self._sweep(self.lock_folder(row))
             return []
-        lease_ms = queue["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)
+        known = self._known(found[0][2]["queue"])
+        lease_ms = known["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)
         now, until = time.time(), LEASED + self.lease_clock() + lease_ms * 1000
+        self.change_many(_HOLD, [(number, until, now, item["no"]) for number, _, item in found])
         self.change_many(
-            "update item set state = 'claimed', claim = ?, turn = ?, "
-            "first_claimed_at = coalesce(first_claimed_at, ?) where no = ?",
-            [(number, until, now, item["no"]) for number, _, item in found],
-        )
-        self.change_many(
-            "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session) "
-            "values (?, ?, ?, ?, ?, ?, ?, ?)",
+            _NEW_CLAIM,
             [
-                (number, token, item["no"], worker, lease_ms, item["attempts"] + 1, now, session)
+                (number, token, item["no"], worker, lease_ms, item["attempts"] + 1, now, session,
+                 agent, base_commit)
                 for number, token, item in found
             ],
-        )
-        return [Claim(token, queue, item, lease_ms) for _, token, item in found]
+        )  # fmt: skip
+        self.proven_by("select 1 from claim where no = ? and token = ?", *found[0][:2])
+        return [(token, known, item, lease_ms, base_commit) for _, token, item in found]
 
     def _lock_ready(
-        self, queue: Any, n: int, only: str | None
+        self, queue: str, n: int, only: str | None
     ) -> tuple[list[tuple[int, str, Any]], list[int]]:
         """Lock up to `n` ready items; return their (claim, token, row), and those passed over."""
-        folder = self.lock_folder(queue)
         found: list[tuple[int, str, Any]] = []
         passed: list[int] = []
         made: list[str] = []
-        owner = ""
-        self.after_rollback(self._drop_all, folder, made)
-        for item in self._ready(queue["no"], n, only):
-            number = (item["last_claim"] or 0) + len(found) + 1
-            one, two, three, four = os.urandom(4)
-            letters = _LETTERS[one] + _LETTERS[two] + _LETTERS[three] + _LETTERS[four]
-            token = f"{number}-{letters}"
+        folder = ""
+        at_work = None
+        for item in self._ready(queue, n, only):
+            if item["files"] is not None:
+                if at_work is None:
+                    # A server lets several transactions claim at once: here they take turns.
+                    self.change("update counter set value = value + 1 where name = 'files'")
+                    at_work = self._files_at_work()
+                if at_work.meet_text(item["files"]):
+                    # It keeps its place: it is next when they are free.
+                    continue
+            if not folder:
+                folder = self._lock_folder_of(item["queue"])
+                self.after_rollback(self._drop_all, folder, made)
+            number = self._engine.claim_number(item["last_claim"], len(found))
+            token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
             key = encode.key(item["id"])
-            owner = owner if made else f"{token}@{self._mark}"
-            if self._take(folder, key, owner, made):
+            if self._take(folder, key, token, made):
                 made.append(key)
+                if at_work is not None and item["files"] is not None:
+                    at_work.add(loads(item["files"]))
                 found.append((number, token, item))
                 if len(found) >= n:
                     break
@@ -192,38 +214,80 @@ class Claims(Ends):
                 passed.append(item["no"])
         return found, passed
 
-    def _ready(self, queue: int, n: int, only: str | None) -> Iterable[Any]:
+    def _ready(self, queue: str, n: int, only: str | None) -> Iterable[Any]:
         """End late claims, then yield the ready items in order, each at most once."""
-        late = LEASED + self.lease_clock()
+        newest = (self.project, queue)
+        late = self._late()
         if only is not None:
-            self._expire(queue)
-            yield from self.rows(_READY_ONE, (queue, late, queue, only)).fetchall()
+            self._expire(self.queue_row(queue)["no"])
+            yield from self.rows(_READY_ONE, (*newest, late, *newest, only)).fetchall()
             return
         after, size = -1, n
         while size > 0:
-            values = (queue, late, queue, after, WAITING, min(size, _BATCH))
-            batch = self.rows(_READY, values).fetchall()
-            if after < 0 and (not batch or batch[0]["late"]) and self._expire(queue):
+            values = self._ready_values(newest, late, after, min(size, _BATCH))
+            batch = self._asked(values)
+            late_ones = after < 0 and (not batch or batch[0]["late"])
+            if late_ones and self._expire(self.queue_row(queue)["no"]):
                 batch = self.rows(_READY, values).fetchall()
             yield from batch
             if len(batch) < min(size, _BATCH):
                 return
             after, size = batch[-1]["turn"], _BATCH
 
-    def _take(self, folder: str, key: str, owner: str, made: list[str]) -> bool:
-        """Take the lock, clearing away what a crash of this ledger's own left of that name."""
-        if locks.take(folder, key, owner, made[0] if made else None):
-            return True
-        stands = locks.holder(folder, key)
-        if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
-            return False
-        # The item is ready; a disk may know its lock by another item's name in other case.
-        if key.casefold() in self._live_keys() | {one.casefold() for one in made}:
-            return False
-        locks.drop(folder, key, self.ledger_id)
-        # The lock of a claim that ended in this transaction: its name is the new claim's now.
-        self.not_after_commit(locks.drop, folder, key, self.ledger_id)
-        return locks.take(folder, key, owner)
+    def _ready_values(
+        self, newest: tuple[str, str], late: int, after: int, size: int
+    ) -> tuple[object, ...]:
+        return (*newest, late, *newest, after, WAITING, self.project, late, size)
+
+    def _ask_ahead(self, queue: str, n: int) -> None:
+        """Ask for the next ready items before it is known that they are wanted: on PostgreSQL
+        the answer comes with that to the next question."""
+        if self._engine.shared and n > 0:
+            newest = (self.project, queue)
+            values = self._ready_values(newest, self._late(), -1, min(n, _BATCH))
+            self._ahead = values, self.rows(_READY, values)
+
+    def _asked(self, values: tuple[object, ...]) -> list[Any]:
+        """Return the ready items; what was asked ahead counts if it is all that was wanted."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[0] == values:
+            found: list[Any] = ahead[1].fetchall()
+            if len(found) == values[-1]:
+                return found
+        return self.rows(_READY, values).fetchall()
+
+    def _files_at_work(self) -> FilesAtWork:
+        """Return the files of all live claims of the project that name any."""
+        from hypervisor.ledger.files import FilesAtWork
+
+        found = FilesAtWork()
+        for (files,) in self.rows(_AT_WORK, (self.project, self._late())):
+            found.add(loads(files))
+        return found
+
+    def _take(self, folder: str, key: str, token: str, made: list[str]) -> bool:
+        """Take the lock, clearing away what a crash of this ledger's own left of that name.
+
+        With a shared store the row is the lock; one of another tool is respected all the same.
+        """
+        if self._engine.shared:
+            return locks.holder(folder, key) is None
+        owner = f"{token}@{self._mark}"
+        taken = locks.take(folder, key, owner, self._last_lock.get(folder))
+        if not taken:
+            stands = locks.holder(folder, key)
+            if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
+                return False
+            # The item is ready; a disk may know its lock by another item's name in other case.
+            if key.casefold() in self._live_keys() | {one.casefold() for one in made}:
+                return False
+            locks.drop(folder, key, self.ledger_id)
+            # The lock of a claim that ended in this transaction: its name is the new claim's now.
+            self.not_after_commit(locks.drop, folder, key, self.ledger_id)
+            taken = locks.take(folder, key, owner)
+        if taken:
+            self._last_lock[folder] = key, taken
+        return bool(taken)
 
     def _drop_all(self, folder: str, keys: list[str]) -> None:
         for key in keys:
@@ -238,6 +302,8 @@ class Claims(Ends):
 
     def _sweep(self, folder: str) -> int:
         """Remove the locks that crashes of this ledger's own processes left; return how many."""
+        if self._engine.shared:
+            return 0
         try:
             names = os.listdir(folder)
         except OSError:
@@ -250,12 +316,7 @@ class Claims(Ends):
         )
 
     def _any_claimed(self, queue: int) -> bool:
-        found = self.row("select 1 from item where queue = ? and turn < 0 limit 1", (queue,))
+        found = self.row(
+            "select 1 from item where queue = ? and turn < 0 order by turn limit 1", (queue,)
+        )
         return found is not None
-
-
-def _loads(text: str) -> Any:
-    # Costs more to import than a claim takes, and few items are rows.
-    import json
-
-    return json.loads(text)

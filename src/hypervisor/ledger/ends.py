@@ -10,15 +10,16 @@ import time
 
 from hypervisor import encode, locks
 from hypervisor.errors import NotOwner
+from hypervisor.ledger.saying import End, dumps, prepared
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.store import Store
+from hypervisor.ledger.tokens import number_of, token_no
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-FINAL = ("done", "blocked", "failed", "skipped")
 SATISFYING = ("done", "skipped", "cancelled")
 REPLACED = "its queue was opened anew without it"
 
@@ -33,14 +34,35 @@ _HELD = (
 )
 _HOLDING = (
     f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    f"q.verify {_JOINED}"
+    "q.verify, q.scope, q.instructions, c.claimed_at, c.branch, c.worktree, c.base_commit "
+    f"{_JOINED}"
 )
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
-_BY_TOKEN = "where c.no = ? and c.token = ? and i.claim = c.no and i.turn >= ? and i.turn < 0"
-_HELD_BY_TOKEN = _HELD + _BY_TOKEN
-_EXPIRED = _HELD + "where i.claim = c.no and i.turn < ? and i.queue in (select no from queue)"
-_EXPIRED_IN = _HELD + "where i.claim = c.no and i.turn < ? and i.queue = ?"
-_encode: Callable[[object], str] | None = None
+_BY_TOKEN = (
+    "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
+    "and i.turn >= ? /*! + CLOCK */"
+)
+_HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
+# What an accepted report needs to know; its queue is looked at only where that decides something.
+_ENDING = (
+    "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, exists (select 1 "
+    "from dependency d where d.project = i.project and d.after = i.id) as awaited "
+    f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
+)
+_END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_END_ITEM = (
+    "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
+    "attempts = attempts + ?, turn = null where no = ?"
+)
+_LOCKED = " /*! order by i.queue, i.turn, i.no for update of i skip locked */"
+# That it is below zero, too, tells the planner how few they are.
+_LATE = "where i.claim = c.no and i.turn < 0 and i.turn < ? /*! + CLOCK */ "
+_EXPIRED = f"{_HELD}{_LATE}and i.queue in (select no from queue)"
+_OF_WORKER = (
+    f"{_HELD}where i.claim = c.no and i.turn < 0 and i.queue in (select no from queue) "
+    "and c.worker = ? /*! for update of i */"
+)
+_EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
 _COST = {
     "released": ("releases", "max_releases", "{n} workers gave it back"),
     "died": ("deaths", "max_deaths", "{n} workers died while they held it"),
@@ -58,24 +80,11 @@ _HOW = {
 }
 
 
-def token_no(token: str) -> int:
-    """Return the number of a token like `17-x7q2`. Raises NotOwner if it has none."""
-    number = number_of(token)
-    if number < 0:
-        raise NotOwner(f"{token[:40]!r} is not a token", "copy it from the line 'claim TOKEN'")
-    return number
-
-
-def number_of(token: str) -> int:
-    """Return the number of a token, or -1 for what is none: it names no claim."""
-    number, dash, letters = token.partition("-")
-    if not dash or not letters or not number.isdecimal() or len(number) > 15:
-        return -1
-    return int(number)
-
-
 class Ends(Store):
     """The verbs that end a claim."""
+
+    # The next ready items, asked for ahead of time: good while no other becomes ready.
+    _ahead: tuple[tuple[object, ...], Any] | None = None
 
     def finish(
         self, token: str, outcome: str, report: dict[str, Any], *, pending: bool = False
@@ -96,8 +105,9 @@ class Ends(Store):
         self, ends: Sequence[tuple[str, str, dict[str, Any]]], *, pending: bool = False
     ) -> list[str | None]:
         """End many items in one durable commit; None stands for a token that owns nothing."""
+        told = prepared(ends)
         with self.write(durable=True):
-            return self._finish_all(ends, pending)
+            return self._finish_all(told, pending)
 
     def release(self, token: str, *, free: bool = False, reason: str = "") -> str:
         """Give the item back and return its state; `free` ends cost nothing.
@@ -122,7 +132,7 @@ class Ends(Store):
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
         with self.write(durable=True):
-            rows = self.rows(_EXPIRED + " and c.worker = ?", (0, worker)).fetchall()
+            rows = self.rows(_OF_WORKER, (worker,)).fetchall()
             for row in rows:
                 self._give_back(row, how, cause)
         return [row["id"] for row in rows]
@@ -137,7 +147,7 @@ class Ends(Store):
 
         Raises NotOwner, also when the lease has run out and nobody has noticed yet.
         """
-        late = LEASED + self.lease_clock()
+        late = self._late()
         row = self.row(_HOLDING + _BY_TOKEN, (token_no(token), token, late))
         if row is None:
             raise NotOwner(*self.lost(token))
@@ -169,63 +179,81 @@ class Ends(Store):
             f"nothing was written; go on with: hypervisor next {row['name']}{again}",
         )
 
+    def _late(self) -> int:
+        """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
+        return LEASED if self._engine.shared else LEASED + self.lease_clock()
+
     # -- inside a write transaction --
 
     def _held(self, token: str) -> Any:
         """Return the item that `token` holds now, or None."""
-        late = LEASED + self.lease_clock()
+        late = self._late()
         return self.row(_HELD_BY_TOKEN, (number_of(token), token, late))
 
-    def _finish_all(
-        self, ends: Sequence[tuple[str, str, dict[str, Any]]], pending: bool
-    ) -> list[str | None]:
-        for _, outcome, _ in ends:
-            if outcome not in FINAL:
-                raise ValueError(f"{outcome!r} is none of {FINAL}")
-        return [self._finish(token, outcome, told, pending) for token, outcome, told in ends]
+    def _finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
+        now, clock, mark = time.time(), self.lease_clock(), "report" if pending else None
+        states: list[str | None] = []
+        claims: list[tuple[object, ...]] = []
+        items: list[tuple[object, ...]] = []
+        said: dict[int, tuple[str, str]] = {}
+        late = self._late()
+        found = self._engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
+        for (number, token, outcome, text), row in zip(ends, found, strict=True):
+            if number in said:
+                # Twice in one call: nothing is written before its end.
+                states.append(said[number][1] if said[number][0] == outcome else None)
+                continue
+            if row is None:
+                states.append(self._said_before(number, token, outcome))
+                continue
+            state = outcome
+            if outcome == "failed" and self._may_try_again(row):
+                self._ready_again(row, "attempts", None)
+                state = "ready"
+            else:
+                # What was done on a branch is told, and satisfies others, once it is merged.
+                merged = not row["branch"] or state != "done"
+                told = mark if merged or not mark else "merge"
+                items.append((state, None, now, clock, told, int(state == "failed"), row["no"]))
+                if row["awaited"] and merged and state in SATISFYING:
+                    self._satisfy(row["project"], row["id"])
+            claims.append((outcome, now, text, number))
+            if not self._engine.shared:
+                folder = self._lock_folder_of(row["queue"])
+                self.after_commit(locks.drop, folder, encode.key(row["id"]), self.ledger_id)
+            said[number] = outcome, state
+            states.append(state)
+        self.change_many(_END_CLAIM, claims)
+        self.change_many(_END_ITEM, items)
+        return states
 
-    def _finish(
-        self, token: str, outcome: str, report: dict[str, Any], pending: bool
-    ) -> str | None:
-        row = self._held(token)
-        if row is None:
-            told = self.row(
-                "select c.outcome, i.state from claim c join item i on i.no = c.item "
-                "where c.no = ? and c.token = ?",
-                (number_of(token), token),
-            )
-            return told["state"] if told and told["outcome"] == outcome else None
-        now = time.time()
-        text = _dumps(report)
-        self.change(
-            "update claim set outcome = ?, ended_at = ?, report = ? where no = ?",
-            (outcome, now, text, row["claim"]),
+    def _said_before(self, number: int, token: str, outcome: str) -> str | None:
+        """Return the state of an item whose claim has ended with `outcome` before, or None."""
+        told = self.row(
+            "select c.outcome, i.state from claim c join item i on i.no = c.item "
+            "where c.no = ? and c.token = ?",
+            (number, token),
         )
-        self._unlock_after_commit(row)
-        if (
-            outcome == "failed"
-            and row["attempts"] + 1 < row["max_attempts"]
-            and row["queue_state"] != "replaced"
-        ):
-            self._ready_again(row, "attempts", None)
-            return "ready"
-        self._final(row, outcome, None, now, "report" if pending else None)
-        return outcome
+        return told["state"] if told and told["outcome"] == outcome else None
+
+    def _may_try_again(self, row: Any) -> bool:
+        """True if an item that failed has attempts left."""
+        queue = self.row("select state, max_attempts from queue where no = ?", (row["queue"],))
+        more: bool = row["attempts"] + 1 < queue["max_attempts"]
+        return more and queue["state"] != "replaced"
 
     def _final(
         self, row: Any, state: str, cause: str | None, now: float, pending: str | None
     ) -> None:
-        attempts = int(state == "failed" and cause is None)
-        self.change(
-            "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
-            "attempts = attempts + ?, turn = null where no = ?",
-            (state, cause, now, self.lease_clock(), pending, attempts, row["no"]),
-        )
-        if state in SATISFYING and row["awaited"]:
+        """End an item that no report of a worker ends; `cause` says why."""
+        self.change(_END_ITEM, (state, cause, now, self.lease_clock(), pending, 0, row["no"]))
+        # Where others write too, somebody may have begun to wait since the row was read.
+        if state in SATISFYING and (row["awaited"] or self._engine.shared):
             self._satisfy(row["project"], row["id"])
 
     def _satisfy(self, project: str, item_id: str) -> None:
         """Make ready what waited for this item alone, in whichever queue."""
+        self._ahead = None
         waiting = self.rows(
             "select item from dependency where project = ? and after = ?", (project, item_id)
         ).fetchall()
@@ -241,10 +269,9 @@ class Ends(Store):
     def _give_back(self, row: Any, how: str, cause: str) -> str:
         """End a live claim without an accepted report; the item is ready again, or failed."""
         now = time.time()
-        self.change(
-            "update claim set outcome = ?, ended_at = ?, report = ? where no = ?",
-            (how, now, _dumps({"cause": cause}) if cause else None, row["claim"]),
-        )
+        told = dumps({"cause": cause}) if cause else None
+        self.change(_END_CLAIM, (how, now, told, row["claim"]))
+        self.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
         self._unlock_after_commit(row)
         column, limit, text = _COST.get(how, (None, None, ""))
         if column is not None and limit is not None and row[column] + 1 >= row[limit]:
@@ -260,6 +287,7 @@ class Ends(Store):
 
     def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
         """Make an item ready; what cost it something goes behind all others."""
+        self._ahead = None
         self.change(
             "update item set state = 'ready', turn = position, claim = null, cause = ? "
             "where no = ?",
@@ -280,9 +308,9 @@ class Ends(Store):
 
     def _expire(self, queue: int | None = None) -> int:
         """End the late claims of one generation, or of all."""
-        late = LEASED + self.lease_clock()
+        late = self._late()
         if queue is None:
-            rows = self.rows(_EXPIRED, (late,)).fetchall()
+            rows = self.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
         else:
             rows = self.rows(_EXPIRED_IN, (late, queue)).fetchall()
         for row in rows:
@@ -291,21 +319,20 @@ class Ends(Store):
 
     def _unlock_after_commit(self, row: Any) -> None:
         """Have the lock of a held item removed when the transaction has been committed."""
+        if self._engine.shared:
+            return
         folder, key = self.lock_folder(row), encode.key(row["id"])
         self.after_commit(locks.drop, folder, key, self.ledger_id)
+
+    def _lock_folder_of(self, queue: int) -> str:
+        """Return the folder that holds the locks of a generation, given its number."""
+        folder = self._lock_folders.get(queue)
+        if folder is None:
+            row = self.row("select lock_dir from queue where no = ?", (queue,))
+            folder = self._lock_folders[queue] = self.lock_folder(row)
+        return folder
 
     def lock_folder(self, queue: Any) -> str:
         """Return the folder that holds the locks of a queue, given its row."""
         folder: str = queue["lock_dir"]
         return folder if folder[0] == "/" else f"{self.root}/{folder}"
-
-
-def _dumps(report: dict[str, Any]) -> str:
-    # Imported at the first end: a claim does without. A report is never refused for bytes that
-    # are no text: they came out of some tool.
-    global _encode
-    if _encode is None:
-        import json
-
-        _encode = json.JSONEncoder(ensure_ascii=False).encode
-    return _encode(report).encode("utf-8", "replace").decode()

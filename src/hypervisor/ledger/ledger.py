@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.ledger.ends import REPLACED, number_of, token_no
-from hypervisor.ledger.queues import Queues
-from hypervisor.ledger.store import connect, identity, ledger_path
+from hypervisor.config import address
+from hypervisor.config.roots import STATE
+from hypervisor.ledger.embedded import connect, identity
+from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.looks import Looks
+from hypervisor.ledger.merges import Merges
+from hypervisor.ledger.pools import Pools
+from hypervisor.ledger.schema import NEVER, WAITING
+from hypervisor.ledger.sqlite import ledger_path
+from hypervisor.ledger.store import LedgerError
+from hypervisor.ledger.tokens import number_of, token_no
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,17 +26,34 @@ if TYPE_CHECKING:
 NOTICE_SECONDS = 120
 
 
-class Ledger(Queues):
+class Ledger(Looks, Merges, Pools):
     """All verbs of the queue. `Ledger.open(root)` gives one; it is a context manager."""
 
     @classmethod
-    def open(cls, root: str, *, create: bool = False, project: str | None = None) -> Self:
-        """Open the ledger of `root`; with `create`, make it if there is none.
+    def open(
+        cls,
+        root: str,
+        *,
+        create: bool = False,
+        project: str | None = None,
+        patience: float | None = None,
+    ) -> Self:
+        """Open the ledger of `root` in the store that this shell names; with `create`, make it if
+        there is none.
 
-        `project` names the project in a new ledger; without it a random name is made.
+        `project` names the project in a new ledger; without it a random name is made. `patience`
+        is for how many seconds a server that doesn't answer is waited for.
         Raises NoLedger and LedgerError.
         """
-        return cls(*connect(root, create, project))
+        told = address.address()
+        kept = address.check(root, told, ledger_path(root))
+        if told is None:
+            return cls(root, connect(root, create, project))
+        from hypervisor.ledger.shared import open_shared
+
+        name = kept[1] if kept else project
+        opened: Self = open_shared(cls, root, told, name, create=create, patience=patience)
+        return opened
 
     def is_settled(self, queue: str) -> bool:
         """True when nothing of `queue` is open or pending, and every session that follows it
@@ -40,7 +65,8 @@ class Ledger(Queues):
         if row["state"] in ("open", "paused") and not self._is_drained(row["no"]):
             return False
         return not self.row(
-            "select (select count(*) from item where queue = ? and pending is not null) + "
+            "select (select count(*) from item where queue = ? and pending is not null "
+            "and pending <> 'merge') + "
             "(select count(*) from told where queue = ? and finish_no < "
             "(select coalesce(max(finish_no), 0) from item where queue = ?)) + "
             "(select count(*) from agent where queue = ? "
@@ -93,14 +119,16 @@ class Ledger(Queues):
         )
         if since:
             found = self.rows(
-                select + "where i.queue = ? and i.finish_no > ? order by i.finish_no",
-                (number, since),
+                select + "where i.queue = ? and i.finish_no > ? and i.finish_no < ? "
+                "order by i.finish_no",
+                (number, since, self._engine.settled_before()),
             )
         else:
             found = self.rows(select + "where i.queue = ? order by i.no", (number,))
-        for row in found:
-            text = row["report_text"]
-            yield dict(row) | {"report": json.loads(text) if text else None}
+        return (
+            dict(row) | {"report": json.loads(row["report_text"]) if row["report_text"] else None}
+            for row in found
+        )
 
     def told_of(self, queue: int) -> list[tuple[str, float]]:
         """Return by which wake, and how many seconds late, a session heard of each ended item."""
@@ -112,16 +140,17 @@ class Ledger(Queues):
         return [(by, delay) for by, delay in rows.fetchall()]
 
     def pending(self, limit: int | None = 200) -> list[Any]:
-        """Return items whose accepted end still has to be written into their task file.
+        """Return items whose accepted end still has to be written into their task file, but for
+        those whose branch is not merged yet.
 
         At most `limit` of them: those that were not tried before, then the oldest.
         """
         return self.rows(
             "select i.*, q.name as queue_name, q.max_attempts, c.token, c.worker, c.outcome, "
-            "c.attempt, c.report from item i join queue q on q.no = i.queue "
-            "join claim c on c.no = i.claim where i.pending is not null and q.project = ? "
-            "order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
-            (self.project, -1 if limit is None else limit),
+            "c.attempt, c.report, c.branch, c.merged_at from item i join queue q on q.no = i.queue "
+            "join claim c on c.no = i.claim where i.pending is not null and i.pending <> 'merge' "
+            "and q.project = ? order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
+            (self.project, NEVER if limit is None else limit),
         ).fetchall()
 
     def awaits_writing(self, token: str) -> bool:
@@ -151,31 +180,74 @@ class Ledger(Queues):
         )
         return row["state"] if row else None
 
-    def written(self, token: str) -> None:
-        """Note that the end that `token` brought stands in the task file."""
-        self._set_pending(token, None)
+    def open_place(self, item_id: str) -> Any:
+        """Return where an item is open, or None: `queue_name`, `state`, and of a live claim
+        `token`, `worker` and `claimed_at`."""
+        return self.row(
+            "select i.state, i.path, q.name as queue_name, q.state as queue_state, c.token, "
+            "c.worker, c.claimed_at from queue q join item i on i.queue = q.no and i.id = ? "
+            "left join claim c on c.no = i.claim and i.turn < 0 "
+            "where q.project = ? and i.turn is not null order by i.no desc limit 1",
+            (item_id, self.project),
+        )
+
+    def item(self, queue: str, item_id: str) -> Any:
+        """Return the row of an item of `queue`, or None."""
+        row = self._newest(queue)
+        return row and self.row(
+            "select * from item where queue = ? and id = ?", (row["no"], item_id)
+        )
+
+    def ready_items(self, queue: str) -> list[Any]:
+        """Return `id` and `path` of the items of `queue` that are ready, in their order."""
+        return self.rows(
+            "select id, path from item where queue = ? and turn >= 0 and turn < ? order by turn",
+            (self.queue_row(queue)["no"], WAITING),
+        ).fetchall()
+
+    def waiting_for_files(self, queue: int) -> int:
+        """Return how many ready items of a generation name a file that is in work."""
+        named = self.rows(
+            "select files from item where queue = ? and turn >= 0 and turn < ? "
+            "and files is not null",
+            (queue, WAITING),
+        ).fetchall()
+        if not named:
+            return 0
+        at_work = self._files_at_work()
+        return sum(at_work.meet_text(files) for (files,) in named)
+
+    def written(self, token: str, fingerprint: str | None = None) -> None:
+        """Note that the end that `token` brought stands in the task file, and how that looks now:
+        what looks otherwise later was edited since."""
+        self._set_pending(token, None, fingerprint)
 
     def unwritten(self, token: str, why: str) -> None:
         """Note why the end that `token` brought can't be written now; it stays pending."""
         self._set_pending(token, why)
 
-    def _set_pending(self, token: str, pending: str | None) -> None:
+    def _set_pending(self, token: str, pending: str | None, fingerprint: str | None = None) -> None:
         number = number_of(token)
         with self.write():
             self.change(
-                "update item set pending = ? where pending is not null and claim = ? "
+                "update item set pending = ?, fingerprint = coalesce(?, fingerprint) "
+                "where pending is not null and claim = ? "
                 "and no = (select item from claim where no = ? and token = ?)",
-                (pending, number, number, token),
+                (pending, fingerprint, number, number, token),
             )
 
-    def place_of(self, token: str) -> tuple[str, str]:
-        """Return the queue and the worker of a claim that exists or existed."""
+    def place_of(self, token: str) -> tuple[str, str, bool, str | None]:
+        """Return the queue and the worker of a claim that exists or existed, whether it has a
+        branch, and the folder that it worked in if that was its worker's own worktree."""
         row = self.row(
-            "select q.name, c.worker from claim c join item i on i.no = c.item "
-            "join queue q on q.no = i.queue where c.no = ?",
+            "select q.name, c.worker, c.branch, c.worktree from claim c "
+            "join item i on i.no = c.item join queue q on q.no = i.queue where c.no = ?",
             (token_no(token),),
         )
-        return row["name"], row["worker"]
+        place: str = row["worktree"] or ""
+        own = place.startswith(f"{STATE}/worktrees/{token}")
+        here = os.path.join(self.root, place) if place and not own else None
+        return row["name"], row["worker"], row["branch"] is not None, here
 
     def live_tokens(self) -> dict[str, str]:
         """Return the item's id of each live claim, by its token."""
@@ -199,7 +271,14 @@ def adopt(root: str) -> None:
     Old tokens end here, so a worker of the original can't report into the copy; locks that were
     copied along go. Raises NoLedger and LedgerError.
     """
-    with Ledger(*connect(root, adopting=True)) as ledger, ledger.write(durable=True):
+    told = address.address()
+    if told is not None:
+        raise LedgerError(
+            f"{address.shown(told)}: a shared store needs no adopting: any machine may use it",
+            f"for the embedded one: unset {address.VARIABLE}",
+        )
+    address.check(root, None, ledger_path(root))
+    with Ledger(root, connect(root, adopting=True)) as ledger, ledger.write(durable=True):
         ledger.change(
             "update claim set outcome = 'freed', ended_at = ? where outcome is null", (time.time(),)
         )

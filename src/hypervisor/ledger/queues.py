@@ -7,9 +7,9 @@ import time
 
 from hypervisor.config.roots import state_dir
 from hypervisor.errors import UsageError
-from hypervisor.ledger.ends import REPLACED, SATISFYING
+from hypervisor.ledger.adding import Adding, NewItem, Opened
+from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.schema import WAITING
-from hypervisor.ledger.sessions import Sessions
 from hypervisor.text import one_line
 
 TYPE_CHECKING = False
@@ -19,48 +19,18 @@ if TYPE_CHECKING:
 
 STATES = ("waiting", "ready", "claimed", "done", "blocked", "failed", "skipped", "cancelled")
 OPEN_STATES = STATES[:3]
+# Each part is answered by an index alone.
+_COUNTS = (
+    "select 'claimed', count(*) from item where queue = ? and turn < 0 "
+    "union all select 'ready', count(*) from item where queue = ? and turn >= 0 and turn < ? "
+    "union all select 'waiting', count(*) from item where queue = ? and turn >= ? "
+    "union all select state, count(*) from item where queue = ? and finish_no is not null "
+    "group by state"
+)
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-class NewItem:
-    """An item to add. `after` holds the ids of items of the same queue that must come first;
-    `fingerprint` is how the file looked, so that a claim knows whether to read it again."""
-
-    __slots__ = ("after", "fingerprint", "id", "path", "payload", "title")
-
-    def __init__(
-        self,
-        id: str,
-        path: str | None = None,
-        *,
-        payload: Any = None,
-        title: str | None = None,
-        fingerprint: str | None = None,
-        after: Iterable[str] = (),
-    ) -> None:
-        self.id = id
-        self.path = path
-        self.payload = payload
-        self.title = title
-        self.fingerprint = fingerprint
-        self.after = tuple(after)
-
-
-class Opened:
-    """What `open_queue` did: how many items were `added`, how many were `present` already, and
-    the (id, queue) of those that are still open in another queue and were left there."""
-
-    __slots__ = ("added", "elsewhere", "generation", "present", "queue")
-
-    def __init__(self, queue: str, generation: int) -> None:
-        self.queue = queue
-        self.generation = generation
-        self.added = 0
-        self.present = 0
-        self.elsewhere: list[tuple[str, str]] = []
-
-
-class Queues(Sessions):
+class Queues(Adding):
     """The verbs of whoever owns a queue."""
 
     def open_queue(
@@ -79,12 +49,22 @@ class Queues(Sessions):
         results_dir: str | None = None,
         source: str | None = None,
         preflight: str | None = None,
+        asked: str = "",
+        scope: str | None = None,
+        commands: str | None = None,
+        budget_tokens: int | None = None,
+        budget_ms: int | None = None,
     ) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
-        `source` (what it was made from) has changed. `preflight` is kept for the summary.
-        Raises UsageError if the queue is at work with other instructions or another check.
+        `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
+        (the sources as the user named them) as an event.
+        `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
+        beginnings of command lines that headless workers may run. The budgets stop the hand-out
+        when they are used up (see `budget`); the minutes count from the first claim, and one that
+        is given to a queue at work replaces its earlier one.
+        Raises UsageError if the queue is at work with other instructions, bounds or another check.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -94,29 +74,39 @@ class Queues(Sessions):
             )
         wanted = list(items)
         with self.write(durable=True):
+            self._alone()
             self._expire()
             queue, earlier = self._newest(name), None
             if queue is not None and not self._at_work(queue, source):
                 queue, earlier = None, queue
+            at_work = queue is not None
             if queue is None:
                 options = (
                     purpose, instructions, verify, max_attempts, max_deaths, max_releases,
                     round(lease_seconds * 1000), self._relative(lock_dir), results_dir, source,
-                    preflight,
+                    preflight, scope, commands,
                 )  # fmt: skip
                 queue = self._new_queue(name, options)
                 if earlier is not None:
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
-            elif (queue["instructions"], queue["verify"]) != (instructions, verify):
+            elif (queue["instructions"], queue["verify"], queue["scope"], queue["commands"]) != (
+                instructions, verify, scope, commands,
+            ):  # fmt: skip
                 raise UsageError(
-                    f"queue {name} is at work with other instructions or another --verify",
+                    f"queue {name} is at work with other instructions or another --verify, --scope "
+                    "or --allow-command",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
             elif preflight is not None:
                 self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
+            self._set_budget(queue["no"], budget_tokens, budget_ms)
             opened = Opened(name, queue["generation"])
             self._add(queue, wanted, opened)
+            if asked and (opened.added or not at_work):
+                self._note(queue["no"], "asked", asked)
+            if opened.added:
+                self._note(queue["no"], "added", f"{opened.added} items")
         return opened
 
     def queue_row(self, queue: str) -> Any:
@@ -141,18 +131,23 @@ class Queues(Sessions):
             (self.project,),
         ).fetchall()
 
-    def pause(self, queue: str, reason: str = "") -> None:
-        """Hand out nothing more; what is claimed may still be reported."""
-        self._set_state(queue, ("open",), "paused", reason)
+    def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
+        """Hand out nothing more; what is claimed may still be reported.
+
+        `resume_at` is the time (Unix) at which it is worth trying again, where that is known.
+        """
+        self._set_state(queue, ("open",), "paused", reason, resume_at)
 
     def resume(self, queue: str) -> None:
         """Hand out again after a pause."""
-        self._set_state(queue, ("paused",), "open", "")
+        self._set_state(queue, ("paused",), "open", "", None)
 
     def cancel(self, queue: str, reason: str = "") -> int:
         """End the queue: open items are cancelled, live claims are lost. Return how many items."""
         with self.write(durable=True):
+            self._alone()
             row = self.queue_row(queue)
+            self._hold("queue = ?", [(row["no"],)])
             now = time.time()
             held = self.rows(
                 "select c.no as claim, c.token, i.id, q.lock_dir from item i "
@@ -180,29 +175,19 @@ class Queues(Sessions):
 
     def counts(self, queue: int) -> dict[str, int]:
         """Return `stats` of the generation whose number is `queue`."""
-        counted = self.rows(
-            "select state, count(*) from item where queue = ? group by state", (queue,)
-        )
+        counted = self.rows(_COUNTS, (queue, queue, WAITING, queue, WAITING, queue))
         return dict.fromkeys(STATES, 0) | dict(counted.fetchall())
 
     def drained(self, queue: str) -> bool:
         """True when nothing is ready or claimed, so that nothing waiting can become ready."""
         return self._is_drained(self.queue_row(queue)["no"])
 
-    def open_items(self) -> dict[str, str]:
-        """Return the queue of each item that is still open, by its id.
-
-        One whose accepted end is not in its file yet is among them: the file looks like open work.
-        """
-        items = "select i.id, q.name from queue q join item i on i.queue = q.no where q.project = ?"
-        return dict(
-            self.rows(
-                f"{items} and i.pending is not null union all {items} and i.turn is not null",
-                (self.project, self.project),
-            ).fetchall()
-        )
-
     # -- inside a write transaction --
+
+    def _alone(self) -> None:
+        """Have others who open, pause or cancel wait; those who claim and report go on."""
+        if self._engine.shared:
+            self.change("/*! lock table queue in share row exclusive mode */")
 
     def _newest(self, name: str) -> Any:
         return self.row(
@@ -219,7 +204,8 @@ class Queues(Sessions):
 
     def _is_drained(self, queue: int) -> bool:
         found = self.row(
-            "select 1 from item where queue = ? and turn < ? limit 1", (queue, WAITING)
+            "select 1 from item where queue = ? and turn < ? order by turn limit 1",
+            (queue, WAITING),
         )
         return found is None
 
@@ -248,6 +234,7 @@ class Queues(Sessions):
     def _end_generation(self, old: Any, new: Any, wanted: set[str]) -> None:
         """Move what is still open and `wanted` to the new generation, claims and all; cancel the
         rest but for live claims, which may still be reported."""
+        self._hold("queue = ?", [(old["no"],)])
         rows = self.rows(
             "select no, id from item where queue = ? and turn is not null", (old["no"],)
         ).fetchall()
@@ -270,94 +257,32 @@ class Queues(Sessions):
         self.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
             "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
-            "preflight, opened_at) values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "preflight, scope, commands, opened_at) "
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (self.project, name, last["generation"] + 1 if last else 1, *options, time.time()),
         )
         queue = self._newest(name)
         self._note(queue["no"], "opened", "")
         return queue
 
-    def _add(self, queue: Any, items: Iterable[NewItem], opened: Opened) -> None:
-        known = {
-            row["id"]: row
-            for row in self.rows("select no, id, state from item where queue = ?", (queue["no"],))
-        }
-        elsewhere = self.open_items()
-        fresh: dict[str, NewItem] = {}
-        again: list[tuple[int, str, NewItem]] = []
-        for item in items:
-            if item.id in fresh:
-                opened.present += 1
-            elif item.id in known:
-                opened.present += 1
-                again.append((known[item.id]["no"], known[item.id]["state"], item))
-            elif item.id in elsewhere:
-                opened.elsewhere.append((item.id, elsewhere[item.id]))
-            else:
-                fresh[item.id] = item
-        position = self.next_positions(len(fresh)) if fresh else 0
-        self.change_many(
-            "insert into item (path, title, payload, fingerprint, queue, project, id, position, "
-            "turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready')",
-            (
-                (*_looks(item), queue["no"], self.project, item.id, place, place)
-                for place, item in enumerate(fresh.values(), position)
-            ),
-        )
-        opened.added = len(fresh)
-        self._renew(queue["no"], again)
-        for item in fresh.values():
-            if item.after:
-                number = self.row(
-                    "select no from item where queue = ? and id = ?", (queue["no"], item.id)
-                )[0]
-                self._wait(queue["no"], number, item.after)
-
-    def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
-        """Take over what is new about items that nobody has in hand yet."""
-        items = [entry for entry in items if entry[1] in ("waiting", "ready")]
-        self.change_many(
-            "update item set path = ?, title = ?, payload = ?, fingerprint = ? where no = ?",
-            ((*_looks(item), number) for number, _, item in items),
-        )
-        for number, state, item in items:
-            if item.after or state == "waiting":
-                self._wait(queue, number, item.after)
-
-    def _wait(self, queue: int, number: int, after: tuple[str, ...]) -> None:
-        """Have an open item wait for `after`, or be ready where all of that is satisfied."""
-        self.change("delete from dependency where item = ?", (number,))
-        missing = []
-        for other in dict.fromkeys(after):
-            row = self.row("select state from item where queue = ? and id = ?", (queue, other))
-            if row is None or row["state"] not in SATISFYING:
-                missing.append(other)
-        self.change_many(
-            "insert into dependency (project, after, item) values (?, ?, ?)",
-            [(self.project, other, number) for other in missing],
-        )
-        if missing:
-            self.change(
-                "update item set state = 'waiting', turn = position + ?, waits = ?, cause = ? "
-                "where no = ?",
-                (WAITING, len(missing), f"waits for {', '.join(missing)}", number),
-            )
-        else:
-            self.change(
-                "update item set state = 'ready', turn = position, waits = 0, cause = null "
-                "where no = ? and state = 'waiting'",
-                (number,),
-            )
-
-    def _set_state(self, queue: str, allowed: tuple[str, ...], state: str, reason: str) -> None:
+    def _set_state(
+        self,
+        queue: str,
+        allowed: tuple[str, ...],
+        state: str,
+        reason: str,
+        resume_at: float | None,
+    ) -> None:
         with self.write():
+            self._alone()
             row = self.queue_row(queue)
             if row["state"] == state:
                 return
             if row["state"] not in allowed:
                 raise UsageError(f"queue {queue} is {row['state']}", "open it again first")
             self.change(
-                "update queue set state = ?, reason = ? where no = ?", (state, reason, row["no"])
+                "update queue set state = ?, reason = ?, resume_at = ? where no = ?",
+                (state, reason, resume_at, row["no"]),
             )
             self._note(row["no"], state, reason)
 
@@ -366,10 +291,3 @@ class Queues(Sessions):
             "insert into event (queue, at, kind, detail) values (?, ?, ?, ?)",
             (queue, time.time(), kind, detail),
         )
-
-
-def _looks(item: NewItem) -> tuple[str | None, ...]:
-    import json
-
-    payload = None if item.payload is None else json.dumps(item.payload, ensure_ascii=False)
-    return item.path, item.title, payload, item.fingerprint

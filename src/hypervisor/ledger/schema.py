@@ -10,6 +10,8 @@ from __future__ import annotations
 # `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
+# Above every lease clock.
+NEVER = 1 << 62
 
 # Commits write whole pages, and a claim changes few bytes of each: small pages are faster.
 PAGE_SIZE = 2048
@@ -150,5 +152,39 @@ create table event (
 );
 """
 
-MIGRATIONS = (FIRST,)
+# `files` (JSON) are those that an item says it touches; `merge` is the commit that an accepted
+# branch came to, or why it was set aside; `worktree` is where its claim works (from the root, where
+# it is inside); `commands` (JSON) may be run by headless workers. An agent has a `pid` where it is
+# a process of its own.
+SECOND = """
+alter table queue add column scope text;
+alter table queue add column commands text;
+alter table queue add column budget_tokens bigint;
+alter table queue add column budget_ms bigint;
+alter table queue add column resume_at real;
+alter table item add column files text;
+alter table claim add column base_commit text;
+alter table claim add column branch text;
+alter table claim add column merge text;
+alter table claim add column merged_at real;
+alter table claim add column worktree text;
+create index claim_branch on claim (item) where branch is not null and merged_at is null;
+create index item_files on item (project) where files is not null and turn < 0;
+insert into counter values ('files', 0);
+create table integrator (project text primary key, holder text not null, until bigint not null);
+alter table agent add column last_tool text;
+alter table agent add column seen_at real;
+alter table session add column host text;
+alter table agent add column pid bigint;
+alter table agent add column pid_start text;
+alter table queue add column started_at real;
+create index item_ended on item (queue, state, finish_no) where finish_no is not null;
+"""
+
+MIGRATIONS = (FIRST, SECOND)
 VERSION = len(MIGRATIONS)
+
+# What a ledger is made of besides its own marks, in an order that references allow.
+TABLES = (
+    "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
+)  # fmt: skip

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.claims import Claims, number_of, token_no
+from hypervisor.ledger.agents import Agents
 from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.tokens import number_of, token_no
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from hypervisor.usage import Tokens
 
 _RENEW_US = 60_000_000
 _OF_AGENT = (
     f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
-    "lease_until, c.agent, c.sent_back, c.claimed_at, q.name as queue_name, q.max_attempts "
+    "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, q.name as queue_name, "
+    "q.max_attempts "
     "from claim c join item i on i.no = c.item and i.claim = c.no "
     "join queue q on q.no = i.queue where i.turn < 0 and c.session = ? "
 )
 
 
-class Sessions(Claims):
+class Sessions(Agents):
     """The verbs of sessions."""
 
     def meet(
@@ -42,8 +43,8 @@ class Sessions(Claims):
         with self.write():
             now = time.time()
             self.change(
-                "insert into session (id, pid, pid_start, headless, heard_at, seen_at) "
-                "values (?, ?, ?, ?, ?, ?) on conflict (id) do update set "
+                "insert into session (id, pid, pid_start, headless, heard_at, seen_at, host) "
+                "values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do update set "
                 "pid = coalesce(excluded.pid, session.pid), "
                 "pid_start = coalesce(excluded.pid_start, session.pid_start), "
                 "headless = coalesce(excluded.headless, session.headless), "
@@ -56,6 +57,7 @@ class Sessions(Claims):
                     None if headless is None else int(headless),
                     now if heard else None,
                     now,
+                    self._host(),
                 ),
             )
 
@@ -72,8 +74,9 @@ class Sessions(Claims):
         if row is None or row["pid"] is None:
             return
         earlier = (
-            "in (select id from session where pid = ? and pid_start = ? and id <> ?)",
-            (row["pid"], row["pid_start"], session),
+            "in (select id from session where pid = ? and pid_start = ? and id <> ? "
+            "and coalesce(host, '') = coalesce(?, ''))",
+            (row["pid"], row["pid_start"], session, row["host"]),
         )
         with self.write():
             for table, living in (("claim", "outcome is null"), ("agent", "ended_at is null")):
@@ -89,17 +92,20 @@ class Sessions(Claims):
             )
             self.change(f"delete from told where session {earlier[0]}", earlier[1])
 
-    def assign(self, session: str, agent: str, tokens: Iterable[str]) -> list[str]:
+    def assign(
+        self, session: str, agent: str, tokens: Iterable[str], *, unknown: bool = False
+    ) -> list[str]:
         """Note that `agent` holds `tokens`; return those that were live, its session's, and
-        nobody's yet."""
+        nobody's yet. `unknown`: the session is one whose processes don't know it by name."""
+        made_in = "(session is null or session = ?)" if unknown else "session = ?"
         with self.write():
             return [
                 token
                 for token in tokens
                 if self.change(
-                    "update claim set agent = ? where no = ? and token = ? and session = ? "
-                    "and agent is null and outcome is null",
-                    (agent, number_of(token), token, session),
+                    "update claim set agent = ?, session = ? where no = ? and token = ? "
+                    f"and {made_in} and agent is null and outcome is null",
+                    (agent, session, number_of(token), token, session),
                 )
             ]
 
@@ -132,11 +138,13 @@ class Sessions(Claims):
             ]
 
     def sessions_at_work(self) -> list[Any]:
-        """Return the sessions that hold claims or follow queues."""
+        """Return the sessions of this machine that hold claims or follow queues."""
         return self.rows(
-            "select * from session where id in (select session from told) or id in "
-            "(select c.session from claim c join item i on i.no = c.item and i.claim = c.no "
-            "where i.turn < 0 and c.session is not null)"
+            "select * from session where coalesce(host, '') = coalesce(?, '') "
+            "and (id in (select session from told) or id in "
+            "(select c.session from item i join claim c on c.no = i.claim "
+            "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null))",
+            (self._host(),),
         ).fetchall()
 
     def has_worked(self, session: str, queue: int) -> bool:
@@ -147,117 +155,6 @@ class Sessions(Claims):
             (session, queue),
         )
         return found is not None
-
-    # -- what agents cost --
-
-    def join(self, agent: str, session: str, queue: int, transcript: str | None) -> None:
-        """Note that an agent works for a queue, also when it is handed nothing."""
-        if self.agent(agent) is None:
-            with self.write():
-                self.change(
-                    "insert into agent (id, session, queue, transcript) values (?, ?, ?, ?) "
-                    "on conflict (id) do nothing",
-                    (agent, session, queue, transcript),
-                )
-
-    def note_agent(
-        self,
-        agent: str,
-        session: str,
-        *,
-        transcript: str | None = None,
-        how: str | None = None,
-        noticed_by: str | None = None,
-    ) -> bool:
-        """Note what is known of an agent; False if it is none of ours.
-
-        `how` is how it ended; `noticed_by` is the way by which its session heard of that. The
-        first word on each counts.
-        """
-        with self.write():
-            row = self.row(
-                "select i.queue from claim c join item i on i.no = c.item "
-                "where c.session = ? and c.agent = ? "
-                "union all select queue from agent where session = ? and id = ? limit 1",
-                (session, agent) * 2,
-            )
-            if row is None:
-                return False
-            now = time.time()
-            self.change(
-                "insert into agent (id, session, queue, transcript, ended_at, how, noticed_at, "
-                "noticed_by) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update set "
-                "transcript = coalesce(agent.transcript, excluded.transcript), "
-                "ended_at = coalesce(agent.ended_at, excluded.ended_at), "
-                "how = coalesce(agent.how, excluded.how), "
-                "noticed_at = coalesce(agent.noticed_at, excluded.noticed_at), "
-                "noticed_by = coalesce(agent.noticed_by, excluded.noticed_by)",
-                (
-                    agent,
-                    session,
-                    row["queue"],
-                    transcript,
-                    now if how else None,
-                    how,
-                    now if noticed_by else None,
-                    noticed_by,
-                ),
-            )
-            return True
-
-    def agents_alive(self, session: str, queue: int | None = None) -> list[Any]:
-        """Return the agents of a session that are not known to have ended, of one queue or all."""
-        return self.rows(
-            "select * from agent where session = ? and ended_at is null "
-            "and queue = coalesce(?, queue)",
-            (session, queue),
-        ).fetchall()
-
-    def unnoticed_agents(self, session: str) -> bool:
-        """True if a session has agents of whose end no notice has reached it yet."""
-        found = self.row(
-            "select 1 from agent where session = ? and noticed_at is null limit 1", (session,)
-        )
-        return found is not None
-
-    def agent(self, agent: str) -> Any:
-        """Return the row of an agent, or None."""
-        return self.row("select * from agent where id = ?", (agent,))
-
-    def unsettled_agents(self, session: str) -> list[str]:
-        """Return the ended agents of a session whose transcript was incomplete when last read."""
-        rows = self.rows(
-            "select id from agent where session = ? and complete = 0 and "
-            "coalesce(ended_at, noticed_at) is not null",
-            (session,),
-        )
-        return [row["id"] for row in rows.fetchall()]
-
-    def set_usage(
-        self,
-        agent: str,
-        total: Tokens | None,
-        items: dict[str, Tokens],
-        *,
-        complete: bool,
-        kept: str | None = None,
-    ) -> None:
-        """Note what an agent has used in all (None: not known) and for each of its claims.
-
-        The four figures are input, output, cache read and cache write tokens.
-        """
-        with self.write():
-            self.change(
-                "update agent set known = ?, complete = ?, input_tokens = ?, output_tokens = ?, "
-                "cache_read_tokens = ?, cache_write_tokens = ?, kept = coalesce(?, kept) "
-                "where id = ?",
-                (int(total is not None), int(complete), *(total or (None,) * 4), kept, agent),
-            )
-            self.change_many(
-                "update claim set input_tokens = ?, output_tokens = ?, cache_read_tokens = ?, "
-                "cache_write_tokens = ? where no = ? and token = ? and agent = ?",
-                [(*figures, number_of(token), token, agent) for token, figures in items.items()],
-            )
 
     # -- who was told of what --
 
@@ -290,9 +187,15 @@ class Sessions(Claims):
 
     def follow(self, session: str, queue: str, *, all: bool = False) -> None:
         """Have `session` told of what ends in `queue` from now on; `all`: of what has, too."""
+        row = self.queue_row(queue)
+        if self.row("select 1 from told where session = ? and queue = ?", (session, row["no"])):
+            return
         with self.write():
             row = self.queue_row(queue)
-            last = self.row("select max(finish_no) from item where queue = ?", (row["no"],))[0]
+            last = self.row(
+                "select max(finish_no) from item where queue = ? and finish_no < ?",
+                (row["no"], self._engine.settled_before()),
+            )[0]
             last = 0 if all else last
             self.change(
                 "insert into told (session, queue, finish_no) values (?, ?, ?) "
@@ -317,9 +220,10 @@ class Sessions(Claims):
         """Return the items of a queue that ended after `finish_no`, in order."""
         return self.rows(
             "select i.*, c.report from item i "
-            "left join claim c on c.no = i.claim "
-            "where i.queue = ? and i.finish_no > ? order by i.finish_no",
-            (queue, finish_no),
+            "left join claim c on c.no = i.claim where i.queue = ? and i.state in "
+            "('done', 'blocked', 'failed', 'skipped', 'cancelled') and i.finish_no > ? "
+            "and i.finish_no < ? order by i.finish_no",
+            (queue, finish_no, self._engine.settled_before()),
         ).fetchall()
 
     def tell(
@@ -339,6 +243,14 @@ class Sessions(Claims):
                     (finish_no, state, session, queue, old_no, finish_no, state),
                 )
             )
+            self.proven_by(
+                "select 1 from told where session = ? and queue = ? and finish_no = ? "
+                "and coalesce(state, '') = coalesce(?, '')",
+                session,
+                queue,
+                finish_no,
+                state,
+            )
             if told:
                 self.change(
                     "update item set told_at = ?, told_by = ? where queue = ? "
@@ -346,16 +258,3 @@ class Sessions(Claims):
                     (time.time(), by, queue, old_no, finish_no),
                 )
         return told
-
-    def costs(self, queue: int) -> tuple[list[Any], dict[int, Any]]:
-        """Return the agents of a queue, and the sums of the claims of each of its items, by the
-        item's number. A figure is None where it is not known."""
-        agents = self.rows("select * from agent where queue = ?", (queue,)).fetchall()
-        items = self.rows(
-            "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
-            "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
-            "from claim c join item i on i.no = c.item where i.queue = ? "
-            "and c.input_tokens is not null group by c.item",
-            (queue,),
-        ).fetchall()
-        return agents, {row["item"]: row for row in items}

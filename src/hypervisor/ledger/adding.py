@@ -1,0 +1,167 @@
+"""Items of a queue: added once, renewed while nobody has them in hand, and waiting for others."""
+
+from __future__ import annotations
+
+from hypervisor.ledger.budgets import Budgets
+from hypervisor.ledger.ends import SATISFYING
+from hypervisor.ledger.schema import WAITING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+
+class NewItem:
+    """An item to add. `after` holds the ids of items of the same queue that must come first;
+    `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
+    are the paths that it touches, from the root and normal."""
+
+    __slots__ = ("after", "files", "fingerprint", "id", "path", "payload", "title")
+
+    def __init__(
+        self,
+        id: str,
+        path: str | None = None,
+        *,
+        payload: Any = None,
+        title: str | None = None,
+        fingerprint: str | None = None,
+        after: Iterable[str] = (),
+        files: Iterable[str] = (),
+    ) -> None:
+        self.id = id
+        self.path = path
+        self.payload = payload
+        self.title = title
+        self.fingerprint = fingerprint
+        self.after = tuple(after)
+        self.files = tuple(files)
+
+
+class Opened:
+    """What `open_queue` did: how many items were `added`, how many were `present` already, and
+    the (id, queue) of those that are still open in another queue and were left there."""
+
+    __slots__ = ("added", "elsewhere", "generation", "present", "queue")
+
+    def __init__(self, queue: str, generation: int) -> None:
+        self.queue = queue
+        self.generation = generation
+        self.added = 0
+        self.present = 0
+        self.elsewhere: list[tuple[str, str]] = []
+
+
+class Adding(Budgets):
+    """The verbs that put items into queues."""
+
+    def open_items(self) -> dict[str, str]:
+        """Return the queue of each item that is still open, by its id.
+
+        One whose accepted end is not in its file yet is among them: the file looks like open work.
+        """
+        items = "select i.id, q.name from queue q join item i on i.queue = q.no where q.project = ?"
+        return dict(
+            self.rows(
+                f"{items} and i.pending is not null union all {items} and i.turn is not null",
+                (self.project, self.project),
+            ).fetchall()
+        )
+
+    # -- inside a write transaction --
+
+    def _hold(self, which: str, of: Iterable[tuple[object, ...]]) -> None:
+        """Keep open items as they are until the end: whoever is at one of them is waited for."""
+        if self._engine.shared:
+            for values in of:
+                self.rows(
+                    f"select no from item where {which} and turn is not null /*! for update */",
+                    values,
+                ).fetchall()
+
+    def _add(self, queue: Any, items: Sequence[NewItem], opened: Opened) -> None:
+        # Whoever ends one of these either sees that somebody waits for it, or has ended it before.
+        self._hold(
+            "queue in (select no from queue) and id = ?",
+            sorted({(other,) for item in items for other in item.after}),
+        )
+        known = {
+            row["id"]: row
+            for row in self.rows("select no, id, state from item where queue = ?", (queue["no"],))
+        }
+        elsewhere = self.open_items()
+        fresh: dict[str, NewItem] = {}
+        again: list[tuple[int, str, NewItem]] = []
+        for item in items:
+            if item.id in fresh:
+                opened.present += 1
+            elif item.id in known:
+                opened.present += 1
+                again.append((known[item.id]["no"], known[item.id]["state"], item))
+            elif item.id in elsewhere:
+                opened.elsewhere.append((item.id, elsewhere[item.id]))
+            else:
+                fresh[item.id] = item
+        position = self.next_positions(len(fresh)) if fresh else 0
+        self.change_many(
+            "insert into item (path, title, payload, fingerprint, files, queue, project, id, "
+            "position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (*_looks(item), queue["no"], self.project, item.id, place, place, "ready")
+                for place, item in enumerate(fresh.values(), position)
+            ),
+        )
+        opened.added = len(fresh)
+        self._renew(queue["no"], again)
+        for item in fresh.values():
+            if item.after:
+                number = self.row(
+                    "select no from item where queue = ? and id = ?", (queue["no"], item.id)
+                )[0]
+                self._wait(queue["no"], number, item.after)
+
+    def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
+        """Take over what is new about items that nobody has in hand yet."""
+        items = [entry for entry in items if entry[1] in ("waiting", "ready")]
+        self.change_many(
+            "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ? "
+            "where no = ? and turn >= 0",
+            ((*_looks(item), number) for number, _, item in items),
+        )
+        for number, state, item in items:
+            if item.after or state == "waiting":
+                self._wait(queue, number, item.after)
+
+    def _wait(self, queue: int, number: int, after: tuple[str, ...]) -> None:
+        """Have an open item wait for `after`, or be ready where all of that is satisfied."""
+        self.change("delete from dependency where item = ?", (number,))
+        missing = []
+        for other in dict.fromkeys(after):
+            row = self.row("select state from item where queue = ? and id = ?", (queue, other))
+            if row is None or row["state"] not in SATISFYING:
+                missing.append(other)
+        self.change_many(
+            "insert into dependency (project, after, item) values (?, ?, ?)",
+            [(self.project, other, number) for other in missing],
+        )
+        if missing:
+            self.change(
+                "update item set state = 'waiting', turn = position + ?, waits = ?, cause = ? "
+                "where no = ? and turn >= 0",
+                (WAITING, len(missing), f"waits for {', '.join(missing)}", number),
+            )
+        else:
+            self.change(
+                "update item set state = 'ready', turn = position, waits = 0, cause = null "
+                "where no = ? and state = 'waiting'",
+                (number,),
+            )
+
+
+def _looks(item: NewItem) -> tuple[str | None, ...]:
+    import json
+
+    payload = None if item.payload is None else json.dumps(item.payload, ensure_ascii=False)
+    files = json.dumps(item.files, ensure_ascii=False) if item.files else None
+    return item.path, item.title, payload, item.fingerprint, files

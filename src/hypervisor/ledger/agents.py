@@ -1,0 +1,158 @@
+"""The agents of sessions: which are at work, how they ended, what they and their claims cost."""
+
+from __future__ import annotations
+
+import time
+
+from hypervisor.ledger.claims import Claims
+from hypervisor.ledger.tokens import number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.usage import Tokens
+
+_SEEN_SECONDS = 3
+_USED_SECONDS = 15
+
+
+class Agents(Claims):
+    """The verbs around agents."""
+
+    def join(self, agent: str, session: str, queue: int, transcript: str | None) -> None:
+        """Note that an agent works for a queue, also when it is handed nothing."""
+        if self.agent(agent) is None:
+            with self.write():
+                self.change(
+                    "insert into agent (id, session, queue, transcript) values (?, ?, ?, ?) "
+                    "on conflict (id) do nothing",
+                    (agent, session, queue, transcript),
+                )
+
+    def note_agent(
+        self,
+        agent: str,
+        session: str,
+        *,
+        transcript: str | None = None,
+        how: str | None = None,
+        noticed_by: str | None = None,
+    ) -> bool:
+        """Note what is known of an agent; False if it is none of ours.
+
+        `how` is how it ended; `noticed_by` is the way by which its session heard of that. The
+        first word on each counts.
+        """
+        with self.write():
+            row = self.row(
+                "select i.queue from claim c join item i on i.no = c.item "
+                "where c.session = ? and c.agent = ? "
+                "union all select queue from agent where session = ? and id = ? limit 1",
+                (session, agent) * 2,
+            )
+            if row is None:
+                return False
+            now = time.time()
+            self.change(
+                "insert into agent (id, session, queue, transcript, ended_at, how, noticed_at, "
+                "noticed_by) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update set "
+                "transcript = coalesce(agent.transcript, excluded.transcript), "
+                "ended_at = coalesce(agent.ended_at, excluded.ended_at), "
+                "how = coalesce(agent.how, excluded.how), "
+                "noticed_at = coalesce(agent.noticed_at, excluded.noticed_at), "
+                "noticed_by = coalesce(agent.noticed_by, excluded.noticed_by)",
+                (
+                    agent,
+                    session,
+                    row["queue"],
+                    transcript,
+                    now if how else None,
+                    how,
+                    now if noticed_by else None,
+                    noticed_by,
+                ),
+            )
+            return True
+
+    def saw_tool(self, agent: str, tool: str) -> bool:
+        """Note the last tool call of an agent; one that follows within seconds is passed over.
+
+        True about four times a minute: that is when what it has used is worth a new look.
+        """
+        row = self.agent(agent)
+        now = time.time()
+        if row is None or now - (row["seen_at"] or 0) < _SEEN_SECONDS:
+            return False
+        with self.write():
+            self.change(
+                "update agent set last_tool = ?, seen_at = ? where id = ?", (tool, now, agent)
+            )
+        return now // _USED_SECONDS != (row["seen_at"] or 0) // _USED_SECONDS
+
+    def agents_alive(self, session: str, queue: int | None = None) -> list[Any]:
+        """Return the agents of a session that are not known to have ended, of one queue or all."""
+        return self.rows(
+            "select * from agent where session = ? and ended_at is null "
+            "and queue = coalesce(?, queue)",
+            (session, queue),
+        ).fetchall()
+
+    def unnoticed_agents(self, session: str) -> bool:
+        """True if a session has agents of whose end no notice has reached it yet."""
+        found = self.row(
+            "select 1 from agent where session = ? and noticed_at is null limit 1", (session,)
+        )
+        return found is not None
+
+    def agent(self, agent: str) -> Any:
+        """Return the row of an agent, or None."""
+        return self.row("select * from agent where id = ?", (agent,))
+
+    def unsettled_agents(self, session: str) -> list[str]:
+        """Return the ended agents of a session whose transcript was incomplete when last read."""
+        rows = self.rows(
+            "select id from agent where session = ? and complete = 0 and "
+            "coalesce(ended_at, noticed_at) is not null",
+            (session,),
+        )
+        return [row["id"] for row in rows.fetchall()]
+
+    def set_usage(
+        self,
+        agent: str,
+        total: Tokens | None,
+        items: dict[str, Tokens],
+        *,
+        complete: bool,
+        kept: str | None = None,
+    ) -> None:
+        """Note what an agent has used in all (None: not known) and for each of its claims.
+
+        The four figures are input, output, cache read and cache write tokens.
+        """
+        with self.write():
+            self.change(
+                "update agent set known = ?, complete = ?, input_tokens = ?, output_tokens = ?, "
+                "cache_read_tokens = ?, cache_write_tokens = ?, kept = coalesce(?, kept) "
+                "where id = ?",
+                (int(total is not None), int(complete), *(total or (None,) * 4), kept, agent),
+            )
+            self.change_many(
+                "update claim set input_tokens = ?, output_tokens = ?, cache_read_tokens = ?, "
+                "cache_write_tokens = ? where no = ? and token = ? and agent = ?",
+                [(*figures, number_of(token), token, agent) for token, figures in items.items()],
+            )
+
+    def costs(self, queue: int) -> tuple[list[Any], dict[int, Any]]:
+        """Return the agents of a queue, and the sums of the claims of each of its items, by the
+        item's number. A figure is None where it is not known."""
+        agents = self.rows("select * from agent where queue = ?", (queue,)).fetchall()
+        items = self.rows(
+            "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
+            "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
+            "from claim c join item i on i.no = c.item where i.queue = ? "
+            "and c.input_tokens is not null group by c.item",
+            (queue,),
+        ).fetchall()
+        return agents, {row["item"]: row for row in items}

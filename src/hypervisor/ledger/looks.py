@@ -1,0 +1,151 @@
+"""What people look at: who works on what, what ended last, and the history of items and queues."""
+
+from __future__ import annotations
+
+from hypervisor.ledger.retries import Retries
+from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.tokens import number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_WORKERS = (
+    f"select i.id, i.path, i.turn - ({LEASED}) as lease_until, c.no, c.token, c.worker, c.agent, "
+    "c.session, c.claimed_at, c.lease_ms, c.attempt from item i join claim c on c.no = i.claim "
+    "where i.queue = ? and i.turn < 0 order by c.no"
+)
+_LAST = (
+    "select * from (select finished_at, finish_no from item where queue = ? and state = '{}' "
+    "and finish_no is not null order by finish_no desc limit ?) as {}"
+)
+# Each state's last ends come from the index; one list of them all would have to be sorted.
+_LAST_ENDS = (
+    f"{' union all '.join(_LAST.format(state, state) for state in ('done', 'blocked', 'failed'))} "
+    "order by finish_no desc limit ?"
+)
+_CLAIMS = (
+    "select c.*, i.id, q.name as queue_name, q.generation, a.kept, a.how "
+    "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
+    "left join agent a on a.id = c.agent "
+)
+
+
+class Looks(Retries):
+    """The questions of people; none of them writes."""
+
+    def workers(self, queue: int) -> list[Any]:
+        """Return the live claims of a queue, in the order in which they were made."""
+        return self.rows(_WORKERS, (queue,)).fetchall()
+
+    def agents_of(self, queue: int) -> list[Any]:
+        """Return the agents of a queue, ended or not, oldest first."""
+        return self.rows("select * from agent where queue = ?", (queue,)).fetchall()
+
+    def last_ends(self, queue: int, limit: int) -> list[float]:
+        """Return when the last `limit` items of real work ended, newest first (Unix time)."""
+        values = (queue, limit) * 3
+        return [row["finished_at"] for row in self.rows(_LAST_ENDS, (*values, limit))]
+
+    def at_work_since(self, queue: int) -> float:
+        """Return when the queue was last set going: opened, added to, resumed or retried."""
+        found = self.row(
+            "select max(at) from event where queue = ? "
+            "and kind in ('opened', 'added', 'open', 'retried')",
+            (queue,),
+        )
+        return found[0] or 0.0
+
+    def troubled(self, queue: int, state: str, limit: int) -> list[Any]:
+        """Return the newest `limit` items that ended as `state`, each with `cause` and `report`."""
+        return self.rows(
+            "select i.id, i.state, i.cause, c.report from item i "
+            "left join claim c on c.no = i.claim "
+            "where i.queue = ? and i.state = ? and i.finish_no is not null "
+            "order by i.finish_no desc limit ?",
+            (queue, state, limit),
+        ).fetchall()
+
+    def pending_of(self, queue: int) -> list[Any]:
+        """Return the items of a queue whose accepted ends are not in their files yet: `id`, and in
+        `pending` why; "merge" stands for a branch that is not merged yet."""
+        return self.rows(
+            "select id, pending from item where queue = ? and pending is not null", (queue,)
+        ).fetchall()
+
+    def generations(self, queue: str) -> list[Any]:
+        """Return all generations of `queue`, oldest first. Raises UsageError if unknown."""
+        self.queue_row(queue)
+        return self.rows(
+            "select * from queue where project = ? and name = ? order by generation",
+            (self.project, queue),
+        ).fetchall()
+
+    def items_called(self, item_id: str) -> list[Any]:
+        """Return what each generation of each queue holds under an id, oldest first."""
+        return self.rows(
+            "select i.*, q.name as queue_name, q.generation, q.state as queue_state, q.lock_dir "
+            "from queue q join item i on i.queue = q.no where q.project = ? and i.id = ? "
+            "order by i.no",
+            (self.project, item_id),
+        ).fetchall()
+
+    def id_of(self, word: str) -> str | None:
+        """Return the id of the item that a claim's token or a file's path stands for, or None."""
+        row = self.row(
+            "select i.id from claim c join item i on i.no = c.item where c.no = ? and c.token = ?",
+            (number_of(word), word),
+        ) or self.row("select id from item where path = ? order by no desc limit 1", (word,))
+        return row["id"] if row else None
+
+    def ids_like(self, start: str, queue: str | None, limit: int) -> list[str]:
+        """Return ids that begin with `start`, of one queue or of all, at most `limit`."""
+        known = [row for row in self.queues() if queue in (None, row["name"])]
+        found: dict[str, None] = {}
+        for row in known:
+            ids = self.rows(
+                "select id from item where queue = ? and id >= ? and id < ? order by id limit ?",
+                (row["no"], start, start + chr(0x10FFFF), limit),
+            )
+            found.update(dict.fromkeys(item_id for (item_id,) in ids))
+        return list(found)[:limit]
+
+    def claims_on(self, item: int) -> list[Any]:
+        """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""
+        return self.rows(_CLAIMS + "where c.item = ? order by c.no", (item,)).fetchall()
+
+    def waits_for(self, item: int) -> list[str]:
+        """Return the ids that an item still waits for."""
+        rows = self.rows("select after from dependency where item = ? order by after", (item,))
+        return [row["after"] for row in rows]
+
+    def waiting_for(self, item_id: str) -> list[Any]:
+        """Return the items that wait for an id: `id`, `queue_name`, `state`."""
+        return self.rows(
+            "select i.id, i.state, q.name as queue_name from dependency d "
+            "join item i on i.no = d.item join queue q on q.no = i.queue "
+            "where d.project = ? and d.after = ? order by i.no",
+            (self.project, item_id),
+        ).fetchall()
+
+    # -- the log --
+
+    def events_after(self, queues: Sequence[int], number: int) -> list[Any]:
+        """Return the events of these queues whose number is above `number`, in order."""
+        marks = ", ".join("?" * len(queues))
+        return self.rows(
+            f"select * from event where queue in ({marks}) and no > ? order by no",
+            (*queues, number),
+        ).fetchall()
+
+    def claims_after(self, queues: Sequence[int], number: int) -> list[Any]:
+        """Return the claims in these queues whose number is above `number`, in order."""
+        marks = ", ".join("?" * len(queues))
+        return self.rows(
+            f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no", (number, *queues)
+        ).fetchall()
+
+    def claim_now(self, number: int) -> Any:
+        """Return a claim as it is now."""
+        return self.row(_CLAIMS + "where c.no = ?", (number,))

@@ -1,0 +1,141 @@
+"""Work on branches, as the ledger sees it: which claim works where, and what was merged.
+
+An item that was done on a branch satisfies those that wait for it when the branch is merged, not
+before: they begin at a commit that holds it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hypervisor.errors import NotOwner
+from hypervisor.ledger.ends import Ends
+from hypervisor.ledger.tokens import number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+# Of a claim's `merge`, when its branch was set aside: the rest says why.
+ASIDE = "set aside: "
+_BRANCH = (
+    "select c.no as claim, c.token, c.outcome, c.report, c.branch, c.worktree, c.base_commit, "
+    "c.merge, c.merged_at, c.ended_at, c.lease_ms, i.no, i.project, i.id, i.path, i.title, "
+    "i.state, i.fingerprint, q.name as queue_name, q.verify, q.no as queue, "
+    "i.claim = c.no as newest, exists (select 1 from dependency d where d.project = i.project "
+    "and d.after = i.id) as awaited "
+    "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
+)
+
+
+class Merges(Ends):
+    """The verbs of work on branches."""
+
+    def note_branch(self, token: str, branch: str, worktree: str, base: str) -> None:
+        """Note where a live claim works. Raises NotOwner."""
+        with self.write():
+            if self._held(token) is None:
+                raise NotOwner(*self.lost(token))
+            self.change(
+                "update claim set branch = ?, worktree = ?, base_commit = ? where no = ?",
+                (branch, worktree, base, number_of(token)),
+            )
+
+    def branch_row(self, token: str) -> Any:
+        """Return a claim that works on a branch, with its item and its queue, or None."""
+        return self.row(
+            _BRANCH + "where c.no = ? and c.token = ? and c.branch is not null",
+            (number_of(token), token),
+        )
+
+    def unmerged(self, queue: str) -> list[Any]:
+        """Return the accepted claims of `queue`, all its generations, whose branches are neither
+        merged nor set aside, in the order of their end."""
+        return self.rows(
+            _BRANCH + "where c.branch is not null and c.merge is null and c.outcome = 'done' "
+            "and i.claim = c.no and i.state = 'done' and q.project = ? and q.name = ? "
+            "order by i.finish_no",
+            (self.project, queue),
+        ).fetchall()
+
+    def set_aside_rows(self, queue: str) -> list[Any]:
+        """Return the accepted claims of `queue` whose branches were set aside."""
+        return self.rows(
+            _BRANCH + "where c.branch is not null and c.merged_at is null and c.merge is not null "
+            "and c.outcome = 'done' and i.claim = c.no and i.state = 'blocked' "
+            "and q.project = ? and q.name = ? order by i.finish_no",
+            (self.project, queue),
+        ).fetchall()
+
+    def merged(self, token: str, commit: str) -> bool:
+        """Note that the accepted branch of `token` came to `commit`; False if that was known.
+
+        An item that was set aside, and that somebody has merged by hand, is done again.
+        """
+        with self.write(durable=True):
+            row = self.branch_row(token)
+            if row is None or not self.change(
+                "update claim set merge = ?, merged_at = ? where no = ? and outcome = 'done' "
+                "and merged_at is null",
+                (commit, time.time(), row["claim"]),
+            ):
+                return False
+            if row["newest"] and row["state"] == "blocked":
+                pending = "report" if row["fingerprint"] is not None else None
+                self._final(row, "done", None, time.time(), pending)
+            elif row["newest"]:
+                self.change(
+                    "update item set pending = 'report' where no = ? and pending = 'merge'",
+                    (row["no"],),
+                )
+                if row["awaited"] or self._engine.shared:
+                    self._satisfy(row["project"], row["id"])
+        return True
+
+    def set_aside(self, token: str, why: str) -> bool:
+        """Block the item of an accepted branch that can't be merged; False if it is too late."""
+        with self.write(durable=True):
+            row = self.branch_row(token)
+            if row is None or not self.change(
+                "update claim set merge = ? where no = ? and outcome = 'done' and merge is null",
+                (ASIDE + why, row["claim"]),
+            ):
+                return False
+            if row["newest"] and row["state"] == "done":
+                pending = "report" if row["fingerprint"] is not None else None
+                self._final(row, "blocked", why, time.time(), pending)
+        return True
+
+    def branch_rows(self, tokens: Iterable[str]) -> dict[str, Any]:
+        """Return what the ledger knows of the claims that these tokens name, by token."""
+        found = {}
+        for token in tokens:
+            row = self.row(_BRANCH + "where c.no = ? and c.token = ?", (number_of(token), token))
+            if row is not None:
+                found[token] = row
+        return found
+
+    def lead_merges(self, holder: str, seconds: float) -> str | None:
+        """Become the project's only integrator for `seconds`; None, or who is at work.
+
+        The holder of the lease renews it by asking again.
+        """
+        with self.write():
+            now = self.lease_clock()
+            self.change(
+                "insert into integrator (project, holder, until) values (?, ?, ?) "
+                "on conflict (project) do update set holder = excluded.holder, "
+                "until = excluded.until where integrator.until < ? "
+                "or integrator.holder = excluded.holder",
+                (self.project, holder, now + round(seconds * 1_000_000), now),
+            )
+            row = self.row("select holder from integrator where project = ?", (self.project,))
+        return None if row["holder"] == holder else str(row["holder"])
+
+    def end_merges(self, holder: str) -> None:
+        """Give the lease of `lead_merges` back."""
+        with self.write():
+            self.change(
+                "delete from integrator where project = ? and holder = ?", (self.project, holder)
+            )

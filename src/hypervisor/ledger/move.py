@@ -1,0 +1,164 @@
+"""A ledger carried from one engine to the other, with the work in flight: tokens stay valid.
+
+The new one is filled first and marked `arriving`, so that nobody uses it. Then the old one is
+marked `moved`, in the transaction that read it; triggers refuse whoever has it open. Then the mark
+of the new one goes. A move that was cut off is completed by the same command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from hypervisor import encode, locks
+from hypervisor.config import address
+from hypervisor.errors import UsageError
+from hypervisor.ledger import embedded
+from hypervisor.ledger.ledger import Ledger
+from hypervisor.ledger.schema import LEASED, TABLES
+from hypervisor.ledger.store import LedgerError
+
+_CHUNK = 5000
+
+
+def move(root: str, source: str | None, target: str | None) -> dict[str, int]:
+    """Carry the ledger of `root` from one store to another; None is the embedded one.
+
+    Returns how many rows of each table went. Raises UsageError, NoLedger and LedgerError.
+    """
+    if source == target:
+        raise UsageError("FROM and TO are the same store", "name two")
+    with _opened(root, source, None) as old:
+        mark = dict(old.rows("select key, value from meta").fetchall()).get("moved")
+        if mark not in (None, address.shown(target)):
+            raise LedgerError(f"{root}: this ledger was moved to {mark}", "move it from there")
+        with _target(root, target, old) as new:
+            counts = {} if mark else _carry(old, new, target)
+            with new.write(durable=True):
+                new.change("delete from meta where key = 'arriving'")
+            address.note(root, target, new.project)
+            _renew_locks(old, new)
+    return counts
+
+
+def _opened(root: str, told: str | None, project: str | None) -> Ledger:
+    """Open a ledger that may be marked as moved; with `project`, make it if it lacks."""
+    if told is None:
+        engine: Any = embedded.connect(root, project is not None, project)
+        return Ledger(root, engine, moving=True)
+    from hypervisor.ledger.shared import open_engine
+
+    kept = address.noted(root)
+    name = project or (kept[1] if kept else None)
+    engine = open_engine(root, told, name, create=project is not None)
+    return Ledger(root, engine, moving=True)
+
+
+def _target(root: str, told: str | None, old: Ledger) -> Ledger:
+    """Open the ledger to fill, made anew where the old one once came from there."""
+    new = _opened(root, told, old.project)
+    meta = dict(new.rows("select key, value from meta").fetchall())
+    if "moved" in meta:
+        new._engine.drop()
+        new.close()
+        new = _opened(root, told, old.project)
+    elif meta.get("arriving") != old.ledger_id and new.row("select 1 from queue limit 1"):
+        new.close()
+        raise LedgerError(
+            f"{address.shown(told)}: project {old.project} has queues there already",
+            "choose another database",
+        )
+    return new
+
+
+def _carry(old: Ledger, new: Ledger, target: str | None) -> dict[str, int]:
+    with old.write(durable=True):
+        old._engine.stand_still()
+        with new.write(durable=True):
+            for table in reversed(TABLES):
+                new.change(f"delete from {table}")
+            new.change(
+                "insert into meta (key, value) values ('arriving', ?) on conflict (key) do update "
+                "set value = excluded.value",
+                (old.ledger_id,),
+            )
+            counts = _copy(old, new)
+            new._engine.number_from_here()
+        old.change("insert into meta (key, value) values (?, ?)", ("moved", address.shown(target)))
+        old._engine.refuse_writes(
+            f"{old.root}: this ledger was moved to {address.shown(target)}".replace("'", "’")
+        )
+    return counts
+
+
+def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
+    passed = new.lease_clock() - old.lease_clock()
+    ranks = _ranks(old)
+    host = new._host()
+    counts = {}
+    for table in TABLES:
+        names: list[str] = []
+        counts[table] = 0
+        for chunk in _chunks(old, table):
+            names = names or list(chunk[0].keys())
+            rows = []
+            for row in chunk:
+                values = dict(row)
+                if table == "item" and values["turn"] is not None and values["turn"] < 0:
+                    values["turn"] = max(LEASED, values["turn"] + passed)
+                if "finish_no" in values:
+                    values["finish_no"] = ranks.get(values["finish_no"])
+                if table == "session" and values["host"] == old._host():
+                    values["host"] = host
+                rows.append(list(values.values()))
+            marks = ", ".join("?" * len(names))
+            new.change_many(f"insert into {table} ({', '.join(names)}) values ({marks})", rows)
+            counts[table] += len(rows)
+    return counts
+
+
+def _chunks(ledger: Ledger, table: str) -> Iterator[list[Any]]:
+    """Yield the rows of a table, those with a number in parts."""
+    if table not in ("queue", "item", "claim", "event"):
+        rows = ledger.rows(f"select * from {table}").fetchall()
+        if rows:
+            yield rows
+        return
+    last = -1
+    while rows := ledger.rows(
+        f"select * from {table} where no > ? order by no limit ?", (last, _CHUNK)
+    ).fetchall():
+        yield rows
+        last = rows[-1]["no"]
+
+
+def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
+    """Return new, low `finish_no`s in the same order: the clocks of two engines don't compare."""
+    known = ledger.rows(
+        "select finish_no from item where finish_no > 0 "
+        "union select finish_no from told where finish_no > 0 order by 1"
+    )
+    ranks: dict[int | None, int | None] = {None: None, 0: 0}
+    ranks.update((number, rank) for rank, (number,) in enumerate(known.fetchall(), 1))
+    return ranks
+
+
+def _renew_locks(old: Ledger, new: Ledger) -> None:
+    """Have the locks on this machine stand for claims of the new ledger, if it makes locks."""
+    for queue in new.rows("select * from queue").fetchall():
+        folder = new.lock_folder(queue)
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            names = []
+        for name in names:
+            locks.drop(folder, name, old.ledger_id)
+        if new._engine.shared:
+            continue
+        for row in new.rows(
+            "select c.token, i.id from item i join claim c on c.no = i.claim "
+            "where i.queue = ? and i.turn < 0",
+            (queue["no"],),
+        ).fetchall():
+            locks.take(folder, encode.key(row["id"]), f"{row['token']}@{new._mark}")

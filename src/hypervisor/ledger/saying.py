@@ -1,0 +1,35 @@
+"""What workers say at the end of an item, made ready to be kept: work that needs no lock."""
+
+from __future__ import annotations
+
+from hypervisor.ledger.tokens import number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+FINAL = ("done", "blocked", "failed", "skipped")
+_encode: Callable[[object], str] | None = None
+
+End = tuple[int, str, str, str]
+
+
+def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
+    """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
+    for _, outcome, _ in ends:
+        if outcome not in FINAL:
+            raise ValueError(f"{outcome!r} is none of {FINAL}")
+    return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
+
+
+def dumps(report: dict[str, Any]) -> str:
+    # Imported at the first end: a claim does without. A report is never refused for bytes that
+    # are no text: they came out of some tool.
+    global _encode
+    if _encode is None:
+        import json
+
+        _encode = json.JSONEncoder(ensure_ascii=False).encode
+    text = _encode(report)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

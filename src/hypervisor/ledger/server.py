@@ -1,0 +1,292 @@
+"""The way to a PostgreSQL server: connected through psycopg 3, waited for, and its errors told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+
+from hypervisor.config import address
+from hypervisor.errors import HypervisorError
+from hypervisor.ledger import dialect
+from hypervisor.ledger.store import Collision, Gone, LedgerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+PATIENCE = "HYPERVISOR_STORE_WAIT"
+_PATIENCE_SECONDS = 90.0
+# From so many rows on, one COPY is faster than a statement per row.
+_COPY_FROM = 500
+# A host that was cut off in the midst of a transaction lets go of its rows after a while.
+_SESSION = (
+    "set client_min_messages to warning; set idle_in_transaction_session_timeout to '60s'; "
+    "set tcp_keepalives_idle to 15; set tcp_keepalives_interval to 5; "
+    "set tcp_keepalives_count to 4; set search_path to "
+)
+_CLIENT = {
+    "connect_timeout": "10",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "40000",
+    "application_name": "hypervisor",
+}
+# What is said while a server starts, stops, or is not there; anything else needs a person.
+_PASSING = (
+    "refused", "starting up", "shutting down", "recovery", "timeout", "timed out",
+    "closed the connection", "No such file or directory", "too many", "remaining connection slots",
+    "unreachable", "No route", "not accepting", "Connection reset", "Broken pipe", "terminating",
+)  # fmt: skip
+
+
+class Found:
+    """What a statement has found: the cursor of a pipeline, whose errors come with its rows."""
+
+    def __init__(self, cursor: Any, connection: Connection) -> None:
+        self._cursor = cursor
+        self._connection = connection
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        try:
+            return self._cursor.fetchone()
+        except psycopg.Error as error:
+            raise self._connection.told(error) from error
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+        try:
+            rows: list[Any] = self._cursor.fetchall()
+        except psycopg.Error as error:
+            raise self._connection.told(error) from error
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.fetchall())
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        self._connection.catch_up()
+        count: int = self._cursor.rowcount
+        return count
+
+
+class Connection:
+    """The connection as the ledger uses it: the verbs of `sqlite3.Connection`, in our SQL.
+
+    In a transaction statements are sent without waiting for the answers of those before: what
+    counts on a network, and beside other work, is how often one waits.
+    """
+
+    def __init__(self, raw: psycopg.Connection[Any], shown: str) -> None:
+        self.raw = raw
+        self._shown = shown
+        self._pipeline: contextlib.ExitStack | None = None
+        self._sync: Callable[[], None] = lambda: None
+
+    def begin(self, *statements: str) -> Any:
+        """Begin a transaction with `statements` and return what the last of them finds."""
+        try:
+            self._enter()
+            for statement in ("begin", *statements):
+                cursor = self.raw.execute(statement.encode())
+        except psycopg.Error as error:
+            raise self.told(error) from error
+        return Found(cursor, self)
+
+    def commit(self) -> None:
+        """End the transaction. Raises what went wrong in it and was not seen before."""
+        try:
+            self.raw.execute(b"commit")
+            self._leave()
+        except psycopg.Error as error:
+            raise self.told(error) from error
+
+    def rollback(self) -> None:
+        """Undo what is left of a transaction, if anything is."""
+        with contextlib.suppress(psycopg.Error):
+            self._leave()
+        if not self.raw.closed and self.raw.info.transaction_status:
+            with contextlib.suppress(psycopg.Error):
+                self.raw.execute(b"rollback")
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> Any:
+        """Carry out one statement of the ledger and return what it finds."""
+        try:
+            return Found(self.raw.execute(dialect.statement(sql), values), self)
+        except psycopg.Error as error:
+            raise self.told(error) from error
+
+    def executemany(self, sql: str, values: Iterable[Sequence[object]]) -> None:
+        """Carry out one statement for each of `values`."""
+        rows = list(values)
+        copy = dialect.copied(sql) if len(rows) >= _COPY_FROM else None
+        try:
+            if copy is not None:
+                self._copy(copy, rows)
+            elif len(rows) == 1:
+                self.raw.execute(dialect.statement(sql), rows[0])
+            elif rows:
+                self.raw.cursor().executemany(dialect.statement(sql), rows)
+        except psycopg.Error as error:
+            raise self.told(error) from error
+
+    def catch_up(self) -> None:
+        """Wait for the answers to all that was sent."""
+        try:
+            self._sync()
+        except psycopg.Error as error:
+            raise self.told(error) from error
+
+    def _enter(self) -> None:
+        self._pipeline = contextlib.ExitStack()
+        self._sync = self._pipeline.enter_context(self.raw.pipeline()).sync
+
+    def _leave(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        self._sync = lambda: None
+        if pipeline is not None:
+            pipeline.close()
+
+    def _copy(self, copy: bytes, rows: list[Sequence[object]]) -> None:
+        within = self._pipeline is not None
+        self._leave()
+        with self.raw.cursor() as cursor, cursor.copy(copy) as into:
+            for row in rows:
+                into.write_row(row)
+        # Until the server counts again by itself, it would take the table for an empty one.
+        self.raw.execute(b"analyze " + copy.split(b" ")[1])
+        if within:
+            self._enter()
+
+    def told(self, error: psycopg.Error) -> HypervisorError:
+        """Return what an error of the driver means to the ledger and its user."""
+        text = f"{self._shown}: {_first_line(error)}"
+        if self.raw.broken or self.raw.closed or _is_passing(error):
+            return Gone(text, "look after the server, then run the command again")
+        if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
+            return Collision(text, "run the command again")
+        if isinstance(error, errors.RaiseException) and " was moved to " in text:
+            return LedgerError(_first_line(error), f"name its new store in {address.VARIABLE}")
+        if isinstance(error, errors.DiskFull | errors.InsufficientPrivilege):
+            return LedgerError(text, "mend it on the server, then run the command again")
+        return LedgerError(text, "see docs/postgresql.md")
+
+
+class Server:
+    """Where the store is, as this shell reaches it, and how long to wait for it (seconds)."""
+
+    def __init__(self, told: str, patience: float | None = None) -> None:
+        self.shown = address.shown(told)
+        self.patience = _patience() if patience is None else patience
+        self._told = told
+        self._raw: psycopg.Connection[Any] | None = None
+
+    def connected(self, schema: str, until: float) -> psycopg.Connection[Any]:
+        """Return a new connection that works in `schema`.
+
+        A server that isn't there is waited for until then (monotonic); the wait is told on
+        standard error. Raises LedgerError.
+        """
+        begun, pause, said = time.monotonic(), 0.05, False
+        while True:
+            try:
+                raw = self._connect()
+                raw.execute((_SESSION + dialect.quoted(schema)).encode())
+            except psycopg.Error as error:
+                text, left = f"{self.shown}: {_first_line(error)}", until - time.monotonic()
+                if not _is_passing(error):
+                    raise LedgerError(text, _mend(text)) from None
+                if left <= 0:
+                    raise LedgerError(
+                        f"{text} (waited {time.monotonic() - begun:.0f} s)",
+                        f"start the server, or wait longer: {PATIENCE}=SECONDS",
+                    ) from None
+                if not said:
+                    say(f"{text}; waiting for up to {left:.0f} s")
+                    said = True
+                time.sleep(min(pause, left))
+                pause = min(pause * 2, 2.0)
+            else:
+                if said:
+                    say(f"{self.shown}: answers again after {time.monotonic() - begun:.0f} s")
+                self._raw = raw
+                return raw
+
+    def warn_of_plain(self) -> None:
+        """Say so where reports and ids travel unencrypted to another machine."""
+        if self._raw is None or self._raw.pgconn.ssl_in_use:
+            return
+        info = self._raw.info
+        if not info.host.startswith(("/", "@")) and not info.hostaddr.startswith(("127.", "::1")):
+            say(
+                f"{self.shown}: without TLS, so that others on the way can read and change what "
+                "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
+            )
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            given = conninfo_to_dict(self._told)
+        except psycopg.Error as error:
+            raise LedgerError(
+                f"{self.shown}: {_first_line(error)}", f"check {address.VARIABLE}"
+            ) from None
+        options: Any = {key: value for key, value in _CLIENT.items() if key not in given}
+        raw: psycopg.Connection[Any] = psycopg.connect(
+            self._told, autocommit=True, row_factory=dialect.row_maker, **options
+        )
+        raw.adapters.register_loader("numeric", _Number)
+        return raw
+
+
+class _Number(psycopg.adapt.Loader):
+    """Sums and means, as SQLite tells them: whole numbers, else floats."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data)
+        return float(text) if b"." in text else int(text)
+
+
+def say(text: str) -> None:
+    """Tell whoever started this process, apart from what it prints."""
+    print(f"hypervisor: {text}", file=sys.stderr, flush=True)
+
+
+def _patience() -> float:
+    told = os.environ.get(PATIENCE, "")
+    try:
+        return max(0.0, float(told)) if told else _PATIENCE_SECONDS
+    except ValueError:
+        raise LedgerError(f"{PATIENCE}={told[:20]!r} is no number", "give seconds") from None
+
+
+def _is_passing(error: psycopg.Error) -> bool:
+    if error.sqlstate:
+        # Class 57 is the server's stop; a cancelled statement was somebody's wish.
+        state = error.sqlstate
+        return state in ("25P03", "53300") or (state[:2] == "57" and state != "57014")
+    return isinstance(error, psycopg.OperationalError) and any(
+        word in str(error) for word in _PASSING
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:300].rstrip(".") or type(error).__name__
+
+
+def _mend(text: str) -> str:
+    if "password" in text or "authentication" in text:
+        return "put the password into ~/.pgpass or PGPASSWORD, never into a command"
+    if "certificate" in text or "SSL" in text:
+        return "see docs/postgresql.md on TLS"
+    return f"check {address.VARIABLE} and the server's pg_hba.conf"

@@ -1,0 +1,123 @@
+"""A ledger in a shared store: opened, noted in the project, and patient with its server.
+
+Each verb is a transaction that can be said again. One that was not committed, since the server
+went away or two writers collided, is repeated whole. Every end is idempotent by its token, and
+where a lost reply leaves open what became of a commit, the row that it would have written tells
+(`Store.proven_by`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import random
+import time
+
+from hypervisor.config import address
+from hypervisor.config.roots import create_state, state_dir
+from hypervisor.ledger.store import Collision, Gone, LedgerError, Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+_COLLISIONS = 20
+
+
+def open_shared(
+    kind: type[Any],
+    root: str,
+    told: str,
+    project: str | None,
+    *,
+    create: bool,
+    patience: float | None,
+) -> Any:
+    """Open the ledger of `project` in the store at `told` as a `kind` whose verbs are patient.
+
+    The first use is noted in the state of `root`. Raises NoLedger and LedgerError.
+    """
+    with contextlib.ExitStack() as stack:
+        if create:
+            # Those who come first at once agree on one name for the project.
+            create_state(root)
+            stack.enter_context(_turn(root))
+        kept = address.noted(root)
+        name = kept[1] if kept else project
+        for again in range(_COLLISIONS, -1, -1):
+            try:
+                engine = open_engine(root, told, name, create=create, patience=patience)
+                ledger = patient(kind)(root, engine)
+                break
+            except Gone:
+                # It answered and went away again at once: it is waited for once more.
+                if not again:
+                    raise
+        if create or kept is None:
+            engine.server.warn_of_plain()
+        if kept is None:
+            create_state(root)
+            address.note(root, told, ledger.project)
+    return ledger
+
+
+def open_engine(
+    root: str, told: str, project: str | None, *, create: bool, patience: float | None = None
+) -> Any:
+    """Return the engine of `project` in the store at `told`. Raises NoLedger and LedgerError."""
+    try:
+        from hypervisor.ledger import postgres
+    except ImportError as error:
+        raise LedgerError(
+            f"{address.shown(told)}: {error.name} is not installed here",
+            "pip install 'hypervisor[postgres]'",
+        ) from None
+    return postgres.connect(root, told, project, create=create, patience=patience)
+
+
+@contextlib.contextmanager
+def _turn(root: str) -> Iterator[None]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    lock = os.open(os.path.join(state_dir(root), "store.lock"), flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def patient(kind: type[Any]) -> type[Any]:
+    """Return `kind` with every verb repeated when the connection is lost or writers collide."""
+    verbs = {
+        name: _repeated(getattr(kind, name))
+        for name in dir(kind)
+        if not name.startswith("_") and not hasattr(Store, name) and name != "open"
+    }
+    return type(kind.__name__, (kind,), verbs)
+
+
+def _repeated(verb: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(verb)
+    def call(ledger: Any, *args: Any, **options: Any) -> Any:
+        engine = ledger._engine
+        if engine.transaction.is_open:
+            return verb(ledger, *args, **options)
+        # What can be read once only has to last for several tries.
+        args = tuple(list(one) if hasattr(one, "__next__") else one for one in args)
+        collisions, until = 0, None
+        while True:
+            try:
+                return verb(ledger, *args, **options)
+            except Gone:
+                until = until or time.monotonic() + engine.server.patience
+                engine.connect_again(until)
+            except Collision:
+                collisions += 1
+                if collisions > _COLLISIONS:
+                    raise
+                time.sleep(random.uniform(0, 0.02 * collisions))
+
+    return call

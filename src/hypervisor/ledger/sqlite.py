@@ -1,0 +1,223 @@
+"""The embedded engine: one SQLite file and its write transactions, one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+
+from hypervisor.config.roots import state_dir
+from hypervisor.ledger import clock, schema
+from hypervisor.ledger.store import LedgerError, Transaction, text_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Any
+
+
+# How long a writer sleeps, in seconds, before each further look whether it is its turn. Only then
+# does it queue up: waking the next in the queue at every commit costs more than a short write.
+_LOOKS = (0.0005, 0.001, 0.002, 0.004, 0.008)
+
+
+class Embedded:
+    """The ledger's file, and what only an embedded store does."""
+
+    shared = False
+
+    def __init__(self, root: str, connection: sqlite3.Connection, flock: int) -> None:
+        self.connection = connection
+        self.transaction = _Write(connection, flock, ledger_path(root))
+        self._flock = flock
+        self._path = ledger_path(root)
+        self._boot: int | None = None
+
+    def close(self) -> None:
+        """Close the connection; the last one to close folds the log back into the file."""
+        fcntl.flock(self._flock, fcntl.LOCK_EX)
+        try:
+            self.connection.close()
+        finally:
+            os.close(self._flock)
+
+    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+        """Return the row that `sql` selects for each of `of`, or None."""
+        execute = self.connection.execute
+        return [execute(sql, values).fetchone() for values in of]
+
+    def claim_number(self, last: int | None, count: int) -> int:
+        """Return the number of a new claim; `last` is the highest before this call's `count`."""
+        return (last or 0) + count + 1
+
+    def next_positions(self, count: int) -> int:
+        """Reserve `count` places behind all others and return the first of them."""
+        execute = self.connection.execute
+        execute("update counter set value = value + ? where name = 'position'", (count,))
+        value: int = execute("select value from counter where name = 'position'").fetchone()[0]
+        return value - count + 1
+
+    def lease_clock(self) -> int:
+        """Return microseconds that only ever grow: the boot's number above the time since it."""
+        write = self.transaction
+        if write.now is not None:
+            return write.now
+        if self._boot is None:
+            self._boot = self._boot_no()
+        now = self._boot * clock.BOOT_SPAN + clock.monotonic_us()
+        if self.connection.in_transaction:
+            write.now = now
+        return now
+
+    def settled_before(self) -> int:
+        """Return the `finish_no` below which no end is still to come: there is one writer."""
+        return schema.NEVER
+
+    def data_version(self) -> int:
+        """Return a number that differs from an earlier one if another has written since."""
+        version: int = self.connection.execute("pragma data_version").fetchone()[0]
+        return version
+
+    def compact(self) -> None:
+        """Give the disk back what removed rows took; whoever writes meanwhile waits."""
+        fcntl.flock(self._flock, fcntl.LOCK_EX)
+        try:
+            self.connection.execute("vacuum")
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from error
+        finally:
+            fcntl.flock(self._flock, fcntl.LOCK_UN)
+
+    def stand_still(self) -> None:
+        """Have all others wait: a write transaction does."""
+
+    def number_from_here(self) -> None:
+        """Have new places start above those in the tables; numbers do by themselves."""
+        self.connection.execute(
+            "update counter set value = (select coalesce(max(position), 0) from item) "
+            "where name = 'position'"
+        )
+
+    def refuse_writes(self, text: str) -> None:
+        """Have whoever writes from now on be told `text`, also those who are connected."""
+        for table in schema.TABLES:
+            for verb in ("insert", "update", "delete"):
+                self.connection.execute(
+                    f"create trigger moved_{verb}_{table} before {verb} on {table} "
+                    f"begin select raise(abort, '{text}'); end"
+                )
+
+    def drop(self) -> None:
+        """Move the file out of the way; what it holds is kept."""
+        os.replace(self._path, f"{self._path}.moved")
+
+    def _boot_no(self) -> int:
+        boot = clock.boot_id()
+        execute = self.connection.execute
+        row = execute("select no from boot where id = ?", (boot,)).fetchone()
+        if row is None:
+            execute("insert into boot (id) values (?) on conflict do nothing", (boot,))
+            if self.connection.in_transaction:
+                self.transaction.undone.append((setattr, (self, "_boot", None)))
+            row = execute("select no from boot where id = ?", (boot,)).fetchone()
+        number: int = row[0]
+        return number
+
+
+class _Write(Transaction):
+    """One write transaction. The flock around it makes waiting writers take turns, and keeps
+    a commit from meeting another process's checkpoint (SQLite before 3.51.3 can lose commits
+    there)."""
+
+    def __init__(self, connection: sqlite3.Connection, flock: int, path: str) -> None:
+        self._connection = connection
+        self._flock = flock
+        self._path = path
+        self._level: bool | None = None
+        super().__init__()
+
+    def __enter__(self) -> None:
+        self._wait_for_turn()
+        try:
+            if self._level is not self.durable:
+                # The pragma has no effect inside a transaction.
+                level = "full" if self.durable else "normal"
+                self._connection.execute(f"pragma synchronous = {level}")
+                self._level = self.durable
+            self._connection.execute("begin immediate")
+        except BaseException as error:
+            fcntl.flock(self._flock, fcntl.LOCK_UN)
+            self._explain(error)
+            raise
+
+    def _wait_for_turn(self) -> None:
+        for pause in _LOOKS:
+            try:
+                fcntl.flock(self._flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(pause)
+        fcntl.flock(self._flock, fcntl.LOCK_EX)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        done = False
+        try:
+            if kind is None:
+                self._connection.execute("commit")
+                done = True
+                for action, values in self.committed:
+                    action(*values)
+        except sqlite3.Error as failed:
+            self._explain(failed)
+            raise
+        finally:
+            self._end(done)
+        if error is not None:
+            self._explain(error)
+
+    def _end(self, done: bool) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            if not done:
+                for action, values in self.undone:
+                    action(*values)
+        finally:
+            self.now = None
+            self.committed.clear()
+            self.undone.clear()
+            fcntl.flock(self._flock, fcntl.LOCK_UN)
+
+    def _explain(self, error: BaseException) -> None:
+        """Raise what a person can act on for errors of the disk; others stay what they are."""
+        if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            raise unusable(self._path, error) from error
+        text_error(error)
+        if isinstance(error, sqlite3.IntegrityError) and " was moved to " in str(error):
+            raise LedgerError(
+                str(error), "run the command again, in a shell that names it"
+            ) from None
+
+
+def ledger_path(root: str) -> str:
+    """Return where the ledger of `root` is; it need not exist."""
+    return os.path.join(state_dir(root), "ledger.db")
+
+
+def unusable(path: str, error: BaseException) -> LedgerError:
+    """Return what to tell the user of an error of SQLite or the system."""
+    text = getattr(error, "strerror", None) or str(error)
+    if "not a database" in text or "malformed" in text:
+        fix = "restore it from a backup, or move it away and open the queue again"
+    elif "disk is full" in text or "No space" in text or "I/O error" in text:
+        fix = "free some space (or look after the disk), then run the command again"
+    elif "is locked" in text:
+        fix = "another program holds the file: end it, then run the command again"
+    else:
+        fix = "make the folder and its files writable for you, then run the command again"
+    return LedgerError(f"{path}: {text}", fix)

@@ -1,0 +1,321 @@
+"""A ledger carried between engines: nothing lost, tokens valid, the old one refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hypervisor.config import address
+from hypervisor.config.address import VARIABLE
+from hypervisor.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
+from hypervisor.ledger.move import move
+from hypervisor.ledger.tokens import number_of
+from ledger.support import Child, counts, items, locks_of, opened, result
+
+
+@pytest.fixture
+def store(postgres: Any, tmp_path: Any) -> Iterator[str]:
+    """The address of an empty database."""
+    name = postgres.database()
+    yield postgres.address(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def base(tmp_path: Any) -> str:
+    folder = os.path.realpath(tmp_path / "root")
+    os.mkdir(folder)
+    return folder
+
+
+Use = Callable[[str | None], None]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    def named(told: str | None) -> None:
+        if told is None:
+            monkeypatch.delenv(VARIABLE, raising=False)
+        else:
+            monkeypatch.setenv(VARIABLE, told)
+
+    return named
+
+
+def _busy(ledger: Ledger) -> dict[str, Any]:
+    """A ledger in which everything is under way; what its workers hold."""
+    ledger.open_queue("q", [*items(6), NewItem("last", after=["task-00001", "task-00002"])])
+    ledger.open_queue("other", [NewItem("ä/1", payload={"n": 1})], instructions="do it")
+    ledger.follow("session", "q")
+    claims = {claim.id: claim for claim in ledger.claim("q", "w", 4, session="session")}
+    ledger.meet("session", pid=1, pid_start="1")
+    ledger.assign("session", "agent", [claims["task-00003"].token])
+    ledger.finish(claims["task-00000"].token, "done", {"summary": "ä"}, pending=True)
+    ledger.finish(claims["task-00001"].token, "done", {})
+    ledger.store_plans({claims["task-00002"].token: "plan"})
+    ledger.claim("q", "late", lease_seconds=0.001)
+    time.sleep(0.01)
+    return claims
+
+
+def _everything(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    """All rows, without what is told by the engine's own clock."""
+    found = {}
+    for table in schema.TABLES:
+        rows = [dict(row) for row in ledger.rows(f"select * from {table} order by 1, 2, 3")]
+        for row in rows:
+            row.pop("host", None)
+            row["finish_no"] = row.get("finish_no") is not None
+            if row.get("turn") is not None and row["turn"] < 0:
+                row["turn"] = -1
+        found[table] = rows
+    return found
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
+    base: str, store: str, use: Use, back: bool
+) -> None:
+    source, target = (store, None) if back else (None, store)
+    use(source)
+    with Ledger.open(base, create=True) as ledger:
+        claims = _busy(ledger)
+        before = _everything(ledger)
+        project = ledger.project
+        told = [row["id"] for row in ledger.ended_since(1, 0)]
+    counted = move(base, source, target)
+    assert counted["item"] == 8 and counted["claim"] == 5
+    use(target)
+    with opened(base) as ledger:
+        assert ledger.project == project
+        assert _everything(ledger) == before
+        assert [row["id"] for row in ledger.ended_since(1, 0)] == told
+        assert ledger.expire() == 1, "the lease that had run out"
+        assert result(ledger, "last")["state"] == "waiting"
+        held = claims["task-00002"].token
+        assert ledger.finish(claims["task-00000"].token, "done", {}) == "done", "said again"
+        assert [row["id"] for row in ledger.held_by("session", "agent")] == ["task-00003"]
+        assert ledger.heartbeat([held]) == [held]
+        assert ledger.finish(held, "done", {}) == "done"
+        assert result(ledger, "last")["state"] == "ready"
+        fresh = ledger.claim("q", "w", 9)
+        assert {claim.id for claim in fresh} == {"task-00004", "task-00005", "last"}
+        old = max(number_of(row["token"]) for row in before["claim"])
+        assert min(number_of(claim.token) for claim in fresh) > old
+        assert [row["name"] for row in ledger.followed("session")] == ["q"]
+        ledger.open_queue("third", [NewItem("z")])
+        live = {claim.id for claim in fresh} | {"task-00003"}
+        assert set(locks_of(base)) == (live if back else set())
+
+
+def test_an_earlier_end_is_told_no_second_time_and_a_later_one_is(
+    base: str, store: str, use: Use
+) -> None:
+    with Ledger.open(base, create=True) as ledger:
+        ledger.open_queue("q", items(3))
+        first, second = ledger.claim("q", "w", 2)
+        ledger.finish(first.token, "done", {})
+        ledger.follow("s", "q")
+        [before] = ledger.followed("s")
+        assert ledger.ended_since(before["no"], before["told_no"]) == []
+    move(base, None, store)
+    use(store)
+    with opened(base) as ledger:
+        [queue] = ledger.followed("s")
+        assert ledger.ended_since(queue["no"], queue["told_no"]) == []
+        ledger.finish(second.token, "done", {})
+        ended = ledger.ended_since(queue["no"], queue["told_no"])
+        assert [row["id"] for row in ended] == [second.id]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_old_ledger_refuses_whoever_comes_and_whoever_has_it_open(
+    base: str, store: str, use: Use, back: bool
+) -> None:
+    source, target = (store, None) if back else (None, store)
+    use(source)
+    with Ledger.open(base, create=True) as ledger:
+        ledger.open_queue("q", items(3))
+        [claim] = ledger.claim("q", "w")
+        move(base, source, target)
+        for verb in (
+            lambda: ledger.claim("q", "w"),
+            lambda: ledger.finish(claim.token, "done", {}),
+            lambda: ledger.heartbeat([claim.token]),
+            lambda: ledger.open_queue("q", items(5)),
+            lambda: ledger.cancel("q"),
+        ):
+            with pytest.raises(LedgerError, match="was moved to"):
+                verb()
+    with pytest.raises(HypervisorError, match=r"hypervisor move|export|unset"):
+        Ledger.open(base, create=True)
+    address.note(base, source, ledger.project)
+    with pytest.raises(LedgerError, match="was moved to") as error:
+        Ledger.open(base)
+    assert error.value.fix.startswith("unset" if back else "export")
+    address.note(base, target, ledger.project)
+    use(target)
+    with opened(base) as ledger:
+        assert counts(ledger) == {"ready": 2, "claimed": 1}
+
+
+def test_a_ledger_goes_there_and_back_and_there_again(base: str, store: str, use: Use) -> None:
+    with Ledger.open(base, create=True) as ledger:
+        ledger.open_queue("q", items(5))
+    seen = []
+    for source, target in ((None, store), (store, None), (None, store)):
+        use(source)
+        with opened(base) as ledger:
+            [claim] = ledger.claim("q", "w")
+            seen.append(claim.token)
+        move(base, source, target)
+    use(store)
+    with opened(base) as ledger:
+        assert ledger.finish_many([(token, "done", {}) for token in seen]) == ["done"] * 3
+        assert counts(ledger) == {"done": 3, "ready": 2}
+
+
+def _die_at(base: str, store: str, place: str) -> None:
+    from hypervisor.ledger import move as room
+
+    real = Ledger.change
+
+    def change(self: Ledger, sql: str, *args: Any) -> int:
+        if place in sql:
+            os.kill(os.getpid(), 9)
+        return real(self, sql, *args)
+
+    room.Ledger.change = change  # type: ignore[method-assign]
+    move(base, None, store)
+
+
+@pytest.mark.parametrize(
+    "place", ["'arriving', ?", "insert into meta (key, value) values (?", "delete from meta"]
+)
+def test_a_move_that_was_cut_off_is_completed_by_the_same_command(
+    base: str, store: str, use: Use, place: str
+) -> None:
+    with Ledger.open(base, create=True) as ledger:
+        ledger.open_queue("q", items(4))
+        [claim] = ledger.claim("q", "w")
+    assert Child(_die_at, base, store, place).wait() == -9
+    use(store)
+    with pytest.raises(HypervisorError):
+        Ledger.open(base)
+    move(base, None, store)
+    with opened(base) as ledger:
+        assert ledger.finish(claim.token, "done", {}) == "done"
+        assert counts(ledger) == {"ready": 3, "done": 1}
+
+
+def _work(base: str, store: str, name: str) -> list[str]:
+    """Work as commands do: each opens the ledger by itself, in whichever store it is then."""
+    done = []
+    while True:
+        kept = address.noted(base)
+        if kept is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = store
+        try:
+            with opened(base) as ledger:
+                claims = ledger.claim("q", name)
+                if not claims and ledger.drained("q"):
+                    return done
+            for claim in claims:
+                if _finish(base, store, claim.token):
+                    done.append(claim.id)
+        except LedgerError:
+            time.sleep(0.005)
+        except HypervisorError:
+            time.sleep(0.005)
+
+
+def _finish(base: str, store: str, token: str) -> bool:
+    while True:
+        if address.noted(base) is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = store
+        try:
+            with opened(base) as ledger:
+                ledger.finish(token, "done", {})
+                return True
+        except NotOwner:
+            return False
+        except HypervisorError:
+            time.sleep(0.005)
+
+
+def test_a_move_while_four_workers_are_at_it_loses_and_repeats_nothing(
+    base: str, store: str
+) -> None:
+    with Ledger.open(base, create=True) as ledger:
+        ledger.open_queue("q", items(150))
+    workers = [Child(_work, base, store, f"w{number}") for number in range(4)]
+    time.sleep(0.3)
+    move(base, None, store)
+    done = [item for worker in workers for item in worker.result()]
+    assert sorted(done) == [item.id for item in items(150)]
+    os.environ[VARIABLE] = store
+    try:
+        with opened(base) as ledger:
+            assert counts(ledger) == {"done": 150}
+            accepted = ledger.row("select count(*) from claim where outcome = 'done'")[0]
+            assert accepted == 150
+    finally:
+        del os.environ[VARIABLE]
+
+
+def test_a_project_that_is_there_already_is_not_overwritten(
+    base: str, store: str, use: Use, tmp_path: Any
+) -> None:
+    other = str(tmp_path / "other")
+    os.mkdir(other)
+    use(store)
+    with Ledger.open(other, create=True, project="shop") as ledger:
+        ledger.open_queue("q", items(2))
+    use(None)
+    with Ledger.open(base, create=True, project="shop") as ledger:
+        ledger.open_queue("q", items(3))
+    with pytest.raises(LedgerError, match="has queues there already"):
+        move(base, None, store)
+    with opened(base) as ledger:
+        assert counts(ledger) == {"ready": 3}
+
+
+def test_the_command_moves_and_says_what_shells_need(
+    project: Any, run_hypervisor: Callable[..., subprocess.CompletedProcess[str]], store: str
+) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", items(2))
+    moved = run_hypervisor("move", "sqlite", store)
+    assert moved.returncode == 0, moved.stderr
+    assert "moved 1 queues, 2 items and 0 claims" in moved.stdout
+    assert f"export {VARIABLE}='postgresql://" in moved.stdout
+    refused = run_hypervisor("next", "q")
+    assert refused.returncode == 1 and f"export {VARIABLE}=" in refused.stderr
+    handed = run_hypervisor("next", "q", env={VARIABLE: store})
+    assert handed.returncode == 0 and "task-00000" in handed.stdout, handed.stderr
+
+
+@pytest.mark.parametrize(
+    "told", ["postgresql://me:secret@db/x", "postgresql://db/x?password=secret"]
+)
+def test_a_password_in_the_command_is_refused_and_not_repeated(
+    project: Any, run_hypervisor: Callable[..., subprocess.CompletedProcess[str]], told: str
+) -> None:
+    run = run_hypervisor("move", "sqlite", told)
+    assert run.returncode == 2 and "PGPASSWORD" in run.stderr and "secret" not in run.stderr
+
+
+def test_a_store_that_is_none_is_refused(base: str, use: Use) -> None:
+    use("mysql://x")
+    with pytest.raises(UsageError, match="no address of a store"):
+        Ledger.open(base)

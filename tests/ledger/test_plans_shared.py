@@ -1,0 +1,116 @@
+"""On PostgreSQL, too, the statements that the verbs really run use indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hypervisor.ledger import Ledger, NewItem, dialect, server
+from ledger.support import items
+
+COUNT = 20_000
+Caught = Callable[[Callable[[], object]], list[tuple[str, dict[str, Any]]]]
+
+pytestmark = pytest.mark.shared
+
+
+@pytest.fixture
+def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
+    """`plans(verb)`: each statement that the verb runs, with its plan."""
+    ledger.open_queue("old", items(COUNT, start=10**6))
+    ended = ledger.claim("old", "w", 2000)
+    ledger.finish_many([(claim.token, "done", {}) for claim in ended])
+    ledger.cancel("old")
+    ledger.open_queue("q", [*items(COUNT), NewItem("last", "p", after=["task-00000"])])
+    statements: list[tuple[str, object]] = []
+
+    def told(call: Callable[..., Any], many: bool) -> Callable[..., Any]:
+        def kept(connection: Any, sql: str, values: Any = ()) -> Any:
+            values = list(values)
+            statements.extend((sql, one) for one in (values[:1] if many else [values]))
+            return call(connection, sql, values)
+
+        return kept
+
+    def caught(verb: Callable[[], object]) -> list[tuple[str, dict[str, Any]]]:
+        with monkeypatch.context() as patch:
+            for name in ("execute", "executemany"):
+                real = getattr(server.Connection, name)
+                patch.setattr(server.Connection, name, told(real, name != "execute"))
+            verb()
+        found = []
+        raw = ledger._connection.raw
+        for sql, values in statements:
+            text = dialect.statement(sql)
+            if text.split(b" ")[0] in (b"select", b"update", b"delete"):
+                [(plan,)] = raw.execute(b"explain (format json) " + text, values).fetchall()
+                found.append((sql, plan[0]["Plan"]))
+                # What a statement that was prepared long ago is carried out with.
+                first, *rest = text.split(b"%s")
+                text = first + b"".join(b"$%d%s" % pair for pair in enumerate(rest, 1))
+                [(plan,)] = raw.execute(b"explain (generic_plan, format json) " + text).fetchall()
+                found.append((sql, plan[0]["Plan"]))
+        statements.clear()
+        assert found
+        return found
+
+    yield caught
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _steps(part)
+
+
+def _scans(plans: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Statements that read a table which grows with the items from end to end, or sort it."""
+    return [
+        f"{step['Node Type']} {step.get('Relation Name', '')}: {sql}"
+        for sql, plan in plans
+        for step in _steps(plan)
+        if (step["Node Type"] == "Seq Scan" and step["Relation Name"] in ("item", "claim"))
+        or (step["Node Type"] == "Sort" and step["Plan Rows"] > 500)
+    ]
+
+
+def _indexes(plans: list[tuple[str, dict[str, Any]]]) -> set[str]:
+    return {
+        step["Index Name"] for _, plan in plans for step in _steps(plan) if "Index Name" in step
+    }
+
+
+def test_the_verbs_of_workers_scan_nothing(ledger: Ledger, plans: Caught) -> None:
+    def work() -> None:
+        first, second, third, fourth, fifth = ledger.claim("q", "w", 5)
+        ledger.heartbeat([first.token])
+        ledger.store_plans({first.token: "p"})
+        ledger.holding(first.token)
+        ledger.finish(first.token, "done", {}, pending=True)
+        ledger.finish(first.token, "done", {})
+        ledger.said(first.token)
+        ledger.lost(first.token)
+        ledger.written(first.token)
+        ledger.unwritten(first.token, "why")
+        ledger.finish(second.token, "failed", {})
+        ledger.release(third.token)
+        ledger.end(fourth.token, "died")
+        ledger.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
+        ledger.claim("q", "w", only="task-00009")
+        ledger.drained("q")
+        ledger.place_of(first.token)
+
+    assert _scans(plans(work)) == []
+
+
+def test_claims_leases_and_what_is_pending_are_found_by_the_partial_indexes(
+    ledger: Ledger, plans: Caught
+) -> None:
+    assert "item_turn" in _indexes(plans(lambda: ledger.claim("q", "w")))
+    assert "item_turn" in _indexes(plans(ledger.expire))
+    assert "item_turn" in _indexes(plans(ledger.live_tokens))
+    assert "item_pending" in _indexes(plans(ledger.pending))
+    assert _scans(plans(ledger.expire)) == []
+    assert _scans(plans(ledger.live_tokens)) == []
