@@ -19,7 +19,7 @@ class Candidate(Node):
     """An item, with what a queue keeps of it.
 
     `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
-    file, `rank` what the ready are sorted by.
+    file, `rank` what the ready are sorted by, `files` what it says it touches.
     """
 
     path: str | None
@@ -28,6 +28,7 @@ class Candidate(Node):
     identity: Identity | None = None
     payload: dict[str, Any] | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
+    files: tuple[str, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -44,10 +45,10 @@ class Candidate(Node):
             kind=kind,
             reason=reason,
             title=self.title,
-            # As the worker's verbs write it: any edit changes it.
-            fingerprint=seen and f"{seen.size}-{seen.mtime_ns}-{seen.ctime_ns}-{seen.inode}",
+            fingerprint=seen and seen.fingerprint,
             payload=self.payload,
             after=self.after,
+            files=self.files,
         )
 
 

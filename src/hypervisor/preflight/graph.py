@@ -40,15 +40,20 @@ class Node:
         return self.verdict is not None and self.verdict.kind in ("complete", "cancelled")
 
 
-def relate(nodes: Sequence[Node], search: Callable[[set[str]], Iterable[Known]]) -> None:
+def relate(
+    nodes: Sequence[Node],
+    search: Callable[[set[str]], Iterable[Known]],
+    *,
+    always: bool = False,
+) -> None:
     """Hold the tasks that wait for others, and note circles and ids that lead nowhere.
 
     `search` yields the tasks below the root that mention any id of a set; it is called only when
-    the batch does not hold what its tasks point to.
+    the batch does not hold what its tasks point to, or `always`: it may know of children.
     """
     graph = _Graph(nodes)
     wanted = graph.missing()
-    if wanted:
+    if wanted or always:
         graph.add(search(wanted))
     graph.judge_parents()
     graph.judge_containers()
@@ -87,7 +92,8 @@ class _Graph:
         for known in outside:
             if known.id in self._by_id:
                 continue
-            if self._known.setdefault(known.id.casefold(), known) is not known:
+            first = self._known.setdefault(known.id.casefold(), known)
+            if first is not known and first.parent == known.parent:
                 continue
             stem = known.path.rsplit("/", 1)[-1].rsplit(".", 1)[0].casefold()
             self._known.setdefault(stem, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from shlex import quote
+from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.errors import BrokenFile
@@ -12,6 +13,7 @@ from hypervisor.preflight import front_matter
 from hypervisor.preflight.candidate import Candidate, rank
 from hypervisor.preflight.result import Broken, Entry, Preflight
 from hypervisor.preflight.rules import Rules, Verdict
+from hypervisor.preflight.touched import touched
 from hypervisor.preflight.where import Where
 from hypervisor.sources import Found, guess_id
 from hypervisor.sources.walk import is_markdown
@@ -20,6 +22,17 @@ from hypervisor.tasks.task import Task, task_of
 from hypervisor.text import one_line
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
+
+
+class Judged(NamedTuple):
+    """What a task's own file says of it: `unusable` is a key of its front matter with its line and
+    what is wrong with it, `verdict` why it isn't ready, `rank` what it is sorted by, `files` those
+    that it says it touches."""
+
+    unusable: tuple[str, int | None, str] | None
+    verdict: Verdict | None
+    rank: tuple[float, float]
+    files: tuple[str, ...]
 
 
 class Look:
@@ -31,8 +44,9 @@ class Look:
     """
 
     def __init__(
-        self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool
-    ) -> None:
+        self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool,
+        files_from: str | None = None,
+    ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
         self.result = Preflight()
@@ -42,6 +56,7 @@ class Look:
         self._where = where
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
+        self._files_from = files_from
         self._rules = Rules(settings, purpose)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
@@ -88,6 +103,7 @@ class Look:
                 path=path,
                 title=title if isinstance(title, str) else None,
                 payload=found.row,
+                files=touched(row.get(self._files_from or ""), self._root),
             )
         )
 
@@ -128,39 +144,56 @@ class Look:
         self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
 
     def _task(self, document: Document, task: Task, path: str) -> None:
-        meta = document.meta or {}
-        item_id = task.id or path
-        if self._where and not self._where.holds(meta, task):
+        if self._where and not self._where.holds(document.meta or {}, task):
             self.result.not_matching += 1
-            self.left_out[item_id] = path
+            self.left_out[task.id or path] = path
             return
-        identity = document.identity
+        self.place(task, self.judge(document, task), path, document.path, document.identity)
+
+    def judge(self, document: Document, task: Task) -> Judged:
+        """Return what the file itself says of its task; what is only odd goes to its warnings."""
+        violation = self._judge_front_matter(document, task)
+        unusable = None
+        if violation is not None:
+            key, what, _ = violation
+            unusable = (key, document.key_lines.get(key), what)
+        verdict = None if unusable else self._rules.verdict(document, task)
+        ranked, files = rank(task, document.meta or {}), self._touched(document, task)
+        return Judged(unusable, verdict, ranked, files)
+
+    def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
+        """Take in a task that `judge` has seen; `path` is relative to the root, `file` absolute."""
         verdict = self._seen_before((identity.device, identity.inode), path)
         if verdict is None:
-            unusable = self._judge_front_matter(document, task)
-            if unusable is not None:
-                key, what, _ = unusable
-                line = document.key_lines.get(key)
+            if judged.unusable is not None:
+                key, line, what = judged.unusable
                 self._broken(path, line, "front_matter", f"{key} {what}", _mend(key), task.id)
                 return
-            verdict = self._rules.verdict(document, task)
+            verdict = judged.verdict
         self.candidates.append(
             Candidate(
-                id=item_id,
+                id=task.id or path,
                 status=task.status,
                 state=task.state,
                 type=task.type,
                 parent=task.parent,
                 depends_on=task.depends_on,
                 verdict=verdict,
-                warnings=task.warnings,
+                warnings=list(task.warnings),
                 path=path,
-                file=document.path,
+                file=file,
                 title=task.title,
                 identity=identity,
-                rank=rank(task, meta),
+                rank=judged.rank,
+                files=judged.files,
             )
         )
+
+    def _touched(self, document: Document, task: Task) -> tuple[str, ...]:
+        meta = document.meta or {}
+        if self._files_from is not None:
+            return touched(meta.get(self._files_from), self._root)
+        return touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""

@@ -28,7 +28,7 @@ class Entry(Placed):
     """An item: ready, skipped or held.
 
     `fingerprint` is how a task's file looked (None for all else), `payload` a row, `after` the ids
-    of items of the same pre-flight that must come first.
+    of items of the same pre-flight that must come first, `files` the paths that it says it touches.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Entry(Placed):
     fingerprint: str | None = None
     payload: dict[str, Any] | None = None
     after: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

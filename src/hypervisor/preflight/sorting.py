@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hypervisor.config.settings import Settings
@@ -21,6 +21,9 @@ from hypervisor.text import one_line
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
+# From a set of ids to the tasks that have one of them, or mention one.
+Search = Callable[[set[str]], Iterable[Known]]
+
 
 def check(
     found: Iterable[Found],
@@ -33,18 +36,23 @@ def check(
     purpose: str = "work",
     lock_folders: Iterable[str] = (),
     queue: str | None = None,
+    search: Search | None = None,
+    files_from: str | None = None,
 ) -> Preflight:
     """Sort what the sources hold into ready, skipped, held and broken. Changes nothing.
 
     `where` are conditions as `--where` takes them. With `instructions`, rows and files that are
     not tasks are items too. `purpose` is "work", or "triage", for which any task is ready that is
     not finished, broken, locked, or open in a queue. `lock_folders` are looked into beside those
-    of the settings. What is open already in the queue `queue` is not held for that.
+    of the settings. What is open already in the queue `queue` is not held for that. `search` is
+    asked for the tasks outside of the sources; without it the files below the root are looked at.
+    `files_from` is the key or column that names the files that an item touches, instead of the
+    family's.
 
     Raises UsageError for a condition that is none. Memory grows with the number of files, not
     with their bodies.
     """
-    look = Look(root, settings, Where(where), purpose, instructions)
+    look = Look(root, settings, Where(where), purpose, instructions, files_from)
     for member in found:
         look.at(member)
     own = ledger.ledger_id if ledger else None
@@ -52,7 +60,12 @@ def check(
     open_items = ledger.open_items() if ledger else {}
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
-    return _Sorting(root, settings, look, locks, open_items, purpose).result()
+    return _Sorting(root, settings, look, locks, open_items, purpose, search).result()
+
+
+def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
+    """Sort what `look` has taken in by what the files say alone: no lock or queue is looked at."""
+    return _Sorting(root, settings, look, LockView(root, (), None), {}, "work", search).result()
 
 
 class _Sorting:
@@ -64,6 +77,7 @@ class _Sorting:
         locks: LockView,
         open_items: dict[str, str],
         purpose: str,
+        search: Search | None,
     ) -> None:
         self._root = root
         self._settings = settings
@@ -71,6 +85,8 @@ class _Sorting:
         self._locks = locks
         self._open = open_items
         self._for_work = purpose == "work"
+        self._search = search or self._search_files
+        self._knows_all = search is not None
 
     def result(self) -> Preflight:
         """Compare the candidates among each other and with what others hold; return the groups."""
@@ -81,7 +97,7 @@ class _Sorting:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
         if self._for_work:
-            relate(items, self._search)
+            relate(items, self._search, always=self._knows_all)
         ready = []
         for candidate in self._look.candidates:
             if candidate.verdict is None:
@@ -124,7 +140,7 @@ class _Sorting:
                 mend = "remove the copy, or give it an id of its own"
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
 
-    def _search(self, wanted: set[str]) -> Iterator[Known]:
+    def _search_files(self, wanted: set[str]) -> Iterable[Known]:
         files = {item.file for item in self._look.candidates if item.file is not None}
         return tasks_below(self._top(files), self._settings, wanted, but=files)
 

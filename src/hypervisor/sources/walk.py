@@ -35,8 +35,9 @@ class Walk:
     """One walk below `folder`; iterate it for what it found, in the order of the names.
 
     `accept` decides by a file's name, `skip` holds the names of folders to leave out; the folders
-    left out are collected in `skipped`. Links may lead into `folder` or `root`. Folders that are
-    more than `deepest` levels below are not entered.
+    left out are collected in `skipped`, those that were listed in `folders`, links met
+    in `links`. Links may lead into `folder` or `root`. Folders that are more than `deepest`
+    levels below are not entered.
     """
 
     def __init__(
@@ -49,17 +50,18 @@ class Walk:
     ) -> None:
         self.folder = folder
         self.skipped: list[str] = []
+        self.folders: list[str] = []
         self._accept = accept
         self._skip = skip
         self._most_slashes = None if deepest is None else folder.rstrip("/").count("/") + deepest
         self._trees = tuple(os.path.join(os.path.realpath(tree), "") for tree in {folder, root})
         self._entered: set[tuple[int, int]] = set()
-        self._links: list[str] = []
+        self.links: list[str] = []
 
     def __iter__(self) -> Iterator[Found]:
         yield from self._below(self.folder)
         # Links met behind links are appended while this runs.
-        for path in self._links:
+        for path in self.links:
             yield from self._link(path)
 
     def _below(self, folder: str) -> Iterator[Found]:
@@ -82,6 +84,7 @@ class Walk:
         if (seen.st_dev, seen.st_ino) in self._entered:
             return []
         self._entered.add((seen.st_dev, seen.st_ino))
+        self.folders.append(folder)
         enter = self._most_slashes is None or folder.count("/") < self._most_slashes
         kept = []
         links = []
@@ -99,7 +102,7 @@ class Walk:
                         kept.append((entry.path, True))
                 elif self._accept(name) and entry.is_file(follow_symlinks=False):
                     kept.append((entry.path, False))
-        self._links.extend(sorted(links))
+        self.links.extend(sorted(links))
         kept.sort()
         return kept
 

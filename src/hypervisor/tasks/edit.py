@@ -11,18 +11,30 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypervisor.tasks import markdown
+from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
 from hypervisor.tasks.entries import Entries, Entry, locate
 from hypervisor.tasks.read import Document
+from hypervisor.tasks.remove import RemoveKey, remove_key
 from hypervisor.tasks.scalar import written
-from hypervisor.tasks.splice import EditRefused, check_body, check_header, reparsed, shown
+from hypervisor.tasks.splice import (
+    EditRefused,
+    check_body,
+    check_header,
+    harmless,
+    reparsed,
+    shown,
+)
 from hypervisor.text import one_line
 
 __all__ = [
+    "AppendText",
     "Edit",
     "EditRefused",
     "Edited",
     "InsertLine",
     "PutSection",
+    "RemoveKey",
+    "ReplaceBody",
     "SetKey",
     "edit",
     "insert_line",
@@ -32,10 +44,13 @@ __all__ = [
 
 
 class SetKey(NamedTuple):
-    """Give a top-level key this value; a list where the key holds a list, or is new or empty."""
+    """Give a top-level key this value; a list where the key holds a list, or is new or empty.
+
+    A text is written so that YAML reads a text, a number so that it reads a number.
+    """
 
     key: str
-    value: str | Sequence[str]
+    value: str | int | Sequence[str]
 
 
 class InsertLine(NamedTuple):
@@ -55,7 +70,7 @@ class PutSection(NamedTuple):
     lines: Sequence[str]
 
 
-Edit = SetKey | InsertLine | PutSection
+Edit = SetKey | InsertLine | PutSection | RemoveKey | AppendText | ReplaceBody
 
 
 class Edited(NamedTuple):
@@ -69,7 +84,6 @@ class Edited(NamedTuple):
 _TOKEN = re.compile(r"[A-Za-z0-9._:@-]{1,100}")
 _LINE_ENDS = re.compile(r"\r\n|[\r\n]")
 _COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
-_OUR_MARK = re.compile(r"<!--(?=[ \t]*/?hypervisor:)")
 
 
 def edit(document: Document, edits: Sequence[Edit]) -> Edited:
@@ -86,6 +100,15 @@ def edit(document: Document, edits: Sequence[Edit]) -> Edited:
         elif isinstance(one, InsertLine):
             after = _insert_line(now, one)
             change = f"line: {one_line(one.line, 80)}"
+        elif isinstance(one, RemoveKey):
+            after = remove_key(now, one)
+            change = f"{one.key} removed"
+        elif isinstance(one, AppendText):
+            after = append_text(now, one)
+            change = "text added"
+        elif isinstance(one, ReplaceBody):
+            after = replace_body(now, one)
+            change = "body replaced"
         else:
             after = _put_section(now, one)
             change = f"section: {one.token}"
@@ -95,7 +118,7 @@ def edit(document: Document, edits: Sequence[Edit]) -> Edited:
     return Edited(document.raw, now.raw, tuple(changes))
 
 
-def set_key(document: Document, key: str, value: str | Sequence[str]) -> bytes:
+def set_key(document: Document, key: str, value: str | int | Sequence[str]) -> bytes:
     """Return the file with `value` at the top-level `key`. Raises EditRefused.
 
     An old value's quotes and the comment behind it stay; a new key is added after the last one.
@@ -121,8 +144,10 @@ def _set_key(document: Document, change: SetKey) -> Document:
     path = document.path
     if document.meta is None:
         raise EditRefused(path, "it has no front matter")
-    wanted = value if isinstance(value, str) else list(value)
-    present = document.raw_text(key) if isinstance(wanted, str) else document.raw_list(key)
+    wanted = value if isinstance(value, (str, int)) else list(value)
+    present: object = document.raw_list(key)
+    if not isinstance(wanted, list):
+        present = document.raw_text(key) if isinstance(wanted, str) else document.meta.get(key)
     if present == wanted and document.meta.get(key) is not None:
         return document
     try:
@@ -148,7 +173,7 @@ def _set_key(document: Document, change: SetKey) -> Document:
 
 
 def _new_line(
-    document: Document, entries: Entries, key: str, value: str | list[str]
+    document: Document, entries: Entries, key: str, value: str | int | list[str]
 ) -> tuple[int, str]:
     """Return where a new key goes and its line."""
     place = document.header_end
@@ -170,13 +195,14 @@ def _ends_in_block_scalar(document: Document, entry: Entry) -> bool:
     return re.search(r"[|>][-+0-9]*[ \t]*(?:#.*)?\r?$", text, re.MULTILINE) is not None
 
 
-def _replacement(document: Document, entry: Entry, value: str | list[str]) -> str:
+def _replacement(document: Document, entry: Entry, value: str | int | list[str]) -> str:
     old = document.text[entry.start : entry.end]
     empty = entry.kind == "scalar" and (document.meta or {}).get(entry.key) is None
-    if isinstance(value, str):
+    if isinstance(value, (str, int)):
         if entry.kind not in ("scalar", "alias"):
             raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a word")
-        new = written(value, entry.style if entry.style in ("'", '"') else None)
+        style = entry.style if entry.style in ("'", '"') else None
+        new = written(value, style) if isinstance(value, str) else str(value)
         return new if old else f" {new}"
     if empty:
         return _inline(value) if old else f" {_inline(value)}"
@@ -197,9 +223,9 @@ def _replacement(document: Document, entry: Entry, value: str | list[str]) -> st
     return f"{newline}{indent}".join(f"- {written(word)}" for word in value)
 
 
-def _inline(value: str | list[str]) -> str:
-    if isinstance(value, str):
-        return written(value)
+def _inline(value: str | int | list[str]) -> str:
+    if isinstance(value, (str, int)):
+        return written(value) if isinstance(value, str) else str(value)
     return "[" + ", ".join(written(word) for word in value) + "]"
 
 
@@ -240,7 +266,7 @@ def _put_section(document: Document, change: PutSection) -> Document:
         raise EditRefused(document.path, f"{one_line(change.token, 40)!r} is not a token")
     newline = document.newline
     mark = f"<!-- hypervisor:report {change.token} -->"
-    lines = [_harmless(part) for line in change.lines for part in _LINE_ENDS.split(line)]
+    lines = [harmless(part) for line in change.lines for part in _LINE_ENDS.split(line)]
     section = newline.join([mark, *lines, "", markdown.OWN_END]) + newline
     body = document.body
     standing = markdown.own_sections(body)
@@ -272,9 +298,3 @@ def _put_section(document: Document, change: PutSection) -> Document:
     if len(found) != max(1, len(standing)) or section not in found:
         raise EditRefused(document.path, "the report would not stand as a section of its own")
     return after
-
-
-def _harmless(line: str) -> str:
-    """Return a line that can neither end our section nor make the file unreadable."""
-    plain = line.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-    return _OUR_MARK.sub("&lt;!--", plain)

@@ -24,6 +24,7 @@ _FIELDS = {
     "complexity": "complexity",
     "priority": "priority",
     "due": "due",
+    "files": "files",
 }
 
 
@@ -41,7 +42,7 @@ class Family:
     fields: Mapping[str, str]
     words: Mapping[str, str]
     detect: tuple[str, ...]
-    lists: frozenset[str] = frozenset({"depends_on", "tags"})
+    lists: frozenset[str] = frozenset({"depends_on", "tags", "files"})
 
 
 AOPS = Family(
@@ -68,10 +69,16 @@ AOPS = Family(
 )
 BACKLOG = Family(
     "backlog",
-    _FIELDS | {"parent": "parent_task_id", "depends_on": "dependencies", "tags": "labels"},
+    _FIELDS
+    | {
+        "parent": "parent_task_id",
+        "depends_on": "dependencies",
+        "tags": "labels",
+        "files": "modified_files",
+    },
     {"ready": "To Do", "in_progress": "In Progress", "done": "Done"},
     ("dependencies", "parent_task_id", "labels", "created_date", "updated_date"),
-    frozenset({"depends_on", "tags", "assignee"}),
+    frozenset({"depends_on", "tags", "assignee", "files"}),
 )
 _BUILT_IN = (AOPS, BACKLOG)
 

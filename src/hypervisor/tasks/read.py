@@ -35,6 +35,11 @@ class Identity(NamedTuple):
     inode: int
     device: int
 
+    @property
+    def fingerprint(self) -> str:
+        """How the file looks, as a queue keeps it and `worker` compares it: any edit changes it."""
+        return f"{self.size}-{self.mtime_ns}-{self.ctime_ns}-{self.inode}"
+
 
 def identity_of(status: os.stat_result) -> Identity:
     """Return the identity in a `stat` result."""

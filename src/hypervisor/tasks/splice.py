@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hypervisor.errors import BrokenFile, HypervisorError
@@ -9,6 +10,8 @@ from hypervisor.tasks import markdown
 from hypervisor.tasks.entries import Entry, locate
 from hypervisor.tasks.read import Document, parse
 from hypervisor.text import one_line
+
+_OUR_MARK = re.compile(r"<!--(?=[ \t]*/?hypervisor:)")
 
 
 class EditRefused(HypervisorError):
@@ -31,16 +34,21 @@ def reparsed(document: Document, start: int, end: int, new: str) -> Document:
 
 
 def check_header(
-    before: Document, after: Document, key: str, value: str | list[str], end: int, grown: int
+    before: Document, after: Document, key: str, value: str | int | list[str], end: int, grown: int
 ) -> None:
     """Refuse unless `key` reads as `value`, and every other key as it was, at the same text.
 
     `end` is where the text behind the edit starts, `grown` by how much it moved.
     """
-    path = before.path
     meta = after.meta
     if meta is None or meta.get(key) != value:
-        raise EditRefused(path, f"{key} would not read back as {shown(value)}")
+        raise EditRefused(before.path, f"{key} would not read back as {shown(value)}")
+    check_rest(before, after, key, end, grown)
+
+
+def check_rest(before: Document, after: Document, key: str, end: int, grown: int) -> None:
+    """Refuse unless every key but `key` reads as it did, at the same text; see `check_header`."""
+    path, meta = before.path, after.meta or {}
     try:
         old = [_moved(entry, end, grown) for entry in locate(before).entries if entry.key != key]
         new = [entry for entry in locate(after).entries if entry.key != key]
@@ -79,7 +87,12 @@ def _outline(body: str) -> list[tuple[object, ...]]:
     ]
 
 
-def shown(value: str | Sequence[str]) -> str:
+def harmless(text: str) -> str:
+    """Return text that can neither end our section nor make the file unreadable."""
+    plain = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return _OUR_MARK.sub("&lt;!--", plain)
+
+
+def shown(value: str | int | Sequence[str]) -> str:
     """Return a value as one short line for a message."""
-    words = value if isinstance(value, str) else ", ".join(value)
-    return one_line(words, 80)
+    return one_line(value if isinstance(value, (str, int)) else ", ".join(value), 80)

@@ -88,14 +88,25 @@ class UndoLog:
     def prune(self, days: float = 7) -> int:
         """Remove the packs that nobody has added to for `days`; return how many."""
         removed = 0
-        for path in self._packs():
+        for path, _ in self.stale(days):
             try:
-                if time.time() - os.stat(path).st_mtime > days * 86400:
-                    os.unlink(path)
-                    removed += 1
+                os.unlink(path)
+                removed += 1
             except FileNotFoundError:
                 continue
         return removed
+
+    def stale(self, days: float = 7) -> list[tuple[str, int]]:
+        """Return (path, bytes) of the packs that nobody has added to for `days`."""
+        found = []
+        for path in self._packs():
+            try:
+                seen = os.stat(path)
+            except FileNotFoundError:
+                continue
+            if time.time() - seen.st_mtime > days * 86400:
+                found.append((path, seen.st_size))
+        return found
 
     def _kept_path(self, path: str) -> str:
         full = os.path.abspath(path)

@@ -6,10 +6,11 @@ empty, so that a second run changes no byte.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.tasks import edit
+from hypervisor.tasks.assign import assign, names_nobody_readable
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task, link_target
 from hypervisor.text import one_line
@@ -112,7 +113,7 @@ def _assign(
         edits.append(edit.SetKey(task.family.fields["complexity"], level))
     if task.assignee is not None:
         who, rule = task.assignee, "assignee already set"
-    elif _odd_assignee(document, task):
+    elif names_nobody_readable(document, task):
         who, rule = "", "assignee holds something that is no name"
     else:
         who, rule = assignee.choose(found, task.tags, level if rules.complexity else None, rules)
@@ -120,7 +121,7 @@ def _assign(
             rule = f"{rule}: {why}"
         if who:
             changes.append(f"assignee->{who}")
-            edits.append(edit.SetKey(*_assignee(document, task, who)))
+            edits.append(assign(document, task, who))
     return Plan(
         f"assign:{who}" if who else "none",
         tuple(changes),
@@ -128,19 +129,6 @@ def _assign(
         complexity=level if rules.complexity else None,
         edits=tuple(edits),
     )
-
-
-def _odd_assignee(document: Document, task: Task) -> bool:
-    value = (document.meta or {}).get(task.family.fields["assignee"])
-    return isinstance(value, dict) or (isinstance(value, list) and any(value))
-
-
-def _assignee(document: Document, task: Task, who: str) -> tuple[str, Any]:
-    """Return the key that names the assignee and the value in the form that the file uses."""
-    key = task.family.fields["assignee"]
-    value = (document.meta or {}).get(key)
-    as_list = "assignee" in task.family.lists if value is None else isinstance(value, list)
-    return key, [who] if as_list else who
 
 
 def _project_line(task: Task, found: Words, settings: Settings) -> str | None:
