@@ -1,0 +1,38 @@
+"""`hypervisor serve`: the MCP server `task_manager`."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor.config.roots import find_root
+from hypervisor.errors import HypervisorError
+
+SUMMARY = "be the MCP server task_manager, on standard input and output"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor serve`."""
+    parser.add_argument("--queue", help="hand out items of this queue only")
+    parser.add_argument(
+        "--setup",
+        action="store_true",
+        help="only see that its libraries are there: the first `serve` installs them",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until the client leaves: 0."""
+    try:
+        from hypervisor.task_server.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "hypervisor":
+            raise
+        raise HypervisorError(
+            f"the library of the MCP server is missing ({error.name})",
+            "run: pip install 'hypervisor[mcp]'",
+        ) from None
+    if args.setup:
+        print("task_manager is set up; a client that runs already has to reconnect it (/mcp)")
+        return 0
+    serve(find_root(), args.queue)
+    return 0
