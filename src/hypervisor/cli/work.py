@@ -1,0 +1,128 @@
+"""`hypervisor work`: a pool of headless agents on a queue."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from hypervisor import clients
+from hypervisor.cli import handout
+from hypervisor.cli.workers import shown
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+
+SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
+USAGE = (
+    "hypervisor work QUEUE --agent {gemini,claude,command} [--workers N] [--items-per-agent K]\n"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+)
+# What stands behind `--` is not ours to read.
+TAKES_WORDS = True
+
+_ITEMS_EACH = 10
+_TURNS_PER_ITEM = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor work`."""
+    parser.usage = USAGE
+    parser.epilog = (
+        "WORDS are the command line of --agent command, one process per item, without a shell: "
+        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them. "
+        "For the other\nagents they are added to the client's command line."
+    )
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("--agent", required=True, choices=clients.NAMES, help="what runs as worker")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
+    )
+    parser.add_argument(
+        "--items-per-agent",
+        type=int,
+        metavar="K",
+        help=f"items before a fresh agent takes over (default {_ITEMS_EACH}; a command gets one)",
+    )
+    parser.add_argument(
+        "--max-minutes", type=float, default=60, metavar="M", help="an agent's time (default 60)"
+    )
+    parser.add_argument(
+        "--max-turns",
+        type=int,
+        metavar="T",
+        help=f"an agent's turns with its model (default {_TURNS_PER_ITEM} per item)",
+    )
+    parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
+    parser.add_argument(
+        "--force", action="store_true", help="command: accept open boxes of a task; it is noted"
+    )
+    parser.add_argument(
+        "--branch",
+        action="store_true",
+        help="claude, command: each item on a branch, in a working tree apart (docs/branches.md)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work the queue off: 0 when it has drained, 1 if not or if an item failed, 3 if nothing was
+    left to do."""
+    from hypervisor.pool.pool import Pool
+    from hypervisor.summary import lines, summarize
+
+    items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
+    for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
+        if not 1 <= value <= most:
+            raise UsageError(f"--{name} takes a number from 1 to {most}")
+    if not 0 < args.max_minutes <= 1440:
+        raise UsageError("--max-minutes takes a number up to 1440")
+    turns = _TURNS_PER_ITEM * items if args.max_turns is None else args.max_turns
+    if turns < 1:
+        raise UsageError("--max-turns takes a number from 1 up")
+    if args.branch and args.agent == "gemini":
+        raise UsageError(
+            "--branch is for --agent claude and command",
+            "Gemini CLI's policy keeps its workers out of hidden folders, where the trees are",
+        )
+    client = clients.client(args.agent, model=args.model, turns=turns, words=args.words)
+    with Ledger.open(find_root()) as ledger:
+        if ledger.drained(args.queue):
+            print(handout.nothing(ledger, args.queue)[0])
+            return 3
+        client.check()
+        with shown(args.queue) as show:
+            pool = Pool(
+                ledger,
+                args.queue,
+                client,
+                workers=args.workers,
+                items_each=items,
+                seconds=args.max_minutes * 60,
+                force=args.force,
+                branch=args.branch,
+                show=show,
+            )
+            why = pool.run()
+        summary = summarize(ledger, args.queue)
+        resume_at = ledger.queue_row(args.queue)["resume_at"]
+    print("\n".join(lines(summary)))
+    print(_next(args.queue, why, pool.cause, resume_at))
+    return int(why != "drained" or bool(summary["counts"]["failed"]))
+
+
+def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
+    """Return the line that says why it is over, and the command that goes on."""
+    if why == "refused":
+        return f"stopped: {cause}; nothing more was started. What to do: hypervisor doctor"
+    if why == "stopped":
+        return "stopped; the same command goes on with what is left"
+    if why == "paused":
+        at = f" from {time.strftime('%H:%M', time.localtime(resume_at))} on" if resume_at else ""
+        return f"paused; go on{at} with: hypervisor resume {queue}, then the same command"
+    if why == "idle":
+        return (
+            "the rest is not for these agents: locked by another tool, or not of the complexity "
+            f"that they may take; see: hypervisor status {queue}"
+        )
+    if why == "drained":
+        return f"more: hypervisor summary {queue} --json"
+    return f"the queue is {why}"

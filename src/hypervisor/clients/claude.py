@@ -1,0 +1,173 @@
+"""`claude -p` as a worker: the queue through the command line, an allow-list, and nothing else.
+
+Settings, hooks, plugins and MCP servers of the user and of the project have no part in the run.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from hypervisor.clients import boundaries, run
+from hypervisor.errors import HypervisorError
+from hypervisor.reconcile import is_rate_limit
+from hypervisor.text import one_line
+
+INSTALL = "npm install -g @anthropic-ai/claude-code"
+TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
+VERBS = ("next", "done", "block", "fail", "release")
+_NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
+             "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
+
+
+class Claude:
+    """The client; `words` are added to its command line."""
+
+    name = "claude"
+    one_item_each = False
+    start_gap = 0.5
+
+    def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
+        self._model, self._turns, self._words = model or "haiku", turns, list(words)
+        self._program = ""
+
+    def check(self) -> None:
+        """Find the client. Raises HypervisorError."""
+        self._program = run.find("claude", INSTALL)
+        for word in self._words:
+            if "dangerously" in word or word.startswith("--permission-mode"):
+                raise HypervisorError(
+                    "workers run with an allow-list and everything else denied",
+                    f"leave out {word}; grant commands with 'hypervisor open --allow-command'",
+                )
+
+    def start(self, place: run.Place) -> run.Start:
+        """Return how to start one agent."""
+        allowed = [f"Bash(hypervisor {verb}:*)" for verb in VERBS]
+        allowed += [f"Bash({command}:*)" for command in place.commands]
+        allowed += ["Read", "Glob", "Grep", "Edit(./**)"]
+        words = [
+            self._program,
+            "-p",
+            *("--output-format", "stream-json", "--verbose"),
+            *("--permission-mode", "dontAsk"),
+            *("--setting-sources", ""),
+            "--strict-mcp-config",
+            *("--tools", ",".join(TOOLS)),
+            *("--allowedTools", ",".join(allowed)),
+            *("--disallowedTools", ",".join(denied())),
+            *("--model", self._model),
+            *("--max-turns", str(self._turns)),
+            *("--session-id", str(uuid.uuid4())),
+        ]
+        environment = run.scrubbed(
+            place, frozenset(("IS_SANDBOX",)), ("ANTHROPIC_", "CLAUDE_", "AWS_", "DISABLE_")
+        )
+        for name in ("CLAUDE_CODE_SESSION_ID", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT"):
+            environment.pop(name, None)
+        folder = os.path.dirname(run.own_program())
+        environment["PATH"] = f"{folder}:{environment.get('PATH', os.defpath)}"
+        environment["CLAUDE_CODE_TMPDIR"] = str(place.tmp)
+        # The pool waits better: it starts no further agent meanwhile.
+        environment.setdefault("CLAUDE_CODE_MAX_RETRIES", "3")
+        # A command that outlives its call would outlive the item.
+        environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
+        return run.Start([*words, *self._words], environment, self._prompt(place))
+
+    def stream(self) -> ClaudeStream:
+        """Return a reader of one run's output."""
+        return ClaudeStream()
+
+    def transcript(self, place: run.Place, stream: run.Stream) -> str | None:
+        """Return where this run's transcript is, or None while there is none."""
+        if not stream.session:
+            return None
+        base = os.environ.get("CLAUDE_CONFIG_DIR") or os.path.expanduser("~/.claude")
+        name = glob.escape(f"{stream.session}.jsonl")
+        found = glob.glob(os.path.join(glob.escape(base), "projects", "*", name))
+        return found[0] if found else None
+
+    def _prompt(self, place: run.Place) -> str:
+        items = place.agent.items
+        count = "" if items is None else f" Stop after {items} items."
+        granted = ", ".join(f"`{command}`" for command in place.commands)
+        allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
+        role = "worker" if place.tree is None else "worker-isolated"
+        return run.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{count}{allowed}\n"
+
+
+def denied() -> list[str]:
+    """Return the rules that keep a worker from what steers the next run. A rule for Edit holds
+    for every tool that writes files, and for redirections of commands."""
+    rules = []
+    for folder in boundaries.FOLDERS:
+        rules += [f"Edit(./{folder}/**)", f"Edit(./**/{folder}/**)"]
+    for name in boundaries.FILES:
+        rules += [f"Edit(./{name})", f"Edit(./**/{name})"]
+    return rules
+
+
+class ClaudeStream(run.Stream):
+    """Reads `--output-format stream-json`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._result: dict[str, Any] | None = None
+        self._resume_at: float | None = None
+
+    def feed(self, line: str) -> None:
+        """Take in one event; what is none is passed over."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(event, dict):
+            return
+        kind = event.get("type")
+        if kind == "system" and event.get("subtype") == "init":
+            self.session = str(event.get("session_id", ""))
+        elif kind == "assistant":
+            self._assistant(event.get("message"))
+        elif kind == "rate_limit_event":
+            told = event.get("rate_limit_info")
+            at = told.get("resetsAt") if isinstance(told, dict) else None
+            if isinstance(at, (int, float)) and told and told.get("status") == "rejected":
+                self._resume_at = float(at)
+        elif kind == "result":
+            self._result = event
+
+    def _assistant(self, message: object) -> None:
+        blocks = message.get("content") if isinstance(message, dict) else None
+        for block in blocks if isinstance(blocks, list) else ():
+            if block.get("type") == "text":
+                self.last = str(block.get("text", ""))[-4000:]
+            elif block.get("type") == "tool_use":
+                self.tool = str(block.get("name", ""))
+                asked = block.get("input")
+                command = asked.get("command") if isinstance(asked, dict) else None
+                if isinstance(command, str) and command.startswith("hypervisor next"):
+                    self.asked = True
+
+    def end(self, code: int) -> run.End:
+        """Return how the run ended, by its last `result` event first."""
+        result = self._result
+        if result is None:
+            said = next((line for line in self.complaints if line.strip()), "")
+            if code > 0 and said:
+                return run.End("refused", one_line(said, 300), self.last)
+            return run.End("failed", f"ended by {run.signal_name(code)}", self.last)
+        subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
+        if subtype == "error_max_turns":
+            return run.End("limited", "the client's turn limit was reached", self.last)
+        if not result.get("is_error") and subtype == "success":
+            return run.End("finished", "", self.last)
+        if result.get("api_error_status") in (429, 529) or is_rate_limit(text):
+            at = self._resume_at or run.resume_time(text)
+            return run.End("rate_limited", run.brief(text), self.last, at)
+        refused = any(sign in text.lower() for sign in _NOT_OURS)
+        cause = run.brief(text) or subtype or run.signal_name(code)
+        return run.End("refused" if refused else "failed", cause, self.last)

@@ -1,0 +1,66 @@
+"""Tokens out of a Gemini CLI transcript; the rows are those of the real client."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hypervisor.usage import read_transcript
+
+HEAD = {"sessionId": "s", "projectHash": "p", "kind": "main"}
+
+
+def message(number: int, total: int, *calls: tuple[str, str]) -> dict[str, Any]:
+    """A response of `total` tokens, 100 of them output and 50 cached."""
+    tokens = {"input": total - 100, "output": 60, "cached": 50, "thoughts": 40, "tool": 0,
+              "total": total}  # fmt: skip
+    row: dict[str, Any] = {"id": f"m{number}", "type": "gemini", "content": "", "tokens": tokens}
+    if calls:
+        row["toolCalls"] = [
+            {
+                "name": f"mcp_task_manager_{name}",
+                "status": "success",
+                "result": [{"functionResponse": {"response": {"output":
+                    f'<untrusted_context>\n{{"success": true, "task": {{"id": "{item}"}}}}'}}}],
+            }
+            for name, item in calls
+        ]  # fmt: skip
+    return row
+
+
+def written(tmp_path: Path, *rows: dict[str, Any], torn: str = "") -> str:
+    path = tmp_path / "session.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (HEAD, *rows)) + torn)
+    return str(path)
+
+
+def test_each_response_counts_once_and_each_item_has_its_share(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        message(1, 1000),
+        message(1, 1000, ("claim_next_task", "a")),
+        {"$set": {"lastUpdated": "x"}},
+        message(2, 2000),
+        message(3, 3000, ("complete_task", "a")),
+        message(4, 4000, ("claim_next_task", "b")),
+        message(5, 5000, ("block_task", "b")),
+        message(6, 6000, ("claim_next_task", "a")),
+        message(7, 7000),
+        torn='{"id": "m8", "type": "gem',
+    )
+    used = read_transcript(path)
+    assert used.known and used.complete
+    assert sum(used.total) == 28000
+    assert used.total == (28000 - 700 - 350, 700, 350, 0)
+    assert [(item, sum(share)) for item, share in used.by_id] == [
+        ("a", 5000),
+        ("b", 5000),
+        ("a", 7000),
+    ]
+
+
+def test_an_unknown_shape_is_unknown_and_not_zero(tmp_path: Path) -> None:
+    row = message(1, 1000)
+    del row["tokens"]["total"]
+    assert not read_transcript(written(tmp_path, row)).known

@@ -1,0 +1,69 @@
+"""A pool of commands, each item on a branch and in a working tree of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from branches import support
+from branches.support import WHO, git
+from pool.support import counts, items, script
+from worker.support import reports
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+WORK = ("work", "q", "--agent", "command", "--branch")
+
+
+@pytest.fixture(autouse=True)
+def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WHO.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("verify", [None, 'test -s "$HYPERVISOR_ID.txt"'])
+def test_commands_at_once_work_in_trees_of_their_own_and_all_accepted_work_is_merged(
+    verify: str | None, project: Path, run_hypervisor: Run
+) -> None:
+    support.lay_out(project, 8, verify=verify)
+    do = script(project, 'test -f "$1" && pwd >"$HYPERVISOR_ID.txt" && ls *.txt | wc -l >count')
+    ran = run_hypervisor(*WORK, "--workers", "4", "--", do, "{path}")
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert counts(project) == {"done": 8}
+    assert git(project, "status", "--porcelain") == ""
+    assert all(item["report"]["commit"] for item in items(project).values())
+    told = run_hypervisor("integrate", "q")
+    assert told.returncode == 0, told.stderr
+    trees = {(project / f"t{n}.txt").read_text() for n in range(8)}
+    assert len(trees) == 8 and all("/.hypervisor/worktrees/" in tree for tree in trees)
+    assert (project / "count").read_text().strip() == "1"
+    assert [reports(project / "tasks" / f"t{n}.md") for n in range(8)] == [1] * 8
+    assert support.trees(project) == [] and support.branches(project) == []
+
+
+def test_what_steers_the_next_run_is_found_in_the_tree_too(
+    project: Path, run_hypervisor: Run
+) -> None:
+    support.lay_out(project, 1)
+    ran = run_hypervisor(*WORK, "--", script(project, "echo obey >CLAUDE.md"))
+    assert ran.returncode == 0, ran.stderr
+    assert counts(project) == {"blocked": 1}
+    assert "CLAUDE.md" in items(project)["t0"]["report"]["reason"]
+    run_hypervisor("integrate", "q")
+    assert not (project / "CLAUDE.md").exists()
+
+
+def test_where_there_is_no_repository_the_pool_says_so_and_nothing_stays_claimed(
+    project: Path, run_hypervisor: Run
+) -> None:
+    from pool.support import lay_out
+
+    lay_out(project, 2)
+    ran = run_hypervisor(*WORK, "--", "true")
+    assert ran.returncode == 1
+    assert "work on branches needs a git working tree" in ran.stdout
+    assert counts(project) == {"ready": 2}
+    ran = run_hypervisor("work", "q", "--agent", "gemini", "--branch")
+    assert ran.returncode == 2 and "--agent claude and command" in ran.stderr
