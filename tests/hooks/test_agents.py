@@ -204,7 +204,7 @@ def test_a_transcript_of_an_unknown_format_makes_tokens_unknown_and_says_so(
     session.stops("a1", "ended one")
     told = summarize(session.ledger, "q")
     assert told["total_tokens"] is None and told["overhead_tokens"] is None
-    assert "tokens are not known: 1 of the workers' transcripts" in "\n".join(lines(told))
+    assert "tokens are not known of 1 worker" in "\n".join(lines(told))
     assert told["transcripts"] == [".hypervisor/outputs/q/agent-a1.jsonl"]
 
 
@@ -217,3 +217,45 @@ def test_kept_transcripts_go_by_age_and_then_the_oldest_by_size(session: Session
         os.utime(path, (time.time() - age * 1000,) * 2)
     assert outputs.prune(str(session.root), seconds=3500, size=250) == 3
     assert sorted(path.name for path in folder.iterdir()) == ["agent-0.jsonl", "agent-1.jsonl"]
+
+
+def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_seconds(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    claim = session.takes("a1")
+
+    def noted() -> tuple[str, float, int | None]:
+        row = session.ledger.agent("a1")
+        return row["last_tool"], row["seen_at"] - 1_800_000_000, row["output_tokens"]
+
+    def uses(tool: str, key: str, what: str) -> None:
+        session.event("PostToolUse", agent="a1", tool_name=tool, tool_input={key: what})
+
+    assert noted() == ("Bash: hypervisor next q", 0, None)
+    rows = [
+        {"type": "user", "message": {"content": [{"type": "tool_result", "content": text}]}}
+        for text in (f"claim {claim.token}\nitem: x\n",)
+    ]
+    usage = {"input_tokens": 1, "output_tokens": 20}
+    rows.append({"type": "assistant", "message": {"id": "m1", "usage": usage, "content": []}})
+    session.transcript_of("a1").write_text("\n".join(map(json.dumps, rows)))
+    now += 2
+    uses("Read", "file_path", "/x/y.py")
+    assert noted() == ("Bash: hypervisor next q", 0, None), "too soon for another write"
+    now += 2
+    uses("Read", "file_path", "/x/y\n.py")
+    assert noted() == ("Read: /x/y\\n.py", 4, None), "a transcript is read less often"
+    now += 15
+    uses("Edit", "file_path", "z" * 500)
+    tool, at, output = noted()
+    assert (len(tool), at, output) == (126, 19, 20)
+    now += 5
+    uses("TodoWrite", "todos", "x")
+    assert noted()[0] == "TodoWrite"
+
+
+def test_a_session_that_works_itself_notes_no_tool(session: Session) -> None:
+    session.event("PostToolUse", tool_name="Read", tool_input={"file_path": "x"})
+    assert session.ledger.row("select count(*) from agent")[0] == 0

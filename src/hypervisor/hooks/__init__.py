@@ -1,4 +1,7 @@
-"""Claude Code's events: each is turned into words of the program, and holds no rule of its own."""
+"""The clients' events: each is turned into words of the program, and holds no rule of its own.
+
+Handlers know the names and shapes of Claude Code; `gemini` reads the other client's as these.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,23 @@ if TYPE_CHECKING:
     Handler = Callable[[Ledger, "Event"], "dict[str, Any] | None"]
 
 
+# How long a session is held up by a store that doesn't answer, in seconds.
+_PATIENCE = 2.0
+
+
 class Event:
-    """One call of a hook: `name`, the client's `payload`, and what most handlers ask of it."""
+    """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
+
+    `sent_as` is the name that the client itself has for the event.
+    """
 
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
+        from hypervisor.hooks import gemini
+
+        self.sent_as = name
+        self.from_gemini = gemini.sent(name, payload)
+        if self.from_gemini:
+            name, payload = gemini.read(name, payload)
         self.name = name
         self.payload = payload
         self.session: str = self.text("session_id")
@@ -34,9 +50,10 @@ class Event:
 def run(name: str) -> int:
     """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
     try:
-        event = Event(name, json.loads(sys.stdin.read() or "{}"))
+        payload = json.loads(sys.stdin.read() or "{}")
+        event = Event(name, payload if isinstance(payload, dict) else {})
         if event.session:
-            with Ledger.open(find_root(event.text("cwd") or None)) as ledger:
+            with Ledger.open(find_root(event.text("cwd") or None), patience=_PATIENCE) as ledger:
                 answer = handle(ledger, event)
             if answer is not None:
                 print(json.dumps(answer))
@@ -63,7 +80,12 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         "SessionEnd": session.ended,
     }
     handler = handlers.get(event.name)
-    return handler(ledger, event) if handler else None
+    answer = handler(ledger, event) if handler else None
+    if answer is not None and event.from_gemini:
+        from hypervisor.hooks import gemini
+
+        return gemini.answer(event.sent_as, answer)
+    return answer
 
 
 def context(event: str, text: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 from hypervisor import outbox, reconcile
 from hypervisor.hooks import Event
 from hypervisor.plan import OWN_RULE
+from hypervisor.text import one_line
 from hypervisor.usage import claims_in
 
 TYPE_CHECKING = False
@@ -22,7 +23,17 @@ _QUESTION = re.compile(
     r"hypervisor (?:status|summary|plan|wait)(?: [A-Za-z0-9_][A-Za-z0-9_.-]*)?"
     r"(?: --timeout [0-9]+| --json)?"
 )
+# What of a tool's input tells most; so much of it is kept.
+_TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
+_TOLD = 120
 _QUEUE = re.compile(r"^\s*queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
+_HANDS_OUT = re.compile(r"\bhypervisor[\"']? (?:next|done|pull)\b")
+# What `hypervisor open` prints.
+_OPENED = re.compile(
+    r"^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items added"
+    r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"',
+    re.MULTILINE,
+)
 _NEXT = re.compile(r"\bhypervisor next ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
 
 
@@ -36,7 +47,9 @@ def tool_used(ledger: Ledger, event: Event) -> None:
         session.read_notices(ledger, event)
     if event.agent and event.name == "PostToolUse":
         ledger.permission_given(event.agent, _call(event.payload))
-    if event.text("tool_name") == "Bash":
+    if event.from_gemini:
+        _used_in_gemini(ledger, event)
+    elif event.text("tool_name") == "Bash":
         tokens = claims_in(_output(event))
         if tokens and not ledger.assign(event.session, event.agent, tokens):
             # A worker's own processes may still go by the name of a cleared session.
@@ -49,6 +62,8 @@ def tool_used(ledger: Ledger, event: Event) -> None:
     elif event.text("tool_name") == "TaskStop":
         _task_stopped(ledger, event)
     ledger.renew(event.session, event.agent)
+    if event.agent and ledger.saw_tool(event.agent, _told(event)):
+        reconcile.note_use(ledger, event.agent)
 
 
 def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -115,6 +130,10 @@ def meet(ledger: Ledger, event: Event) -> None:
 
     known = ledger.session(event.session)
     if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
+        if event.from_gemini:
+            # What the environment tells is of Claude Code, which this client may run inside of.
+            ledger.meet(event.session, heard=True)
+            return
         client = Caller()
         ledger.meet(
             event.session,
@@ -128,6 +147,18 @@ def meet(ledger: Ledger, event: Event) -> None:
 def _join(ledger: Ledger, event: Event) -> None:
     """Note for which queue a worker works: it may never be handed anything."""
     _join_named(ledger, event, event.agent, _NEXT.search(_asked(event, "command")))
+
+
+def _used_in_gemini(ledger: Ledger, event: Event) -> None:
+    """Learn from a shell call what its session holds and follows: its shell knows no session."""
+    if event.text("tool_name") != "Bash":
+        return
+    output = _output(event)
+    if _HANDS_OUT.search(_asked(event, "command")):
+        ledger.assign(event.session, "", claims_in(output), unknown=True)
+    for plain, quoted in _OPENED.findall(output):
+        if any(queue["name"] == (plain or quoted) for queue in ledger.queues()):
+            ledger.follow(event.session, plain or quoted)
 
 
 def _started(ledger: Ledger, event: Event) -> None:
@@ -147,6 +178,14 @@ def _join_named(ledger: Ledger, event: Event, agent: str, name: re.Match[str] | 
 def _asked(event: Event, key: str) -> str:
     asked = event.payload.get("tool_input")
     return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+
+
+def _told(event: Event) -> str:
+    """Return a tool call in a few words, for people who look at the worker."""
+    words = (_asked(event, key) for key in _TELLING)
+    what = next((word for word in words if word), "")
+    tool = one_line(event.text("tool_name"), 60)
+    return f"{tool}: {one_line(what, _TOLD)}" if what else tool
 
 
 def _task_stopped(ledger: Ledger, event: Event) -> None:

@@ -29,16 +29,23 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         agents.meet(ledger, event)
         ledger.inherit(event.session)
     outbox.flush(ledger)
+    text = _left_open(ledger)
+    if not text or event.text("source") == "compact":
+        return None
+    return context("SessionStart", text)
+
+
+def _left_open(ledger: Ledger) -> str | None:
+    """Return a line on the queues that have something left, or None."""
     lines = []
     for queue in ledger.queues():
         counts = ledger.counts(queue["no"])
         left = counts["ready"] + counts["claimed"]
         if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
             lines.append(f"queue {queue['name']}: {left} of {sum(counts.values())} items left")
-    if not lines or event.text("source") == "compact":
+    if not lines:
         return None
-    text = "; ".join(lines[:10])
-    return context("SessionStart", f"hypervisor: {text}. To go on: /hypervisor:resume QUEUE")
+    return f"hypervisor: {'; '.join(lines[:10])}. To go on: /hypervisor:resume QUEUE"
 
 
 def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -51,6 +58,10 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     _settle_agents(ledger, event)
     outbox.flush(ledger)
     text = digest.take(ledger, event.session, by=by)
+    if event.from_gemini and ledger.session(event.session) is None:
+        # This client has no room for it at the session's start.
+        agents.meet(ledger, event)
+        text = "\n".join(filter(None, (_left_open(ledger), text)))
     live.settle(ledger)
     return context("UserPromptSubmit", text) if text else None
 

@@ -1,0 +1,78 @@
+"""`hypervisor doctor`: what is right and what is not, with the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.doctor import Finding
+
+SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
+_MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
+_TITLES = {"hypervisor": "hypervisor", "claude": "Claude Code", "gemini": "Gemini CLI"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor doctor`."""
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument(
+        "--bundle",
+        nargs="?",
+        const=_MADE,
+        metavar="FILE",
+        help="also write diagnostics for a bug report, without keys, texts and names",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long each question to a client may take (default: 20)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings: 0, or 1 if something does not work until it is mended."""
+    from hypervisor import doctor
+
+    if not args.timeout > 0:
+        raise UsageError("--timeout takes a number of seconds above 0")
+    root = find_root()
+    findings = doctor.examine(root, args.timeout)
+    made: tuple[str, list[str]] | None = None
+    if args.bundle is not None:
+        from hypervisor.doctor import bundle
+
+        path = time.strftime(_MADE) if args.bundle == _MADE else args.bundle
+        made = path, bundle.write(path, root, findings, args.timeout)
+    wrong = sum(finding.state is doctor.State.WRONG for finding in findings)
+    if args.json:
+        told = [{**finding._asdict(), "state": str(finding.state)} for finding in findings]
+        answer = {"ok": not wrong, "findings": told, "bundle": made[0] if made else None}
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _show(findings, wrong)
+        if made:
+            print(
+                f"\n{one_line(made[0])} (look through it before you send it): {', '.join(made[1])}"
+            )
+    return 1 if wrong else 0
+
+
+def _show(findings: list[Finding], wrong: int) -> None:
+    about = ""
+    for finding in findings:
+        if finding.about != about:
+            about = finding.about
+            print(_TITLES[about])
+        mend = f"  → {one_line(finding.mend, 300)}" if finding.mend else ""
+        words = f": {finding.words}" if finding.words else ""
+        print(f"  {finding.state:<6}{finding.what:<12} {one_line(finding.text, 400)}{words}{mend}")
+    print(f"\n{wrong} to mend" if wrong else "\nnothing to mend")

@@ -1,0 +1,134 @@
+"""Claude Code: installed, logged in, trusted here, its server connected, nothing of ours denied."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from hypervisor.doctor import client, files
+from hypervisor.doctor.asking import Late, ask
+from hypervisor.doctor.finding import Finding, note, ok, wrong
+from hypervisor.text import one_line
+
+ABOUT = "claude"
+CLIENT = client.Client(
+    ABOUT, "claude", (2, 1, 197), (2, 1, 330), "npm install -g @anthropic-ai/claude-code"
+)
+REGISTER = "claude mcp add --scope user task_manager -- hypervisor serve"
+_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN",
+         "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")  # fmt: skip
+_MANAGED = ("/etc/claude-code/managed-settings.json",
+            "/Library/Application Support/ClaudeCode/managed-settings.json")  # fmt: skip
+# Rules that take from a batch what it can't do without.
+_NEEDED = ("Bash", "Bash(*)", "Bash(hypervisor:*)", "Agent", "Task")
+
+
+def look(root: str, seconds: float) -> list[Finding]:
+    """Return what there is to say of the client for the project at `root`."""
+    path, installed = client.version(CLIENT, seconds)
+    if path is None:
+        return [installed]
+    trust = _trusted(root)
+    where = root if trust.state == "ok" else None
+    _, mcp = client.servers(CLIENT, path, where, seconds, {}, REGISTER)
+    found = [installed, _login(path, seconds), trust, mcp, _plugin(path, seconds)]
+    return [*found, _policy(root)]
+
+
+def _folder() -> str:
+    return os.environ.get("CLAUDE_CONFIG_DIR") or os.path.expanduser("~/.claude")
+
+
+def _login(path: str, seconds: float) -> Finding:
+    """The client says itself whether it is logged in; it looks at files for that."""
+    mend = "claude auth login"
+    try:
+        said = ask([path, "auth", "status"], seconds, cwd="/")
+    except Late:
+        return client.late(CLIENT, "login", ["claude", "auth", "status"], seconds)
+    except OSError as error:
+        return wrong(ABOUT, "login", "not looked at", mend, error)
+    try:
+        status = json.loads(said.out)
+    except ValueError:
+        status = None
+    logged_in = files.at(status, "loggedIn")
+    if logged_in is True:
+        how = one_line(str(files.at(status, "authMethod")), 40)
+        return ok(ABOUT, "login", f"{how} (not tried)")
+    if logged_in is False:
+        return wrong(ABOUT, "login", "not logged in", mend)
+    for name in _KEYS:
+        if os.environ.get(name):
+            return ok(ABOUT, "login", f"{name} is set (not tried)")
+    if os.path.exists(os.path.join(_folder(), ".credentials.json")):
+        return ok(ABOUT, "login", ".credentials.json is there (not tried)")
+    return wrong(ABOUT, "login", "no login found", mend)
+
+
+def _trusted(root: str) -> Finding:
+    own = os.environ.get("CLAUDE_CONFIG_DIR")
+    path = os.path.join(own, ".claude.json") if own else os.path.expanduser("~/.claude.json")
+    try:
+        projects = files.at(files.read_object(path), "projects")
+    except (OSError, ValueError):
+        projects = None
+    for place in files.with_parents(root):
+        if files.at(projects, place, "hasTrustDialogAccepted") is True:
+            return ok(ABOUT, "trust", place)
+    text = f"{root} is not trusted (headless workers need no trust)"
+    return wrong(ABOUT, "trust", text, "claude, and answer its question")
+
+
+def _plugin(path: str, seconds: float) -> Finding:
+    mend = "claude plugin install hypervisor@hypervisor"
+    try:
+        said = ask([path, "plugin", "list", "--json"], seconds, cwd="/")
+        listed = json.loads(said.out)
+    except Late:
+        return client.late(CLIENT, "plugin", ["claude", "plugin", "list"], seconds)
+    except (OSError, ValueError):
+        return note(ABOUT, "plugin", "the client does not list its plugins", "claude plugin list")
+    for plugin in listed if isinstance(listed, list) else ():
+        name = str(files.at(plugin, "id") or files.at(plugin, "name") or "")
+        if name.partition("@")[0] != "hypervisor":
+            continue
+        version = one_line(str(files.at(plugin, "version")), 20)
+        if files.at(plugin, "enabled") is False:
+            return wrong(ABOUT, "plugin", f"{version}, disabled", f"claude plugin enable {name}")
+        return ok(ABOUT, "plugin", f"{version}, enabled")
+    # `--plugin-dir` needs no installation, and the client's list does not tell of it.
+    return note(ABOUT, "plugin", "not installed; a session may load it by --plugin-dir", mend)
+
+
+def _policy(root: str) -> Finding:
+    """Settings that deny what a batch needs, or switch off its hooks."""
+    paths = [os.path.join(_folder(), "settings.json")]
+    paths += [os.path.join(root, ".claude", name) for name in _PROJECT]
+    for path in (*_MANAGED, *paths):
+        try:
+            settings = files.read_object(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            return wrong(ABOUT, "policy", f"{path} can't be read", f"edit {path}", error)
+        denied = _denied(settings)
+        if denied is not None:
+            return wrong(ABOUT, "policy", f"{path} denies {denied}", f"take it out of {path}")
+        for key in ("disableAllHooks", "allowManagedHooksOnly"):
+            if settings.get(key) is True:
+                text = f"{path} has {key}: sessions are told nothing, tokens are not counted"
+                return note(ABOUT, "policy", text, f"take it out of {path}")
+    return ok(ABOUT, "policy", "no settings deny what a batch needs")
+
+
+_PROJECT = ("settings.json", "settings.local.json")
+
+
+def _denied(settings: dict[str, Any]) -> str | None:
+    rules = files.at(settings, "permissions", "deny")
+    for rule in rules if isinstance(rules, list) else ():
+        if isinstance(rule, str) and (rule in _NEEDED or rule.startswith("Bash(hypervisor")):
+            return one_line(rule, 60)
+    return None

@@ -1,0 +1,205 @@
+"""Hypervisor itself: its program, its environment, and the project's state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+
+from hypervisor import __version__
+from hypervisor.config.address import address
+from hypervisor.config.roots import SETTINGS, state_dir
+from hypervisor.doctor.asking import Late, ask, within
+from hypervisor.doctor.finding import Finding, note, ok, wrong
+from hypervisor.errors import HypervisorError, UsageError
+
+ABOUT = "hypervisor"
+# Versions in which a commit that resets the log during another's checkpoint may be lost are those
+# from 3.7.0 up to these, but for later ones of the same line.
+_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+
+
+def look(root: str, seconds: float) -> list[Finding]:
+    """Return what there is to say of the program and of the project at `root`."""
+    found: list[Finding | None] = [
+        _program(),
+        ok(ABOUT, "python", sys.version.split()[0]),
+        _sqlite(),
+        _environment(),
+    ]
+    found += [_server(), _git(root, seconds)]
+    found += [_settings(root), _file_system(root, seconds), *_ledger(root, seconds), _hooks(root)]
+    return [finding for finding in found if finding is not None]
+
+
+def _program() -> Finding:
+    from hypervisor.clients.run import own_program
+
+    try:
+        program = own_program()
+    except HypervisorError as error:
+        return wrong(ABOUT, "program", "not found", error.fix, error.message)
+    found = shutil.which("hypervisor")
+    text = f"{__version__}, {program}"
+    if found is None:
+        # Claude Code's sessions have it on their PATH; shells and Gemini CLI's sessions do not.
+        mend = f"ln -s {_quoted(program)} ~/.local/bin/hypervisor"
+        return note(ABOUT, "program", f"{text}; not on the PATH of this shell", mend)
+    if os.path.realpath(found) != os.path.realpath(program):
+        text += f"; PATH has another one first: {found}"
+        return note(ABOUT, "program", text, f"ln -sf {_quoted(program)} {_quoted(found)}")
+    return ok(ABOUT, "program", text)
+
+
+def sqlite_may_lose(version: tuple[int, ...]) -> bool:
+    """True for the versions of SQLite with the fault that is told of at `_MENDED`."""
+    if version < (3, 7, 0) or version >= _MENDED[-1]:
+        return False
+    return not any(version[:2] == mended[:2] and version >= mended for mended in _MENDED)
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version
+    if sqlite_may_lose(sqlite3.sqlite_version_info):
+        text = f"{version}, which can lose a commit when a log is reset during a checkpoint"
+        mend = "set HYPERVISOR_PYTHON to a Python that has SQLite 3.51.3, 3.50.7 or 3.44.6"
+        return note(ABOUT, "sqlite", f"{text}; a lock around our writes keeps them apart", mend)
+    return ok(ABOUT, "sqlite", version)
+
+
+def _environment() -> Finding:
+    place = os.path.dirname(os.path.dirname(sys.executable))
+    if not os.access(place, os.W_OK):
+        return note(ABOUT, "environment", f"{place}, which this user can't write to")
+    return ok(ABOUT, "environment", place)
+
+
+def _server() -> Finding:
+    """The libraries of task_manager: sessions start it, but never install them."""
+    import glob
+    from importlib.util import find_spec
+
+    home = os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))
+    made = glob.glob(os.path.join(glob.escape(home), f"{__version__}+*mcp*", ".complete"))
+    if made or find_spec("mcp") is not None:
+        return ok(ABOUT, "server", "the libraries of task_manager are installed")
+    text = "the libraries of task_manager are not installed (needed by Gemini CLI and MCP only)"
+    return note(ABOUT, "server", text, "hypervisor serve --setup")
+
+
+def _git(root: str, seconds: float) -> Finding:
+    program = shutil.which("git")
+    if program is None:
+        text = "not on PATH: no commits of workers, no `commit:` check"
+        return note(ABOUT, "git", text, "apt install git, or brew install git")
+    try:
+        version = ask([program, "--version"], seconds, cwd="/").out.strip()
+        inside = ask([program, "rev-parse", "--is-inside-work-tree"], seconds, cwd=root)
+    except (Late, OSError):
+        return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
+    version = version.removeprefix("git version ")
+    if inside.code != 0:
+        return note(ABOUT, "git", f"{version}; {root} is in no repository", "git init")
+    return ok(ABOUT, "git", version)
+
+
+def _settings(root: str) -> Finding | None:
+    from hypervisor.config.settings import load
+
+    path = os.path.join(root, SETTINGS)
+    try:
+        load(root)
+    except HypervisorError as error:
+        mend = error.fix or f"edit {path}"
+        return wrong(ABOUT, "settings", f"{SETTINGS} is refused", mend, error.message)
+    return ok(ABOUT, "settings", path) if os.path.exists(path) else None
+
+
+def _file_system(root: str, seconds: float) -> Finding:
+    from hypervisor.ledger.place import network_file_system
+
+    try:
+        kind = within(seconds, lambda: network_file_system(root))
+    except Late:
+        return wrong(ABOUT, "file system", f"{root}: no answer within {seconds:g} s", "df .")
+    if kind is not None and not _store_is_elsewhere():
+        mend = "keep the project on a local disk, or set HYPERVISOR_STORE to a PostgreSQL address"
+        return wrong(ABOUT, "file system", f"{root} is on {kind}, where SQLite is not safe", mend)
+    return ok(ABOUT, "file system", kind or "local")
+
+
+def _store_is_elsewhere() -> bool:
+    """True where the queues are on a server, or are meant to be."""
+    try:
+        return address() is not None
+    except UsageError:
+        # No address of a store: opening the ledger says so.
+        return True
+
+
+def _ledger(root: str, seconds: float) -> list[Finding]:
+    """The ledger, and with a store elsewhere whether that can be reached: opening it does both."""
+    from hypervisor.ledger import NoLedger
+
+    # The store is waited for while it starts; not here.
+    os.environ["HYPERVISOR_STORE_WAIT"] = "3"
+    what = "store" if _store_is_elsewhere() else "ledger"
+    found = [_state_mode(root)]
+    try:
+        told = within(seconds, lambda: _counts(root))
+        found.append(ok(ABOUT, what, told))
+    except NoLedger:
+        text = f"{root} has none yet: `hypervisor open` makes it"
+        found.append(ok(ABOUT, what, text))
+    except Late:
+        mend = "hypervisor status"
+        found.append(wrong(ABOUT, what, f"no answer within {seconds:g} s", mend))
+    except HypervisorError as error:
+        text = f"can't be used ({type(error).__name__})"
+        found.append(wrong(ABOUT, what, text, error.fix or "hypervisor status", error.message))
+    except (OSError, sqlite3.Error) as error:
+        text = f"can't be used ({type(error).__name__})"
+        found.append(wrong(ABOUT, what, text, "hypervisor status", error))
+    return [finding for finding in found if finding is not None]
+
+
+def _counts(root: str) -> str:
+    from hypervisor.ledger import Ledger
+
+    with Ledger.open(root) as ledger:
+        queues = ledger.queues()
+        left = 0
+        for queue in queues:
+            counts = ledger.counts(queue["no"])
+            left += counts["ready"] + counts["claimed"] + counts["waiting"]
+        return f"readable; {len(queues)} queues, {left} items not ended"
+
+
+def _state_mode(root: str) -> Finding | None:
+    folder = state_dir(root)
+    try:
+        mode = stat.S_IMODE(os.stat(folder).st_mode)
+    except OSError:
+        return None
+    if mode & 0o077:
+        text = f"{folder} can be read by other users (mode {mode:04o})"
+        return wrong(ABOUT, "state", text, f"chmod 700 {_quoted(folder)}")
+    return None
+
+
+def _hooks(root: str) -> Finding | None:
+    path = os.path.join(state_dir(root), "hook-error.txt")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            at = source.readline().strip()[:19]
+    except OSError:
+        return None
+    return note(ABOUT, "hooks", f"one failed at {at}: {path}", "hypervisor doctor --bundle")
+
+
+def _quoted(path: str) -> str:
+    import shlex
+
+    return shlex.quote(path)
