@@ -46,15 +46,19 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     }
 
 
-def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
+def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False) -> list[str]:
     """Return a plan as words for the agent that carries it out.
 
-    A `headless` session ends with its turn, so it waits in the foreground instead.
+    A `headless` session ends with its turn, so it waits in the foreground instead. With `branch`
+    its workers are those that have a worktree of their own.
     """
+    kind = " of type hypervisor:worker-isolated" if branch else ""
+    again = " --branch" if branch else ""
     rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
     name, left = told["queue"], told["left"]
     if told["step"] == "finished":
-        return [f"queue {name} has nothing left to hand out: hypervisor summary {name}"]
+        first = f"hypervisor integrate {name}, then " if branch else ""
+        return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
     if told["step"] == "permissions" and told["rules"] == [OWN_RULE]:
@@ -73,10 +77,10 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
         return [f"{told['counts']['claimed']} items are being worked on; {rest}"]
     if told["step"] == "canary":
         return [
-            f"Try one item first. Start one worker in the background with the prompt: "
+            f"Try one item first. Start one worker{kind} in the background with the prompt: "
             f"queue {name}, one item only",
             f"Then run in this same turn: hypervisor wait {name}",
-            f"and, when no worker is alive any more: hypervisor plan {name}",
+            f"and, when no worker is alive any more: hypervisor plan {name}{again}",
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
@@ -90,7 +94,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "which also renews the permissions of the workers. End your turn.",
         ]
     shown += [
-        f"Start {told['workers']} workers in the background, in one message, each with the "
+        f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
         f"prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
     ]

@@ -15,11 +15,14 @@ SUMMARY = "the next step with a queue: how many workers, and what they will cost
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor plan`."""
-    parser.add_argument("queue")
+    parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "--go-on",
         action="store_true",
         help="the user agreed to the cost, and to go on without the permissions workers lacked",
+    )
+    parser.add_argument(
+        "--branch", action="store_true", help="with workers that work on branches of their own"
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -41,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told, ensure_ascii=False))
     else:
-        print("\n".join(plan.lines(told, headless=bool(client.headless))))
+        print("\n".join(plan.lines(told, headless=bool(client.headless), branch=args.branch)))
     return 3 if told["step"] == "finished" else 0

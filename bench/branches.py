@@ -1,0 +1,114 @@
+"""What work on branches costs: git's part of each step, and what naming files costs a claim.
+
+    python bench/branches.py [FILES] [ITEMS]     (in the environment of tests/run)
+
+Claims are timed in one process, without the start of Python; medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from hypervisor import worker
+from hypervisor.branches.head import head
+from hypervisor.config.roots import create_state
+from hypervisor.integration import integrate
+from hypervisor.ledger import Ledger, NewItem
+
+
+def git(root: str, *words: str) -> None:
+    who = ("-c", "user.name=b", "-c", "user.email=b@example.org")
+    subprocess.run(["git", *who, "-C", root, *words], check=True, capture_output=True)
+
+
+def timed(times: list[float], action: Callable[[], Any]) -> Any:
+    begun = time.perf_counter()
+    told = action()
+    times.append((time.perf_counter() - begun) * 1000)
+    return told
+
+
+def on_branches(files: int, items: int) -> list[tuple[str, float]]:
+    """Return the medians (ms) of each step with `items` items in a repository of `files` files."""
+    with tempfile.TemporaryDirectory() as root:
+        create_state(root)
+        git(root, "init", "--quiet", "-b", "main")
+        git(root, "config", "user.name", "b")
+        git(root, "config", "user.email", "b@example.org")
+        for number in range(files):
+            folder = os.path.join(root, f"d{number // 100}")
+            os.makedirs(folder, exist_ok=True)
+            Path(folder, f"f{number}.txt").write_text(f"{number}\n" * 20)
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "-m", "first")
+        looks: list[float] = []
+        plain: list[float] = []
+        begins: list[float] = []
+        ends: list[float] = []
+        with Ledger.open(root, create=True) as ledger:
+            ledger.open_queue("plain", [NewItem(f"p{n}") for n in range(items)])
+            ledger.open_queue("q", [NewItem(f"t{n}") for n in range(items)])
+            for _ in range(items):
+                timed(looks, lambda: head(root))
+                timed(plain, lambda: worker.take(ledger, "plain", "w"))
+            for number in range(items):
+                [claim] = timed(begins, lambda: worker.take(ledger, "q", "w", branch=True))
+                Path(claim.worktree, f"new{number}").write_text("x\n")
+                told = {"summary": "x"}
+                timed(ends, lambda c=claim, t=told: worker.done(ledger, c.token, t, force=False))
+            begun = time.perf_counter()
+            merged = len(integrate(ledger, "q").merged)
+            each = (time.perf_counter() - begun) * 1000 / merged
+        assert merged == items
+        return [
+            ("reading the commit that the root stands at", statistics.median(looks)),
+            ("claim", statistics.median(plain)),
+            ("claim with a branch and a tree", statistics.median(begins)),
+            ("done on a branch", statistics.median(ends)),
+            ("integrate, for each item", each),
+        ]
+
+
+def naming_files(count: int) -> list[tuple[str, float]]:
+    """Return the medians (ms) of a claim from `count` items that name no files, or others, or all
+    the same one, of which the first is in work."""
+    told = []
+    for name, files in (
+        ("no item names files", lambda n: ()),
+        ("each names another file", lambda n: (f"src/f{n}.py", f"tests/f{n}.py")),
+        ("all name one that is in work", lambda n: ("src/a.py",)),
+    ):
+        with tempfile.TemporaryDirectory() as root:
+            create_state(root)
+            with Ledger.open(root, create=True) as ledger:
+                ledger.open_queue("q", [NewItem(f"t{n}", files=files(n)) for n in range(count)])
+                times: list[float] = []
+                for _ in range(50):
+                    timed(times, lambda: ledger.claim("q", "w"))
+                told.append((name, statistics.median(times)))
+    return told
+
+
+def main() -> None:
+    files = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    items = int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    print(f"{items} items, a repository of {files} files\n\n| step | median ms |\n|---|---|")
+    for name, value in on_branches(files, items):
+        print(f"| {name} | {value:.2f} |")
+    print("\nA claim from 10,000 items, up to 50 of them in work\n\n| | median ms |\n|---|---|")
+    for name, value in naming_files(10_000):
+        print(f"| {name} | {value:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""One working tree per claim: made from the commit at which the root stands, committed, removed.
+
+It stands in `.hypervisor/worktrees/<token>`, or is one that its caller already stands in (a
+client's own isolation), which then changes its branch for the time of the claim.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hypervisor.branches.git import Git, GitError
+from hypervisor.branches.head import private_dir
+from hypervisor.branches.names import branch_name
+from hypervisor.config.roots import state_dir
+from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.text import one_line
+
+# In a worktree's private folder: the token it works for, and what it stood at before.
+_NOTE = "hypervisor"
+# A lock of git's own that is older was left by a killed process: nobody works here but its owner.
+_STALE = 5.0
+_NAME = 'git config user.name "…" && git config user.email "…"'
+
+
+class Tree:
+    """A claim's working tree: its `top`, the folder `work` in it that stands for the root, its
+    `branch`, and the commit `base` that it began at."""
+
+    __slots__ = ("base", "branch", "top", "work")
+
+    def __init__(self, top: str, work: str, branch: str, base: str) -> None:
+        self.top = top
+        self.work = work
+        self.branch = branch
+        self.base = base
+
+    @property
+    def private(self) -> str:
+        """The folder in which git keeps what it knows of this tree alone."""
+        found = private_dir(self.top)
+        if found is None or not os.path.isdir(found):
+            raise HypervisorError(
+                f"{one_line(self.top, 300)}: the working tree of this claim is gone",
+                "give the item back: hypervisor release TOKEN",
+            )
+        return found
+
+
+def trees_dir(root: str) -> str:
+    """Return the folder that holds the working trees of `root`; it need not exist."""
+    return os.path.join(state_dir(root), "worktrees")
+
+
+def make(root: str, item_id: str, token: str) -> Tree:
+    """Make the branch and the working tree of a claim. Raises GitError and HypervisorError."""
+    git = Git(root)
+    top = _top(git)
+    base = base_of(git)
+    branch = branch_name(item_id, token)
+    path = os.path.join(trees_dir(root), token)
+    add(root, path, "-b", branch, path, base)
+    return Tree(path, _work(path, root, top), branch, base)
+
+
+def add(root: str, path: str, *words: str) -> None:
+    """Make the working tree `path` as `git worktree add WORDS` does. Raises GitError.
+
+    git fails where it meets another worktree that is half made or half removed: these moments are
+    short here, and we take turns. Others, who don't, are waited for.
+    """
+    os.makedirs(trees_dir(root), 0o700, exist_ok=True)
+    git = Git(root)
+    with open(os.path.join(state_dir(root), "worktrees.lock"), "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        until = time.monotonic() + _STALE
+        while True:
+            told = git.run("worktree", "add", "--quiet", "--no-checkout", *words)
+            if told[0] == 0:
+                break
+            if "commondir" not in told[2] or time.monotonic() > until:
+                raise GitError("worktree add", told[2] or told[1])
+            time.sleep(0.05)
+    Git(path)("checkout", "--quiet", "--force")
+
+
+def lend(root: str, name: str) -> str:
+    """Make a working tree for an agent that will `enter` claim after claim; return its path.
+
+    Raises GitError and HypervisorError.
+    """
+    git = Git(root)
+    _top(git)
+    path = os.path.join(trees_dir(root), name)
+    add(root, path, "--detach", path, base_of(git))
+    return path
+
+
+def enter(root: str, item_id: str, token: str, cwd: str, is_live: Callable[[str], bool]) -> Tree:
+    """Put the linked worktree around `cwd` on the branch of a claim.
+
+    What is left there of a claim that is over goes (`is_live` tells); anything else that is not
+    committed is refused. Raises UsageError, GitError and HypervisorError.
+    """
+    git = Git(cwd)
+    top, main = _top(git), _top(Git(root))
+    if top == main or common_dir(git) != common_dir(Git(root)):
+        raise UsageError(
+            f"{one_line(top, 300)}: not a linked worktree of {one_line(main, 300)}",
+            "go into one, or leave out --here",
+        )
+    private = private_dir(top) or ""
+    earlier = _note(private)
+    if earlier is not None:
+        if is_live(earlier[0]):
+            raise UsageError(f"this worktree works on {earlier[0]}", "end that claim first")
+        leave(top)
+    elif git("status", "--porcelain", "-z"):
+        raise UsageError(
+            f"{one_line(top, 300)}: has changes that are not committed", "commit or remove them"
+        )
+    base = base_of(Git(root))
+    branch = branch_name(item_id, token)
+    code, before, _ = git.run("symbolic-ref", "--quiet", "--short", "HEAD")
+    if code:
+        before = git("rev-parse", "HEAD")
+    with open(os.path.join(private, _NOTE), "w", encoding="utf-8") as note:
+        note.write(f"{token}\n{before.strip()}\n")
+    git("checkout", "--quiet", "-b", branch, base)
+    return Tree(top, _work(top, root, main), branch, base)
+
+
+def base_of(git: Git) -> str:
+    """Return the commit that new work begins at: the checkout's, or, where a remote is set, what
+    the remote's branch of that name has come to since. Raises GitError and HypervisorError."""
+    git("var", "GIT_COMMITTER_IDENT", fix=_NAME)
+    head = git.commit_of("HEAD")
+    if head is None:
+        raise HypervisorError("the repository has no commit yet", "commit something first")
+    remote, name = git.setting("hypervisor.remote"), git.run("symbolic-ref", "-q", "HEAD")[1]
+    if remote and name:
+        short = name.strip().removeprefix("refs/heads/")
+        # That branch alone: the remote holds one of every item that others have done.
+        wanted = f"+refs/heads/{short}:refs/remotes/{remote}/{short}"
+        try:
+            git.remote("fetch", "--quiet", "--no-tags", "--recurse-submodules=no", remote, wanted)
+        except GitError as error:
+            if "couldn't find remote ref" not in error.said:
+                raise
+        theirs = git.commit_of(f"refs/remotes/{remote}/{short}")
+        if theirs is not None and git.has(head, theirs):
+            return theirs
+    return head
+
+
+def save(tree: Tree, message: str) -> str | None:
+    """Commit all that stands in the tree and return the branch's commit, None if nothing changed.
+
+    Files that git ignores are left out. Raises GitError and HypervisorError.
+    """
+    git = Git(tree.top)
+    with _alone(tree):
+        git("add", "--all")
+        _refuse_repositories(git)
+        if not git.ok("diff", "--cached", "--quiet", "HEAD"):
+            git("commit", "--quiet", "--cleanup=verbatim", "-F", "-", input=message, fix=_NAME)
+        head = git("rev-parse", "HEAD").strip()
+        if git.commit_of(f"refs/heads/{tree.branch}") != head:
+            git("update-ref", f"refs/heads/{tree.branch}", head)
+    return None if head == tree.base else head
+
+
+def push(tree: Tree, commit: str) -> None:
+    """Bring the branch to the remote that `git config hypervisor.remote` names, if there is one.
+
+    Raises GitError.
+    """
+    git = Git(tree.top)
+    remote = git.setting("hypervisor.remote")
+    if remote:
+        git.remote(
+            "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed", remote,
+            f"+{commit}:refs/heads/{tree.branch}", fix="mend that, then say done again",
+        )  # fmt: skip
+
+
+def leave(top: str) -> None:
+    """Give a worktree that `enter` took back as it was; what is not committed there goes."""
+    note = os.path.join(private_dir(top) or "", _NOTE)
+    told = _note(os.path.dirname(note))
+    if told is None:
+        return
+    git = Git(top)
+    git("reset", "--quiet", "--hard")
+    git("clean", "-ffdq")
+    git("checkout", "--quiet", told[1])
+    os.unlink(note)
+
+
+def remove(root: str, token: str) -> None:
+    """Remove the working tree of a claim, whatever state it is in; its branch stays."""
+    path = os.path.join(trees_dir(root), token)
+    discard(root, path)
+
+
+def discard(root: str, path: str) -> None:
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
+    if os.path.dirname(path) != trees_dir(root):
+        raise ValueError(path)
+    common = common_dir(Git(root))
+    known = os.path.join(common, "worktrees")
+    for name in os.listdir(known) if os.path.isdir(known) else ():
+        private = os.path.join(known, name)
+        if _first_line(os.path.join(private, "gitdir")) == os.path.join(path, ".git"):
+            # In one step: git trips over a half of it.
+            aside = os.path.join(common, f"{_NOTE}-{name}-{os.getpid()}")
+            try:
+                os.rename(private, aside)
+            except OSError:
+                continue
+            shutil.rmtree(aside, ignore_errors=True)
+    if os.path.lexists(path):
+        shutil.rmtree(path, onerror=_make_removable)
+
+
+def sweep(root: str) -> None:
+    """Remove what a `discard` that was killed has left."""
+    common = common_dir(Git(root))
+    for name in os.listdir(common):
+        if name.startswith(f"{_NOTE}-"):
+            shutil.rmtree(os.path.join(common, name), ignore_errors=True)
+
+
+def delete_branch(git: Git, branch: str) -> None:
+    """Delete a branch; that it is gone already is fine."""
+    git.run("update-ref", "-d", f"refs/heads/{branch}")
+
+
+def is_within(folder: str, path: str) -> bool:
+    """True if `path` is `folder` or lies beneath it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _top(git: Git) -> str:
+    return git("rev-parse", "--show-toplevel", fix="work on branches needs a git working tree")[:-1]
+
+
+def common_dir(git: Git) -> str:
+    """Return the folder of the repository that all its working trees share."""
+    told = git("rev-parse", "--git-common-dir")[:-1]
+    return os.path.realpath(os.path.join(git.folder, told))
+
+
+def _work(top: str, root: str, root_top: str) -> str:
+    inside = os.path.relpath(root, root_top)
+    if inside == ".":
+        return top
+    work = os.path.join(top, inside)
+    os.makedirs(work, exist_ok=True)
+    return work
+
+
+def _note(private: str) -> tuple[str, str] | None:
+    try:
+        with open(os.path.join(private, _NOTE), encoding="utf-8") as note:
+            token, before = note.read().splitlines()
+    except (OSError, ValueError):
+        return None
+    return token, before
+
+
+def _refuse_repositories(git: Git) -> None:
+    """A repository inside the tree would be committed as a link that leads nowhere."""
+    told = git("diff-index", "--cached", "--raw", "-z", "--no-renames", "HEAD").split("\0")
+    for mode, path in zip(told[::2], told[1::2], strict=False):
+        if mode.startswith(":000000 160000"):
+            git("--literal-pathspecs", "reset", "--quiet", "HEAD", "--", path)
+            raise HypervisorError(
+                f"{one_line(path, 200)}: a repository of its own, which can't be committed here",
+                "remove it or its .git, or have git ignore it, then say it again",
+            )
+
+
+@contextmanager
+def _alone(tree: Tree) -> Iterator[None]:
+    """One of our commands at a time in a tree; locks that killed gits have left go."""
+    private = tree.private
+    with open(os.path.join(private, "hypervisor.lock"), "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for name in ("index.lock", "HEAD.lock"):
+            _wait_out(os.path.join(private, name))
+        yield
+
+
+def _wait_out(lock: str) -> None:
+    try:
+        while os.stat(lock).st_mtime > time.time() - _STALE:
+            time.sleep(0.1)
+        os.unlink(lock)
+    except FileNotFoundError:
+        return
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as source:
+            return source.read().removesuffix("\n")
+    except OSError:
+        return ""
+
+
+def _make_removable(function: Callable[..., object], path: str, _: object) -> None:
+    """Some tools leave folders that may not be written; what can't be removed stays."""
+    try:
+        os.chmod(os.path.dirname(path), stat.S_IRWXU)
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, stat.S_IRWXU)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    except OSError:
+        return
