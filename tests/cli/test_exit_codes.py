@@ -48,6 +48,16 @@ def claim(run: Run, *options: str) -> str:
         ("pause q", 0),
         ("resume q", 0),
         ("cancel q", 0),
+        ("show a", 0),
+        ("show nowhere", 2),
+        ("log q", 0),
+        ("log nowhere", 2),
+        ("retry q", 3),  # nothing has failed
+        ("retry nowhere", 2),
+        ("prune --dry-run", 0),
+        ("prune", 0),
+        ("completion bash", 0),
+        ("completion tcsh", 2),
         ("open q tasks", 2),  # at work with another check
         ("open q2 tasks", 3),  # all held: open in queue q
         ("open q2 nowhere.md", 1),

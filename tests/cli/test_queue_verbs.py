@@ -103,7 +103,8 @@ def test_the_third_worker_that_gives_an_item_back_ends_it_with_the_reason_in_the
 def test_every_verb_explains_itself(run_hypervisor: Run, tmp_path: Path) -> None:
     overview = run_hypervisor("--help", cwd=tmp_path).stdout
     for verb in ("open", "next", "done", "block", "fail", "release", "heartbeat", "expire",
-                 "pause", "resume", "cancel", "unlock", "status", "summary"):  # fmt: skip
+                 "pause", "resume", "cancel", "retry", "show", "log", "prune", "completion",
+                 "unlock", "status", "summary"):  # fmt: skip
         assert f"\n  {verb} " in overview
         told = run_hypervisor(verb, "--help", cwd=tmp_path)
         assert told.returncode == 0

@@ -55,6 +55,7 @@ def test_claims_have_their_shape(project: Path, run: Run) -> None:
     assert task == {
         "id": "a", "token": task["token"], "attempt": 1, "path": "tasks/a.md", "payload": None,
         "instructions": "greet", "queue": "q", "lease_seconds": 900.0,
+        "base_commit": None, "branch": None, "worktree": None,
     }  # fmt: skip
     assert row["payload"] == {"id": "r1", "name": "Ann"}
     for token in (task["token"], row["token"]):
@@ -69,7 +70,15 @@ def test_a_status_has_its_shape_and_its_counts_add_up(mixed: Path, run: Run) -> 
     assert told["total"] == 8 == sum(told["counts"].values())
     assert told["counts"]["waiting"] == told["counts"]["skipped"] == told["counts"]["claimed"] == 1
     all_queues = json.loads(run("status", "--json").stdout)
-    assert all_queues == {"queues": [told]}
+    assert list(all_queues) == ["queues"]
+    [same] = all_queues["queues"]
+    check("status", same)
+    for status in (told, same):
+        # Time goes on between the two.
+        status["workers"][0]["holds"][0].pop("lease_left_seconds")
+        for name in ("per_minute", "eta_seconds"):
+            status.pop(name)
+    assert same == told
     run("cancel", "q", "--reason", "enough")
     told = json.loads(run("status", "q", "--json").stdout)
     check("status", told)
@@ -144,3 +153,30 @@ def test_each_open_state_counts_as_not_attempted_and_each_end_as_itself() -> Non
         told = summary._status({"state": state, "first_claimed_at": None})
         assert told in summary.STATUSES
         assert (told == "not_attempted") == (state in (*OPEN_STATES, "cancelled"))
+
+
+def test_what_open_plan_and_undo_print_has_its_shape(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    write_task(project, "b")
+    open_queue(project, ["tasks/b.md"], "other")
+    opened = json.loads(run("open", "q", "tasks", "--json").stdout)
+    check("open", opened)
+    assert (opened["added"], opened["preflight"]["counts"]["held"]) == (1, 1)
+    steps = []
+
+    def planned() -> None:
+        for queue in ("q", "other"):
+            plan = json.loads(run("plan", queue, "--json").stdout)
+            check("plan", plan)
+            steps.append(plan["step"])
+
+    planned()
+    token = run("next", "q").stdout.split()[1]
+    planned()
+    run("done", token, "--summary", "x")
+    run("pause", "other")
+    planned()
+    assert {"canary", "wait", "finished", "paused"} == set(steps)
+    undone = json.loads(run("undo", "q", "--json").stdout)
+    check("undo", undone)
+    assert undone["files"][0]["outcome"] == "restored"

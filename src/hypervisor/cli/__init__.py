@@ -31,18 +31,30 @@ VERBS = {
         "plan",
         "wait",
         "commit",
+        "work",
+        "integrate",
         "status",
         "summary",
+        "report",
+        "show",
+        "log",
         "pause",
         "resume",
         "cancel",
+        "retry",
         "unlock",
         "undo",
+        "prune",
         "adopt",
+        "move",
+        "doctor",
+        "serve",
+        "completion",
         "_triage-worker",
         "_batch-worker",
         "_hook",
         "_monitor",
+        "_complete",
     )
 }
 
@@ -79,7 +91,7 @@ def main(argv: list[str]) -> int:
 
         if not isinstance(error, sqlite3.Error):
             raise
-        from hypervisor.ledger.store import unusable
+        from hypervisor.ledger.sqlite import unusable
 
         _complain(str(unusable("ledger", error)))
         return 1
@@ -131,7 +143,11 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    return parser.parse_args(line)
+    words: list[str] = []
+    if getattr(module, "TAKES_WORDS", False) and "--" in line:
+        at = line.index("--")
+        line, words = line[:at], line[at + 1 :]
+    return parser.parse_args(line, argparse.Namespace(words=words))
 
 
 def _print_overview() -> None:

@@ -28,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "evidence", "next_step")
     with Ledger.open(find_root()) as ledger:
-        worker.finish(ledger, args.token, "blocked", report)
-        return options.accepted(ledger, args, "blocked")
+        ended = worker.finish(ledger, args.token, "blocked", report, more=args.next)
+        return options.accepted(ledger, args, ended, "blocked")

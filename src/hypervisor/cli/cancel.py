@@ -14,7 +14,7 @@ SUMMARY = "end a queue now: what is open in it is cancelled, what is accepted st
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor cancel`."""
-    parser.add_argument("queue")
+    parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
 
 

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor commit`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("-m", "--message", required=True, metavar="TEXT", help="- reads it")
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="what to commit, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -36,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
         if value:
             report[name] = value
     with Ledger.open(find_root()) as ledger:
-        worker.done(ledger, args.token, report, force=args.force)
-        return options.accepted(ledger, args, "done")
+        ended = worker.done(ledger, args.token, report, force=args.force, more=args.next)
+        return options.accepted(ledger, args, ended, "done")

@@ -26,6 +26,6 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason")
     with Ledger.open(find_root()) as ledger:
-        state = worker.finish(ledger, args.token, "failed", report)
-        again = "failed; it will be tried again" if state == "ready" else "failed"
-        return options.accepted(ledger, args, again)
+        ended = worker.finish(ledger, args.token, "failed", report, more=args.next)
+        again = "failed; it will be tried again" if ended.state == "ready" else "failed"
+        return options.accepted(ledger, args, ended, again)

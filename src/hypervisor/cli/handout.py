@@ -7,7 +7,9 @@ summary is run by the shell. Only our own lines start at the left edge.
 
 from __future__ import annotations
 
+from hypervisor.caller import in_pool
 from hypervisor.text import one_line
+from hypervisor.worker import share_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,16 +37,32 @@ def show(claims: list[Claim], *, as_json: bool, known: bool = False) -> None:
 
 def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
     """Return what to say when `queue` handed out nothing, and whether it has drained."""
+    agent = in_pool()
+    if agent is not None and not share_left(ledger, agent):
+        return "your share is done: stop here", False
     row, counts = ledger.queue_row(queue), ledger.stats(queue)
     waiting = counts["claimed"] + counts["waiting"]
     if not counts["ready"] and not counts["claimed"]:
-        stuck = f"; {waiting} wait for items that did not succeed" if waiting else ""
+        stuck = f"; {waiting} wait for {_what_is_missing(ledger, queue)}" if waiting else ""
         return f"nothing left{stuck}", True
     if row["state"] == "paused":
+        from hypervisor import budget
+
         why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
-        return f"queue paused{why}: stop here; hypervisor resume {queue} goes on", False
-    locked = f", {counts['ready']} locked by another tool" if counts["ready"] else ""
-    return f"nothing ready now, {waiting} claimed or waiting{locked}", False
+        mend = f"hypervisor resume {queue}"
+        mend = budget.more(queue) if budget.reached(ledger, row) else mend
+        return f"queue paused{why}: stop here; {mend} goes on", False
+    files = ledger.waiting_for_files(row["no"]) if counts["ready"] else 0
+    locked = counts["ready"] - files
+    more = f", {files} wait for files that others work on" if files else ""
+    more += f", {locked} locked by another tool" if locked else ""
+    return f"nothing ready now, {waiting} claimed or waiting{more}", False
+
+
+def _what_is_missing(ledger: Ledger, queue: str) -> str:
+    if ledger.unmerged(queue):
+        return f"branches that are not merged: hypervisor integrate {queue}"
+    return "items that did not succeed"
 
 
 def _as_dict(claim: Claim) -> dict[str, Any]:
@@ -57,13 +75,19 @@ def _as_dict(claim: Claim) -> dict[str, Any]:
         "instructions": claim.instructions,
         "queue": claim.queue,
         "lease_seconds": claim.lease_seconds,
+        "base_commit": claim.base_commit,
+        "branch": claim.branch,
+        "worktree": claim.worktree,
     }
 
 
 def _lines(claim: Claim, known: bool) -> list[str]:
     shown = [f"claim {claim.token}", f"item: {one_line(claim.id)}"]
-    if claim.path is not None and claim.path != claim.id:
-        shown.append(f"file: {one_line(claim.path, 4096)}")
+    if claim.worktree is not None:
+        shown.append(f"work in: {one_line(claim.worktree, 4096)} (go there; nowhere else)")
+        shown.append(f"on branch {claim.branch}, from commit {(claim.base_commit or '')[:12]}")
+    if claim.file is not None and claim.file != claim.id:
+        shown.append(f"file: {one_line(claim.file, 4096)}")
     if claim.title:
         shown.append(f"title: {one_line(claim.title)}")
     if claim.payload is not None:

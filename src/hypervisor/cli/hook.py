@@ -1,4 +1,4 @@
-"""The face to Claude Code's hooks: `hooks/guard` calls it where a queue is open."""
+"""The face to the clients' hooks: `hooks/guard` calls it where a queue is open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "handle one event of Claude Code"
+SUMMARY = "handle one event of a client"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import time
 from hypervisor import digest, live, reconcile
 from hypervisor.caller import Caller, is_gone
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger, LedgerError
 
 SUMMARY = "print a line when a queue of this session drains, stalls or pauses"
 _TICK = 1.0
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
             try:
                 with Ledger.open(root) as ledger:
                     _look(ledger, session, said, still)
-            except NoLedger:
+            except LedgerError:
+                # None any more, or a store that doesn't answer: the next look may find it.
                 pass
         time.sleep(_TICK)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypervisor import worker
 from hypervisor.cli import handout, options
 from hypervisor.config.roots import find_root
@@ -18,9 +20,11 @@ SUMMARY = "claim the next item of a queue: nobody else gets it"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor next`."""
-    parser.add_argument("queue")
+    parser.add_argument("queue", help="the queue's name")
     parser.add_argument("-n", type=int, default=1, metavar="N", help="claim up to N items")
     parser.add_argument("--id", help="this item, if it is ready")
+    parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
+    parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -29,9 +33,14 @@ def run(args: argparse.Namespace) -> int:
     """Print what was claimed: 0, also when nothing is ready now; 3 when the queue has drained."""
     if args.n < 1:
         raise UsageError("-n takes a number from 1 up")
+    if args.here and args.n > 1:
+        raise UsageError("--here takes one item at a time", "leave out -n")
     with Ledger.open(find_root()) as ledger:
         name = options.worker_name(args.worker)
-        claims = worker.take(ledger, args.queue, name, args.n, args.id)
+        here = os.getcwd() if args.here else None
+        claims = worker.take(
+            ledger, args.queue, name, args.n, args.id, branch=args.branch, here=here
+        )
         if claims or args.json:
             options.hand_out(ledger, claims, as_json=args.json)
         if claims:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 
-from hypervisor import outbox
+from hypervisor import budget, outbox
+from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
+from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load, seconds
 from hypervisor.errors import UsageError
@@ -20,8 +23,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
     preflight_verb.add_source_arguments(parser)
     parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
-    parser.add_argument("--max-attempts", type=int, metavar="N")
+    parser.add_argument(
+        "--files-from",
+        metavar="KEY",
+        help="the key or column that names the files an item touches (default: files or "
+        "modified_files of a task); items that share one are never out at once",
+    )
+    parser.add_argument(
+        "--max-attempts", type=int, metavar="N", help="failed attempts before an item has failed"
+    )
     parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
+    parser.add_argument(
+        "--scope", choices=["named"], help="named: workers change only files that their task names"
+    )
+    parser.add_argument(
+        "--allow-command",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+    )
+    options.add_budget(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -39,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if attempts < 1:
         raise UsageError("--max-attempts takes a number from 1 up")
+    commands = check_commands(args.allow_command)
+    tokens, ms = budget.limits(args)
     _write_reports(root)
     checked, failed = preflight_verb.check(args, root, settings)
     opened = opening.open_queue(
@@ -50,6 +74,11 @@ def run(args: argparse.Namespace) -> int:
         verify=args.verify,
         max_attempts=attempts,
         lease_seconds=lease,
+        asked=preflight_verb.asked(args),
+        scope=args.scope,
+        commands=json.dumps(commands) if commands else None,
+        budget_tokens=tokens,
+        budget_ms=ms,
     )
     opening.tell(opened, checked, as_json=args.json)
     if failed:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from hypervisor.ledger import Claim, Ledger
+    from hypervisor.worker import Ended
 
 
 def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
@@ -37,6 +38,19 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
             raise UsageError(f"--{option} is empty", "say in a sentence what happened")
         told[name] = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + _CUT
     return told
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a queue's budget."""
+    parser.add_argument(
+        "--budget-tokens", type=int, metavar="N", help="hand out nothing more after N tokens"
+    )
+    parser.add_argument(
+        "--budget-minutes",
+        type=float,
+        metavar="M",
+        help="hand out nothing more M minutes after the first claim",
+    )
 
 
 def _standard_input() -> str:
@@ -64,25 +78,25 @@ def hand_out(ledger: Ledger, claims: list[Claim], *, as_json: bool, known: bool 
         raise
 
 
-def accepted(ledger: Ledger, args: argparse.Namespace, outcome: str) -> int:
+def accepted(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
     """Say that a report was accepted, hand out the next item if asked to, and return 0."""
     if not args.json:
-        print(f"accepted {args.token}: {outcome}")
+        print(f"accepted {args.token}: {said}")
     if args.next:
-        _next(ledger, args)
+        _next(ledger, args, ended)
     elif args.json:
         print('{"claims": []}')
     return 0
 
 
-def _next(ledger: Ledger, args: argparse.Namespace) -> None:
+def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
     from hypervisor.cli import handout
 
-    queue, name = ledger.place_of(args.token)
+    queue, name, branch, here = ledger.place_of(args.token)
     claims: list[Claim] = []
     try:
-        claims = worker.take(ledger, queue, name)
+        claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)
         text = handout.nothing(ledger, queue)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.

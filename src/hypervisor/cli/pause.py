@@ -13,7 +13,7 @@ SUMMARY = "hand out nothing more for now; what is claimed may still be reported"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor pause`."""
-    parser.add_argument("queue")
+    parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from contextlib import ExitStack
 
@@ -100,11 +101,27 @@ def check(
             instructions=args.instructions is not None,
             purpose=purpose,
             queue=getattr(args, "queue", None),
+            files_from=getattr(args, "files_from", None),
         )
     checked.failed = failed
     for error in failed:
         print(f"hypervisor: {error}", file=sys.stderr)
     return checked, bool(failed)
+
+
+def asked(args: argparse.Namespace) -> str:
+    """Return the arguments that name items, as a person would type them."""
+    words = list(args.sources)
+    for option, values in (
+        ("--where", args.where),
+        ("--instructions", [args.instructions]),
+        ("--children-of", [args.children_of]),
+        ("--id", [args.id]),
+    ):
+        for value in values:
+            words += [] if value is None else [option, value]
+    # What is no text can't be kept, and nothing depends on these words.
+    return shlex.join(words).encode("utf-8", "replace").decode()
 
 
 def read_instructions(args: argparse.Namespace) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import time
 
-from hypervisor import digest, outbox, reconcile
+from hypervisor import outbox, reconcile, standing
 from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
@@ -14,63 +13,123 @@ from hypervisor.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
-SUMMARY = "where the queues stand: how many items are in which state"
+SUMMARY = "where the queues stand: how many items are in which state, who works, what is amiss"
+# A conversation shows all of it: so many lines for a queue, and queues with more than one line.
+_PROBLEMS = 6
+_WORKERS = 6
+_DETAILED = 4
+_ENDED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor status`."""
     parser.add_argument("queue", nargs="?", help="only this queue (default: all of this root)")
+    parser.add_argument("--watch", action="store_true", help="stay, and show it as it changes")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the counts of one queue, or a line for each."""
-    with Ledger.open(find_root()) as ledger:
+    """Print where one queue stands, or all of them."""
+    if args.watch:
+        from hypervisor.watch import watch
+
+        return watch(find_root(), args.queue, as_json=args.json)
+    root = find_root()
+    with Ledger.open(root) as ledger:
         reconcile.gone_sessions(ledger)
         ledger.expire()
         outbox.flush(ledger, limit=None)
         rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
-        told = [_status(row, ledger.stats(row["name"])) for row in rows]
+        told = [standing.standing(ledger, row) for row in rows]
         session = None if args.json else Caller().session
-        news = digest.take(ledger, session, by="status") if session else None
+        news = _news(ledger, session) if session else None
     if args.json:
+        import json
+
         print(json.dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
-    else:
-        for status in told:
-            print(line(status))
-        if not told:
-            print("no queues here; hypervisor open QUEUE SOURCE")
-        if news:
-            print(news)
+        return 0
+    print("\n".join(_lines(told, bool(args.queue))) or standing.NOTHING)
+    if error := standing.hook_error(root):
+        print(f"! {error}")
+    if news:
+        print(news)
     return 0
+
+
+def _news(ledger: Ledger, session: str) -> str | None:
+    from hypervisor import digest
+
+    return digest.take(ledger, session, by="status")
 
 
 def told_of(ledger: Ledger, queue: str) -> str:
     """Return one line on where `queue` stands."""
-    return line(_status(ledger.queue_row(queue), ledger.stats(queue)))
+    return standing.line(standing.standing(ledger, ledger.queue_row(queue)))
 
 
-def _status(queue: Any, counts: dict[str, int]) -> dict[str, Any]:
-    return {
-        "queue": queue["name"],
-        "state": state_of(queue["state"], counts),
-        "reason": queue["reason"] or None,
-        "total": sum(counts.values()),
-        "counts": counts,
-    }
+def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:
+    """Return the text: ended queues with a line each, those at work with more."""
+    ended = [one for one in told if one["state"] in ("drained", "cancelled", "replaced")]
+    hidden = {id(one) for one in ended[:-_ENDED]}
+    shown, detailed = [], 0
+    for one in told:
+        if id(one) in hidden:
+            continue
+        shown.append(standing.line(one))
+        if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
+            shown += detail(one)
+            detailed += 1
+    if hidden:
+        shown.append(f"… and {len(hidden)} queues that ended before (--json lists all)")
+    return shown
 
 
-def state_of(state: str, counts: dict[str, int]) -> str:
-    """Return the state of a queue as people call it: open, paused, cancelled or drained."""
-    if state == "open" and not counts["ready"] and not counts["claimed"]:
-        return "drained"
-    return state
+def detail(one: dict[str, Any]) -> list[str]:
+    """Return what follows a queue's line, indented: pace, problems, workers; bounded."""
+    shown = []
+    pace = _pace(one)
+    if pace:
+        shown.append(f"  {pace}")
+    problems = one["problems"]
+    for problem in problems[:_PROBLEMS]:
+        fix = f"; {problem['fix']}" if problem["fix"] else ""
+        shown.append(f"  ! {problem['text']}{fix}")
+    if len(problems) > _PROBLEMS:
+        shown.append(f"  ! … and {len(problems) - _PROBLEMS} more (--json lists all)")
+    workers = one["workers"]
+    shown += [f"  {_worker(worker)}" for worker in workers[:_WORKERS]]
+    if len(workers) > _WORKERS:
+        shown.append(f"  … and {len(workers) - _WORKERS} more workers (--json lists all)")
+    return shown
 
 
-def line(status: dict[str, Any]) -> str:
-    """Return one line of text for a status."""
-    counts = ", ".join(f"{count} {state}" for state, count in status["counts"].items() if count)
-    why = f" ({one_line(status['reason'], 80)})" if status["reason"] else ""
-    name = one_line(status["queue"], 60)
-    return f"{name}: {status['state']}{why}, {status['total']} items: {counts or 'none'}"
+def _pace(one: dict[str, Any]) -> str:
+    words = []
+    if one["per_minute"]:
+        words.append(f"{one['per_minute']:g} items a minute")
+    if one["eta_seconds"] is not None:
+        words.append(f"about {standing.seconds(one['eta_seconds'])} left")
+    if one["tokens"] is not None:
+        words.append(f"{standing.tokens(one['tokens'])} tokens used")
+    return ", ".join(words)
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    name = one_line(worker["worker"], 40)
+    words = []
+    if worker["holds"]:
+        first = worker["holds"][0]
+        more = f" and {len(worker['holds']) - 1} more" if len(worker["holds"]) > 1 else ""
+        held = standing.seconds(time.time() - first["claimed_at"])
+        lease = standing.seconds(first["lease_left_seconds"])
+        words.append(f"{name} holds {one_line(first['id'], 60)}{more} for {held}, lease {lease}")
+    else:
+        words.append(f"{name} holds nothing")
+    if worker["last_tool"]:
+        ago = standing.seconds(time.time() - worker["seen_at"])
+        words.append(f"{one_line(worker['last_tool'], 50)} ({ago} ago)")
+    if worker["tokens"] is not None:
+        words.append(f"{standing.tokens(worker['tokens'])} tokens")
+    return ", ".join(words)

@@ -77,6 +77,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
         purpose="triage",
         max_attempts=1,
         lease_seconds=triage_run.LEASE_SECONDS,
+        asked=preflight_verb.asked(args),
     )
     stopped = False
     with Ledger.open(root) as ledger:

@@ -1,0 +1,67 @@
+"""`hypervisor log`: what happened in a queue, in order."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from typing import Any
+
+from hypervisor import history
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
+_TICK = 0.5
+_EXPIRE = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor log`."""
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("-f", "--follow", action="store_true", help="stay, and go on")
+    parser.add_argument("-n", type=int, metavar="N", help="only the last N events until now")
+    parser.add_argument("--json", action="store_true", help="an object per line, for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the events of all generations of the queue."""
+    if args.n is not None and args.n < 0:
+        raise UsageError("-n takes a number from 0 up")
+    with Ledger.open(find_root()) as ledger:
+        log = history.Log(ledger, args.queue)
+        told = log.news()
+        _print(told if args.n is None else told[len(told) - min(args.n, len(told)) :], args.json)
+        version = None
+        ticks = itertools.count()
+        while args.follow:
+            time.sleep(_TICK)
+            # A claim whose lease ran out ends when somebody looks: here, if nowhere else.
+            expired = ledger.expire() if next(ticks) % _EXPIRE == 0 else 0
+            now = ledger.data_version()
+            if expired or now != version:
+                version = now
+                _print(log.news(), args.json)
+    return 0
+
+
+def _print(told: list[dict[str, Any]], as_json: bool) -> None:
+    for one in told:
+        print(json.dumps(one, ensure_ascii=False) if as_json else _line(one))
+    sys.stdout.flush()
+
+
+def _line(one: dict[str, Any]) -> str:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
+    words = [f"{stamp}  {one['event']:<11}"]
+    if one["id"] is not None:
+        words.append(one_line(one["id"], 60))
+    if one["token"] is not None:
+        words.append(f"{one['token']} by {one_line(one['worker'], 40)}")
+    if one["detail"]:
+        words.append(f"“{one_line(one['detail'], 120)}”")
+    return "  ".join(words).rstrip()

@@ -1,0 +1,63 @@
+"""`hypervisor prune`: remove what is old."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from hypervisor import outbox, pruning, reconcile
+from hypervisor.config.roots import find_root
+from hypervisor.config.settings import load
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
+_DAYS = 30.0
+_SHOWN = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor prune`."""
+    parser.add_argument(
+        "--days", type=float, default=_DAYS, metavar="N", help="queues that ended so long ago (30)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say what goes, and remove it."""
+    if not 0 <= args.days < 1e6:
+        raise UsageError("--days takes a number from 0 up", "0 means all that has ended")
+    root = find_root()
+    with Ledger.open(root) as ledger:
+        reconcile.gone_sessions(ledger)
+        ledger.expire()
+        outbox.flush(ledger, limit=None)
+        plan = pruning.Plan(ledger, load(root).limits, args.days)
+        told = plan.to_json() | {"dry_run": args.dry_run}
+        if not args.dry_run:
+            pruning.carry_out(ledger, plan)
+    if args.json:
+        print(json.dumps(told, ensure_ascii=False))
+        return 0
+    verb = "would go" if args.dry_run else "removed"
+    print(f"queues {verb}: {len(told['queues'])} with {told['items']} items")
+    for one in told["queues"][:_SHOWN]:
+        print(f"  {_line(one)}")
+    if len(told["queues"]) > _SHOWN:
+        print(f"  … and {len(told['queues']) - _SHOWN} more (--json lists all)")
+    for one in told["kept"][:_SHOWN]:
+        print(f"  stays: {_line(one)}: {one['reason']}")
+    for name, what in (("transcripts", "outputs"), ("undo", "undo")):
+        files, size = told[what]["files"], told[what]["bytes"]
+        print(f"{name} {verb}: {files} files, {size / 1e6:.1f} MB")
+    return 0
+
+
+def _line(one: dict[str, object]) -> str:
+    day = time.strftime("%Y-%m-%d", time.localtime(float(str(one["ended_at"]))))
+    name = one_line(one["queue"], 60)
+    return f"{name} (generation {one['generation']}), {one['state']} {day}, {one['items']} items"

@@ -1,0 +1,52 @@
+"""`hypervisor report`: one HTML file that shows a queue to whoever wants to look."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from hypervisor import outbox, reconcile
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+
+SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor report`."""
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument(
+        "--output", metavar="FILE", help="where to write it (default: .hypervisor/reports/)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and print its path: 0, or 1 if --open found no browser."""
+    from hypervisor import page
+
+    root = find_root()
+    with Ledger.open(root) as ledger:
+        ledger.expire()
+        outbox.flush(ledger, limit=None)
+        reconcile.collect_all(ledger, args.queue)
+        text = page.render(ledger, args.queue)
+    path = args.output
+    if path is None:
+        path = page.default_path(root, args.queue)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    page.write(path, text)
+    print(path)
+    return _show(path) if args.open else 0
+
+
+def _show(path: str) -> int:
+    import webbrowser
+
+    sys.stdout.flush()
+    if webbrowser.open(Path(path).absolute().as_uri()):
+        return 0
+    print("hypervisor: no browser was found; open the file yourself", file=sys.stderr)
+    return 1

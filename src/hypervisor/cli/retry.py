@@ -1,0 +1,55 @@
+"""`hypervisor retry`: give ended items another chance."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hypervisor import live, opening, outbox, retry
+from hypervisor.cli.status import told_of
+from hypervisor.config.roots import find_root
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor retry`."""
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("id", nargs="*", help="these items (default: all failed and blocked)")
+    parser.add_argument("--failed", action="store_true", help="all that failed")
+    parser.add_argument("--blocked", action="store_true", help="all that are blocked")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say what is ready again: 0, 1 if a named item was left as it is, 3 if there was none."""
+    if args.id and (args.failed or args.blocked):
+        raise UsageError("name items, or say --failed or --blocked", "not both")
+    states = [state for state in ("failed", "blocked") if getattr(args, state)]
+    with Ledger.open(find_root()) as ledger:
+        ledger.expire()
+        outbox.flush(ledger, limit=None)
+        told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
+        if told.ready:
+            live.mark(ledger.root, args.queue)
+            opening.attend(ledger, args.queue)
+        standing = told_of(ledger, args.queue)
+    if args.json:
+        left = [{"id": item, "reason": why} for item, why in told.left]
+        print(json.dumps({"queue": args.queue, "ready": told.ready, "left": left}))
+    else:
+        print(f"{len(told.ready)} items are ready again")
+        for item, why in told.left[:_SHOWN]:
+            print(f"  {one_line(item, 60)} stays as it is: {one_line(why, 300)}")
+        if len(told.left) > _SHOWN:
+            print(f"  … and {len(told.left) - _SHOWN} more (--json lists all)")
+        print(standing)
+        if told.ready:
+            print(f"what comes next: hypervisor plan {args.queue}")
+    if told.left:
+        return 1
+    return 0 if told.ready else 3

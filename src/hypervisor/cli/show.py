@@ -1,0 +1,107 @@
+"""`hypervisor show`: everything that is known of one item."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from hypervisor import history, outbox, standing
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+SUMMARY = "everything that is known of one item: claims, reports, tokens, file, locks"
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor show`."""
+    parser.add_argument("id", help="an item's id, the token of a claim on it, or its file")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the ledger knows of the item, in whatever queues it is or was."""
+    with Ledger.open(find_root()) as ledger:
+        ledger.expire()
+        outbox.flush(ledger, limit=None)
+        told = history.item(ledger, args.id)
+    if args.json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_lines(told)))
+    return 0
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    shown = [f"item {one_line(told['id'])}"]
+    file = told["file"]
+    if file is not None:
+        gone = "" if file["exists"] else " (not there any more)"
+        shown.append(f"file: {one_line(file['path'], 4096)}{gone}")
+    for lock in told["locks"]:
+        owner = (
+            one_line(lock["owner"], 80) if lock["owner"] else f"a {lock['kind']} of another tool"
+        )
+        age = standing.seconds(lock["age_seconds"])
+        shown.append(f"locked for {age} by {owner}: {one_line(lock['path'], 300)}")
+    for one in told["queues"]:
+        shown += _queue(one)
+    waiting = told["waited_for_by"]
+    for row in waiting[:_SHOWN]:
+        state = f"{one_line(row['id'], 60)} in queue {row['queue']}"
+        shown.append(f"waits for this: {state} ({row['state']})")
+    if len(waiting) > _SHOWN:
+        shown.append(f"… and {len(waiting) - _SHOWN} more wait for this (--json lists all)")
+    return shown
+
+
+def _queue(one: dict[str, Any]) -> list[str]:
+    cause = f" ({one_line(one['cause'], 160)})" if one["cause"] else ""
+    shown = [f"queue {one['queue']}, generation {one['generation']}: {one['state']}{cause}"]
+    if one["title"]:
+        shown.append(f"  title: {one_line(one['title'])}")
+    if one["payload"] is not None:
+        shown.append(f"  data: {one_line(json.dumps(one['payload'], ensure_ascii=False), 500)}")
+    counts = ", ".join(f"{one[name]} {name}" for name in ("attempts", "deaths", "releases"))
+    shown.append(f"  used up: {counts}")
+    if one["waits_for"]:
+        waits = ", ".join(one_line(item, 60) for item in one["waits_for"][:_SHOWN])
+        shown.append(f"  waits for: {waits}")
+    if one["report_pending"]:
+        shown.append(f"  report pending: {one_line(one['report_pending'], 240)}")
+    if len(one["claims"]) > _SHOWN:
+        shown.append(f"  … {len(one['claims']) - _SHOWN} claims before (--json lists all)")
+    for claim in one["claims"][-_SHOWN:]:
+        shown += _claim(claim)
+    return shown
+
+
+def _claim(claim: dict[str, Any]) -> list[str]:
+    begun, ended = claim["claimed_at"], claim["ended_at"]
+    took = standing.seconds((ended or time.time()) - begun)
+    what = claim["outcome"] or "at work"
+    shown = [
+        f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {_stamp(begun)}: "
+        f"{what} after {took}"
+    ]
+    report = claim["report"] or {}
+    for name in ("summary", "reason", "cause", "evidence", "next_step"):
+        if report.get(name):
+            shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
+    if claim["commit"] or report.get("commit"):
+        shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
+    if report.get("files"):
+        shown.append(f"    files: {', '.join(one_line(n, 120) for n in report['files'][:_SHOWN])}")
+    if claim["tokens"]:
+        total = sum(count or 0 for count in claim["tokens"].values())
+        shown.append(f"    tokens: {total:,}")
+    if claim["transcript"]:
+        shown.append(f"    transcript: {one_line(claim['transcript'], 300)}")
+    return shown
+
+
+def _stamp(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

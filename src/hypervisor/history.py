@@ -1,0 +1,170 @@
+"""What is known of one item, and what happened in a queue: told from the ledger, in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from hypervisor import encode, locks
+from hypervisor.config.roots import state_dir
+from hypervisor.errors import UsageError
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+
+_KINDS = ("input", "output", "cache_read", "cache_write")
+
+
+def item(ledger: Ledger, word: str) -> dict[str, Any]:
+    """Return everything that is known of an item, over all queues and their generations.
+
+    `word` is its id, the token of a claim on it, or its file's path. The shape is described by
+    `schemas/show.schema.json`. Raises UsageError if nothing is known.
+    """
+    rows = ledger.items_called(word)
+    item_id = word
+    if not rows:
+        item_id = ledger.id_of(word) or word
+        rows = ledger.items_called(item_id)
+    if not rows:
+        raise UsageError(f"no item {one_line(word, 60)!r} in any queue", "hypervisor status")
+    return {
+        "id": item_id,
+        "queues": [_in_queue(ledger, row) for row in rows],
+        "waited_for_by": [
+            {"id": row["id"], "queue": row["queue_name"], "state": row["state"]}
+            for row in ledger.waiting_for(item_id)
+        ],
+        "locks": _locks(ledger, item_id, rows),
+        "file": _file(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
+    }
+
+
+def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
+    return {
+        "queue": row["queue_name"],
+        "generation": row["generation"],
+        "queue_state": row["queue_state"],
+        "state": row["state"],
+        "cause": row["cause"],
+        "path": row["path"],
+        "title": row["title"],
+        "payload": json.loads(row["payload"]) if row["payload"] else None,
+        "attempts": row["attempts"],
+        "deaths": row["deaths"],
+        "releases": row["releases"],
+        "finished_at": row["finished_at"],
+        "told_by": row["told_by"],
+        "report_pending": row["pending"],
+        "waits_for": ledger.waits_for(row["no"]),
+        "claims": [_claim(claim) for claim in ledger.claims_on(row["no"])],
+    }
+
+
+def _claim(claim: Any) -> dict[str, Any]:
+    known = claim["input_tokens"] is not None
+    return {
+        "token": claim["token"],
+        "worker": claim["worker"],
+        "session": claim["session"],
+        "agent": claim["agent"],
+        "attempt": claim["attempt"],
+        "claimed_at": claim["claimed_at"],
+        "ended_at": claim["ended_at"],
+        "outcome": claim["outcome"],
+        "report": json.loads(claim["report"]) if claim["report"] else None,
+        "commit": claim["commit_id"],
+        "tokens": {kind: claim[f"{kind}_tokens"] for kind in _KINDS} if known else None,
+        "transcript": claim["kept"],
+    }
+
+
+def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]]:
+    folders = {ledger.lock_folder(row) for row in rows}
+    found = []
+    for folder in sorted(folders | {os.path.join(state_dir(ledger.root), "locks")}):
+        lock = locks.holder(folder, encode.key(item_id))
+        if lock is not None:
+            ours = locks.maker_of(lock.owner) == ledger.ledger_id
+            told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}
+            found.append(told | {"age_seconds": round(time.time() - lock.since, 1)})
+    return found
+
+
+def _file(root: str, path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        seen = os.stat(os.path.join(root, path))
+    except OSError:
+        return {"path": path, "exists": False, "modified_at": None}
+    return {"path": path, "exists": True, "modified_at": seen.st_mtime}
+
+
+# What ends of claims are called in the log; others are called by their outcome.
+_ENDS = {"released": "given back", "freed": "freed", "died": "worker died"}
+_CHANGES = {"open": "resumed"}
+
+
+class Log:
+    """The events of all generations of a queue, in order, as they happen."""
+
+    def __init__(self, ledger: Ledger, queue: str) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._event = 0
+        self._claim = 0
+        self._open: dict[int, Any] = {}
+
+    def news(self) -> list[dict[str, Any]]:
+        """Return what has happened since the last call: `at`, `event`, and what it is about."""
+        queues = {row["no"]: row for row in self._ledger.generations(self._queue)}
+        told = []
+        for row in self._ledger.events_after(list(queues), self._event):
+            self._event = row["no"]
+            told.append(self._happened(queues[row["queue"]], row))
+        for number in list(self._open):
+            self._ended(self._ledger.claim_now(number), told)
+        for row in self._ledger.claims_after(list(queues), self._claim):
+            self._claim = row["no"]
+            self._open[row["no"]] = row
+            told.append(self._about(row, row["claimed_at"], "claimed"))
+            self._ended(row, told)
+        return sorted(told, key=lambda one: one["at"])
+
+    def _happened(self, queue: Any, row: Any) -> dict[str, Any]:
+        event = _CHANGES.get(row["kind"], row["kind"])
+        about_item = event == "retried"
+        return {
+            "at": row["at"],
+            "event": event,
+            "queue": queue["name"],
+            "generation": queue["generation"],
+            "id": row["detail"] if about_item else None,
+            "token": None,
+            "worker": None,
+            "detail": None if about_item else row["detail"] or None,
+        }
+
+    def _ended(self, row: Any, told: list[dict[str, Any]]) -> None:
+        if row is None:
+            return
+        if row["outcome"] is not None and row["ended_at"] is not None:
+            report = json.loads(row["report"]) if row["report"] else {}
+            event = _ENDS.get(row["outcome"], row["outcome"])
+            detail = report.get("summary") or report.get("reason") or report.get("cause")
+            told.append(self._about(row, row["ended_at"], event, detail))
+            self._open.pop(row["no"], None)
+
+    def _about(self, row: Any, at: float, event: str, detail: str | None = None) -> dict[str, Any]:
+        return {
+            "at": at,
+            "event": event,
+            "queue": row["queue_name"],
+            "generation": row["generation"],
+            "id": row["id"],
+            "token": row["token"],
+            "worker": row["worker"],
+            "detail": detail,
+        }

@@ -1,0 +1,66 @@
+"""Another chance for items that have ended: which of them a worker could really take up again."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.errors import BrokenFile
+from hypervisor.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+
+class Retried:
+    """What became of a retry: the ids that are `ready` again (or wait again), and (id, why) of
+    those that were `left` as they are."""
+
+    __slots__ = ("left", "ready")
+
+    def __init__(self, ready: list[str], left: list[tuple[str, str]]) -> None:
+        self.ready = ready
+        self.left = left
+
+
+def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequence[str]) -> Retried:
+    """Make items of `queue` ready again: those named, else all that ended as one of `states`.
+
+    A task whose file says that it is complete is left: the next worker would only close it again.
+    Raises UsageError.
+    """
+    if ids is None:
+        ids = [row["id"] for row in ledger.ended_items(queue, states)]
+    left = []
+    wanted = []
+    for item_id in ids:
+        row = ledger.item(queue, item_id)
+        why = _complete(ledger.root, queue, row) if row is not None else None
+        if why is None:
+            wanted.append(item_id)
+        else:
+            left.append((item_id, why))
+    refused = ledger.retry(queue, wanted)
+    gone = {item_id for item_id, _ in refused}
+    ready = [item_id for item_id in dict.fromkeys(wanted) if item_id not in gone]
+    return Retried(ready, left + refused)
+
+
+def _complete(root: str, queue: str, row: Any) -> str | None:
+    """Return why a task is none to work on any more, going by its file, or None."""
+    if row["path"] is None or row["fingerprint"] is None:
+        return None
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import read, task_of
+
+    try:
+        task = task_of(read.read(os.path.join(root, row["path"])), load(root))
+    except (OSError, BrokenFile):
+        # Whoever claims it says what is wrong with the file.
+        return None
+    if task is None or task.state not in ("done", "cancelled"):
+        return None
+    return (
+        f"{row['path']} says {task.status}: set its status back, or run hypervisor undo {queue} ID"
+    )

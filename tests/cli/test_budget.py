@@ -1,0 +1,166 @@
+"""Budgets: when one is used up nothing more is handed out, and everybody is told why."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor import worker
+from hypervisor.ledger import Ledger, NewItem
+from worker.support import states, write_task
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+USED_UP = "its budget of 1,000 tokens is used up: 1,234"
+
+
+@pytest.fixture
+def tasks(project: Path) -> Path:
+    for name in "abc":
+        write_task(project, name)
+    return project
+
+
+def uses(root: Path, tokens: int, queue: str = "q", agent: str = "agent-1") -> None:
+    """Note what an agent of the queue has used."""
+    with Ledger.open(str(root)) as ledger:
+        ledger.join(agent, "s", ledger.queue_row(queue)["no"], None)
+        ledger.set_usage(agent, (0, tokens, 0, 0), {}, complete=False)
+
+
+def test_used_up_tokens_stop_the_hand_out_and_the_rest_stays_not_attempted(
+    tasks: Path, run_hypervisor: Run
+) -> None:
+    opened = run_hypervisor("open", "q", "tasks", "--budget-tokens", "1000")
+    assert opened.returncode == 0, opened.stderr
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    uses(tasks, 999)
+    other = run_hypervisor("next", "q").stdout.split()[1]
+    uses(tasks, 1234)
+    refused = run_hypervisor("next", "q")
+    assert refused.returncode == 0
+    assert refused.stdout == (
+        f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget-tokens N "
+        "--budget-minutes M (0: no limit) goes on\n"
+    )
+    ended = run_hypervisor("done", token, "--summary", "x", "--next")
+    assert ended.returncode == 0 and "queue paused (" in ended.stdout
+    assert run_hypervisor("done", other, "--summary", "x").returncode == 0
+    assert f"q: paused ({USED_UP}), 3 items: 1 ready, 2 done\n" in run_hypervisor("status").stdout
+    told = json.loads(run_hypervisor("summary", "q", "--json").stdout)
+    assert told["counts"]["not_attempted"] == 1
+    [left] = [one for one in told["workers"] if one["status"] == "not_attempted"]
+    assert left["reason"] == f"not tried: {USED_UP}"
+    assert f"queue q: paused ({USED_UP}), 3 items" in run_hypervisor("summary", "q").stdout
+    assert USED_UP in run_hypervisor("log", "q").stdout
+    plan = json.loads(run_hypervisor("plan", "q", "--json").stdout)
+    assert (plan["step"], plan["reason"]) == ("paused", USED_UP)
+
+
+def test_a_queue_goes_on_with_a_larger_budget_or_none(tasks: Path, run_hypervisor: Run) -> None:
+    run_hypervisor("open", "q", "tasks", "--budget-tokens", "1000")
+    uses(tasks, 1234)
+    run_hypervisor("next", "q")
+    refused = run_hypervisor("resume", "q")
+    assert refused.returncode == 2
+    assert f"queue q: {USED_UP}; give it more: hypervisor resume q --budget" in refused.stderr
+    assert run_hypervisor("resume", "q", "--budget-tokens", "2000").returncode == 0
+    assert run_hypervisor("next", "q").stdout.startswith("claim ")
+    uses(tasks, 5000)
+    assert run_hypervisor("next", "q").stdout.startswith("queue paused (")
+    assert run_hypervisor("resume", "q", "--budget-tokens", "0").returncode == 0
+    assert run_hypervisor("next", "q").stdout.startswith("claim ")
+
+
+def test_minutes_count_from_the_first_claim(
+    tasks: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    assert run("open", "q", "tasks", "--budget-minutes", "1.5").returncode == 0
+    monkeypatch.setattr(time, "time", lambda: now)
+    now += 1000
+    assert run("next", "q").stdout.startswith("claim ")
+    now += 80
+    assert run("next", "q").stdout.startswith("claim ")
+    now += 11
+    assert "queue paused (its budget of 1.5 minutes is used up)" in run("next", "q").stdout
+    assert states(tasks) == {"a": "claimed", "b": "claimed", "c": "ready"}
+    assert run("resume", "q", "--budget-minutes", "10").returncode == 0
+    assert run("next", "q").stdout.startswith("claim ")
+
+
+def test_tokens_that_nobody_knows_stop_nothing_and_other_queues_go_on(
+    tasks: Path, run: Run
+) -> None:
+    run("open", "q", "tasks/a.md", "tasks/b.md", "--budget-tokens", "1000")
+    run("open", "other", "tasks/c.md")
+    with Ledger.open(str(tasks)) as ledger:
+        ledger.join("agent-1", "s", 1, None)
+        ledger.set_usage("agent-1", None, {}, complete=True)
+    told = json.loads(run("status", "q", "--json").stdout)
+    assert (told["tokens"], told["budget"]["tokens_used"]) == (None, None)
+    assert run("next", "q").stdout.startswith("claim ")
+    uses(tasks, 5000)
+    assert run("next", "q").stdout.startswith("queue paused ")
+    assert run("next", "other").stdout.startswith("claim ")
+
+
+def test_a_budget_is_shown_before_anybody_has_asked_for_more(tasks: Path, run: Run) -> None:
+    run("open", "q", "tasks", "--budget-tokens", "1000")
+    uses(tasks, 1234)
+    told = json.loads(run("status", "q", "--json").stdout)
+    assert told["state"] == "open"
+    assert told["problems"][0]["kind"] == "budget"
+    assert told["problems"][0]["text"] == f"{USED_UP}; 3 items stay untried"
+
+
+def test_opening_again_changes_the_budget_and_a_new_generation_starts_without(
+    tasks: Path, run: Run
+) -> None:
+    def budget() -> tuple[int | None, int | None]:
+        with Ledger.open(str(tasks)) as ledger:
+            row = ledger.queue_row("q")
+            return row["budget_tokens"], row["budget_ms"]
+
+    run("open", "q", "tasks/a.md", "--budget-tokens", "1000")
+    run("open", "q", "tasks/b.md", "--budget-minutes", "2")
+    assert budget() == (1000, 120_000)
+    run("cancel", "q")
+    run("open", "q", "tasks/c.md")
+    assert budget() == (None, None)
+
+
+@pytest.mark.parametrize("line", ["tokens -1", "tokens x", "minutes -1", "minutes nan"])
+def test_odd_budgets_are_refused(tasks: Path, run: Run, line: str) -> None:
+    name, value = line.split()
+    assert run("open", "q", "tasks", f"--budget-{name}", value).returncode == 2
+
+
+def test_a_queue_that_ended_meanwhile_is_not_paused(tasks: Path, run: Run) -> None:
+    run("open", "q", "tasks", "--budget-tokens", "1000")
+    uses(tasks, 5000)
+    run("cancel", "q")
+    with Ledger.open(str(tasks)) as ledger:
+        assert worker.take(ledger, "q", "w") == []
+        assert ledger.queue_row("q")["state"] == "cancelled"
+
+
+def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
+    tasks: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    with Ledger.open(str(tasks), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a"), NewItem("b")], source="one", budget_ms=60_000)
+        ledger.release(ledger.claim("q", "w")[0].token, free=True)
+        now += 3600
+        ledger.open_queue("q", [NewItem("a"), NewItem("b")], source="two", budget_ms=60_000)
+        now += 600
+        row = ledger.queue_row("q")
+        assert (row["generation"], ledger.started_at(row)) == (2, None)
+        ledger.claim("q", "w")
+        assert ledger.started_at(row) == now

@@ -1,0 +1,100 @@
+"""The log: what happened in a queue, in order, as it happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cli.test_shapes import check
+from conftest import REPO
+from hypervisor.ledger import Ledger, NewItem
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def events(said: str) -> list[tuple[str, str | None]]:
+    told = [json.loads(line) for line in said.splitlines()]
+    for one in told:
+        check("log", one)
+    assert [one["at"] for one in told] == sorted(one["at"] for one in told)
+    return [(one["event"], one["id"]) for one in told]
+
+
+def test_every_event_stands_in_order_over_all_generations(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a"), NewItem("b")], max_attempts=1)
+        [a] = ledger.claim("q", "w")
+        ledger.finish(a.token, "failed", {"reason": "no"})
+        [b] = ledger.claim("q", "w", lease_seconds=0)
+        time.sleep(0.01)
+        ledger.expire()
+        [b] = ledger.claim("q", "w")
+        ledger.release(b.token, reason="not mine")
+        ledger.pause("q", "lunch")
+        ledger.resume("q")
+        ledger.retry("q", ["a"])
+        [b] = ledger.claim("q", "w", only="b")
+        ledger.end(b.token, "died", "crash")
+        ledger.cancel("q", "enough")
+        ledger.open_queue("q", [NewItem("c")])
+        ledger.open_queue("other", [NewItem("z")])
+    assert events(run("log", "q", "--json").stdout) == [
+        ("opened", None), ("added", None),
+        ("claimed", "a"), ("failed", "a"), ("claimed", "b"), ("expired", "b"),
+        ("claimed", "b"), ("given back", "b"), ("paused", None), ("resumed", None),
+        ("retried", "a"), ("claimed", "b"), ("worker died", "b"), ("cancelled", None),
+        ("opened", None), ("added", None),
+    ]  # fmt: skip
+    text = run("log", "q", "-n", "9").stdout
+    assert len(text.splitlines()) == 9
+    assert "given back   b  " in text and "“not mine”" in text and "“lunch”" in text
+    assert run("log", "q", "-n", "0").stdout == ""
+    assert run("log", "nowhere").returncode == 2
+    assert run("log", "q", "-n", "-1").returncode == 2
+
+
+def test_follow_tells_what_happens_in_other_processes_as_it_happens(
+    project: Path, run_hypervisor: Run
+) -> None:
+    (project / "rows.jsonl").write_text('{"id": "r1"}\n{"id": "r2"}\n')
+    how = project / "how.md"
+    how.write_text("do it\n")
+    assert run_hypervisor("open", "q", "rows.jsonl", "--instructions", how).returncode == 0
+    line = [REPO / "bin/hypervisor", "log", "q", "--follow", "--json"]
+    log = subprocess.Popen(line, cwd=project, stdout=subprocess.PIPE, text=True)
+    try:
+
+        def following() -> str:
+            assert log.stdout is not None
+            return str(json.loads(log.stdout.readline())["event"])
+
+        assert [following(), following(), following()] == ["opened", "asked", "added"]
+        token = run_hypervisor("next", "q").stdout.split()[1]
+        assert following() == "claimed"
+        run_hypervisor("done", token, "--summary", "x")
+        assert following() == "done"
+        run_hypervisor("pause", "q")
+        assert following() == "paused"
+        log.send_signal(signal.SIGINT)
+        assert log.wait(timeout=20) == 130
+    finally:
+        log.kill()
+        log.communicate()
+
+
+def test_a_reader_that_leaves_ends_the_log_quietly(project: Path, run_hypervisor: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem(f"i{number}") for number in range(3000)])
+        claims = ledger.claim("q", "w", 3000)
+        ledger.finish_many([(claim.token, "done", {"summary": "x" * 100}) for claim in claims])
+    script = f"{shlex.quote(str(REPO / 'bin/hypervisor'))} log q | head -1"
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=project, capture_output=True, text=True, env=os.environ
+    )
+    assert "opened" in ran.stdout and ran.stderr == ""

@@ -1,0 +1,161 @@
+"""Retry: ended items get another chance, and nothing of their history is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.test_shapes import check
+from hypervisor import worker
+from hypervisor.ledger import Ledger
+from worker.support import open_queue, reports, states, write_task
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def end(ledger: Ledger, item: str, outcome: str, why: str = "no") -> None:
+    [claim] = worker.take(ledger, "q", "w", only=item)
+    worker.finish(ledger, claim.token, outcome, {"reason": why, "summary": why})
+
+
+@pytest.fixture
+def ended(project: Path) -> Path:
+    """a failed, b blocked, c done, d waits for a, e ready."""
+    for name in "abcde":
+        write_task(project, name, extra="depends_on: [a]\n" if name == "d" else "")
+    open_queue(project, max_attempts=1)
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "a", "failed", "no network")
+        end(ledger, "b", "blocked")
+        end(ledger, "c", "done")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("words", "ready"),
+    [
+        ([], {"a", "b"}),
+        (["--failed"], {"a"}),
+        (["--blocked"], {"b"}),
+        (["--failed", "--blocked"], {"a", "b"}),
+        (["b"], {"b"}),
+    ],
+)
+def test_ended_items_become_ready_again(
+    ended: Path, run_hypervisor: Run, words: list[str], ready: set[str]
+) -> None:
+    told = run_hypervisor("retry", "q", *words, "--json")
+    assert told.returncode == 0, told.stderr
+    check("retry", json.loads(told.stdout))
+    assert set(json.loads(told.stdout)["ready"]) == ready
+    now = states(ended)
+    assert {name for name in "ab" if now[name] == "ready"} == ready
+    assert (now["c"], now["d"], now["e"]) == ("done", "waiting", "ready")
+
+
+def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
+    ended: Path, run_hypervisor: Run
+) -> None:
+    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 items are ready again\n")
+    with Ledger.open(str(ended)) as ledger:
+        row = ledger.item("q", "a")
+        assert (row["attempts"], row["deaths"], row["releases"]) == (0, 0, 0)
+        assert row["finish_no"] is row["finished_at"] is row["cause"] is None
+        assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
+        end(ledger, "a", "done")
+        assert [claim["outcome"] for claim in ledger.claims_on(row["no"])] == ["failed", "done"]
+        assert ledger.stats("q")["waiting"] == 0
+        assert worker.take(ledger, "q", "w")[0].id == "d"
+    assert reports(ended / "tasks/a.md") == 1
+
+
+def test_an_item_that_failed_again_and_again_fails_again_only_after_all_attempts(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a")
+    open_queue(project, max_attempts=2)
+    for _ in range(2):
+        with Ledger.open(str(project)) as ledger:
+            end(ledger, "a", "failed")
+            assert states(project) == {"a": "ready"}
+            end(ledger, "a", "failed")
+        assert states(project) == {"a": "failed"}
+        assert run("retry", "q").returncode == 0
+    assert states(project) == {"a": "ready"}
+
+
+def test_a_late_report_of_an_earlier_claim_is_refused_after_a_retry(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    token = run("next", "q").stdout.split()[1]
+    assert run("block", token, "--reason", "x").returncode == 0
+    assert run("retry", "q", "a").returncode == 0
+    assert run("done", token, "--summary", "x").returncode == 4
+    assert states(project) == {"a": "ready"}
+
+
+def test_what_can_not_be_retried_is_told_with_the_reason(ended: Path, run: Run) -> None:
+    told = run("retry", "q", "e", "nowhere", "c", "b")
+    assert told.returncode == 1
+    assert "  e stays as it is: it is ready\n" in told.stdout
+    assert "  nowhere stays as it is: not in this queue\n" in told.stdout
+    assert "c stays as it is: tasks/c.md says done: set its status back, or run " in told.stdout
+    assert told.stdout.startswith("1 items are ready again\n")
+    open_queue(ended, ["tasks/a.md"], "other")
+    assert "a stays as it is: it is open in queue other" in run("retry", "q", "a").stdout
+    assert run("retry", "q", "--failed").returncode == 1
+
+
+def test_a_done_task_is_ready_again_once_it_was_undone(ended: Path, run: Run) -> None:
+    assert run("undo", "q", "c").returncode == 0
+    assert run("retry", "q", "c").returncode == 0
+    assert states(ended)["c"] == "ready"
+
+
+def test_an_end_that_is_not_in_its_file_yet_is_not_taken_back(ended: Path, run: Run) -> None:
+    with Ledger.open(str(ended)) as ledger:
+        [claim] = worker.take(ledger, "q", "w", only="e")
+        (ended / "tasks/e.md").write_text("---\nid: [\n---\n")
+        worker.finish(ledger, claim.token, "blocked", {"reason": "x"})
+    assert "its last report is not in its file yet" in run("retry", "q", "e").stdout
+    assert states(ended)["e"] == "blocked"
+
+
+def test_a_cancelled_queue_and_one_without_failures_say_so(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    nothing = run("retry", "q")
+    assert (nothing.returncode, nothing.stdout[:4]) == (3, "0 it")
+    assert run("retry", "q", "a", "--failed").returncode == 2
+    run("cancel", "q")
+    refused = run("retry", "q", "a")
+    assert refused.returncode == 2
+    assert "queue q was cancelled; open it again instead" in refused.stderr
+    assert run("retry", "nowhere").returncode == 2
+
+
+def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "s-1")
+    monkeypatch.setenv("CLAUDE_PID", "1")
+    write_task(project, "a")
+    open_queue(project, max_attempts=1)
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "a", "failed")
+    assert "a" in run("status").stdout
+    live = project / ".hypervisor/live/q"
+    live.unlink(missing_ok=True)
+    assert run("retry", "q").returncode == 0
+    assert live.exists(), "the hooks look again"
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "a", "done")
+        row: Any = ledger.followed("s-1")[0]
+        assert [item["id"] for item in ledger.ended_since(row["no"], row["told_no"])] == ["a"]

@@ -1,0 +1,104 @@
+"""Show: all that is known of one item, whatever its words try."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from cli.test_shapes import check
+from hypervisor import worker
+from hypervisor.ledger import Ledger, NewItem
+from worker.support import open_queue, write_task
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_an_item_is_shown_over_all_its_queues_and_generations(
+    project: Path, run_hypervisor: Run
+) -> None:
+    write_task(project, "a", title="Rename the key")
+    write_task(project, "b", extra="depends_on: [a]\n")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        [first] = worker.take(ledger, "q", "w-1")
+        ledger.release(first.token, reason="not mine")
+        [second] = worker.take(ledger, "q", "w-2")
+        told = {"reason": "no rights", "evidence": "EACCES", "next_step": "ask"}
+        worker.finish(ledger, second.token, "blocked", told)
+        ledger.cancel("q")
+    write_task(project, "a", title="Rename the key")
+    open_queue(project, instructions="do it all again")
+    with Ledger.open(str(project)) as ledger:
+        [third] = worker.take(ledger, "q", "w-3", only="a")
+    known = json.loads(run_hypervisor("show", "a", "--json").stdout)
+    check("show", known)
+    assert [(one["generation"], one["state"]) for one in known["queues"]] == [
+        (1, "blocked"),
+        (2, "claimed"),
+    ]
+    assert [claim["outcome"] for one in known["queues"] for claim in one["claims"]] == [
+        "released",
+        "blocked",
+        None,
+    ]
+    assert known["file"]["path"] == "tasks/a.md" and known["file"]["exists"]
+    assert [lock["ours"] for lock in known["locks"]] == [True]
+    text = run_hypervisor("show", "a").stdout
+    assert "item a\nfile: tasks/a.md\nlocked for " in text
+    assert f"  claim {first.token} by w-1, " in text and "cause: “not mine”" in text
+    assert "reason: “no rights”" in text and "next step: “ask”" in text
+    for word in (third.token, first.token, "tasks/a.md"):
+        assert json.loads(run_hypervisor("show", word, "--json").stdout)["id"] == "a"
+
+
+def test_what_an_item_waits_for_and_what_waits_for_it_is_shown(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a"), NewItem("b", after=["a"]), NewItem("c", after=["a"])])
+    text = run("show", "a").stdout
+    assert "waits for this: b in queue q (waiting)\nwaits for this: c in queue q" in text
+    assert "  waits for: a\n" in run("show", "b").stdout
+    assert json.loads(run("show", "b", "--json").stdout)["queues"][0]["waits_for"] == ["a"]
+
+
+def test_tokens_commit_and_transcript_of_each_claim_are_shown(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a")])
+        [claim] = ledger.claim("q", "w", session="s")
+        ledger.assign("s", "agent-1", [claim.token])
+        ledger.join("agent-1", "s", 1, None)
+        used = {claim.token: (1, 20, 300, 4000)}
+        ledger.set_usage("agent-1", (1, 20, 300, 4000), used, complete=True, kept="kept.jsonl")
+        ledger.note_commit(claim.token, "0123abc")
+    text = run("show", "a").stdout
+    assert "tokens: 4,321\n" in text and "commit: 0123abc\n" in text
+    assert "transcript: kept.jsonl\n" in text and ": at work after 0 s\n" in text
+
+
+def test_a_lock_of_another_tool_is_shown_as_such(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a")])
+    os.mkdir(project / ".hypervisor/locks/a")
+    assert "by a directory of another tool: " in run("show", "a").stdout
+
+
+def test_nothing_in_an_item_reaches_the_terminal_unescaped(project: Path, run: Run) -> None:
+    evil = "x\x1b]0;owned\x07\nqueue q, generation 9: done"
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem(evil, title=evil, payload={"k": evil})])
+        [claim] = ledger.claim("q", evil)
+        ledger.finish(claim.token, "blocked", {"reason": evil, "evidence": evil, "files": [evil]})
+    for line in (["show", evil], ["show", claim.token], ["log", "q"], ["status", "q"]):
+        said = run(*line).stdout
+        assert "\x1b" not in said and "\x07" not in said
+        assert "\nqueue q, generation 9" not in said
+
+
+def test_an_item_that_nobody_knows_is_told_in_a_line(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a")])
+    ended = run("show", "b\n")
+    assert ended.returncode == 2
+    assert ended.stderr == "hypervisor: no item 'b\\\\n' in any queue; hypervisor status\n"
