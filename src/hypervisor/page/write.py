@@ -1,0 +1,53 @@
+"""Where the page goes: whole or not at all, readable by its owner only, never over another file."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.config.roots import state_dir
+from hypervisor.encode import key
+from hypervisor.errors import UsageError
+from hypervisor.page.render import GENERATOR
+from hypervisor.text import one_line
+
+
+def default_path(root: str, queue: str) -> str:
+    """Return where the page on `queue` goes unless somebody names another place."""
+    return os.path.join(state_dir(root), "reports", f"{key(queue)}.html")
+
+
+def write(path: str, page: str) -> None:
+    """Write the page to `path`, mode 0600; an earlier page there is replaced as a whole.
+
+    Raises UsageError where `path` is something else than a page of ours, and OSError.
+    """
+    _refuse_others(path)
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{name[:100]}.{os.getpid()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(temporary, flags, 0o600), "wb") as out:
+            out.write(page.encode("utf-8"))
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
+def _refuse_others(path: str) -> None:
+    try:
+        with open(path, "rb") as there:
+            start = there.read(1000)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        raise UsageError(f"{one_line(path)} is a folder", "name a file for the page") from None
+    if GENERATOR.encode() not in start:
+        raise UsageError(
+            f"{one_line(path)} is there, and no page of ours", "name another file, or move it away"
+        )
