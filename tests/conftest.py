@@ -5,12 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from server import Server
 
 REPO = Path(__file__).resolve().parent.parent
 REAL_HOME = Path(os.environ.get("HOME") or "/nonexistent")
@@ -30,7 +36,13 @@ PACKAGE_SETTINGS = {
     "UV_CONFIG_FILE": REAL_HOME / ".config/uv/uv.toml",
 }
 
-FOREIGN = ("HYPERVISOR_", "CLAUDE", "XDG_", "GIT_", "GEMINI_")
+FOREIGN = ("HYPERVISOR_", "CLAUDE", "XDG_", "GIT_", "GEMINI_", "PG")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite", action="store_true", help="write docs/ anew where it differs from the program"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # The second name reaches the processes of xdist, for which the first is no longer the user's.
     os.environ["HYPERVISOR_HOME"] = os.environ["HYPERVISOR_TEST_HOME"] = str(SHARED_HOME)
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(SHARED_HOME / "hypothesis")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in a shell's background: our own children would never hear of an interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("hypervisor", deadline=None, print_blob=True)
     settings.load_profile("hypervisor")
 
@@ -91,6 +106,22 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running PostgreSQL server; each test makes its own database there."""
+    from server import Server
+
+    # Short, since a socket's path may have 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="hv-pg-"))
+    server = Server(folder / "s")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
 @pytest.fixture
 def run_hypervisor(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run(*args, cwd=project, input=None, env={})`: bin/hypervisor as a user starts it.
@@ -131,17 +162,19 @@ def backlog_md(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _stand_in(folder: Path) -> Path:
     statuses = ("To Do", "In Progress", "Done", "Won't Do")
-    tasks = folder / "backlog" / "tasks"
+    tasks, archive = folder / "backlog" / "tasks", folder / "backlog" / "archive" / "tasks"
     tasks.mkdir(parents=True)
+    archive.mkdir(parents=True)
     for number in range(1, 41):
         status = statuses[number % 4]
         quoted = f'"{status}"' if "'" in status else status
         assignee = "[]" if number % 3 else "\n  - '@codex'"
+        after = f"dependencies:\n  - TASK-{number + 1}\n" if number % 8 else "dependencies: []\n"
         parent = f"parent_task_id: TASK-{number // 10}\n" if number > 30 else ""
         header = (
             f"id: TASK-{number}\ntitle: 'Task {number}: make it quicker'\nstatus: {quoted}\n"
             f"assignee: {assignee}\ncreated_date: '2025-06-{1 + number % 28:02} 10:00'\n"
-            f"labels: [cli]\ndependencies:\n  - TASK-{number + 1}\n{parent}priority: medium\n"
+            f"labels: [cli]\n{after}{parent}priority: medium\n"
         )
         if number % 20 == 0:
             header = header.replace("'Task", "@Task").replace("quicker'", "quicker: now")
@@ -152,7 +185,7 @@ def _stand_in(folder: Path) -> Path:
         )
         text = f"---\n{header}---\n{body}"
         name = f"task-{number} - Make-it-quicker.md"
-        (tasks / name).write_bytes(
+        ((archive if number % 10 == 3 else tasks) / name).write_bytes(
             text.replace("\n", "\r\n" if number % 13 == 0 else "\n").encode()
         )
     shutil.copy(tasks / "task-1 - Make-it-quicker.md", folder / "backlog" / "notes.md")

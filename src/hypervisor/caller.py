@@ -23,6 +23,34 @@ class Caller:
         self.headless = entry.startswith("sdk") if entry else None
 
 
+class PoolAgent:
+    """An agent of a pool: its pool's `session`, its own name, and how many `items` it may claim
+    in all (None: as many as there are)."""
+
+    __slots__ = ("items", "name", "session")
+
+    def __init__(self, session: str, name: str, items: int | None = None) -> None:
+        self.session = session
+        self.name = name
+        self.items = items
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which `in_pool` knows this agent in its own processes."""
+        told = {"HYPERVISOR_POOL": self.session, "HYPERVISOR_AGENT": self.name}
+        if self.items is not None:
+            told["HYPERVISOR_ITEMS"] = str(self.items)
+        return told
+
+
+def in_pool() -> PoolAgent | None:
+    """Return the agent of a pool that this process belongs to, if it does to one."""
+    session, name = os.environ.get("HYPERVISOR_POOL"), os.environ.get("HYPERVISOR_AGENT")
+    if not session or not name:
+        return None
+    items = os.environ.get("HYPERVISOR_ITEMS", "")
+    return PoolAgent(session, name, int(items) if items.isdecimal() else None)
+
+
 def _client_above() -> int | None:
     """Return the process of the client that this one descends from, or None."""
     pid = os.getppid()
@@ -48,6 +76,15 @@ def started(pid: int) -> str | None:
         return None
 
 
+def _is_zombie(pid: int) -> bool:
+    """True for a process that has ended, and that its parent has not asked for yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as source:
+            return source.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
 def is_gone(pid: int | None, pid_start: str | None) -> bool:
     """True only where it is certain that this process has ended."""
     if pid is None:
@@ -59,4 +96,6 @@ def is_gone(pid: int | None, pid_start: str | None) -> bool:
     except PermissionError:
         return False
     now = started(pid)
+    if _is_zombie(pid):
+        return True
     return pid_start is not None and now is not None and now != pid_start

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypervisor import live, outputs
+from hypervisor import budget, live, outputs
 from hypervisor.caller import Caller
 from hypervisor.config.settings import Settings
+from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, NewItem, Opened
 from hypervisor.preflight import Preflight
 from hypervisor.text import one_line
@@ -39,6 +40,7 @@ def open_queue(
             title=entry.title,
             fingerprint=entry.fingerprint,
             after=entry.after,
+            files=entry.files,
         )
         for entry in [*checked.ready, *waiting]
     ]
@@ -63,6 +65,21 @@ def open_queue(
         outputs.prune(root, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
     return opened
+
+
+def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
+    """Hand out again after a pause; the budgets are those of `Ledger.set_budget`.
+
+    Raises UsageError for a queue that has ended, or whose budget is used up.
+    """
+    if tokens is not None or ms is not None:
+        ledger.set_budget(queue, tokens, ms)
+    why = budget.reached(ledger, ledger.queue_row(queue))
+    if why is not None:
+        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
+    ledger.resume(queue)
+    live.mark(ledger.root, queue)
+    attend(ledger, queue)
 
 
 def attend(ledger: Ledger, queue: str) -> None:

@@ -31,10 +31,10 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """
     left = []
     for row in ledger.pending(limit):
-        why = _written(ledger, row)
+        why, looks = _written(ledger, row)
         try:
             if why is None:
-                ledger.written(row["token"])
+                ledger.written(row["token"], looks)
                 continue
             left.append((row["id"], why))
             if why != row["pending"]:
@@ -65,9 +65,10 @@ def tidy(ledger: Ledger, queue: str) -> None:
 def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
     """Say in a task's body that a worker stopped without reporting it; its status stays.
 
-    The next accepted report replaces this one. A file that can't be written is left alone.
+    The next accepted report replaces this one. A file that can't be written is left alone, and so
+    is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
     """
-    if row["path"] is None or row["fingerprint"] is None:
+    if row["path"] is None or row["fingerprint"] is None or row["branch"]:
         return
     from hypervisor import report
 
@@ -85,28 +86,29 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
         return
 
 
-def _written(ledger: Ledger, row: Any) -> str | None:
-    """Write one end; return None, or in a line why it can't be written now."""
+def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
+    """Write one end; return in a line why it can't be written now, and how the file looks now."""
     try:
-        _write(ledger, row)
+        return None, _write(ledger, row)
     except HypervisorError as error:
-        return str(error).replace(os.path.join(ledger.root, ""), "")
+        return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
-        return f"{one_line(row['path'])}: {error.strerror or error}"
+        return f"{one_line(row['path'])}: {error.strerror or error}", None
     except Exception as error:
         # One file that trips us must not keep every command from everything else.
-        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}"
-    return None
+        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Any) -> None:
+def _write(ledger: Ledger, row: Any) -> str | None:
     if row["path"] is None or row["fingerprint"] is None:
-        return
+        return None
     import json
 
     from hypervisor import report
 
     told = json.loads(row["report"]) if row["report"] else {}
+    if row["branch"] and row["state"] == "done":
+        _wait_for_commit(ledger.root, row, told)
     if row["state"] != row["outcome"]:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
         told = {"reason": row["cause"]}
@@ -117,19 +119,51 @@ def _write(ledger: Ledger, row: Any) -> None:
         attempt=row["attempt"],
         at=row["finished_at"],
     )
-    _put(ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]))
+    assignee = told.get("assignee") if row["state"] == "done" else None
+    return _put(
+        ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]), assignee
+    )
+
+
+def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
+    """Refuse to write a report where the checkout does not hold the work that it tells of."""
+    from hypervisor.branches.head import head
+
+    commit, here = told.get("commit"), head(root)
+    if not commit or not here:
+        return
+    waits = HypervisorError(
+        f"{one_line(row['path'])}: commit {commit[:12]} is not in this checkout, which is at "
+        f"{here[:12]}",
+        "git pull, or merge the branch that it was integrated into",
+    )
+    # What was found to be missing at a commit stays missing there: git need not be asked again.
+    if row["pending"] == str(waits):
+        raise waits
+    from hypervisor.branches.git import Git
+
+    if not Git(root).has(commit):
+        raise waits
 
 
 def _put(
-    ledger: Ledger, row: Any, outcome: str, lines: list[str], wanted: Callable[[], bool]
-) -> None:
+    ledger: Ledger,
+    row: Any,
+    outcome: str,
+    lines: list[str],
+    wanted: Callable[[], bool],
+    assignee: str | None = None,
+) -> str | None:
     from hypervisor import report
     from hypervisor.config.settings import load
 
     path = os.path.join(ledger.root, row["path"])
     log = _undo_log(ledger, row["queue_name"])
     settings = load(ledger.root)
-    report.put(path, row["token"], outcome, lines, settings, log, row["id"], wanted)
+    looks = report.put(
+        path, row["token"], outcome, lines, settings, log, row["id"], wanted, assignee
+    )
+    return looks and looks.fingerprint
 
 
 def _undo_log(ledger: Ledger, queue: str) -> Any:

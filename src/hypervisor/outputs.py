@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
+from collections.abc import Callable
 
 from hypervisor.config.roots import state_dir
 from hypervisor.encode import key
 
 
-def keep(root: str, queue: str, agent: str, transcript: str) -> str | None:
+def folder_of(root: str, queue: str) -> str:
+    """Return the folder of a queue's transcripts and logs; it need not exist."""
+    return os.path.join(state_dir(root), "outputs", key(queue))
+
+
+def keep(
+    root: str,
+    queue: str,
+    agent: str,
+    transcript: str,
+    clean: Callable[[bytes], bytes] | None = None,
+) -> str | None:
     """Copy a transcript to `.hypervisor/outputs/<queue>/` and return the copy's path from `root`.
 
-    A copy that stands is replaced: the worker may have gone on. None if there is none to copy.
+    A copy that stands is replaced: the worker may have gone on. `clean` is called for each line.
+    None if there is none to copy.
     """
-    folder = os.path.join(state_dir(root), "outputs", key(queue))
+    # Every command that looks at queues loads this module, and few of them keep anything.
+    import shutil
+
+    folder = folder_of(root, queue)
     target = os.path.join(folder, f"agent-{key(agent)}.jsonl")
     temporary = f"{target}.{os.getpid()}.tmp"
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        shutil.copyfile(transcript, temporary)
+        if clean is None:
+            shutil.copyfile(transcript, temporary)
+        else:
+            with open(transcript, "rb") as source, open(temporary, "wb") as out:
+                out.writelines(clean(line) for line in source)
         os.replace(temporary, target)
     except OSError:
         try:
@@ -32,10 +51,20 @@ def keep(root: str, queue: str, agent: str, transcript: str) -> str | None:
 
 
 def prune(root: str, *, seconds: float, size: int) -> int:
-    """Remove what is older than `seconds`, then the oldest until `size` bytes are left.
+    """Remove what `stale` returns; return how many files went."""
+    gone = 0
+    for path, _ in stale(root, seconds=seconds, size=size):
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+        gone += 1
+    return gone
 
-    Returns how many files went.
-    """
+
+def stale(root: str, *, seconds: float, size: int) -> list[tuple[str, int]]:
+    """Return (path, bytes) of what is older than `seconds`, then of the oldest until `size` bytes
+    are left."""
     top = os.path.join(state_dir(root), "outputs")
     kept = []
     for folder, _, names in os.walk(top):
@@ -49,14 +78,10 @@ def prune(root: str, *, seconds: float, size: int) -> int:
     kept.sort()
     total = sum(entry[1] for entry in kept)
     oldest = time.time() - seconds
-    gone = 0
+    found = []
     for modified, length, path in kept:
         if modified >= oldest and total <= size:
             break
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
         total -= length
-        gone += 1
-    return gone
+        found.append((path, length))
+    return found

@@ -6,7 +6,6 @@ Every rule may run twice, late, or not at all: the lease ends a claim that nobod
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from hypervisor import caller, outbox, outputs
@@ -15,19 +14,25 @@ from hypervisor.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
 _REST = 2.0
 _LAG = 0.4
-_RATE_LIMIT = re.compile(r"\b429\b|rate.?limit|usage limit|quota|overloaded|\b529\b", re.IGNORECASE)
+_QUICK_BYTES = 4 << 20
+_RATE_LIMIT = r"\b429\b|rate.?limit|usage limit|quota|overloaded|\b529\b"
 
 
 def is_rate_limit(text: str) -> bool:
     """True for an error that comes from the service's limits, not from the item."""
-    return bool(_RATE_LIMIT.search(text))
+    # Most who come here look at no error, and the module takes longer to load than that takes.
+    import re
+
+    return bool(re.search(_RATE_LIMIT, text, re.IGNORECASE))
 
 
 def stopped(
@@ -132,12 +137,23 @@ def _marked_finished(transcript: str, since: float) -> bool:
 
 
 def session_ended(ledger: Ledger, session: str) -> None:
-    """The session is over, its workers with it: free what they hold, at no cost."""
-    _end_all(ledger, ledger.held_by(session), "freed", "the session ended")
+    """The session is over, its workers with it: free what they hold, at no cost.
+
+    An agent that is a process of its own may outlive its session: it keeps its items until it ends.
+    """
+    alive = {row["id"] for row in ledger.agents_alive(session) if _lives(row)}
+    held = [row for row in ledger.held_by(session) if row["agent"] not in alive]
+    _end_all(ledger, held, "freed", "the session ended")
     for row in ledger.agents_alive(session):
+        if row["id"] in alive:
+            continue
         ledger.note_agent(row["id"], session, how="session ended")
         collect(ledger, row["id"])
     ledger.unfollow(session)
+
+
+def _lives(agent: Any) -> bool:
+    return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
 
 
 def gone_sessions(ledger: Ledger) -> None:
@@ -147,8 +163,14 @@ def gone_sessions(ledger: Ledger) -> None:
             session_ended(ledger, row["id"])
 
 
-def collect(ledger: Ledger, agent: str, *, wait: float = 0) -> None:
-    """Sum up what an agent has used and keep its transcript.
+def collect(
+    ledger: Ledger,
+    agent: str,
+    *,
+    wait: float = 0,
+    clean: Callable[[bytes], bytes] | None = None,
+) -> None:
+    """Sum up what an agent has used and keep its transcript, each line of it passed to `clean`.
 
     The file lags behind the agent's end: for `wait` seconds its last message is waited for.
     """
@@ -166,9 +188,41 @@ def collect(ledger: Ledger, agent: str, *, wait: float = 0) -> None:
         if used.complete or time.monotonic() >= until:
             break
         time.sleep(0.05)
-    kept = outputs.keep(ledger.root, ledger.queue_name(row["queue"]), agent, row["transcript"])
+    name = ledger.queue_name(row["queue"])
+    kept = outputs.keep(ledger.root, name, agent, row["transcript"], clean)
     total = used.total if used.known else None
-    ledger.set_usage(agent, total, used.items, complete=used.complete, kept=kept)
+    items = used.items | _by_token(ledger, agent, used.by_id)
+    ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)
+
+
+def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
+    """Return an agent's shares by the tokens of its claims; the n-th share of an id is that of the
+    n-th claim of it."""
+    claims = ledger.agent_claims(agent) if by_id else []
+    shares = {}
+    for item_id, figures in by_id:
+        at = next((at for at, claim in enumerate(claims) if claim["id"] == item_id), None)
+        if at is not None:
+            shares[claims.pop(at)["token"]] = figures
+    return shares
+
+
+def note_use(ledger: Ledger, agent: str) -> None:
+    """Note what an agent at work has used until now, where its transcript tells."""
+    row = ledger.agent(agent)
+    if row is None or not row["transcript"] or row["ended_at"] is not None:
+        return
+    from hypervisor import usage
+
+    try:
+        # A tool call waits for this: a long transcript is summed up at the agent's end.
+        if os.stat(row["transcript"]).st_size > _QUICK_BYTES:
+            return
+        used = usage.read_transcript(row["transcript"])
+    except OSError:
+        return
+    if used.known:
+        ledger.set_usage(agent, used.total, used.items, complete=False)
 
 
 def collect_all(ledger: Ledger, queue: str) -> None:

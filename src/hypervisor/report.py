@@ -14,6 +14,7 @@ from typing import Any
 from hypervisor.config.settings import Settings
 from hypervisor.errors import FileChanged
 from hypervisor.tasks import edit, read, task_of, undo, write
+from hypervisor.tasks.assign import assign, names_nobody_readable
 
 LONGEST = 8000
 _TRIES = 20
@@ -79,9 +80,12 @@ def put(
     log: undo.UndoLog,
     item_id: str,
     wanted: Callable[[], bool],
-) -> bool:
-    """Put a report into the task file at `path` and set its status; True if bytes were changed.
+    assignee: str | None = None,
+) -> read.Identity | None:
+    """Put a report into the task file at `path` and set its status; return how the file looks now,
+    None if nothing had to be written.
 
+    A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
     that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
     denies is not written, so that a slow writer can't put an old report over a newer one. Raises
@@ -91,23 +95,27 @@ def put(
     for _ in range(_TRIES):
         document = read.read(path)
         if not wanted():
-            return False
+            return None
         task = task_of(document, settings)
         if task is None:
-            return False
+            return None
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = task.family.words.get(_STATUS.get(outcome, ""))
         if word is not None and task.state != _STATUS[outcome]:
             edits.append(edit.SetKey(task.family.fields["status"], word))
         edited = edit.edit(document, edits)
+        if assignee and task.assignee is None and not names_nobody_readable(document, task):
+            try:
+                edited = edit.edit(document, [*edits, assign(document, task, assignee)])
+            except edit.EditRefused:
+                pass
         if edited.after == edited.before:
-            return False
+            return document.identity
         log.record([(path, edited.before, edited.after, item_id)])
         try:
-            write.replace(path, document, edited.after)
+            return write.replace(path, document, edited.after)
         except FileChanged:
             continue
-        return True
     raise FileChanged(path)
 
 

@@ -23,9 +23,12 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     row = ledger.queue_row(queue)
     counts = dict.fromkeys(STATUSES, 0)
     agents, shares = ledger.costs(row["no"])
+    untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
     workers, first, last = [], None, None
     for item in ledger.results(queue):
         told = _item(item, shares.get(item["no"]))
+        if untried and item["state"] == "ready":
+            told["reason"] = untried
         counts[told["status"]] += 1
         workers.append(told)
         if item["first_claimed_at"] is not None:
@@ -72,7 +75,8 @@ def _tokens(agents: list[Any], shares: dict[int, Any]) -> dict[str, Any]:
 def _notices(agents: list[Any], told: list[tuple[str, float]]) -> dict[str, Any] | None:
     """Return which of the workers' ends the client gave notice of, and by which wake, and how
     many seconds late, the session heard of the items."""
-    ended = [agent for agent in agents if agent["ended_at"] is not None]
+    # The agents of a pool are processes of its own: it needs no notice.
+    ended = [agent for agent in agents if agent["ended_at"] is not None and agent["pid"] is None]
     if not ended and not told:
         return None
     late = sorted(delay for _, delay in told)
@@ -140,7 +144,9 @@ _REASONS = {
 
 
 # Why an end is pending that nobody has tried to write yet.
-_NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet")
+_NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
+    "merge": "its branch is not merged yet"
+}
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
@@ -152,15 +158,16 @@ def lines(summary: dict[str, Any]) -> list[str]:
     )
     time = summary["runtime_seconds"]
     tokens = summary["total_tokens"]
-    head = f"queue {summary['queue']}: {summary['state']}, {summary['total']} items"
+    why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
+    head = f"queue {summary['queue']}: {summary['state']}{why}, {summary['total']} items"
     shown = [
         f"{head}: {counts or 'none'}",
         f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{tokens:,}'}",
     ]
     if unread := summary["unknown_transcripts"]:
         shown.append(
-            f"tokens are not known: {len(unread)} of the workers' transcripts are missing or of an "
-            f"unknown format (the first: agent {one_line(unread[0], 60)})"
+            f"tokens are not known of {len(unread)} workers: commands have none, other transcripts "
+            f"are missing or of an unknown format (the first: agent {one_line(unread[0], 60)})"
         )
     notices = summary["notices"]
     if notices:
@@ -179,7 +186,11 @@ def lines(summary: dict[str, Any]) -> list[str]:
         shown.append(f"pre-flight: {', '.join(left)}")
     for status in ("failed", "blocked", "cancelled"):
         shown += _section(status, [w for w in summary["workers"] if w["status"] == status])
-    pending = [w for w in summary["workers"] if w["report_pending"]]
+    unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
+    if unmerged:
+        name = one_line(summary["queue"], 60)
+        shown.append(f"not merged yet: {len(unmerged)} branches; hypervisor integrate {name}")
+    pending = [w for w in summary["workers"] if w["report_pending"] and w not in unmerged]
     for worker in pending[:_SHOWN]:
         why = worker["report_pending"]
         shown.append(

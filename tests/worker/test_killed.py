@@ -161,7 +161,7 @@ def test_a_done_killed_at_any_step_is_accepted_and_written_once(project: Path) -
             assert "status: done\n" in text
             body = read.read(str(path)).body
             assert markdown.without_own_section(body).strip() == f"# Task t{k}-a\n\nDo it."
-            assert worker.done(ledger, token, {"summary": "again"}, force=False) == "done"
+            assert worker.done(ledger, token, {"summary": "again"}, force=False).state == "done"
             assert accepted(ledger, f"t{k}-a") == [token]
             # The other item is with the dead process, or ready: never lost, never ended.
             assert ledger.state_of(f"q{k}", f"t{k}-b") in ("ready", "claimed")
@@ -346,5 +346,5 @@ def test_a_worker_killed_between_its_work_and_its_report_hands_the_item_on(
     time.sleep(0.06)
     with Ledger.open(str(project)) as ledger:
         [claim] = ledger.claim("q", "w2", lease_seconds=60)
-        assert worker.done(ledger, claim.token, {"summary": "x"}, force=False) == "done"
+        assert worker.done(ledger, claim.token, {"summary": "x"}, force=False).state == "done"
     assert reports(path) == 1

@@ -206,3 +206,19 @@ def test_an_unchanged_file_is_not_looked_at_and_costs_no_library(
     write_task(project, "b", body="changed\n")
     assert "hypervisor.tasks" in imported(project, "next", "q")
     assert states(project) == {"a": "claimed", "b": "claimed"}
+
+
+def test_done_next_ends_one_item_and_claims_the_next_in_one_commit(project: Path) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    said: list[str] = []
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        ledger._connection.set_trace_callback(said.append)
+        ended = worker.finish(ledger, claim.token, "done", {"summary": "x"}, more=True)
+        ledger._connection.set_trace_callback(None)
+        [second] = worker.take(ledger, "q", "w", claimed=ended.claims)
+        assert second.id == "b" and ended.state == "done"
+    steps = [line for line in said if line.startswith(("commit", "update claim", "insert into cl"))]
+    assert [line.split()[0] for line in steps[:3]] == ["update", "insert", "commit"]

@@ -20,7 +20,7 @@ def end(root: Path, report: dict[str, Any] | None = None) -> str:
     with Ledger.open(str(root)) as ledger:
         claims = worker.take(ledger, "q", "w")
         token = claims[0].token if claims else next(iter(ledger.live_tokens()))
-        return worker.done(ledger, token, report or {"summary": "did it"}, force=False)
+        return worker.done(ledger, token, report or {"summary": "did it"}, force=False).state
 
 
 def wait_for(path: Path) -> str:

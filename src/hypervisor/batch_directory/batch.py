@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -153,6 +154,7 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
         lock_dir=os.path.join(folder, "locks"),
         results_dir=os.path.join(folder, results.FOLDER),
         source=state["source"],
+        asked=shlex.quote(os.path.join(folder, QUEUE_FILE)),
     )
     if fresh and opened.generation > 1:
         results.put_aside(folder, opened.generation - 1)

@@ -1,0 +1,92 @@
+"""Tokens out of a Gemini CLI transcript, per item; unknown is None, never 0.
+
+One response stands in it once or several times under one id. The client tells thinking apart from
+output; the service bills both as output.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.usage import Tokens
+
+_CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task")
+_TASK_ID = re.compile(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+def is_gemini(first_line: str) -> bool:
+    """True if a transcript that begins with this line is one of Gemini CLI."""
+    return '"projectHash"' in first_line
+
+
+def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]]:
+    """Return the total, or None for an unknown shape, and the share of each item that was claimed,
+    in order: an item that was claimed twice stands twice. A torn last line is passed over.
+
+    What is used between a claim and the call that ends the item, with that call, is the item's.
+    """
+    known = True
+    messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
+    for line in rows:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(row, dict) or row.get("type") != "gemini":
+            continue
+        figures = _figures(row.get("tokens"))
+        name = row.get("id")
+        if figures is None or not isinstance(name, str):
+            known = False
+            continue
+        calls = row.get("toolCalls")
+        messages[name] = figures, calls if isinstance(calls, list) else []
+    total: Tokens = (0, 0, 0, 0)
+    items: list[tuple[str, Tokens]] = []
+    current = False
+    for figures, calls in messages.values():
+        total = _add(total, figures)
+        if current:
+            items[-1] = items[-1][0], _add(items[-1][1], figures)
+        for call in calls:
+            tool = str(call.get("name", "")).rpartition("task_manager_")[2]
+            if tool in _ENDS and call.get("status") == "success":
+                current = False
+            elif tool == _CLAIM:
+                claimed = _TASK_ID.search(_text(call.get("result")))
+                if claimed:
+                    items.append((json.loads(claimed[1]), (0, 0, 0, 0)))
+                    current = True
+    return (total if known else None), items
+
+
+def _figures(told: object) -> Tokens | None:
+    if not isinstance(told, dict):
+        return None
+    kinds = [told.get(kind) for kind in ("input", "cached", "total")]
+    if not all(isinstance(figure, int) for figure in kinds):
+        return None
+    prompt, cached, total = (int(figure or 0) for figure in kinds)
+    return prompt - cached, total - prompt, cached, 0
+
+
+def _text(result: object) -> str:
+    """Return all texts of a tool's result, however deep they are wrapped."""
+    if isinstance(result, str):
+        return result
+    if isinstance(result, dict):
+        return "\n".join(_text(value) for value in result.values())
+    if isinstance(result, list):
+        return "\n".join(_text(value) for value in result)
+    return ""
+
+
+def _add(one: Tokens, two: Tokens) -> Tokens:
+    a, b, c, d = (x + y for x, y in zip(one, two, strict=True))
+    return a, b, c, d

@@ -1,0 +1,23 @@
+"""What an agent does with a queue: take the next item, and end it with one accepted report."""
+
+from __future__ import annotations
+
+from hypervisor.worker.checks import boxes_ticked
+from hypervisor.worker.ending import Ended, done, finish
+from hypervisor.worker.refused import Refused
+from hypervisor.worker.share import drain_mark, share_left
+from hypervisor.worker.taking import UNHEARD_SECONDS, fingerprint, give_back, take
+
+__all__ = [
+    "UNHEARD_SECONDS",
+    "Ended",
+    "Refused",
+    "boxes_ticked",
+    "done",
+    "drain_mark",
+    "fingerprint",
+    "finish",
+    "give_back",
+    "share_left",
+    "take",
+]

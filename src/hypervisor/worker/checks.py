@@ -1,0 +1,82 @@
+"""What must hold before an item counts as done: its boxes, its bounds, its queue's check."""
+
+from __future__ import annotations
+
+from hypervisor.errors import NotOwner
+from hypervisor.ledger import Ledger
+from hypervisor.text import one_line
+from hypervisor.worker.refused import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SHOWN_BOXES = 5
+_SHOWN_STRAYS = 20
+
+
+def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
+    """Return the open boxes that count in the task at `file`, `path` for people.
+
+    Raises Refused for any, unless `force`.
+    """
+    from hypervisor.boxes import open_boxes
+
+    boxes = open_boxes(file)
+    if boxes and not force:
+        listed = "; ".join(one_line(box, 80) for box in boxes[:_SHOWN_BOXES])
+        more = f" and {len(boxes) - _SHOWN_BOXES} more" if len(boxes) > _SHOWN_BOXES else ""
+        raise Refused(
+            f"not ticked in {one_line(path)}: {listed}{more}",
+            "tick what is done and say done again, add --force, or block the item",
+        )
+    return boxes
+
+
+def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None:
+    """Raise Refused if files were changed which the item does not name; `changed` are those of a
+    branch, from the root."""
+    from hypervisor import scope
+
+    if changed is not None:
+        strays = scope.unnamed(ledger.root, changed, [row])
+    else:
+        others = ledger.held_since(row["claimed_at"])
+        strays = scope.strays(ledger.root, row["token"], row, others)
+    if strays:
+        listed = ", ".join(one_line(path, 120) for path in strays[:_SHOWN_STRAYS])
+        more = f" and {len(strays) - _SHOWN_STRAYS} more" if len(strays) > _SHOWN_STRAYS else ""
+        raise Refused(
+            f"changed, but not named by the task: {listed}{more}",
+            "put them back as they were and say done again, or block the item",
+        )
+
+
+def verified(ledger: Ledger, token: str, row: Any, folder: str, state: str) -> None:
+    """Run the queue's check in `folder`, with the lease renewed. Raises Refused, NotOwner.
+
+    Checks that share `state` run one at a time.
+    """
+    from hypervisor import verify
+    from hypervisor.config.settings import load
+
+    def beat() -> None:
+        if not ledger.heartbeat([token]):
+            raise NotOwner(*ledger.lost(token))
+
+    checked = verify.check(
+        row["verify"],
+        root=folder,
+        state=state,
+        item_id=row["id"],
+        path=row["path"],
+        limit=load(ledger.root).limits.verify_seconds,
+        beat=beat,
+        beat_every=min(30, row["lease_ms"] / 3000),
+    )
+    if not checked.ok:
+        fix = "mend it and say done again; the item is still yours"
+        if checked.tail:
+            fix += f". The end of its output:\n{checked.tail}"
+        raise Refused(f"the check of this queue failed: {checked.why}", fix)
+    beat()

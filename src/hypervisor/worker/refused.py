@@ -1,0 +1,9 @@
+"""A report that was not accepted."""
+
+from __future__ import annotations
+
+from hypervisor.errors import HypervisorError
+
+
+class Refused(HypervisorError):
+    """The report was not accepted; the item is still its worker's."""

@@ -1,0 +1,27 @@
+"""How much an agent of a pool may still claim."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.config.roots import state_dir
+from hypervisor.encode import key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.caller import PoolAgent
+    from hypervisor.ledger import Ledger
+
+
+def share_left(ledger: Ledger, agent: PoolAgent) -> int:
+    """Return how many more items an agent of a pool may claim: 0 once its pool drains."""
+    if os.path.exists(drain_mark(ledger.root, agent.session)):
+        return 0
+    if agent.items is None:
+        return 1 << 30
+    return max(0, agent.items - len(ledger.agent_claims(agent.name)))
+
+
+def drain_mark(root: str, session: str) -> str:
+    """Return the file whose presence keeps the agents of a pool from claiming anything more."""
+    return os.path.join(state_dir(root), f"drain-{key(session)}")
