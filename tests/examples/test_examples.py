@@ -1,0 +1,187 @@
+"""The examples of docs/scale.md: what their systems say of them, and what they do when they run."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from branches.support import WHO, git, merge
+from hypervisor.config.address import VARIABLE
+from server import Server
+from worker.support import open_queue, states, write_task
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+# Options of sbatch(1) that the script uses, and what their values look like.
+SBATCH = {
+    "job-name": r"[\w-]+",
+    "array": r"\d+-\d+(%\d+)?",
+    "cpus-per-task": r"\d+",
+    "mem": r"\d+[KMGT]",
+    "time": r"(\d+-)?\d\d:\d\d:\d\d",
+    "signal": r"(B:)?[A-Z]+(@\d+)?",
+    "requeue": r"",
+    "output": r"[\w%.-]+",
+}
+
+
+# -- systemd --
+
+
+def verified(unit: str, folder: Path) -> str:
+    """Return what systemd finds to say of a unit."""
+    path = folder / "hypervisor-worker@docs.service"
+    path.write_text(unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SYSTEMD_LOG_COLOR": "0"},
+    )
+    said = [line for line in done.stderr.splitlines() if path.name in line]
+    return "\n".join(said) or str(done.returncode or "")
+
+
+def test_systemd_finds_nothing_to_say_of_the_unit(tmp_path: Path) -> None:
+    unit = (EXAMPLES / "hypervisor-worker@.service").read_text()
+    assert verified(unit, tmp_path) == ""
+    assert "Restrat" in verified(unit.replace("RestartSec", "RestratSec"), tmp_path)
+
+
+def test_the_unit_stops_for_good_only_where_nothing_is_left() -> None:
+    unit = (EXAMPLES / "hypervisor-worker@.service").read_text().splitlines()
+    assert {"Restart=always", "RestartPreventExitStatus=3", "SuccessExitStatus=3"} <= set(unit)
+    [words] = [line for line in unit if line.startswith("ExecStart=")]
+    assert " hypervisor work %i --agent command --branch " in words
+
+
+# -- Slurm --
+
+
+def test_the_options_of_the_array_stand_where_sbatch_reads_them() -> None:
+    script = (EXAMPLES / "slurm-array.sh").read_text()
+    head = script[: script.index("\nset ")].splitlines()
+    assert head[0] == "#!/bin/bash"
+    options = [line.removeprefix("#SBATCH --") for line in head if line.startswith("#SBATCH")]
+    assert script.count("\n#SBATCH") == len(options) > 4
+    for option in options:
+        name, _, value = option.partition("=")
+        assert re.fullmatch(SBATCH[name], value), option
+    subprocess.run(["bash", "-n", EXAMPLES / "slurm-array.sh"], check=True)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A remote with eight tasks, the clone that opened a queue over them, and what every node
+    has in its environment."""
+    database = postgres.database()
+    monkeypatch.setenv(VARIABLE, postgres.tcp(database))
+    for name, value in WHO.items():
+        monkeypatch.setenv(name, value)
+    root = tmp_path.resolve() / "main"
+    root.mkdir()
+    git(root, "init", "--quiet", "-b", "main")
+    (root / "hypervisor.toml").write_text('project = "cluster"\n')
+    (root / ".gitignore").write_text(".hypervisor/\n")
+    for number in range(8):
+        write_task(root, f"t{number}")
+    fix = root / "fix.sh"
+    fix.write_text('#!/bin/sh\nsleep 0.1\necho "$HYPERVISOR_TOKEN" >"$HYPERVISOR_ID"\n')
+    fix.chmod(0o755)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "-m", "first")
+    git(root, "init", "--quiet", "--bare", "-b", "main", "../hub.git")
+    git(root, "remote", "add", "origin", "../hub.git")
+    git(root, "push", "--quiet", "origin", "main")
+    git(root, "config", "hypervisor.remote", "origin")
+    open_queue(root, queue="q")
+    (tmp_path / "nodes").mkdir()
+    environment = os.environ | {
+        "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
+        "TASKS_REMOTE": str(root.parent / "hub.git"),
+        "SLURM_TMPDIR": str(tmp_path / "nodes"),
+        "SLURM_CPUS_PER_TASK": "2",
+    }
+    yield root, environment
+    postgres.drop(database)
+
+
+def node(number: int, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["bash", EXAMPLES / "slurm-array.sh", "q"],
+        env=environment | {"SLURM_JOB_ID": str(number)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_two_tasks_of_the_array_work_a_queue_off_and_leave_nothing_behind(cluster: Any) -> None:
+    root, environment = cluster
+    nodes = [node(number, environment) for number in (1, 2)]
+    for one in nodes:
+        said = one.communicate()[0]
+        assert one.returncode == 0, said
+    assert set(states(root, "q").values()) == {"done"}
+    assert len(merge(root).merged) == 8
+    assert all((root / f"t{number}").exists() for number in range(8))
+    assert os.listdir(environment["SLURM_TMPDIR"]) == []
+
+
+def test_before_its_time_limit_an_array_task_gives_back_what_it_holds(cluster: Any) -> None:
+    root, environment = cluster
+    # The command's environment is scrubbed, so what it does is written into it.
+    (root / "fix.sh").write_text("#!/bin/sh\nsleep 600\n")
+    git(root, "commit", "--quiet", "--all", "-m", "slow")
+    git(root, "push", "--quiet", "origin", "main")
+    one = node(1, environment)
+    until = time.monotonic() + 60
+    while "claimed" not in states(root, "q").values():
+        assert one.poll() is None and time.monotonic() < until
+        time.sleep(0.2)
+    one.send_signal(signal.SIGTERM)
+    said = one.communicate()[0]
+    assert one.returncode == 0, said
+    assert set(states(root, "q").values()) == {"ready"}
+    assert os.listdir(environment["SLURM_TMPDIR"]) == []
+
+
+# -- Kubernetes --
+
+
+def job() -> Any:
+    return yaml.safe_load((EXAMPLES / "kubernetes-job.yaml").read_text())
+
+
+def test_the_job_is_what_the_strict_schema_of_kubernetes_allows() -> None:
+    import kubernetes_validate
+
+    kubernetes_validate.validate(job(), "1.37", strict=True)
+    wrong = job()
+    wrong["spec"]["template"]["spec"]["containers"][0]["enviroment"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.37", strict=True)
+
+
+def test_the_job_s_parts_fit_together() -> None:
+    pod = job()["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert {one["name"] for one in container["volumeMounts"]} == {
+        one["name"] for one in pod["volumes"]
+    }
+    assert job()["spec"]["completions"] == job()["spec"]["parallelism"]
+    # A failure policy is for pods that are never started again in place.
+    assert pod["restartPolicy"] == "Never"
+    [script] = container["args"]
+    for shell in ("sh", "bash"):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+    assert "hypervisor work docs --agent command --branch" in script
