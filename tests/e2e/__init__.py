@@ -1,1 +1,1 @@
-"""End-to-end tests: the real Claude Code client, offline, against a scripted model."""
+"""End-to-end tests: the real Claude Code and Gemini CLI, offline, against scripted models."""

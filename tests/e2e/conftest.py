@@ -1,22 +1,27 @@
-"""Fixtures for runs of the real client: `client`, `network`, `model`, `workspace`."""
+"""Fixtures for runs of the real clients: `client`, `network`, `model`, `workspace`, `gemini` …"""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from . import clients
+from . import clients, gemini_client
 from .clients import Client
+from .gemini_client import GeminiMachine
+from .gemini_model import GeminiModel
 from .model import Model
 from .network import Network
+from .pools import PoolMachine
+from .queue_scripts import REPOSITORY
 from .workspace import Workspace
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "e2e: runs the real Claude Code client, offline")
+    config.addinivalue_line("markers", "e2e: runs a real client, offline")
 
 
 @pytest.fixture(scope="session", params=clients.VERSIONS)
@@ -49,6 +54,51 @@ def workspace(
 
 
 @pytest.fixture(scope="session")
+def gemini_program() -> Path:
+    return gemini_client.program()
+
+
+@pytest.fixture
+def gemini_model(network: Network) -> Iterator[GeminiModel]:
+    model = GeminiModel(network)
+    yield model
+    model.close()
+    model.check()
+
+
+@pytest.fixture
+def gemini(
+    tmp_path: Path, gemini_program: Path, gemini_model: GeminiModel, network: Network
+) -> Iterator[GeminiMachine]:
+    machine = GeminiMachine(tmp_path / "gemini", gemini_program, gemini_model, network)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="session")
 def home() -> str:
     """The program's environment: HOME is empty in a workspace, and nothing can be installed."""
     return os.environ["HYPERVISOR_HOME"]
+
+
+@pytest.fixture(scope="session")
+def served_home(home: str) -> str:
+    """The same, with what the MCP server needs: a session's start installs nothing."""
+    done = subprocess.run(
+        [REPOSITORY / "bin/hypervisor", "serve", "--setup"],
+        env={**os.environ, "HYPERVISOR_HOME": home},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+@pytest.fixture
+def machine(
+    tmp_path: Path, network: Network, home: str, gemini_program: Path, gemini_model: GeminiModel
+) -> Iterator[PoolMachine]:
+    machine = PoolMachine(tmp_path / "pools", network, home, gemini_program, gemini_model)
+    yield machine
+    machine.close()

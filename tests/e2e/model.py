@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from .answers import Answer, error, text
 from .conversation import MAIN, Conversation, without_notices
 from .network import Network
 from .tokens import Tokens
-from .wire import Server
+from .wire import Handler, Server
 
 
 @dataclass
@@ -46,6 +47,8 @@ Script = Callable[[Conversation], Answer]
 class Model:
     """The server. Set `main` and `worker`, give `url` to the client."""
 
+    handler: type[BaseHTTPRequestHandler] = Handler
+
     def __init__(self, network: Network) -> None:
         self.main: Script = lambda conversation: text("OK")
         self.worker: Script = lambda conversation: text("worker done")
@@ -56,7 +59,7 @@ class Model:
         self._failures: list[BaseException] = []
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._server = Server(network, self)
+        self._server = Server(network, self, self.handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True

@@ -19,9 +19,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, network: Network, model: Model) -> None:
+    def __init__(
+        self, network: Network, model: Model, handler: type[BaseHTTPRequestHandler]
+    ) -> None:
         listener = network.listen()
-        super().__init__(listener.getsockname(), Handler, bind_and_activate=False)
+        super().__init__(listener.getsockname(), handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self.server_port = listener.getsockname()[1]

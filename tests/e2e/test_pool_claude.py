@@ -1,0 +1,174 @@
+"""Pools of the real `claude -p`, alone and beside other hands on one queue."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .answers import Answer, bash, error, slow, text, tool
+from .clients import Client
+from .conversation import Conversation
+from .gemini_model import GeminiModel
+from .model import Model
+from .pools import PoolMachine, by_the_prompt
+from .queue_scripts import claim_of, done
+
+pytestmark = pytest.mark.e2e
+
+
+def to_the_end(c: Conversation) -> Answer:
+    """A worker that takes item after item until it is told to stop."""
+    if not c.tool_uses:
+        return bash("hypervisor next q")
+    claim = claim_of(c)
+    return done(*claim) if claim else text("ended my items")
+
+
+@pytest.fixture
+def claude(machine: PoolMachine, client: Client, model: Model) -> PoolMachine:
+    machine.with_claude(client, model)
+    return machine
+
+
+def test_claude_processes_drain_a_queue_and_tokens_are_exact(
+    claude: PoolMachine, model: Model
+) -> None:
+    tasks = claude.tasks(6)
+    claude.open()
+    model.main = to_the_end
+    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "2")
+    assert ran.returncode == 0, ran.stdout + ran.stderr + claude.logs(".err")
+    told = claude.summary()
+    assert told["counts"]["success"] == 6
+    assert told["total_tokens"] == model.tokens().total
+    assert all(sum(worker["tokens"].values()) for worker in told["workers"])
+    shares = Counter(worker["worker"] for worker in told["workers"])
+    assert max(shares.values()) == 2
+    heard = "".join(r.conversation.text for r in model.requests)
+    assert "your share is done: stop here" in heard
+    for path in tasks:
+        assert path.read_text().count("## Completion report") == 1
+
+
+def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
+    claude: PoolMachine, model: Model, tmp_path: Path
+) -> None:
+    claude.tasks(1)
+    claude.open("--allow-command", "./check.sh")
+    root = claude.project
+    (root / "check.sh").write_text("#!/bin/sh\necho it passes\n")
+    (root / "check.sh").chmod(0o755)
+    for folder, name in ((root, "project"), (claude.user, "user")):
+        hook = {"type": "command", "command": f"touch {tmp_path}/{name}-hook"}
+        settings = {
+            "permissions": {"allow": ["Bash(touch:*)", "WebFetch"]},
+            "hooks": {"SessionStart": [{"hooks": [hook]}]},
+        }
+        (folder / ".claude").mkdir(exist_ok=True)
+        (folder / ".claude/settings.json").write_text(json.dumps(settings))
+    before = sorted(root.rglob("*"))
+    refused = [
+        bash("git push"),
+        bash("curl http://example.org"),
+        bash("touch t"),
+        bash("./check.sh && touch t"),
+        bash("hypervisor undo q"),
+        bash("hypervisor next q $(touch t)"),
+        bash("hypervisor next q > .claude/settings.local.json"),
+        bash("hypervisor next q > CLAUDE.md"),
+        tool("Write", {"file_path": str(tmp_path / "outside"), "content": "x"}),
+        tool("WebFetch", {"url": "http://example.org/", "prompt": "x"}),
+        tool("Agent", {"description": "x", "prompt": "x", "subagent_type": "general-purpose"}),
+    ]
+    for name in (".claude/settings.local.json", ".gemini/settings.json", "CLAUDE.md", "GEMINI.md",
+                 "sub/AGENTS.md", ".mcp.json", ".git/hooks/x", "hypervisor.toml",
+                 ".hypervisor/x"):  # fmt: skip
+        refused.append(tool("Write", {"file_path": str(root / name), "content": "x"}))
+    granted = bash("./check.sh")
+
+    def script(c: Conversation) -> Answer:
+        if not c.tool_uses:
+            return [*refused, granted]
+        if len(c.tool_uses) == len(refused) + 1:
+            return bash("hypervisor next q")
+        claim = claim_of(c)
+        return to_the_end(c) if claim else text("ended")
+
+    model.main = script
+    ran = claude.work("claude")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    answers = model.requests[1].conversation.results
+    assert "it passes" in answers[-1]
+    assert "it passes" not in "".join(answers[:-1])
+    made = set(root.rglob("*")) - set(before)
+    assert not [path for path in made if ".hypervisor" not in path.parts], made
+    assert sorted(tmp_path.glob("*-hook")) == [] and not (tmp_path / "outside").exists()
+
+
+def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) -> None:
+    claude.tasks(3)
+    claude.open()
+    tried: dict[str, int] = {}
+    broken: dict[str, str] = {}
+
+    def script(c: Conversation) -> Answer:
+        claim = claim_of(c)
+        if claim:
+            tried[claim[1]] = tried.get(claim[1], 0) + 1
+            first = tried[claim[1]] == 1
+            # The client itself may try again: the whole session meets the error.
+            if claim[1] == "demo-0001" and c.session == broken.setdefault("by", c.session):
+                return error(400)
+            if claim[1] == "demo-0002" and first:
+                return text("It looks fine to me")
+            if claim[1] == "demo-0003" and first:
+                return bash("ls")
+        if c.tool_uses and c.tool_uses[-1].input.get("command") == "ls":
+            return bash("ls")
+        return to_the_end(c)
+
+    model.main = script
+    ran = claude.work("claude", "--max-turns", "8")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = {worker["task_id"]: worker for worker in claude.summary()["workers"]}
+    costs = [(worker["deaths"], worker["attempts"]) for worker in told.values()]
+    assert costs == [(1, 0), (0, 1), (1, 0)]
+    claude.tasks(1)
+    claude.open()
+    model.main = lambda c: error(401, "invalid x-api-key")
+    ran = claude.work("claude", env={"CLAUDE_CODE_MAX_RETRIES": "0"})
+    assert ran.returncode == 1 and "nothing more was started" in ran.stdout, ran.stdout
+    model.main = lambda c: error(429, "limit", retry_after="0")
+    ran = claude.work("claude", env={"CLAUDE_CODE_MAX_RETRIES": "0"})
+    assert "paused; go on" in ran.stdout, ran.stdout + ran.stderr
+    assert claude.summary()["counts"]["not_attempted"] == 1
+
+
+def test_claude_gemini_and_a_command_work_on_one_queue_at_the_same_time(
+    claude: PoolMachine, model: Model, gemini_model: GeminiModel
+) -> None:
+    tasks = claude.tasks(18)
+    claude.open()
+    model.main = to_the_end
+    prompt = by_the_prompt()
+    gemini_model.main = lambda c: slow(0.5, prompt(c))
+    pools = [claude.start("gemini")]
+    gemini_model.wait(lambda m: len(m.requests) > 1, 60)
+    pools += [
+        claude.start("claude"),
+        claude.start("command", "--", "sh", "-c", "sleep 0.7; echo did $HYPERVISOR_ID"),
+    ]
+    for pool in pools:
+        out, err = pool.communicate(timeout=170)
+        assert pool.returncode in (0, 1), out + err
+    told = claude.summary()
+    assert told["counts"]["success"] == 18
+    hands = {worker["worker"].split("-")[0] for worker in told["workers"]}
+    assert hands == {"claude", "gemini", "command"}
+    for path in tasks:
+        body = path.read_text()
+        assert body.count("## Completion report") == 1 and f"did {path.stem}" in body
+    assert told["running"] == 0

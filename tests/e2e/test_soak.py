@@ -1,0 +1,25 @@
+"""Many machines at once, hurt in every way that we know: bench/soak.py in a size for each run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOAK = Path(__file__).resolve().parents[2] / "bench" / "soak.py"
+
+
+@pytest.mark.timeout(600)
+def test_hosts_cut_off_killed_and_off_in_time_lose_nothing_and_repeat_nothing() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("hosts out of network namespaces need root")
+    done = subprocess.run(
+        [sys.executable, SOAK, "--items", "300"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
