@@ -171,14 +171,14 @@ def test_eight_processes_never_hold_overlapping_files_at_once(tmp_path: Path, en
         ("a.py, b.py; c d.py\n", ("a.py", "b.py", "c d.py")),
         (["src/**/*.py", "lib/", "*.md"], (".", "lib", "src")),
         (["a.py:10-20", "`b.py`"], ("a.py", "b.py")),
-        (["/root/here/a", "/elsewhere/b", "../c"], ("../c", "/elsewhere/b", "a")),
+        (["/top/here/a", "/elsewhere/b", "../c"], ("../c", "/elsewhere/b", "a")),
         ([None, 3, "", " ", {"a": 1}], ()),
         ({"a": 1}, ()),
         (None, ()),
     ],
 )
 def test_files_are_read_as_people_write_them(value: object, paths: tuple[str, ...]) -> None:
-    assert touched(value, "/root/here") == paths
+    assert touched(value, "/top/here") == paths
 
 
 def test_tasks_name_their_files_by_the_key_of_their_family(project: Path) -> None:
