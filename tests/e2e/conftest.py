@@ -19,6 +19,15 @@ from .pools import PoolMachine
 from .queue_scripts import REPOSITORY
 from .workspace import Workspace
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that start real clients the time that a busy machine takes for it."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(480))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")

@@ -153,7 +153,7 @@ class PoolMachine:
         return started
 
     def work(
-        self, agent: str, *words: str, timeout: float = 170, **options: Any
+        self, agent: str, *words: str, timeout: float = 300, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a pool to its end."""
         started = self.start(agent, *words, **options)
