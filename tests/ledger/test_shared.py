@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -15,12 +17,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import errors
 
 from hypervisor.config import address
 from hypervisor.config.address import VARIABLE
 from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import PATIENCE, Connection, Server
+from hypervisor.ledger.store import Gone
 from ledger.support import Child, counts, items, opened, result
 
 pytestmark = pytest.mark.shared
@@ -467,6 +471,81 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
         cut.clear()
         assert end() and cut
     assert result(ledger, "task-00001")["releases"] == 1
+
+
+class LastWord:
+    """A way to `port` on which a commit, once it is armed, is answered by a server's last word; the
+    end of the connection comes later than that."""
+
+    FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+
+    def __init__(self, port: int) -> None:
+        self.armed, self.cut, self._to = False, 0, port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._to))
+                threading.Thread(target=self._forward, args=(far, near), daemon=True).start()
+                threading.Thread(target=self._send, args=(near, far), daemon=True).start()
+
+    @staticmethod
+    def _forward(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def _send(self, near: socket.socket, far: socket.socket) -> None:
+        with near, far, contextlib.suppress(OSError):
+            while data := near.recv(65536):
+                if self.armed and b"commit" in data:
+                    self.armed, self.cut = False, self.cut + 1
+                    near.sendall(b"E" + (len(self.FATAL) + 4).to_bytes(4, "big") + self.FATAL)
+                    far.shutdown(socket.SHUT_RDWR)
+                    time.sleep(0.5)
+                    return
+                far.sendall(data)
+
+
+def test_a_server_that_goes_away_between_its_last_word_and_the_connections_end_is_waited_for(
+    postgres: Any, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = postgres.database()
+    way = LastWord(postgres.port)
+    monkeypatch.setenv(VARIABLE, f"postgresql://owner@127.0.0.1:{way.port}/{name}")
+    with Ledger.open(root, create=True) as ledger:
+        ledger.open_queue("q", items(4))
+        for _ in range(4):
+            way.armed = True
+            [claim] = ledger.claim("q", "w")
+            way.armed = True
+            assert ledger.finish(claim.token, "done", {}) == "done"
+        assert way.cut == 8 and counts(ledger) == {"done": 4}
+        assert ledger.row("select count(*) from claim")[0] == 4, "none is held by nobody"
+    way.close()
+    postgres.drop(name)
+
+
+def test_what_went_wrong_before_the_end_of_a_pipeline_counts_whatever_the_end_says(
+    ledger: Ledger,
+) -> None:
+    ledger.open_queue("q", items(1))
+    connection = ledger._connection
+    try:
+        try:
+            raise errors.AdminShutdown("terminating connection due to administrator command")
+        except psycopg.Error:
+            raise psycopg.OperationalError("cannot exit pipeline mode while busy")  # noqa: B904
+    except psycopg.Error as error:
+        assert isinstance(connection.told(error), Gone) and connection.raw.closed
+    assert len(ledger.claim("q", "w")) == 1, "it connects again"
 
 
 def test_the_wait_is_bounded_and_can_be_set(

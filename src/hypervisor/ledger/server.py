@@ -172,6 +172,9 @@ class Connection:
         """Return what an error of the driver means to the ledger and its user."""
         text = f"{self._shown}: {_first_line(error)}"
         if self.raw.broken or self.raw.closed or _is_passing(error):
+            # The server's last word may come before the end of the connection does.
+            with contextlib.suppress(psycopg.Error):
+                self.raw.close()
             return Gone(text, "look after the server, then run the command again")
         if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
             return Collision(text, "run the command again")
@@ -270,6 +273,10 @@ def _patience() -> float:
 
 
 def _is_passing(error: psycopg.Error) -> bool:
+    # The driver tells what went wrong at the end of a pipeline, and what before, one in the other.
+    before = error.__context__
+    if isinstance(before, psycopg.Error) and _is_passing(before):
+        return True
     if error.sqlstate:
         # Class 57 is the server's stop; a cancelled statement was somebody's wish.
         state = error.sqlstate
