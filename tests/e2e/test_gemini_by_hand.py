@@ -23,6 +23,7 @@ def test_one_task_each_in_default_and_yolo_mode_with_the_policy_that_comes_along
             f"---\nid: aops-{number}\ntitle: Rename key {number}\ntype: task\nstatus: active\n"
             f"project: aops\n---\n\nRename it.\n"
         )
+    del gemini.variables["GEMINI_CLI_NO_RELAUNCH"]  # nobody types that
     env = {"HYPERVISOR_HOME": home, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
     added = gemini.cli(
         "mcp", "add", "--scope", "user", "-e", f"HYPERVISOR_HOME={home}",

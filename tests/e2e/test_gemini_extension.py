@@ -64,6 +64,7 @@ def test_a_session_with_the_extension_prints_no_warning_and_its_hooks_no_error(
     gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
 ) -> None:
     copy = installed(gemini, plugin, served_home)
+    del gemini.variables["GEMINI_CLI_NO_RELAUNCH"]  # as it is at a user's
     lay_out(gemini.project / "tasks", 2)
     opened = hypervisor(gemini.project, "open", "q", "tasks", home=served_home)
     assert opened.returncode == 0, opened.stderr

@@ -196,11 +196,10 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
     gemini_model.main = script
     started = machine.start("gemini", "--items-per-agent", "4", "--max-turns", "12")
     eventually(lambda: "demo-0004" in tried, "the last one is in work", 150)
-    [agent] = [
-        pid
-        for pid in killing.marked("HYPERVISOR_WORKER", _worker(machine))
-        if os.getpgid(pid) == pid
-    ]
+    marked = killing.marked("HYPERVISOR_WORKER", _worker(machine))
+    [agent] = [pid for pid in marked if os.getpgid(pid) == pid]
+    # The agent is this one process, not a starter and its child.
+    assert not [pid for pid in marked if pid != agent and _runs_gemini(pid)]
     os.killpg(agent, signal.SIGKILL)
     out, err = started.communicate(timeout=120)
     assert started.returncode == 0, out + err
@@ -214,6 +213,11 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
         "demo-0004": (1, 0),
     }
     assert tried == {"demo-0001": 3, "demo-0002": 2, "demo-0003": 2, "demo-0004": 2}
+
+
+def _runs_gemini(pid: int) -> bool:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return any(word.endswith(b"/gemini") for word in words)
 
 
 def _worker(machine: PoolMachine) -> str:

@@ -86,9 +86,12 @@ class Gemini:
             words += ["-m", self._model]
         environment = run.scrubbed(place, prefixes=("GEMINI_", "GOOGLE_")) | {
             "GEMINI_CLI_HOME": str(home.parent),
+            # By itself the client starts again as its own child, for a larger heap. An agent's
+            # context is small, a second start costs a second of CPU, and one process is what a
+            # kill of its group wants.
+            "GEMINI_CLI_NO_RELAUNCH": "true",
         }
-        for name in ("GEMINI_CLI_TRUST_WORKSPACE", "GEMINI_CLI_NO_RELAUNCH"):
-            environment.pop(name, None)
+        environment.pop("GEMINI_CLI_TRUST_WORKSPACE", None)
         return run.Start([*words, *self._words], environment, self._prompt(place))
 
     def stream(self) -> GeminiStream:

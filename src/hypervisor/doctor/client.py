@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hypervisor.doctor.asking import Late, Said, ask
@@ -16,13 +18,15 @@ _UP = re.compile(r"\bconnected\s*$", re.IGNORECASE)
 
 
 class Client(NamedTuple):
-    """A client as it is examined: its names, what was tested, and how it is installed."""
+    """A client as it is examined: its names, what was tested, how it is installed, and what its
+    environment says when it is asked."""
 
     about: str
     program: str
     oldest: tuple[int, int, int]
     newest: tuple[int, int, int]
     install: str
+    env: Mapping[str, str] = MappingProxyType({})
 
 
 def version(client: Client, seconds: float) -> tuple[str | None, Finding]:
@@ -35,7 +39,7 @@ def version(client: Client, seconds: float) -> tuple[str | None, Finding]:
         mend = f"{client.install}@{_dotted(client.newest)}"
         return None, note(client.about, "installed", f"no {client.program} on PATH", mend)
     try:
-        said = ask([path, "--version"], seconds, cwd="/")
+        said = ask([path, "--version"], seconds, cwd="/", env=client.env)
     except Late:
         return None, late(client, "installed", [client.program, "--version"], seconds)
     except OSError as error:
@@ -57,7 +61,12 @@ def version(client: Client, seconds: float) -> tuple[str | None, Finding]:
 
 
 def servers(
-    client: Client, path: str, root: str | None, seconds: float, env: dict[str, str], register: str
+    client: Client,
+    path: str,
+    root: str | None,
+    seconds: float,
+    env: Mapping[str, str],
+    register: str,
 ) -> tuple[Said | None, Finding]:
     """Ask the client for its MCP servers, and return what it said and the finding.
 
@@ -65,6 +74,7 @@ def servers(
     settings would be followed, so it is then asked from an empty one.
     """
     words = [path, "mcp", "list"]
+    env = {**client.env, **env}
     try:
         if root is not None:
             said = ask(words, seconds, cwd=root, env=env)

@@ -15,7 +15,10 @@ from hypervisor.doctor.finding import Finding, note, ok, wrong
 from hypervisor.text import one_line
 
 ABOUT = "gemini"
-CLIENT = client.Client(ABOUT, "gemini", (0, 61, 0), (0, 61, 0), "npm install -g @google/gemini-cli")
+_INSTALL = "npm install -g @google/gemini-cli"
+# For a question the client needs no second start with a larger heap.
+_ONCE = {"GEMINI_CLI_NO_RELAUNCH": "true"}
+CLIENT = client.Client(ABOUT, "gemini", (0, 61, 0), (0, 61, 0), _INSTALL, _ONCE)
 REGISTER = "gemini mcp add --scope user --timeout 600000 task_manager hypervisor serve"
 _TRUST = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
 _REFUSED = re.compile(r"^.*(?:Policy file error|Error loading policies).*$", re.MULTILINE)
@@ -148,7 +151,7 @@ def _policy(path: str, said: Said | None, seconds: float) -> Finding:
             with open(os.path.join(folder, "worker.toml"), "w", encoding="utf-8") as out:
                 out.write(policy())
             # A home without servers: nothing but the policy is read.
-            env = {**_TRUST, "GEMINI_CLI_HOME": home}
+            env = {**_ONCE, **_TRUST, "GEMINI_CLI_HOME": home}
             answer = ask([path, "mcp", "list"], seconds, cwd=home, env=env)
     except Late:
         return client.late(CLIENT, "policy", ["gemini", "mcp", "list"], seconds)
