@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,29 +86,47 @@ def gemini(
 
 
 @pytest.fixture(scope="session")
-def home() -> str:
-    """The program's environment: HOME is empty in a workspace, and nothing can be installed."""
-    return os.environ["HYPERVISOR_HOME"]
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The program's environment: HOME is empty in a workspace, and nothing can be installed.
+
+    It is that of a user who has never set up the MCP server: each session starts the stand-in in
+    its place, which costs nothing, where the server costs more than the rest of a short session.
+    """
+    _run_hypervisor("--version")
+    full, folder = Path(os.environ["HYPERVISOR_HOME"]), tmp_path_factory.mktemp("home")
+    key = (REPOSITORY / "requirements.txt").read_text().splitlines()[0].split()[-1]
+    pointer = shutil.copy(full / f"{key}.env", folder)
+    name = Path(pointer).read_text().splitlines()[0]
+    (folder / name).symlink_to(full / name)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")
-def served_home(home: str) -> str:
-    """The same, with what the MCP server needs: a session's start installs nothing."""
+def served_home() -> str:
+    """The same, with what the MCP server needs: a session starts the real one."""
+    _run_hypervisor("serve", "--setup")
+    return os.environ["HYPERVISOR_HOME"]
+
+
+def _run_hypervisor(*words: str) -> None:
     done = subprocess.run(
-        [REPOSITORY / "bin/hypervisor", "serve", "--setup"],
-        env={**os.environ, "HYPERVISOR_HOME": home},
+        [REPOSITORY / "bin/hypervisor", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return home
 
 
 @pytest.fixture
 def machine(
-    tmp_path: Path, network: Network, home: str, gemini_program: Path, gemini_model: GeminiModel
+    tmp_path: Path,
+    network: Network,
+    served_home: str,
+    gemini_program: Path,
+    gemini_model: GeminiModel,
 ) -> Iterator[PoolMachine]:
-    machine = PoolMachine(tmp_path / "pools", network, home, gemini_program, gemini_model)
+    root = tmp_path / "pools"
+    machine = PoolMachine(root, network, served_home, gemini_program, gemini_model)
     yield machine
     machine.close()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_one_task_each_in_default_and_yolo_mode_with_the_policy_that_comes_along(
-    gemini: GeminiMachine, gemini_model: GeminiModel, home: str
+    gemini: GeminiMachine, gemini_model: GeminiModel, served_home: str
 ) -> None:
     tasks = gemini.project / "tasks"
     tasks.mkdir()
@@ -24,9 +24,9 @@ def test_one_task_each_in_default_and_yolo_mode_with_the_policy_that_comes_along
             f"project: aops\n---\n\nRename it.\n"
         )
     del gemini.variables["GEMINI_CLI_NO_RELAUNCH"]  # nobody types that
-    env = {"HYPERVISOR_HOME": home, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    env = {"HYPERVISOR_HOME": served_home, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
     added = gemini.cli(
-        "mcp", "add", "--scope", "user", "-e", f"HYPERVISOR_HOME={home}",
+        "mcp", "add", "--scope", "user", "-e", f"HYPERVISOR_HOME={served_home}",
         "task_manager", str(REPOSITORY / "bin/hypervisor"), "serve", env=env,
     )  # fmt: skip
     assert added.rc == 0, added.stderr
@@ -46,7 +46,7 @@ def test_one_task_each_in_default_and_yolo_mode_with_the_policy_that_comes_along
     gemini_model.main = script
     for mode in ("--approval-mode=default", "--yolo"):
         run = gemini.session(
-            prompt, "--skip-trust", mode, "--policy", policy, env={"HYPERVISOR_HOME": home}
+            prompt, "--skip-trust", mode, "--policy", policy, env={"HYPERVISOR_HOME": served_home}
         )
         assert run.rc == 0 and "COMPLETED: aops-" in run.text, run.stdout + run.stderr
     bodies = [path.read_text() for path in sorted(tasks.iterdir())]

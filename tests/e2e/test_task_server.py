@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,19 +16,6 @@ from .workspace import Workspace
 pytestmark = pytest.mark.e2e
 
 NAME = "mcp__plugin_hypervisor_task_manager__"
-
-
-@pytest.fixture(scope="session")
-def served_home(home: str) -> str:
-    """The home, with the environment of the server in it."""
-    made = subprocess.run(
-        [REPOSITORY / "bin/hypervisor", "serve", "--setup"],
-        env={**os.environ, "HYPERVISOR_HOME": home},
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr
-    return home
 
 
 def test_the_main_session_calls_get_task_and_get_index_stats(
