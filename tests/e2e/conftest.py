@@ -32,9 +32,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
+    config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
 
 
-@pytest.fixture(scope="session", params=clients.VERSIONS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that take `client` on each Claude Code, or on the newest if they are so marked."""
+    if "client" in metafunc.fixturenames:
+        only_newest = metafunc.definition.get_closest_marker("newest_client")
+        versions = clients.VERSIONS[-1:] if only_newest else clients.VERSIONS
+        metafunc.parametrize("client", versions, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def client(request: pytest.FixtureRequest) -> Client:
     return clients.client(request.param)
 

@@ -15,7 +15,7 @@ from .gemini_client import GeminiMachine
 from .queue_scripts import REPOSITORY
 from .workspace import Workspace
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def examined(

@@ -88,6 +88,7 @@ def test_three_background_workers_report_and_the_tokens_are_exact(
     assert set(model.other) <= {"HEAD /"}  # 2.1.197 looks whether the service is there
 
 
+@pytest.mark.newest_client
 def test_dropped_notices_reach_neither_the_model_nor_the_plugins_own_hook(
     workspace: Workspace, model: Model, plugin: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_workers_api_error_is_seen_by_stop_failure_and_told(
     assert run.tokens == model.tokens()
 
 
+@pytest.mark.newest_client
 def test_a_stopped_worker_ends_without_a_stop_hook(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_stopped_worker_ends_without_a_stop_hook(
     assert "<status>killed</status>" in model.of(MAIN)[-1].conversation.text
 
 
+@pytest.mark.newest_client
 def test_workers_inherit_a_narrow_grant_of_the_skill(
     workspace: Workspace, model: Model, plugin: Path
 ) -> None:
@@ -175,6 +178,7 @@ def test_workers_inherit_a_narrow_grant_of_the_skill(
     assert not (workspace.project / "denied.txt").exists()
 
 
+@pytest.mark.newest_client
 def test_an_interactive_session_answers_and_wakes_at_a_notice(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -191,6 +195,7 @@ def test_an_interactive_session_answers_and_wakes_at_a_notice(
     ]
 
 
+@pytest.mark.newest_client
 def test_a_killed_session_leaves_nothing_running(
     workspace: Workspace, model: Model, plugin: Path
 ) -> None:
@@ -205,6 +210,7 @@ def test_a_killed_session_leaves_nothing_running(
     assert not workspace.processes()
 
 
+@pytest.mark.newest_client
 def test_a_plugin_installs_from_a_copy_without_git_at_a_path_with_spaces(
     workspace: Workspace, model: Model, tmp_path: Path
 ) -> None:
@@ -222,6 +228,7 @@ def test_a_plugin_installs_from_a_copy_without_git_at_a_path_with_spaces(
     assert "Start the workers. now" in model.requests[0].conversation.last
 
 
+@pytest.mark.newest_client
 def test_the_client_reaches_the_model_and_nothing_else(
     workspace: Workspace, model: Model, network: Network
 ) -> None:

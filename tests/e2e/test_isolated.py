@@ -10,7 +10,7 @@ import pytest
 from .answers import bash, spawn, text
 from .queue_scripts import REPOSITORY, claim_of, done, hypervisor, lay_out, summary
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def _git(folder, *words):

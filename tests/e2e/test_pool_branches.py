@@ -12,7 +12,7 @@ from .model import Model
 from .pools import PoolMachine
 from .queue_scripts import claim_of, done, hypervisor
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def _git(machine: PoolMachine, *words: str) -> str:

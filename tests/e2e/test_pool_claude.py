@@ -53,6 +53,7 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
         assert path.read_text().count("## Completion report") == 1
 
 
+@pytest.mark.newest_client
 def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     claude: PoolMachine, model: Model, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     assert sorted(tmp_path.glob("*-hook")) == [] and not (tmp_path / "outside").exists()
 
 
+@pytest.mark.newest_client
 def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) -> None:
     claude.tasks(3)
     claude.open()
@@ -147,6 +149,7 @@ def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) 
     assert claude.summary()["counts"]["not_attempted"] == 1
 
 
+@pytest.mark.newest_client
 def test_claude_gemini_and_a_command_work_on_one_queue_at_the_same_time(
     claude: PoolMachine, model: Model, gemini_model: GeminiModel
 ) -> None:

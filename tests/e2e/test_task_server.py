@@ -13,7 +13,7 @@ from .model import Model
 from .queue_scripts import REPOSITORY, lay_out
 from .workspace import Workspace
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 NAME = "mcp__plugin_hypervisor_task_manager__"
 
