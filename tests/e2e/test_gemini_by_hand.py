@@ -23,13 +23,13 @@ def test_one_task_each_in_default_and_yolo_mode_with_the_policy_that_comes_along
             f"---\nid: aops-{number}\ntitle: Rename key {number}\ntype: task\nstatus: active\n"
             f"project: aops\n---\n\nRename it.\n"
         )
-    del gemini.variables["GEMINI_CLI_NO_RELAUNCH"]  # nobody types that
     env = {"HYPERVISOR_HOME": served_home, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
     added = gemini.cli(
         "mcp", "add", "--scope", "user", "-e", f"HYPERVISOR_HOME={served_home}",
         "task_manager", str(REPOSITORY / "bin/hypervisor"), "serve", env=env,
     )  # fmt: skip
     assert added.rc == 0, added.stderr
+    del gemini.variables["GEMINI_CLI_NO_RELAUNCH"]  # nobody types that
     prompt = (REPOSITORY / "prompts/gemini-task-worker.md").read_text()
     prompt += "Claim and complete one mechanical task from the aops project\n"
     policy = REPOSITORY / "prompts/gemini-task-worker.toml"

@@ -86,25 +86,26 @@ def test_a_session_with_the_extension_prints_no_warning_and_its_hooks_no_error(
     assert "hook" not in run.stderr.lower()
 
 
-@pytest.mark.parametrize("name", ["hypervisor", "hypervisor:work", "hypervisor:doctor"])
 def test_commands_of_the_extension_are_expanded(
-    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str, name: str
-) -> None:
-    installed(gemini, plugin, served_home)
-    run = gemini.session(f"/{name} some words", "--skip-trust")
-    assert run.rc == 0 and complaints(run) == []
-    asked = gemini_model.requests[0].conversation.prompt
-    path = plugin / f"gemini/commands/{name.replace(':', '/')}.toml"
-    prompt = tomllib.loads(path.read_text())["prompt"].strip()
-    words = "" if "{{args}}" in prompt else "/hypervisor:doctor some words"
-    # Where a command has no place for them, the client puts the user's own words behind it.
-    assert prompt.replace("{{args}}", "some words") in asked and words in asked
-
-
-def test_a_worker_that_takes_items_in_its_shell_gives_them_back_when_its_session_ends(
     gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
 ) -> None:
     installed(gemini, plugin, served_home)
+    for name in ("hypervisor", "hypervisor:work", "hypervisor:doctor"):
+        first = len(gemini_model.requests)
+        run = gemini.session(f"/{name} some words", "--skip-trust")
+        assert run.rc == 0 and complaints(run) == []
+        asked = gemini_model.requests[first].conversation.prompt
+        path = plugin / f"gemini/commands/{name.replace(':', '/')}.toml"
+        prompt = tomllib.loads(path.read_text())["prompt"].strip()
+        words = "" if "{{args}}" in prompt else "/hypervisor:doctor some words"
+        # Where a command has no place for them, the client puts the user's own words behind it.
+        assert prompt.replace("{{args}}", "some words") in asked and words in asked
+
+
+def test_a_worker_that_takes_items_in_its_shell_gives_them_back_when_its_session_ends(
+    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, home: str
+) -> None:
+    installed(gemini, plugin, home)
     lay_out(gemini.project / "tasks", 2)
     program = shlex.quote(str(plugin / "bin/hypervisor"))
     steps = [
@@ -117,15 +118,15 @@ def test_a_worker_that_takes_items_in_its_shell_gives_them_back_when_its_session
     assert run.rc == 0, run.stderr
     results = gemini_model.requests[-1].conversation.results
     assert "2 items added" in results[0] and "claim 1-" in results[1]
-    told = hypervisor(gemini.project, "status", "q", "--json", home=served_home)
+    told = hypervisor(gemini.project, "status", "q", "--json", home=home)
     assert json.loads(told.stdout)["counts"]["ready"] == 2
     assert not (gemini.project / ".hypervisor/hook-error.txt").exists()
 
 
 def test_the_policy_of_the_extension_keeps_tools_out_of_the_ledger(
-    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
+    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, home: str
 ) -> None:
-    installed(gemini, plugin, served_home)
+    installed(gemini, plugin, home)
     paths = [".hypervisor/ledger.db", "./.hypervisor/x", f"{gemini.project}/.hypervisor/y", "z.txt"]
     calls = [tool("write_file", {"file_path": path, "content": "x"}) for path in paths]
     gemini_model.main = lambda conversation: text("end") if conversation.turn else calls
@@ -137,11 +138,11 @@ def test_the_policy_of_the_extension_keeps_tools_out_of_the_ledger(
 
 
 def test_without_its_program_the_extension_breaks_no_tool_and_the_server_says_what_to_do(
-    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
+    gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, home: str
 ) -> None:
-    copy = installed(gemini, plugin, served_home)
+    copy = installed(gemini, plugin, home)
     lay_out(gemini.project / "tasks", 1)
-    assert hypervisor(gemini.project, "open", "q", "tasks", home=served_home).returncode == 0
+    assert hypervisor(gemini.project, "open", "q", "tasks", home=home).returncode == 0
     shutil.rmtree(plugin)
     (gemini.project / "note.txt").write_text("forty-two\n")
 

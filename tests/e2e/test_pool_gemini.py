@@ -117,14 +117,14 @@ def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
 ) -> None:
     machine.tasks(6)
     machine.open()
-    cases: list[tuple[Answer, dict[str, str], str]] = [
-        (error(400, "this request is malformed"), {}, "400 this request is malformed"),
-        (error(404, "models/nope is not found"), {}, "models/nope is not found"),
-        (text("x"), {"GEMINI_API_KEY": ""}, "not logged in"),
+    cases: list[tuple[Answer, int, dict[str, str], str]] = [
+        (error(400, "this request is malformed"), 2, {}, "400 this request is malformed"),
+        (error(404, "models/nope is not found"), 1, {}, "models/nope is not found"),
+        (text("x"), 1, {"GEMINI_API_KEY": ""}, "not logged in"),
     ]
-    for answer, env, told in cases:
+    for answer, workers, env, told in cases:
         gemini_model.main = lambda c, answer=answer: answer
-        ran = machine.work("gemini", "--workers", "2", env=env)
+        ran = machine.work("gemini", "--workers", str(workers), env=env)
         assert ran.returncode == 1 and told in ran.stdout, ran.stdout + ran.stderr
         assert "nothing more was started" in ran.stdout
     (machine.project / "hypervisor.toml").write_text("no settings at all\n")
@@ -247,14 +247,14 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_done_twice(
 
     gemini_model.main = script
     started = machine.start("gemini", "--workers", "2")
-    eventually(lambda: len(ended) == 3, "three have been in work", 60)
+    eventually(lambda: len(ended) == 3, "three have been in work", 150)
     time.sleep(1)
     started.send_signal(signal.SIGKILL)
     started.wait()
     if what == "everything":
         killing.kill_marked("HOME", str(machine.user))
     [session] = machine.pools()
-    eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
+    eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone", 60)
     gemini_model.main = steady
     before = len(gemini_model.requests)
     ran = machine.work("gemini", "--workers", "2")
