@@ -19,7 +19,8 @@ def test_a_worker_edits_its_task_and_what_it_lacks_is_told_as_the_rule_to_add(
     workspace: Workspace, model: Model, home: str
 ) -> None:
     tasks = lay_out(workspace.project / "tasks", 2)
-    (workspace.project / "Makefile").write_text("check:\n\t@echo it passes\n")
+    (workspace.project / "Makefile").write_text("check:\n\t@touch checked\n")
+    checked = workspace.project / "checked"
     steady = by_the_book("rights")
     # The model may use a skill that grants tools only where the user has said so, or says so now.
     workspace.settings({"permissions": {"allow": ["Skill(hypervisor:hypervisor)"]}})
@@ -64,6 +65,7 @@ def test_a_worker_edits_its_task_and_what_it_lacks_is_told_as_the_rule_to_add(
     offered = model.requests[0].conversation
     assert "'batch tasks', 'parallel processing'" in offered.text + offered.system
     assert "Renamed." in tasks[0].read_text() and "no right to make" in tasks[0].read_text()
+    assert not checked.exists()
     planned = model.of("")[-1].conversation.results[-1]
     assert '{"permissions": {"allow": ["Bash(make check' in planned
     rules = json.loads(planned[planned.index("{") : planned.index("}}") + 2])
@@ -75,7 +77,8 @@ def test_a_worker_edits_its_task_and_what_it_lacks_is_told_as_the_rule_to_add(
     def allowed(c: Conversation) -> Answer:
         if claim_of(c):
             return bash("make check")
-        if c.last_result.strip() == "it passes":
+        # That it ran is told by its file, not by what a client shows of its output.
+        if len(c.used("Bash")) == 2 and checked.exists():
             token, item = c.results[0].split()[1], "demo-0002"
             return bash(f"hypervisor done {token} --summary - <<'END'\ndid {item}\nEND")
         return text("ended") if c.used("Bash") else steady(c)
@@ -86,13 +89,16 @@ def test_a_worker_edits_its_task_and_what_it_lacks_is_told_as_the_rule_to_add(
         text("ok") if c.used("Agent") else spawn("hypervisor:worker", "queue rights")
     )
     model.worker = allowed
-    workspace.run(
+    run = workspace.run(
         "/hypervisor:resume rights",
         plugins=[REPOSITORY],
         mode="default",
         env={"HYPERVISOR_HOME": home},
     )
-    assert summary(workspace.project, "rights", home=home)["counts"]["success"] == 1
+    assert run.rc == 0 and checked.exists(), run.stderr
+    told = summary(workspace.project, "rights", home=home)
+    heard = model.of(model.agents[-1])[-1].conversation.results
+    assert told["counts"]["success"] == 1, (told, heard)
 
 
 def test_workers_of_a_later_turn_are_refused_and_resume_gives_them_their_rights_again(
