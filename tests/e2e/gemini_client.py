@@ -18,7 +18,7 @@ from typing import Any
 
 from . import npm
 from .gemini_model import GeminiModel
-from .network import Network
+from .network import PATIENCE, Network
 from .tokens import Tokens
 
 PACKAGE = "@google/gemini-cli"
@@ -162,7 +162,7 @@ class GeminiMachine:
             start_new_session=True,
         )
 
-    def cli(self, *args: str | Path, timeout: float = 150, **options: Any) -> Ended:
+    def cli(self, *args: str | Path, timeout: float = PATIENCE, **options: Any) -> Ended:
         """Run the client to its end: `mcp list`, `extensions validate …`, or a session."""
         process = self.start(*args, **options)
         try:

@@ -22,7 +22,7 @@ from typing import Any
 
 from .answers import Answer, error, text
 from .conversation import MAIN, Conversation, without_notices
-from .network import Network
+from .network import PATIENCE, Network
 from .tokens import Tokens
 from .wire import Handler, Server
 
@@ -97,7 +97,7 @@ class Model:
                     total = total.plus(request.tokens)
         return total
 
-    def wait(self, condition: Callable[[Model], Any], timeout: float = 20) -> Any:
+    def wait(self, condition: Callable[[Model], Any], timeout: float = PATIENCE) -> Any:
         """Wait until `condition(model)` holds; returns its value.
 
         It is looked at after each request and ten times a second.

@@ -28,6 +28,10 @@ while parent.recv(1):
         socket.send_fds(parent, [b"+"], [listener.fileno()])
 """
 
+# So many seconds a test waits for what should come: a machine may be very busy, and only a test
+# that fails waits to the end.
+PATIENCE = 150
+
 
 class Network:
     """Open with `Network()`, end with `close()`; the namespace ends with the test process too."""

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .network import PATIENCE
 from .tokens import Tokens
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Headless:
             start_new_session=True,
         )
 
-    def wait(self, timeout: float = 60) -> Result:
+    def wait(self, timeout: float = PATIENCE) -> Result:
         """Wait for the end. After `timeout` seconds it is killed, and the test fails."""
         try:
             self.process.wait(timeout)
@@ -119,7 +120,7 @@ class Headless:
         if self.process.poll() is None:
             self.process.send_signal(how)
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -166,7 +167,7 @@ class Interactive:
             cwd=self.cwd or self.workspace.project,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
 
     @property
@@ -200,7 +201,7 @@ class Interactive:
         time.sleep(0.5)  # the list of commands opens and closes by itself
         self.enter()
 
-    def wait_for(self, pattern: str, timeout: float = 20) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PATIENCE) -> re.Match[str]:
         """Wait until the screen matches; the screen stands in the error otherwise."""
         end = time.monotonic() + timeout
         while not (found := re.search(pattern, screen := self.screen(), re.M)):
@@ -209,7 +210,7 @@ class Interactive:
             time.sleep(0.1)
         return found
 
-    def exit(self, timeout: float = 20) -> None:
+    def exit(self, timeout: float = PATIENCE) -> None:
         """Leave as a user does, with /exit."""
         self.type("/exit")
         time.sleep(0.5)

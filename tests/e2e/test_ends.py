@@ -76,7 +76,6 @@ def test_every_way_to_end_is_told_honestly_and_every_item_gets_done(
         "/hypervisor tasks",
         plugins=[with_short_worker(tmp_path / "plugin"), recorder.plugin],
         env={"HYPERVISOR_HOME": home, "CLAUDE_CODE_MAX_RETRIES": "3"},
-        timeout=40,
     )
     assert run.rc == 0, run.stderr
     told = summary(workspace.project, "ends", home=home)

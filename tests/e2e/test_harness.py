@@ -201,7 +201,7 @@ def test_a_killed_session_leaves_nothing_running(
 ) -> None:
     model.main, model.worker = main_starts(1), one_call("touch started; " + wait_command(60))
     run = workspace.headless("/tiny:go", plugins=[plugin])
-    model.wait(lambda model: (workspace.project / "started").exists(), 20)
+    model.wait(lambda model: (workspace.project / "started").exists())
     run.kill()
 
     assert run.wait().rc == -9

@@ -30,12 +30,12 @@ def test_the_session_is_told_of_all_thirty_at_once_or_at_the_next_prompt(
             "inbox: ", "1 "
         )
 
-    model.wait(drained, 60)
+    model.wait(drained)
     if not workspace.client.arms_monitors:
         session.submit("how is it going?")
-    model.wait(lambda m: "items ended" in m.of("")[-1].conversation.text, 30)
+    model.wait(lambda m: "items ended" in m.of("")[-1].conversation.text)
     session.submit("and now?")
-    model.wait(lambda m: "and now?" in m.of("")[-1].conversation.last, 30)
+    model.wait(lambda m: "and now?" in m.of("")[-1].conversation.last)
     session.exit()
     heard = model.of("")[-1].conversation.text
     told = re.findall(r"done \(\d+\): (.*)", heard)

@@ -44,7 +44,7 @@ def test_a_batch_that_its_session_left_goes_on_in_the_next_one(
     def stuck(c: Conversation) -> Answer:
         if len(c.used("Bash")) < 2:
             return steady(c)
-        return bash(f"touch stuck-{c.agent}; {wait_command(60)}")
+        return bash(f"touch stuck-{c.agent}; {wait_command(300)}")
 
     model.main, model.worker = leave, stuck
     env = {"HYPERVISOR_HOME": home}

@@ -20,7 +20,7 @@ from typing import Any
 
 from .clients import Client
 from .model import Model
-from .network import Network
+from .network import PATIENCE, Network
 from .plugins import copy_plugin
 from .session import BYPASS, Headless, Interactive, Result
 from .transcripts import Transcript
@@ -116,7 +116,7 @@ class Workspace:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     def install(self, repository: Path, folder: str = "a copy with spaces") -> Path:
@@ -141,7 +141,7 @@ class Workspace:
         self._open.append(run)
         return run
 
-    def run(self, prompt: str, timeout: float = 60, **options: Any) -> Result:
+    def run(self, prompt: str, timeout: float = PATIENCE, **options: Any) -> Result:
         """Run `claude -p` to its end."""
         return self.headless(prompt, **options).wait(timeout)
 
@@ -149,7 +149,7 @@ class Workspace:
         """Start the client in tmux and wait for its prompt; see Interactive for the options."""
         session = Interactive(self, **options)
         self._open.append(session)
-        session.wait_for("❯", 30)
+        session.wait_for("❯")
         return session
 
     def transcripts(self) -> list[Transcript]:
