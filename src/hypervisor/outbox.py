@@ -130,7 +130,7 @@ def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
     from hypervisor.branches.head import head
 
     commit, here = told.get("commit"), head(root)
-    if not commit or not here:
+    if not commit or not here or here in (commit, row["merge"]):
         return
     waits = HypervisorError(
         f"{one_line(row['path'])}: commit {commit[:12]} is not in this checkout, which is at "

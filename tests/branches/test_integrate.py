@@ -194,6 +194,35 @@ def test_a_branch_that_is_not_checked_out_is_moved_without_touching_any_file(
     assert git(project, "log", "--format=%s", "main") == "first\n"
 
 
+def test_a_branch_that_moves_meanwhile_is_merged_with_wherever_it_is_checked_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor.integration.workshop import Workshop
+
+    lay_out(project, 2)
+    git(project, "branch", "next")
+    other = project.parent / "other"
+    git(project, "worktree", "add", "--quiet", "--detach", str(other))
+    for name in ("a_txt", "b_txt"):
+        work(project, **{name: "x"})
+    merging, moved = Workshop.merge, []
+
+    def late(*args: str) -> str:
+        told = merging(*args)  # type: ignore[arg-type]
+        if len(moved) % 2 == 0:
+            git(other, "reset", "--quiet", "--hard", "next")
+            (other / f"theirs-{len(moved)}.txt").write_text("x")
+            git(project, "update-ref", "refs/heads/next", commit_all(other))
+        moved.append(told)
+        return told
+
+    monkeypatch.setattr(Workshop, "merge", late)
+    assert [item for item, _ in merge(project, "next").merged] == ["t0", "t1"]
+    names = git(project, "ls-tree", "--name-only", "next").split()
+    assert {"a.txt", "b.txt", "theirs-0.txt", "theirs-2.txt"} <= set(names)
+    assert len(moved) == 4
+
+
 def test_the_report_waits_until_this_checkout_holds_the_work(project: Path) -> None:
     lay_out(project, 1)
     git(project, "branch", "next")

@@ -373,6 +373,18 @@ def test_hooks_run_only_where_the_users_configuration_says_so(project: Path) -> 
     assert {"pre-commit", "post-checkout", "post-merge"} <= set(ran.read_text().split())
 
 
+@pytest.mark.parametrize("line", ["hooks", "hooks = yes", "hooks = 1k", "hooks = maybe", ""])
+def test_yes_is_what_git_takes_for_yes(line: str, project: Path) -> None:
+    lay_out(project, 1)
+    hook = project / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f'#!/bin/sh\ntouch "{project.parent}/ran"\n')
+    hook.chmod(0o755)
+    with (project / ".git" / "config").open("a") as configuration:
+        configuration.write(f"[hypervisor]\n{line}\n")
+    take(project)
+    assert (project.parent / "ran").exists() == (line in ("hooks", "hooks = yes", "hooks = 1k"))
+
+
 def test_nothing_asks_for_a_signature_an_editor_or_a_password(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,6 +475,18 @@ def test_a_tree_that_is_gone_keeps_the_claim_and_names_the_mend(project: Path) -
     with pytest.raises(HypervisorError, match=f"release {claim.token}"):
         done(project, claim)
     assert states(project) == {"t0": "claimed"}
+
+
+def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(project: Path) -> None:
+    lay_out(project, 1)
+    claim = take(project)
+    (Path(claim.worktree) / ".git").unlink()
+    (project / "mine.txt").write_text("mine")
+    with pytest.raises(HypervisorError, match="the working tree of this claim is gone"):
+        done(project, claim)
+    assert states(project) == {"t0": "claimed"}
+    assert git(project, "status", "--porcelain") == "?? mine.txt\n"
+    assert git(project, "log", "--format=%s") == "first\n"
 
 
 def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path) -> None:

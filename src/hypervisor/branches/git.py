@@ -37,6 +37,15 @@ _FOREIGN = (
     "GIT_NAMESPACE",
     "GIT_LITERAL_PATHSPECS",
 )
+# Those only look: no hook of anybody's runs.
+_LOOKS = frozenset((
+    "config", "diff-index", "diff-tree", "for-each-ref", "merge-base", "rev-parse", "symbolic-ref",
+    "var",
+))  # fmt: skip
+# What we want to know of the user's configuration, as git spells it.
+_HOOKS, _SSH = "hypervisor.hooks", "core.sshcommand"
+REMOTE = "hypervisor.remote"
+_SETTINGS = f"^({_HOOKS}|{_SSH}|{REMOTE})$".replace(".", r"\.")
 _ASK_NOBODY = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
@@ -65,11 +74,21 @@ class GitError(HypervisorError):
 
 
 class Git:
-    """git in one folder. `git("status")` returns what it prints; raises GitError."""
+    """git in one folder. `git("status")` returns what it prints; raises GitError.
+
+    It reads the user's configuration once, when that first counts: make a new one for each verb.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._hooks: bool | None = None
+        self._configuration: dict[str, str] | None = None
+
+    def at(self, folder: str) -> Git:
+        """Return git in another folder of the same repository, where what was read of the
+        configuration holds as well."""
+        other = Git(folder)
+        other._configuration = self._configured()
+        return other
 
     def __call__(self, *words: str, fix: str = "", input: str | None = None) -> str:
         """Run git with `words` and return its output; it must succeed. Raises GitError."""
@@ -90,7 +109,9 @@ class Git:
 
         With `apart` it ends its work even if we are killed, and our whole group with us.
         """
-        options = [word for pair in self._settings() for word in ("-c", pair)]
+        hooks = words[0] not in _LOOKS and self.setting(_HOOKS) == "true"
+        pairs = _QUIET if hooks else (*_QUIET, "core.hooksPath=/dev/null")
+        options = [word for pair in pairs for word in ("-c", pair)]
         environment = {k: v for k, v in os.environ.items() if k not in _FOREIGN} | _ASK_NOBODY
         try:
             process = subprocess.Popen(
@@ -121,8 +142,8 @@ class Git:
         A machine that can't be reached is waited for, which is told on standard error; so is
         another git of this clone that is just noting what it has fetched.
         """
-        batch = () if self.setting("core.sshCommand") else ("core.sshCommand=ssh -o BatchMode=yes",)
-        words = (*(word for pair in batch for word in ("-c", pair)), *words)
+        if not self.setting(_SSH):
+            words = ("-c", f"{_SSH}=ssh -o BatchMode=yes", *words)
         begun, pause, said = time.monotonic(), 0.2, False
         until = begun + _patience()
         while True:
@@ -143,21 +164,22 @@ class Git:
                 return out
 
     def setting(self, name: str) -> str | None:
-        """Return a value of the user's own configuration, or None."""
-        code, out, _ = self._plain("config", "--get", name)
-        return out.rstrip("\n") if code == 0 else None
+        """Return a value of the user's own configuration, or None, of those that count here."""
+        return self._configured().get(name)
 
     def top(self) -> str:
         """Return the top folder of this working tree. Raises GitError where there is none."""
         return self("rev-parse", "--show-toplevel").removesuffix("\n")
 
-    def commit_of(self, name: str) -> str | None:
-        """Return the id of the commit that `name` stands for, or None."""
-        code, out, _ = self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return out.strip() if code == 0 else None
+    def refs(self, *words: str) -> dict[str, str]:
+        """Return the commits of the refs that `git for-each-ref WORDS` finds, by full name. That of
+        a name finds what lies beneath it, too."""
+        told = self("for-each-ref", "--format=%(objectname) %(refname)", *words)
+        found = (line.split(" ", 1) for line in told.split("\n")[:-1])
+        return {name: commit for commit, name in found}
 
     def has(self, commit: str, within: str = "HEAD") -> bool:
-        """True if `within` is `commit` or comes after it."""
+        """True if `within` is `commit` or comes after it; False for a commit that is not here."""
         return self.ok("merge-base", "--is-ancestor", commit, within)
 
     def changed(self, base: str, commit: str) -> list[str]:
@@ -165,18 +187,15 @@ class Git:
         told = self("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, commit)
         return told.split("\0")[:-1]
 
-    def _settings(self) -> tuple[str, ...]:
-        if self._hooks is None:
-            told = self._plain("config", "--type=bool", "--get", "hypervisor.hooks")
-            self._hooks = told[1].strip() == "true"
-        return _QUIET if self._hooks else (*_QUIET, "core.hooksPath=/dev/null")
-
-    def _plain(self, *words: str) -> tuple[int, str, str]:
-        hooks, self._hooks = self._hooks, True
-        try:
-            return self.run(*words)
-        finally:
-            self._hooks = hooks
+    def _configured(self) -> dict[str, str]:
+        if self._configuration is None:
+            told = self.run("config", "-z", "--get-regexp", _SETTINGS)[1].split("\0")[:-1]
+            found = {name: value for name, _, value in (pair.partition("\n") for pair in told)}
+            if found.get(_HOOKS, "true") not in ("true", "false"):
+                # Its other words for yes and no are git's to read.
+                found[_HOOKS] = self.run("config", "--type=bool", "--get", _HOOKS)[1].strip()
+            self._configuration = found
+        return self._configuration
 
 
 def _is_passing(said: str) -> bool:

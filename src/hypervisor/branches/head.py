@@ -1,6 +1,6 @@
-"""The commit that a folder's checkout stands at, read without starting git.
+"""Where a checkout stands and where git keeps what it knows of it, read without starting git.
 
-`next` notes it with every claim, and a process would take longer than the claim.
+`next` notes the commit with every claim, and a process would take longer than the claim.
 """
 
 from __future__ import annotations
@@ -22,26 +22,40 @@ def head(folder: str) -> str | None:
     text = _read(f"{private}/HEAD")
     if not text.startswith("ref: "):
         return _commit(text)
-    name = text[5:].rstrip("\n")
-    common = _read(f"{private}/commondir").rstrip("\n")
-    shared = os.path.join(private, common) if common else private
+    name, shared = text[5:].rstrip("\n"), _shared(private)
     return _commit(_read(f"{shared}/{name}")) or _packed(f"{shared}/packed-refs", name)
 
 
 def private_dir(folder: str) -> str | None:
     """Return the folder in which git keeps what it knows of the checkout around `folder`."""
-    while True:
-        git = f"{folder}/.git"
-        if os.path.lexists(git):
-            break
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
+    top = top_of(folder)
+    if top is None:
+        return None
+    git = f"{top}/.git"
     if os.path.isdir(git):
         return git
     kind, colon, path = _read(git).partition(": ")
-    return os.path.join(folder, path.rstrip("\n")) if kind == "gitdir" and colon else None
+    return os.path.join(top, path.rstrip("\n")) if kind == "gitdir" and colon else None
+
+
+def common_dir(folder: str) -> str | None:
+    """Return the folder of the repository around `folder` that all its working trees share."""
+    private = private_dir(folder)
+    return None if private is None else os.path.realpath(_shared(private))
+
+
+def top_of(folder: str) -> str | None:
+    """Return the top folder of the checkout around `folder`."""
+    while not os.path.lexists(f"{folder}/.git"):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            return None
+    return folder
+
+
+def _shared(private: str) -> str:
+    common = _read(f"{private}/commondir").rstrip("\n")
+    return os.path.join(private, common) if common else private
 
 
 def _packed(path: str, name: str) -> str | None:

@@ -48,12 +48,14 @@ def tree_of(root: str, row: Any) -> trees.Tree | None:
     if not row["branch"]:
         return None
     work = os.path.join(root, row["worktree"])
-    if not os.path.isdir(work):
+    own = os.path.join(trees.trees_dir(root), row["token"])
+    top = own if trees.is_within(own, work) else trees.entered(work, row["token"])
+    if top is None or not os.path.isdir(work):
         raise HypervisorError(
             f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
             f"hypervisor release {row['token']} gives the item back",
         )
-    return trees.Tree(Git(work).top(), work, row["branch"], row["base_commit"])
+    return trees.Tree(top, work, row["branch"], row["base_commit"])
 
 
 def file_in(tree: trees.Tree, root: str, path: str) -> str:
@@ -80,7 +82,7 @@ def changed(tree: trees.Tree, commit: str | None) -> list[str]:
     """Return the paths, from the root, that a branch has changed up to `commit`."""
     if commit is None:
         return []
-    told = Git(tree.top).changed(tree.base, commit)
+    told = tree.git.changed(tree.base, commit)
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 
 
@@ -92,7 +94,7 @@ def leave(ledger: Ledger, tree: trees.Tree, token: str) -> None:
     own = os.path.join(trees.trees_dir(ledger.root), token)
     try:
         if tree.top != own:
-            trees.leave(tree.top)
+            trees.leave(tree.git)
         elif not trees.is_within(own, _cwd()):
             trees.remove(ledger.root, token)
     except (HypervisorError, OSError):
@@ -123,15 +125,15 @@ def clear(ledger: Ledger) -> int:
     """
     clear_trees(ledger)
     trees.sweep(ledger.root)
-    git, gone = Git(ledger.root), 0
-    told = git("for-each-ref", "--format=%(refname:short)", f"refs/heads/{PREFIX}/")
-    branches = {token_of(name): name for name in told.splitlines()}
+    git, gone = Git(ledger.root), []
+    names = [ref.removeprefix("refs/heads/") for ref in git.refs(f"refs/heads/{PREFIX}/")]
+    branches = {token_of(name): name for name in names}
     for token, row in ledger.branch_rows(filter(None, branches)).items():
         stands = os.path.lexists(os.path.join(trees.trees_dir(ledger.root), token))
         if _is_over(row) and not stands and not _holds_work(row):
-            trees.delete_branch(git, branches[token])
-            gone += 1
-    return gone
+            gone.append(branches[token])
+    trees.delete_branches(git, gone)
+    return len(gone)
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hypervisor.branches.git import Git, GitError
-from hypervisor.branches.head import private_dir
+from hypervisor.branches.git import REMOTE, Git, GitError
+from hypervisor.branches.head import common_dir, private_dir, top_of
 from hypervisor.branches.names import branch_name
 from hypervisor.config.roots import state_dir
 from hypervisor.errors import HypervisorError, UsageError
@@ -30,20 +30,22 @@ _NAME = 'git config user.name "…" && git config user.email "…"'
 
 class Tree:
     """A claim's working tree: its `top`, the folder `work` in it that stands for the root, its
-    `branch`, and the commit `base` that it began at."""
+    `branch`, and the commit `base` that it began at; `git` is git in it."""
 
-    __slots__ = ("base", "branch", "top", "work")
+    __slots__ = ("base", "branch", "git", "top", "work")
 
     def __init__(self, top: str, work: str, branch: str, base: str) -> None:
         self.top = top
         self.work = work
         self.branch = branch
         self.base = base
+        self.git = Git(top)
 
     @property
     def private(self) -> str:
         """The folder in which git keeps what it knows of this tree alone."""
-        found = private_dir(self.top)
+        # Without a .git of its own, git would work in the repository around it.
+        found = private_dir(self.top) if os.path.lexists(f"{self.top}/.git") else None
         if found is None or not os.path.isdir(found):
             raise HypervisorError(
                 f"{one_line(self.top, 300)}: the working tree of this claim is gone",
@@ -60,22 +62,24 @@ def trees_dir(root: str) -> str:
 def make(root: str, item_id: str, token: str) -> Tree:
     """Make the branch and the working tree of a claim. Raises GitError and HypervisorError."""
     git = Git(root)
-    top = _top(git)
-    base = base_of(git)
+    top, head = _standing(git)
+    base = _base(git, head)
     branch = branch_name(item_id, token)
     path = os.path.join(trees_dir(root), token)
-    add(root, path, "-b", branch, path, base)
+    add(git, "-b", branch, path, base)
+    git.at(path)("checkout", "--quiet", "--force")
     return Tree(path, _work(path, root, top), branch, base)
 
 
-def add(root: str, path: str, *words: str) -> None:
-    """Make the working tree `path` as `git worktree add WORDS` does. Raises GitError.
+def add(git: Git, *words: str) -> None:
+    """Make a working tree, without its files, as `git worktree add WORDS` does at the root. Raises
+    GitError.
 
     git fails where it meets another worktree that is half made or half removed: these moments are
     short here, and we take turns. Others, who don't, are waited for.
     """
+    root = git.folder
     os.makedirs(trees_dir(root), 0o700, exist_ok=True)
-    git = Git(root)
     with open(os.path.join(state_dir(root), "worktrees.lock"), "w", encoding="ascii") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         until = time.monotonic() + _STALE
@@ -86,7 +90,6 @@ def add(root: str, path: str, *words: str) -> None:
             if "commondir" not in told[2] or time.monotonic() > until:
                 raise GitError("worktree add", told[2] or told[1])
             time.sleep(0.05)
-    Git(path)("checkout", "--quiet", "--force")
 
 
 def lend(root: str, name: str) -> str:
@@ -95,9 +98,9 @@ def lend(root: str, name: str) -> str:
     Raises GitError and HypervisorError.
     """
     git = Git(root)
-    _top(git)
     path = os.path.join(trees_dir(root), name)
-    add(root, path, "--detach", path, base_of(git))
+    add(git, "--detach", path, _base(git, _standing(git)[1]))
+    git.at(path)("checkout", "--quiet", "--force")
     return path
 
 
@@ -107,24 +110,25 @@ def enter(root: str, item_id: str, token: str, cwd: str, is_live: Callable[[str]
     What is left there of a claim that is over goes (`is_live` tells); anything else that is not
     committed is refused. Raises UsageError, GitError and HypervisorError.
     """
-    git = Git(cwd)
-    top, main = _top(git), _top(Git(root))
-    if top == main or common_dir(git) != common_dir(Git(root)):
+    at_root = Git(root)
+    main, head = _standing(at_root)
+    top = _standing(Git(cwd))[0]
+    if top == main or common_dir(top) != common_dir(main):
         raise UsageError(
             f"{one_line(top, 300)}: not a linked worktree of {one_line(main, 300)}",
             "go into one, or leave out --here",
         )
-    private = private_dir(top) or ""
+    private, git = private_dir(top) or "", Git(top)
     earlier = _note(private)
     if earlier is not None:
         if is_live(earlier[0]):
             raise UsageError(f"this worktree works on {earlier[0]}", "end that claim first")
-        leave(top)
+        leave(git)
     elif git("status", "--porcelain", "-z"):
         raise UsageError(
             f"{one_line(top, 300)}: has changes that are not committed", "commit or remove them"
         )
-    base = base_of(Git(root))
+    base = _base(at_root, head)
     branch = branch_name(item_id, token)
     code, before, _ = git.run("symbolic-ref", "--quiet", "--short", "HEAD")
     if code:
@@ -135,26 +139,25 @@ def enter(root: str, item_id: str, token: str, cwd: str, is_live: Callable[[str]
     return Tree(top, _work(top, root, main), branch, base)
 
 
-def base_of(git: Git) -> str:
-    """Return the commit that new work begins at: the checkout's, or, where a remote is set, what
-    the remote's branch of that name has come to since. Raises GitError and HypervisorError."""
+def _base(git: Git, head: str) -> str:
+    """Return the commit that new work begins at: the checkout's, `head`, or, where a remote is set,
+    what the remote's branch of that name has come to since. Raises GitError."""
     git("var", "GIT_COMMITTER_IDENT", fix=_NAME)
-    head = git.commit_of("HEAD")
-    if head is None:
-        raise HypervisorError("the repository has no commit yet", "commit something first")
-    remote, name = git.setting("hypervisor.remote"), git.run("symbolic-ref", "-q", "HEAD")[1]
-    if remote and name:
+    remote = git.setting(REMOTE)
+    name = git.run("symbolic-ref", "-q", "HEAD")[1] if remote else ""
+    if name:
         short = name.strip().removeprefix("refs/heads/")
         # That branch alone: the remote holds one of every item that others have done.
-        wanted = f"+refs/heads/{short}:refs/remotes/{remote}/{short}"
+        known = f"refs/remotes/{remote}/{short}"
+        wanted = f"+refs/heads/{short}:{known}"
         try:
-            git.remote("fetch", "--quiet", "--no-tags", "--recurse-submodules=no", remote, wanted)
+            git.remote(
+                "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", str(remote), wanted
+            )
         except GitError as error:
             if "couldn't find remote ref" not in error.said:
                 raise
-        theirs = git.commit_of(f"refs/remotes/{remote}/{short}")
-        if theirs is not None and git.has(head, theirs):
-            return theirs
+        return git.refs(f"--contains={head}", known).get(known, head)
     return head
 
 
@@ -163,15 +166,18 @@ def save(tree: Tree, message: str) -> str | None:
 
     Files that git ignores are left out. Raises GitError and HypervisorError.
     """
-    git = Git(tree.top)
+    git, ref = tree.git, f"refs/heads/{tree.branch}"
     with _alone(tree):
         git("add", "--all")
-        _refuse_repositories(git)
-        if not git.ok("diff", "--cached", "--quiet", "HEAD"):
+        if _staged(git):
             git("commit", "--quiet", "--cleanup=verbatim", "-F", "-", input=message, fix=_NAME)
-        head = git("rev-parse", "HEAD").strip()
-        if git.commit_of(f"refs/heads/{tree.branch}") != head:
-            git("update-ref", f"refs/heads/{tree.branch}", head)
+        # The second is missing where the worker has taken the branch away.
+        _, out, said = git.run("rev-parse", "HEAD", ref, "--")
+        head, *others = out.splitlines() or [""]
+        if not head:
+            raise GitError("rev-parse", said)
+        if others[:1] != [head]:
+            git("update-ref", ref, head)
     return None if head == tree.base else head
 
 
@@ -180,26 +186,36 @@ def push(tree: Tree, commit: str) -> None:
 
     Raises GitError.
     """
-    git = Git(tree.top)
-    remote = git.setting("hypervisor.remote")
+    remote = tree.git.setting(REMOTE)
     if remote:
-        git.remote(
+        tree.git.remote(
             "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed", remote,
             f"+{commit}:refs/heads/{tree.branch}", fix="mend that, then say done again",
         )  # fmt: skip
 
 
-def leave(top: str) -> None:
-    """Give a worktree that `enter` took back as it was; what is not committed there goes."""
-    note = os.path.join(private_dir(top) or "", _NOTE)
-    told = _note(os.path.dirname(note))
+def entered(work: str, token: str) -> str | None:
+    """Return the top of the worktree around `work` if `enter` put that on the branch of `token`."""
+    top = top_of(work)
+    told = _note(private_dir(work) or "")
+    return top if told is not None and told[0] == token else None
+
+
+def leave(git: Git) -> None:
+    """Give the worktree that `enter` took back as it was; what is not committed there goes."""
+    private = private_dir(git.folder) or ""
+    told = _note(private)
     if told is None:
         return
-    git = Git(top)
-    git("reset", "--quiet", "--hard")
+    clean(git, told[1])
+    os.unlink(os.path.join(private, _NOTE))
+
+
+def clean(git: Git, name: str, *options: str) -> None:
+    """Check `name` out in the working tree `git.folder`, and leave nothing there that is not
+    committed but what git ignores."""
+    git("checkout", "--quiet", "--force", *options, name, "--")
     git("clean", "-ffdq")
-    git("checkout", "--quiet", told[1])
-    os.unlink(note)
 
 
 def remove(root: str, token: str) -> None:
@@ -212,7 +228,7 @@ def discard(root: str, path: str) -> None:
     """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    common = common_dir(Git(root))
+    common = common_dir(root) or ""
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
         private = os.path.join(known, name)
@@ -230,15 +246,18 @@ def discard(root: str, path: str) -> None:
 
 def sweep(root: str) -> None:
     """Remove what a `discard` that was killed has left."""
-    common = common_dir(Git(root))
-    for name in os.listdir(common):
+    common = common_dir(root) or ""
+    for name in os.listdir(common) if common else ():
         if name.startswith(f"{_NOTE}-"):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
 
 
-def delete_branch(git: Git, branch: str) -> None:
-    """Delete a branch; that it is gone already is fine."""
-    git.run("update-ref", "-d", f"refs/heads/{branch}")
+def delete_branches(git: Git, branches: list[str]) -> None:
+    """Delete branches; that one is gone already is fine, and one that is locked stays."""
+    lines = [f"delete refs/heads/{branch}\n" for branch in branches]
+    if lines and git.run("update-ref", "--stdin", input="".join(lines))[0]:
+        for line in lines:
+            git.run("update-ref", "--stdin", input=line)
 
 
 def is_within(folder: str, path: str) -> bool:
@@ -246,14 +265,18 @@ def is_within(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _top(git: Git) -> str:
-    return git("rev-parse", "--show-toplevel", fix="work on branches needs a git working tree")[:-1]
+def _standing(git: Git) -> tuple[str, str]:
+    """Return the top folder of the checkout around `git.folder`, and the commit that it stands at.
 
-
-def common_dir(git: Git) -> str:
-    """Return the folder of the repository that all its working trees share."""
-    told = git("rev-parse", "--git-common-dir")[:-1]
-    return os.path.realpath(os.path.join(git.folder, told))
+    Raises GitError and HypervisorError.
+    """
+    code, out, said = git.run("rev-parse", "--show-toplevel", "HEAD", "--")
+    if code == 0:
+        top, head, _, _ = out.rsplit("\n", 3)
+        return top, head
+    if out:
+        raise HypervisorError("the repository has no commit yet", "commit something first")
+    raise GitError("rev-parse", said, "work on branches needs a git working tree")
 
 
 def _work(top: str, root: str, root_top: str) -> str:
@@ -274,8 +297,11 @@ def _note(private: str) -> tuple[str, str] | None:
     return token, before
 
 
-def _refuse_repositories(git: Git) -> None:
-    """A repository inside the tree would be committed as a link that leads nowhere."""
+def _staged(git: Git) -> bool:
+    """True if there is something to commit.
+
+    A repository inside the tree is refused: it would be committed as a link that leads nowhere.
+    """
     told = git("diff-index", "--cached", "--raw", "-z", "--no-renames", "HEAD").split("\0")
     for mode, path in zip(told[::2], told[1::2], strict=False):
         if mode.startswith(":000000 160000"):
@@ -284,6 +310,7 @@ def _refuse_repositories(git: Git) -> None:
                 f"{one_line(path, 200)}: a repository of its own, which can't be committed here",
                 "remove it or its .git, or have git ignore it, then say it again",
             )
+    return told != [""]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from hypervisor.config.roots import state_dir
 from hypervisor.config.settings import load
 from hypervisor.errors import HypervisorError
 from hypervisor.integration.target import InTheWay, Moved, Target
-from hypervisor.integration.workshop import Conflict, Workshop, named, sweep
+from hypervisor.integration.workshop import Conflict, Missing, Workshop, named, sweep
 from hypervisor.ledger import Ledger
 from hypervisor.text import one_line
 
@@ -57,10 +57,11 @@ def integrate(
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
     ledger.queue_row(queue)
-    target = Target(ledger.root, into)
+    git = Git(ledger.root)
+    target = Target(git, into)
     with _alone(ledger) as beat:
         sweep(ledger.root)
-        run = _Run(ledger, queue, target, tell, beat)
+        run = _Run(ledger, queue, git, target, tell, beat)
         run.go()
     places.clear(ledger)
     return run.done
@@ -68,7 +69,7 @@ def integrate(
 
 class _Run:
     def __init__(
-        self, ledger: Ledger, queue: str, target: Target, tell: Callable[[str], None],
+        self, ledger: Ledger, queue: str, git: Git, target: Target, tell: Callable[[str], None],
         beat: Callable[[], None],
     ) -> None:  # fmt: skip
         self._ledger = ledger
@@ -76,7 +77,9 @@ class _Run:
         self._target = target
         self._tell = tell
         self._beat = beat
-        self._git = Git(ledger.root)
+        self._git = git
+        # Where the branch is, as we have left it; None if only the repository knows.
+        self._tip: str | None = None
         self.done = Integrated(target.name)
 
     def go(self) -> None:
@@ -84,13 +87,14 @@ class _Run:
         tip = self._target.tip()
         for row in self._ledger.set_aside_rows(self._queue):
             commit = _commit(row)
-            if commit and self._git.commit_of(commit) and self._git.has(commit, tip):
+            if commit and self._git.has(commit, tip):
                 self._note_merged(row, commit, "merged by hand")
         rows = self._ledger.unmerged(self._queue)
         if not rows:
             outbox.flush(self._ledger)
             return
-        with Workshop(self._ledger.root, tip) as workshop:
+        self._tip = tip
+        with Workshop(self._git, tip) as workshop:
             for row in rows:
                 self._beat()
                 self._one(workshop, row)
@@ -100,39 +104,44 @@ class _Run:
         if commit is None:
             self._note_merged(row, row["base_commit"], "nothing changed")
             return
-        if self._git.commit_of(commit) is None:
-            self._leave(
-                row, f"its commit {commit[:12]} is not in this clone: git fetch, or push it"
-            )
-            return
         try:
             for _ in range(_TRIES):
-                tip = self._target.tip()
-                if self._git.has(commit, tip):
+                tip = self._tip = self._tip or self._target.tip()
+                merged = self._merged(workshop, row, commit, tip)
+                if merged == tip:
                     self._note_merged(row, commit, f"was in {self._target.name} already")
                     return
-                merged = self._merged(workshop, row, commit, tip)
+                self._tip = None
                 try:
                     warning = self._target.advance(merged, tip)
                 except Moved:
                     continue
                 if warning:
                     self.done.warnings.append(warning)
+                else:
+                    self._tip = merged
                 self._note_merged(row, merged, f"merged into {self._target.name}")
                 return
             self._leave(row, f"{self._target.name} moved again and again")
+        except Missing:
+            self._leave(
+                row, f"its commit {commit[:12]} is not in this clone: git fetch, or push it"
+            )
         except InTheWay as error:
             self._leave(row, str(error))
         except Conflict as error:
             self._set_aside(row, str(error))
 
     def _merged(self, workshop: Workshop, row: Any, commit: str, tip: str) -> str:
-        """Merge and check, and return the merge's commit. Raises Conflict."""
+        """Merge and check, and return the merge's commit, `tip` if that holds the work already.
+
+        Raises Missing and Conflict.
+        """
         name = self._target.name
         subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
         message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
         merged = workshop.merge(tip, commit, name, message)
-        if row["verify"]:
+        if merged != tip and row["verify"]:
             checked = verify.check(
                 row["verify"],
                 root=workshop.work,

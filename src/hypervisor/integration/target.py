@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cached_property
 
-from hypervisor.branches.git import Git, GitError
-from hypervisor.branches.trees import common_dir
+from hypervisor.branches.git import REMOTE, Git, GitError
+from hypervisor.branches.head import common_dir, private_dir
 from hypervisor.errors import HypervisorError, UsageError
 from hypervisor.text import one_line
 
@@ -27,32 +28,30 @@ class InTheWay(HypervisorError):
 
 
 class Target:
-    """A branch of the repository around `root`; `name` is its short name."""
+    """A branch of the repository that `git` works in, at the root; `name` is its short name."""
 
-    def __init__(self, root: str, into: str | None) -> None:
-        self._git = Git(root)
+    def __init__(self, git: Git, into: str | None) -> None:
+        self._git = git
         if into is None:
             code, told, _ = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD")
             if code:
                 raise UsageError(
-                    f"{root}: no branch is checked out, so none can be integrated into",
+                    f"{git.folder}: no branch is checked out, so none can be integrated into",
                     "name it: --into BRANCH",
                 )
             into = told[:-1]
         self.name = into
         self._ref = f"refs/heads/{into}"
-        if into.startswith("-") or not self._git.ok("check-ref-format", self._ref):
-            raise UsageError(f"{one_line(into, 60)!r} can't be a branch", "name one that is there")
-        if self._git.commit_of(self._ref) is None:
-            raise UsageError(f"no branch {one_line(into, 60)!r} here", f"git branch {into}")
-        self._remote = self._git.setting("hypervisor.remote")
+        self._remote = git.setting(REMOTE)
+        self._known = f"refs/remotes/{self._remote}/{into}"
+        if into.startswith("-") or self._stand()[0] is None:
+            raise UsageError(f"no branch {one_line(into, 60)!r} here", "name one: --into BRANCH")
 
     def tip(self) -> str:
         """Return the commit that the branch is at. Raises HypervisorError."""
-        found = self._git.commit_of(self._ref)
+        found, theirs = self._stand()
         if found is None:
             raise HypervisorError(f"branch {self.name} is gone", f"git branch {self.name}")
-        theirs = self._theirs()
         if theirs is None or theirs == found:
             return found
         if not self._git.has(found, theirs):
@@ -78,7 +77,11 @@ class Target:
             self._push(new)
         tops = self._checkouts()
         if not tops:
-            if not self._git.ok("update-ref", self._ref, new, self._local()):
+            # With a remote, the branch may be further behind here.
+            here = self._stand()[0] if self._remote else old
+            if not here or (here != old and not self._git.has(here, new)):
+                raise Moved
+            if not self._git.ok("update-ref", self._ref, new, here):
                 raise Moved
             return ""
         try:
@@ -89,13 +92,11 @@ class Target:
             return f"{self.name} here is behind {self._remote}: {error or 'it moved'}"
         return ""
 
-    def _local(self) -> str:
-        return self._git.commit_of(self._ref) or ""
-
-    def _theirs(self) -> str | None:
-        if not self._remote:
-            return None
-        return self._git.commit_of(f"refs/remotes/{self._remote}/{self.name}")
+    def _stand(self) -> tuple[str | None, str | None]:
+        """Return the commits that the branch is at here and, as far as we know, on the remote."""
+        names = (self._ref, self._known) if self._remote else (self._ref,)
+        found = self._git.refs(*names)
+        return found.get(self._ref), found.get(self._known)
 
     def _push(self, new: str) -> None:
         try:
@@ -106,15 +107,15 @@ class Target:
         except GitError as error:
             if "rejected" not in error.said:
                 raise
-            before = self._theirs()
+            before = self._stand()[1]
             self.fetch()
-            if self._theirs() == before:
+            if self._stand()[1] == before:
                 raise
             raise Moved from None
 
     def _forward(self, top: str, new: str, old: str) -> None:
-        git = Git(top)
-        before = self._local()
+        git = self._git.at(top)
+        before = self._stand()[0]
         if not self._remote and before != old:
             raise Moved
         until = time.monotonic() + _PATIENCE
@@ -124,7 +125,7 @@ class Target:
             code, out, said = git.run(*words, apart=True)
             if code == 0:
                 return
-            if self._local() != before:
+            if self._stand()[0] != before:
                 raise Moved
             if "index.lock" not in said or time.monotonic() > until:
                 break
@@ -139,7 +140,7 @@ class Target:
 
         Raises InTheWay where one of them is in the middle of a rebase of it.
         """
-        common = common_dir(self._git)
+        common = common_dir(self._git.folder) or ""
         linked = os.path.join(common, "worktrees")
         names = sorted(os.listdir(linked)) if os.path.isdir(linked) else []
         found = []
@@ -150,16 +151,18 @@ class Target:
             if _read(os.path.join(private, "HEAD")) != f"ref: {self._ref}":
                 continue
             if private == common:
-                top = self._main_top(common)
+                top = self._main_top
             else:
                 top = _read(os.path.join(private, "gitdir")).removesuffix("/.git")
             if top and os.path.isdir(top):
                 found.append(top)
         return found
 
-    def _main_top(self, common: str) -> str:
-        """Return the top of the main working tree, "" for a bare repository."""
-        if self._git("rev-parse", "--absolute-git-dir")[:-1] == common:
+    @cached_property
+    def _main_top(self) -> str:
+        """The top of the main working tree, "" for a bare repository."""
+        common = common_dir(self._git.folder) or ""
+        if os.path.realpath(private_dir(self._git.folder) or "") == common:
             return self._git.top()
         if Git(common)("rev-parse", "--is-bare-repository").strip() == "true":
             return ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 
 from hypervisor.branches import trees
 from hypervisor.branches.git import Git, GitError
+from hypervisor.branches.head import head, private_dir
 from hypervisor.text import one_line
 
 _NAMED = 10
@@ -15,49 +17,58 @@ class Conflict(Exception):
     """The branch does not fit; the text says why, with the files."""
 
 
-class Workshop:
-    """A working tree of the integrator's own. Use it as a context manager."""
+class Missing(Exception):
+    """The commit is not in this clone."""
 
-    def __init__(self, root: str, tip: str) -> None:
-        self._root = root
-        self._path = _path(root)
+
+class Workshop:
+    """A working tree of the integrator's own, made by the `git` of the root. Use it as a context
+    manager."""
+
+    def __init__(self, git: Git, tip: str) -> None:
+        self._at_root = git
+        self._path = _path(git.folder)
         self._tip = tip
-        self._git = Git(self._path)
+        self._git = git.at(self._path)
 
     def __enter__(self) -> Workshop:
-        trees.add(self._root, self._path, "--detach", self._path, self._tip)
+        trees.add(self._at_root, "--detach", self._path, self._tip)
         return self
 
     def __exit__(self, *_: object) -> None:
-        trees.discard(self._root, self._path)
+        trees.discard(self._at_root.folder, self._path)
 
     @property
     def work(self) -> str:
         """The folder in it that stands for the root."""
-        inside = os.path.relpath(self._root, Git(self._root).top())
-        folder = os.path.normpath(os.path.join(self._path, inside))
-        os.makedirs(folder, exist_ok=True)
-        return folder
+        os.makedirs(self._work, exist_ok=True)
+        return self._work
+
+    @cached_property
+    def _work(self) -> str:
+        inside = os.path.relpath(self._at_root.folder, self._at_root.top())
+        return os.path.normpath(os.path.join(self._path, inside))
 
     @property
     def state(self) -> str:
         """The folder of git's own for this tree: a place for a lock that goes with it."""
-        return self._git("rev-parse", "--absolute-git-dir")[:-1]
+        return private_dir(self._path) or self._path
 
     def merge(self, tip: str, commit: str, name: str, message: str) -> str:
-        """Merge `commit` into what stands at `tip` and return the merge's commit.
+        """Merge `commit` into what stands at `tip` and return the merge's commit, which is `tip` if
+        that holds it already.
 
         What git ignores stays from one merge to the next: a check need not build it all anew.
-        Raises Conflict with the files, and GitError for anything that is no conflict.
+        Raises Missing, Conflict with the files, and GitError for anything that is neither.
         """
-        self._git("reset", "--quiet", "--hard")
-        self._git("clean", "-ffdq")
-        self._git("checkout", "--quiet", "--detach", tip)
+        trees.clean(self._git, tip, "--detach")
         code, out, said = self._git.run(
             "merge", "--no-ff", "--quiet", "--cleanup=verbatim", "-m", message, commit
         )
         if code == 0:
-            return self._git("rev-parse", "HEAD").strip()
+            return head(self._path) or self._git("rev-parse", "HEAD").strip()
+        if "not something we can merge" in said:
+            raise Missing
         files = self._git("diff", "--name-only", "--diff-filter=U", "-z").split("\0")[:-1]
         if files:
             raise Conflict(f"conflicts with {name} in {named(files)}")

@@ -147,9 +147,10 @@ class Ledger(Looks, Merges, Pools):
         """
         return self.rows(
             "select i.*, q.name as queue_name, q.max_attempts, c.token, c.worker, c.outcome, "
-            "c.attempt, c.report, c.branch, c.merged_at from item i join queue q on q.no = i.queue "
-            "join claim c on c.no = i.claim where i.pending is not null and i.pending <> 'merge' "
-            "and q.project = ? order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
+            "c.attempt, c.report, c.branch, c.merge, c.merged_at "
+            "from item i join queue q on q.no = i.queue join claim c on c.no = i.claim "
+            "where i.pending is not null and i.pending <> 'merge' and q.project = ? "
+            "order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
             (self.project, NEVER if limit is None else limit),
         ).fetchall()
 

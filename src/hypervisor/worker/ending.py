@@ -139,7 +139,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     assert tree is not None
     path = places.file_in(tree, ledger.root, row["path"] or "")
     report = places.save(tree, row, _ticked(path, row, report, force))
-    changed = places.changed(tree, report.get("commit"))
+    changed = places.changed(tree, report.get("commit")) if row["scope"] else None
     report = _checked(ledger, row, report, tree.work, tree.private, changed)
     if "commit" in report:
         trees.push(tree, report["commit"])
