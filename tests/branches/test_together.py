@@ -12,8 +12,11 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take
 from hypervisor.branches import trees
+from hypervisor.branches.git import Git
 from hypervisor.config.roots import state_dir
 from hypervisor.errors import HypervisorError
+from hypervisor.integration.target import Target
+from hypervisor.ledger import Ledger
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
 
@@ -184,6 +187,77 @@ def test_a_remote_that_moves_meanwhile_is_merged_with(hosts: tuple[Path, Path]) 
     assert (one / "a.txt").exists() and (one / "theirs.txt").exists()
     git(two, "pull", "--quiet")
     assert (two / "a.txt").exists()
+
+
+def on_the_remote(one: Path) -> set[str]:
+    return set(support.branches(one.parent / "hub.git"))
+
+
+def test_of_the_branches_on_the_remote_those_go_that_were_accepted_and_merged(
+    hosts: tuple[Path, Path],
+) -> None:
+    one, two = hosts
+    late, conflicts, added, good = (take(root) for root in (two, one, two, one))
+    for claim in (late, conflicts, added, good):
+        do(two if claim in (late, added) else one, claim, **{f"{claim.id}_txt": claim.id})
+    # A worker whose claim was lost has pushed before it heard of that.
+    commit_all(late.worktree)
+    git(late.worktree, "push", "--quiet", "origin", late.branch)
+    do(one, conflicts, same_txt="1")
+    do(one, good, same_txt="2")
+    for root, claim in ((one, good), (one, conflicts), (two, added)):
+        assert done(root, claim) == "done"
+    with Ledger.open(str(one)) as ledger:
+        ledger.release(late.token)
+    # Somebody goes on where an accepted branch ends.
+    git(two, "checkout", "--quiet", "-b", "theirs", added.branch)
+    (two / "more.txt").write_text("more")
+    commit_all(two)
+    git(two, "push", "--quiet", "origin", f"theirs:{added.branch}")
+    told = merge(one)
+    assert [item for item, _ in told.merged] == [good.id, added.id]
+    assert [item for item, _ in told.aside] == [conflicts.id]
+    assert on_the_remote(one) == {late.branch, conflicts.branch, added.branch}
+    assert git(two, "ls-remote", "origin", f"refs/heads/{added.branch}").startswith(
+        git(two, "rev-parse", "theirs").strip()
+    )
+
+
+def test_a_branch_that_grows_on_the_remote_after_the_fetch_stays_there(
+    hosts: tuple[Path, Path],
+) -> None:
+    one, two = hosts
+    claims = [take(one), take(one)]
+    for claim in claims:
+        do(one, claim, **{f"{claim.id}_txt": "x"})
+        done(one, claim)
+    target = Target(Git(str(one)), None)
+    git(two, "fetch", "--quiet", "origin", claims[0].branch)
+    git(two, "checkout", "--quiet", "-b", "theirs", "FETCH_HEAD")
+    git(two, "commit", "--quiet", "--allow-empty", "-m", "more")
+    accepted = {row["branch"]: support.report_of(row)["commit"] for row in rows(one).values()
+                if row["branch"]}  # fmt: skip
+    target.forget(accepted)
+    assert on_the_remote(one) == {claim.branch for claim in claims}
+    for claim in claims:
+        git(one, "merge", "--quiet", "--no-edit", claim.branch)
+    target.forget(accepted)
+    assert on_the_remote(one) == {claim.branch for claim in claims}
+    git(one, "push", "--quiet", "origin", "main")
+    git(two, "push", "--quiet", "origin", f"theirs:{claims[0].branch}")
+    target.forget(accepted)
+    assert on_the_remote(one) == {claims[0].branch}
+
+
+def test_a_remote_that_lets_no_branch_be_deleted_keeps_them(hosts: tuple[Path, Path]) -> None:
+    one, _ = hosts
+    git(one.parent / "hub.git", "config", "receive.denyDeletes", "true")
+    claim = take(one)
+    do(one, claim, a_txt="a")
+    done(one, claim)
+    told = merge(one)
+    assert ([item for item, _ in told.merged], told.warnings) == (["t0"], [])
+    assert on_the_remote(one) == {claim.branch}
 
 
 def test_commits_that_the_remote_lacks_are_not_published_unasked(

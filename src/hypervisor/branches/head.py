@@ -22,7 +22,7 @@ def head(folder: str) -> str | None:
     text = _read(f"{private}/HEAD")
     if not text.startswith("ref: "):
         return _commit(text)
-    name, shared = text[5:].rstrip("\n"), _shared(private)
+    name, shared = text[5:].rstrip("\n"), shared_dir(private)
     return _commit(_read(f"{shared}/{name}")) or _packed(f"{shared}/packed-refs", name)
 
 
@@ -38,24 +38,21 @@ def private_dir(folder: str) -> str | None:
     return os.path.join(top, path.rstrip("\n")) if kind == "gitdir" and colon else None
 
 
-def common_dir(folder: str) -> str | None:
-    """Return the folder of the repository around `folder` that all its working trees share."""
-    private = private_dir(folder)
-    return None if private is None else os.path.realpath(_shared(private))
+def shared_dir(private: str) -> str:
+    """Return the folder of the repository that all its working trees share, for the `private_dir`
+    of one of them."""
+    common = _read(f"{private}/commondir").rstrip("\n")
+    return os.path.join(private, common) if common else private
 
 
 def top_of(folder: str) -> str | None:
-    """Return the top folder of the checkout around `folder`."""
-    while not os.path.lexists(f"{folder}/.git"):
+    """Return the top folder of the checkout around `folder`, or None."""
+    while not os.path.lexists(f"{folder}/.git/HEAD") and not os.path.isfile(f"{folder}/.git"):
+        # A folder of that name which is no repository is passed by, as git does.
         folder, below = os.path.dirname(folder), folder
         if folder == below:
             return None
     return folder
-
-
-def _shared(private: str) -> str:
-    common = _read(f"{private}/commondir").rstrip("\n")
-    return os.path.join(private, common) if common else private
 
 
 def _packed(path: str, name: str) -> str | None:

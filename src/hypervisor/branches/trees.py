@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypervisor.branches.git import REMOTE, Git, GitError
-from hypervisor.branches.head import common_dir, private_dir, top_of
+from hypervisor.branches.head import private_dir, shared_dir, top_of
 from hypervisor.branches.names import branch_name
 from hypervisor.config.roots import state_dir
 from hypervisor.errors import HypervisorError, UsageError
@@ -25,6 +25,7 @@ from hypervisor.text import one_line
 _NOTE = "hypervisor"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 _STALE = 5.0
+_NEEDED = "work on branches needs a git working tree"
 _NAME = 'git config user.name "…" && git config user.email "…"'
 
 
@@ -45,7 +46,7 @@ class Tree:
     def private(self) -> str:
         """The folder in which git keeps what it knows of this tree alone."""
         # Without a .git of its own, git would work in the repository around it.
-        found = private_dir(self.top) if os.path.lexists(f"{self.top}/.git") else None
+        found = private_dir(self.top) if top_of(self.top) == self.top else None
         if found is None or not os.path.isdir(found):
             raise HypervisorError(
                 f"{one_line(self.top, 300)}: the working tree of this claim is gone",
@@ -228,7 +229,7 @@ def discard(root: str, path: str) -> None:
     """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    common = common_dir(root) or ""
+    common = common_dir(root)
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
         private = os.path.join(known, name)
@@ -246,8 +247,8 @@ def discard(root: str, path: str) -> None:
 
 def sweep(root: str) -> None:
     """Remove what a `discard` that was killed has left."""
-    common = common_dir(root) or ""
-    for name in os.listdir(common) if common else ():
+    common = common_dir(root)
+    for name in os.listdir(common):
         if name.startswith(f"{_NOTE}-"):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
 
@@ -276,7 +277,18 @@ def _standing(git: Git) -> tuple[str, str]:
         return top, head
     if out:
         raise HypervisorError("the repository has no commit yet", "commit something first")
-    raise GitError("rev-parse", said, "work on branches needs a git working tree")
+    raise GitError("rev-parse", said, _NEEDED)
+
+
+def common_dir(root: str) -> str:
+    """Return the folder of the repository around `root` that all its working trees share.
+
+    Raises HypervisorError.
+    """
+    private = private_dir(root)
+    if private is None:
+        raise HypervisorError(f"{one_line(root, 300)}: not in a git repository", _NEEDED)
+    return os.path.realpath(shared_dir(private))
 
 
 def _work(top: str, root: str, root_top: str) -> str:

@@ -64,6 +64,7 @@ def integrate(
         run = _Run(ledger, queue, git, target, tell, beat)
         run.go()
     places.clear(ledger)
+    target.forget(run.accepted)
     return run.done
 
 
@@ -80,6 +81,8 @@ class _Run:
         self._git = git
         # Where the branch is, as we have left it; None if only the repository knows.
         self._tip: str | None = None
+        # Of what was merged: the branches, each with the commit that the ledger accepted of it.
+        self.accepted: dict[str, str] = {}
         self.done = Integrated(target.name)
 
     def go(self) -> None:
@@ -165,6 +168,7 @@ class _Run:
         self._beat()
         if self._ledger.merged(row["token"], commit):
             self.done.merged.append((row["id"], commit))
+            self.accepted[row["branch"]] = _commit(row) or ""
             self._tell(f"{one_line(row['id'], 60)}: {how}")
             outbox.flush(self._ledger)
 

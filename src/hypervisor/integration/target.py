@@ -11,12 +11,16 @@ import time
 from functools import cached_property
 
 from hypervisor.branches.git import REMOTE, Git, GitError
-from hypervisor.branches.head import common_dir, private_dir
+from hypervisor.branches.head import private_dir
+from hypervisor.branches.names import PREFIX
+from hypervisor.branches.trees import common_dir
 from hypervisor.errors import HypervisorError, UsageError
 from hypervisor.text import one_line
 
 # Another git may be at work in the checkout for so many seconds.
 _PATIENCE = 5.0
+# So many branches go in one push: the words of a command have an end.
+_AT_ONCE = 200
 
 
 class Moved(Exception):
@@ -74,7 +78,7 @@ class Target:
         Raises Moved if it is not at `old` any more, InTheWay with the branch as it was, GitError.
         """
         if self._remote:
-            self._push(new)
+            self._publish(new)
         tops = self._checkouts()
         if not tops:
             # With a remote, the branch may be further behind here.
@@ -92,18 +96,37 @@ class Target:
             return f"{self.name} here is behind {self._remote}: {error or 'it moved'}"
         return ""
 
+    def forget(self, merged: dict[str, str]) -> None:
+        """Delete branches on the remote, given with the commits that were accepted of them: those
+        that are at that commit still, if the remote's branch holds it. What can't be deleted now
+        stays."""
+        if not self._remote:
+            return
+        tracked, heads = f"refs/remotes/{self._remote}/", "refs/heads/"
+        try:
+            held = self._git.refs(f"--merged={self._known}", f"{tracked}{PREFIX}/")
+            gone = [name for name in merged if held.get(tracked + name) == merged[name]]
+            for at in range(0, len(gone), _AT_ONCE):
+                names = gone[at : at + _AT_ONCE]
+                # The remote compares: somebody may have added to the branch since the fetch.
+                leases = (f"--force-with-lease={heads}{name}:{merged[name]}" for name in names)
+                self._push(*leases, str(self._remote), *(f":{heads}{name}" for name in names))
+        except GitError:
+            return
+
     def _stand(self) -> tuple[str | None, str | None]:
         """Return the commits that the branch is at here and, as far as we know, on the remote."""
         names = (self._ref, self._known) if self._remote else (self._ref,)
         found = self._git.refs(*names)
         return found.get(self._ref), found.get(self._known)
 
-    def _push(self, new: str) -> None:
+    def _push(self, *words: str) -> None:
+        quiet = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
+        self._git.remote("push", *quiet, *words)
+
+    def _publish(self, new: str) -> None:
         try:
-            self._git.remote(
-                "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed",
-                str(self._remote), f"{new}:{self._ref}",
-            )  # fmt: skip
+            self._push(str(self._remote), f"{new}:{self._ref}")
         except GitError as error:
             if "rejected" not in error.said:
                 raise
@@ -140,7 +163,7 @@ class Target:
 
         Raises InTheWay where one of them is in the middle of a rebase of it.
         """
-        common = common_dir(self._git.folder) or ""
+        common = common_dir(self._git.folder)
         linked = os.path.join(common, "worktrees")
         names = sorted(os.listdir(linked)) if os.path.isdir(linked) else []
         found = []
@@ -161,7 +184,7 @@ class Target:
     @cached_property
     def _main_top(self) -> str:
         """The top of the main working tree, "" for a bare repository."""
-        common = common_dir(self._git.folder) or ""
+        common = common_dir(self._git.folder)
         if os.path.realpath(private_dir(self._git.folder) or "") == common:
             return self._git.top()
         if Git(common)("rev-parse", "--is-bare-repository").strip() == "true":
