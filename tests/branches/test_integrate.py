@@ -97,6 +97,21 @@ def test_what_fails_the_check_after_the_merge_is_set_aside_with_the_files_named(
     assert states(project)["t1"] == "blocked"
 
 
+def test_a_check_that_removes_its_git_does_not_reach_the_checkout_around_it(
+    project: Path,
+) -> None:
+    lay_out(project, 2, verify="git log -1 && rm -f .git")
+    for name in ("a_txt", "b_txt"):
+        work(project, **{name: "x"})
+    (project / "mine.txt").write_text("mine")
+    (project / "tasks" / "t0.md").write_text("mine")
+    assert [item for item, _ in merge(project).merged] == ["t0", "t1"]
+    assert (project / "mine.txt").read_text() == "mine"
+    assert (project / "tasks" / "t0.md").read_text().startswith("mine")
+    assert git(project, "branch", "--show-current") == "main\n"
+    assert support.trees(project) == []
+
+
 def test_a_branch_whose_claim_was_lost_is_never_merged(project: Path) -> None:
     lay_out(project, 1)
     late = take(project)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from hypervisor.branches import trees
 from hypervisor.branches.git import Git, GitError
-from hypervisor.branches.head import head, private_dir
+from hypervisor.branches.head import head, private_dir, top_of
 from hypervisor.text import one_line
 
 _NAMED = 10
@@ -61,6 +61,10 @@ class Workshop:
         What git ignores stays from one merge to the next: a check need not build it all anew.
         Raises Missing, Conflict with the files, and GitError for anything that is neither.
         """
+        if top_of(self._path) != self._path:
+            # A check has taken its .git away: git would work in the checkout around it.
+            sweep(self._at_root.folder)
+            self.__enter__()
         trees.clean(self._git, tip, "--detach")
         code, out, said = self._git.run(
             "merge", "--no-ff", "--quiet", "--cleanup=verbatim", "-m", message, commit
