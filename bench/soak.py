@@ -39,6 +39,8 @@ from soak_site import QUEUE, Site  # noqa: E402
 
 NAMES = ("h1", "h2", "h3", "h4")
 CLOCKS = {"h1": "+600s", "h2": "-600s"}
+# So long the ledger may stand still before the run is given up, in seconds.
+STILL = 240
 # The work: in one of ten files, an item's own line tells the claim that it was done under.
 COMMAND = 'sleep "$1" && sed -i "s/^$HYPERVISOR_ID:.*/$HYPERVISOR_ID: $HYPERVISOR_TOKEN/" out/*'
 POOL = (
@@ -76,7 +78,8 @@ class Soak(Site):
         """Start the workers of a host, as its supervisor does after every start."""
         args, worker = self.args, HERE / "soak_worker.sh"
         if name == "h1":
-            each = f'"$1" {QUEUE} h1-$n {args.seconds} & '
+            # It takes longer over an item than over its commands, so that a cut finds it at work.
+            each = f'"$1" {QUEUE} h1-$n {5 * args.seconds} & '
             script = f"for n in $(seq {args.workers}); do {each} done; wait"
             words = ["sh", "-c", script, "sh", str(worker)]
         else:
@@ -99,9 +102,12 @@ class Soak(Site):
         harm += [(0.9 * (n + 1) / (self.args.restarts + 1), self._restart)
                  for n in range(self.args.restarts)]  # fmt: skip
         for share, hurt in sorted(harm, key=lambda one: one[0]):
-            self._await(lambda share=share: self.ended() >= share * self.args.items)
+            self._await(
+                f"{share:.0%} of the items to end",
+                lambda share=share: self.ended() >= share * self.args.items,
+            )
             hurt()
-        self._await(self._all_gone)
+        self._await("all workers to leave", self._all_gone)
         self._retry_the_unlucky()
         self.figures["seconds until all were accepted"] = round(time.monotonic() - begun, 1)
         if self.integrator is not None:
@@ -127,23 +133,27 @@ class Soak(Site):
                 return
             self.hypervisor("retry", QUEUE)
             self.start("h3")
-            self._await(self._all_gone)
+            self._await("the retried items to end", self._all_gone)
 
     def ended(self) -> int:
         return self.count("select count(*) from hypervisor_soak.item where turn is null")
 
     def count(self, sql: str) -> int:
-        """Return one number out of the ledger, 0 while the server is away."""
+        """Return one number out of the ledger."""
         assert self.server is not None
         with psycopg.connect(self.server.address("work")) as connection:
             row = connection.execute(sql.encode()).fetchone()
         return int(row[0]) if row else 0
 
-    def _await(self, done: Any) -> None:
-        until = time.monotonic() + 600 + self.args.items
+    def _await(self, what: str, done: Any) -> None:
+        """Wait for something, as long as the ledger changes now and then."""
+        moved, seen = time.monotonic(), None
         while not done():
-            if time.monotonic() > until:
-                raise SystemExit(f"it does not go on; see {self.folder}")
+            now = (self.ended(), self.count("select count(*) from hypervisor_soak.claim"))
+            if now != seen:
+                moved, seen = time.monotonic(), now
+            if time.monotonic() - moved > STILL:
+                raise SystemExit(self._where_it_stands(what))
             if self.integrator is None or self.integrator.poll() is not None:
                 with open(self.folder / "integrate.log", "ab") as log, self.hosts.within():
                     self.integrator = subprocess.Popen(
@@ -153,12 +163,29 @@ class Soak(Site):
             self.serve()
             time.sleep(1)
 
+    def _where_it_stands(self, what: str) -> str:
+        """What a reader of a CI's output needs, who can't look into the folder."""
+        told = [f"nothing has changed for {STILL} s; waiting for {what}; see {self.folder}"]
+        told.append(self.hypervisor("status", QUEUE, check=False).stdout)
+        for path in sorted(self.folder.glob("*.log")):
+            lines = path.read_text("utf-8", "replace").splitlines()
+            told += [f"-- {path.name}", *lines[-12:]]
+        for name in NAMES:
+            live = sum(one.poll() is None for one in self.running[name])
+            told.append(f"-- {name}: {live} running")
+        ps = self.command("ps", "-eo", "pid,ppid,etimes,stat,args", check=False).stdout
+        told += [line[:160] for line in ps.splitlines() if "hypervisor" in line or "git" in line]
+        return "\n".join(told)
+
     def _cut_off(self) -> None:
         held = "from hypervisor_soak.claim where outcome is null and worker like 'h1-%'"
-        self._await(lambda: self.count(f"select count(*) {held}") > 0)
+        half = (self.args.workers + 1) // 2
+        self._await("claims of the host to cut off",
+                    lambda: self.count(f"select count(*) {held}") >= half)  # fmt: skip
         self.hosts.cut("h1")
         self.figures["claims of the host that was cut off"] = self.count(f"select count(*) {held}")
-        self._await(lambda: self.count(f"select count(*) {held}") == 0)
+        self._await("the lost claims to expire",
+                    lambda: self.count(f"select count(*) {held}") == 0)  # fmt: skip
         self.hosts.join("h1")
 
     def _kill(self) -> None:

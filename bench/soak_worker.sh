@@ -15,8 +15,9 @@ while :; do
     sleep "$3"
     sed -i "s/^$id:.*/$id: $token/" "$tree"/out/*
     git -C "$tree" commit --quiet --all -m "work of $token"
-    # The tree of a claim that was lost may be gone by now.
-    until git -C "$tree" push --quiet origin HEAD || [ ! -d "$tree" ]; do sleep 1; done
+    # The tree of a claim that was lost may be gone by now, whole or in part.
+    until git -C "$tree" push --quiet origin HEAD || ! [ -f "$tree/.git" ] ||
+        ! git -C "$tree" rev-parse --quiet --verify HEAD >/dev/null; do sleep 1; done
     hypervisor done "$token" --summary "by $2"
     [ $? != 4 ] || echo "refused $token"
 done

@@ -9,7 +9,8 @@ Every claimer is a process: it claims, and ends each item with a report of about
 the library keeps one. A cell runs for `--seconds`, or until its queue is empty (then filled anew),
 and shows items per second and the milliseconds that one of its claimers needs for a call that ends
 a batch and claims the next. A queue is filled once per size and used for all cells of that size
-while more than half of it is left. What takes one item at a time does so in the cells of 50, too.
+while more than half of it is left; a server has analyzed and written out all of it before. What
+takes one item at a time does so in the cells of 50, too.
 
 Ours in SQLite is as shipped (an end reaches the disk before it is accepted); the libraries there
 run with synchronous=NORMAL. All stores on PostgreSQL share one server, from a wheel, through its
@@ -181,7 +182,8 @@ class Place:
             os.environ.pop(VARIABLE, None)
         contender.fill(self.folder, count)
         if self.database:
-            server.sql("vacuum analyze", database=self.database)
+            # What the fill has left to do would be paid for by the first cell alone.
+            server.sql("vacuum analyze", "checkpoint", database=self.database)
         self.left = count
 
     def use(self) -> None:
