@@ -86,6 +86,27 @@ def content(ledger: Ledger) -> list[tuple[Any, ...]]:
     ]
 
 
+def verbs_of_workers(ledger: Ledger) -> None:
+    """Call what workers call all the time, on a queue `q` of ten items and more."""
+    first, second, third, fourth, fifth = ledger.claim("q", "w", 5)
+    ledger.heartbeat([first.token])
+    ledger.store_plans({first.token: "p"})
+    ledger.holding(first.token)
+    ledger.finish(first.token, "done", {}, pending=True)
+    ledger.finish(first.token, "done", {})
+    ledger.said(first.token)
+    ledger.lost(first.token)
+    ledger.written(first.token)
+    ledger.unwritten(first.token, "why")
+    ledger.finish(second.token, "failed", {})
+    ledger.release(third.token)
+    ledger.end(fourth.token, "died")
+    ledger.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
+    ledger.claim("q", "w", only="task-00009")
+    ledger.drained("q")
+    ledger.place_of(first.token)
+
+
 def is_intact(ledger: Ledger) -> bool:
     return ledger._engine.shared or ledger.row("pragma integrity_check")[0] == "ok"
 

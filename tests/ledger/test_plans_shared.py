@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem, dialect, server
-from ledger.support import items
+from ledger.support import items, verbs_of_workers
 
 COUNT = 20_000
 Caught = Callable[[Callable[[], object]], list[tuple[str, dict[str, Any]]]]
@@ -83,26 +83,7 @@ def _indexes(plans: list[tuple[str, dict[str, Any]]]) -> set[str]:
 
 
 def test_the_verbs_of_workers_scan_nothing(ledger: Ledger, plans: Caught) -> None:
-    def work() -> None:
-        first, second, third, fourth, fifth = ledger.claim("q", "w", 5)
-        ledger.heartbeat([first.token])
-        ledger.store_plans({first.token: "p"})
-        ledger.holding(first.token)
-        ledger.finish(first.token, "done", {}, pending=True)
-        ledger.finish(first.token, "done", {})
-        ledger.said(first.token)
-        ledger.lost(first.token)
-        ledger.written(first.token)
-        ledger.unwritten(first.token, "why")
-        ledger.finish(second.token, "failed", {})
-        ledger.release(third.token)
-        ledger.end(fourth.token, "died")
-        ledger.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
-        ledger.claim("q", "w", only="task-00009")
-        ledger.drained("q")
-        ledger.place_of(first.token)
-
-    assert _scans(plans(work)) == []
+    assert _scans(plans(lambda: verbs_of_workers(ledger))) == []
 
 
 def test_claims_leases_and_what_is_pending_are_found_by_the_partial_indexes(

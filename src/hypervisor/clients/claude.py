@@ -6,12 +6,12 @@ Settings, hooks, plugins and MCP servers of the user and of the project have no 
 from __future__ import annotations
 
 import glob
-import json
 import os
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from hypervisor import exit_code
 from hypervisor.clients import boundaries, run
 from hypervisor.errors import HypervisorError
 from hypervisor.reconcile import is_rate_limit
@@ -121,12 +121,7 @@ class ClaudeStream(run.Stream):
 
     def feed(self, line: str) -> None:
         """Take in one event; what is none is passed over."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(event, dict):
-            return
+        event = run.event(line)
         kind = event.get("type")
         if kind == "system" and event.get("subtype") == "init":
             self.session = str(event.get("session_id", ""))
@@ -159,7 +154,7 @@ class ClaudeStream(run.Stream):
             said = next((line for line in self.complaints if line.strip()), "")
             if code > 0 and said:
                 return run.End("refused", one_line(said, 300), self.last)
-            return run.End("failed", f"ended by {run.signal_name(code)}", self.last)
+            return run.End("failed", f"ended by {exit_code.shown(code)}", self.last)
         subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
         if subtype == "error_max_turns":
             return run.End("limited", "the client's turn limit was reached", self.last)
@@ -169,5 +164,5 @@ class ClaudeStream(run.Stream):
             at = self._resume_at or run.resume_time(text)
             return run.End("rate_limited", run.brief(text), self.last, at)
         refused = any(sign in text.lower() for sign in _NOT_OURS)
-        cause = run.brief(text) or subtype or run.signal_name(code)
+        cause = run.brief(text) or subtype or exit_code.shown(code)
         return run.End("refused" if refused else "failed", cause, self.last)

@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
+from hypervisor import exit_code
 from hypervisor.clients import run
 from hypervisor.errors import UsageError
 from hypervisor.text import one_line
@@ -114,7 +115,7 @@ class CommandStream(run.Stream):
             return run.End("finished", "", self.last)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
-        cause = run.signal_name(code) + (f": {one_line(last, 200)}" if last else "")
+        cause = exit_code.shown(code) + (f": {one_line(last, 200)}" if last else "")
         return run.End(how, cause, self.last)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hypervisor import exit_code
 from hypervisor.clients import boundaries, gemini_policy, run
 from hypervisor.errors import HypervisorError
 from hypervisor.reconcile import is_rate_limit
@@ -162,12 +163,7 @@ class GeminiStream(run.Stream):
 
     def feed(self, line: str) -> None:
         """Take in one event; what is none is passed over."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(event, dict):
-            return
+        event = run.event(line)
         kind = event.get("type")
         if kind == "init":
             self.session = str(event.get("session_id", ""))
@@ -193,7 +189,7 @@ class GeminiStream(run.Stream):
             said = next((line for line in self.complaints if line.strip()), "")
             if why is not None:
                 return run.End("refused", f"{why}: {one_line(said, 200)}", self.last)
-            return run.End("failed", f"ended by {run.signal_name(code)}", self.last)
+            return run.End("failed", f"ended by {exit_code.shown(code)}", self.last)
         if result.get("status") == "success":
             if not self.asked:
                 return run.End(

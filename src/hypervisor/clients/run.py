@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypervisor.caller import PoolAgent
 from hypervisor.errors import HypervisorError
@@ -93,6 +95,15 @@ class Stream:
         raise NotImplementedError
 
 
+def event(line: str) -> dict[str, Any]:
+    """Return the event in a line of a client's stream; an empty one for a line that is none."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[str, ...] = ()) -> (
     dict[str, str]
 ):  # fmt: skip
@@ -176,18 +187,6 @@ def resume_time(text: str) -> float | None:
         return None
     hours, minutes, seconds = (float(part or 0) for part in told.groups())
     return time.time() + hours * 3600 + minutes * 60 + seconds
-
-
-def signal_name(code: int) -> str:
-    """Return how a process ended, for people: `exit code 3` or `SIGKILL`."""
-    import signal
-
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 def brief(text: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import hypervisor
+from hypervisor import exit_code
 from hypervisor.ledger import Ledger
 
 _TICK = 0.05
@@ -70,7 +70,9 @@ class Processes:
         if process.returncode == 0:
             return
         self.deaths += 1
-        self._ledger.end_worker(name, "died", f"worker process ended: {_cause(process.returncode)}")
+        self._ledger.end_worker(
+            name, "died", f"worker process ended: {exit_code.shown(process.returncode)}"
+        )
         counts = self._ledger.stats(self._queue)
         ended = sum(counts.values()) - counts["ready"] - counts["claimed"] - counts["waiting"]
         self._in_a_row = self._in_a_row + 1 if ended == self._ended else 1
@@ -101,12 +103,3 @@ def worker_command(root: str, queue: str, name: str, batch: int) -> list[str]:
         *(sys.executable, "-I", "-S", "-X", "utf8", *cache, program, "_triage-worker"),
         *("--root", root, "--name", name, "--batch", str(batch), "--", queue),
     ]
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
