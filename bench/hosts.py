@@ -86,7 +86,9 @@ class Hosts:
     def start(self, name: str, words: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a command as the first process of a machine: when it is killed, all of it is."""
         apart = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        named = ["sh", "-c", f'hostname {name} && exec "$@"', "sh"]
+        # libfaketime names its semaphores by a process's number, and each host has its own numbers.
+        own = f"hostname {name} && mount -t tmpfs memory /dev/shm"
+        named = ["sh", "-c", f'{own} && exec "$@"', "sh"]
         with self.within(name):
             return subprocess.Popen([*apart, *named, *words], **options)
 
