@@ -45,6 +45,21 @@ def port(clone: Path) -> int:
     return found
 
 
+def test_a_remote_that_takes_a_call_and_says_nothing_is_not_listened_to_for_ever(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hypervisor.branches.git._DEAD_SECONDS", 1)
+    monkeypatch.setenv("HYPERVISOR_STORE_WAIT", "2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/hub.git"
+        git(clone, "remote", "set-url", "origin", address)
+        begun = time.monotonic()
+        with pytest.raises(GitError, match="too slow"):
+            Git(str(clone)).remote("fetch", "origin")
+        assert time.monotonic() - begun < 60
+    assert "waiting for up to" in capfd.readouterr().err
+
+
 def test_a_remote_that_is_away_is_waited_for_and_the_wait_is_told(
     clone: Path, port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:

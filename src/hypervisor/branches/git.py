@@ -57,12 +57,16 @@ _ASK_NOBODY = {
 _PASSING = (
     "unable to connect", "Could not resolve host", "Connection refused", "Connection reset",
     "Connection closed", "timed out", "No route to host", "unreachable", "hung up unexpectedly",
-    "early EOF", "Broken pipe", "Failed to connect", "Couldn't connect", "Temporary failure",
+    "early EOF", "Broken pipe", "too slow", "Failed to connect", "Couldn't connect",
+    "Temporary failure",
 )  # fmt: skip
 # As for the store: a network that is gone takes both away.
 _PATIENCE = "HYPERVISOR_STORE_WAIT"
 _PATIENCE_SECONDS = 90.0
 _SILENT_SECONDS = 0.5
+# A server that works on what was pushed says nothing meanwhile; ssh asks it whether it is there.
+_DEAD_SECONDS = 300
+_SSH_OPTIONS = "-o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 
 
 class GitError(HypervisorError):
@@ -137,13 +141,16 @@ class Git:
         return process.returncode, os.fsdecode(out), os.fsdecode(said).strip()
 
     def remote(self, *words: str, fix: str = "") -> str:
-        """Run git with `words` that speak to another machine; ssh asks for no password either.
+        """Run git with `words` that speak to another machine; ssh asks for no password either, and
+        neither it nor HTTP listens for ever to a machine that has gone without a word.
 
         A machine that can't be reached is waited for, which is told on standard error; so is
         another git of this clone that is just noting what it has fetched.
         """
         if not self.setting(_SSH):
-            words = ("-c", f"{_SSH}=ssh -o BatchMode=yes", *words)
+            words = ("-c", f"{_SSH}=ssh {_SSH_OPTIONS}", *words)
+        for pair in ("http.lowSpeedLimit=1", f"http.lowSpeedTime={_DEAD_SECONDS}"):
+            words = ("-c", pair, *words)
         begun, pause, said = time.monotonic(), 0.2, False
         until = begun + _patience()
         while True:
