@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -31,8 +33,14 @@ def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
          f"--base-path={folder}"],
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    # git starts the daemon as a process beside it.
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
 
 
 @pytest.fixture
@@ -70,8 +78,7 @@ def test_a_remote_that_is_away_is_waited_for_and_the_wait_is_told(
         claim = take(clone)
     finally:
         timer.join()
-        started[0].kill()
-        started[0].wait()
+        end(started[0])
     assert Path(claim.worktree).is_dir()
     said = capfd.readouterr().err
     assert "waiting for up to" in said and "answers again after" in said
