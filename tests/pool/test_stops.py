@@ -32,7 +32,8 @@ def finish(root: Path, work: Path, workers: int = 4) -> None:
     """Start the pool again and let it end."""
     with pool(root, "--workers", str(workers), "--", work, "{id}") as again:
         ran = again.wait()
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    # Those that were killed may have left nothing.
+    assert ran.returncode in (0, 3), ran.stdout + ran.stderr
 
 
 def test_one_interrupt_drains_what_runs_and_starts_nothing_more(project: Path) -> None:
