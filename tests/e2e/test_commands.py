@@ -10,7 +10,7 @@ from .model import Model
 from .queue_scripts import REPOSITORY, done, hypervisor, lay_out, summary
 from .workspace import Workspace
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def test_pull_status_cancel_and_resume_do_what_they_say(

@@ -12,12 +12,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, clock
+from hypervisor.ledger import Ledger, NewItem, clock, embedded
+from hypervisor.ledger.schema import LEASED
 
 OWN = ("done", "blocked", "failed", "skipped")
 
@@ -84,6 +86,27 @@ def content(ledger: Ledger) -> list[tuple[Any, ...]]:
         for table in ("item", "claim", "queue", "dependency")
         for row in ledger.rows(f"select * from {table} order by 1, 2, 3")
     ]
+
+
+def first_release(root: str) -> str:
+    """Lay out a ledger that the first release wrote at `root`; return the token of its live claim.
+
+    Of the queue `q`, `a` is done and `b` is claimed; `c`, `d` and `e` are ready.
+    """
+    os.mkdir(os.path.join(root, ".hypervisor"), mode=0o700)
+    database = os.path.join(root, ".hypervisor", "ledger.db")
+    with sqlite3.connect(database) as connection:
+        connection.execute("pragma page_size = 2048")
+        connection.execute("pragma journal_mode = wal")
+        connection.executescript(Path(__file__).with_name("first_release.sql").read_text("utf-8"))
+        for key, value in embedded.identity(database):
+            connection.execute("update meta set value = ? where key = ?", (value, key))
+        connection.execute("update boot set id = ?", (clock.boot_id(),))
+        years = LEASED + 10**15  # in the ledger's own clock
+        connection.execute("update item set turn = ? where turn < 0", (years,))
+        [token] = connection.execute("select token from claim where outcome is null").fetchone()
+    connection.close()
+    return str(token)
 
 
 def verbs_of_workers(ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ from hypervisor.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
 from hypervisor.ledger.move import move
 from hypervisor.ledger.tokens import number_of
-from ledger.support import Child, counts, items, locks_of, opened, result
+from ledger.support import Child, counts, first_release, items, locks_of, opened, result
 
 
 @pytest.fixture
@@ -112,6 +112,24 @@ def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
         ledger.open_queue("third", [NewItem("z")])
         live = {claim.id for claim in fresh} | {"task-00003"}
         assert set(locks_of(base)) == (live if back else set())
+
+
+def test_a_ledger_of_the_first_release_moves_with_its_live_claim(
+    base: str, store: str, use: Use
+) -> None:
+    token = first_release(base)
+    counted = move(base, None, store)
+    assert (counted["item"], counted["claim"]) == (5, 2)
+    use(store)
+    with opened(base) as ledger:
+        assert ledger.project == "notes"
+        assert next(ledger.results("q"))["report"]["commit"] == "0123abc"
+        assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
+        fresh = ledger.claim("q", "w", 5)
+        assert [claim.id for claim in fresh] == ["c", "d", "e"]
+        assert min(number_of(claim.token) for claim in fresh) > number_of(token)
+        ledger.finish_many([(claim.token, "done", {}) for claim in fresh])
+        assert counts(ledger) == {"done": 5}
 
 
 def test_an_earlier_end_is_told_no_second_time_and_a_later_one_is(

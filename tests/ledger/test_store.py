@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hypervisor.errors import HypervisorError, NotOwner
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, embedded, place, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, place, schema
 from hypervisor.ledger.tokens import token_no
-from ledger.support import Child, content, counts, is_intact, items, locks_of, opened
+from ledger.support import Child, content, counts, first_release, is_intact, items, locks_of, opened
 
 pytestmark = pytest.mark.embedded
 
@@ -282,25 +282,8 @@ def test_a_ledger_of_an_earlier_version_is_migrated_with_its_claims(root: str) -
     connection.close()
 
 
-def _first_release(root: str) -> str:
-    """Lay out a ledger that the first release wrote here; return the token of its live claim."""
-    os.mkdir(os.path.join(root, ".hypervisor"), mode=0o700)
-    with sqlite3.connect(_database(root)) as connection:
-        connection.execute("pragma page_size = 2048")
-        connection.execute("pragma journal_mode = wal")
-        connection.executescript(Path(__file__).with_name("first_release.sql").read_text("utf-8"))
-        for key, value in embedded.identity(_database(root)):
-            connection.execute("update meta set value = ? where key = ?", (value, key))
-        # A lease of this boot that doesn't run out.
-        connection.execute("update boot set id = ?", (clock.boot_id(),))
-        connection.execute("update item set turn = -1 where turn < 0")
-        [token] = connection.execute("select token from claim where outcome is null").fetchone()
-    connection.close()
-    return str(token)
-
-
 def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
-    token = _first_release(root)
+    token = first_release(root)
     with opened(root) as ledger:
         assert ledger.row("pragma user_version")[0] == schema.VERSION
         assert ledger.project == "notes"
