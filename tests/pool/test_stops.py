@@ -129,16 +129,17 @@ def test_pools_killed_at_random_times_lose_nothing_and_end_nothing_twice(
     seed: int, project: Path
 ) -> None:
     chance = random.Random(seed)
-    lay_out(project, 30)
+    lay_out(project, 80)
     work = script(project, 'sleep 0.0$2; echo "end $1" >>../log')
     for _ in range(4):
         with pool(project, "--workers", "4", "--", work, "{id}", str(chance.randrange(9))) as one:
-            eventually(lambda: one.session, "it runs")
+            eventually(lambda: one.session or one.process.poll() is not None, "it runs")
             time.sleep(chance.random() * 0.4)
             session = one.session
-            kill(one.process.pid)
-            one.process.wait()
-            if chance.random() < 0.5:
+            if one.process.poll() is None:
+                kill(one.process.pid)
+                one.process.wait()
+            if session and chance.random() < 0.5:
                 killing.kill_marked("HYPERVISOR_POOL", session)
     finish(project, work)
     found = items(project)
