@@ -20,10 +20,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from hypervisor import worker
-from hypervisor.branches.head import head
 from hypervisor.config.roots import create_state
 from hypervisor.integration import integrate
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system.head import head
 
 
 def git(root: str, *words: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.config.roots import create_state, find_root, state_dir
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.config.settings import STATUS_CLASSES, Settings, load, seconds
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 
 def _load(folder: Path, text: str) -> Settings:

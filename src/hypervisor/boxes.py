@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import markdown, read
 
 

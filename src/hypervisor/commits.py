@@ -7,8 +7,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line
 
 
 def commit(root: str, state: str, message: str, files: Sequence[str], cwd: str) -> str:

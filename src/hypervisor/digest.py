@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

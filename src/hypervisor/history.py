@@ -7,11 +7,12 @@ import os
 import time
 from typing import Any
 
-from hypervisor import encode, locks
+from hypervisor import locks
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system import keys
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 _KINDS = ("input", "output", "cache_read", "cache_write")
 
@@ -84,7 +85,7 @@ def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]
     folders = {ledger.lock_folder(row) for row in rows}
     found = []
     for folder in sorted(folders | {os.path.join(state_dir(ledger.root), "locks")}):
-        lock = locks.holder(folder, encode.key(item_id))
+        lock = locks.holder(folder, keys.key(item_id))
         if lock is not None:
             ours = locks.maker_of(lock.owner) == ledger.ledger_id
             told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}

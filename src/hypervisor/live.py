@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import state_dir
-from hypervisor.encode import key
+from hypervisor.system.keys import key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

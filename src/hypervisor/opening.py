@@ -8,10 +8,10 @@ from typing import Any
 from hypervisor import budget, live, outputs
 from hypervisor.caller import Caller
 from hypervisor.config.settings import Settings
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, NewItem, Opened
 from hypervisor.preflight import Preflight
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 
 def open_queue(

@@ -10,9 +10,9 @@ import os
 import time
 
 from hypervisor.config.roots import recovered_dir, state_dir
-from hypervisor.encode import key
-from hypervisor.errors import HypervisorError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.keys import key
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _write(ledger: Ledger, row: Any) -> str | None:
 
 def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
-    from hypervisor.branches.head import head
+    from hypervisor.system.head import head
 
     commit, here = told.get("commit"), head(root)
     if not commit or not here or here in (commit, row["merge"]):
@@ -140,7 +140,7 @@ def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
     # What was found to be missing at a commit stays missing there: git need not be asked again.
     if row["pending"] == str(waits):
         raise waits
-    from hypervisor.branches.git import Git
+    from hypervisor.system.git import Git
 
     if not Git(root).has(commit):
         raise waits

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from hypervisor.config.roots import state_dir
-from hypervisor.encode import key
+from hypervisor.system.keys import key
 
 
 def folder_of(root: str, queue: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from hypervisor import outputs
 from hypervisor.config.roots import state_dir
 from hypervisor.config.settings import Limits
-from hypervisor.encode import key
 from hypervisor.ledger import Ledger
+from hypervisor.system.keys import key
 from hypervisor.tasks.undo import UndoLog
 
 

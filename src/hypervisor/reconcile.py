@@ -9,8 +9,8 @@ import os
 import time
 
 from hypervisor import caller, outbox, outputs
-from hypervisor.errors import HypervisorError, NotOwner
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypervisor.config.settings import Settings
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import edit, read, task_of, undo, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 

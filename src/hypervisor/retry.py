@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.errors import BrokenFile
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import BrokenFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

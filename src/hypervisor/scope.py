@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypervisor.config.roots import STATE, state_dir
-from hypervisor.encode import key
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.keys import key
 from hypervisor.tasks import markdown
 
 NAMED = "named"

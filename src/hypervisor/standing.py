@@ -11,7 +11,7 @@ import time
 
 from hypervisor import budget
 from hypervisor.config.roots import state_dir
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

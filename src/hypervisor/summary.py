@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
 KINDS = ("input", "output", "cache_read", "cache_write")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 _TICK = 0.05
 _TAIL = 2000

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hypervisor.batch_directory import locate, open_batch, place, shim, stats, work
-from hypervisor.encode import key
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
+from hypervisor.system.keys import key
 
 
 def finish(folder: Path, limit: int = 1000) -> list[str]:

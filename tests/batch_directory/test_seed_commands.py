@@ -208,7 +208,7 @@ def test_a_task_that_the_queue_has_claimed_cant_be_claimed_or_released_by_a_scri
     "odd", ["../up", "a/b", "..", ".", "", "x" * 300, "é", "a b", "-x", "a\nb"]
 )
 def test_odd_ids_are_locked_inside_the_folder_under_the_name_the_ledger_uses(listed, batch, odd):
-    from hypervisor.encode import key
+    from hypervisor.system.keys import key
 
     folder = listed([])
     open_batch(str(folder))

@@ -9,8 +9,8 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from hypervisor import worker
-from hypervisor.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from worker.support import reports, states
 
 

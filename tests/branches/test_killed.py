@@ -20,10 +20,10 @@ from branches import support
 from branches.support import do, done, git, lay_out, merge, rows, take
 from hypervisor import worker
 from hypervisor.branches import trees
-from hypervisor.branches.git import Git
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.ledger import adopt
+from hypervisor.system.git import Git
 from ledger.support import Child, Steps
 from worker.support import reports, states
 

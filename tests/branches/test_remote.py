@@ -14,7 +14,7 @@ import pytest
 
 from branches.support import commit_all, git, lay_out, take
 from hypervisor.branches import trees
-from hypervisor.branches.git import Git, GitError
+from hypervisor.system.git import Git, GitError
 from ledger.support import Child
 
 
@@ -56,7 +56,7 @@ def port(clone: Path) -> int:
 def test_a_remote_that_takes_a_call_and_says_nothing_is_not_listened_to_for_ever(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hypervisor.branches.git._DEAD_SECONDS", 1)
+    monkeypatch.setattr("hypervisor.system.git._DEAD_SECONDS", 1)
     monkeypatch.setenv("HYPERVISOR_STORE_WAIT", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/hub.git"

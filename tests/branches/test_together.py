@@ -12,11 +12,11 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take
 from hypervisor.branches import trees
-from hypervisor.branches.git import Git
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import HypervisorError
 from hypervisor.integration.target import Target
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from hypervisor import worker
-from hypervisor.branches.head import head
 from hypervisor.branches.names import branch_name, token_of
 from hypervisor.cli import handout
 from hypervisor.config.roots import find_root
-from hypervisor.errors import HypervisorError, UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.head import head
 from hypervisor.worker import Refused
 from worker.support import open_queue, reports, states, write_task
 

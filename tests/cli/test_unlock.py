@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import encode, worker
+from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system import keys
 from worker.support import locks, open_queue, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -80,7 +81,7 @@ def test_a_hostile_key_reaches_nothing_outside_the_lock_folder(
     assert told.returncode == 3, told
     assert victim.is_dir()
     assert not (project / "pwned").exists()
-    lock = project / ".hypervisor/locks" / encode.key(key)
+    lock = project / ".hypervisor/locks" / keys.key(key)
     lock.mkdir()
     assert run("unlock", "--", key).returncode == 0
     assert not lock.exists()
@@ -93,7 +94,7 @@ def open_any(root: Path) -> None:
 
 def test_the_name_of_an_encoded_lock_is_a_key_too(project: Path, run: Run) -> None:
     open_any(project)
-    lock = project / ".hypervisor/locks" / encode.key("tasks/ä b.md")
+    lock = project / ".hypervisor/locks" / keys.key("tasks/ä b.md")
     lock.mkdir()
     assert run("unlock", lock.name).returncode == 0
     assert not lock.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from hypervisor.clients.boundaries import FILES, FOLDERS, check_commands
 from hypervisor.clients.gemini_policy import policy
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.demo import files, lay_out
-from hypervisor.errors import BrokenFile, UsageError
+from hypervisor.system.errors import BrokenFile, UsageError
 from hypervisor.tasks.read import parse
 from hypervisor.tasks.task import task_of
 

@@ -16,7 +16,7 @@ from hypervisor import worker
 from hypervisor.doctor import State
 from hypervisor.doctor.here import sqlite_may_lose
 from hypervisor.ledger import Ledger
-from hypervisor.ledger import place as places
+from hypervisor.system import mounts as places
 from worker.support import open_queue, write_task
 
 from .conftest import Machine

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 
 from .model import Model
 from .plugins import lost_notices

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger, clock
+from hypervisor.system.errors import NotOwner
 from ledger.support import content, items, result, set_clock
 
 HOUR = 3600 * 1_000_000

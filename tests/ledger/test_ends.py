@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from ledger.support import Child, content, counts, items, let_expire, opened, result
 
 

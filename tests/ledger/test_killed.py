@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotOwner
 from ledger.support import (
     Child,
     counts,

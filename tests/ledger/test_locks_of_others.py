@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor import locks
-from hypervisor.encode import key
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system.keys import key
 from ledger.support import Child, content, items, let_expire, locks_of, opened
 
 pytestmark = pytest.mark.embedded

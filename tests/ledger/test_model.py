@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 )
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger, NewItem, clock
+from hypervisor.system.errors import NotOwner
 
 IDS = [f"i{number}" for number in range(7)]
 QUEUES = ("p", "q")

@@ -12,10 +12,10 @@ import pytest
 
 from hypervisor.config import address
 from hypervisor.config.address import VARIABLE
-from hypervisor.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
 from hypervisor.ledger.move import move
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from ledger.support import Child, counts, first_release, items, locks_of, opened, result
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.errors import NotOwner, UsageError
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system.errors import NotOwner, UsageError
 from ledger.support import content, counts, items, let_expire, result
 
 

@@ -21,10 +21,10 @@ from psycopg import errors
 
 from hypervisor.config import address
 from hypervisor.config.address import VARIABLE
-from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import PATIENCE, Connection, Server
 from hypervisor.ledger.store import Gone
+from hypervisor.system.errors import HypervisorError, NotOwner
 from ledger.support import Child, counts, items, opened, result
 
 pytestmark = pytest.mark.shared

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import HypervisorError, NotOwner
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, place, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, schema
 from hypervisor.ledger.tokens import token_no
+from hypervisor.system import mounts
+from hypervisor.system.errors import HypervisorError, NotOwner
 from ledger.support import Child, content, counts, first_release, is_intact, items, locks_of, opened
 
 pytestmark = pytest.mark.embedded
@@ -344,25 +345,25 @@ an odd line
     ],
 )
 def test_network_file_systems_are_told_from_local_ones(path: str, kind: str | None) -> None:
-    assert place.network_file_system(path, MOUNTS) == kind
+    assert mounts.network_file_system(path, MOUNTS) == kind
 
 
 def test_no_ledger_is_made_or_adopted_on_a_network_file_system(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, "network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr(mounts, "network_file_system", lambda path: "nfs4")
     told = _refusal(root, create=True)
     assert "on a network file system (nfs4)" in told and "local disk" in told
     assert not os.path.exists(_database(root))
     monkeypatch.undo()
     _used(root)
-    monkeypatch.setattr(place, "network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr(mounts, "network_file_system", lambda path: "nfs4")
     with pytest.raises(LedgerError, match="nfs4"):
         adopt(root)
 
 
 def test_this_machines_own_disk_counts_as_local(root: str) -> None:
-    assert place.network_file_system(root) is None
+    assert mounts.network_file_system(root) is None
 
 
 def test_the_log_is_folded_back_when_the_last_one_closes(root: str) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.config.settings import load
-from hypervisor.errors import BrokenFile
 from hypervisor.preflight import Preflight, front_matter
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import parse, read
 from hypervisor.tasks.task import task_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.preflight import Preflight
+from hypervisor.system.errors import UsageError
 
 Write = Callable[..., Path]
 Sort = Callable[..., Preflight]
@@ -271,7 +271,7 @@ def test_the_lock_of_an_item_whose_id_ends_in_lock_is_not_that_of_its_stem(
 def test_a_lock_on_an_odd_id_is_found_under_its_encoded_name(
     item_id: str, task: Write, project: Path, reason: Reason
 ) -> None:
-    from hypervisor.encode import key
+    from hypervisor.system.keys import key
 
     task("t.md", id=f'"{item_id}"')
     (project / ".hypervisor/locks" / key(item_id.replace("\\n", "\n"))).mkdir()

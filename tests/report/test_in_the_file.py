@@ -8,8 +8,8 @@ import pytest
 
 from hypervisor import outbox, worker
 from hypervisor.config.settings import load
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotOwner
 from hypervisor.tasks import markdown, read, task_of
 from hypervisor.triage import plan
 from worker.support import open_queue, reports, write_backlog_task, write_task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import Document, parse, read
 
 HEADER = "---\nid: aops-1a2b3c4d\ntitle: A task\nstatus: active\n---\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit, markdown
 from hypervisor.tasks.edit import EditRefused, InsertLine, PutSection, SetKey
 from tasks.support import HEADER, document, readable

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
 from hypervisor.tasks import markdown
 from hypervisor.tasks.create import create
 from hypervisor.tasks.edit import (

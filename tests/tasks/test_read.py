@@ -6,7 +6,7 @@ from pathlib import Path
 import frontmatter
 import pytest
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.header import TaskHandler
 from hypervisor.tasks.read import read
 from tasks.support import HEADER, document, readable

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import edit, guard, swap, temporary, write
 from hypervisor.tasks.exchange import CannotExchange
 from hypervisor.tasks.read import read
@@ -275,7 +275,7 @@ def test_only_old_temporaries_that_nobody_holds_are_moved_away_and_none_is_lost(
 
 COUNTER = """
 import sys
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import edit, read, write
 path, key, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(rounds):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import write
 from hypervisor.tasks.read import NO_IDENTITY, Identity
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hypervisor.config.settings import Settings, load
 from hypervisor.demo import files
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit
 from hypervisor.tasks.edit import EditRefused
 from hypervisor.tasks.read import parse

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import parse
 
 REPO = Path(__file__).resolve().parent.parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.commits import commit
-from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError
 from ledger.support import Child
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from hypervisor import outbox, worker
 from hypervisor.cli import main
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotOwner
 from hypervisor.tasks import markdown, read, swap, temporary
 from ledger.support import Child, Steps
 from worker.support import locks, open_queue, reports, states, write_task

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 from worker.support import locks, open_queue, states, write_task
 
 REPO = Path(__file__).resolve().parents[2]

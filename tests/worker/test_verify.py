@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hypervisor import verify, worker
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotOwner
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
 

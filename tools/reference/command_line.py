@@ -10,7 +10,8 @@ from pathlib import Path
 
 from markup import code, sentence, table
 
-from hypervisor import cli, errors
+from hypervisor import cli
+from hypervisor.system import errors
 
 REPO = Path(__file__).resolve().parents[2]
 _VARIABLE = re.compile(r"\bHYPERVISOR_[A-Z]+(?:_[A-Z]+)*\b")

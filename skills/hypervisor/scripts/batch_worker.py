@@ -87,7 +87,7 @@ def _key(task_id):
     if _PLAIN.match(task_id):
         return task_id
     # The program's own rule for odd names, so that its locks and ours have the same.
-    names = {"__name__": "hypervisor.encode"}
+    names = {"__name__": "hypervisor.system.keys"}
     with open(os.path.join(PLUGIN, "src", "hypervisor", "encode.py")) as source:
         exec(compile(source.read(), "encode.py", "exec"), names)
     return names["key"](task_id)

@@ -15,10 +15,10 @@ from hypervisor import opening, triage_run
 from hypervisor.batch_directory import results, shim
 from hypervisor.batch_directory.place import QUEUE_FILE, queue_name, shared_root
 from hypervisor.config.settings import load
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, LedgerError, NoLedger
 from hypervisor.preflight import Preflight, check
 from hypervisor.sources import Found, expand
+from hypervisor.system.errors import UsageError
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
 _STATE = ".batch.json"

@@ -9,8 +9,8 @@ import stat
 from collections.abc import Callable
 
 from hypervisor.config.roots import SETTINGS, find_root
-from hypervisor.errors import UsageError
 from hypervisor.sources import lists
+from hypervisor.system.errors import UsageError
 
 DEFAULT = "/tmp/batch"
 QUEUE_FILE = "queue.txt"

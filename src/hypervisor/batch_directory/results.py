@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from hypervisor.encode import key
 from hypervisor.ledger import Ledger
+from hypervisor.system.keys import key
 from hypervisor.triage_run import Ended
 
 FOLDER = "results"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.encode import key
+from hypervisor.system.keys import key
 
 PREFIX = "hypervisor"
 

@@ -6,12 +6,12 @@ import os
 import time
 
 from hypervisor.branches import trees
-from hypervisor.branches.git import Git
 from hypervisor.branches.names import PREFIX, token_of
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.merges import ASIDE
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

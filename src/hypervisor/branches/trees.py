@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hypervisor.branches.git import REMOTE, Git, GitError
-from hypervisor.branches.head import private_dir, shared_dir, top_of
 from hypervisor.branches.names import branch_name
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.git import REMOTE, Git, GitError
+from hypervisor.system.head import private_dir, shared_dir, top_of
+from hypervisor.system.text import one_line
 
 # In a worktree's private folder: the token it works for, and what it stood at before.
 _NOTE = "hypervisor"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

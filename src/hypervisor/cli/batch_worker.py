@@ -8,8 +8,8 @@ import shlex
 import signal
 from typing import TYPE_CHECKING, Any
 
-from hypervisor.errors import UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 if TYPE_CHECKING:
     from hypervisor.batch_directory import Batch

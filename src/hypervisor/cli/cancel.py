@@ -7,7 +7,7 @@ import argparse
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 SUMMARY = "end a queue now: what is open in it is cancelled, what is accepted stays"
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import tempfile
 
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 SUMMARY = "lay out an example folder of tasks and triage it"
 

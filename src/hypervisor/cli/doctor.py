@@ -7,8 +7,8 @@ import json
 import time
 
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

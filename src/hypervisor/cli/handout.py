@@ -8,7 +8,7 @@ summary is run by the shell. Only our own lines start at the left edge.
 from __future__ import annotations
 
 from hypervisor.caller import in_pool
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 from hypervisor.worker import share_left
 
 TYPE_CHECKING = False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hypervisor.config.roots import find_root
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import NotOwner
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 SUMMARY = "merge the accepted branches of a queue, one by one"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from hypervisor import history
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
 _TICK = 0.5

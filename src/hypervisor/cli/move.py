@@ -7,8 +7,8 @@ import os
 
 from hypervisor.config import address
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "carry the ledger to another store, with the work in flight"
 

@@ -7,9 +7,9 @@ import os
 from hypervisor import worker
 from hypervisor.cli import handout, options
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from hypervisor.cli import preflight as preflight_verb
 from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load, seconds
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, NoLedger
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
 

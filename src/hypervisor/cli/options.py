@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError
 
 LONGEST_TEXT = 64 * 1024
 _CUT = "\n… (cut here)"

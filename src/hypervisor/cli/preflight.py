@@ -11,12 +11,12 @@ from contextlib import ExitStack
 
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.preflight import Preflight
 from hypervisor.preflight import check as check_items
 from hypervisor.sources import SourceError, expand
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
 

@@ -9,9 +9,9 @@ import time
 from hypervisor import outbox, pruning, reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
 _DAYS = 30.0

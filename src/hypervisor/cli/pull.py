@@ -7,8 +7,8 @@ import argparse
 from hypervisor import preflight
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
-from hypervisor.errors import HypervisorError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 
 SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
 _QUEUE = "pull"

@@ -8,9 +8,9 @@ import json
 from hypervisor import live, opening, outbox, retry
 from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
 _SHOWN = 20

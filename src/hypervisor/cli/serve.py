@@ -7,7 +7,7 @@ import gc
 from importlib.util import find_spec
 
 from hypervisor.config.roots import find_root
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "be the MCP server task_manager, on standard input and output"
 

@@ -10,7 +10,7 @@ from typing import Any
 from hypervisor import history, outbox, standing
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 SUMMARY = "everything that is known of one item: claims, reports, tokens, file, locks"
 _SHOWN = 20

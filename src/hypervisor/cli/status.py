@@ -8,7 +8,7 @@ from hypervisor import outbox, reconcile, standing
 from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line
 
 if TYPE_CHECKING:
     from hypervisor.preflight import Preflight

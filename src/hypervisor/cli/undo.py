@@ -7,8 +7,8 @@ import json
 import os
 
 from hypervisor.config.roots import find_root, state_dir
-from hypervisor.encode import key
-from hypervisor.text import one_line
+from hypervisor.system.keys import key
+from hypervisor.system.text import one_line
 
 SUMMARY = "put task files back to what they were before a queue's edits"
 _SHOWN = 50

@@ -6,11 +6,12 @@ import argparse
 import os
 import time
 
-from hypervisor import encode, locks
+from hypervisor import locks
 from hypervisor.config.roots import find_root, state_dir
-from hypervisor.errors import NothingLeft, UsageError
 from hypervisor.ledger import Ledger, NoLedger
-from hypervisor.text import one_line
+from hypervisor.system import keys
+from hypervisor.system.errors import NothingLeft, UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "end a lock that another tool left on an item"
 
@@ -30,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
         with Ledger.open(root) as ledger:
             ledger.expire()
             folders |= {ledger.lock_folder(queue) for queue in ledger.queues()}
-            live = {encode.key(id): token for token, id in ledger.live_tokens().items()}
+            live = {keys.key(id): token for token, id in ledger.live_tokens().items()}
             ledger_id = ledger.ledger_id
     except NoLedger:
         pass
-    names = {encode.key(args.key)} | ({args.key} if _is_name(args.key) else set())
+    names = {keys.key(args.key)} | ({args.key} if _is_name(args.key) else set())
     removed = 0
     for folder in sorted(folders):
         for name in sorted(names):

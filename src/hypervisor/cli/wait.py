@@ -8,8 +8,8 @@ import time
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
 # A client ends a foreground command after two minutes unless it is told otherwise.

@@ -9,8 +9,8 @@ from hypervisor import clients
 from hypervisor.cli import handout
 from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
-from hypervisor.errors import UsageError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
 USAGE = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

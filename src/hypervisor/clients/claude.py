@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor import exit_code
 from hypervisor.clients import boundaries, run
-from hypervisor.errors import HypervisorError
 from hypervisor.reconcile import is_rate_limit
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.processes import exit_text
+from hypervisor.system.text import one_line
 
 INSTALL = "npm install -g @anthropic-ai/claude-code"
 TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
@@ -154,7 +154,7 @@ class ClaudeStream(run.Stream):
             said = next((line for line in self.complaints if line.strip()), "")
             if code > 0 and said:
                 return run.End("refused", one_line(said, 300), self.last)
-            return run.End("failed", f"ended by {exit_code.shown(code)}", self.last)
+            return run.End("failed", f"ended by {exit_text(code)}", self.last)
         subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
         if subtype == "error_max_turns":
             return run.End("limited", "the client's turn limit was reached", self.last)
@@ -164,5 +164,5 @@ class ClaudeStream(run.Stream):
             at = self._resume_at or run.resume_time(text)
             return run.End("rate_limited", run.brief(text), self.last, at)
         refused = any(sign in text.lower() for sign in _NOT_OURS)
-        cause = run.brief(text) or subtype or exit_code.shown(code)
+        cause = run.brief(text) or subtype or exit_text(code)
         return run.End("refused" if refused else "failed", cause, self.last)

@@ -12,10 +12,10 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from hypervisor import exit_code
 from hypervisor.clients import run
-from hypervisor.errors import UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.processes import exit_text
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class CommandStream(run.Stream):
             return run.End("finished", "", self.last)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
-        cause = exit_code.shown(code) + (f": {one_line(last, 200)}" if last else "")
+        cause = exit_text(code) + (f": {one_line(last, 200)}" if last else "")
         return run.End(how, cause, self.last)
 
 

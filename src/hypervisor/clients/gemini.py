@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypervisor import exit_code
 from hypervisor.clients import boundaries, gemini_policy, run
-from hypervisor.errors import HypervisorError
 from hypervisor.reconcile import is_rate_limit
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.processes import exit_text
+from hypervisor.system.text import one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
 _LOGIN = ("oauth_creds.json", "google_accounts.json", "gemini-credentials.json", "installation_id",
@@ -189,7 +189,7 @@ class GeminiStream(run.Stream):
             said = next((line for line in self.complaints if line.strip()), "")
             if why is not None:
                 return run.End("refused", f"{why}: {one_line(said, 200)}", self.last)
-            return run.End("failed", f"ended by {exit_code.shown(code)}", self.last)
+            return run.End("failed", f"ended by {exit_text(code)}", self.last)
         if result.get("status") == "success":
             if not self.asked:
                 return run.End(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.caller import PoolAgent
-from hypervisor.errors import HypervisorError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
 _ALWAYS = frozenset(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypervisor.config.defaults import DEFAULTS
 from hypervisor.config.roots import SETTINGS
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 STATUS_CLASSES = tuple(DEFAULTS["status"])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.demo.files import files
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 __all__ = ["files", "lay_out"]
 

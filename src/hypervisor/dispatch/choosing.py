@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
-from hypervisor.text import one_line
 from hypervisor.triage import complexity, words
 
 

@@ -13,10 +13,10 @@ from hypervisor.caller import in_pool
 from hypervisor.config.roots import create_state
 from hypervisor.dispatch.choosing import Choosing
 from hypervisor.dispatch.standing import STANDING, NotYours, Standing, first, worker_name
-from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Claim, Ledger, NoLedger
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
-from hypervisor.text import one_line
 
 _LONGEST_NAME = 100
 

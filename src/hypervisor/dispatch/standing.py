@@ -12,12 +12,12 @@ from typing import Any
 
 from hypervisor import opening, outbox, worker
 from hypervisor.dispatch.choosing import Choosing
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.preflight import Preflight, check
 from hypervisor.sources import Found
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
-from hypervisor.text import one_line
 
 STANDING = "task_manager"
 # A person who names a task may end it whatever its status says, but for these.

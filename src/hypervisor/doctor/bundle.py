@@ -22,8 +22,8 @@ from hypervisor import __version__
 from hypervisor.config.roots import SETTINGS, state_dir
 from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding
-from hypervisor.errors import HypervisorError
-from hypervisor.redact import Redactor
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.redact import Redactor
 
 _PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")
 _FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (\S+)$')

@@ -9,7 +9,7 @@ from typing import Any
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, ask
 from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 ABOUT = "claude"
 CLIENT = client.Client(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 
 class State(StrEnum):

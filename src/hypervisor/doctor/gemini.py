@@ -12,7 +12,7 @@ from hypervisor import __version__
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, Said, ask
 from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 ABOUT = "gemini"
 _INSTALL = "npm install -g @google/gemini-cli"

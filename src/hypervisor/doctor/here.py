@@ -13,7 +13,7 @@ from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS, state_dir
 from hypervisor.doctor.asking import Late, ask, within
 from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError
 
 ABOUT = "hypervisor"
 # Versions in which a commit that resets the log during another's checkpoint may be lost are those
@@ -118,7 +118,7 @@ def _settings(root: str) -> Finding | None:
 
 
 def _file_system(root: str, seconds: float) -> Finding:
-    from hypervisor.ledger.place import network_file_system
+    from hypervisor.system.mounts import network_file_system
 
     try:
         kind = within(seconds, lambda: network_file_system(root))

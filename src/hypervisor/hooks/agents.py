@@ -8,7 +8,7 @@ import re
 from hypervisor import outbox, reconcile
 from hypervisor.hooks import Event
 from hypervisor.plan import OWN_RULE
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 from hypervisor.usage import claims_in
 
 TYPE_CHECKING = False

@@ -17,14 +17,14 @@ from typing import Any
 
 from hypervisor import live, outbox, verify
 from hypervisor.branches import places
-from hypervisor.branches.git import Git
 from hypervisor.config.roots import state_dir
 from hypervisor.config.settings import load
-from hypervisor.errors import HypervisorError
 from hypervisor.integration.target import InTheWay, Moved, Target
 from hypervisor.integration.workshop import Conflict, Missing, Workshop, named, sweep
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git
+from hypervisor.system.text import one_line
 
 # The lease of the only integrator, for those on other machines; and how often it is renewed.
 _LEASE = 120.0

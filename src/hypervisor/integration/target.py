@@ -10,12 +10,12 @@ import os
 import time
 from functools import cached_property
 
-from hypervisor.branches.git import REMOTE, Git, GitError
-from hypervisor.branches.head import private_dir
 from hypervisor.branches.names import PREFIX
 from hypervisor.branches.trees import common_dir
-from hypervisor.errors import HypervisorError, UsageError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.git import REMOTE, Git, GitError
+from hypervisor.system.head import private_dir
+from hypervisor.system.text import one_line
 
 # Another git may be at work in the checkout for so many seconds.
 _PATIENCE = 5.0

@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 
 from hypervisor.branches import trees
-from hypervisor.branches.git import Git, GitError
-from hypervisor.branches.head import head, private_dir, top_of
-from hypervisor.text import one_line
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.head import head, private_dir, top_of
+from hypervisor.system.text import one_line
 
 _NAMED = 10
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor import encode, locks
+from hypervisor import locks
 from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
+from hypervisor.system import keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Claims(Ends):
                 self.after_rollback(self._drop_all, folder, made)
             number = self._engine.claim_number(item["last_claim"], len(found))
             token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
-            key = encode.key(item["id"])
+            key = keys.key(item["id"])
             if self._take(folder, key, token, made):
                 made.append(key)
                 if at_work is not None and item["files"] is not None:
@@ -298,7 +299,7 @@ class Claims(Ends):
         live = self.rows(
             "select id from item where queue in (select no from queue) and turn < 0"
         ).fetchall()
-        return {encode.key(item_id).casefold() for (item_id,) in live}
+        return {keys.key(item_id).casefold() for (item_id,) in live}
 
     def _sweep(self, folder: str) -> int:
         """Remove the locks that crashes of this ledger's own processes left; return how many."""

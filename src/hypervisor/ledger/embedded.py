@@ -7,9 +7,10 @@ import os
 import sqlite3
 
 from hypervisor.config.roots import create_state, state_dir
-from hypervisor.ledger import clock, place, schema
+from hypervisor.ledger import clock, schema
 from hypervisor.ledger.sqlite import Embedded, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
+from hypervisor.system import mounts
 
 
 def connect(
@@ -59,7 +60,7 @@ def identity(path: str) -> list[tuple[str, str]]:
 
 
 def _refuse_network(folder: str) -> None:
-    kind = place.network_file_system(folder)
+    kind = mounts.network_file_system(folder)
     if kind:
         raise LedgerError(
             f"{folder}: on a network file system ({kind}), where SQLite loses data",

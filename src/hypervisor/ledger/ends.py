@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 
-from hypervisor import encode, locks
-from hypervisor.errors import NotOwner
+from hypervisor import locks
 from hypervisor.ledger.saying import End, dumps, prepared
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.store import Store
 from hypervisor.ledger.tokens import number_of, token_no
+from hypervisor.system import keys
+from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class Ends(Store):
             claims.append((outcome, now, text, number))
             if not self._engine.shared:
                 folder = self._lock_folder_of(row["queue"])
-                self.after_commit(locks.drop, folder, encode.key(row["id"]), self.ledger_id)
+                self.after_commit(locks.drop, folder, keys.key(row["id"]), self.ledger_id)
             said[number] = outcome, state
             states.append(state)
         self.change_many(_END_CLAIM, claims)
@@ -321,7 +322,7 @@ class Ends(Store):
         """Have the lock of a held item removed when the transaction has been committed."""
         if self._engine.shared:
             return
-        folder, key = self.lock_folder(row), encode.key(row["id"])
+        folder, key = self.lock_folder(row), keys.key(row["id"])
         self.after_commit(locks.drop, folder, key, self.ledger_id)
 
     def _lock_folder_of(self, queue: int) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.errors import NotOwner
 from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

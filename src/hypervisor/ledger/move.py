@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from hypervisor import encode, locks
+from hypervisor import locks
 from hypervisor.config import address
-from hypervisor.errors import UsageError
 from hypervisor.ledger import embedded
 from hypervisor.ledger.ledger import Ledger
 from hypervisor.ledger.schema import LEASED, TABLES
 from hypervisor.ledger.store import LedgerError
+from hypervisor.system import keys
+from hypervisor.system.errors import UsageError
 
 _CHUNK = 5000
 
@@ -161,4 +162,4 @@ def _renew_locks(old: Ledger, new: Ledger) -> None:
             "where i.queue = ? and i.turn < 0",
             (queue["no"],),
         ).fetchall():
-            locks.take(folder, encode.key(row["id"]), f"{row['token']}@{new._mark}")
+            locks.take(folder, keys.key(row["id"]), f"{row['token']}@{new._mark}")

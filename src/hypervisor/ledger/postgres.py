@@ -13,10 +13,10 @@ import time
 import psycopg
 
 from hypervisor.config.roots import SETTINGS
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import dialect, schema
 from hypervisor.ledger.server import Connection, Server
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
+from hypervisor.system.errors import HypervisorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

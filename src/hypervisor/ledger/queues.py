@@ -6,11 +6,11 @@ import os
 import time
 
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import UsageError
 from hypervisor.ledger.adding import Adding, NewItem, Opened
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.schema import WAITING
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

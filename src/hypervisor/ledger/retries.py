@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import UsageError
 from hypervisor.ledger.queues import OPEN_STATES, Queues
 from hypervisor.ledger.schema import WAITING
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from hypervisor.config import address
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import dialect
 from hypervisor.ledger.store import Collision, Gone, LedgerError
+from hypervisor.system.errors import HypervisorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

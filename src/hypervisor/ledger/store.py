@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.address import EMBEDDED, VARIABLE
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import clock
+from hypervisor.system.errors import HypervisorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import NotOwner
+from hypervisor.system.errors import NotOwner
 
 
 def token_no(token: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hypervisor.page import words
 from hypervisor.page.outcomes import MARKS, RANK, claim_words, outcome
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hypervisor.page.axis import WIDTH, Axis
 from hypervisor.page.outcomes import MARKS, RANK, claim_mark, claim_words, outcome
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 LANES = 50
 BINS = 100

@@ -15,7 +15,7 @@ from hypervisor.page.outcomes import MARKS, RANK, outcome
 from hypervisor.page.shares import shares
 from hypervisor.page.timeline import Timeline, draw
 from hypervisor.summary import KINDS, summarize
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 _GROUPS = 12
 _NAMED = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 # What is not known.
 NOTHING = "–"

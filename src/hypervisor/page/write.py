@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import state_dir
-from hypervisor.encode import key
-from hypervisor.errors import UsageError
 from hypervisor.page.render import GENERATOR
-from hypervisor.text import one_line
+from hypervisor.system.errors import UsageError
+from hypervisor.system.keys import key
+from hypervisor.system.text import one_line
 
 
 def default_path(root: str, queue: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypervisor import live, outbox, reconcile, worker
 from hypervisor.clients import End
-from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.redact import Redactor
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.redact import Redactor
+from hypervisor.system.text import one_line
 from hypervisor.worker import Refused
 
 _SUMMARY = 4000

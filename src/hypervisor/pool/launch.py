@@ -16,7 +16,7 @@ from hypervisor.pool import recovery
 from hypervisor.pool.process import Process
 from hypervisor.pool.reaper import Reaper
 from hypervisor.pool.running import Running
-from hypervisor.redact import Redactor
+from hypervisor.system.redact import Redactor
 
 
 class Launch:

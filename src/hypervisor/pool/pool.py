@@ -14,7 +14,6 @@ from hypervisor.branches import trees
 from hypervisor.clients import End, Start, Stream
 from hypervisor.clients.command import CommandStream
 from hypervisor.clients.run import own_program
-from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
 from hypervisor.pool import endings, recovery, steering
@@ -23,8 +22,9 @@ from hypervisor.pool.launch import Launch
 from hypervisor.pool.reaper import Reaper
 from hypervisor.pool.requests import Requests
 from hypervisor.pool.running import Running, View, view_of
-from hypervisor.redact import Redactor
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.redact import Redactor
+from hypervisor.system.text import one_line
 
 TICK = 0.1
 _TEND_SECONDS = 1.0

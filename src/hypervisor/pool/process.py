@@ -12,7 +12,7 @@ import time
 from hypervisor.caller import started
 from hypervisor.clients import Start, Stream
 from hypervisor.pool import killing
-from hypervisor.redact import Redactor
+from hypervisor.system.redact import Redactor
 
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 20

@@ -13,7 +13,7 @@ from hypervisor.branches import trees
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.pools import POOL
 from hypervisor.pool import killing
-from hypervisor.redact import Redactor
+from hypervisor.system.redact import Redactor
 
 _PATIENCE = 5.0
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from hypervisor.preflight.circles import dependencies_first, find_circle
 from hypervisor.preflight.rules import Verdict
 from hypervisor.sources import Known
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 CONTAINERS = frozenset({"epic", "project", "goal"})
 BEHIND = "waits_in_batch"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.preflight.result import Broken, Entry, Preflight
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 _SHOWN = 20
 # Each broken file needs its own mend, so most are named.

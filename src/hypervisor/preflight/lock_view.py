@@ -9,8 +9,8 @@ from shlex import quote
 
 from hypervisor import locks
 from hypervisor.config.roots import state_dir
-from hypervisor.encode import key
-from hypervisor.text import one_line
+from hypervisor.system.keys import key
+from hypervisor.system.text import one_line
 
 _SUFFIX = ".lock"
 

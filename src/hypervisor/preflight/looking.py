@@ -8,7 +8,6 @@ from shlex import quote
 from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
-from hypervisor.errors import BrokenFile
 from hypervisor.preflight import front_matter
 from hypervisor.preflight.candidate import Candidate, rank
 from hypervisor.preflight.result import Broken, Entry, Preflight
@@ -17,9 +16,10 @@ from hypervisor.preflight.touched import touched
 from hypervisor.preflight.where import Where
 from hypervisor.sources import Found, guess_id
 from hypervisor.sources.walk import is_markdown
+from hypervisor.system.errors import BrokenFile
+from hypervisor.system.text import one_line
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
-from hypervisor.text import one_line
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.preflight.tools import ToolRules
+from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task
-from hypervisor.text import one_line
 
 COMPLETE, CANCELLED = "complete", "cancelled"
 

@@ -16,7 +16,7 @@ from hypervisor.preflight.result import Preflight, Warned
 from hypervisor.preflight.rules import Verdict
 from hypervisor.preflight.where import Where
 from hypervisor.sources import Found, Known, tasks_below
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 from hypervisor.tasks.task import Task
-from hypervisor.text import one_line
 
 # Fields that go by another key in some family of task files.
 _FIELDS = ("parent", "depends_on", "assignee", "tags", "type", "status", "priority", "project")

@@ -14,7 +14,7 @@ from hypervisor.sources import lists, walk
 from hypervisor.sources.found import Found, Problem, SourceError
 from hypervisor.sources.index import TaskIds, tasks_below
 from hypervisor.sources.rows import Rows, holds_rows, is_json_lines
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 
 def expand(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
 
 
 class SourceError(UsageError):

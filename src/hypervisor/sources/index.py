@@ -14,8 +14,8 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
-from hypervisor.errors import BrokenFile
 from hypervisor.sources.walk import Walk, is_markdown
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import parse
 from hypervisor.tasks.task import task_of
 

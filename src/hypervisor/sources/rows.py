@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hypervisor.sources.found import Found, Problem, SourceError
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 
 _TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping
 
 from hypervisor.config.settings import Settings
-from hypervisor.ledger.place import network_file_system
 from hypervisor.sources.walk import Walk, is_markdown
+from hypervisor.system.mounts import network_file_system
 from hypervisor.task_index.watch import Watch
 from hypervisor.tasks.read import Identity
 

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterable, Iterator
 import hypervisor
 from hypervisor.config.roots import SETTINGS
 from hypervisor.config.settings import Settings, load
-from hypervisor.errors import BrokenFile
 from hypervisor.preflight.looking import Look
 from hypervisor.preflight.rules import Verdict
 from hypervisor.preflight.sorting import sort_by_files
 from hypervisor.preflight.where import Where
 from hypervisor.sources import Known, guess_id
+from hypervisor.system.errors import BrokenFile
 from hypervisor.task_index import keeping
 from hypervisor.task_index.entry import Entry
 from hypervisor.task_index.files import Files

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypervisor.ledger import Claim
 from hypervisor.preflight.front_matter import as_json
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
-from hypervisor.text import one_line
 
 LONGEST_BODY = 64 * 1024
 _SHOWN_ODD = 20

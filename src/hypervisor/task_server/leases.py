@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from hypervisor.dispatch import Dispatch
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 
 _LONGEST = 60.0
 

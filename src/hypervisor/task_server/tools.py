@@ -9,11 +9,11 @@ from typing import Any
 
 from hypervisor.config.roots import refuse_home
 from hypervisor.dispatch import Dispatch
-from hypervisor.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
 from hypervisor.task_server.answers import brief, failure, odd_files, of_claim, whole
 from hypervisor.task_writing import create, update
-from hypervisor.text import one_line
 
 VERSION = 2
 _BLOCKED = (

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 
 from hypervisor.config.roots import create_state
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
 from hypervisor.task_writing.fields import Value, key_of, value_of
 from hypervisor.tasks import read, task_of
 from hypervisor.tasks.create import create as create_file
 from hypervisor.tasks.family import AOPS, BACKLOG, Family
 from hypervisor.tasks.scalar import written
-from hypervisor.text import one_line
 
 _LONGEST_SLUG = 50
 _PROJECT = re.compile(r"[^\W_][\w.-]{0,99}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hypervisor.config.settings import Settings
-from hypervisor.errors import UsageError
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 from hypervisor.tasks.edit import Edit, RemoveKey, SetKey
 from hypervisor.tasks.family import Family
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import link_target
-from hypervisor.text import one_line
 
 FIELDS = (
     "title", "type", "status", "priority", "order", "parent", "depends_on", "soft_depends_on",

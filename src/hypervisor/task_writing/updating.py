@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from hypervisor.config.roots import create_state, state_dir
 from hypervisor.config.settings import Settings
-from hypervisor.encode import key
-from hypervisor.errors import FileChanged, UsageError
+from hypervisor.system.errors import FileChanged, UsageError
+from hypervisor.system.keys import key
 from hypervisor.task_writing.fields import edits_of, value_of
 from hypervisor.tasks import read, task_of, write
 from hypervisor.tasks.edit import AppendText, Edit, EditRefused, ReplaceBody, edit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
 from hypervisor.tasks.temporary import NotWritten
 from hypervisor.tasks.write import sync_folders
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
 from hypervisor.tasks.entries import Entries, Entry, locate
@@ -24,7 +25,6 @@ from hypervisor.tasks.splice import (
     reparsed,
     shown,
 )
-from hypervisor.text import one_line
 
 __all__ = [
     "AppendText",

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import lease
 from hypervisor.tasks.read import NO_IDENTITY, Identity, identity_of
 from hypervisor.tasks.swap import holds

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hypervisor.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile
+from hypervisor.system.text import one_line
 from hypervisor.tasks.blame import HeaderError
 from hypervisor.tasks.header import CLOSING, OPENING, Header, load
-from hypervisor.text import one_line
 
 _LARGEST = 64 * 1024 * 1024
 _BOM = "\ufeff"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hypervisor.errors import BrokenFile, HypervisorError
+from hypervisor.system.errors import BrokenFile, HypervisorError
+from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.entries import Entry, locate
 from hypervisor.tasks.read import Document, parse
-from hypervisor.text import one_line
 
 _OUR_MARK = re.compile(r"<!--(?=[ \t]*/?hypervisor:)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import lease
 from hypervisor.tasks.exchange import CannotExchange, exchange
 from hypervisor.tasks.read import read_all

@@ -9,7 +9,7 @@ import re
 import stat
 import time
 
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
 
 _SWEEP_SECONDS = 60.0
 _TEMPORARY = re.compile(r"\.hypervisor-[0-9a-f]{16}\.tmp")

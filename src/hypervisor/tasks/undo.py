@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from hypervisor.errors import FileChanged, HypervisorError
+from hypervisor.system.errors import FileChanged, HypervisorError
 from hypervisor.tasks import write
 
 _FULL = 16 * 1024 * 1024

@@ -24,7 +24,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from hypervisor.errors import FileChanged
+from hypervisor.system.errors import FileChanged
 from hypervisor.tasks import guard
 from hypervisor.tasks.read import NO_IDENTITY, Document, Identity, identity_of, read_all
 from hypervisor.tasks.swap import Swap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hypervisor.config.settings import TriageSettings
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 from hypervisor.triage import complexity
 from hypervisor.triage.search import first_hit
 from hypervisor.triage.words import Words

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
+from hypervisor.system.text import one_line
 from hypervisor.tasks import edit
 from hypervisor.tasks.assign import assign, names_nobody_readable
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task, link_target
-from hypervisor.text import one_line
 from hypervisor.triage import assignee, complexity, wikilink, words
 from hypervisor.triage.words import Words
 

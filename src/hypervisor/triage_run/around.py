@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.config.roots import recovered_dir, state_dir
 from hypervisor.config.settings import Settings
-from hypervisor.encode import key
+from hypervisor.system.keys import key
 from hypervisor.tasks import write
 from hypervisor.tasks.undo import UndoLog
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 import hypervisor
-from hypervisor import exit_code
 from hypervisor.ledger import Ledger
+from hypervisor.system.processes import exit_text
 
 _TICK = 0.05
 _PATIENCE = 10.0
@@ -71,7 +71,7 @@ class Processes:
             return
         self.deaths += 1
         self._ledger.end_worker(
-            name, "died", f"worker process ended: {exit_code.shown(process.returncode)}"
+            name, "died", f"worker process ended: {exit_text(process.returncode)}"
         )
         counts = self._ledger.stats(self._queue)
         ended = sum(counts.values()) - counts["ready"] - counts["claimed"] - counts["waiting"]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from hypervisor import triage
 from hypervisor.config.settings import Settings
-from hypervisor.errors import FileChanged, HypervisorError
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.system.errors import FileChanged, HypervisorError
 from hypervisor.tasks import edit, read, write
 from hypervisor.tasks.task import task_of
 from hypervisor.triage import Plan

@@ -7,8 +7,8 @@ import sys
 import time
 
 from hypervisor import opening
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 from hypervisor.watch.looking import Look
 from hypervisor.watch.terminal import Terminal
 from hypervisor.watch.view import View

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from hypervisor import outbox, reconcile, standing
-from hypervisor.errors import HypervisorError
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.sqlite import unusable
+from hypervisor.system.errors import HypervisorError
 
 # Leases that ran out and reports that are pending are seen to this often, by whoever looks.
 _HOUSEKEEPING = 5.0

@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from hypervisor import standing
-from hypervisor.text import one_line
+from hypervisor.system.text import one_line
 from hypervisor.watch.view import View
 
 # How each part of a bar is called, drawn (the second sign where the terminal knows ASCII only)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import NotOwner
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import NotOwner
+from hypervisor.system.text import one_line
 from hypervisor.worker.refused import Refused
 
 TYPE_CHECKING = False

@@ -6,9 +6,9 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.config.roots import state_dir
-from hypervisor.errors import HypervisorError, NotOwner
 from hypervisor.ledger import Ledger
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.text import one_line
 from hypervisor.worker.share import share_left
 from hypervisor.worker.taking import give_back, terms
 
@@ -71,7 +71,7 @@ def done(
 def _finish(
     ledger: Ledger, row: Any, token: str, outcome: str, report: dict[str, Any], *, more: bool
 ) -> Ended:
-    from hypervisor.redact import Redactor
+    from hypervisor.system.redact import Redactor
 
     report = Redactor().report(report)
     pending = row is not None and _is_task(row)

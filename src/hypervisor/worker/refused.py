@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError
 
 
 class Refused(HypervisorError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from hypervisor import budget, caller, outbox
-from hypervisor.branches.head import head
-from hypervisor.errors import BrokenFile, HypervisorError, NotOwner
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner
+from hypervisor.system.head import head
 from hypervisor.worker.share import share_left
 
 TYPE_CHECKING = False

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from hypervisor.errors import HypervisorError
-from hypervisor.text import one_line
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 
 _QUIET = (
     "commit.gpgSign=false",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 
-def shown(code: int) -> str:
+def exit_text(code: int) -> str:
     """Return `exit code 3`, or the name of the signal where `code` is negative: `SIGKILL`."""
     if code >= 0:
         return f"exit code {code}"

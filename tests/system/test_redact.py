@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.redact import Redactor
+from hypervisor.system.redact import Redactor
 from worker.support import open_queue, write_task
 
 

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, text, keys, git, processes. Knows nothing above it."""
