@@ -56,12 +56,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     # The second name reaches the processes of xdist, for which the first is no longer the user's.
     os.environ["HYPERVISOR_HOME"] = os.environ["HYPERVISOR_TEST_HOME"] = str(SHARED_HOME)
+    # Projects of one test run are known in one place, whatever HOME a test gives its commands.
+    state = os.environ.get("HYPERVISOR_TEST_STATE") or tempfile.mkdtemp(prefix="hypervisor-state-")
+    os.environ["HYPERVISOR_STATE"] = os.environ["HYPERVISOR_TEST_STATE"] = state
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(SHARED_HOME / "hypothesis")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in a shell's background: our own children would never hear of an interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("hypervisor", deadline=None, print_blob=True)
     settings.load_profile("hypervisor")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("HYPERVISOR_TEST_STATE", ""), ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.config.roots import create_state, find_root, state_dir
+from hypervisor.config.roots import create_state, find_root
 from hypervisor.system.errors import UsageError
 
 
@@ -92,9 +92,9 @@ def test_links_on_the_way_lead_to_one_root(top: Path) -> None:
 
 def test_the_state_is_private_and_git_does_not_see_it(top: Path) -> None:
     _git(top, "init")
-    assert create_state(str(top)) == create_state(str(top)) == state_dir(str(top))
-    state = Path(state_dir(str(top)))
-    assert sorted(path.name for path in state.iterdir()) == [".gitignore", "live", "locks"]
+    assert create_state(str(top)).id == create_state(str(top)).id
+    state = top / ".hypervisor"
+    assert sorted(path.name for path in state.iterdir()) == [".gitignore", "id", "live", "locks"]
     for folder in (state, state / "live", state / "locks"):
         assert folder.stat().st_mode & 0o777 == 0o700
     seen = subprocess.run(["git", "status", "--porcelain"], cwd=top, capture_output=True, text=True)
@@ -108,6 +108,6 @@ def test_neither_home_nor_the_whole_disk_becomes_a_root_unasked(
     for root in (str(top), "/"):
         with pytest.raises(UsageError, match="claim every folder below it"):
             create_state(root)
-    assert not os.path.exists(state_dir(str(top))) and not os.path.exists("/.hypervisor")
+    assert not (top / ".hypervisor").exists() and not os.path.exists("/.hypervisor")
     (top / "hypervisor.toml").touch()
     assert create_state(str(top))

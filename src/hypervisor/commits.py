@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 from collections.abc import Sequence
 
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.state import State
 from hypervisor.system.text import one_line
 
 
-def commit(root: str, state: str, message: str, files: Sequence[str], cwd: str) -> str:
+def commit(state: State, message: str, files: Sequence[str], cwd: str) -> str:
     """Commit `files` (paths from `cwd`) as they are now, and nothing else; return the commit's id.
 
     A file that was deleted is committed as deleted. What others have staged stays staged. Raises
     UsageError for a path that git doesn't know, HypervisorError where git refuses.
     """
     paths = [os.path.join(cwd, name) for name in files]
-    with open(os.path.join(state, "commit.lock"), "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with state.folder.locked("commit.lock"):
         _git(cwd, "add", "--all", "--", *paths)
         _git(cwd, "commit", "--quiet", "--only", "--message", message, "--", *paths)
         return _git(cwd, "rev-parse", "HEAD").strip()

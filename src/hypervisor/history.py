@@ -8,10 +8,10 @@ import time
 from typing import Any
 
 from hypervisor import locks
-from hypervisor.config.roots import state_dir
 from hypervisor.ledger import Ledger
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import shown
 from hypervisor.system.text import one_line
 
 _KINDS = ("input", "output", "cache_read", "cache_write")
@@ -84,8 +84,8 @@ def _claim(claim: Any) -> dict[str, Any]:
 def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]]:
     folders = {ledger.lock_folder(row) for row in rows}
     found = []
-    for folder in sorted(folders | {os.path.join(state_dir(ledger.root), "locks")}):
-        lock = locks.holder(folder, keys.key(item_id))
+    for folder in sorted(folders | {shown(ledger.root, "locks")}):
+        lock = locks.holder(ledger.locks_at(folder), keys.key(item_id))
         if lock is not None:
             ours = locks.maker_of(lock.owner) == ledger.ledger_id
             told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}

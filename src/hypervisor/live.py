@@ -5,55 +5,42 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.config.roots import state_dir
 from hypervisor.system.keys import key
+from hypervisor.system.state import State
+
+_FOLDER = "live"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 
-def mark(root: str, queue: str) -> None:
+def mark(state: State, queue: str) -> None:
     """Note that `queue` is at work; doing it again is harmless."""
-    with open(os.path.join(_folder(root), queue), "a", encoding="ascii"):
-        pass
+    os.close(state.folder.below(_FOLDER, make=True).open(queue, os.O_WRONLY | os.O_CREAT))
 
 
-def clear(root: str, queue: str) -> None:
-    """Note that nobody has to hear of `queue` any more."""
+def is_marked(state: State) -> bool:
+    """True if any queue is marked."""
     try:
-        os.unlink(os.path.join(_folder(root), queue))
+        return bool(state.folder.below(_FOLDER).names())
     except FileNotFoundError:
-        pass
+        return False
 
 
-def watch_lock(root: str, session: str) -> str:
-    """Return the file whose lock gives one watch of `session` the word."""
-    return os.path.join(state_dir(root), f"watch-{key(session)}.lock")
-
-
-def unlink_watch(root: str, session: str) -> None:
-    """Remove the file of `watch_lock`, if there is one: the session is over."""
-    try:
-        os.unlink(watch_lock(root, session))
-    except FileNotFoundError:
-        pass
-
-
-def queues(root: str) -> list[str]:
-    """Return the queues that are marked."""
-    try:
-        return sorted(os.listdir(_folder(root)))
-    except FileNotFoundError:
-        return []
+def watch_lock(session: str) -> str:
+    """Return the name of the file in the state whose lock gives one watch of `session` the word."""
+    return f"watch-{key(session)}.lock"
 
 
 def settle(ledger: Ledger) -> None:
     """Clear the markers of queues that are over and that no living session has to hear of."""
-    for name in queues(ledger.root):
+    try:
+        folder = ledger.state.folder.below(_FOLDER)
+        marked = set(folder.names())
+    except FileNotFoundError:
+        return
+    # Whatever else lies there is not ours to remove.
+    for name in sorted(marked & ledger.queue_names()):
         if ledger.is_settled(name):
-            clear(ledger.root, name)
-
-
-def _folder(root: str) -> str:
-    return os.path.join(state_dir(root), "live")
+            folder.remove(name)

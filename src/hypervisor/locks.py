@@ -14,73 +14,88 @@ from __future__ import annotations
 import os
 import stat
 
+from hypervisor.system.folder import Folder
+
 
 class Lock:
-    """A lock that stands: `kind` is "link", "directory" or "file"; `since` is Unix time.
+    """A lock that stands in `folder` as `name`: `kind` is "link", "directory" or "file"; `since` is
+    Unix time.
 
     `owner` is the target of a link, else None: the other kinds do not tell.
     """
 
-    __slots__ = ("kind", "owner", "path", "since")
+    __slots__ = ("folder", "kind", "name", "owner", "since")
 
-    def __init__(self, path: str, kind: str, owner: str | None, since: float) -> None:
-        self.path = path
+    def __init__(
+        self, folder: Folder, name: str, kind: str, owner: str | None, since: float
+    ) -> None:
+        self.folder = folder
+        self.name = name
         self.kind = kind
         self.owner = owner
         self.since = since
 
+    @property
+    def path(self) -> str:
+        """Where it stands, for messages."""
+        return f"{self.folder.path}/{self.name}"
 
-def take(folder: str, key: str, owner: str, like: tuple[str, str] | None = None) -> str:
+    def remove(self) -> None:
+        """Remove it, whoever made it; a directory only if it is empty. Raises OSError."""
+        if self.kind == "directory":
+            os.rmdir(self.name, dir_fd=self.folder.fd)
+        else:
+            os.unlink(self.name, dir_fd=self.folder.fd)
+
+
+def take(folder: Folder, key: str, owner: str, like: tuple[str, str] | None = None) -> str:
     """Take the lock `key` in `folder` for `owner`, and return its owner; "" if anything of that
     name stands.
 
-    `key` comes from `encode.key`. A missing folder is made. `like` is the (key, owner) of a lock
-    of the same process that stands there: one more name for it needs no file of its own, and the
-    new lock has its owner. Raises OSError.
+    `key` comes from `keys.key`. `like` is the (key, owner) of a lock of the same process that
+    stands there: one more name for it needs no file of its own, and the new lock has its owner.
+    Raises OSError.
     """
-    path = f"{folder}/{key}"
+    at = folder.fd
     try:
         if like is None:
-            os.symlink(owner, path)
-        elif not _name_again(f"{folder}/{like[0]}", path, like[1]):
+            os.symlink(owner, key, dir_fd=at)
+        elif not _name_again(at, like[0], key, like[1]):
             return take(folder, key, owner)
         else:
             owner = like[1]
     except FileExistsError:
         return ""
-    except FileNotFoundError:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return take(folder, key, owner)
-    if os.access(path + ".lock", os.F_OK) and _foreign_file(path + ".lock"):
-        os.unlink(path)
+    if _foreign_file(at, key + ".lock"):
+        os.unlink(key, dir_fd=at)
         return ""
     return owner
 
 
-def _name_again(old: str, new: str, owner: str) -> bool:
+def _name_again(at: int, old: str, new: str, owner: str) -> bool:
     """Give the link `old` one more name; False if it isn't there or not `owner`'s, or can't have
     one. Raises FileExistsError."""
     try:
-        os.link(old, new, follow_symlinks=False)
+        os.link(old, new, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
     except FileExistsError:
         raise
     except OSError:
         # Gone, or no second names here, or too many of them.
         return False
-    if _target(new) == owner:
+    if _target(at, new) == owner:
         return True
     # Somebody had put something else in its place.
-    os.unlink(new)
+    os.unlink(new, dir_fd=at)
     return False
 
 
-def drop(folder: str, key: str, maker: str) -> bool:
+def drop(folder: Folder, key: str, maker: str) -> bool:
     """Remove the lock `key` if `maker` made it (see `maker_of`); else it stays."""
-    path = f"{folder}/{key}"
+    owner = _target(folder.fd, key)
+    if owner is None or maker_of(owner) != maker:
+        return False
     try:
-        if maker_of(os.readlink(path)) != maker:
-            return False
-        os.unlink(path)
+        os.unlink(key, dir_fd=folder.fd)
     except OSError:
         return False
     return True
@@ -91,35 +106,40 @@ def maker_of(owner: str | None) -> str:
     return (owner or "").partition("@")[2].partition(":")[0]
 
 
-def holder(folder: str, key: str) -> Lock | None:
+def holder(folder: Folder | None, key: str) -> Lock | None:
     """Return the lock on `key` in `folder`: `<key>` of any kind, or a file `<key>.lock`."""
-    path = os.path.join(folder, key)
-    return look(path) or (look(path + ".lock") if _foreign_file(path + ".lock") else None)
+    if folder is None:
+        return None
+    found = look(folder, key)
+    if found is None and _foreign_file(folder.fd, key + ".lock"):
+        found = look(folder, key + ".lock")
+    return found
 
 
-def look(path: str) -> Lock | None:
-    """Return the lock that stands at `path` itself, or None."""
+def look(folder: Folder, name: str) -> Lock | None:
+    """Return the lock that stands in `folder` under `name` itself, or None."""
     try:
-        seen = os.lstat(path)
+        seen = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         if stat.S_ISLNK(seen.st_mode):
             # Its names come and go with claims, and this time is that of the last change of them.
-            return Lock(path, "link", os.readlink(path), seen.st_ctime)
+            owner = os.readlink(name, dir_fd=folder.fd)
+            return Lock(folder, name, "link", owner, seen.st_ctime)
     except OSError:
         return None
     kind = "directory" if stat.S_ISDIR(seen.st_mode) else "file"
-    return Lock(path, kind, None, seen.st_mtime)
+    return Lock(folder, name, kind, None, seen.st_mtime)
 
 
-def _target(path: str) -> str | None:
+def _target(at: int, name: str) -> str | None:
     try:
-        return os.readlink(path)
+        return os.readlink(name, dir_fd=at)
     except OSError:
         return None
 
 
-def _foreign_file(path: str) -> bool:
+def _foreign_file(at: int, name: str) -> bool:
     # A link named `<id>.lock` is the lock of an item whose id ends so, not the `touch` idiom.
     try:
-        return not stat.S_ISLNK(os.lstat(path).st_mode)
+        return not stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
     except OSError:
         return False

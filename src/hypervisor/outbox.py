@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.config.roots import recovered_dir, state_dir
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -49,11 +47,12 @@ def tidy(ledger: Ledger, queue: str) -> None:
     """Clear away what killed writers left beside the files of `queue`, and old edits."""
     from hypervisor.config.settings import load
     from hypervisor.tasks import write
+    from hypervisor.tasks.temporary import recovered
 
     folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
     for folder in folders:
         try:
-            write.sweep_temporaries(os.path.join(ledger.root, folder), recovered_dir(ledger.root))
+            write.sweep_temporaries(os.path.join(ledger.root, folder), recovered(ledger.state))
         except OSError:
             continue
     try:
@@ -169,4 +168,4 @@ def _put(
 def _undo_log(ledger: Ledger, queue: str) -> Any:
     from hypervisor.tasks.undo import UndoLog
 
-    return UndoLog(os.path.join(state_dir(ledger.root), "undo", key(queue)))
+    return UndoLog(ledger.state, queue, lambda: ledger.folders(queue))

@@ -1,87 +1,107 @@
-"""Workers' transcripts, kept with their queue when a worker ends: the client deletes its own."""
+"""Workers' transcripts and logs, kept with their queue: the client deletes its own."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from hypervisor.config.roots import state_dir
+from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
+from hypervisor.system.state import State, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger import Ledger
+
+_FOLDER = "outputs"
+# Where a file is in the state: the folders above it, and its name.
+Place = tuple[str, ...]
 
 
-def folder_of(root: str, queue: str) -> str:
-    """Return the folder of a queue's transcripts and logs; it need not exist."""
-    return os.path.join(state_dir(root), "outputs", key(queue))
+def folder_of(state: State, queue: str) -> Folder:
+    """Return the folder of a queue's transcripts and logs, made if need be. Raises OSError."""
+    return state.folder.below(_FOLDER, key(queue), make=True)
+
+
+def names_of(agent: str) -> tuple[str, str, str]:
+    """Return what may be kept of an agent: its transcript, its log, and its complaints."""
+    return f"agent-{key(agent)}.jsonl", f"{key(agent)}.log", f"{key(agent)}.log.err"
 
 
 def keep(
-    root: str,
+    state: State,
     queue: str,
     agent: str,
     transcript: str,
     clean: Callable[[bytes], bytes] | None = None,
 ) -> str | None:
-    """Copy a transcript to `.hypervisor/outputs/<queue>/` and return the copy's path from `root`.
+    """Copy a transcript to `.hypervisor/outputs/<queue>/` and return the copy's path from the root.
 
     A copy that stands is replaced: the worker may have gone on. `clean` is called for each line.
     None if there is none to copy.
     """
-    # Every command that looks at queues loads this module, and few of them keep anything.
-    import shutil
-
-    folder = folder_of(root, queue)
-    target = os.path.join(folder, f"agent-{key(agent)}.jsonl")
-    temporary = f"{target}.{os.getpid()}.tmp"
+    name = names_of(agent)[0]
+    draft = f"{name}.{os.getpid()}.tmp"
+    folder = None
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if clean is None:
-            shutil.copyfile(transcript, temporary)
-        else:
-            with open(transcript, "rb") as source, open(temporary, "wb") as out:
-                out.writelines(clean(line) for line in source)
-        os.replace(temporary, target)
+        folder = folder_of(state, queue)
+        target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with open(target, "wb") as out, open(transcript, "rb") as source:
+            out.writelines(source if clean is None else map(clean, source))
+        os.replace(draft, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
     except OSError:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
+        if folder is not None:
+            folder.remove(draft)
         return None
-    return os.path.relpath(target, root)
+    return os.path.relpath(shown(state.root, _FOLDER, key(queue), name), state.root)
 
 
-def prune(root: str, *, seconds: float, size: int) -> int:
+def prune(ledger: Ledger, *, seconds: float, size: int) -> int:
     """Remove what `stale` returns; return how many files went."""
+    return remove(ledger.state, (place for place, _ in stale(ledger, seconds=seconds, size=size)))
+
+
+def remove(state: State, places: Iterator[Place]) -> int:
+    """Remove files of the state and folders that are empty then; return how many files went."""
     gone = 0
-    for path, _ in stale(root, seconds=seconds, size=size):
+    for *above, name in places:
         try:
-            os.unlink(path)
+            gone += state.folder.below(*above).remove(name)
+            state.folder.below(*above[:-1]).remove_folder(above[-1])
         except OSError:
             continue
-        gone += 1
     return gone
 
 
-def stale(root: str, *, seconds: float, size: int) -> list[tuple[str, int]]:
-    """Return (path, bytes) of what is older than `seconds`, then of the oldest until `size` bytes
-    are left."""
-    top = os.path.join(state_dir(root), "outputs")
-    kept = []
-    for folder, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                seen = os.stat(path)
-            except OSError:
-                continue
-            kept.append((seen.st_mtime, seen.st_size, path))
-    kept.sort()
+def stale(ledger: Ledger, *, seconds: float, size: int) -> list[tuple[Place, int]]:
+    """Return (place, bytes) of what is older than `seconds`, then of the oldest until `size` bytes
+    are left. Only what is kept of agents that the ledger knows."""
+    kept = sorted((seen.st_mtime, seen.st_size, place) for place, seen in kept_of(ledger))
     total = sum(entry[1] for entry in kept)
     oldest = time.time() - seconds
     found = []
-    for modified, length, path in kept:
+    for modified, length, place in kept:
         if modified >= oldest and total <= size:
             break
         total -= length
-        found.append((path, length))
+        found.append((place, length))
     return found
+
+
+def kept_of(ledger: Ledger) -> Iterator[tuple[Place, os.stat_result]]:
+    """Yield what is there of the agents that the ledger knows. What else lies in their folders was
+    put there by somebody, and is theirs."""
+    by_queue: dict[str, list[str]] = {}
+    for agent, queue in ledger.agent_names():
+        by_queue.setdefault(queue, []).append(agent)
+    for queue, agents in by_queue.items():
+        try:
+            folder = ledger.state.folder.below(_FOLDER, key(queue))
+            there = set(folder.names())
+        except OSError:
+            continue
+        for name in sorted(there & {name for agent in agents for name in names_of(agent)}):
+            seen = folder.look(name)
+            if seen is not None:
+                yield (_FOLDER, key(queue), name), seen

@@ -5,21 +5,19 @@ Nothing that is open or pending goes, nor what belongs to it.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
 from hypervisor import outputs
-from hypervisor.config.roots import state_dir
 from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
 from hypervisor.system.keys import key
-from hypervisor.tasks.undo import UndoLog
+from hypervisor.tasks.undo import UNDO, UndoLog
 
 
 class Plan:
-    """What a pruning removes: `queues` (rows of the ledger), `outputs` and `undo` as (path,
-    bytes); and `kept`: old queues that stay, each with the reason."""
+    """What a pruning removes: `queues` (rows of the ledger), `outputs` and `undo` as (place in the
+    state, bytes); and `kept`: old queues that stay, each with the reason."""
 
     __slots__ = ("before", "kept", "outputs", "queues", "undo")
 
@@ -31,24 +29,20 @@ class Plan:
         # A queue's folders are shared by its generations.
         staying = {key(row["name"]) for row in rows}
         busy = {key(name) for name in ledger.open_items().values()}
-        self.outputs = [
-            (path, size)
-            for path, size in _with_folders(
-                ledger.root,
-                "outputs",
-                outputs.stale(
-                    ledger.root, seconds=limits.outputs_seconds, size=limits.outputs_bytes
-                ),
-                staying,
-            )
-            if _folder(path) not in busy
-        ]
+        agents = outputs.stale(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+        for place, seen in outputs.kept_of(ledger):
+            if place[1] not in staying and (place, seen.st_size) not in agents:
+                agents.append((place, seen.st_size))
+        self.outputs = [(place, size) for place, size in agents if place[1] not in busy]
+        # What edits the task server made belongs to no queue.
+        logs = sorted({*ledger.queue_names(), UNDO})
         self.undo = [
-            (path, size)
-            for path, size in _with_folders(
-                ledger.root, "undo", _stale_undo(ledger.root, limits.undo_days), staying
+            entry
+            for name in logs
+            if key(name) not in busy
+            for entry in UndoLog(ledger.state, name).stale(
+                limits.undo_days if key(name) in staying or name == UNDO else 0
             )
-            if _folder(path) not in busy
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,53 +58,11 @@ class Plan:
 
 def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
+    # The files first: what they are called stands in the ledger alone.
+    outputs.remove(ledger.state, (place for place, _ in [*plan.outputs, *plan.undo]))
     ledger.forget(plan.before)
-    for path, _ in [*plan.outputs, *plan.undo]:
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
-        try:
-            os.rmdir(os.path.dirname(path))
-        except OSError:
-            # Others are in it still.
-            continue
     if plan.queues:
         ledger.compact()
-
-
-def _stale_undo(root: str, days: float) -> list[tuple[str, int]]:
-    top = os.path.join(state_dir(root), "undo")
-    return [entry for name in _names(top) for entry in UndoLog(os.path.join(top, name)).stale(days)]
-
-
-def _with_folders(
-    root: str, kind: str, stale: list[tuple[str, int]], staying: set[str]
-) -> list[tuple[str, int]]:
-    """Add the files of folders whose queue is not in the ledger any more, or will not be."""
-    found = dict(stale)
-    top = os.path.join(state_dir(root), kind)
-    for name in _names(top):
-        if name in staying:
-            continue
-        for file in _names(os.path.join(top, name)):
-            path = os.path.join(top, name, file)
-            try:
-                found[path] = os.stat(path).st_size
-            except OSError:
-                continue
-    return sorted(found.items())
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _folder(path: str) -> str:
-    return os.path.basename(os.path.dirname(path))
 
 
 def _told(row: Any) -> dict[str, Any]:
@@ -124,5 +76,5 @@ def _told(row: Any) -> dict[str, Any]:
     }
 
 
-def _files(entries: list[tuple[str, int]]) -> dict[str, int]:
+def _files(entries: list[tuple[outputs.Place, int]]) -> dict[str, int]:
     return {"files": len(entries), "bytes": sum(size for _, size in entries)}

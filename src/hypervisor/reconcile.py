@@ -189,7 +189,7 @@ def collect(
             break
         time.sleep(0.05)
     name = ledger.queue_name(row["queue"])
-    kept = outputs.keep(ledger.root, name, agent, row["transcript"], clean)
+    kept = outputs.keep(ledger.state, name, agent, row["transcript"], clean)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
     ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)

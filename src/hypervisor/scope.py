@@ -15,46 +15,44 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hypervisor.config.roots import STATE, state_dir
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.keys import key
+from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
 
 NAMED = "named"
+_FOLDER = "scope"
 _SKIPPED = frozenset((".git", STATE, "node_modules", ".venv", "__pycache__"))
 # Nothing of a longer path, but for a leading `./`.
 _BEFORE = r"(?:(?<![\w/-])(?<!\w\.)|(?<=\./)(?<!\.\./))"
 _GLOB = re.compile(r"[\w./-]*\*[\w./*-]*")
 
 
-def begin(root: str, token: str) -> None:
+def begin(state: State, token: str) -> None:
     """Keep how the tree looks at the claim `token`. Raises HypervisorError, OSError."""
-    folder = os.path.join(state_dir(root), "scope")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    with open(_place(root, token), "w", encoding="utf-8") as out:
-        json.dump(_look(root), out)
+    kept = json.dumps(_look(state.root)).encode()
+    state.folder.below(_FOLDER, make=True).write(key(token), kept)
 
 
-def end(root: str, token: str) -> None:
+def end(state: State, token: str) -> None:
     """Forget what `begin` kept."""
     try:
-        os.unlink(_place(root, token))
+        state.folder.below(_FOLDER).remove(key(token))
     except FileNotFoundError:
         pass
 
 
-def strays(root: str, token: str, own: Any, others: Iterable[Any]) -> list[str]:
+def strays(state: State, token: str, own: Any, others: Iterable[Any]) -> list[str]:
     """Return the files changed since `begin` that neither `own` item names nor any of `others`.
 
     Items are rows with `path`, `payload`, `files` and `instructions`. Empty if `begin` was never
     called: the queue's scope was another then. Raises HypervisorError, OSError.
     """
     try:
-        with open(_place(root, token), encoding="utf-8") as source:
-            before = json.load(source)
+        before = json.loads(state.folder.below(_FOLDER).read(key(token)))
     except FileNotFoundError:
         return []
-    return unnamed(root, _changed(root, before), (own, *others))
+    return unnamed(state.root, _changed(state.root, before), (own, *others))
 
 
 def unnamed(root: str, changed: Iterable[str], items: Iterable[Any]) -> list[str]:
@@ -80,10 +78,6 @@ def names(text: str, path: str) -> bool:
             return True
         folder = os.path.dirname(folder)
     return any(fnmatch.fnmatchcase(path, word.lstrip("./")) for word in _GLOB.findall(text))
-
-
-def _place(root: str, token: str) -> str:
-    return os.path.join(state_dir(root), "scope", key(token))
 
 
 def _text(root: str, item: Any) -> str:

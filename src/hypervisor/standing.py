@@ -6,11 +6,10 @@ described by `schemas/status.schema.json`; what is not known is None, never 0.
 
 from __future__ import annotations
 
-import os
 import time
 
 from hypervisor import budget
-from hypervisor.config.roots import state_dir
+from hypervisor.system import hook_errors
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -76,14 +75,10 @@ def line(told: dict[str, Any]) -> str:
 
 def hook_error(root: str) -> str | None:
     """Return in a line what last went wrong in a hook at `root`, or None."""
-    path = os.path.join(state_dir(root), "hook-error.txt")
-    try:
-        if time.time() - os.stat(path).st_mtime > _RECENT_ERROR:
-            return None
-        with open(path, encoding="utf-8", errors="replace") as source:
-            text = source.read(20_000).strip().splitlines()
-    except OSError:
+    told = hook_errors.last(root)
+    if told is None or time.time() - told[1] > _RECENT_ERROR:
         return None
+    text = told[0].strip().splitlines()
     return (
         f"a hook failed: {one_line(text[-1], 120)} (.hypervisor/hook-error.txt)" if text else None
     )

@@ -6,7 +6,6 @@ HYPERVISOR_ID and HYPERVISOR_PATH.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hypervisor.system.folder import Folder, Lock
 from hypervisor.system.text import one_line
 
 _TICK = 0.05
@@ -36,7 +36,7 @@ def check(
     command: str,
     *,
     root: str,
-    state: str,
+    turns: Folder,
     item_id: str,
     path: str | None,
     limit: float,
@@ -45,24 +45,22 @@ def check(
 ) -> Checked:
     """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
 
-    One check at a time runs in a working tree; `beat` is called every `beat_every` seconds, while
-    waiting too, so that the caller can renew its lease. Whatever ends the caller, short of
-    SIGKILL, ends the check. Raises OSError.
+    One check at a time runs where checks share the folder `turns`; `beat` is called every
+    `beat_every` seconds, while waiting too, so that the caller can renew its lease. Whatever ends
+    the caller, short of SIGKILL, ends the check. Raises OSError.
     """
-    with open(os.path.join(state, "verify.lock"), "w", encoding="ascii") as turn:
-        _wait_for_turn(turn.fileno(), beat, beat_every)
+    with turns.opened_lock("verify.lock") as turn:
+        _wait_for_turn(turn, beat, beat_every)
         with _requests_to_end() as requests:
             return _run(command, root, item_id, path, limit, beat, beat_every, requests)
 
 
-def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> None:
+def _wait_for_turn(turn: Lock, beat: Callable[[], None], beat_every: float) -> None:
     next_beat = time.monotonic() + beat_every
     while True:
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if turn.try_lock():
             return
-        except BlockingIOError:
-            time.sleep(_TICK)
+        time.sleep(_TICK)
         if time.monotonic() >= next_beat:
             beat()
             next_beat = time.monotonic() + beat_every

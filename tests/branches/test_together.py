@@ -12,7 +12,6 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take
 from hypervisor.branches import trees
-from hypervisor.config.roots import state_dir
 from hypervisor.integration.target import Target
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
@@ -103,7 +102,7 @@ def hosts(tmp_path: Path) -> tuple[Path, Path]:
     commit_all(one, "first")
     git(one, "push", "--quiet", "origin", "main")
     git(base, "clone", "--quiet", "hub.git", "two")
-    (two / ".hypervisor").symlink_to(state_dir(str(one)))
+    (two / ".hypervisor").symlink_to(str(one / ".hypervisor"))
     (two / ".git" / "info" / "exclude").write_text(".hypervisor\n")
     open_queue(one)
     for root in (one, two):

@@ -47,7 +47,10 @@ def aged(project: Path) -> Path:
                 worker.done(ledger, claim.token, {"summary": "x"}, force=False)
         transcript = project / "t.jsonl"
         transcript.write_text("{}\n")
-        assert outputs.keep(str(project), queue, "agent", str(transcript))
+        with Ledger.open(str(project)) as ledger:
+            agent = f"agent-of-{queue}"
+            ledger.join(agent, "session", ledger.queue_row(queue)["no"], str(transcript))
+            assert outputs.keep(ledger.state, queue, agent, str(transcript))
     for queue in ("old", "busy"):
         date_back(project, queue)
     return project

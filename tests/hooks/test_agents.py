@@ -211,12 +211,19 @@ def test_a_transcript_of_an_unknown_format_makes_tokens_unknown_and_says_so(
 def test_kept_transcripts_go_by_age_and_then_the_oldest_by_size(session: Session) -> None:
     folder = session.root / ".hypervisor" / "outputs" / "q"
     folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("somebody's own" * 100)
+    os.utime(folder / "notes.txt", (1, 1))
     for age in range(5):
+        session.ledger.join(str(age), "s", session.ledger.queue_row("q")["no"], None)
         path = folder / f"agent-{age}.jsonl"
         path.write_bytes(b"x" * 100)
         os.utime(path, (time.time() - age * 1000,) * 2)
-    assert outputs.prune(str(session.root), seconds=3500, size=250) == 3
-    assert sorted(path.name for path in folder.iterdir()) == ["agent-0.jsonl", "agent-1.jsonl"]
+    assert outputs.prune(session.ledger, seconds=3500, size=250) == 3
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "agent-0.jsonl",
+        "agent-1.jsonl",
+        "notes.txt",
+    ], "what the ledger does not know is somebody's own"
 
 
 def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_seconds(

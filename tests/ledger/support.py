@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -18,8 +19,11 @@ from typing import Any
 import pytest
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, clock, embedded
+from hypervisor.ledger import Ledger, NewItem, clock
 from hypervisor.ledger.schema import LEASED
+from hypervisor.system import machine
+from hypervisor.system.state import VARIABLE as STATE_VARIABLE
+from hypervisor.system.state import home
 
 OWN = ("done", "blocked", "failed", "skipped")
 
@@ -88,6 +92,40 @@ def content(ledger: Ledger) -> list[tuple[Any, ...]]:
     ]
 
 
+def embedded_identity(database: str) -> list[tuple[str, str]]:
+    """Return what the first release notes of the file that it makes at `database`."""
+    return [("machine", machine.machine_id()), ("inode", str(os.stat(database).st_ino))]
+
+
+@contextlib.contextmanager
+def owned_by_nobody(root: Path) -> Iterator[None]:
+    """Have a project, and what is noted of it, belong to another user for a while, if we may."""
+    if os.geteuid():
+        yield
+        return
+    name = (root / ".hypervisor/id").read_text().strip()
+    notes = root.parent / f"{root.name}-notes"
+    shutil.copytree(Path(home()) / "projects" / name, notes / "projects" / name, symlinks=True)
+    for folder in (*root.parents, root):
+        mode = os.stat(folder).st_mode
+        if not mode & 0o001:
+            os.chmod(folder, mode | 0o011)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, str(notes))
+        _give((root, notes), 65534)
+        try:
+            yield
+        finally:
+            _give((root, notes), 0)
+
+
+def _give(places: tuple[Path, ...], user: int) -> None:
+    for place in places:
+        for folder, folders, files in os.walk(place):
+            for name in (".", *folders, *files):
+                os.chown(os.path.join(folder, name), user, user, follow_symlinks=False)
+
+
 def first_release(root: str) -> str:
     """Lay out a ledger that the first release wrote at `root`; return the token of its live claim.
 
@@ -99,9 +137,9 @@ def first_release(root: str) -> str:
         connection.execute("pragma page_size = 2048")
         connection.execute("pragma journal_mode = wal")
         connection.executescript(Path(__file__).with_name("first_release.sql").read_text("utf-8"))
-        for key, value in embedded.identity(database):
+        for key, value in embedded_identity(database):
             connection.execute("update meta set value = ? where key = ?", (value, key))
-        connection.execute("update boot set id = ?", (clock.boot_id(),))
+        connection.execute("update boot set id = ?", (machine.boot_id(),))
         years = LEASED + 10**15  # in the ledger's own clock
         connection.execute("update item set turn = ? where turn < 0", (years,))
         [token] = connection.execute("select token from claim where outcome is null").fetchone()

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from hypervisor.ledger import Ledger, clock
+from hypervisor.system import machine
 from hypervisor.system.errors import NotOwner
 from ledger.support import content, items, result, set_clock
 
@@ -68,7 +69,7 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
     ledger.open_queue("q", items(3), lease_seconds=10**6)
     [done, held] = ledger.claim("q", "w", 2)
     ledger.finish(done.token, "done", {})
-    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
     later[0] = -clock.monotonic_us() + 1000
     with Ledger.open(root) as rebooted:
         with pytest.raises(NotOwner):
@@ -87,7 +88,7 @@ def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
     later[0] = 12 * 365 * 24 * HOUR
     ledger.open_queue("q", items(1))
     ledger.claim("q", "w")
-    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
     later[0] = 0
     later[0] = -clock.monotonic_us()
     with Ledger.open(root) as rebooted:
@@ -97,7 +98,7 @@ def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
 @pytest.mark.embedded
 def test_a_ledger_sees_four_thousand_boots(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.change("insert into boot (no, id) values (4600, 'so many')")
-    monkeypatch.setattr(clock, "boot_id", lambda: "one more")
+    monkeypatch.setattr(machine, "boot_id", lambda: "one more")
     ledger.open_queue("q", items(1))
     [claim] = ledger.claim("q", "w")
     assert ledger.finish(claim.token, "done", {}) == "done"
@@ -113,8 +114,8 @@ def test_reading_leaves_the_ledger_as_it_is(ledger: Ledger) -> None:
 
 
 def test_the_machine_and_the_boot_have_names() -> None:
-    assert re.fullmatch(r"[\w-]{8,}", clock.boot_id())
-    assert clock.machine_id()
+    assert re.fullmatch(r"[\w-]{8,}", machine.boot_id())
+    assert machine.machine_id()
 
 
 @pytest.mark.embedded
@@ -128,6 +129,6 @@ def test_a_boot_that_was_noted_in_an_undone_transaction_is_noted_again(
         ledger.open_queue("q", items(1))
         ledger.claim("q", "w")
         assert ledger.row("select count(*) from boot")[0] == 1
-    monkeypatch.setattr(clock, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
     with Ledger.open(root) as rebooted:
         assert rebooted.expire() == 1

@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor import locks
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from ledger.support import Child, content, items, let_expire, locks_of, opened
 
@@ -59,7 +60,7 @@ def test_while_an_item_is_claimed_another_tool_cannot_lock_it(root: str, ledger:
     path = os.path.join(_folder(root), "task-00000")
     with pytest.raises(FileExistsError):
         os.mkdir(path)
-    stands = locks.holder(_folder(root), "task-00000")
+    stands = locks.holder(Folder.at(_folder(root)), "task-00000")
     assert stands is not None and stands.kind == "link" and stands.owner is not None
     assert stands.owner.startswith(f"{claim.token}@{ledger.ledger_id}:")
     assert stands.owner.endswith(f":{os.getpid()}") and len(stands.owner) < 60
@@ -129,7 +130,7 @@ def test_the_lock_that_a_crash_left_goes_with_the_next_claim(
     let_expire(ledger)
     [claim] = ledger.claim("q", "w")
     assert claim.deaths == (how == "after the commit")
-    stands = locks.holder(_folder(root), "task-00000")
+    stands = locks.holder(Folder.at(_folder(root)), "task-00000")
     assert stands is not None and (stands.owner or "").startswith(claim.token)
 
 
@@ -254,7 +255,7 @@ def test_a_process_that_ends_and_claims_in_one_call_locks_each_item_in_turn(
     for _ in range(2):
         [state], [claim] = ledger.finish_and_claim([(claim.token, "done", {})], "q", "w")
         assert state == "done" and locks_of(root) == [claim.id]
-        stands = locks.holder(_folder(root), claim.id)
+        stands = locks.holder(Folder.at(_folder(root)), claim.id)
         assert stands is not None and stands.kind == "link"
         assert locks.maker_of(stands.owner) == ledger.ledger_id
         assert stands.since > 1_000_000, "it shows when this item was claimed"
@@ -272,7 +273,7 @@ def test_what_took_the_place_of_our_last_lock_is_not_copied(
     os.unlink(path)
     FOREIGN[kind](path)
     _, [second] = ledger.finish_and_claim([(claim.token, "done", {})], "q", "w")
-    stands = locks.holder(_folder(root), second.id)
+    stands = locks.holder(Folder.at(_folder(root)), second.id)
     assert stands is not None and locks.maker_of(stands.owner) == ledger.ledger_id
     ledger.finish(second.token, "done", {})
     assert locks_of(root) == [claim.id]

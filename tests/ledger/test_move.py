@@ -16,6 +16,7 @@ from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
 from hypervisor.ledger.move import move
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.system.state import State
 from ledger.support import Child, counts, first_release, items, locks_of, opened, result
 
 
@@ -173,11 +174,11 @@ def test_the_old_ledger_refuses_whoever_comes_and_whoever_has_it_open(
                 verb()
     with pytest.raises(HypervisorError, match=r"hypervisor move|export|unset"):
         Ledger.open(base, create=True)
-    address.note(base, source, ledger.project)
+    address.note(State.create(base), source, ledger.project)
     with pytest.raises(LedgerError, match="was moved to") as error:
         Ledger.open(base)
     assert error.value.fix.startswith("unset" if back else "export")
-    address.note(base, target, ledger.project)
+    address.note(State.create(base), target, ledger.project)
     use(target)
     with opened(base) as ledger:
         assert counts(ledger) == {"ready": 2, "claimed": 1}
@@ -236,7 +237,7 @@ def _work(base: str, store: str, name: str) -> list[str]:
     """Work as commands do: each opens the ledger by itself, in whichever store it is then."""
     done = []
     while True:
-        kept = address.noted(base)
+        kept = address.noted(State.find(base))
         if kept is None:
             os.environ.pop(VARIABLE, None)
         else:
@@ -257,7 +258,7 @@ def _work(base: str, store: str, name: str) -> list[str]:
 
 def _finish(base: str, store: str, token: str) -> bool:
     while True:
-        if address.noted(base) is None:
+        if address.noted(State.find(base)) is None:
             os.environ.pop(VARIABLE, None)
         else:
             os.environ[VARIABLE] = store

@@ -24,6 +24,7 @@ from hypervisor.config.address import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import PATIENCE, Connection, Server
 from hypervisor.ledger.store import Gone
+from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError, NotOwner
 from ledger.support import Child, counts, items, opened, result
 
@@ -175,13 +176,12 @@ def test_a_lock_of_another_tool_in_this_clone_is_passed_over_and_none_is_made(
 def test_sessions_of_other_machines_are_left_to_them(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hypervisor.ledger import clock
 
     ledger.open_queue("q", items(1))
     ledger.meet("s", pid=1, pid_start="1")
     ledger.follow("s", "q")
     assert [row["id"] for row in ledger.sessions_at_work()] == ["s"]
-    monkeypatch.setattr(clock, "machine_id", lambda: "elsewhere")
+    monkeypatch.setattr(machine, "machine_id", lambda: "elsewhere")
     assert ledger.sessions_at_work() == []
 
 

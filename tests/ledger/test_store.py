@@ -11,11 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, clock, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, schema
 from hypervisor.ledger.tokens import token_no
-from hypervisor.system import mounts
+from hypervisor.system import machine, mounts
 from hypervisor.system.errors import HypervisorError, NotOwner
-from ledger.support import Child, content, counts, first_release, is_intact, items, locks_of, opened
+from hypervisor.system.state import State
+from ledger.support import (
+    Child,
+    content,
+    counts,
+    first_release,
+    is_intact,
+    items,
+    locks_of,
+    opened,
+    owned_by_nobody,
+)
 
 pytestmark = pytest.mark.embedded
 
@@ -71,7 +82,7 @@ def test_a_copied_ledger_is_refused_until_it_is_adopted(root: str, tmp_path: Pat
     token = _used(root)
     copy = str(tmp_path / "copy")
     shutil.copytree(root, copy, symlinks=True)
-    assert "a copy of another ledger" in _refusal(copy)
+    assert "a copy of another project's" in _refusal(copy)
     assert _refusal(copy).endswith("hypervisor adopt")
     adopt(copy)
     with Ledger.open(copy) as ledger:
@@ -112,8 +123,9 @@ def test_the_ledger_of_another_machine_is_refused(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _used(root)
-    monkeypatch.setattr(clock, "machine_id", lambda: "elsewhere")
-    assert "a copy of another ledger" in _refusal(root)
+    monkeypatch.setattr(machine, "machine_id", lambda: "elsewhere")
+    monkeypatch.setattr(machine, "boot_id", lambda: "another")
+    assert "a copy of another project's" in _refusal(root)
     adopt(root)
     with Ledger.open(root) as ledger:
         assert counts(ledger) == {"ready": 3}
@@ -143,7 +155,7 @@ def test_a_ledger_of_a_later_version_is_refused_and_left_alone(root: str) -> Non
 
 @pytest.mark.parametrize("version", [0, 1, 7])
 def test_another_programs_database_is_refused_and_left_alone(root: str, version: int) -> None:
-    os.mkdir(os.path.join(root, ".hypervisor"))
+    State.create(root)
     with sqlite3.connect(_database(root)) as connection:
         connection.execute("create table theirs (x)")
         connection.execute(f"pragma user_version = {version}")
@@ -158,7 +170,7 @@ def test_another_programs_database_is_refused_and_left_alone(root: str, version:
 
 @pytest.mark.parametrize("size", [1, 100, 5000])
 def test_a_file_that_is_no_database_is_refused_and_left_alone(root: str, size: int) -> None:
-    os.mkdir(os.path.join(root, ".hypervisor"))
+    State.create(root)
     Path(_database(root)).write_bytes(b"garbage!" * size)
     assert "not a database" in _refusal(root, create=True)
     assert "move it away" in _refusal(root)
@@ -177,7 +189,7 @@ def test_a_damaged_ledger_is_told_and_not_written(root: str) -> None:
 
 
 def test_an_empty_file_counts_as_no_ledger_and_is_made_one_by_open(root: str) -> None:
-    os.mkdir(os.path.join(root, ".hypervisor"))
+    State.create(root)
     Path(_database(root)).touch()
     assert "no queue was ever opened here" in _refusal(root)
     with Ledger.open(root, create=True) as ledger:
@@ -189,8 +201,8 @@ def test_a_ledger_that_may_not_be_written_is_told_in_one_line(root: str) -> None
     _used(root)
     folder = os.path.join(root, ".hypervisor")
     for name in os.listdir(folder):
-        os.chmod(os.path.join(folder, name), 0o555 if name in ("locks", "live") else 0o444)
-    os.chmod(folder, 0o555)
+        os.chmod(os.path.join(folder, name), 0o500 if name in ("locks", "live") else 0o400)
+    os.chmod(folder, 0o500)
 
     def work() -> str:
         if os.geteuid() == 0:
@@ -206,24 +218,17 @@ def test_a_ledger_that_may_not_be_written_is_told_in_one_line(root: str) -> None
             return str(error)
         return "no error"
 
-    _let_through(Path(root))
     try:
-        told = Child(work).result()
+        with owned_by_nobody(Path(root)):
+            told = Child(work).result()
     finally:
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o700)
         for name in os.listdir(folder):
             os.chmod(os.path.join(folder, name), 0o755)
     assert "ermission denied" in told and "make the folder and its files writable" in told
     assert "\n" not in told
     with opened(root) as ledger:
         assert counts(ledger) == {"ready": 2, "claimed": 1}
-
-
-def _let_through(folder: Path) -> None:
-    """Let other users pass through the folders of this test run."""
-    for parent in [folder, *folder.parents]:
-        if os.stat(parent).st_uid == os.geteuid() and not os.stat(parent).st_mode & 0o001:
-            os.chmod(parent, os.stat(parent).st_mode | 0o011)
 
 
 def _fill(root: str, room: int) -> str:
@@ -372,6 +377,7 @@ def test_the_log_is_folded_back_when_the_last_one_closes(root: str) -> None:
         before = content(first)
     assert sorted(os.listdir(os.path.join(root, ".hypervisor"))) == [
         ".gitignore",
+        "id",
         "ledger.db",
         "ledger.lock",
         "live",

@@ -107,10 +107,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _simulated(root: Path, count: int, workers: int) -> None:
     end = batches.work_off(root, "inbox", count, workers)
-    path = Path(pages.default_path(str(root), "inbox"))
-    path.parent.mkdir()
     with Ledger.open(str(root)) as ledger:
-        pages.write(str(path), pages.render(ledger, "inbox", end + 60))
+        pages.keep(ledger.state, "inbox", pages.render(ledger, "inbox", end + 60))
 
 
 def _typed(root: Path) -> None:
@@ -153,7 +151,7 @@ def _made_once(
     base = factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"page-{name}"
     with _locked(root.with_suffix(".lock")):
-        path = Path(pages.default_path(str(root), "inbox"))
+        path = root / ".hypervisor/reports/inbox.html"
         if not path.exists():
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir()

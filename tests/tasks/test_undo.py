@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.system.state import State
 from hypervisor.tasks import edit, write
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import NothingToUndo, UndoLog
@@ -16,7 +17,13 @@ from tasks.support import HEADER
 
 @pytest.fixture(name="log")
 def _log(tmp_path: Path) -> UndoLog:
-    return UndoLog(str(tmp_path / ".hypervisor" / "undo" / "q"))
+    return UndoLog(State.create(str(tmp_path)), "q")
+
+
+def found(root: Path) -> State:
+    state = State.find(str(root))
+    assert state is not None
+    return state
 
 
 def made(folder: Path, name: str) -> str:
@@ -132,7 +139,7 @@ def test_a_project_may_be_moved(log: UndoLog, tmp_path: Path) -> None:
     moved = tmp_path.parent / f"{tmp_path.name}-moved"
     tmp_path.rename(moved)
     try:
-        assert outcomes(UndoLog(str(moved / ".hypervisor" / "undo" / "q"))) == ["restored"]
+        assert outcomes(UndoLog(found(moved), "q")) == ["restored"]
         assert (moved / "a.md").read_bytes() == before
     finally:
         moved.rename(tmp_path)
@@ -171,13 +178,16 @@ def test_many_processes_record_at_once(log: UndoLog, tmp_path: Path) -> None:
     code = """
 import sys
 from hypervisor.tasks.undo import UndoLog
-log = UndoLog(sys.argv[1])
+from hypervisor.system.state import State
+log = UndoLog(State.find(sys.argv[1]), "q")
 for number in range(40):
     log.record([(f"{sys.argv[2]}-{number}.md", b"before", b"after" * 1000, sys.argv[2])])
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(write.__file__).resolve().parents[2])}
     workers = [
-        subprocess.Popen([sys.executable, "-c", code, log.folder, name], env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), name], cwd=tmp_path, env=environment
+        )
         for name in "abcd"
     ]
     assert [worker.wait() for worker in workers] == [0] * 4

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import resource
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.system.errors import FileChanged
+from hypervisor.system.folder import Folder
 from hypervisor.tasks import edit, guard, swap, temporary, write
 from hypervisor.tasks.exchange import CannotExchange
 from hypervisor.tasks.read import read
@@ -257,15 +259,16 @@ def test_only_old_temporaries_that_nobody_holds_are_moved_away_and_none_is_lost(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     recovered = tmp_path_factory.mktemp("state") / "recovered"
+    keep = functools.partial(Folder.at, str(recovered), make=True)
     names = [f".hypervisor-{number:016x}.tmp" for number in range(3)]
     for name in [*names, ".hypervisor-notes.tmp", "x.tmp"]:
         (tmp_path / name).write_text("left")
-    assert write.sweep_temporaries(str(tmp_path), str(recovered)) == 0
+    assert write.sweep_temporaries(str(tmp_path), keep) == 0
     held = (tmp_path / names[0]).open()
     fcntl.flock(held, fcntl.LOCK_EX)
     seconds, temporary._SWEEP_SECONDS = temporary._SWEEP_SECONDS, -10.0
     try:
-        assert write.sweep_temporaries(str(tmp_path), str(recovered)) == 2
+        assert write.sweep_temporaries(str(tmp_path), keep) == 2
     finally:
         temporary._SWEEP_SECONDS = seconds
         held.close()

@@ -10,7 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from hypervisor.triage_run import undo_log
+from hypervisor.system.state import State
+from hypervisor.tasks.undo import UndoLog
 from hypervisor.triage_run.processes import Processes, worker_command
 
 KILLS = 100
@@ -37,7 +38,9 @@ def test_a_hundred_kills_lose_nothing_and_do_nothing_twice(
         deaths += check_all_done(ledger, project, after)
     # Without a kill in the middle of some work the rest would prove nothing.
     assert deaths > 10
-    undo_log(str(project), "triage").restore()
+    state = State.find(str(project))
+    assert state is not None
+    UndoLog(state, "triage").restore()
     assert {path: path.read_bytes() for path in paths} == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.tasks import write
-from hypervisor.triage_run import undo_log
+from hypervisor.tasks.undo import UndoLog
 
 
 def test_every_item_ends_in_one_report_that_says_what_changed_and_why(
@@ -166,7 +166,7 @@ def test_a_worker_that_died_is_followed_by_one_that_reports_its_stored_plan(
     assert row["report"]["changes"] == [first, "added_wikilink"]
     if moment == "after it was written":
         assert path.read_bytes() == written
-    undo_log(ledger.root, "triage").restore()
+    UndoLog(ledger.state, "triage").restore()
     assert "[[garden]]" not in path.read_text()
 
 
@@ -213,7 +213,7 @@ def test_undo_brings_back_every_byte(write_tasks, open_queue, worker, ledger):
     open_queue(paths)
     worker.work()
     assert all(path.read_bytes() != raw for path, raw in before.items())
-    undo_log(ledger.root, "triage").restore()
+    UndoLog(ledger.state, "triage").restore()
     assert {path: path.read_bytes() for path in paths} == before
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.commits import commit
+from hypervisor.config.roots import create_state
 from hypervisor.system.errors import HypervisorError, UsageError
 from ledger.support import Child
 
@@ -30,7 +31,7 @@ def repository(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(root: Path, message: str, *files: str) -> str:
-    return commit(str(root), str(root / ".hypervisor"), message, files, str(root))
+    return commit(create_state(str(root)), message, files, str(root))
 
 
 def test_a_commit_holds_exactly_the_named_files_and_what_others_staged_stays(

@@ -17,7 +17,7 @@ import pytest
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger
 from hypervisor.tasks import read
-from ledger.support import Child
+from ledger.support import Child, owned_by_nobody
 from worker.support import open_queue, reports, states, write_task
 
 
@@ -105,16 +105,10 @@ def test_a_task_folder_that_may_not_be_written_leaves_the_report_pending_with_th
     path = write_task(project, "a")
     open_queue(project)
     token = claim(project)
-    let_through(project)
-    for folder, _, files in os.walk(project / ".hypervisor"):
-        os.chmod(folder, 0o777)
-        for name in files:
-            if not os.path.islink(os.path.join(folder, name)):
-                os.chmod(os.path.join(folder, name), 0o666)
-    os.chmod(path, 0o666)
     os.chmod(path.parent, 0o555)
     before = path.read_bytes()
-    assert Child(as_nobody, project, "done", token, "--summary", "x").result() == [0, ""]
+    with owned_by_nobody(project):
+        assert Child(as_nobody, project, "done", token, "--summary", "x").result() == [0, ""]
     with Ledger.open(str(project)) as ledger:
         [row] = ledger.pending()
         assert row["pending"].startswith("tasks/a.md: not written: ")
@@ -178,13 +172,9 @@ def test_a_state_folder_that_may_not_be_read_is_one_line(project: Path) -> None:
 def test_a_lock_folder_that_may_not_be_written_claims_nothing(project: Path) -> None:
     write_task(project, "a")
     open_queue(project)
-    let_through(project)
-    folder = project / ".hypervisor"
-    for name in ("ledger.db", "ledger.lock"):
-        os.chmod(folder / name, 0o666)
-    os.chmod(folder, 0o777)
-    os.chmod(folder / "locks", 0o555)
-    code, said = Child(as_nobody, project, "next", "q").result()
+    os.chmod(project / ".hypervisor/locks", 0o555)
+    with owned_by_nobody(project):
+        code, said = Child(as_nobody, project, "next", "q").result()
     assert code == 1
     assert said.startswith("hypervisor: ") and "ermission denied" in said and said.count("\n") == 1
     assert states(project) == {"a": "ready"}

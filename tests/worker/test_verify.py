@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hypervisor import verify, worker
+from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
 from ledger.support import Child
@@ -50,7 +51,7 @@ def check(root: Path, command: str, limit: float = 60, **options: Any) -> verify
     return verify.check(
         command,
         root=str(root),
-        state=str(root / ".hypervisor"),
+        turns=create_state(str(root)).folder,
         item_id=options.pop("item_id", "a"),
         path=options.pop("path", None),
         limit=limit,

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypervisor.branches.names import branch_name
-from hypervisor.config.roots import state_dir
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import REMOTE, Git, GitError
 from hypervisor.system.head import private_dir, shared_dir, top_of
+from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 # In a worktree's private folder: the token it works for, and what it stood at before.
@@ -57,7 +57,7 @@ class Tree:
 
 def trees_dir(root: str) -> str:
     """Return the folder that holds the working trees of `root`; it need not exist."""
-    return os.path.join(state_dir(root), "worktrees")
+    return shown(root, "worktrees")
 
 
 def make(root: str, item_id: str, token: str) -> Tree:
@@ -80,9 +80,9 @@ def add(git: Git, *words: str) -> None:
     short here, and we take turns. Others, who don't, are waited for.
     """
     root = git.folder
-    os.makedirs(trees_dir(root), 0o700, exist_ok=True)
-    with open(os.path.join(state_dir(root), "worktrees.lock"), "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    state = State.find(root) or State.create(root)
+    state.folder.below("worktrees", make=True)
+    with state.folder.locked("worktrees.lock"):
         until = time.monotonic() + _STALE
         while True:
             told = git.run("worktree", "add", "--quiet", "--no-checkout", *words)

@@ -1,24 +1,69 @@
-"""`hypervisor adopt`: make a copied ledger this machine's own."""
+"""`hypervisor adopt`: make a state that came from elsewhere one's own."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import adopt
+from hypervisor.ledger import adopt, contents
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
 
 SUMMARY = "use a ledger that was copied, synced or restored from elsewhere"
+_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor adopt`: none."""
+    """Declare the arguments of `hypervisor adopt`."""
+    parser.add_argument(
+        "--yes", action="store_true", help="take it over as it is, without being asked"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Take the ledger of this root over; claims made elsewhere are freed."""
+    """Show what would be taken over, ask, and take it: claims made elsewhere are freed."""
     root = find_root()
+    for line in _told(root):
+        print(line)
+    if not args.yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"{one_line(root, 300)}: what it holds would be used as your own, and nobody can "
+                "be asked here",
+                "look at it, then: hypervisor adopt --yes",
+            )
+        print("Take this over as your own? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("nothing was changed")
+            return 1
     adopt(root)
     print(
-        f"{root}: this copy of the ledger is in use here from now on; claims made elsewhere ended"
+        f"{one_line(root, 300)}: this copy of the ledger is in use here from now on; claims made "
+        "elsewhere ended"
     )
     return 0
+
+
+def _told(root: str) -> list[str]:
+    """Return what the ledger holds, a line each: above all what it would have run here."""
+    queues = contents(root)
+    lines = [f"{len(queues)} queues would be taken over:"]
+    for row in queues[:_SHOWN]:
+        lines.append(f"  {one_line(row['name'], 60)}: {row['state']}, {row['items']} items")
+        if row["verify"]:
+            lines.append(f"    runs at each done: {one_line(row['verify'], 300)}")
+        for words in _words(row["commands"]):
+            lines.append(f"    workers may run: {one_line(words, 300)}")
+    if len(queues) > _SHOWN:
+        lines.append(f"  … and {len(queues) - _SHOWN} more")
+    return lines
+
+
+def _words(commands: str | None) -> list[object]:
+    try:
+        told = json.loads(commands or "[]")
+    except ValueError:
+        return [commands]
+    return told if isinstance(told, list) else [told]

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root, state_dir
+from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 
 SUMMARY = "commit exactly these files for an item, one committer at a time"
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_root()
     with Ledger.open(root) as ledger:
         ledger.holding(args.token)
-        sha = commit(root, state_dir(root), message, args.files, os.getcwd())
+        sha = commit(ledger.state, message, args.files, os.getcwd())
         ledger.note_commit(args.token, sha)
     print(f"committed {sha}; the report of {args.token} will name it")
     return 0

@@ -11,6 +11,7 @@ from hypervisor import digest, live, reconcile
 from hypervisor.caller import Caller, is_gone
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, LedgerError
+from hypervisor.system.state import Foreign, State
 
 SUMMARY = "print a line when a queue of this session drains, stalls or pauses"
 _TICK = 1.0
@@ -33,18 +34,18 @@ def run(args: argparse.Namespace) -> int:
     still = digest.Stillness()
     turn = None
     while os.getppid() == parent and not is_gone(client.pid, client.pid_start):
-        if live.queues(root):
-            if turn is None:
-                turn = open(  # noqa: SIM115 - held for the life of the process
-                    live.watch_lock(root, session), "w"
-                )
-                fcntl.flock(turn, fcntl.LOCK_EX)
-            try:
+        try:
+            state = State.find(root)
+            if state is not None and live.is_marked(state):
+                if turn is None:
+                    # Held for the life of the process.
+                    turn = state.folder.open(live.watch_lock(session), os.O_RDWR | os.O_CREAT)
+                    fcntl.flock(turn, fcntl.LOCK_EX)
                 with Ledger.open(root) as ledger:
                     _look(ledger, session, said, still)
-            except LedgerError:
-                # None any more, or a store that doesn't answer: the next look may find it.
-                pass
+        except (LedgerError, Foreign):
+            # None any more, or a store that doesn't answer: the next look may find it.
+            pass
         time.sleep(_TICK)
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -33,11 +32,9 @@ def run(args: argparse.Namespace) -> int:
         outbox.flush(ledger, limit=None)
         reconcile.collect_all(ledger, args.queue)
         text = page.render(ledger, args.queue)
-    path = args.output
-    if path is None:
-        path = page.default_path(root, args.queue)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    page.write(path, text)
+        path = args.output or page.keep(ledger.state, args.queue, text)
+    if args.output:
+        page.write(path, text)
     print(path)
     return _show(path) if args.open else 0
 

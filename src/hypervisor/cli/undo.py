@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 
-from hypervisor.config.roots import find_root, state_dir
-from hypervisor.system.keys import key
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger.store import no_ledger
+from hypervisor.system.state import State
 from hypervisor.system.text import one_line
 
 SUMMARY = "put task files back to what they were before a queue's edits"
@@ -26,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.tasks.undo import UndoLog
 
     root = find_root()
-    log = UndoLog(os.path.join(state_dir(root), "undo", key(args.queue)))
-    results = log.restore(args.id)
+    state = State.find(root)
+    if state is None:
+        raise no_ledger(root)
+    results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
     fine = ("restored", "already as before")
     left = [result for result in results if result.outcome not in fine]
     restored = sum(result.outcome == "restored" for result in results)
@@ -47,3 +51,11 @@ def run(args: argparse.Namespace) -> int:
         if len(left) > _SHOWN:
             print(f"  … and {len(left) - _SHOWN} more (--json lists all)")
     return 1 if left else 0
+
+
+def _folders(root: str, queue: str) -> set[str]:
+    try:
+        with Ledger.open(root) as ledger:
+            return ledger.folders(queue)
+    except NoLedger:
+        return set()

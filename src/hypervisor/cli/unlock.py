@@ -7,10 +7,12 @@ import os
 import time
 
 from hypervisor import locks
-from hypervisor.config.roots import find_root, state_dir
+from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system import keys
 from hypervisor.system.errors import NothingLeft, UsageError
+from hypervisor.system.folder import Folder
+from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 SUMMARY = "end a lock that another tool left on an item"
@@ -24,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove the lock and say whose it was: 0 removed, 2 it is a live claim's, 3 none stands."""
     root = find_root()
-    folders = {os.path.join(state_dir(root), "locks"), *_configured(root)}
+    own = shown(root, "locks")
+    folders = {own, *_configured(root)}
     live: dict[str, str] = {}
     ledger_id = ""
+    state = State.find(root)
     try:
         with Ledger.open(root) as ledger:
             ledger.expire()
@@ -37,7 +41,14 @@ def run(args: argparse.Namespace) -> int:
         pass
     names = {keys.key(args.key)} | ({args.key} if _is_name(args.key) else set())
     removed = 0
-    for folder in sorted(folders):
+    for path in sorted(folders):
+        try:
+            if path == own:
+                folder = state.folder.below("locks") if state else None
+            else:
+                folder = Folder.at(path)
+        except OSError:
+            continue
         for name in sorted(names):
             lock = locks.holder(folder, name)
             if lock is not None:
@@ -65,14 +76,11 @@ def _remove(lock: locks.Lock, token: str | None) -> None:
             f"hypervisor release {token} gives the item back",
         )
     age = (time.time() - lock.since) / 60
-    if lock.kind == "directory":
-        try:
-            os.rmdir(lock.path)
-        except OSError as error:
-            raise UsageError(
-                f"{one_line(lock.path)}: {error.strerror}", "look into it and remove it yourself"
-            ) from None
-    else:
-        os.unlink(lock.path)
+    try:
+        lock.remove()
+    except OSError as error:
+        raise UsageError(
+            f"{one_line(lock.path)}: {error.strerror}", "look into it and remove it yourself"
+        ) from None
     owner = one_line(lock.owner, 80) if lock.owner else f"a {lock.kind} without an owner"
     print(f"removed {one_line(lock.path, 300)} ({owner}, {age:.0f} min old)")

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypervisor.caller import PoolAgent
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.state import VARIABLE, home
 from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
@@ -121,6 +122,8 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
         "TMPDIR": str(place.tmp),
         "HYPERVISOR_WORKER": place.agent.name,
         "HYPERVISOR_QUEUE": place.queue,
+        # HOME may be another one there; what is ours is known by the user's own folder.
+        VARIABLE: home(),
         **place.agent.environment(),
     }
 

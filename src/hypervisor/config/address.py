@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.config.roots import state_dir
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.state import LEDGER, State
+from hypervisor.system.state import shown as shown_state
 from hypervisor.system.text import one_line
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
 _SCHEMES = ("postgresql://", "postgres://")
 _NOTE = "store"
+_LONGEST = 1 << 16
 
 
 def address() -> str | None:
@@ -68,46 +70,36 @@ def has_password(told: str) -> bool:
     return ":" in user or any(name == "password" for name, _ in parse_qsl(parts.query))
 
 
-def noted(root: str) -> tuple[str, str] | None:
-    """Return the address and the project that were noted when `root` first used a store.
+def noted(state: State | None) -> tuple[str, str] | None:
+    """Return the address and the project that were noted when this state first used a store.
 
     Raises HypervisorError if the note can't be read.
     """
-    path = os.path.join(state_dir(root), _NOTE)
+    if state is None:
+        return None
     try:
-        with open(path, encoding="utf-8") as source:
-            lines = source.read().split("\n")
+        lines = state.folder.read(_NOTE, _LONGEST).decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise HypervisorError(
-            f"{one_line(path)}: {error.strerror or error}",
+            f"{one_line(shown_state(state.root, _NOTE))}: {error.strerror or error}",
             "make the folder and its files writable for you, then run the command again",
         ) from None
     return (lines[0], lines[1]) if len(lines) > 1 else None
 
 
-def note(root: str, told: str | None, project: str) -> None:
-    """Note which store `root` uses; for the embedded one, that it uses no other any more."""
-    path = os.path.join(state_dir(root), _NOTE)
+def note(state: State, told: str | None, project: str) -> None:
+    """Note which store a project uses; for the embedded one, that it uses no other any more."""
     if told is None:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        return
-    draft = f"{path}.{os.getpid()}"
-    with open(draft, "w", encoding="utf-8") as out:
-        out.write(f"{shown(told)}\n{project}\n")
-    os.replace(draft, path)
+        state.folder.remove(_NOTE)
+    else:
+        state.folder.write(_NOTE, f"{shown(told)}\n{project}\n".encode())
 
 
-def check(root: str, told: str | None, embedded: str) -> tuple[str, str] | None:
-    """Return what is noted, or raise if the project of `root` uses another store than `told`.
-
-    `embedded` is the path of the embedded ledger, which needs no note.
-    """
-    kept = noted(root)
+def check(root: str, told: str | None, state: State | None) -> tuple[str, str] | None:
+    """Return what is noted, or raise if the project of `root` uses another store than `told`."""
+    kept = noted(state)
     if kept is not None:
         if told is None or not same(kept[0], told):
             raise HypervisorError(
@@ -116,7 +108,7 @@ def check(root: str, told: str | None, embedded: str) -> tuple[str, str] | None:
                 f"export {VARIABLE}='{one_line(kept[0], 200)}', or carry them over: "
                 "hypervisor move FROM TO",
             )
-    elif told is not None and os.path.exists(embedded):
+    elif told is not None and state is not None and state.folder.look(LEDGER) is not None:
         raise HypervisorError(
             f"{root}: its queues are in the embedded store, and this shell names {shown(told)}",
             f"unset {VARIABLE}, or carry them over: hypervisor move sqlite '{shown(told)}'",

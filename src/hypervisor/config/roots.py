@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import STATE, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STATE = ".hypervisor"
 SETTINGS = "hypervisor.toml"
 
 
@@ -29,33 +29,13 @@ def find_root(start: str | None = None) -> str:
     return _main_worktree(repository) if repository else folder
 
 
-def state_dir(root: str) -> str:
-    """Return the folder that holds the state of `root`; it need not exist."""
-    return os.path.join(root, STATE)
+def create_state(root: str) -> State:
+    """Return the state of `root`, made if there is none.
 
-
-def recovered_dir(root: str) -> str:
-    """Return the folder that keeps what killed writers left beside the tasks of `root`."""
-    return os.path.join(root, STATE, "recovered")
-
-
-def create_state(root: str) -> str:
-    """Make the state folder of `root` (mode 0700, ignored by git) and return its path.
-
-    Raises UsageError where `refuse_home` does.
+    Raises UsageError where `refuse_home` does, and Foreign for a folder that is not ours.
     """
     refuse_home(root)
-    state = state_dir(root)
-    for folder in (state, *(os.path.join(state, name) for name in ("locks", "live"))):
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            pass
-    ignore = os.path.join(state, ".gitignore")
-    if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="ascii") as out:
-            out.write("*\n")
-    return state
+    return State.create(root)
 
 
 def refuse_home(root: str) -> None:

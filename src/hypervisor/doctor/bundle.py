@@ -19,9 +19,10 @@ import time
 from typing import Any
 
 from hypervisor import __version__
-from hypervisor.config.roots import SETTINGS, state_dir
+from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding
+from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 
@@ -191,12 +192,10 @@ def _counts(root: str) -> dict[str, Any]:
 
 def _hook_error(root: str) -> list[str]:
     """Return where the last failed hook failed: frames and the error's type, not its words."""
-    path = os.path.join(state_dir(root), "hook-error.txt")
-    try:
-        with open(path, encoding="utf-8", errors="replace") as source:
-            lines = source.read(1 << 20).splitlines()
-    except OSError:
+    kept = hook_errors.last(root)
+    if kept is None:
         return []
+    lines = kept[0].splitlines()
     told = []
     after_frame = False
     for line in lines[1:]:

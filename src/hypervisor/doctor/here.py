@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import stat
 import sys
 
 from hypervisor import __version__
 from hypervisor.config.address import address
-from hypervisor.config.roots import SETTINGS, state_dir
+from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, ask, within
 from hypervisor.doctor.finding import Finding, note, ok, wrong
+from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.state import Foreign, State, home
 
 ABOUT = "hypervisor"
 # Versions in which a commit that resets the log during another's checkpoint may be lost are those
@@ -146,7 +147,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
     # The store is waited for while it starts; not here.
     os.environ["HYPERVISOR_STORE_WAIT"] = "3"
     what = "store" if _store_is_elsewhere() else "ledger"
-    found = [_state_mode(root)]
+    found = [_state(root)]
     try:
         told = within(seconds, lambda: _counts(root))
         found.append(ok(ABOUT, what, told))
@@ -177,26 +178,27 @@ def _counts(root: str) -> str:
         return f"readable; {len(queues)} queues, {left} items not ended"
 
 
-def _state_mode(root: str) -> Finding | None:
-    folder = state_dir(root)
+def _state(root: str) -> Finding | None:
     try:
-        mode = stat.S_IMODE(os.stat(folder).st_mode)
-    except OSError:
-        return None
-    if mode & 0o077:
-        text = f"{folder} can be read by other users (mode {mode:04o})"
-        return wrong(ABOUT, "state", text, f"chmod 700 {_quoted(folder)}")
-    return None
+        state = State.find(root)
+        if state is None:
+            return None
+        state.refuse_tracked()
+    except Foreign as error:
+        return wrong(ABOUT, "state", error.message, error.fix)
+    if not state.can_note():
+        # What is noted is enough for all but a new project, and for telling an older state.
+        text = f"{home()} can't be written, so a state that is put back is not noticed"
+        return note(ABOUT, "state", text, f"mkdir -p {_quoted(home())}")
+    return ok(ABOUT, "state", state.folder.path)
 
 
 def _hooks(root: str) -> Finding | None:
-    path = os.path.join(state_dir(root), "hook-error.txt")
-    try:
-        with open(path, encoding="utf-8", errors="replace") as source:
-            at = source.readline().strip()[:19]
-    except OSError:
+    told = hook_errors.last(root)
+    if told is None:
         return None
-    return note(ABOUT, "hooks", f"one failed at {at}: {path}", "hypervisor doctor --bundle")
+    text = f"one failed at {told[0][:19]}: {hook_errors.path(root)}"
+    return note(ABOUT, "hooks", text, "hypervisor doctor --bundle")
 
 
 def _quoted(path: str) -> str:

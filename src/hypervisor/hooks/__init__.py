@@ -10,6 +10,7 @@ import sys
 
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.system import hook_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(name: str) -> int:
     except NoLedger:
         pass
     except Exception as error:  # whatever it is, the session goes on
-        _note(error)
+        hook_errors.keep(find_root(), error)
     return 0
 
 
@@ -91,21 +92,3 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 def context(event: str, text: str) -> dict[str, Any]:
     """Return the answer that puts `text` before the model."""
     return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
-
-
-def _note(error: Exception) -> None:
-    """Keep the last error of a hook where `hypervisor status` finds it."""
-    import os
-    import time
-    import traceback
-
-    from hypervisor.config.roots import state_dir
-
-    try:
-        with open(
-            os.path.join(state_dir(find_root()), "hook-error.txt"), "w", encoding="utf-8"
-        ) as out:
-            out.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
-            traceback.print_exception(error, file=out)
-    except OSError:
-        pass

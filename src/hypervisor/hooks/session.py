@@ -103,7 +103,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     read_notices(ledger, event)
     _settle_agents(ledger, event)
     reconcile.session_ended(ledger, event.session)
-    live.unlink_watch(ledger.root, event.session)
+    ledger.state.folder.remove(live.watch_lock(event.session))
     outbox.flush(ledger)
     live.settle(ledger)
 
@@ -114,7 +114,7 @@ def outputs_pruned(ledger: Ledger) -> None:
     from hypervisor.config.settings import load
 
     limits = load(ledger.root).limits
-    outputs.prune(ledger.root, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+    outputs.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
 
 
 def headless(ledger: Ledger, session: str) -> bool:

@@ -7,7 +7,6 @@ commit that the branch holds already only needs the note: the next run goes on f
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -17,7 +16,6 @@ from typing import Any
 
 from hypervisor import live, outbox, verify
 from hypervisor.branches import places
-from hypervisor.config.roots import state_dir
 from hypervisor.config.settings import load
 from hypervisor.integration.target import InTheWay, Moved, Target
 from hypervisor.integration.workshop import Conflict, Missing, Workshop, named, sweep
@@ -148,7 +146,7 @@ class _Run:
             checked = verify.check(
                 row["verify"],
                 root=workshop.work,
-                state=workshop.state,
+                turns=workshop.turns,
                 item_id=row["id"],
                 path=row["path"],
                 limit=load(self._ledger.root).limits.verify_seconds,
@@ -180,7 +178,7 @@ class _Run:
             f"hypervisor integrate {self._queue} again"
         )
         if self._ledger.set_aside(row["token"], told):
-            live.mark(self._ledger.root, self._queue)
+            live.mark(self._ledger.state, self._queue)
             self.done.aside.append((row["id"], why))
             self._tell(f"{one_line(row['id'], 60)}: set aside: {why}")
             outbox.flush(self._ledger)
@@ -201,11 +199,9 @@ def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
     HypervisorError once it is another's."""
     busy = "run it again when that has ended"
     holder = f"{os.uname().nodename}:{ledger.root}"
-    with open(os.path.join(state_dir(ledger.root), "integrate.lock"), "w") as turn:
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HypervisorError("another 'hypervisor integrate' is at work here", busy) from None
+    with ledger.state.folder.opened_lock("integrate.lock") as turn:
+        if not turn.try_lock():
+            raise HypervisorError("another 'hypervisor integrate' is at work here", busy)
         renewed = 0.0
 
         def beat() -> None:

@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 
 from hypervisor.branches import trees
+from hypervisor.system.folder import Folder
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.head import head, private_dir, top_of
 from hypervisor.system.text import one_line
@@ -50,9 +51,9 @@ class Workshop:
         return os.path.normpath(os.path.join(self._path, inside))
 
     @property
-    def state(self) -> str:
+    def turns(self) -> Folder:
         """The folder of git's own for this tree: a place for a lock that goes with it."""
-        return private_dir(self._path) or self._path
+        return Folder.at(private_dir(self._path) or self._path)
 
     def merge(self, tip: str, commit: str, name: str, message: str) -> str:
         """Merge `commit` into what stands at `tip` and return the merge's commit, which is `tip` if

@@ -30,6 +30,19 @@ class Agents(Claims):
                     (agent, session, queue, transcript),
                 )
 
+    def agent_names(self) -> list[tuple[str, str]]:
+        """Return (agent, its queue) of all agents that the ledger knows."""
+        rows = self.rows(
+            "select a.id, q.name from agent a join queue q on q.no = a.queue where q.project = ?",
+            (self.project,),
+        )
+        return [(row["id"], row["name"]) for row in rows.fetchall()]
+
+    def agent_names_of(self, session: str) -> list[str]:
+        """Return the names of all agents of a session, ended or not."""
+        rows = self.rows("select id from agent where session = ? order by id", (session,))
+        return [row["id"] for row in rows.fetchall()]
+
     def note_agent(
         self,
         agent: str,

@@ -11,6 +11,7 @@ from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
+from hypervisor.system.folder import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Claims(Ends):
         found: list[tuple[int, str, Any]] = []
         passed: list[int] = []
         made: list[str] = []
-        folder = ""
+        looked = False
         at_work = None
         for item in self._ready(queue, n, only):
             if item["files"] is not None:
@@ -198,13 +199,13 @@ class Claims(Ends):
                 if at_work.meet_text(item["files"]):
                     # It keeps its place: it is next when they are free.
                     continue
-            if not folder:
-                folder = self._lock_folder_of(item["queue"])
-                self.after_rollback(self._drop_all, folder, made)
+            if not looked:
+                looked = True
+                self.after_rollback(self._drop_all, item["queue"], made)
             number = self._engine.claim_number(item["last_claim"], len(found))
             token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
             key = keys.key(item["id"])
-            if self._take(folder, key, token, made):
+            if self._take(item["queue"], key, token, made):
                 made.append(key)
                 if at_work is not None and item["files"] is not None:
                     at_work.add(loads(item["files"]))
@@ -266,15 +267,24 @@ class Claims(Ends):
             found.add(loads(files))
         return found
 
-    def _take(self, folder: str, key: str, token: str, made: list[str]) -> bool:
+    def _take(self, queue: int, key: str, token: str, made: list[str]) -> bool:
         """Take the lock, clearing away what a crash of this ledger's own left of that name.
 
         With a shared store the row is the lock; one of another tool is respected all the same.
         """
         if self._engine.shared:
-            return locks.holder(folder, key) is None
+            return locks.holder(self._locks_of(queue), key) is None
+        try:
+            return self._take_in(self._locks_of(queue), key, token, made)
+        except FileNotFoundError:
+            # Somebody removed the folder meanwhile.
+            self._open_folders.clear()
+            return self._take_in(self._locks_of(queue), key, token, made)
+
+    def _take_in(self, folder: Folder | None, key: str, token: str, made: list[str]) -> bool:
+        assert folder is not None
         owner = f"{token}@{self._mark}"
-        taken = locks.take(folder, key, owner, self._last_lock.get(folder))
+        taken = locks.take(folder, key, owner, self._last_lock.get(folder.path))
         if not taken:
             stands = locks.holder(folder, key)
             if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
@@ -284,15 +294,17 @@ class Claims(Ends):
                 return False
             locks.drop(folder, key, self.ledger_id)
             # The lock of a claim that ended in this transaction: its name is the new claim's now.
-            self.not_after_commit(locks.drop, folder, key, self.ledger_id)
+            self.not_after_commit(self._unlock, folder.path, key)
             taken = locks.take(folder, key, owner)
         if taken:
-            self._last_lock[folder] = key, taken
+            self._last_lock[folder.path] = key, taken
         return bool(taken)
 
-    def _drop_all(self, folder: str, keys: list[str]) -> None:
+    def _drop_all(self, queue: int, keys: list[str]) -> None:
+        folder = self._locks_of(queue)
         for key in keys:
-            locks.drop(folder, key, self.ledger_id)
+            if folder is not None:
+                locks.drop(folder, key, self.ledger_id)
 
     def _live_keys(self) -> set[str]:
         """Return the names of the locks of all live claims, in lower case."""
@@ -301,18 +313,18 @@ class Claims(Ends):
         ).fetchall()
         return {keys.key(item_id).casefold() for (item_id,) in live}
 
-    def _sweep(self, folder: str) -> int:
-        """Remove the locks that crashes of this ledger's own processes left; return how many."""
+    def _sweep(self, path: str) -> int:
+        """Remove the locks in the folder at `path` that crashes of this ledger's own left; return
+        how many."""
         if self._engine.shared:
             return 0
-        try:
-            names = os.listdir(folder)
-        except OSError:
+        folder = self.locks_at(path)
+        if folder is None:
             return 0
         live = self._live_keys()
         return sum(
             locks.drop(folder, name, self.ledger_id)
-            for name in names
+            for name in folder.names()
             if name.casefold() not in live
         )
 

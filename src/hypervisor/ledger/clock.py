@@ -3,8 +3,6 @@ sleeping laptop ends a lease, and another boot ends all of them."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 
 # Microseconds that one boot may last (12 years): the number of the boot stands above them.
@@ -14,36 +12,3 @@ BOOT_SPAN = 4 * 10**14
 def monotonic_us() -> int:
     """Return microseconds since this boot, time asleep not counted (CLOCK_MONOTONIC)."""
     return time.monotonic_ns() // 1000
-
-
-def boot_id() -> str:
-    """Return a name for this boot of the machine."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            return source.read().strip()
-    except OSError:
-        return _sysctl("kern.bootsessionuuid") or "unknown"
-
-
-def machine_id() -> str:
-    """Return a name for this machine (or container) that stays over reboots."""
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        try:
-            with open(path, encoding="ascii") as source:
-                name = source.read().strip()
-        except OSError:
-            continue
-        if name:
-            return name
-    return _sysctl("kern.uuid") or os.uname().nodename
-
-
-def _sysctl(name: str) -> str:
-    if sys.platform != "darwin":
-        return ""
-    import subprocess
-
-    asked = subprocess.run(
-        ["/usr/sbin/sysctl", "-n", name], check=False, capture_output=True, text=True
-    )
-    return asked.stdout.strip()

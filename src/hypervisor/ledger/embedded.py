@@ -6,42 +6,47 @@ import fcntl
 import os
 import sqlite3
 
-from hypervisor.config.roots import create_state, state_dir
-from hypervisor.ledger import clock, schema
-from hypervisor.ledger.sqlite import Embedded, ledger_path, unusable
+from hypervisor.config.roots import create_state
+from hypervisor.ledger import schema
+from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
-from hypervisor.system import mounts
+from hypervisor.system import machine, mounts
+from hypervisor.system.state import LEDGER, State
 
 
 def connect(
-    root: str, create: bool = False, project: str | None = None, adopting: bool = False
-) -> Embedded:
-    """Open the ledger of `root`.
+    root: str, state: State | None, create: bool = False, project: str | None = None,
+    adopting: bool = False,
+) -> Embedded:  # fmt: skip
+    """Open the ledger in `state`, that of `root` or None where there is none yet.
 
     Raises NoLedger where there is none and `create` is false, and LedgerError for one that is
-    damaged, foreign, from a later version, copied from elsewhere (unless `adopting`), or, when it
-    is made or adopted, on a network file system.
+    damaged, foreign, from a later version, copied from elsewhere or put back (unless `adopting`),
+    or, when it is made or adopted, on a network file system.
     """
-    folder, path = state_dir(root), ledger_path(root)
-    if not os.path.exists(path):
+    if state is None or state.folder.look(LEDGER) is None:
         if not create:
             raise no_ledger(root)
-        create_state(root)
-        _refuse_network(folder)
+        state = create_state(root)
+        _refuse_network(state.folder.path)
     elif adopting:
-        _refuse_network(folder)
-    try:
-        flock = os.open(
-            os.path.join(folder, "ledger.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError as error:
-        raise unusable(folder, error) from None
+        _refuse_network(state.folder.path)
+    path = ledger_path(root)
+    # Before the ledger, which is raised first: a claim that ends meanwhile is no restore.
+    noted = state.ends()
     connection = None
     try:
+        flock = state.folder.open("ledger.lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise unusable(state.folder.path, error) from None
+    try:
+        before = state.database()
         connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        _prepare(connection, flock, root, create, project)
+        _prepare(connection, flock, state, create, project)
+        _refuse_swapped(before, state.database(), path)
         if not adopting:
-            _check_identity(connection, path)
+            _check_identity(connection, state)
+            _refuse_restored(connection, path, noted)
         connection.execute(f"pragma wal_autocheckpoint = {schema.CHECKPOINT_PAGES}")
         connection.row_factory = sqlite3.Row
     except BaseException as error:
@@ -51,12 +56,19 @@ def connect(
         if isinstance(error, (sqlite3.Error, OSError)):
             raise unusable(path, error) from None
         raise
-    return Embedded(root, connection, flock)
+    return Embedded(state, connection, flock)
 
 
-def identity(path: str) -> list[tuple[str, str]]:
-    """Return what tells the ledger at `path` from its copies, as rows of `meta`."""
-    return [("machine", clock.machine_id()), ("inode", str(os.stat(path).st_ino))]
+def identity(state: State) -> list[tuple[str, str]]:
+    """Return what tells the ledger in `state` from its copies, as rows of `meta`."""
+    seen = state.folder.look(LEDGER)
+    inode = str(seen.st_ino) if seen else ""
+    return [("machine", machine.machine_id()), ("inode", inode)]
+
+
+def _refuse_swapped(before: dict[str, int], after: dict[str, int], path: str) -> None:
+    if any(after.get(name, inode) != inode for name, inode in before.items() if name == LEDGER):
+        raise LedgerError(f"{path}: replaced while it was opened", "run the command again")
 
 
 def _refuse_network(folder: str) -> None:
@@ -69,21 +81,25 @@ def _refuse_network(folder: str) -> None:
 
 
 def _prepare(
-    connection: sqlite3.Connection, flock: int, root: str, create: bool, project: str | None
+    connection: sqlite3.Connection, flock: int, state: State, create: bool, project: str | None
 ) -> None:
     """See that the file is ours and of the present version; make or migrate it if not."""
-    path = ledger_path(root)
+    path = ledger_path(state.root)
     # An empty file may be in the making: a read now could stop its maker's switch to WAL.
-    made = os.path.exists(path) and os.path.getsize(path) > 0
-    if made and _marks(connection) == (schema.APPLICATION_ID, schema.VERSION):
+    seen = state.folder.look(LEDGER)
+    if (
+        seen is not None
+        and seen.st_size > 0
+        and _marks(connection) == (schema.APPLICATION_ID, schema.VERSION)
+    ):
         return
     fcntl.flock(flock, fcntl.LOCK_EX)
     try:
         version = _version(connection, path)
         if version == 0 and not create:
-            raise no_ledger(root)
+            raise no_ledger(state.root)
         if version < schema.VERSION:
-            _migrate(connection, path, version, project)
+            _migrate(connection, state, version, project)
     finally:
         fcntl.flock(flock, fcntl.LOCK_UN)
 
@@ -114,10 +130,16 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
     return version
 
 
-def _migrate(connection: sqlite3.Connection, path: str, version: int, project: str | None) -> None:
+def _migrate(
+    connection: sqlite3.Connection, state: State, version: int, project: str | None
+) -> None:
     """Bring the file from `version` to the present one. Needs the flock."""
     if version == 0:
-        os.chmod(path, 0o600)
+        ours = state.folder.open(LEDGER, os.O_RDWR)
+        try:
+            os.fchmod(ours, 0o600)
+        finally:
+            os.close(ours)
         connection.execute(f"pragma page_size = {schema.PAGE_SIZE}")
         connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")
@@ -129,10 +151,12 @@ def _migrate(connection: sqlite3.Connection, path: str, version: int, project: s
                     connection.execute(statement)
         if version == 0:
             connection.execute("insert into counter values ('position', 0)")
+            # An earlier ledger of this project may have been moved away.
+            connection.execute("update counter set value = ? where name = 'ends'", (state.ends(),))
             connection.executemany(
                 "insert into meta values (?, ?)",
                 [
-                    *identity(path),
+                    *identity(state),
                     ("ledger", os.urandom(4).hex()),
                     ("project", project or f"p-{os.urandom(6).hex()}"),
                 ],
@@ -145,13 +169,24 @@ def _migrate(connection: sqlite3.Connection, path: str, version: int, project: s
             connection.execute("rollback")
 
 
-def _check_identity(connection: sqlite3.Connection, path: str) -> None:
-    known = dict(
-        connection.execute("select key, value from meta where key in ('machine', 'inode')")
-    )
-    if known != dict(identity(path)):
+def _check_identity(connection: sqlite3.Connection, state: State) -> None:
+    """Refuse a file that was put in the place of the one that was made here."""
+    known = connection.execute("select value from meta where key = 'inode'").fetchone()
+    if known is None or known[0] != dict(identity(state))["inode"]:
         raise LedgerError(
-            f"{path}: a copy of another ledger (synced, restored or moved): two copies would hand "
-            "out the same items",
+            f"{ledger_path(state.root)}: a copy of another ledger (synced, restored or moved): two "
+            "copies would hand out the same items",
             "where this copy is the only one in use: hypervisor adopt",
+        )
+
+
+def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> None:
+    """Refuse a ledger that lacks ends which the user's own folder has noted: an older one was put
+    back over it, and what was done since would be handed out again."""
+    count = ends(connection)
+    if count < noted:
+        raise LedgerError(
+            f"{path}: an older state was put back: {noted - count} of the {noted} reports that "
+            "were accepted here are missing",
+            "where you want to go on from it all the same: hypervisor adopt",
         )

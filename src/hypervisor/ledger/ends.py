@@ -15,6 +15,8 @@ from hypervisor.ledger.store import Store
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.folder import Folder
+from hypervisor.system.state import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,11 +223,13 @@ class Ends(Store):
             claims.append((outcome, now, text, number))
             if not self._engine.shared:
                 folder = self._lock_folder_of(row["queue"])
-                self.after_commit(locks.drop, folder, keys.key(row["id"]), self.ledger_id)
+                self.after_commit(self._unlock, folder, keys.key(row["id"]))
             said[number] = outcome, state
             states.append(state)
         self.change_many(_END_CLAIM, claims)
         self.change_many(_END_ITEM, items)
+        if claims:
+            self._engine.count_ends(len(claims))
         return states
 
     def _said_before(self, number: int, token: str, outcome: str) -> str | None:
@@ -322,8 +326,13 @@ class Ends(Store):
         """Have the lock of a held item removed when the transaction has been committed."""
         if self._engine.shared:
             return
-        folder, key = self.lock_folder(row), keys.key(row["id"])
-        self.after_commit(locks.drop, folder, key, self.ledger_id)
+        self.after_commit(self._unlock, self.lock_folder(row), keys.key(row["id"]))
+
+    def _unlock(self, path: str, key: str) -> None:
+        """Remove the lock `key` in the folder at `path`, if it is this ledger's."""
+        folder = self.locks_at(path)
+        if folder is not None:
+            locks.drop(folder, key, self.ledger_id)
 
     def _lock_folder_of(self, queue: int) -> str:
         """Return the folder that holds the locks of a generation, given its number."""
@@ -337,3 +346,23 @@ class Ends(Store):
         """Return the folder that holds the locks of a queue, given its row."""
         folder: str = queue["lock_dir"]
         return folder if folder[0] == "/" else f"{self.root}/{folder}"
+
+    def _locks_of(self, queue: int) -> Folder | None:
+        """Return the open folder of the locks of a generation, given its number; see `locks_at`."""
+        return self.locks_at(self._lock_folder_of(queue))
+
+    def locks_at(self, path: str) -> Folder | None:
+        """Return the open folder of locks at `path`; None where it is missing and this ledger's
+        claims make no locks. Raises OSError."""
+        folder = self._open_folders.get(path)
+        if folder is None:
+            make = not self._engine.shared
+            try:
+                if path == shown(self.root, "locks"):
+                    folder = self.state.folder.below("locks", make=make)
+                else:
+                    folder = Folder.at(path, make=make)
+            except FileNotFoundError:
+                return None
+            self._open_folders[path] = folder
+        return folder

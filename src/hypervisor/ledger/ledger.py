@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 
 from hypervisor.config import address
-from hypervisor.config.roots import STATE
 from hypervisor.ledger.embedded import connect, identity
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.looks import Looks
 from hypervisor.ledger.merges import Merges
 from hypervisor.ledger.pools import Pools
 from hypervisor.ledger.schema import NEVER, WAITING
-from hypervisor.ledger.sqlite import ledger_path
-from hypervisor.ledger.store import LedgerError
+from hypervisor.ledger.sqlite import unusable
+from hypervisor.ledger.store import LedgerError, no_ledger
 from hypervisor.ledger.tokens import number_of, token_no
+from hypervisor.system.state import LEDGER, STATE, Foreign, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Ledger(Looks, Merges, Pools):
         Raises NoLedger and LedgerError.
         """
         told = address.address()
-        kept = address.check(root, told, ledger_path(root))
+        state = State.find(root)
+        kept = address.check(root, told, state)
         if told is None:
-            return cls(root, connect(root, create, project))
+            return cls(root, connect(root, state, create, project))
         from hypervisor.ledger.shared import open_shared
 
         name = kept[1] if kept else project
@@ -274,12 +276,19 @@ def adopt(root: str) -> None:
     """
     told = address.address()
     if told is not None:
-        raise LedgerError(
-            f"{address.shown(told)}: a shared store needs no adopting: any machine may use it",
-            f"for the embedded one: unset {address.VARIABLE}",
-        )
-    address.check(root, None, ledger_path(root))
-    with Ledger(root, connect(root, adopting=True)) as ledger, ledger.write(durable=True):
+        if _is_ours(root):
+            raise LedgerError(
+                f"{address.shown(told)}: a shared store needs no adopting: any machine may use it",
+                f"for the embedded one: unset {address.VARIABLE}",
+            )
+        State.adopt(root)
+        return
+    folder = State.unproven(root)
+    if folder is None or folder.look(LEDGER) is None:
+        raise no_ledger(root)
+    state = State.adopt(root)
+    address.check(root, None, state)
+    with Ledger(root, connect(root, state, adopting=True)) as ledger, ledger.write(durable=True):
         ledger.change(
             "update claim set outcome = 'freed', ended_at = ? where outcome is null", (time.time(),)
         )
@@ -293,5 +302,47 @@ def adopt(root: str) -> None:
                 ledger._sweep(ledger.lock_folder(queue))
         ledger.change_many(
             "insert into meta values (?, ?) on conflict (key) do update set value = excluded.value",
-            [*identity(ledger_path(root)), ("ledger", os.urandom(4).hex())],
+            [*identity(ledger.state), ("ledger", os.urandom(4).hex())],
         )
+
+
+def contents(root: str) -> list[dict[str, Any]]:
+    """Return the queues in the ledger of `root`, whoever made it: `name`, `state`, `items`,
+    `verify` and `commands` of the newest generation of each.
+
+    It is read from a copy, within bounds, and may say anything. Raises NoLedger and LedgerError.
+    """
+    folder = State.unproven(root)
+    if folder is None or folder.look(LEDGER) is None:
+        if address.address() is None:
+            raise no_ledger(root)
+        return []
+    from hypervisor.system import unproven
+
+    try:
+        with unproven.copied(folder) as connection:
+            odd = connection.execute(
+                "select name from sqlite_master where type in ('view', 'trigger') "
+                "and name not like 'moved~_%' escape '~' limit 1"
+            ).fetchone()
+            if odd is not None:
+                raise LedgerError(
+                    f"{folder.path}: not a ledger as hypervisor makes it", "move it away"
+                )
+            return [dict(row) for row in connection.execute(_CONTENTS)]
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(f"{folder.path}/{LEDGER}", error) from None
+
+
+_CONTENTS = (
+    "select name, state, verify, commands, (select count(*) from item where queue = q.no) as items "
+    "from queue q where generation = (select max(generation) from queue "
+    "where project = q.project and name = q.name) order by no limit 1000"
+)
+
+
+def _is_ours(root: str) -> bool:
+    try:
+        return State.find(root) is not None
+    except Foreign:
+        return False

@@ -7,7 +7,6 @@ of the new one goes. A move that was cut off is completed by the same command.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from hypervisor.ledger.schema import LEASED, TABLES
 from hypervisor.ledger.store import LedgerError
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import State
 
 _CHUNK = 5000
 
@@ -38,7 +38,7 @@ def move(root: str, source: str | None, target: str | None) -> dict[str, int]:
             counts = {} if mark else _carry(old, new, target)
             with new.write(durable=True):
                 new.change("delete from meta where key = 'arriving'")
-            address.note(root, target, new.project)
+            address.note(new.state, target, new.project)
             _renew_locks(old, new)
     return counts
 
@@ -46,11 +46,12 @@ def move(root: str, source: str | None, target: str | None) -> dict[str, int]:
 def _opened(root: str, told: str | None, project: str | None) -> Ledger:
     """Open a ledger that may be marked as moved; with `project`, make it if it lacks."""
     if told is None:
-        engine: Any = embedded.connect(root, project is not None, project)
+        state = State.find(root)
+        engine: Any = embedded.connect(root, state, project is not None, project)
         return Ledger(root, engine, moving=True)
     from hypervisor.ledger.shared import open_engine
 
-    kept = address.noted(root)
+    kept = address.noted(State.find(root))
     name = project or (kept[1] if kept else None)
     engine = open_engine(root, told, name, create=project is not None)
     return Ledger(root, engine, moving=True)
@@ -148,12 +149,10 @@ def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
 def _renew_locks(old: Ledger, new: Ledger) -> None:
     """Have the locks on this machine stand for claims of the new ledger, if it makes locks."""
     for queue in new.rows("select * from queue").fetchall():
-        folder = new.lock_folder(queue)
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            names = []
-        for name in names:
+        folder = new.locks_at(new.lock_folder(queue))
+        if folder is None:
+            continue
+        for name in folder.names():
             locks.drop(folder, name, old.ledger_id)
         if new._engine.shared:
             continue

@@ -135,6 +135,9 @@ class Postgres:
         """Return the number of a new claim: the sequence has given each its own."""
         return last or 0
 
+    def count_ends(self, count: int) -> None:
+        """Note nothing: a server's backups are its owner's."""
+
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""
         if count > _BLOCK:

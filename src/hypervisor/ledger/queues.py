@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.config.roots import state_dir
 from hypervisor.ledger.adding import Adding, NewItem, Opened
+from hypervisor.ledger.claim import loads
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import shown
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ class Queues(Adding):
         commands: str | None = None,
         budget_tokens: int | None = None,
         budget_ms: int | None = None,
+        folders: Iterable[str] = (),
     ) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
@@ -63,7 +65,8 @@ class Queues(Adding):
         `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
         beginnings of command lines that headless workers may run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
-        is given to a queue at work replaces its earlier one.
+        is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
+        of the root whose files are among the items: these may be edited.
         Raises UsageError if the queue is at work with other instructions, bounds or another check.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
@@ -101,6 +104,7 @@ class Queues(Adding):
             elif preflight is not None:
                 self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
             self._set_budget(queue["no"], budget_tokens, budget_ms)
+            self._note_folders(queue, folders)
             opened = Opened(name, queue["generation"])
             self._add(queue, wanted, opened)
             if asked and (opened.added or not at_work):
@@ -130,6 +134,28 @@ class Queues(Adding):
             "from queue where project = q.project and name = q.name) order by no",
             (self.project,),
         ).fetchall()
+
+    def queue_names(self) -> set[str]:
+        """Return the names of all queues that the ledger knows."""
+        rows = self.rows("select distinct name from queue where project = ?", (self.project,))
+        return {row["name"] for row in rows.fetchall()}
+
+    def folders(self, queue: str) -> set[str]:
+        """Return the folders outside of the root whose files were opened in `queue`, in any
+        generation of it: what may be edited besides what is below the root."""
+        rows = self.rows(
+            "select folders from queue where project = ? and name = ? and folders is not null",
+            (self.project, queue),
+        )
+        return {folder for row in rows.fetchall() for folder in loads(row["folders"])}
+
+    def _note_folders(self, queue: Any, folders: Iterable[str]) -> None:
+        known = set(loads(queue["folders"] or "[]"))
+        if not known.issuperset(folders):
+            from json import dumps
+
+            told = dumps(sorted(known.union(folders)))
+            self.change("update queue set folders = ? where no = ?", (told, queue["no"]))
 
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.
@@ -211,7 +237,7 @@ class Queues(Adding):
 
     def _relative(self, lock_dir: str | None) -> str:
         """Return a lock folder as it is stored: relative to the root, which may be moved."""
-        folder = lock_dir or os.path.join(state_dir(self.root), "locks")
+        folder = lock_dir or shown(self.root, "locks")
         inside = folder.startswith(self.root.rstrip("/") + "/")
         return os.path.relpath(folder, self.root) if inside else os.path.abspath(folder)
 

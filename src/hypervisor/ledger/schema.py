@@ -181,7 +181,14 @@ alter table queue add column started_at real;
 create index item_ended on item (queue, state, finish_no) where finish_no is not null;
 """
 
-MIGRATIONS = (FIRST, SECOND)
+# How many ends were ever accepted: an older ledger that is put back has fewer. `folders` (JSON)
+# are those outside of the root whose files were opened.
+THIRD = """
+alter table queue add column folders text;
+insert into counter select 'ends', count(*) from claim where report is not null;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

@@ -9,19 +9,18 @@ where a lost reply leaves open what became of a commit, the row that it would ha
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import os
 import random
 import time
 
 from hypervisor.config import address
-from hypervisor.config.roots import create_state, state_dir
+from hypervisor.config.roots import create_state
 from hypervisor.ledger.store import Collision, Gone, LedgerError, Store
+from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
 _COLLISIONS = 20
@@ -43,9 +42,8 @@ def open_shared(
     with contextlib.ExitStack() as stack:
         if create:
             # Those who come first at once agree on one name for the project.
-            create_state(root)
-            stack.enter_context(_turn(root))
-        kept = address.noted(root)
+            stack.enter_context(create_state(root).folder.locked("store.lock"))
+        kept = address.noted(State.find(root))
         name = kept[1] if kept else project
         for again in range(_COLLISIONS, -1, -1):
             try:
@@ -59,8 +57,7 @@ def open_shared(
         if create or kept is None:
             engine.server.warn_of_plain()
         if kept is None:
-            create_state(root)
-            address.note(root, told, ledger.project)
+            address.note(create_state(root), told, ledger.project)
     return ledger
 
 
@@ -76,17 +73,6 @@ def open_engine(
             "pip install 'hypervisor[postgres]'",
         ) from None
     return postgres.connect(root, told, project, create=create, patience=patience)
-
-
-@contextlib.contextmanager
-def _turn(root: str) -> Iterator[None]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    lock = os.open(os.path.join(state_dir(root), "store.lock"), flags, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def patient(kind: type[Any]) -> type[Any]:

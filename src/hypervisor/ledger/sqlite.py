@@ -7,9 +7,10 @@ import os
 import sqlite3
 import time
 
-from hypervisor.config.roots import state_dir
 from hypervisor.ledger import clock, schema
 from hypervisor.ledger.store import LedgerError, Transaction, text_error
+from hypervisor.system import machine
+from hypervisor.system.state import LEDGER, State, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Embedded:
 
     shared = False
 
-    def __init__(self, root: str, connection: sqlite3.Connection, flock: int) -> None:
+    def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
+        self.state = state
         self.connection = connection
-        self.transaction = _Write(connection, flock, ledger_path(root))
+        self._path = ledger_path(state.root)
+        self.transaction = _Write(connection, flock, self._path)
         self._flock = flock
-        self._path = ledger_path(root)
         self._boot: int | None = None
 
     def close(self) -> None:
@@ -111,10 +113,18 @@ class Embedded:
 
     def drop(self) -> None:
         """Move the file out of the way; what it holds is kept."""
-        os.replace(self._path, f"{self._path}.moved")
+        at = self.state.folder.fd
+        os.replace(LEDGER, f"{LEDGER}.moved", src_dir_fd=at, dst_dir_fd=at)
+
+    def count_ends(self, count: int) -> None:
+        """Note, here and then in the user's own folder, that `count` more ends were accepted."""
+        self.connection.execute(
+            "update counter set value = value + ? where name = 'ends'", (count,)
+        )
+        self.transaction.committed[self.state.note_ends, (ends(self.connection),)] = None
 
     def _boot_no(self) -> int:
-        boot = clock.boot_id()
+        boot = machine.boot_id()
         execute = self.connection.execute
         row = execute("select no from boot where id = ?", (boot,)).fetchone()
         if row is None:
@@ -206,7 +216,13 @@ class _Write(Transaction):
 
 def ledger_path(root: str) -> str:
     """Return where the ledger of `root` is; it need not exist."""
-    return os.path.join(state_dir(root), "ledger.db")
+    return shown(root, LEDGER)
+
+
+def ends(connection: sqlite3.Connection) -> int:
+    """Return how many ends this ledger has ever accepted."""
+    count: int = connection.execute("select value from counter where name = 'ends'").fetchone()[0]
+    return count
 
 
 def unusable(path: str, error: BaseException) -> LedgerError:

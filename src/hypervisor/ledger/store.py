@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.address import EMBEDDED, VARIABLE
-from hypervisor.ledger import clock
+from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.folder import Folder
+from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ if TYPE_CHECKING:
         def number_from_here(self) -> None:
             """Have new numbers and places start above those in the tables."""
 
+        def count_ends(self, count: int) -> None:
+            """Note that `count` more ends were accepted, where an older state could be put back."""
+
         def drop(self) -> None:
             """Remove the ledger, tables and all."""
 
@@ -128,11 +133,13 @@ class Store:
         that has been moved away, or is on its way here."""
         self.root = root
         self._engine = engine
+        self._state: State | None = getattr(engine, "state", None)
         self._connection = engine.connection
         self._write = engine.transaction
         # What of a queue never changes, by its number.
         self._queues: dict[int, Any] = {}
         self._lock_folders: dict[int, str] = {}
+        self._open_folders: dict[str, Folder] = {}
         # The last lock that a claim made in a folder, and its owner: the next may be like it.
         self._last_lock: dict[str, tuple[str, str]] = {}
         meta = dict(self.rows("select key, value from meta").fetchall())
@@ -153,6 +160,13 @@ class Store:
     def close(self) -> None:
         """Close the connection."""
         self._engine.close()
+
+    @property
+    def state(self) -> State:
+        """The project's folder of state. Raises Foreign."""
+        if self._state is None:
+            self._state = State.find(self.root) or State.create(self.root)
+        return self._state
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Rows:
         """Return the rows that `sql` selects."""
@@ -212,7 +226,7 @@ class Store:
 
     def _host(self) -> str | None:
         """Return the machine whose processes a session's number is one of; None: there is one."""
-        return f"{clock.machine_id()}:{os.uname().nodename}" if self._engine.shared else None
+        return f"{machine.machine_id()}:{os.uname().nodename}" if self._engine.shared else None
 
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""

@@ -7,6 +7,6 @@ script only adds filter, sort and the switch between light and dark.
 from __future__ import annotations
 
 from hypervisor.page.render import LIMIT, render
-from hypervisor.page.write import default_path, write
+from hypervisor.page.write import keep, write
 
-__all__ = ["LIMIT", "default_path", "render", "write"]
+__all__ = ["LIMIT", "keep", "render", "write"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.config.roots import state_dir
 from hypervisor.page.render import GENERATOR
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
+from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 
-def default_path(root: str, queue: str) -> str:
-    """Return where the page on `queue` goes unless somebody names another place."""
-    return os.path.join(state_dir(root), "reports", f"{key(queue)}.html")
+def keep(state: State, queue: str, page: str) -> str:
+    """Write the page on `queue` to its place in the state and return its path. Raises OSError."""
+    name = f"{key(queue)}.html"
+    state.folder.below("reports", make=True).write(name, page.encode("utf-8"), sync=True)
+    return shown(state.root, "reports", name)
 
 
 def write(path: str, page: str) -> None:

@@ -41,7 +41,7 @@ def resume(ledger: Ledger, queue: str) -> None:
     """The time has come: hand out again, unless somebody has ended the queue."""
     try:
         ledger.resume(queue)
-        live.mark(ledger.root, queue)
+        live.mark(ledger.state, queue)
     except HypervisorError:
         return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypervisor.pool import recovery
 from hypervisor.pool.process import Process
 from hypervisor.pool.reaper import Reaper
 from hypervisor.pool.running import Running
+from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
 
@@ -35,13 +35,13 @@ class Launch:
         self._commands = tuple(json.loads(row["commands"] or "[]"))
         self._selector = selector
         self._folder = recovery.folder_of(session)
-        self._logs = outputs.folder_of(ledger.root, self._queue)
+        self._logs: Folder | None = None
         self.reaper: Reaper | None = None
 
     def prepare(self) -> None:
         """Make the pool's folders."""
         self._folder.mkdir(mode=0o700)
-        os.makedirs(self._logs, mode=0o700, exist_ok=True)
+        self._logs = outputs.folder_of(self._ledger.state, self._queue)
 
     def name(self, kind: str, number: int) -> str:
         """Return the name of the agent of this kind and number."""
@@ -58,12 +58,13 @@ class Launch:
     def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:
         """Start the process of `running` in the folder `cwd`. Raises OSError."""
         name = running.agent.name
+        assert self._logs is not None
         process = Process(
             start,
             stream,
             agent=name,
             cwd=cwd,
-            log=os.path.join(self._logs, f"{name}.log"),
+            logs=self._logs,
             redactor=self._redactor,
             apart=running.claim is None,
         )

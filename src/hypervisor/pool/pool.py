@@ -86,7 +86,7 @@ class Pool:
                     self._stop_all()
         finally:
             self._selector.close()
-            recovery.forget(self.ledger.root, self.session)
+            recovery.forget(self.ledger.state, self.session)
         outbox.flush(self.ledger)
         self._show(self._view())
         return self._why_over()
@@ -112,8 +112,7 @@ class Pool:
 
     def _obey(self) -> None:
         if self._requests.drain:
-            with open(worker.drain_mark(self.ledger.root, self.session), "a", encoding="ascii"):
-                pass
+            self.ledger.state.folder.write(worker.drain_mark(self.session), b"")
 
     def _is_over(self) -> bool:
         if self._requests.drain or self.cause or self._idle:

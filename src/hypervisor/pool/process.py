@@ -9,9 +9,11 @@ import subprocess
 import tempfile
 import time
 
+from hypervisor import outputs
 from hypervisor.caller import started
 from hypervisor.clients import Start, Stream
 from hypervisor.pool import killing
+from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
 _CHUNK = 1 << 16
@@ -29,17 +31,22 @@ class Process:
         *,
         agent: str,
         cwd: str,
-        log: str,
+        logs: Folder,
         redactor: Redactor,
         apart: bool,
     ) -> None:
-        """Start it. `apart` keeps standard error out of the log of events. Raises OSError."""
+        """Start it. What it says goes to its log in the folder `logs`; `apart` keeps standard error
+        out of the log of events. Raises OSError."""
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()
         self._redactor = redactor
-        self._log = open(log, "ab")  # noqa: SIM115
-        self._errors = open(f"{log}.err", "ab") if apart else self._log  # noqa: SIM115
+        _, log, errors = outputs.names_of(agent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._log = open(logs.open(log, flags), "ab")  # noqa: SIM115
+        self._errors = self._log
+        if apart:
+            self._errors = open(logs.open(errors, flags), "ab")  # noqa: SIM115
         self._rest = {"out": b"", "err": b""}
         try:
             with tempfile.TemporaryFile() as given:

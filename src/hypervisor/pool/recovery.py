@@ -11,9 +11,9 @@ from pathlib import Path
 from hypervisor import caller, reconcile, worker
 from hypervisor.branches import trees
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.pools import POOL
 from hypervisor.pool import killing
 from hypervisor.system.redact import Redactor
+from hypervisor.system.state import State
 
 _PATIENCE = 5.0
 
@@ -38,30 +38,24 @@ def clean_up(ledger: Ledger) -> list[str]:
         for agent in ledger.agents_alive(session):
             reconcile.collect(ledger, agent["id"], clean=Redactor().line)
         reconcile.session_ended(ledger, session)
-        forget(ledger.root, session)
-        _take_trees(ledger.root, session)
+        forget(ledger.state, session)
+        _take_trees(ledger, session)
         ended.append(session)
     return ended
 
 
-def forget(root: str, session: str) -> None:
+def forget(state: State, session: str) -> None:
     """Remove what a pool has on disk besides its logs."""
     shutil.rmtree(folder_of(session), ignore_errors=True)
-    try:
-        os.unlink(worker.drain_mark(root, session))
-    except FileNotFoundError:
-        pass
+    state.folder.remove(worker.drain_mark(session))
 
 
-def _take_trees(root: str, session: str) -> None:
+def _take_trees(ledger: Ledger, session: str) -> None:
     """Remove the working trees that its agents were lent."""
-    try:
-        names = os.listdir(trees.trees_dir(root))
-    except FileNotFoundError:
-        return
-    for name in names:
-        if f"-{session.removeprefix(POOL)}-" in name:
-            trees.discard(root, os.path.join(trees.trees_dir(root), name))
+    for name in ledger.agent_names_of(session):
+        path = os.path.join(trees.trees_dir(ledger.root), name)
+        if os.path.lexists(path):
+            trees.discard(ledger.root, path)
 
 
 def _end_agents(ledger: Ledger, session: str) -> None:

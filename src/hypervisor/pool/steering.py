@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 
 from hypervisor.clients.boundaries import FILES, FOLDERS
-from hypervisor.config.roots import STATE
 from hypervisor.ledger import Claim
+from hypervisor.system.state import STATE
 
 # Git writes into its folder at every turn; these are what it runs, or is steered by.
 _OF_GIT = ("config", "hooks", "info")

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from shlex import quote
 
 from hypervisor import locks
-from hypervisor.config.roots import state_dir
+from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
+from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 _SUFFIX = ".lock"
@@ -23,8 +24,9 @@ class LockView:
     """
 
     def __init__(self, root: str, folders: Iterable[str], own: str | None = None) -> None:
-        told = [os.path.join(state_dir(root), "locks"), *folders]
+        told = [shown(root, "locks"), *folders]
         self._folders = list(dict.fromkeys(os.path.join(root, folder) for folder in told))
+        self._open: dict[str, Folder | None] = {}
         self._root = root
         self._own = own
         self._names: dict[tuple[str, bool], frozenset[str]] = {}
@@ -56,16 +58,29 @@ class LockView:
     def _in(self, folder: str, only_locks: bool = False) -> frozenset[str]:
         names = self._names.get((folder, only_locks))
         if names is None:
-            try:
-                listed = os.listdir(folder)
-            except OSError:
-                listed = []
+            opened = self._opened(folder)
+            listed = opened.names() if opened is not None else []
             names = frozenset(name for name in listed if not only_locks or name.endswith(_SUFFIX))
             self._names[folder, only_locks] = names
         return names
 
+    def _opened(self, path: str) -> Folder | None:
+        """Return the open folder at `path`, or None if there is none that can be read."""
+        if path not in self._open:
+            try:
+                if path == shown(self._root, "locks"):
+                    state = State.find(self._root)
+                    self._open[path] = state.folder.below("locks") if state else None
+                else:
+                    # The folder of a task may be reached through a link of its user's.
+                    self._open[path] = Folder.at(os.path.realpath(path))
+            except OSError:
+                self._open[path] = None
+        return self._open[path]
+
     def _told(self, folder: str, name: str, lock_key: str | None) -> str | None:
-        lock = locks.look(os.path.join(folder, name))
+        opened = self._opened(folder)
+        lock = locks.look(opened, name) if opened is not None else None
         if lock is None or (lock.kind == "link" and lock_key != name):
             return None
         owner = lock.owner or ""

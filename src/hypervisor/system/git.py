@@ -223,3 +223,12 @@ def _patience() -> float:
         return max(0.0, float(os.environ.get(_PATIENCE) or _PATIENCE_SECONDS))
     except ValueError:
         return _PATIENCE_SECONDS
+
+
+def tracks(folder: str, name: str) -> bool:
+    """True if git tracks anything below `name` in `folder`; False without git or a repository."""
+    try:
+        code, out, _ = Git(folder).run("--literal-pathspecs", "ls-files", "-z", "--", name)
+    except HypervisorError:
+        return False
+    return code == 0 and bool(out)

@@ -1,4 +1,4 @@
-"""Where a ledger may live: the machine that made it, on a file system that SQLite can trust."""
+"""What kind of file system a path is on: a ledger needs one that SQLite can trust."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ NETWORK = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# Those keep no owner and no mode of a file, or make them up.
+_WITHOUT_OWNERS = frozenset("vfat msdos exfat ntfs ntfs3 fuseblk drvfs 9p".split())  # noqa: SIM905
+
 # How the kernel writes what would end a word or a line in a path.
 _OCTAL = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
@@ -21,6 +24,18 @@ def network_file_system(path: str, mounts: str | None = None) -> str | None:
     `mounts` is text in the form of /proc/self/mountinfo; without it the kernel is asked, and a
     system that doesn't tell counts as local.
     """
+    kind = file_system(path, mounts)
+    return kind if kind in NETWORK else None
+
+
+def has_no_owners(path: str, mounts: str | None = None) -> bool:
+    """True if the file system that holds `path` knows no owners and modes; `mounts` as above."""
+    return file_system(path, mounts) in _WITHOUT_OWNERS
+
+
+def file_system(path: str, mounts: str | None = None) -> str | None:
+    """Return the type of the file system that holds `path`, or None where the system doesn't tell;
+    `mounts` as above."""
     if mounts is None:
         try:
             with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as source:
@@ -40,4 +55,4 @@ def network_file_system(path: str, mounts: str | None = None) -> str | None:
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, after.split(" ")[0]
-    return kind if kind in NETWORK else None
+    return kind or None

@@ -7,10 +7,9 @@ can't be read is made anew. It is JSON, since it lies in a folder that may come 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 
-from hypervisor.config.roots import state_dir
+from hypervisor.system.state import Foreign, State
 from hypervisor.task_index.entry import Entry
 from hypervisor.tasks.family import Family
 
@@ -20,25 +19,23 @@ NAME = "task-index.json"
 def load(root: str, key: str, families: Sequence[Family]) -> dict[str, Entry]:
     """Return the entries that were kept under `key`, by path; none if there are no such."""
     try:
-        with open(os.path.join(state_dir(root), NAME), encoding="utf-8") as source:
-            kept = json.load(source)
+        state = State.find(root)
+        if state is None:
+            return {}
+        kept = json.loads(state.folder.read(NAME))
         if kept["key"] != key:
             return {}
         return {row[0]: Entry.of_row(row, families) for row in kept["entries"]}
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (Foreign, OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return {}
 
 
 def save(root: str, key: str, families: Sequence[Family], entries: Iterable[Entry]) -> None:
     """Keep `entries` under `key`, where the root has a folder for state."""
-    folder = state_dir(root)
-    if not os.path.isdir(folder):
-        return
-    draft = os.path.join(folder, f"{NAME}.{os.getpid()}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            text = json.dumps({"key": key, "entries": [entry.row(families) for entry in entries]})
-            out.write(text)
-        os.replace(draft, os.path.join(folder, NAME))
-    except OSError:
+        state = State.find(root)
+        if state is not None:
+            rows = [entry.row(families) for entry in entries]
+            state.folder.write(NAME, json.dumps({"key": key, "entries": rows}).encode())
+    except (Foreign, OSError):
         return

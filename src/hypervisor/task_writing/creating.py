@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import os
 import re
 from collections import Counter
@@ -36,10 +35,8 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
     Raises UsageError for fields that a task can't have, and NotWritten.
     """
     root, settings = index.root, index.settings
-    state = create_state(root)
-    with open(os.path.join(state, "create.lock"), "a") as turn:
-        # Two that number their tasks must not choose one number.
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    # Two that number their tasks must not choose one number.
+    with create_state(root).folder.locked("create.lock"):
         index.refresh()
         project = str(fields.get("project") or "").strip()
         if project and not _PROJECT.fullmatch(project):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from hypervisor.config.roots import create_state, state_dir
+from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged, UsageError
-from hypervisor.system.keys import key
 from hypervisor.task_writing.fields import edits_of, value_of
 from hypervisor.tasks import read, task_of, write
 from hypervisor.tasks.edit import AppendText, Edit, EditRefused, ReplaceBody, edit
-from hypervisor.tasks.undo import UndoLog
+from hypervisor.tasks.undo import UNDO, UndoLog
 
-UNDO = "task_manager"
 _TRIES = 20
 
 
@@ -57,8 +55,7 @@ def update(
         if not changed:
             return []
         edited = edit(document, edits)
-        create_state(root)
-        log = UndoLog(os.path.join(state_dir(root), "undo", key(UNDO)))
+        log = UndoLog(create_state(root), UNDO)
         log.record([(file, edited.before, edited.after, item_id)])
         try:
             write.replace(file, document, edited.after)

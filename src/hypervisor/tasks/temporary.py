@@ -10,6 +10,12 @@ import stat
 import time
 
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.folder import Folder
+from hypervisor.system.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SWEEP_SECONDS = 60.0
 _TEMPORARY = re.compile(r"\.hypervisor-[0-9a-f]{16}\.tmp")
@@ -81,8 +87,14 @@ def _copy_attributes(source: int, target: int) -> None:
                 raise
 
 
-def sweep_temporaries(folder: str, recovered: str) -> int:
-    """Move what killed writers left in `folder` to the folder `recovered`; return how many files.
+def recovered(state: State) -> Callable[[], Folder]:
+    """Return what opens the folder that keeps what killed writers left beside tasks."""
+    return lambda: state.folder.below("recovered", make=True)
+
+
+def sweep_temporaries(folder: str, keep: Callable[[], Folder]) -> int:
+    """Move what killed writers left in `folder` to the folder that `keep` opens; return how many
+    files.
 
     Only files named as we name them, a minute old, which no process holds. They are moved, not
     removed: one of them may be what an editor saved in the moment in which a writer was killed.
@@ -102,8 +114,8 @@ def sweep_temporaries(folder: str, recovered: str) -> int:
             if time.time() - max(status.st_mtime, status.st_ctime) < _SWEEP_SECONDS:
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.makedirs(recovered, mode=0o700, exist_ok=True)
-            os.rename(path, os.path.join(recovered, name))
+            kept = keep()
+            os.rename(path, name, dst_dir_fd=kept.fd)
             moved += 1
         except OSError:
             continue

@@ -7,18 +7,38 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from hypervisor.system.errors import FileChanged, HypervisorError
+from hypervisor.system.folder import Folder, write_all
+from hypervisor.system.keys import key
+from hypervisor.system.state import State, shown
+from hypervisor.system.text import one_line
 from hypervisor.tasks import write
 
+# Edits of the task server, which belong to no queue.
+UNDO = "task_manager"
+_FOLDER = "undo"
 _FULL = 16 * 1024 * 1024
+_PACK = re.compile(r"[0-9]{8}-[0-9]+\.jsonl")
+_SEAL = b', "seal": "'
 
 
 class NothingToUndo(HypervisorError):
     """No edit of ours is recorded for what was asked."""
+
+
+class Outside(HypervisorError):
+    """A file that this project has no right to edit."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{one_line(path, 300)}: outside of the project, so it is not edited",
+            "open it from the project that it belongs to",
+        )
 
 
 class Restored(NamedTuple):
@@ -32,26 +52,42 @@ class Restored(NamedTuple):
 
 
 class UndoLog:
-    """The edits of one queue, in packs of lines in `folder`.
+    """The edits of one queue, in packs of lines in the project's state.
 
-    A pack is only ever appended to, by one process at a time. Paths below the folder that holds
-    the state directory are kept relative to it, so that a project can be moved.
+    A pack is only ever appended to, by one process at a time. Paths below the root are kept
+    relative to it, so that a project can be moved. Each line is sealed with a secret that only this
+    user's own folder has: what anybody else has put there is never carried out.
     """
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        state = os.path.dirname(os.path.dirname(os.path.abspath(folder)))
-        self._root = os.path.realpath(os.path.dirname(state))
+    def __init__(
+        self, state: State, queue: str, folders: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """`folders` returns those outside of the root (absolute, real) whose files were opened too;
+        it is asked only for a file outside."""
+        self._state = state
+        self._name = key(queue)
+        self._root = os.path.realpath(state.root)
+        self._folders = folders
+
+    @property
+    def folder(self) -> str:
+        """Where the packs are, for messages."""
+        return shown(self._state.root, _FOLDER, self._name)
 
     def record(self, edits: Iterable[tuple[str, bytes, bytes, str]]) -> None:
         """Keep what is about to be written: (path, bytes before, bytes after, id) of each file.
 
         Call it before the files are written: everything is on the disk when it returns. An edit
-        that then never happens does no harm. Raises OSError.
+        that then never happens does no harm. Raises OSError, and Outside, with nothing kept, for a
+        file outside of the root and of the folders that were opened.
         """
+        edits = list(edits)
+        for path, *_ in edits:
+            if not self._is_allowed(path):
+                raise Outside(path)
         at = time.time_ns()
         lines = [
-            json.dumps(
+            self._sealed(
                 {
                     "at": at + place,
                     "id": item_id,
@@ -64,23 +100,31 @@ class UndoLog:
             for place, (path, before, after, item_id) in enumerate(edits)
         ]
         if lines:
-            self._append(("\n".join(lines) + "\n").encode())
+            self._append(b"".join(lines))
 
     def restore(self, item_id: str | None = None) -> list[Restored]:
         """Put the files of one item, or of all, back to what they were before our edits.
 
         Only where nobody has edited a file since: its bytes must be what we wrote last. From
-        there it goes back edit by edit as long as they follow on each other. Raises NothingToUndo
-        if no edit is recorded.
+        there it goes back edit by edit as long as they follow on each other. Files outside of the
+        root and of the folders that were opened are refused. Raises NothingToUndo if no edit is
+        recorded.
         """
         chains: dict[str, list[dict[str, Any]]] = {}
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
             if item_id is None or entry["id"] == item_id:
                 chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
         if not chains:
-            what = "" if item_id is None else f" of {item_id}"
-            raise NothingToUndo(f"nothing to undo{what}: no edit is recorded in {self.folder}")
-        results = [_restore(path, entries) for path, entries in chains.items()]
+            what = "" if item_id is None else f" of {one_line(item_id, 80)}"
+            raise NothingToUndo(
+                f"nothing to undo{what}: no edit is recorded in {one_line(self.folder, 300)}"
+            )
+        results = [
+            _restore(path, entries)
+            if self._is_allowed(path)
+            else Restored(path, str(entries[0]["id"]), "failed", "it is outside of the project")
+            for path, entries in chains.items()
+        ]
         done = [result.path for result in results if result.outcome == "restored"]
         write.sync_folders(done)
         return results
@@ -88,63 +132,72 @@ class UndoLog:
     def prune(self, days: float = 7) -> int:
         """Remove the packs that nobody has added to for `days`; return how many."""
         removed = 0
-        for path, _ in self.stale(days):
-            try:
-                os.unlink(path)
-                removed += 1
-            except FileNotFoundError:
-                continue
+        for (*above, name), _ in self.stale(days):
+            removed += self._state.folder.below(*above).remove(name)
         return removed
 
-    def stale(self, days: float = 7) -> list[tuple[str, int]]:
-        """Return (path, bytes) of the packs that nobody has added to for `days`."""
-        found = []
-        for path in self._packs():
-            try:
-                seen = os.stat(path)
-            except FileNotFoundError:
-                continue
-            if time.time() - seen.st_mtime > days * 86400:
-                found.append((path, seen.st_size))
+    def stale(self, days: float = 7) -> list[tuple[tuple[str, ...], int]]:
+        """Return (place in the state, bytes) of the packs that nobody has added to for `days`."""
+        folder = self._open()
+        found: list[tuple[tuple[str, ...], int]] = []
+        for name in self._packs(folder):
+            assert folder is not None
+            seen = folder.look(name)
+            if seen is not None and time.time() - seen.st_mtime >= days * 86400:
+                found.append(((_FOLDER, self._name, name), seen.st_size))
         return found
+
+    def _is_allowed(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        if real.startswith(os.path.join(self._root, "")):
+            return True
+        return os.path.dirname(real) in self._folders()
 
     def _kept_path(self, path: str) -> str:
         full = os.path.abspath(path)
         below = os.path.join(self._root, "")
         return full[len(below) :] if full.startswith(below) else full
 
-    def _packs(self) -> list[str]:
+    def _sealed(self, entry: dict[str, Any]) -> bytes:
+        body = json.dumps(entry).encode()
+        return b"%s%s%s%s" % (body[:-1], _SEAL, self._seal(body), b'"}\n')
+
+    def _seal(self, body: bytes) -> bytes:
+        secret = (self._state.secret or "").encode()
+        return hashlib.blake2b(body, key=secret, digest_size=16).hexdigest().encode()
+
+    def _open(self, *, make: bool = False) -> Folder | None:
         try:
-            names = sorted(os.listdir(self.folder))
+            return self._state.folder.below(_FOLDER, self._name, make=make)
         except FileNotFoundError:
-            return []
-        return [os.path.join(self.folder, name) for name in names if name.endswith(".jsonl")]
+            return None
+
+    def _packs(self, folder: Folder | None) -> list[str]:
+        return [name for name in folder.names() if _PACK.fullmatch(name)] if folder else []
 
     def _append(self, data: bytes) -> None:
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        descriptor = self._open_pack()
+        folder = self._open(make=True)
+        assert folder is not None
+        descriptor = self._open_pack(folder)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 # A writer was killed in the middle of a line: its record ends here.
                 data = b"\n" + data
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if not size:
-            write.sync_folders([os.path.join(self.folder, "pack")])
+            os.fsync(folder.fd)
 
-    def _open_pack(self) -> int:
+    def _open_pack(self, folder: Folder) -> int:
         """Return the descriptor of a pack of today that is not full, locked for us alone."""
         day = time.strftime("%Y%m%d", time.gmtime())
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         number = 0
         while True:
-            path = os.path.join(self.folder, f"{day}-{number}.jsonl")
-            descriptor = os.open(path, flags, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            descriptor = folder.open(f"{day}-{number}.jsonl", flags)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 status = os.fstat(descriptor)
@@ -159,20 +212,40 @@ class UndoLog:
             number += 1
 
     def _entries(self) -> Iterable[dict[str, Any]]:
-        for path in self._packs():
+        folder = self._open()
+        before_seals = self._state.unsealed()
+        for name in self._packs(folder):
+            assert folder is not None
             try:
-                with open(path, "rb") as pack:
-                    lines = pack.read().split(b"\n")
-            except FileNotFoundError:
+                raw = folder.read(name)
+            except OSError:
                 continue
-            for line in lines:
-                try:
-                    entry = json.loads(line)
-                    known = entry.keys() >= {"at", "id", "path", "before", "was", "after"}
-                except (ValueError, AttributeError):
-                    continue
-                if known and _digest(_bytes(entry["before"])) == entry["was"]:
+            old = before_seals.get(f"{self._name}/{name}", 0)
+            if self._state.secret is None:
+                old = len(raw)
+            at = 0
+            for line in raw.split(b"\n"):
+                at += len(line) + 1
+                entry = self._entry(line, at <= old)
+                if entry is not None:
                     yield entry
+
+    def _entry(self, line: bytes, is_old: bool) -> dict[str, Any] | None:
+        """Return what a line records; None for what we did not record. `is_old` is true for lines
+        that were there before lines were sealed."""
+        body, seal, told = line.rpartition(_SEAL)
+        if seal:
+            body += b"}"
+            if self._state.secret is None or told.removesuffix(b'"}') != self._seal(body):
+                return None
+        elif not is_old:
+            return None
+        try:
+            entry: dict[str, Any] = json.loads(body if seal else line)
+            known = entry.keys() >= {"at", "id", "path", "before", "was", "after"}
+            return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
+        except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+            return None
 
 
 def _restore(path: str, entries: list[dict[str, Any]]) -> Restored:

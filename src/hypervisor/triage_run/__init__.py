@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.triage_run.around import tidy, undo_log, with_children
+from hypervisor.triage_run.around import tidy, with_children
 from hypervisor.triage_run.worker import (
     BATCH,
     LEASE_SECONDS,
@@ -20,6 +20,5 @@ __all__ = [
     "Worker",
     "consider",
     "tidy",
-    "undo_log",
     "with_children",
 ]

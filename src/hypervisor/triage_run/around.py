@@ -6,10 +6,10 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hypervisor.config.roots import recovered_dir, state_dir
 from hypervisor.config.settings import Settings
-from hypervisor.system.keys import key
+from hypervisor.system.state import State
 from hypervisor.tasks import write
+from hypervisor.tasks.temporary import recovered
 from hypervisor.tasks.undo import UndoLog
 
 if TYPE_CHECKING:
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
     from hypervisor.preflight import Preflight
 
 
-def undo_log(root: str, queue: str) -> UndoLog:
-    """Return where the old bytes of `queue` are kept."""
-    return UndoLog(os.path.join(state_dir(root), "undo", key(queue)))
-
-
 def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
     """Clear away what killed writers left beside the tasks, and bytes past their days."""
-    undo_log(root, queue).prune(settings.limits.undo_days)
+    state = State.find(root)
+    if state is None:
+        return
+    UndoLog(state, queue).prune(settings.limits.undo_days)
     paths = (os.path.join(root, entry.path) for entry in checked.ready if entry.path)
     for folder in {os.path.dirname(path) for path in paths}:
         with suppress(OSError):
-            write.sweep_temporaries(folder, recovered_dir(root))
+            write.sweep_temporaries(folder, recovered(state))
 
 
 def with_children(root: str, settings: Settings, checked: Preflight) -> Preflight:

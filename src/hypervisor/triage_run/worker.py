@@ -19,8 +19,8 @@ from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import FileChanged, HypervisorError
 from hypervisor.tasks import edit, read, write
 from hypervisor.tasks.task import task_of
+from hypervisor.tasks.undo import UndoLog
 from hypervisor.triage import Plan
-from hypervisor.triage_run.around import undo_log
 
 # Items that one transaction claims, and one fsync keeps for undo.
 BATCH = 50
@@ -83,7 +83,7 @@ class Worker:
         self._name = name
         self._settings = settings
         self._told = told
-        self._undo = undo_log(ledger.root, queue)
+        self._undo = UndoLog(ledger.state, queue, lambda: ledger.folders(queue))
 
     def work(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
 from hypervisor.worker.refused import Refused
 
@@ -42,7 +43,7 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
         strays = scope.unnamed(ledger.root, changed, [row])
     else:
         others = ledger.held_since(row["claimed_at"])
-        strays = scope.strays(ledger.root, row["token"], row, others)
+        strays = scope.strays(ledger.state, row["token"], row, others)
     if strays:
         listed = ", ".join(one_line(path, 120) for path in strays[:_SHOWN_STRAYS])
         more = f" and {len(strays) - _SHOWN_STRAYS} more" if len(strays) > _SHOWN_STRAYS else ""
@@ -52,10 +53,10 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
         )
 
 
-def verified(ledger: Ledger, token: str, row: Any, folder: str, state: str) -> None:
+def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -> None:
     """Run the queue's check in `folder`, with the lease renewed. Raises Refused, NotOwner.
 
-    Checks that share `state` run one at a time.
+    Checks that share `turns` run one at a time.
     """
     from hypervisor import verify
     from hypervisor.config.settings import load
@@ -67,7 +68,7 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, state: str) -> N
     checked = verify.check(
         row["verify"],
         root=folder,
-        state=state,
+        turns=turns,
         item_id=row["id"],
         path=row["path"],
         limit=load(ledger.root).limits.verify_seconds,

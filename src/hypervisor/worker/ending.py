@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from hypervisor import budget, caller, outbox
-from hypervisor.config.roots import state_dir
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
 from hypervisor.worker.share import share_left
 from hypervisor.worker.taking import give_back, terms
@@ -64,7 +64,7 @@ def done(
     commit = ledger.commit_of(token)
     if commit and "commit" not in report:
         report = report | {"commit": commit}
-    report = _checked(ledger, row, report, ledger.root, state_dir(ledger.root))
+    report = _checked(ledger, row, report, ledger.root, ledger.state.folder)
     return _finish(ledger, row, token, "done", report, more=more)
 
 
@@ -83,7 +83,7 @@ def _finish(
         if row is not None and row["scope"]:
             from hypervisor import scope
 
-            scope.end(ledger.root, token)
+            scope.end(ledger.state, token)
         outbox.flush(ledger)
     except BaseException:
         give_back(ledger, [claim.token for claim in ended.claims or []])
@@ -140,7 +140,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     path = places.file_in(tree, ledger.root, row["path"] or "")
     report = places.save(tree, row, _ticked(path, row, report, force))
     changed = places.changed(tree, report.get("commit")) if row["scope"] else None
-    report = _checked(ledger, row, report, tree.work, tree.private, changed)
+    report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
     if "commit" in report:
         trees.push(tree, report["commit"])
     ended = _finish(ledger, row, token, "done", report, more=False)
@@ -167,7 +167,7 @@ def _checked(
     row: Any,
     report: dict[str, Any],
     folder: str,
-    state: str,
+    turns: Folder,
     changed: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the report, with the check that passed in `folder`. Raises Refused and NotOwner."""
@@ -177,7 +177,7 @@ def _checked(
         if row["scope"]:
             checks.in_scope(ledger, row, changed)
         if row["verify"]:
-            checks.verified(ledger, row["token"], row, folder, state)
+            checks.verified(ledger, row["token"], row, folder, turns)
             report = report | {"verify": row["verify"]}
     return report
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-from hypervisor.config.roots import state_dir
 from hypervisor.system.keys import key
 
 TYPE_CHECKING = False
@@ -15,13 +12,13 @@ if TYPE_CHECKING:
 
 def share_left(ledger: Ledger, agent: PoolAgent) -> int:
     """Return how many more items an agent of a pool may claim: 0 once its pool drains."""
-    if os.path.exists(drain_mark(ledger.root, agent.session)):
+    if ledger.state.folder.look(drain_mark(agent.session)) is not None:
         return 0
     if agent.items is None:
         return 1 << 30
     return max(0, agent.items - len(ledger.agent_claims(agent.name)))
 
 
-def drain_mark(root: str, session: str) -> str:
-    """Return the file whose presence keeps the agents of a pool from claiming anything more."""
-    return os.path.join(state_dir(root), f"drain-{key(session)}")
+def drain_mark(session: str) -> str:
+    """Return the file of the state whose presence keeps the agents of a pool from claiming more."""
+    return f"drain-{key(session)}"

@@ -116,7 +116,7 @@ def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
     from hypervisor import scope
 
     for claim in claims:
-        scope.begin(ledger.root, claim.token)
+        scope.begin(ledger.state, claim.token)
 
 
 def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:

@@ -1,0 +1,39 @@
+"""What machine this is, and which boot of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def boot_id() -> str:
+    """Return a name for this boot of the machine; containers have that of their host."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            return source.read().strip()
+    except OSError:
+        return _sysctl("kern.bootsessionuuid") or "unknown"
+
+
+def machine_id() -> str:
+    """Return a name for this machine (or container) that stays over reboots."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            with open(path, encoding="ascii") as source:
+                name = source.read().strip()
+        except OSError:
+            continue
+        if name:
+            return name
+    return _sysctl("kern.uuid") or os.uname().nodename
+
+
+def _sysctl(name: str) -> str:
+    if sys.platform != "darwin":
+        return ""
+    import subprocess
+
+    asked = subprocess.run(
+        ["/usr/sbin/sysctl", "-n", name], check=False, capture_output=True, text=True
+    )
+    return asked.stdout.strip()
