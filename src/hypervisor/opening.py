@@ -8,6 +8,7 @@ from typing import Any
 
 from hypervisor import budget, live, outputs
 from hypervisor.caller import Caller
+from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger, NewItem, Opened
 from hypervisor.preflight import Preflight
@@ -55,6 +56,8 @@ def open_queue(
         "max_deaths": settings.limits.max_deaths,
         "max_releases": settings.limits.max_releases,
     }
+    # Asks whether git tracks anything of it: no command of a worker pays for that.
+    create_state(root)
     with Ledger.open(root, create=True, project=settings.project) as ledger:
         opened = ledger.open_queue(
             name,

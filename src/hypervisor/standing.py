@@ -10,6 +10,7 @@ import time
 
 from hypervisor import budget
 from hypervisor.system import hook_errors
+from hypervisor.system.state import home
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -71,6 +72,16 @@ def line(told: dict[str, Any]) -> str:
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
     return f"{name}: {told['state']}{why}, {told['total']} items: {counts or 'none'}"
+
+
+def unnoted(ledger: Ledger) -> str | None:
+    """Return in a line that the user's own folder of state can't be written, or None."""
+    if ledger.ends_are_noted() or ledger.ends_are_noted():
+        return None
+    return (
+        f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
+        f"put back would not be noticed; make it writable: hypervisor doctor"
+    )
 
 
 def hook_error(root: str) -> str | None:

@@ -68,7 +68,7 @@ def use(ledger: Ledger) -> None:
     ledger.ended_since(number, 0), ledger.costs(number), ledger.cost_of_ended("q")
     [queue] = ledger.followed("s")
     ledger.lock_folder(queue), ledger.locks_at(ledger.lock_folder(queue))
-    ledger.queue_names(), ledger.folders("q")
+    ledger.queue_names(), ledger.folders("q"), ledger.ends_are_noted()
     ledger.agent_names(), ledger.agent_names_of("s")
     assert ledger.tell("s", number, queue["told_no"], 5, "drained", "wake")
     ledger.told_of(number), ledger.unfollow("s")

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
         told = [standing.standing(ledger, row) for row in rows]
         session = None if args.json else Caller().session
+        unnoted = standing.unnoted(ledger)
         news = _news(ledger, session) if session else None
     if args.json:
         import json
@@ -51,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
         return 0
     print("\n".join(_lines(told, bool(args.queue))) or standing.NOTHING)
-    if error := standing.hook_error(root):
-        print(f"! {error}")
+    for trouble in (standing.hook_error(root), unnoted):
+        if trouble:
+            print(f"! {trouble}")
     if news:
         print(news)
     return 0

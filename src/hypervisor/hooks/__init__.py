@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     Handler = Callable[[Ledger, "Event"], "dict[str, Any] | None"]
 
 
-# How long a session is held up by a store that doesn't answer, in seconds.
-_PATIENCE = 2.0
-
-
 class Event:
     """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
 
@@ -54,7 +50,7 @@ def run(name: str) -> int:
         payload = json.loads(sys.stdin.read() or "{}")
         event = Event(name, payload if isinstance(payload, dict) else {})
         if event.session:
-            with Ledger.open(find_root(event.text("cwd") or None), patience=_PATIENCE) as ledger:
+            with Ledger.open(find_root(event.text("cwd") or None), patience=0) as ledger:
                 answer = handle(ledger, event)
             if answer is not None:
                 print(json.dumps(answer))

@@ -35,6 +35,10 @@ _CLAIMS = (
 class Looks(Retries):
     """The questions of people; none of them writes."""
 
+    def ends_are_noted(self) -> bool:
+        """True unless the user's own folder lacks accepted ends: it could not be written."""
+        return self._engine.ends_are_noted()
+
     def workers(self, queue: int) -> list[Any]:
         """Return the live claims of a queue, in the order in which they were made."""
         return self.rows(_WORKERS, (queue,)).fetchall()

@@ -135,6 +135,10 @@ class Postgres:
         """Return the number of a new claim: the sequence has given each its own."""
         return last or 0
 
+    def ends_are_noted(self) -> bool:
+        """True: there is nothing to note."""
+        return True
+
     def count_ends(self, count: int) -> None:
         """Note nothing: a server's backups are its owner's."""
 

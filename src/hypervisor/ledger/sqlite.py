@@ -123,6 +123,11 @@ class Embedded:
         )
         self.transaction.committed[self.state.note_ends, (ends(self.connection),)] = None
 
+    def ends_are_noted(self) -> bool:
+        """True if the user's own folder knows of all ends: else an older ledger that is put back
+        would not be noticed."""
+        return self.state.ends() >= ends(self.connection)
+
     def _boot_no(self) -> int:
         boot = machine.boot_id()
         execute = self.connection.execute

@@ -80,6 +80,9 @@ if TYPE_CHECKING:
         def count_ends(self, count: int) -> None:
             """Note that `count` more ends were accepted, where an older state could be put back."""
 
+        def ends_are_noted(self) -> bool:
+            """True unless the note of accepted ends is behind."""
+
         def drop(self) -> None:
             """Remove the ledger, tables and all."""
 
