@@ -16,6 +16,7 @@ from hypervisor.integration.target import Target
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
+from hypervisor.system.state import State
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
 
@@ -84,7 +85,7 @@ def test_eight_processes_make_and_remove_trees_at_once(project: Path) -> None:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> tuple[Path, Path]:
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two clones of one repository that share one ledger, as two machines share a server.
 
     Their folder of state is one, which nothing but the ledger and the locks is made use of.
@@ -103,6 +104,15 @@ def hosts(tmp_path: Path) -> tuple[Path, Path]:
     git(one, "push", "--quiet", "origin", "main")
     git(base, "clone", "--quiet", "hub.git", "two")
     (two / ".hypervisor").symlink_to(str(one / ".hypervisor"))
+    find = State.find
+
+    def shared(root: str) -> State | None:
+        found = find(str(one) if root == str(two) else root)
+        if found is not None:
+            found.root = root
+        return found
+
+    monkeypatch.setattr(State, "find", shared)
     (two / ".git" / "info" / "exclude").write_text(".hypervisor\n")
     open_queue(one)
     for root in (one, two):

@@ -98,7 +98,7 @@ def test_eight_wakes_at_once_tell_one_digest(session: Session) -> None:
     runs = [
         subprocess.Popen(
             command, cwd=session.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={"PYTHONPATH": str(Path(digest.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(digest.__file__).parents[1])},
         )
         for _ in range(8)
     ]  # fmt: skip
@@ -169,7 +169,7 @@ def test_a_hook_with_a_strange_payload_says_nothing_and_ends_well(
     ran = subprocess.run(
         [sys.executable, "-m", "hypervisor", "_hook", "Stop"], input=payload, text=True,
         cwd=session.root, capture_output=True,
-        env={"PYTHONPATH": str(Path(digest.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(digest.__file__).parents[1])},
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "")
 
@@ -181,7 +181,7 @@ def test_a_hook_that_fails_says_nothing_and_leaves_its_error_for_people(session:
     ran = subprocess.run(
         [sys.executable, "-m", "hypervisor", "_hook", "Stop"], input=payload, text=True,
         cwd=session.root, capture_output=True,
-        env={"PYTHONPATH": str(Path(digest.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(digest.__file__).parents[1])},
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "")
     assert "Traceback" in (session.root / ".hypervisor" / "hook-error.txt").read_text()

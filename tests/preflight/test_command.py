@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -183,10 +184,7 @@ def test_paths_are_told_from_the_root_wherever_it_is_typed(
 def test_nothing_is_changed_and_no_state_is_made(
     of_every_kind: None, project: Path, run: Run
 ) -> None:
-    for name in ("locks", "live", ".gitignore"):
-        path = project / ".hypervisor" / name
-        path.rmdir() if path.is_dir() else path.unlink()
-    (project / ".hypervisor").rmdir()
+    shutil.rmtree(project / ".hypervisor")
     before = tree(project)
     run(".")
     run(".", "--json")

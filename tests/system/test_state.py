@@ -178,7 +178,7 @@ def test_a_folder_that_others_may_read_is_refused_with_the_command_that_mends_it
     folder = root / ".hypervisor"
     folder.chmod(0o755)
     told = refusal(root)
-    mend = told.rpartition("if it is yours: ")[2]
+    mend = told.rpartition("; ")[2]
     assert mend == f"chmod 700 {folder}"
     subprocess.run(["sh", "-c", mend], check=True)
     with Ledger.open(str(root)) as ledger:

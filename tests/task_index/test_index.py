@@ -13,6 +13,7 @@ import pytest
 from hypervisor.config.settings import load
 from hypervisor.preflight import check
 from hypervisor.sources import expand
+from hypervisor.system.state import State
 from hypervisor.task_index import TaskIndex, files, index, keeping
 
 STATUSES = ("active", "active", "active", "done", "blocked", "cancelled", "odd", "in_progress")
@@ -25,7 +26,7 @@ def root(
     if request.param == "looking at every file":
         monkeypatch.setattr(files, "_watch", lambda root: None)
     (tmp_path / "tasks" / "archive").mkdir(parents=True)
-    (tmp_path / ".hypervisor").mkdir()
+    State.create(str(tmp_path))
     return tmp_path
 
 

@@ -80,6 +80,7 @@ class Screen:
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
             "HYPERVISOR_HOME": os.environ["HYPERVISOR_HOME"],
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             "LANG": "C.UTF-8",
             "PS1": "ready> ",
             **(env or {}),

@@ -41,12 +41,12 @@ class Process:
         self.agent = agent
         self.begun = time.monotonic()
         self._redactor = redactor
+        self._logs = logs
         _, log, errors = outputs.names_of(agent)
+        self._names = (log, errors) if apart else (log,)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._log = open(logs.open(log, flags), "ab")  # noqa: SIM115
-        self._errors = self._log
-        if apart:
-            self._errors = open(logs.open(errors, flags), "ab")  # noqa: SIM115
+        opened = [open(logs.open(name, flags), "ab") for name in self._names]  # noqa: SIM115
+        self._log, self._errors = opened[0], opened[-1]
         self._rest = {"out": b"", "err": b""}
         try:
             with tempfile.TemporaryFile() as given:
@@ -165,10 +165,11 @@ class Process:
             self.read(name)
 
     def _close_logs(self) -> None:
-        for log in {self._log, self._errors}:
+        for log, name in zip((self._log, self._errors), self._names, strict=False):
             log.close()
-            if os.path.getsize(log.name) == 0:
-                os.unlink(log.name)
+            seen = self._logs.look(name)
+            if seen is not None and seen.st_size == 0:
+                self._logs.remove(name)
 
 
 def _handle_of(pid: int) -> int | None:

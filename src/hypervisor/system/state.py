@@ -449,7 +449,7 @@ def _refuse_others(folder: Folder) -> None:
         raise _owned(folder.path)
     raise Foreign(
         f"{one_line(folder.path)}: others may read or write it",
-        f"if it is yours: chmod 700 {_quoted(folder.path)}",
+        f"chmod 700 {_quoted(folder.path)}",
     )
 
 
@@ -458,8 +458,9 @@ def _refuse_tracked(root: str, path: str) -> None:
 
     if tracks(root, STATE):
         raise Foreign(
-            f"{one_line(path)}: git tracks files in it, so it may be a stranger's",
-            f"git rm -r --cached {STATE}, and hypervisor adopt if it is yours",
+            f"{one_line(path)}: git tracks files in it, so it may be a stranger's (once it doesn't, "
+            "hypervisor adopt takes over what is yours)",
+            f"git rm -r -q --cached {STATE}",
         )
 
 
@@ -540,9 +541,9 @@ def _has_no_owners(path: str) -> bool:
 
 def _stranger(path: str) -> Foreign:
     return Foreign(
-        f"{one_line(path)}: not made by you on this machine, so nothing in it is used",
-        f"if you know where it comes from: hypervisor adopt; else: mv {_quoted(path)} "
-        f"{_quoted(path + '.stranger')}",
+        f"{one_line(path)}: not made by you on this machine, so nothing in it is used (hypervisor "
+        "adopt shows what it holds, and takes it over)",
+        f"mv {_quoted(path)} {_quoted(path + '.stranger')}",
     )
 
 
@@ -560,8 +561,8 @@ def _owned(path: str) -> Foreign:
 
 def _odd(path: str) -> Foreign:
     return Foreign(
-        f"{one_line(path)}: a link, or no plain file of ours",
-        f"look at it, then: rm {_quoted(path)}",
+        f"{one_line(path)}: a link, or no plain file of ours, which we don't follow",
+        f"mv {_quoted(path)} {_quoted(path + '.stranger')}",
     )
 
 
