@@ -50,22 +50,30 @@ def check(
     SIGKILL, ends the check. Raises OSError.
     """
     with open(os.path.join(state, "verify.lock"), "w", encoding="ascii") as turn:
-        _wait_for_turn(turn.fileno(), beat, beat_every)
+        wait_for_turn(turn.fileno(), beat, beat_every)
         with _requests_to_end() as requests:
             return _run(command, root, item_id, path, limit, beat, beat_every, requests)
 
 
-def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> None:
-    next_beat = time.monotonic() + beat_every
+def wait_for_turn(
+    turn: int, beat: Callable[[], None], beat_every: float, seconds: float | None = None
+) -> bool:
+    """Lock the open file `turn`, with `beat` called every `beat_every` seconds meanwhile; False if
+    it is another's for `seconds` on end."""
+    begun = time.monotonic()
+    next_beat = begun + beat_every
     while True:
         try:
             fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         except BlockingIOError:
             time.sleep(_TICK)
-        if time.monotonic() >= next_beat:
+        now = time.monotonic()
+        if seconds is not None and now - begun > seconds:
+            return False
+        if now >= next_beat:
             beat()
-            next_beat = time.monotonic() + beat_every
+            next_beat = now + beat_every
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def test_eight_processes_make_and_remove_trees_at_once(project: Path) -> None:
     def make(number: int) -> int:
         for time in range(6):
             token = f"{number}{time}-abcd"
-            tree = trees.make(str(project), f"i{number}", token)
+            tree = trees.make(Git(str(project)), f"i{number}", token)
             assert os.path.exists(f"{tree.top}/tasks/t0.md")
             trees.remove(str(project), token)
         return number

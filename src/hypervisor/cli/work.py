@@ -11,6 +11,11 @@ from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
 USAGE = (
@@ -103,21 +108,23 @@ def run(args: argparse.Namespace) -> int:
             )
             why = pool.run()
         summary = summarize(ledger, args.queue)
-        resume_at = ledger.queue_row(args.queue)["resume_at"]
+        row = ledger.queue_row(args.queue)
     print("\n".join(lines(summary)))
-    print(_next(args.queue, why, pool.cause, resume_at))
+    print(_next(args.queue, why, pool.cause, row))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
-def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
+def _next(queue: str, why: str, cause: str, row: Any) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
         return f"stopped: {cause}; nothing more was started. What to do: hypervisor doctor"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":
-        at = f" from {time.strftime('%H:%M', time.localtime(resume_at))} on" if resume_at else ""
-        return f"paused; go on{at} with: hypervisor resume {queue}, then the same command"
+        until, reason = row["resume_at"], one_line(row["reason"] or "", 400)
+        at = f" from {time.strftime('%H:%M', time.localtime(until))} on" if until else ""
+        reason = f" ({reason})" if reason else ""
+        return f"paused{reason}; go on{at} with: hypervisor resume {queue}, then the same command"
     if why == "idle":
         return (
             "the rest is not for these agents: locked by another tool, or not of the complexity "

@@ -57,9 +57,9 @@ def integrate(
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
     ledger.queue_row(queue)
-    git = Git(ledger.root)
-    target = Target(git, into)
     with _alone(ledger) as beat:
+        git = Git(ledger.root, beat=beat, beat_every=_BEAT)
+        target = Target(git, into)
         sweep(ledger.root)
         run = _Run(ledger, queue, git, target, tell, beat)
         run.go()

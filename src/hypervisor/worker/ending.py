@@ -7,8 +7,9 @@ import os
 from hypervisor import budget, caller, outbox
 from hypervisor.config.roots import state_dir
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.text import one_line
+from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import share_left
 from hypervisor.worker.taking import give_back, terms
 
@@ -53,13 +54,18 @@ def done(
 
     `force` accepts open boxes and notes them in the report; `more` is that of `finish`. What was
     done on a branch is committed first, and checked in its own working tree. Raises Refused, and
-    the item stays its worker's; NotOwner, and nothing is written.
+    the item stays its worker's; NotOwner, and nothing is written; SetupError, which no item is
+    charged for.
     """
     row = _row(ledger, token, "done")
     if row is None:
         return _finish(ledger, None, token, "done", report, more=more)
     if row["branch"]:
-        return _done_on_branch(ledger, row, report, force)
+        try:
+            return _done_on_branch(ledger, row, report, force)
+        except SetupError as error:
+            stop_pool(ledger, row["queue_name"], token, error)
+            raise
     report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
     commit = ledger.commit_of(token)
     if commit and "commit" not in report:
@@ -115,16 +121,19 @@ def _finish_and_claim(
 
 def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
     """End an item that was not done; what its worker left in its tree is kept on its branch."""
-    from hypervisor.branches import places
+    from hypervisor.branches import places, trees
 
     tree = None
     try:
-        tree = places.tree_of(ledger.root, row)
+        tree = places.tree_of(ledger, row)
         if tree is not None:
             report = places.save(tree, row, report)
-    except (HypervisorError, OSError):
-        # The report counts, not what is left of work that was not finished.
-        pass
+    except (HypervisorError, OSError) as error:
+        # The report counts, not what is left of work that was not finished: that stays where it is.
+        if tree is not None and trees.is_kept(tree.top):
+            left = f"its work is not committed ({one_line(error)}) and stays in {tree.top}"
+            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
+            tree = None
     ended = _finish(ledger, row, row["token"], outcome, report, more=False)
     if tree is not None:
         places.leave(ledger, tree, row["token"])
@@ -135,7 +144,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     from hypervisor.branches import places, trees
 
     token = row["token"]
-    tree = places.tree_of(ledger.root, row)
+    tree = places.tree_of(ledger, row)
     assert tree is not None
     path = places.file_in(tree, ledger.root, row["path"] or "")
     report = places.save(tree, row, _ticked(path, row, report, force))

@@ -6,8 +6,9 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner
-from hypervisor.system.head import head
+from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
+from hypervisor.system.git import head
+from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import share_left
 
 TYPE_CHECKING = False
@@ -71,8 +72,10 @@ def take(
             _keep_scope(ledger, taken)
         if taken and (branch or here):
             _branch_off(ledger, taken, here)
-    except BaseException:
+    except BaseException as error:
         give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
+        if isinstance(error, SetupError):
+            stop_pool(ledger, queue, None, error)
         raise
     return taken
 
