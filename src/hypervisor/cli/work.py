@@ -11,11 +11,6 @@ from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
 USAGE = (
@@ -108,23 +103,21 @@ def run(args: argparse.Namespace) -> int:
             )
             why = pool.run()
         summary = summarize(ledger, args.queue)
-        row = ledger.queue_row(args.queue)
+        resume_at = ledger.queue_row(args.queue)["resume_at"]
     print("\n".join(lines(summary)))
-    print(_next(args.queue, why, pool.cause, row))
+    print(_next(args.queue, why, pool.cause, resume_at))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
-def _next(queue: str, why: str, cause: str, row: Any) -> str:
+def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
         return f"stopped: {cause}; nothing more was started. What to do: hypervisor doctor"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":
-        until, reason = row["resume_at"], one_line(row["reason"] or "", 400)
-        at = f" from {time.strftime('%H:%M', time.localtime(until))} on" if until else ""
-        reason = f" ({reason})" if reason else ""
-        return f"paused{reason}; go on{at} with: hypervisor resume {queue}, then the same command"
+        at = f" from {time.strftime('%H:%M', time.localtime(resume_at))} on" if resume_at else ""
+        return f"paused; go on{at} with: hypervisor resume {queue}, then the same command"
     if why == "idle":
         return (
             "the rest is not for these agents: locked by another tool, or not of the complexity "

@@ -72,7 +72,8 @@ class Workshop:
             return self._git.head() or ""
         if "not something we can merge" in said:
             raise Missing
-        files = self._git("diff", "--name-only", "--diff-filter=U", "-z").split("\0")[:-1]
+        unmerged = self._git("ls-files", "--unmerged", "-z").split("\0")[:-1]
+        files = sorted({entry.partition("\t")[2] for entry in unmerged})
         if files:
             raise Conflict(f"conflicts with {name} in {named(files)}")
         if "unrelated histories" in said:

@@ -14,6 +14,8 @@ from hypervisor.system.text import one_line
 
 _SHOWN = 5
 _FAILED = re.compile(r"fatal: (.*): clean filter '(.*)' failed", re.S)
+# Said of a filter; the last where one that stays between files ends.
+_SIGNS = ("clean filter", "external filter", "hung up unexpectedly", "Broken pipe")
 _FROM_INPUT = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
@@ -49,13 +51,14 @@ def stage(git: Git, *words: str, input: str | None = None) -> None:
     try:
         git("add", *words, input=input)
     except GitError as error:
-        failed = _FAILED.search(error.said)
-        if failed is None:
+        if not any(sign in error.said for sign in _SIGNS):
             raise
+        failed = _FAILED.search(error.said)
+        what = (
+            f"{one_line(failed[1])}: filter {one_line(failed[2], 60)!r}" if failed else "a filter"
+        )
         raise FilterError(
-            f"{one_line(failed[1])}: filter {one_line(failed[2], 60)!r} fails: "
-            f"{one_line(error.said, 200)}",
-            "mend it, then say it again",
+            f"{what} fails: {one_line(error.said, 200)}", "mend it, then say it again"
         ) from None
 
 

@@ -125,6 +125,11 @@ class GitError(HypervisorError):
 class NobodyCommits(GitError, SetupError):
     """git knows no name and no address to commit with."""
 
+    def __init__(self, what: str, said: str, fix: str = "") -> None:
+        del fix
+        super().__init__(what, "it knows no name and address to commit with", _NAME)
+        self.said = said
+
 
 class Git:
     """git in the checkout around one folder. `git("status")` returns what it prints; raises
@@ -177,7 +182,7 @@ class Git:
         code, out, said = self.run(*words, input=input)
         if code:
             error = NobodyCommits if any(sign in said for sign in _NOBODY) else GitError
-            raise error(_verb(words), said or out, _NAME if error is NobodyCommits else fix)
+            raise error(_verb(words), said or out, fix)
         return out
 
     def ok(self, *words: str) -> bool:
@@ -343,7 +348,7 @@ class Git:
         top = top_of(self.folder)
         if not self._bound:
             return None if top is None else (top, self._shares(self.folder))
-        if top != self.folder or not self._shares(top) or not _is_own(top):
+        if top != self.folder or not self._shares(top):
             raise HypervisorError(
                 f"{one_line(self.folder, 300)}: no working tree of the repository of "
                 f"{one_line(self._root, 300)}",
@@ -358,7 +363,12 @@ class Git:
         if ours is None or private is None:
             return False
         common, private = os.path.realpath(shared_dir(ours)), os.path.realpath(private)
-        return private == common or private.startswith(f"{common}/")
+        if private == common and top_of(folder) == top_of(self._root):
+            return True
+        if not f"{private}/".startswith(f"{common}/"):
+            return False
+        # Submodules are kept there too: what leads back to them is in their own configuration.
+        return "/modules/" in private[len(common) :] or _is_own(folder, private)
 
     def _options(self, verb: str, ours: bool) -> list[str]:
         pairs = [*_QUIET]
@@ -366,7 +376,7 @@ class Git:
             pairs.append(_NO_HOOKS)
         else:
             known = self._configured()
-            if self.setting(_HOOKS) != "true":
+            if not ours or self.setting(_HOOKS) != "true":
                 hooks = [name for name in known if name.startswith("hook.")]
                 pairs += [_NO_HOOKS, *(f"{name[: -len('command')]}enabled=false" for name in hooks)]
             pairs += [f"{name}={value}" for name, value in self._undone.items()]
@@ -413,7 +423,7 @@ def version(folder: str, seconds: float) -> str:
         )
     except (OSError, processes.Overtime) as error:
         raise HypervisorError(f"git version: {error}", "install git") from None
-    return os.fsdecode(told[1]).strip().removeprefix("git version ")
+    return one_line(os.fsdecode(told[1]).strip()).removeprefix("git version ")
 
 
 def head(folder: str) -> str | None:
@@ -480,13 +490,14 @@ def _has_repository(folder: str) -> bool:
     )
 
 
-def _is_own(top: str) -> bool:
-    """True unless `.git` in `top` leads to what git keeps for another working tree."""
-    private = private_dir(top) or ""
+def _is_own(folder: str, private: str) -> bool:
+    """True if `private`, where the `.git` above `folder` leads, is kept for that working tree, and
+    for no other one."""
+    git = os.path.realpath(f"{top_of(folder)}/.git")
     told = _read(f"{private}/gitdir").rstrip("\n")
-    return not told or os.path.realpath(os.path.join(private, told)) == os.path.realpath(
-        f"{top}/.git"
-    )
+    if told:
+        return os.path.realpath(os.path.join(private, told)) == git
+    return git == private
 
 
 def _may_link(private: str) -> bool:

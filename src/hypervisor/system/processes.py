@@ -55,9 +55,10 @@ def run(
         try:
             told = _attend(process, input, seconds, beat, beat_every, () if apart else requests)
         except BaseException as error:
-            if apart and isinstance(error, KeyboardInterrupt):
+            if apart and not isinstance(error, Overtime):
                 process.communicate()
-            _end(process)
+            else:
+                _end(process)
             raise
         if requests:
             raise SystemExit(128 + requests[0])
