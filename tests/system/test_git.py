@@ -102,6 +102,22 @@ def test_it_works_in_its_folder_where_another_repository_is_named(
     assert head(str(repository)) and head(str(other)) is None
 
 
+@pytest.mark.parametrize("client", [True, False])
+def test_the_shell_of_gemini_does_not_take_the_users_configuration_away(
+    client: bool, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "config", "--global", "user.name", "Mine")
+    for name, value in {
+        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": "",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    if client:
+        monkeypatch.setenv("GEMINI_CLI", "1")
+    assert Git(str(repository)).run("config", "user.name")[1] == ("Mine\n" if client else "")
+
+
 # -- how long it takes --
 
 

@@ -202,8 +202,9 @@ def save(tree: Tree, message: str) -> str | None:
             head = _save(tree, message)
     except NotOwner:
         raise
-    except HypervisorError:
+    except HypervisorError as error:
         keep(tree)
+        error.fix += f"{'; ' if error.fix else ''}until then the work stays in {tree.top}"
         raise
     _let_go(tree)
     return None if head == tree.base else head

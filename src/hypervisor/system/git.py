@@ -65,6 +65,7 @@ _ASK_NOBODY = {
     "GCM_INTERACTIVE": "never",
     "LC_ALL": "C",
 }
+_SWITCHED_OFF = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 # By these a user says who commits, other than in a file: agents in an environment of their own get
 # them too.
 IDENTITY = frozenset((
@@ -520,6 +521,11 @@ def _environment(top: str, ours: bool) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in _DROPPED and not name.startswith(_DROPPED_FAMILIES)
     }
+    if "GEMINI_CLI" in kept and all(kept.get(name) == os.devnull for name in _SWITCHED_OFF):
+        # The shell of Gemini CLI takes the user's configuration away from the model's own git: who
+        # commits, and which filters there are.
+        for name in (*_SWITCHED_OFF, "GIT_CONFIG_NOSYSTEM"):
+            kept.pop(name, None)
     # It looks no further up than we did; and a foreign repository does not say where its files are.
     kept |= _ASK_NOBODY | {"GIT_CEILING_DIRECTORIES": os.path.dirname(top)}
     return kept if ours else kept | {"GIT_WORK_TREE": top}

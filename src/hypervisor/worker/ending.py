@@ -131,7 +131,7 @@ def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any
     except (HypervisorError, OSError) as error:
         # The report counts, not what is left of work that was not finished: that stays where it is.
         if tree is not None and trees.is_kept(tree.top):
-            left = f"its work is not committed ({one_line(error)}) and stays in {tree.top}"
+            left = f"what was done is not committed: {one_line(error, 600)}"
             report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
             tree = None
     ended = _finish(ledger, row, row["token"], outcome, report, more=False)
