@@ -134,3 +134,15 @@ def test_an_agent_that_can_not_begin_an_item_stops_its_queue_and_costs_nothing(
     again = run_hypervisor("next", "q", "--branch", env=agent)
     assert "queue paused" in again.stdout and "claim" not in again.stdout
     assert {row["deaths"] + row["attempts"] for row in support.rows(project).values()} == {0}
+
+
+def test_an_agent_that_git_makes_no_tree_for_stops_its_queue_too(
+    project: Path, run_hypervisor: Run
+) -> None:
+    support.lay_out(project, 2)
+    # A name that is taken: no branch below it can be made.
+    git(project, "branch", "hypervisor")
+    agent: dict[str, str | None] = {"HYPERVISOR_POOL": "pool-x", "HYPERVISOR_AGENT": "claude-x-1"}
+    assert run_hypervisor("next", "q", "--branch", env=agent).returncode == 1
+    assert "queue paused" in run_hypervisor("next", "q", "--branch", env=agent).stdout
+    assert counts(project) == {"ready": 2}

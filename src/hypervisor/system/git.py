@@ -320,7 +320,7 @@ class Git:
 
     def has(self, commit: str, within: str = "HEAD") -> bool:
         """True if `within` is `commit` or comes after it; False for a commit that is not here."""
-        return self.ok("merge-base", "--is-ancestor", commit, within)
+        return not commit.startswith("-") and self.ok("merge-base", "--is-ancestor", commit, within)
 
     def changed(self, base: str, commit: str) -> list[str]:
         """Return the paths that differ between two commits, from the top of the repository."""

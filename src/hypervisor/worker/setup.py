@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypervisor import caller
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
+from hypervisor.system.errors import HypervisorError, NotOwner
 
 
-def stop_pool(ledger: Ledger, queue: str, token: str | None, error: SetupError) -> None:
+def stop_pool(ledger: Ledger, queue: str, token: str | None, error: HypervisorError) -> None:
     """In the agent of a pool, give the claim `token` back at no cost and pause its queue with the
     cause: the next agent would meet the same. Elsewhere the caller is told, and goes on by itself.
     """

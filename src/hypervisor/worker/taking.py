@@ -7,7 +7,7 @@ import os
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
-from hypervisor.system.git import head
+from hypervisor.system.git import GitError, head
 from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import share_left
 
@@ -74,7 +74,7 @@ def take(
             _branch_off(ledger, taken, here)
     except BaseException as error:
         give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
-        if isinstance(error, SetupError):
+        if isinstance(error, GitError | SetupError):
             stop_pool(ledger, queue, None, error)
         raise
     return taken
