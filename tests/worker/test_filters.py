@@ -211,6 +211,14 @@ def test_a_pool_stops_with_the_cause_and_no_item_is_charged(
     assert (root / ".hypervisor" / "worktrees" / tree / "a.key").read_text() == "the password"
 
 
+def test_what_others_have_done_meanwhile_still_counts(root: Path, run_hypervisor: Run) -> None:
+    do_it = script(root, 'if [ "$1" = t0 ]; then echo x >a.key; else sleep 2; echo x >b.txt; fi')
+    words = ("work", "q", "--agent", "command", "--workers", "2", "--branch", "--", do_it, "{id}")
+    ran = run_hypervisor(*words)
+    assert ran.returncode == 1 and "a.key" in ran.stdout
+    assert {key: row["state"] for key, row in rows(root).items()} == {"t0": "ready", "t1": "done"}
+
+
 @pytest.mark.parametrize("words", [("done", "--summary", "x"), ("commit", "-m", "x", "a.key")])
 def test_the_agent_of_a_pool_that_meets_it_stops_its_queue(
     words: tuple[str, ...], root: Path, run_hypervisor: Run

@@ -311,9 +311,8 @@ class Pool:
             self._report(running, end)
             return
         elif end.how == "finished":
-            self.cause = self.cause or endings.command_done(
-                self.ledger, claim, end, self._redactor, force=self._force
-            )
+            lacks = endings.command_done(self.ledger, claim, end, self._redactor, force=self._force)
+            self.cause = self.cause or lacks
         elif end.how == "failed":
             endings.command_failed(self.ledger, claim, endings.told(end), self._redactor)
         else:

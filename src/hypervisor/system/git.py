@@ -279,7 +279,7 @@ class Git:
         for name, value in self._configured().items():
             if name.startswith("filter.") and value and name.endswith((".clean", ".process")):
                 found.add(name[len("filter.") : name.rindex(".")])
-        return {name for name in found if "=" not in name}
+        return {name for name in found if name and "=" not in name}
 
     def is_there(self) -> bool:
         """True if this is a working tree of the project's repository still."""
@@ -363,9 +363,9 @@ class Git:
         ours, private = private_dir(self._root), private_dir(folder)
         if ours is None or private is None:
             return False
-        common, private = os.path.realpath(shared_dir(ours)), os.path.realpath(private)
-        if private == common and top_of(folder) == top_of(self._root):
+        if top_of(folder) == top_of(self._root):
             return True
+        common, private = os.path.realpath(shared_dir(ours)), os.path.realpath(private)
         if not f"{private}/".startswith(f"{common}/"):
             return False
         # Submodules are kept there too: what leads back to them is in their own configuration.
