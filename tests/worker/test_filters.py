@@ -149,6 +149,23 @@ def test_a_commit_of_named_files_is_no_exception(
     assert kept(root, "a.key") == SECRET.upper()
 
 
+@pytest.mark.parametrize("at", ["next", "done"])
+def test_the_lease_is_renewed_while_a_filter_takes_its_time(at: str, root: Path) -> None:
+    slow = "sh -c 'sleep 5; cat'"
+    set_up(root, "cat")
+    (root / "a.key").write_text(SECRET)
+    commit_all(root)
+    git(root, "config", "filter.vault.smudge", slow if at == "next" else "cat")
+    git(root, "config", "filter.vault.clean", slow if at == "done" else "cat")
+    with Ledger.open(str(root)) as ledger:
+        ledger.cancel("q")
+    open_queue(root, queue="p", lease_seconds=3)
+    with Ledger.open(str(root)) as ledger:
+        [claim] = worker.take(ledger, "p", "w", branch=True)
+        do(root, claim, b_key=SECRET)
+        assert worker.done(ledger, claim.token, {"summary": "x"}, force=False).state == "done"
+
+
 def test_what_is_gone_and_what_is_a_link_needs_no_filter(root: Path) -> None:
     set_up(root)
     (root / "a.key").write_text(SECRET)
