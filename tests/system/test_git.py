@@ -307,3 +307,10 @@ def test_what_git_and_a_remote_say_is_escaped(repository: Path) -> None:
     with pytest.raises(GitError) as error:
         Git(str(repository)).remote("push", str(hub), "main")
     assert "\\x1b" in str(error.value) and str(error.value).isprintable()
+
+
+def test_a_configuration_that_git_can_not_read_is_told_and_not_passed_by(repository: Path) -> None:
+    with (repository / ".git" / "config").open("a") as configuration:
+        configuration.write("[broken\n")
+    with pytest.raises(GitError, match="bad config"):
+        Git(str(repository)).setting("hypervisor.remote")

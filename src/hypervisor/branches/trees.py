@@ -27,6 +27,7 @@ _NOTE = "hypervisor"
 _KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 _STALE = 5.0
+_TRIES = 3
 _FILES = ("100644", "100755")
 _NEEDED = "work on branches needs a git working tree"
 
@@ -288,7 +289,10 @@ def discard(root: str, path: str) -> None:
             except OSError:
                 continue
             shutil.rmtree(aside, ignore_errors=True)
-    if os.path.lexists(path):
+    for _ in range(_TRIES):
+        # A git whose hypervisor was killed may be writing there still.
+        if not os.path.lexists(path):
+            break
         shutil.rmtree(path, onerror=_make_removable)
 
 

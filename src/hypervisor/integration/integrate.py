@@ -7,7 +7,6 @@ commit that the branch holds already only needs the note: the next run goes on f
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -30,6 +29,7 @@ from hypervisor.system.text import one_line
 _LEASE = 120.0
 _BEAT = 20.0
 _TRIES = 20
+_MOMENT = 1.0
 _SHOWN_TAIL = 600
 
 
@@ -202,10 +202,9 @@ def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
     busy = "run it again when that has ended"
     holder = f"{os.uname().nodename}:{ledger.root}"
     with open(os.path.join(state_dir(ledger.root), "integrate.lock"), "w") as turn:
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HypervisorError("another 'hypervisor integrate' is at work here", busy) from None
+        # What a killed one was just starting has the lock for a moment longer.
+        if not verify.wait_for_turn(turn.fileno(), lambda: None, _BEAT, _MOMENT):
+            raise HypervisorError("another 'hypervisor integrate' is at work here", busy)
         renewed = 0.0
 
         def beat() -> None:

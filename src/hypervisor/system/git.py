@@ -389,7 +389,10 @@ class Git:
     def _configured(self) -> dict[str, str]:
         if self._configuration is None:
             where = self._where()
-            told = self.run("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)[1]
+            code, told, said = self.run("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)
+            if code > 1 and where is not None:
+                # One is what it ends with where nothing is set.
+                raise GitError("config", said, "mend that; git 2.26 is the oldest that will do")
             words = told.split("\0")[:-1]
             found: dict[str, str] = {}
             foreign: list[str] = []
