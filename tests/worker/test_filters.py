@@ -189,7 +189,7 @@ def test_a_filter_that_is_asked_for_on_the_way_in_by_a_process_runs(root: Path) 
     program.chmod(0o755)
     git(root, "config", "filter.vault.process", shlex.quote(str(program)))
     (root / "a.key").write_text(SECRET)
-    with pytest.raises(HypervisorError, match="a filter fails: "):
+    with pytest.raises(HypervisorError, match=r"filter.* fails: "):
         made(root, "a.key")
     assert seen.exists() and git(root, "ls-files", "a.key") == ""
 
