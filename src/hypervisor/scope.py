@@ -17,6 +17,7 @@ from typing import Any
 
 from hypervisor.config.roots import STATE, state_dir
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.files import fingerprint
 from hypervisor.system.keys import key
 from hypervisor.tasks import markdown
 
@@ -123,7 +124,7 @@ def _look(root: str) -> dict[str, Any]:
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
         if entry and path.split("/", 1)[0] != STATE:
-            files[path] = _fingerprint(os.path.join(root, path))
+            files[path] = fingerprint(os.path.join(root, path))
     return {"head": head, "files": files}
 
 
@@ -135,15 +136,7 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
             else:
-                yield path, _fingerprint(entry.path)
-
-
-def _fingerprint(path: str) -> str | None:
-    try:
-        seen = os.lstat(path)
-    except OSError:
-        return None
-    return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
+                yield path, fingerprint(entry.path)
 
 
 def _git(root: str, *words: str) -> str:
