@@ -29,6 +29,9 @@ _FILES = frozenset(name.casefold() for name in FILES)
 _BUILDS = frozenset(
     ("makefile", "gnumakefile", "conftest.py", "jenkinsfile", "azure-pipelines.yml")
 )
+# The last parts of the names above, folded: files by another name count only below a folder with a
+# leading dot, or have one themselves.
+NAMES = frozenset(name.rpartition("/")[2] for name in _FILES) | _BUILDS
 # What programs that people have open write by themselves, all the time.
 _CHURN = frozenset((
     ".ds_store", ".history", ".idea", ".obsidian", ".smart-env", ".stfolder", ".trash", ".vs",

@@ -142,7 +142,7 @@ def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any
     try:
         tree = places.tree_of(ledger.root, row)
         if tree is not None:
-            report = places.save(tree, row, report)
+            report = places.save(tree, row, report)[0]
     except (HypervisorError, OSError):
         # The report counts, not what is left of work that was not finished.
         pass
@@ -159,8 +159,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     tree = places.tree_of(ledger.root, row)
     assert tree is not None
     path = places.file_in(tree, ledger.root, row["path"] or "")
-    report = places.save(tree, row, _ticked(path, row, report, force))
-    changed = places.changed(tree, report.get("commit"))
+    report, changed = places.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, tree.private, changed)
     if "commit" in report:
         trees.push(tree, report["commit"])

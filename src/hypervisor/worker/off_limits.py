@@ -10,6 +10,7 @@ import os
 
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.head import top_of
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,
@@ -129,7 +130,7 @@ def _steering(ledger: Ledger, row: Any, committed: Iterable[str]) -> list[str]:
     for path in committed:
         names = [path]
         led = os.path.realpath(os.path.join(tree, path))
-        for top in (tree, ledger.root):
+        for top in (top_of(tree) or tree, ledger.root):
             if led.startswith(f"{top}/"):
                 names.append(os.path.relpath(led, top))
                 break

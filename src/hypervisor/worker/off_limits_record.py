@@ -1,7 +1,8 @@
 """The record of a checkout: how its protected files looked last, and which claims are out.
 
-It lies in `.hypervisor/protected`, and each `next` and `done` reads and writes it: it is a list of
-texts with NUL between them, since the cheapest library that reads more takes longer than the call.
+It lies in `.hypervisor/protected-<inode>`, and each `next` and `done` reads and writes it: it is a
+list of texts with NUL between them, since the cheapest library that reads more takes longer than
+the call.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Record:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._path = os.path.join(state_dir(ledger.root), "protected")
+        # A folder of state may serve several checkouts, of one ledger.
+        checkout = os.stat(ledger.root).st_ino
+        self._path = os.path.join(state_dir(ledger.root), f"protected-{checkout}")
         self._lock = locked(f"{self._path}.lock")
         self._before: Snapshot | None = None
         self.out: dict[str, Out] = {}

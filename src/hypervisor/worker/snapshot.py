@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 # Made by tools, large, and full of names with a dot; nothing starts from there by itself.
 _PASSED_BY = frozenset((
-    STATE, "__pycache__", "node_modules", ".cache", ".direnv", ".eggs", ".gradle", ".hg",
+    "__pycache__", "node_modules", ".cache", ".direnv", ".eggs", ".gradle", ".hg",
     ".mypy_cache", ".next", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".terraform", ".tox",
     ".venv", "venv",
 ))  # fmt: skip
 # What git runs or is steered by; the rest of its folder changes at every turn.
 _OF_GIT = ("commondir", "config", "config.worktree", "info/attributes", "info/exclude")
+_NOTED = frozenset(("description", "gh-merge-base", "merge", "vscode-merge-base"))
+_LONGEST = 1 << 16
 # So many entries are looked at, the folders nearest to the root first; what lies below is not.
 _MOST = 50_000
 
@@ -73,21 +75,29 @@ def snapshot(root: str) -> Snapshot:
 def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
     """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
     inside = f"{folder}/" if folder else ""
+    # All but the names without a dot at all: there may be many files, and few of them count.
+    dotted = "/." in f"/{folder}"
     try:
         entries = list(os.scandir(os.path.join(root, folder)))
     except OSError:
         return 1
     for entry in entries:
         path, name = inside + entry.name, entry.name.casefold()
+        if name == STATE:
+            # Ours, and what stands in it changes all the time.
+            continue
         if entry.is_dir(follow_symlinks=False):
             if name == ".git":
                 if folder:
                     _note_git(files, root, path)
             elif name not in _PASSED_BY and path.casefold() != protected.TREES:
                 below.append(path)
-        elif protected.steers(path) or protected.wants_naming(path):
+        elif (dotted or name[0] == "." or name in protected.NAMES) and (
+            protected.steers(path) or protected.wants_naming(path)
+        ):
             _note(files, path, entry.path)
-    return len(entries)
+    # To open a folder takes as long as to look at so many entries.
+    return len(entries) + 10
 
 
 def _note(files: dict[str, str], path: str, place: str) -> None:
@@ -144,6 +154,8 @@ def _note_git(files: dict[str, str], root: str, path: str) -> None:
 def _note_repository(files: dict[str, str], path: str, folder: str, depth: int = 0) -> None:
     for name in _OF_GIT:
         _note(files, f"{path}/{name}", os.path.join(folder, name))
+    if f"{path}/config" in files:
+        files[f"{path}/config"] = _settings(os.path.join(folder, "config"), files[f"{path}/config"])
     hooks = os.path.join(folder, "hooks")
     if os.path.islink(hooks):
         _note(files, f"{path}/hooks", hooks)
@@ -161,6 +173,31 @@ def _note_repository(files: dict[str, str], path: str, folder: str, depth: int =
             if depth < 8:
                 inner = here[len(folder) :]
                 _note_repository(files, f"{path}{inner}", here, depth + 1)
+
+
+def _settings(place: str, looks: str) -> str:
+    """Return what stands in a repository's configuration, but for what git and editors note there
+    at every turn: what a branch is merged with. `looks` is returned for one that can't be read."""
+    try:
+        with open(place, encoding="utf-8", errors="replace") as source:
+            text = source.read(_LONGEST + 1)
+    except OSError:
+        return looks
+    if len(text) > _LONGEST or "\\\n" in text:
+        # A line that goes on may hide what section it stands in.
+        return looks
+    kept, of_branch = [], False
+    for line in text.replace("\0", "\n").split("\n"):
+        word = line.strip()
+        if word.startswith("["):
+            of_branch = word.startswith('[branch "') and word.endswith('"]')
+        key, _, value = word.partition("=")
+        noted = key.strip().lower() in _NOTED or (
+            key.strip().lower() == "remote" and value.strip().isidentifier()
+        )
+        if word and not (of_branch and (word.startswith("[") or noted)):
+            kept.append(word)
+    return "\n".join(kept)
 
 
 def _names(folder: str) -> list[str]:
