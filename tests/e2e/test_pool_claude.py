@@ -128,8 +128,9 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     assert "it passes" in answers[-1]
     told = "".join(answers[: len(refused)])
     assert "it passes" not in told and "sesame" not in told and "secret.txt\n" not in told
-    read, searched, found = answers[len(refused) : -1]
-    assert "it passes" in read and "it passes" in searched and "check.sh" in found
+    # The client runs those beside each other.
+    found = answers[len(refused) : -1]
+    assert sum("it passes" in answer for answer in found) == 2 and "check.sh" in found
     assert (root / ".claude/settings.json").read_text() == settings_before
     made = set(root.rglob("*")) - set(before)
     assert not [path for path in made if ".hypervisor" not in path.parts], made
