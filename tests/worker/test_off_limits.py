@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -357,3 +358,47 @@ def test_a_spoilt_record_charges_nobody(repository: Path) -> None:
     ]
     record.write_bytes(b"1\0nonsense")
     assert done(repository, claim) == "done"
+
+
+def test_the_answer_do_not_ask_again_is_a_person_s_and_charges_nobody(
+    repository: Path, run_hypervisor: Run
+) -> None:
+    kept = repository / ".claude/settings.local.json"
+    kept.write_text(json.dumps({"permissions": {"allow": ["Read"], "deny": ["WebFetch"]}}))
+    open_queue(repository)
+    first, second = take(repository), take(repository)
+    asks = {
+        "session_id": "s", "cwd": str(repository), "tool_name": "Bash",
+        "tool_input": {"command": "npm test -- a"},
+        "permission_suggestions": [
+            {"type": "addRules", "rules": [{"toolName": "Bash", "ruleContent": "npm test:*"}]}
+        ],
+    }  # fmt: skip
+    assert run_hypervisor("_hook", "PermissionRequest", input=json.dumps(asks)).returncode == 0
+    told = {"permissions": {"deny": ["WebFetch"], "allow": ["Read", "Bash(npm test:*)"]}}
+    kept.write_text(json.dumps(told, indent=2))
+    assert done(repository, first) == "done"
+    # Anything else in there is not what a person was asked for.
+    told["permissions"]["allow"].append("Bash(curl:*)")
+    kept.write_text(json.dumps(told))
+    with pytest.raises(worker.Refused, match=r"settings\.local\.json"):
+        done(repository, second)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"permissions": {"allow": []}, "hooks": {}},
+        {"permissions": {"allow": [], "defaultMode": "bypassPermissions"}},
+        {"permissions": []},
+        [],
+    ],
+)
+def test_other_changes_of_a_client_s_settings_are_nobody_s_answer(
+    more: object, repository: Path
+) -> None:
+    open_queue(repository)
+    claim = take(repository)
+    (repository / ".claude/settings.local.json").write_text(json.dumps(more))
+    with pytest.raises(worker.Refused, match=r"settings\.local\.json"):
+        done(repository, claim)

@@ -22,6 +22,8 @@ FILES = (
 )  # fmt: skip
 # Whole checkouts, made by the client for its own workers: each is looked at for itself.
 TREES = ".claude/worktrees"
+# Where a client keeps what its person allowed once and for all, in the middle of a run.
+GRANTS = ".claude/settings.local.json"
 
 _FOLDERS = frozenset(name.casefold() for name in FOLDERS)
 _FILES = frozenset(name.casefold() for name in FILES)

@@ -24,7 +24,7 @@ from hypervisor.worker.refused import Refused
 from hypervisor.worker.snapshot import snapshot
 
 TYPE_CHECKING = False
-__all__ = ["begin", "changes", "end", "listed", "refuse", "settle", "why"]
+__all__ = ["asked", "begin", "changes", "end", "listed", "refuse", "settle", "why"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +58,13 @@ def changes(ledger: Ledger, token: str) -> Out:
     if found.tree:
         found.inside = _in_tree(ledger, found)
     return found
+
+
+def asked(ledger: Ledger, rules: Iterable[str]) -> None:
+    """Note the permission rules that a client asks a person for: if it keeps them, that is the
+    person's own change."""
+    with Record(ledger) as record:
+        record.asked += (rule.replace("\0", "") for rule in rules)
 
 
 def end(ledger: Ledger, token: str) -> None:

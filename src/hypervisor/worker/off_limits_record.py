@@ -49,7 +49,8 @@ class Out:
 
 class Record:
     """Held by one process at a time: use it as a context manager, and call `pause` behind it, for
-    the ledger may be slow. `out` maps the tokens of claims; `pauses` queues to files."""
+    the ledger may be slow. `out` maps the tokens of claims; `asked` are the permission rules that a
+    person was asked for meanwhile; `pauses` maps queues to files."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -59,6 +60,7 @@ class Record:
         self._lock = locked(f"{self._path}.lock")
         self._before: Snapshot | None = None
         self.out: dict[str, Out] = {}
+        self.asked: list[str] = []
         self.pauses: dict[str, list[str]] = {}
 
     def __enter__(self) -> Record:
@@ -68,7 +70,7 @@ class Record:
                 self._read(os.fsdecode(source.read()).split("\0"))
         except (OSError, ValueError, StopIteration):
             # There is none yet, or it was spoilt: nobody can be charged by that.
-            self._before, self.out = None, {}
+            self._before, self.out, self.asked = None, {}, []
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -90,6 +92,8 @@ class Record:
         for path in differ:
             if not protected.steers(path):
                 self._note("open", path)
+            elif path == protected.GRANTS and self._only_granted(before, now):
+                continue
             elif not protected.allowed(path, named) and not is_item(self._ledger, path):
                 self._note("own" if len(self.out) == 1 else "shared", path)
                 for queue in queues if len(self.out) > 1 else ():
@@ -114,6 +118,12 @@ class Record:
                 # It is over already.
                 continue
 
+    def _only_granted(self, before: Snapshot | None, now: Snapshot) -> bool:
+        """True if a client has kept nothing but a person's answer "don't ask again"."""
+        old = before.files.get(protected.GRANTS) if before is not None else None
+        new = now.files.get(protected.GRANTS)
+        return bool(self.asked) and _grew_by(old or "{}", new or "", self.asked)
+
     def _note(self, kind: str, path: str) -> None:
         for claim in self.out.values():
             known: list[str] = getattr(claim, kind)
@@ -122,7 +132,8 @@ class Record:
 
     def _words(self) -> list[str]:
         assert self._before is not None
-        words = [_FORM, *_of_snapshot(self._before), str(len(self.out))]
+        asked = self.asked[-_KEPT:] if self.out else []
+        words = [_FORM, *_of_snapshot(self._before), str(len(asked)), *asked, str(len(self.out))]
         for token, claim in self.out.items():
             words += [token, claim.queue, claim.tree, *_of_snapshot(claim.at_first)]
             for paths in (claim.own, claim.shared, claim.open):
@@ -134,11 +145,24 @@ class Record:
         if word() != _FORM:
             return
         self._before = _snapshot_of(word)
+        self.asked.extend(word() for _ in range(int(word())))
         for _ in range(int(word())):
             token = word()
             claim = self.out[token] = Out(word(), word(), _snapshot_of(word))
             for paths in (claim.own, claim.shared, claim.open):
                 paths.extend(word() for _ in range(int(word())))
+
+
+def _grew_by(before: str, after: str, asked: list[str]) -> bool:
+    """True if a client's settings differ by nothing but more rules of `asked` that allow."""
+    import json
+
+    try:
+        old, new = json.loads(before), json.loads(after)
+        was, now = (set(told.setdefault("permissions", {}).pop("allow", ())) for told in (old, new))
+        return bool(was <= now and now - was <= set(asked) and old == new)
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def may_write(ledger: Ledger, queue: str) -> list[str]:

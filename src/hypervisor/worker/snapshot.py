@@ -1,7 +1,8 @@
 """How the protected files below a folder look, links resolved, so that a change is found out.
 
 Beside them are those files that a worker changes in the open where its task doesn't name them; see
-`system.protected`. No file is read: a snapshot costs little more than a listing of the folders.
+`system.protected`. But for two small ones no file is read: a snapshot costs little more than a
+listing of the folders.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def _note(files: dict[str, str], path: str, place: str) -> None:
     except OSError:
         return
     files[path] = fingerprint_of(status)
-    if stat.S_ISLNK(status.st_mode):
+    if path == protected.GRANTS and stat.S_ISREG(status.st_mode):
+        files[path] = _text(place) or files[path]
+    elif stat.S_ISLNK(status.st_mode):
         # A change of what it leads to is a change of it.
         for name, target in _led_to(place):
             files[f"{path}{name}"] = f"{files[path]} {fingerprint_of(target)}"
@@ -178,16 +181,12 @@ def _note_repository(files: dict[str, str], path: str, folder: str, depth: int =
 def _settings(place: str, looks: str) -> str:
     """Return what stands in a repository's configuration, but for what git and editors note there
     at every turn: what a branch is merged with. `looks` is returned for one that can't be read."""
-    try:
-        with open(place, encoding="utf-8", errors="replace") as source:
-            text = source.read(_LONGEST + 1)
-    except OSError:
-        return looks
-    if len(text) > _LONGEST or "\\\n" in text:
+    text = _text(place)
+    if text is None or "\\\n" in text:
         # A line that goes on may hide what section it stands in.
         return looks
     kept, of_branch = [], False
-    for line in text.replace("\0", "\n").split("\n"):
+    for line in text.split("\n"):
         word = line.strip()
         if word.startswith("["):
             of_branch = word.startswith('[branch "') and word.endswith('"]')
@@ -198,6 +197,16 @@ def _settings(place: str, looks: str) -> str:
         if word and not (of_branch and (word.startswith("[") or noted)):
             kept.append(word)
     return "\n".join(kept)
+
+
+def _text(place: str) -> str | None:
+    """Return what stands in a file, without NUL; None if it can't be read, or is long."""
+    try:
+        with open(place, encoding="utf-8", errors="backslashreplace") as source:
+            text = source.read(_LONGEST + 1)
+    except OSError:
+        return None
+    return None if len(text) > _LONGEST else text.replace("\0", "\n")
 
 
 def _names(folder: str) -> list[str]:
