@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypervisor.config.roots import STATE, state_dir
+from hypervisor.system.files import fingerprint
 from hypervisor.system.git import Git, top_of
 from hypervisor.system.keys import key
 from hypervisor.tasks import markdown
@@ -125,7 +126,7 @@ def _look(root: str) -> dict[str, Any]:
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
         if entry and path.split("/", 1)[0] != STATE:
-            files[path] = _fingerprint(os.path.join(root, path))
+            files[path] = fingerprint(os.path.join(root, path))
     return {"head": head, "files": files}
 
 
@@ -137,12 +138,4 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
             else:
-                yield path, _fingerprint(entry.path)
-
-
-def _fingerprint(path: str) -> str | None:
-    try:
-        seen = os.lstat(path)
-    except OSError:
-        return None
-    return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
+                yield path, fingerprint(entry.path)

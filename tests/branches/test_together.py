@@ -154,11 +154,12 @@ def test_a_push_that_is_refused_keeps_the_claim(hosts: tuple[Path, Path]) -> Non
     one, _ = hosts
     claim = take(one)
     do(one, claim, a_txt="a")
-    git(one, "remote", "set-url", "--push", "origin", "/nonexistent")
+    hub, gone = one.parent / "hub.git", one.parent / "gone.git"
+    hub.rename(gone)
     with pytest.raises(HypervisorError, match=r"git push: .*say done again"):
         done(one, claim)
     assert states(one)["t0"] == "claimed"
-    git(one, "remote", "set-url", "--push", "origin", str(one.parent / "hub.git"))
+    gone.rename(hub)
     assert done(one, claim) == "done"
 
 

@@ -71,23 +71,22 @@ def file_in(tree: trees.Tree, root: str, path: str) -> str:
     return inside if os.path.lexists(inside) else os.path.join(root, path)
 
 
-def save(tree: trees.Tree, row: Any, report: dict[str, Any]) -> dict[str, Any]:
-    """Commit what a worker did and return its report with the branch, the commit and the files.
+def save(tree: trees.Tree, row: Any, report: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Commit what a worker did; return its report with the branch, the commit and the files, and
+    the paths, from the root, that the branch changes.
 
     Without a change there is no commit to tell. Raises HypervisorError.
     """
     told = {name: value for name, value in report.items() if name != "commit"}
     commit = trees.save(tree, _message(row, report))
     if commit is None:
-        return told
-    files = report.get("files") or changed(tree, commit)[:_FILES]
-    return told | {"commit": commit, "branch": tree.branch, "files": files}
+        return told, []
+    changed = _changed(tree, commit)
+    files = report.get("files") or changed[:_FILES]
+    return told | {"commit": commit, "branch": tree.branch, "files": files}, changed
 
 
-def changed(tree: trees.Tree, commit: str | None) -> list[str]:
-    """Return the paths, from the root, that a branch has changed up to `commit`."""
-    if commit is None:
-        return []
+def _changed(tree: trees.Tree, commit: str) -> list[str]:
     told = tree.git.changed(tree.base, commit)
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # How long a session is held up by a store that doesn't answer, in seconds.
 _PATIENCE = 2.0
+# With these, claims may have ended of which no worker said so.
+_ENDS = frozenset(("SubagentStop", "StopFailure", "SessionEnd"))
 
 
 class Event:
@@ -81,6 +83,10 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     }
     handler = handlers.get(event.name)
     answer = handler(ledger, event) if handler else None
+    if event.name in _ENDS:
+        from hypervisor.worker import off_limits
+
+        off_limits.settle(ledger)
     if answer is not None and event.from_gemini:
         from hypervisor.hooks import gemini
 

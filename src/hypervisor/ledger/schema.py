@@ -181,7 +181,12 @@ alter table queue add column started_at real;
 create index item_ended on item (queue, state, finish_no) where finish_no is not null;
 """
 
-MIGRATIONS = (FIRST, SECOND)
+# `may_write` (JSON) are the paths that steer the next run and that a person lets workers change.
+THIRD = """
+alter table queue add column may_write text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

@@ -23,6 +23,7 @@ def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> No
         reconcile.freed(ledger, session, agent, one_line(end.cause, 200))
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
+    worker.off_limits.settle(ledger)
     outbox.flush(ledger)
 
 
@@ -78,6 +79,15 @@ def command_failed(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor)
 def command_blocked(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor) -> None:
     """A command did what no command may do."""
     _finish(ledger, claim, "blocked", cause, redactor)
+
+
+def command_unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
+    """It, or one beside it, changed what steers the next run: nobody is charged, none is done."""
+    try:
+        ledger.release(claim.token, free=True, reason=worker.off_limits.why(paths))
+    except NotOwner:
+        return
+    worker.off_limits.settle(ledger)
 
 
 def told(end: End) -> str:
