@@ -23,7 +23,7 @@ from hypervisor import worker
 from hypervisor.config.roots import create_state
 from hypervisor.integration import integrate
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.system.head import head
+from hypervisor.system.git import head
 
 
 def git(root: str, *words: str) -> None:

@@ -57,6 +57,12 @@ def render(
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
+    for name, key in (
+        ("Changed, though it steers the next run", "off_limits"),
+        ("Changed, and not named by the task", "unnamed"),
+    ):
+        if report.get(key):
+            shown.append(f"- {name}: {', '.join(_code(path) for path in report[key][:50])}")
     text = report.get("summary") or (report.get("reason") if outcome != "blocked" else None)
     if text:
         shown += ["", *quoted(text)]

@@ -11,11 +11,11 @@ import fnmatch
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.files import fingerprint
+from hypervisor.system.git import Git, top_of
 from hypervisor.system.keys import key
 from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
@@ -97,27 +97,30 @@ def _changed(root: str, before: dict[str, Any]) -> set[str]:
     old, new = before["files"], now["files"]
     changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
     if before["head"] != now["head"] and before["head"] is not None:
-        told = _git(root, "diff", "--name-only", "-z", "--relative", before["head"], "HEAD")
-        changed.update(path for path in told.split("\0") if path)
+        git = Git(root)
+        for path in git.changed(before["head"], "HEAD"):
+            inside = os.path.relpath(os.path.join(git.top(), path), root)
+            if not inside.startswith("../"):
+                changed.add(inside)
     return changed
 
 
 def _look(root: str) -> dict[str, Any]:
     """Return the commit and the looks of the files that differ from it; of all without git."""
-    try:
-        prefix = _git(root, "rev-parse", "--show-prefix").strip("\n")
-    except HypervisorError:
+    top = top_of(root)
+    if top is None:
         return {"head": None, "files": dict(_walk(root, ""))}
-    try:
-        head: str | None = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
-    except HypervisorError:
-        head = None
-    told = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", ".")
+    git, below = Git(root), os.path.relpath(root, top)
+    told = git(
+        "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all",
+        "--no-renames", *git.all_but_strangers(below),
+    )  # fmt: skip
+    prefix, head = "" if below == "." else f"{below}/", git.head()
     files = {}
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
         if entry and path.split("/", 1)[0] != STATE:
-            files[path] = _fingerprint(os.path.join(root, path))
+            files[path] = fingerprint(os.path.join(root, path))
     return {"head": head, "files": files}
 
 
@@ -129,29 +132,4 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
             else:
-                yield path, _fingerprint(entry.path)
-
-
-def _fingerprint(path: str) -> str | None:
-    try:
-        seen = os.lstat(path)
-    except OSError:
-        return None
-    return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
-
-
-def _git(root: str, *words: str) -> str:
-    try:
-        asked = subprocess.run(
-            ["git", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *words],
-            cwd=root,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise HypervisorError("git is not installed", "install git") from None
-    if asked.returncode != 0:
-        said = asked.stderr.decode("utf-8", "replace").strip()
-        raise HypervisorError(f"git {words[0]}: {said[:300]}", "mend that and try again")
-    return asked.stdout.decode("utf-8", "surrogateescape")
+                yield path, fingerprint(entry.path)

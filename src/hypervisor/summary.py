@@ -116,7 +116,7 @@ def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
             told["forced"] = True
     else:
         told["reason"] = report.get("reason") or item["cause"] or _REASONS[item["state"]]
-    for name in ("files", "changes", "rule"):
+    for name in ("files", "changes", "rule", "off_limits", "unnamed"):
         if report.get(name):
             told[name] = report[name]
     return told
@@ -186,6 +186,13 @@ def lines(summary: dict[str, Any]) -> list[str]:
         shown.append(f"pre-flight: {', '.join(left)}")
     for status in ("failed", "blocked", "cancelled"):
         shown += _section(status, [w for w in summary["workers"] if w["status"] == status])
+    for key, words in (
+        ("off_limits", "changed, though it steers the next run"),
+        ("unnamed", "changed, and not named by the task"),
+    ):
+        for worker in [w for w in summary["workers"] if w.get(key)][:_SHOWN]:
+            names = one_line(", ".join(worker[key]), 160)
+            shown.append(f"{words}: {one_line(worker['task_id'], 60)}: {names}")
     unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)

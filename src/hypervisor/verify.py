@@ -50,20 +50,28 @@ def check(
     the caller, short of SIGKILL, ends the check. Raises OSError.
     """
     with turns.opened_lock("verify.lock") as turn:
-        _wait_for_turn(turn, beat, beat_every)
+        wait_for_turn(turn, beat, beat_every)
         with _requests_to_end() as requests:
             return _run(command, root, item_id, path, limit, beat, beat_every, requests)
 
 
-def _wait_for_turn(turn: Lock, beat: Callable[[], None], beat_every: float) -> None:
-    next_beat = time.monotonic() + beat_every
+def wait_for_turn(
+    turn: Lock, beat: Callable[[], None], beat_every: float, seconds: float | None = None
+) -> bool:
+    """Take the lock `turn`, with `beat` called every `beat_every` seconds meanwhile; False if
+    it is another's for `seconds` on end."""
+    begun = time.monotonic()
+    next_beat = begun + beat_every
     while True:
         if turn.try_lock():
-            return
+            return True
         time.sleep(_TICK)
-        if time.monotonic() >= next_beat:
+        now = time.monotonic()
+        if seconds is not None and now - begun > seconds:
+            return False
+        if now >= next_beat:
             beat()
-            next_beat = time.monotonic() + beat_every
+            next_beat = now + beat_every
 
 
 @contextmanager

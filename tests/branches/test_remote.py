@@ -109,7 +109,7 @@ def test_many_workers_of_one_clone_fetch_what_is_new_at_once(clone: Path) -> Non
     git(clone, "clone", "--quiet", "../hub.git", str(other))
 
     def fetch(number: int) -> str:
-        return trees.make(str(clone), f"i{number}", f"{number}-abcd").base
+        return trees.make(Git(str(clone)), f"i{number}", f"{number}-abcd").base
 
     for round_ in range(3):
         (other / f"new{round_}").write_text("x")

@@ -73,7 +73,7 @@ def test_eight_processes_make_and_remove_trees_at_once(project: Path) -> None:
     def make(number: int) -> int:
         for time in range(6):
             token = f"{number}{time}-abcd"
-            tree = trees.make(str(project), f"i{number}", token)
+            tree = trees.make(Git(str(project)), f"i{number}", token)
             assert os.path.exists(f"{tree.top}/tasks/t0.md")
             trees.remove(str(project), token)
         return number
@@ -163,11 +163,12 @@ def test_a_push_that_is_refused_keeps_the_claim(hosts: tuple[Path, Path]) -> Non
     one, _ = hosts
     claim = take(one)
     do(one, claim, a_txt="a")
-    git(one, "remote", "set-url", "--push", "origin", "/nonexistent")
+    hub, gone = one.parent / "hub.git", one.parent / "gone.git"
+    hub.rename(gone)
     with pytest.raises(HypervisorError, match=r"git push: .*say done again"):
         done(one, claim)
     assert states(one)["t0"] == "claimed"
-    git(one, "remote", "set-url", "--push", "origin", str(one.parent / "hub.git"))
+    gone.rename(hub)
     assert done(one, claim) == "done"
 
 

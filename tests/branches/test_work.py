@@ -22,7 +22,7 @@ from hypervisor.cli import handout
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.head import head
+from hypervisor.system.git import head
 from hypervisor.worker import Refused
 from worker.support import open_queue, reports, states, write_task
 

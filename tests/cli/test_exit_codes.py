@@ -189,7 +189,7 @@ def test_done_next_is_0_though_nothing_can_be_handed_out(
 def test_done_next_is_0_though_looking_at_the_next_item_failed(project: Path, run: Run) -> None:
     for name in "ab":
         write_task(project, name)
-    open_queue(project)
+    open_queue(project, may_write='["hypervisor.toml"]')
     mine = claim(run)
     write_task(project, "b", body="changed\n")
     (project / "hypervisor.toml").write_text("nonsense = 1\n")

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.e2e
 
 STEERING = (".gemini/settings.json", ".claude/settings.json", "GEMINI.md", "sub/CLAUDE.md",
             "AGENTS.md", ".mcp.json", ".git/hooks/post-checkout", "hypervisor.toml",
-            ".hypervisor/ledger.db")  # fmt: skip
+            ".hypervisor/ledger.db", ".vscode/tasks.json", "sub/.vscode/settings.json",
+            ".husky/pre-commit", ".envrc", ".npmrc", ".devcontainer/devcontainer.json",
+            ".cursor/rules/x.mdc", ".pre-commit-config.yaml", ".gitattributes")  # fmt: skip
 # Ways of writing such a path that the client takes for it.
 DISGUISED = ("./.gemini/x", "a/../.gemini/x", "%2Egemini/x", ".gem\0ini/x", "@.gemini/x",
              "gemini.md", ".GEMINI/x", "{root}/.gemini/x", "file://{root}/.gemini/x",

@@ -70,8 +70,24 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
         }
         (folder / ".claude").mkdir(exist_ok=True)
         (folder / ".claude/settings.json").write_text(json.dumps(settings))
+    (root / "notes").symlink_to(".claude/settings.json")
+    (root / "conf").symlink_to(".claude", target_is_directory=True)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("sesame\n")
+    (root / "leads-out").symlink_to(secret)
     before = sorted(root.rglob("*"))
     refused = [
+        tool("Read", {"file_path": str(secret)}),
+        tool("Read", {"file_path": str(root / "leads-out")}),
+        tool("Read", {"file_path": str(root / ".." / secret.parent.name / "secret.txt")}),
+        tool("Grep", {"pattern": "sesam", "path": str(tmp_path), "output_mode": "content"}),
+        tool("Glob", {"pattern": "secret*", "path": str(tmp_path)}),
+        tool("Glob", {"pattern": f"{tmp_path}/secret*"}),
+        bash(f"cat {secret}"),
+        bash(f"ls {tmp_path}"),
+        bash("cat leads-out"),
+        tool("Write", {"file_path": str(root / "notes"), "content": "x"}),
+        tool("Write", {"file_path": str(root / "conf/settings.local.json"), "content": "x"}),
         bash("git push"),
         bash("curl http://example.org"),
         bash("touch t"),
@@ -86,14 +102,21 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     ]
     for name in (".claude/settings.local.json", ".gemini/settings.json", "CLAUDE.md", "GEMINI.md",
                  "sub/AGENTS.md", ".mcp.json", ".git/hooks/x", "hypervisor.toml",
-                 ".hypervisor/x"):  # fmt: skip
+                 ".hypervisor/x", ".vscode/tasks.json", ".husky/pre-commit", ".envrc", ".npmrc",
+                 "sub/.gitattributes", ".cursor/rules/x.mdc"):  # fmt: skip
         refused.append(tool("Write", {"file_path": str(root / name), "content": "x"}))
     granted = bash("./check.sh")
+    settings_before = (root / ".claude/settings.json").read_text()
+    inside = [
+        tool("Read", {"file_path": str(root / "check.sh")}),
+        tool("Grep", {"pattern": "it passes", "output_mode": "content"}),
+        tool("Glob", {"pattern": "check*"}),
+    ]
 
     def script(c: Conversation) -> Answer:
         if not c.tool_uses:
-            return [*refused, granted]
-        if len(c.tool_uses) == len(refused) + 1:
+            return [*refused, *inside, granted]
+        if len(c.tool_uses) == len(refused) + len(inside) + 1:
             return bash("hypervisor next q")
         claim = claim_of(c)
         return to_the_end(c) if claim else text("ended")
@@ -103,7 +126,12 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     assert ran.returncode == 0, ran.stdout + ran.stderr
     answers = model.requests[1].conversation.results
     assert "it passes" in answers[-1]
-    assert "it passes" not in "".join(answers[:-1])
+    told = "".join(answers[: len(refused)])
+    assert "it passes" not in told and "sesame" not in told and "secret.txt\n" not in told
+    # The client runs those beside each other.
+    found = answers[len(refused) : -1]
+    assert sum("it passes" in answer for answer in found) == 2 and "check.sh" in found
+    assert (root / ".claude/settings.json").read_text() == settings_before
     made = set(root.rglob("*")) - set(before)
     assert not [path for path in made if ".hypervisor" not in path.parts], made
     assert sorted(tmp_path.glob("*-hook")) == [] and not (tmp_path / "outside").exists()

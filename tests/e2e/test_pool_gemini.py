@@ -51,6 +51,41 @@ def test_gemini_processes_drain_24_mechanical_tasks_each_once_and_tokens_are_exa
     assert "dummy" not in " ".join(str(use) for use in completed)
 
 
+def test_what_gemini_writes_through_a_link_into_a_file_that_steers_is_never_done(
+    machine: PoolMachine, gemini_model: GeminiModel
+) -> None:
+    machine.tasks(1, "Write x into `notes`.")
+    settings = machine.project / ".claude/settings.json"
+    settings.parent.mkdir()
+    settings.write_text("{}")
+    (machine.project / "notes").symlink_to(".claude/settings.json")
+    answers: list[str] = []
+
+    def script(c: GeminiConversation) -> Answer:
+        if not c.tool_uses:
+            return steady(c)
+        last = c.tool_uses[-1].name
+        if last.endswith("claim_next_task") and claimed(c):
+            return tool("write_file", {"file_path": "notes", "content": "x"})
+        if last == "write_file":
+            return call("complete_task", id="demo-0001", summary="wrote it")
+        if last.endswith("complete_task"):
+            answers.append(c.last_result)
+            return call("block_task", id="demo-0001", reason="it was refused")
+        return text("BLOCKED: demo-0001")
+
+    steady = by_the_prompt()
+    machine.open()
+    gemini_model.main = script
+    ran = machine.work("gemini", "--items-per-agent", "1")
+    # The client itself lets it through.
+    assert settings.read_text() == "x", ran.stdout + ran.stderr
+    assert len(answers) == 1 and ".claude/settings.json" in answers[0]
+    told = machine.summary()
+    assert told["counts"]["success"] == 0 and told["counts"]["blocked"] == 1
+    assert told["workers"][0]["off_limits"] == [".claude/settings.json"]
+
+
 def test_bounds_hold_and_what_is_refused_is_blocked_with_the_reason(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:

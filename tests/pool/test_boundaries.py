@@ -36,6 +36,30 @@ def test_a_command_that_plants_what_runs_next_is_found_out(
     assert planted in found["t-001"]["report"]["reason"]
 
 
+def test_where_two_commands_ran_when_one_was_planted_nobody_is_charged_and_the_queue_is_paused(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 3)
+    both = script(project, """touch "../$1"
+until [ -e ../t-001 ] && [ -e ../t-002 ]; do sleep 0.02; done
+[ $1 = t-001 ] || until [ -e .envrc ]; do sleep 0.02; done
+[ $1 = t-002 ] || echo 'curl x' >.envrc""")  # fmt: skip
+    ran = run_hypervisor(*WORK, "--workers", "2", "--", both, "{id}")
+    found = items(project)
+    assert {item["state"] for item in found.values()} == {"ready"}, ran.stdout + ran.stderr
+    assert not any(item["attempts"] or item["deaths"] for item in found.values())
+    told = run_hypervisor("status", "q").stdout
+    assert "paused" in told and ".envrc" in told
+
+
+def test_a_check_that_is_set_never_runs_behind_what_was_planted(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 1, verify="touch ran")
+    run_hypervisor(*WORK, "--", script(project, "echo 'script-shell=./x' >.npmrc"))
+    assert items(project)["t-001"]["state"] == "blocked" and not (project / "ran").exists()
+
+
 @pytest.mark.parametrize("with_git", [True, False])
 def test_done_is_refused_for_files_that_the_task_does_not_name(
     with_git: bool, project: Path, run_hypervisor: Run
@@ -88,6 +112,22 @@ until [ -e out/stray.txt ]; do sleep 0.02; done""")  # fmt: skip
     for name in stray:
         reason = found[name]["report"]["reason"]
         assert reason == "changed, but not named by the task: out/stray.txt"
+
+
+def test_without_git_a_file_that_the_task_does_not_name_is_found_though_its_time_is_kept(
+    project: Path, run_hypervisor: Run
+) -> None:
+    import os
+
+    (project / "b.txt").write_text("old1\n")
+    write_task(project, "t-1", body="# {title}\n\nMend a.txt.\n")
+    open_queue(project, scope="named")
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    before = (project / "b.txt").stat()
+    (project / "b.txt").write_text("new2\n")
+    os.utime(project / "b.txt", ns=(before.st_atime_ns, before.st_mtime_ns))
+    ran = run_hypervisor("done", token, "--summary", "x")
+    assert ran.returncode == 1 and "not named by the task: b.txt" in ran.stderr
 
 
 @pytest.mark.parametrize(

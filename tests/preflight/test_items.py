@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.preflight import Preflight
 from hypervisor.system.errors import UsageError
+from hypervisor.system.files import fingerprint
 
 Write = Callable[..., Path]
 Sort = Callable[..., Preflight]
@@ -174,7 +174,7 @@ def test_a_fingerprint_is_as_the_verbs_of_workers_write_it(
 ) -> None:
     task("a.md")
     (entry,) = sort().ready
-    assert entry.fingerprint == worker.fingerprint(os.stat(project / "a.md"))
+    assert entry.fingerprint == fingerprint(str(project / "a.md"))
 
 
 @pytest.mark.parametrize(

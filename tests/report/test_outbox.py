@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
 ) -> None:
     path = write_task(project, "a")
     original = path.read_text()
-    open_queue(project)
+    open_queue(project, may_write='["hypervisor.toml"]')
     toml = project / "hypervisor.toml"
     with Ledger.open(str(project)) as ledger:
         token = worker.take(ledger, "q", "w")[0].token

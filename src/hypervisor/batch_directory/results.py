@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypervisor.ledger import Ledger
+from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key
 from hypervisor.triage_run import Ended
 
@@ -57,11 +58,9 @@ def put_aside(folder: str, generation: int) -> None:
 
 def replace(path: str, told: dict[str, Any]) -> None:
     """Write `told` as JSON to `path`, whole or not at all. Raises OSError."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}.tmp")
-    with open(temporary, "x", encoding="utf-8", errors="surrogateescape") as out:
-        json.dump(told, out, ensure_ascii=False, indent=1)
-        out.write("\n")
-    os.replace(temporary, path)
+    text = json.dumps(told, ensure_ascii=False, indent=1)
+    # The ledger has it, too.
+    write_whole(path, f"{text}\n".encode("utf-8", "surrogateescape"), mode=None, sync=False)
 
 
 def _write(folder: str, row: dict[str, Any], outcome: str, report: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import hypervisor
+from hypervisor.system.files import write_whole
 
 NAME = "batch_worker.py"
 _MARK = "# hypervisor: made for this batch directory; delete it freely\n"
@@ -47,8 +48,4 @@ def put(folder: str) -> None:
         return
     if _MARK not in found or found == text:
         return
-    temporary = os.path.join(folder, f".{NAME}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as out:
-        out.write(text)
-    os.chmod(temporary, 0o755)
-    os.replace(temporary, path)
+    write_whole(path, text.encode("utf-8"), mode=0o755, sync=False)

@@ -9,7 +9,7 @@ from hypervisor.branches import trees
 from hypervisor.branches.names import PREFIX, token_of
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.merges import ASIDE
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 
@@ -31,31 +31,37 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
     Sets the claim's `branch`, `worktree` (where to work), `base_commit` and `file`. Raises
     HypervisorError, NotOwner, and nobody works there.
     """
+    git = _git(ledger, claim.token, claim.lease_seconds)
     if here is None:
-        tree = trees.make(ledger.root, claim.id, claim.token)
+        tree = trees.make(git, claim.id, claim.token)
     else:
-        tree = trees.enter(
-            ledger.root, claim.id, claim.token, here, lambda token: _is_live(ledger, token)
-        )
+        tree = trees.enter(git, claim.id, claim.token, here, lambda token: _is_live(ledger, token))
     ledger.note_branch(claim.token, tree.branch, _stored(ledger.root, tree.work), tree.base)
     claim.branch, claim.worktree, claim.base_commit = tree.branch, tree.work, tree.base
     if claim.path is not None:
         claim.file = file_in(tree, ledger.root, claim.path)
 
 
-def tree_of(root: str, row: Any) -> trees.Tree | None:
-    """Return the working tree that a claim's row names, or None for a claim without a branch."""
+def tree_of(ledger: Ledger, row: Any) -> trees.Tree | None:
+    """Return the working tree that a claim's row names, or None for a claim without a branch. Its
+    lease is renewed while git is at work there. Raises HypervisorError where it is gone."""
     if not row["branch"]:
         return None
+    root = ledger.root
     work = os.path.join(root, row["worktree"])
     own = os.path.join(trees.trees_dir(root), row["token"])
     top = own if trees.is_within(own, work) else trees.entered(work, row["token"])
-    if top is None or not os.path.isdir(work):
+    git = _git(ledger, row["token"], row["lease_ms"] / 1000)
+    try:
+        found = git.at(top) if top is not None and os.path.isdir(work) else None
+    except HypervisorError:
+        found = None
+    if found is None:
         raise HypervisorError(
             f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
             f"hypervisor release {row['token']} gives the item back",
         )
-    return trees.Tree(top, work, row["branch"], row["base_commit"])
+    return trees.Tree(found, work, row["branch"], row["base_commit"])
 
 
 def file_in(tree: trees.Tree, root: str, path: str) -> str:
@@ -65,23 +71,22 @@ def file_in(tree: trees.Tree, root: str, path: str) -> str:
     return inside if os.path.lexists(inside) else os.path.join(root, path)
 
 
-def save(tree: trees.Tree, row: Any, report: dict[str, Any]) -> dict[str, Any]:
-    """Commit what a worker did and return its report with the branch, the commit and the files.
+def save(tree: trees.Tree, row: Any, report: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Commit what a worker did; return its report with the branch, the commit and the files, and
+    the paths, from the root, that the branch changes.
 
     Without a change there is no commit to tell. Raises HypervisorError.
     """
     told = {name: value for name, value in report.items() if name != "commit"}
     commit = trees.save(tree, _message(row, report))
     if commit is None:
-        return told
-    files = report.get("files") or changed(tree, commit)[:_FILES]
-    return told | {"commit": commit, "branch": tree.branch, "files": files}
+        return told, []
+    changed = _changed(tree, commit)
+    files = report.get("files") or changed[:_FILES]
+    return told | {"commit": commit, "branch": tree.branch, "files": files}, changed
 
 
-def changed(tree: trees.Tree, commit: str | None) -> list[str]:
-    """Return the paths, from the root, that a branch has changed up to `commit`."""
-    if commit is None:
-        return []
+def _changed(tree: trees.Tree, commit: str) -> list[str]:
     told = tree.git.changed(tree.base, commit)
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 
@@ -134,6 +139,16 @@ def clear(ledger: Ledger) -> int:
             gone.append(branches[token])
     trees.delete_branches(git, gone)
     return len(gone)
+
+
+def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
+    """Return git at the root, which renews the lease of a claim while it runs."""
+
+    def beat() -> None:
+        if not ledger.heartbeat([token]):
+            raise NotOwner(*ledger.lost(token))
+
+    return Git(ledger.root, beat=beat, beat_every=min(30.0, lease_seconds / 3))
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:

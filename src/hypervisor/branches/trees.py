@@ -15,18 +15,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypervisor.branches.names import branch_name
-from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import REMOTE, Git, GitError
-from hypervisor.system.head import private_dir, shared_dir, top_of
+from hypervisor.system import filters
+from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.system.git import Git, GitError, private_dir, shared_dir, top_of
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 # In a worktree's private folder: the token it works for, and what it stood at before.
 _NOTE = "hypervisor"
+# There too: nobody but a person removes this tree.
+_KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 _STALE = 5.0
+_TRIES = 3
+_FILES = ("100644", "100755")
 _NEEDED = "work on branches needs a git working tree"
-_NAME = 'git config user.name "…" && git config user.email "…"'
 
 
 class Tree:
@@ -35,19 +38,18 @@ class Tree:
 
     __slots__ = ("base", "branch", "git", "top", "work")
 
-    def __init__(self, top: str, work: str, branch: str, base: str) -> None:
-        self.top = top
+    def __init__(self, git: Git, work: str, branch: str, base: str) -> None:
+        self.top = git.folder
         self.work = work
         self.branch = branch
         self.base = base
-        self.git = Git(top)
+        self.git = git
 
     @property
     def private(self) -> str:
         """The folder in which git keeps what it knows of this tree alone."""
-        # Without a .git of its own, git would work in the repository around it.
-        found = private_dir(self.top) if top_of(self.top) == self.top else None
-        if found is None or not os.path.isdir(found):
+        found = private_dir(self.top)
+        if not self.git.is_there() or found is None or not os.path.isdir(found):
             raise HypervisorError(
                 f"{one_line(self.top, 300)}: the working tree of this claim is gone",
                 "give the item back: hypervisor release TOKEN",
@@ -60,16 +62,18 @@ def trees_dir(root: str) -> str:
     return shown(root, "worktrees")
 
 
-def make(root: str, item_id: str, token: str) -> Tree:
-    """Make the branch and the working tree of a claim. Raises GitError and HypervisorError."""
-    git = Git(root)
+def make(git: Git, item_id: str, token: str) -> Tree:
+    """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
+    HypervisorError."""
+    root = git.folder
     top, head = _standing(git)
     base = _base(git, head)
     branch = branch_name(item_id, token)
     path = os.path.join(trees_dir(root), token)
     add(git, "-b", branch, path, base)
-    git.at(path)("checkout", "--quiet", "--force")
-    return Tree(path, _work(path, root, top), branch, base)
+    tree = git.at(path)
+    tree("checkout", "--quiet", "--force")
+    return Tree(tree, _work(path, root, top), branch, base)
 
 
 def add(git: Git, *words: str) -> None:
@@ -93,6 +97,25 @@ def add(git: Git, *words: str) -> None:
             time.sleep(0.05)
 
 
+def keep(tree: Tree) -> None:
+    """Have a claim's working tree stay, whatever becomes of the claim: it holds what no commit
+    has."""
+    with open(os.path.join(tree.private, _KEPT), "a", encoding="ascii"):
+        pass
+
+
+def _let_go(tree: Tree) -> None:
+    try:
+        os.unlink(os.path.join(tree.private, _KEPT))
+    except FileNotFoundError:
+        return
+
+
+def is_kept(path: str) -> bool:
+    """True for a working tree that `keep` was called for."""
+    return top_of(path) == path and os.path.exists(os.path.join(private_dir(path) or "", _KEPT))
+
+
 def lend(root: str, name: str) -> str:
     """Make a working tree for an agent that will `enter` claim after claim; return its path.
 
@@ -105,27 +128,34 @@ def lend(root: str, name: str) -> str:
     return path
 
 
-def enter(root: str, item_id: str, token: str, cwd: str, is_live: Callable[[str], bool]) -> Tree:
+def enter(at_root: Git, item_id: str, token: str, cwd: str, is_live: Callable[[str], bool]) -> Tree:
     """Put the linked worktree around `cwd` on the branch of a claim.
 
     What is left there of a claim that is over goes (`is_live` tells); anything else that is not
     committed is refused. Raises UsageError, GitError and HypervisorError.
     """
-    at_root = Git(root)
+    root = at_root.folder
     main, head = _standing(at_root)
-    top = _standing(Git(cwd))[0]
+    top = top_of(cwd)
+    if top is None:
+        raise UsageError(f"{one_line(cwd, 300)}: in no git working tree", "go into one")
     if top == main or common_dir(top) != common_dir(main):
         raise UsageError(
             f"{one_line(top, 300)}: not a linked worktree of {one_line(main, 300)}",
             "go into one, or leave out --here",
         )
-    private, git = private_dir(top) or "", Git(top)
+    private, git = private_dir(top) or "", at_root.at(top)
     earlier = _note(private)
+    if is_kept(top):
+        raise UsageError(
+            f"{one_line(top, 300)}: holds work that could not be committed",
+            "take it from there, then: git worktree remove --force",
+        )
     if earlier is not None:
         if is_live(earlier[0]):
             raise UsageError(f"this worktree works on {earlier[0]}", "end that claim first")
         leave(git)
-    elif git("status", "--porcelain", "-z"):
+    elif git("status", "--porcelain", "-z", *git.all_but_strangers()):
         raise UsageError(
             f"{one_line(top, 300)}: has changes that are not committed", "commit or remove them"
         )
@@ -137,14 +167,14 @@ def enter(root: str, item_id: str, token: str, cwd: str, is_live: Callable[[str]
     with open(os.path.join(private, _NOTE), "w", encoding="utf-8") as note:
         note.write(f"{token}\n{before.strip()}\n")
     git("checkout", "--quiet", "-b", branch, base)
-    return Tree(top, _work(top, root, main), branch, base)
+    return Tree(git, _work(top, root, main), branch, base)
 
 
 def _base(git: Git, head: str) -> str:
     """Return the commit that new work begins at: the checkout's, `head`, or, where a remote is set,
     what the remote's branch of that name has come to since. Raises GitError."""
-    git("var", "GIT_COMMITTER_IDENT", fix=_NAME)
-    remote = git.setting(REMOTE)
+    git("var", "GIT_COMMITTER_IDENT")
+    remote = git.remote_name()
     name = git.run("symbolic-ref", "-q", "HEAD")[1] if remote else ""
     if name:
         short = name.strip().removeprefix("refs/heads/")
@@ -165,21 +195,36 @@ def _base(git: Git, head: str) -> str:
 def save(tree: Tree, message: str) -> str | None:
     """Commit all that stands in the tree and return the branch's commit, None if nothing changed.
 
-    Files that git ignores are left out. Raises GitError and HypervisorError.
+    Files that git ignores are left out. What can't be committed keeps its tree. Raises FilterError,
+    GitError and HypervisorError.
     """
-    git, ref = tree.git, f"refs/heads/{tree.branch}"
-    with _alone(tree):
-        git("add", "--all")
-        if _staged(git):
-            git("commit", "--quiet", "--cleanup=verbatim", "-F", "-", input=message, fix=_NAME)
-        # The second is missing where the worker has taken the branch away.
-        _, out, said = git.run("rev-parse", "HEAD", ref, "--")
-        head, *others = out.splitlines() or [""]
-        if not head:
-            raise GitError("rev-parse", said)
-        if others[:1] != [head]:
-            git("update-ref", ref, head)
+    try:
+        with _alone(tree):
+            head = _save(tree, message)
+    except NotOwner:
+        raise
+    except HypervisorError as error:
+        keep(tree)
+        error.fix += f"{'; ' if error.fix else ''}until then the work stays in {tree.top}"
+        raise
+    _let_go(tree)
     return None if head == tree.base else head
+
+
+def _save(tree: Tree, message: str) -> str:
+    git, ref = tree.git, f"refs/heads/{tree.branch}"
+    filters.stage(git, "--all", *git.all_but_strangers())
+    staged = _staged(git)
+    if staged is not None:
+        filters.stage_again(git, staged)
+        git("commit", "--quiet", "--cleanup=verbatim", "-F", "-", input=message)
+    head = git.head()
+    if head is None:
+        raise GitError("rev-parse", "no commit is checked out in the tree")
+    # Missing where the worker has taken the branch away.
+    if git.at_ref(ref) != head:
+        git("update-ref", ref, head)
+    return head
 
 
 def push(tree: Tree, commit: str) -> None:
@@ -187,7 +232,7 @@ def push(tree: Tree, commit: str) -> None:
 
     Raises GitError.
     """
-    remote = tree.git.setting(REMOTE)
+    remote = tree.git.remote_name()
     if remote:
         tree.git.remote(
             "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed", remote,
@@ -226,9 +271,12 @@ def remove(root: str, token: str) -> None:
 
 
 def discard(root: str, path: str) -> None:
-    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it, unless it is
+    kept."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
+    if is_kept(path):
+        return
     common = common_dir(root)
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
@@ -241,7 +289,10 @@ def discard(root: str, path: str) -> None:
             except OSError:
                 continue
             shutil.rmtree(aside, ignore_errors=True)
-    if os.path.lexists(path):
+    for _ in range(_TRIES):
+        # A git whose hypervisor was killed may be writing there still.
+        if not os.path.lexists(path):
+            break
         shutil.rmtree(path, onerror=_make_removable)
 
 
@@ -309,12 +360,14 @@ def _note(private: str) -> tuple[str, str] | None:
     return token, before
 
 
-def _staged(git: Git) -> bool:
-    """True if there is something to commit.
+def _staged(git: Git) -> list[str] | None:
+    """Return the files that are staged, from the top of the tree; None if there is nothing to
+    commit. What is deleted, and links, are none of them.
 
     A repository inside the tree is refused: it would be committed as a link that leads nowhere.
     """
     told = git("diff-index", "--cached", "--raw", "-z", "--no-renames", "HEAD").split("\0")
+    found = []
     for mode, path in zip(told[::2], told[1::2], strict=False):
         if mode.startswith(":000000 160000"):
             git("--literal-pathspecs", "reset", "--quiet", "HEAD", "--", path)
@@ -322,7 +375,9 @@ def _staged(git: Git) -> bool:
                 f"{one_line(path, 200)}: a repository of its own, which can't be committed here",
                 "remove it or its .git, or have git ignore it, then say it again",
             )
-    return told != [""]
+        if mode[8:14] in _FILES:
+            found.append(path)
+    return found if told != [""] else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotOwner, SetupError
 
 SUMMARY = "commit exactly these files for an item, one committer at a time"
 
@@ -16,18 +17,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor commit`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("-m", "--message", required=True, metavar="TEXT", help="- reads it")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="what to commit, and nothing else")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a file to commit, and nothing else; no folder"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Commit and note the id with the claim: 0, 1 if git refuses, 4 if the item is not ours."""
     from hypervisor.commits import commit
+    from hypervisor.worker.setup import stop_pool
 
     message = options.texts(args, "message")["message"]
     root = find_root()
     with Ledger.open(root) as ledger:
-        ledger.holding(args.token)
-        sha = commit(ledger.state, message, args.files, os.getcwd())
+        row = ledger.holding(args.token)
+
+        def beat() -> None:
+            if not ledger.heartbeat([args.token]):
+                raise NotOwner(*ledger.lost(args.token))
+
+        try:
+            sha = commit(
+                ledger.state, message, args.files, os.getcwd(),
+                beat=beat, beat_every=min(30.0, row["lease_ms"] / 3000),
+            )  # fmt: skip
+        except SetupError as error:
+            stop_pool(ledger, row["queue_name"], args.token, error)
+            raise
         ledger.note_commit(args.token, sha)
     print(f"committed {sha}; the report of {args.token} will name it")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 
 from hypervisor import budget, outbox
 from hypervisor.cli import options
@@ -13,6 +14,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load, seconds
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import STATE
 from hypervisor.system.text import one_line
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
@@ -43,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help="headless workers may run command lines that begin so, e.g. 'npm test'",
     )
+    parser.add_argument(
+        "--may-write",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="workers may change this file, or what is in this folder, although it steers agents, "
+        "git, editors or shells, e.g. .vscode/tasks.json",
+    )
     options.add_budget(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -62,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if attempts < 1:
         raise UsageError("--max-attempts takes a number from 1 up")
     commands = check_commands(args.allow_command)
+    named = _from_root(root, args.may_write)
     tokens, ms = budget.limits(args)
     _write_reports(root)
     checked, failed = preflight_verb.check(args, root, settings)
@@ -77,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         asked=preflight_verb.asked(args),
         scope=args.scope,
         commands=json.dumps(commands) if commands else None,
+        may_write=json.dumps(named) if named else None,
         budget_tokens=tokens,
         budget_ms=ms,
     )
@@ -84,6 +96,20 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3
+
+
+def _from_root(root: str, paths: list[str]) -> list[str]:
+    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
+    named = []
+    for path in paths:
+        inside = os.path.relpath(os.path.abspath(path), root)
+        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
+            raise UsageError(
+                f"--may-write {one_line(path, 200)} is no path in {one_line(root, 200)}",
+                "name one file or folder in it",
+            )
+        named.append(inside)
+    return sorted(set(named))
 
 
 def _write_reports(root: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor import outbox
+from hypervisor import worker
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
@@ -24,7 +24,6 @@ def run(args: argparse.Namespace) -> int:
     """Give the item back (0), or learn that it is not ours (4)."""
     told = options.texts(args, "reason")
     with Ledger.open(find_root()) as ledger:
-        state = ledger.release(args.token, reason=told.get("reason", ""))
-        outbox.flush(ledger)
+        state = worker.release(ledger, args.token, told.get("reason", ""))
     print(f"released {args.token}: the item is {state}")
     return 0

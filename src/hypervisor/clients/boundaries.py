@@ -1,4 +1,4 @@
-"""What a headless worker may touch: one list, which each client's rules are made from."""
+"""Which commands a queue may grant to headless workers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-# What steers the next run in this folder, of an agent, of git or of ourselves. At any depth: the
-# clients read most of them from subfolders too.
-FOLDERS = (".agents", ".claude", ".gemini", ".git", ".hypervisor")
-FILES = ("AGENTS.md", "CLAUDE.local.md", "CLAUDE.md", "GEMINI.md", ".mcp.json", "hypervisor.toml")
 
 # What makes several commands out of one, or reads and writes files of its own choice.
 _SHELL = frozenset("\n\r;&|<>`$()\\\"'*?{}[]~!#")

@@ -11,14 +11,16 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.clients import boundaries, run
+from hypervisor.clients import run
 from hypervisor.reconcile import is_rate_limit
+from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
 from hypervisor.system.text import one_line
 
 INSTALL = "npm install -g @anthropic-ai/claude-code"
 TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
+READING = ("Read", "Glob", "Grep")
 VERBS = ("next", "done", "block", "fail", "release")
 _NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
              "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
@@ -49,7 +51,10 @@ class Claude:
         """Return how to start one agent."""
         allowed = [f"Bash(hypervisor {verb}:*)" for verb in VERBS]
         allowed += [f"Bash({command}:*)" for command in place.commands]
-        allowed += ["Read", "Glob", "Grep", "Edit(./**)"]
+        # Where git does not hold an item's file, it stands at the root, outside of the tree.
+        reading = dict.fromkeys(("./**", f"/{place.root}/**"))
+        allowed += [f"{tool}({where})" for tool in READING for where in reading]
+        allowed.append("Edit(./**)")
         words = [
             self._program,
             "-p",
@@ -104,9 +109,9 @@ def denied() -> list[str]:
     """Return the rules that keep a worker from what steers the next run. A rule for Edit holds
     for every tool that writes files, and for redirections of commands."""
     rules = []
-    for folder in boundaries.FOLDERS:
+    for folder in protected.FOLDERS:
         rules += [f"Edit(./{folder}/**)", f"Edit(./**/{folder}/**)"]
-    for name in boundaries.FILES:
+    for name in protected.FILES:
         rules += [f"Edit(./{name})", f"Edit(./**/{name})"]
     return rules
 

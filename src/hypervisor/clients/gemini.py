@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypervisor.clients import boundaries, gemini_policy, run
+from hypervisor.clients import gemini_policy, run
 from hypervisor.reconcile import is_rate_limit
+from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
 from hypervisor.system.text import one_line
@@ -74,7 +75,7 @@ class Gemini:
         policy = place.folder / "policy.toml"
         policy.write_text(gemini_policy.policy(place.commands), encoding="utf-8")
         ignored = place.folder / "ignored"
-        ignored.write_text("\n".join((*boundaries.FOLDERS, *boundaries.FILES)), encoding="utf-8")
+        ignored.write_text("\n".join((*protected.FOLDERS, *protected.FILES)), encoding="utf-8")
         settings = self._settings(place, str(ignored))
         (home / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
         for name in _LOGIN:

@@ -6,7 +6,7 @@ writes, commands and MCP tools, where `--yolo` lets all through.
 
 from __future__ import annotations
 
-from hypervisor.clients.boundaries import FILES, FOLDERS
+from hypervisor.system.protected import FILES, FOLDERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypervisor.caller import PoolAgent
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import IDENTITY
 from hypervisor.system.state import VARIABLE, home
 from hypervisor.system.text import one_line
 
@@ -114,6 +115,7 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
         name: value
         for name, value in os.environ.items()
         if name in _ALWAYS
+        or name in IDENTITY
         or name in more
         or name.startswith(("LC_", *prefixes))
         or name.lower() in _PROXIES

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from hypervisor import outbox, worker
+from hypervisor import worker
 from hypervisor.caller import in_pool
 from hypervisor.config.roots import create_state
 from hypervisor.dispatch.choosing import Choosing
@@ -124,10 +124,7 @@ class Dispatch:
             if item_id not in self.held:
                 raise NotYours(self._whose(ledger, item_id))
             held = self.held.pop(item_id)
-            state = ledger.release(held.claim.token, reason=reason)
-            # The last release that a queue allows fails the item, which its file tells.
-            outbox.flush(ledger)
-            return state
+            return worker.release(ledger, held.claim.token, reason)
 
     def give_back_all(self) -> None:
         """Free all claims, at no cost to their items.

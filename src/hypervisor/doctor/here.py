@@ -10,9 +10,9 @@ import sys
 from hypervisor import __version__
 from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS
-from hypervisor.doctor.asking import Late, ask, within
+from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.system import hook_errors
+from hypervisor.system import git, hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.state import Foreign, State, home
 
@@ -91,17 +91,15 @@ def _server() -> Finding:
 
 
 def _git(root: str, seconds: float) -> Finding:
-    program = shutil.which("git")
-    if program is None:
+    if shutil.which("git") is None:
         text = "not on PATH: no commits of workers, no `commit:` check"
         return note(ABOUT, "git", text, "apt install git, or brew install git")
     try:
-        version = ask([program, "--version"], seconds, cwd="/").out.strip()
-        inside = ask([program, "rev-parse", "--is-inside-work-tree"], seconds, cwd=root)
-    except (Late, OSError):
+        version = git.version(root, seconds)
+        inside = git.Git(root, seconds=seconds).ok("rev-parse", "--is-inside-work-tree")
+    except HypervisorError:
         return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
-    version = version.removeprefix("git version ")
-    if inside.code != 0:
+    if not inside:
         return note(ABOUT, "git", f"{version}; {root} is in no repository", "git init")
     return ok(ABOUT, "git", version)
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Handler = Callable[[Ledger, "Event"], "dict[str, Any] | None"]
 
 
+# With these, claims may have ended of which no worker said so.
+_ENDS = frozenset(("SubagentStop", "StopFailure", "SessionEnd"))
+
+
 class Event:
     """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
 
@@ -78,6 +82,10 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     }
     handler = handlers.get(event.name)
     answer = handler(ledger, event) if handler else None
+    if event.name in _ENDS:
+        from hypervisor.worker import off_limits
+
+        off_limits.settle(ledger)
     if answer is not None and event.from_gemini:
         from hypervisor.hooks import gemini
 

@@ -10,6 +10,7 @@ from hypervisor.hooks import Event
 from hypervisor.plan import OWN_RULE
 from hypervisor.system.text import one_line
 from hypervisor.usage import claims_in
+from hypervisor.worker import off_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     in which the user called it, while the news comes later. What a worker lacks is kept as the
     rule that would allow it.
     """
+    if rules := _suggested(event.payload):
+        off_limits.asked(ledger, rules)
     question = event.text("tool_name") == "Bash" and _QUESTION.fullmatch(_asked(event, "command"))
     if question and ledger.followed(event.session):
         answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
@@ -213,6 +216,17 @@ def _call(payload: dict[str, Any]) -> str:
     return json.dumps([payload.get("tool_name"), payload.get("tool_input")], sort_keys=True)[:2000]
 
 
+def _suggested(payload: dict[str, Any]) -> list[str]:
+    """Return the rules that the client offers its person to keep."""
+    rules = []
+    for suggestion in payload.get("permission_suggestions") or []:
+        for rule in suggestion.get("rules") or [] if isinstance(suggestion, dict) else []:
+            content = rule.get("ruleContent")
+            name = rule.get("toolName") or str(payload.get("tool_name") or "")
+            rules.append(f"{name}({content})" if content else str(name))
+    return rules
+
+
 def _rule(payload: dict[str, Any]) -> str:
     """Return the permission rule for the call, in the form of the client's settings."""
     tool = str(payload.get("tool_name") or "")
@@ -220,11 +234,8 @@ def _rule(payload: dict[str, Any]) -> str:
     command = wanted.get("command") if isinstance(wanted, dict) else None
     if isinstance(command, str) and command.startswith("hypervisor "):
         return OWN_RULE
-    for suggestion in payload.get("permission_suggestions") or []:
-        for rule in suggestion.get("rules") or [] if isinstance(suggestion, dict) else []:
-            content = rule.get("ruleContent")
-            name = rule.get("toolName") or tool
-            return f"{name}({content})" if content else str(name)
+    if rules := _suggested(payload):
+        return rules[0]
     if isinstance(command, str) and command.split():
         return f"{tool}({command.split()[0]}:*)"
     return tool

@@ -28,6 +28,7 @@ from hypervisor.system.text import one_line
 _LEASE = 120.0
 _BEAT = 20.0
 _TRIES = 20
+_MOMENT = 1.0
 _SHOWN_TAIL = 600
 
 
@@ -55,9 +56,9 @@ def integrate(
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
     ledger.queue_row(queue)
-    git = Git(ledger.root)
-    target = Target(git, into)
     with _alone(ledger) as beat:
+        git = Git(ledger.root, beat=beat, beat_every=_BEAT)
+        target = Target(git, into)
         sweep(ledger.root)
         run = _Run(ledger, queue, git, target, tell, beat)
         run.go()
@@ -200,7 +201,8 @@ def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
     busy = "run it again when that has ended"
     holder = f"{os.uname().nodename}:{ledger.root}"
     with ledger.state.folder.opened_lock("integrate.lock") as turn:
-        if not turn.try_lock():
+        # What a killed one was just starting has the lock for a moment longer.
+        if not verify.wait_for_turn(turn, lambda: None, _BEAT, _MOMENT):
             raise HypervisorError("another 'hypervisor integrate' is at work here", busy)
         renewed = 0.0
 

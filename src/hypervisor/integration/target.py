@@ -13,8 +13,7 @@ from functools import cached_property
 from hypervisor.branches.names import PREFIX
 from hypervisor.branches.trees import common_dir
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import REMOTE, Git, GitError
-from hypervisor.system.head import private_dir
+from hypervisor.system.git import Git, GitError, private_dir
 from hypervisor.system.text import one_line
 
 # Another git may be at work in the checkout for so many seconds.
@@ -46,7 +45,7 @@ class Target:
             into = told[:-1]
         self.name = into
         self._ref = f"refs/heads/{into}"
-        self._remote = git.setting(REMOTE)
+        self._remote = git.remote_name()
         self._known = f"refs/remotes/{self._remote}/{into}"
         if into.startswith("-") or self._stand()[0] is None:
             raise UsageError(f"no branch {one_line(into, 60)!r} here", "name one: --into BRANCH")
@@ -187,7 +186,8 @@ class Target:
         common = common_dir(self._git.folder)
         if os.path.realpath(private_dir(self._git.folder) or "") == common:
             return self._git.top()
-        if Git(common)("rev-parse", "--is-bare-repository").strip() == "true":
+        bare = self._git(f"--git-dir={common}", "rev-parse", "--is-bare-repository")
+        if bare.strip() == "true":
             return ""
         return os.path.dirname(common) if os.path.basename(common) == ".git" else ""
 

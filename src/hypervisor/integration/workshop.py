@@ -7,8 +7,7 @@ from functools import cached_property
 
 from hypervisor.branches import trees
 from hypervisor.system.folder import Folder
-from hypervisor.system.git import Git, GitError
-from hypervisor.system.head import head, private_dir, top_of
+from hypervisor.system.git import Git, GitError, private_dir, top_of
 from hypervisor.system.text import one_line
 
 _NAMED = 10
@@ -30,10 +29,10 @@ class Workshop:
         self._at_root = git
         self._path = _path(git.folder)
         self._tip = tip
-        self._git = git.at(self._path)
 
     def __enter__(self) -> Workshop:
         trees.add(self._at_root, "--detach", self._path, self._tip)
+        self._git = self._at_root.at(self._path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,10 +70,11 @@ class Workshop:
             "merge", "--no-ff", "--quiet", "--cleanup=verbatim", "-m", message, commit
         )
         if code == 0:
-            return head(self._path) or self._git("rev-parse", "HEAD").strip()
+            return self._git.head() or ""
         if "not something we can merge" in said:
             raise Missing
-        files = self._git("diff", "--name-only", "--diff-filter=U", "-z").split("\0")[:-1]
+        unmerged = self._git("ls-files", "--unmerged", "-z").split("\0")[:-1]
+        files = sorted({entry.partition("\t")[2] for entry in unmerged})
         if files:
             raise Conflict(f"conflicts with {name} in {named(files)}")
         if "unrelated histories" in said:

@@ -28,6 +28,8 @@ _COUNTS = (
     "union all select state, count(*) from item where queue = ? and finish_no is not null "
     "group by state"
 )
+# What a queue at work has, and whoever adds to it has to name again.
+_KEPT = ("instructions", "verify", "scope", "commands", "may_write")
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
@@ -53,6 +55,7 @@ class Queues(Adding):
         asked: str = "",
         scope: str | None = None,
         commands: str | None = None,
+        may_write: str | None = None,
         budget_tokens: int | None = None,
         budget_ms: int | None = None,
         folders: Iterable[str] = (),
@@ -63,7 +66,8 @@ class Queues(Adding):
         `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
         (the sources as the user named them) as an event.
         `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
-        beginnings of command lines that headless workers may run. The budgets stop the hand-out
+        beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
+        that workers may change although they steer the next run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
         is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
         of the root whose files are among the items: these may be edited.
@@ -87,18 +91,18 @@ class Queues(Adding):
                 options = (
                     purpose, instructions, verify, max_attempts, max_deaths, max_releases,
                     round(lease_seconds * 1000), self._relative(lock_dir), results_dir, source,
-                    preflight, scope, commands,
+                    preflight, scope, commands, may_write,
                 )  # fmt: skip
                 queue = self._new_queue(name, options)
                 if earlier is not None:
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
-            elif (queue["instructions"], queue["verify"], queue["scope"], queue["commands"]) != (
-                instructions, verify, scope, commands,
+            elif tuple(queue[kept] for kept in _KEPT) != (
+                instructions, verify, scope, commands, may_write,
             ):  # fmt: skip
                 raise UsageError(
-                    f"queue {name} is at work with other instructions or another --verify, --scope "
-                    "or --allow-command",
+                    f"queue {name} is at work with other instructions or another --verify, "
+                    "--scope, --allow-command or --may-write",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
             elif preflight is not None:
@@ -283,8 +287,8 @@ class Queues(Adding):
         self.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
             "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
-            "preflight, scope, commands, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "preflight, scope, commands, may_write, opened_at) "
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (self.project, name, last["generation"] + 1 if last else 1, *options, time.time()),
         )
         queue = self._newest(name)

@@ -181,9 +181,11 @@ alter table queue add column started_at real;
 create index item_ended on item (queue, state, finish_no) where finish_no is not null;
 """
 
-# How many ends were ever accepted: an older ledger that is put back has fewer. `folders` (JSON)
-# are those outside of the root whose files were opened.
+# `may_write` (JSON) are the paths that steer the next run and that a person lets workers change;
+# `folders` (JSON) those outside of the root whose files were opened. `ends` counts what was ever
+# accepted: an older ledger that is put back has fewer.
 THIRD = """
+alter table queue add column may_write text;
 alter table queue add column folders text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """

@@ -134,7 +134,12 @@ def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> lis
         shown.append(Fact("Data", one_line(data, 4000), False))
     if report.get("commit"):
         shown.append(Fact("Commit", one_line(report["commit"], 80), False))
-    for key, label in (("changes", "Changes"), ("files", "Files")):
+    for key, label in (
+        ("changes", "Changes"),
+        ("files", "Files"),
+        ("off_limits", "Changed, though it steers the next run"),
+        ("unnamed", "Changed, and not named by the task"),
+    ):
         values = report.get(key) or []
         if values and isinstance(values, list):
             listed = [one_line(value, 200) for value in values[:_FILES]]

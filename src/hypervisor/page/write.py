@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from hypervisor.page.render import GENERATOR
 from hypervisor.system.errors import UsageError
+from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
@@ -24,21 +23,7 @@ def write(path: str, page: str) -> None:
     Raises UsageError where `path` is something else than a page of ours, and OSError.
     """
     _refuse_others(path)
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{name[:100]}.{os.getpid()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with open(os.open(temporary, flags, 0o600), "wb") as out:
-            out.write(page.encode("utf-8"))
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
-        raise
+    write_whole(path, page.encode("utf-8"))
 
 
 def _refuse_others(path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor import live, outbox, reconcile, worker
 from hypervisor.clients import End
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
 from hypervisor.worker import Refused
@@ -23,6 +23,7 @@ def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> No
         reconcile.freed(ledger, session, agent, one_line(end.cause, 200))
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
+    worker.off_limits.settle(ledger)
     outbox.flush(ledger)
 
 
@@ -46,10 +47,11 @@ def resume(ledger: Ledger, queue: str) -> None:
         return
 
 
-def command_done(
-    ledger: Ledger, claim: Claim, end: End, redactor: Redactor, *, force: bool
-) -> None:
-    """A command ended well: its item is done, if nothing speaks against that."""
+def command_done(ledger: Ledger, claim: Claim, end: End, redactor: Redactor, *, force: bool) -> str:
+    """A command ended well: its item is done, if nothing speaks against that.
+
+    Returns "", or what this machine lacks: the item is free then, at no cost.
+    """
     said = redactor.text(end.last)[-_SUMMARY:].strip()
     report = {"summary": said or "the command ended with exit code 0 and printed nothing"}
     try:
@@ -59,10 +61,14 @@ def command_done(
         _finish(ledger, claim, "blocked", f"{refused.message}", redactor)
     except NotOwner:
         # It has reported by itself, or the item is another's now.
-        return
+        return ""
+    except SetupError as error:
+        worker.give_back(ledger, [claim.token])
+        return str(error)
     except HypervisorError as error:
         # What it has left can't be committed.
         _finish(ledger, claim, "blocked", str(error), redactor)
+    return ""
 
 
 def command_failed(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor) -> None:
@@ -73,6 +79,15 @@ def command_failed(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor)
 def command_blocked(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor) -> None:
     """A command did what no command may do."""
     _finish(ledger, claim, "blocked", cause, redactor)
+
+
+def command_unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
+    """It, or one beside it, changed what steers the next run: nobody is charged, none is done."""
+    try:
+        ledger.release(claim.token, free=True, reason=worker.off_limits.why(paths))
+    except NotOwner:
+        return
+    worker.off_limits.settle(ledger)
 
 
 def told(end: End) -> str:

@@ -16,7 +16,7 @@ from hypervisor.clients.command import CommandStream
 from hypervisor.clients.run import own_program
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
-from hypervisor.pool import endings, recovery, steering
+from hypervisor.pool import endings, recovery
 from hypervisor.pool.judge import Judge
 from hypervisor.pool.launch import Launch
 from hypervisor.pool.reaper import Reaper
@@ -198,7 +198,6 @@ class Pool:
             self._idle = not self._running
             return False
         running = Running(slot, place, claim=claims[0])
-        running.steering = steering.around(self.ledger.root, claims[0])
         start = self.client.start(place, claims[0])
         try:
             self._begin(running, start, self.client.stream())
@@ -301,16 +300,19 @@ class Pool:
             self.cause = f"{self.client.name}: {end.cause}"
 
     def _command_ended(self, running: Running, claim: Claim, end: End) -> None:
-        planted = steering.changed(running.steering, steering.around(self.ledger.root, claim))
-        if planted:
-            names = ", ".join(one_line(name, 120) for name in planted[:10])
-            why = f"the command, or one beside it, changed what steers the next run: {names}"
+        found = worker.off_limits.changes(self.ledger, claim.token)
+        if found.own or found.inside:
+            names = worker.off_limits.listed([*found.own, *found.inside])
+            why = f"the command changed what steers the next run: {names}"
             endings.command_blocked(self.ledger, claim, why, self._redactor)
+        elif found.shared:
+            endings.command_unsure(self.ledger, claim, found.shared)
         elif end.how == "finished" and self._row["verify"]:
             self._report(running, end)
             return
         elif end.how == "finished":
-            endings.command_done(self.ledger, claim, end, self._redactor, force=self._force)
+            lacks = endings.command_done(self.ledger, claim, end, self._redactor, force=self._force)
+            self.cause = self.cause or lacks
         elif end.how == "failed":
             endings.command_failed(self.ledger, claim, endings.told(end), self._redactor)
         else:

@@ -21,7 +21,6 @@ class Running:
     claim: Claim | None = None
     reporting: bool = False
     process: Process = field(init=False)
-    steering: dict[str, str] = field(default_factory=dict)
     item: str | None = None
     tool: str = ""
     transcript: str = ""

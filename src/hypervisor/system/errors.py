@@ -29,6 +29,11 @@ class NothingLeft(HypervisorError):
     exit_code = 3
 
 
+class SetupError(HypervisorError):
+    """This machine or repository lacks what every item needs (an identity, a filter): no item is at
+    fault, and none is charged for it."""
+
+
 class NotOwner(HypervisorError):
     """The token names no live claim any more: nothing was written."""
 

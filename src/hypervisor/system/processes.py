@@ -1,8 +1,68 @@
-"""How a process has ended, for people."""
+"""Other programs: run to their end within a time limit, and how they have ended, for people."""
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_TICK = 0.25
+# So long a program may take to clear its locks away before it is killed.
+_PATIENCE = 5.0
+
+
+class Overtime(Exception):
+    """A program ran longer than it may: it was ended, with everything it had started."""
+
+
+def run(
+    words: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    seconds: float,
+    input: bytes | None = None,
+    beat: Callable[[], None] | None = None,
+    beat_every: float = 30.0,
+    apart: bool = False,
+) -> tuple[int, bytes, bytes]:
+    """Run a program and return its exit code, its output and its complaints.
+
+    It has no terminal: what wants to ask a person for something finds nobody. After `seconds` it is
+    ended with everything it has started, and so it is if we are asked to end meanwhile; with
+    `apart` we wait for it first. `beat` is called every `beat_every` seconds, so that the caller
+    can renew a lease; what it raises ends the program. Raises Overtime, OSError.
+    """
+    import subprocess
+
+    with _requests_to_end() as requests:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            told = _attend(process, input, seconds, beat, beat_every, () if apart else requests)
+        except BaseException as error:
+            if apart and not isinstance(error, Overtime):
+                process.communicate()
+            else:
+                _end(process)
+            raise
+        if requests:
+            raise SystemExit(128 + requests[0])
+    return process.returncode, *told
 
 
 def exit_text(code: int) -> str:
@@ -13,3 +73,72 @@ def exit_text(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
+
+
+def _attend(
+    process: subprocess.Popen[bytes],
+    input: bytes | None,
+    seconds: float,
+    beat: Callable[[], None] | None,
+    beat_every: float,
+    requests: Sequence[int],
+) -> tuple[bytes, bytes]:
+    from subprocess import TimeoutExpired
+
+    begun = time.monotonic()
+    next_beat, over = begun + beat_every, False
+    while True:
+        try:
+            return process.communicate(input, timeout=_TICK)
+        except TimeoutExpired as late:
+            input = None
+            if over:
+                # What it has left running, a password's keeper for one, holds its outputs open.
+                return late.output or b"", late.stderr or b""
+            over = process.poll() is not None
+        now = time.monotonic()
+        if requests:
+            raise SystemExit(128 + requests[0])
+        if now - begun > seconds:
+            raise Overtime(f"it ran longer than {seconds:g} s")
+        if beat is not None and now >= next_beat:
+            beat()
+            next_beat = now + beat_every
+
+
+@contextmanager
+def _requests_to_end() -> Iterator[list[int]]:
+    """Collect the signals that ask us to end, where nobody else does: at once, one would leave the
+    program running."""
+    requests: list[int] = []
+    before: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda number, frame: requests.append(number))
+                before.append(number)
+    try:
+        yield requests
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program of a session of its own with what it has started there."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+        until = time.monotonic() + _PATIENCE
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                # What it was still to read.
+                continue

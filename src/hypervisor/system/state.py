@@ -458,8 +458,8 @@ def _refuse_tracked(root: str, path: str) -> None:
 
     if tracks(root, STATE):
         raise Foreign(
-            f"{one_line(path)}: git tracks files in it, so it may be a stranger's (once it doesn't, "
-            "hypervisor adopt takes over what is yours)",
+            f"{one_line(path)}: git tracks files in it, so it may be a stranger's; what is yours is "
+            "taken over by hypervisor adopt, once git doesn't",
             f"git rm -r -q --cached {STATE}",
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from hypervisor.config.settings import Settings
 from hypervisor.sources.walk import Walk, is_markdown
+from hypervisor.system.files import fingerprint_of
 from hypervisor.system.mounts import network_file_system
 from hypervisor.task_index.watch import Watch
 from hypervisor.tasks.read import Identity
@@ -163,13 +164,7 @@ def _seen(path: str) -> os.stat_result | None:
 
 
 def _differs(seen: os.stat_result, was: Identity | None) -> bool:
-    return (
-        was is None
-        or seen.st_ctime_ns != was.ctime_ns
-        or seen.st_mtime_ns != was.mtime_ns
-        or seen.st_size != was.size
-        or seen.st_ino != was.inode
-    )
+    return was is None or fingerprint_of(seen) != was.fingerprint
 
 
 def _is_hidden(path: str) -> bool:

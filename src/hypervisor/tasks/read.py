@@ -10,6 +10,7 @@ from typing import NamedTuple
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hypervisor.system.errors import BrokenFile
+from hypervisor.system.files import joined
 from hypervisor.system.text import one_line
 from hypervisor.tasks.blame import HeaderError
 from hypervisor.tasks.header import CLOSING, OPENING, Header, load
@@ -34,21 +35,23 @@ class Identity(NamedTuple):
     ctime_ns: int
     inode: int
     device: int
+    mode: int
 
     @property
     def fingerprint(self) -> str:
         """How the file looks, as a queue keeps it and `worker` compares it: any edit changes it."""
-        return f"{self.size}-{self.mtime_ns}-{self.ctime_ns}-{self.inode}"
+        return joined(self.size, self.mtime_ns, self.ctime_ns, self.inode, self.mode)
 
 
 def identity_of(status: os.stat_result) -> Identity:
     """Return the identity in a `stat` result."""
     return Identity(
-        status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
-    )
+        status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev,
+        status.st_mode,
+    )  # fmt: skip
 
 
-NO_IDENTITY = Identity(-1, 0, 0, 0, 0)
+NO_IDENTITY = Identity(-1, 0, 0, 0, 0, 0)
 
 
 class Document:

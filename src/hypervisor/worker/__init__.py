@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from hypervisor.worker import off_limits
 from hypervisor.worker.checks import boxes_ticked
-from hypervisor.worker.ending import Ended, done, finish
+from hypervisor.worker.ending import Ended, done, finish, release
 from hypervisor.worker.refused import Refused
 from hypervisor.worker.share import drain_mark, share_left
-from hypervisor.worker.taking import UNHEARD_SECONDS, fingerprint, give_back, take
+from hypervisor.worker.taking import UNHEARD_SECONDS, give_back, take
 
 __all__ = [
     "UNHEARD_SECONDS",
@@ -15,9 +16,10 @@ __all__ = [
     "boxes_ticked",
     "done",
     "drain_mark",
-    "fingerprint",
     "finish",
     "give_back",
+    "off_limits",
+    "release",
     "share_left",
     "take",
 ]

@@ -6,9 +6,11 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
+from hypervisor.worker import off_limits
+from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import share_left
 from hypervisor.worker.taking import give_back, terms
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Claim
 
 _KEPT_BOXES = 50
+_KEPT_PATHS = 50
 
 
 class Ended:
@@ -41,6 +44,10 @@ def finish(
     written. What can't be written into the file stays pending.
     """
     row = _row(ledger, token, outcome)
+    if row is not None:
+        found = off_limits.changes(ledger, token)
+        if paths := [*found.own, *found.inside, *found.shared]:
+            report = report | {"off_limits": paths[:_KEPT_PATHS]}
     if row is not None and row["branch"]:
         return _finish_branch(ledger, row, outcome, report)
     return _finish(ledger, row, token, outcome, report, more=more)
@@ -53,19 +60,34 @@ def done(
 
     `force` accepts open boxes and notes them in the report; `more` is that of `finish`. What was
     done on a branch is committed first, and checked in its own working tree. Raises Refused, and
-    the item stays its worker's; NotOwner, and nothing is written.
+    the item stays its worker's; NotOwner, and nothing is written: the item is another's, or was
+    given back since it can't be told who changed what steers the next run; SetupError, which no
+    item is charged for.
     """
     row = _row(ledger, token, "done")
     if row is None:
         return _finish(ledger, None, token, "done", report, more=more)
     if row["branch"]:
-        return _done_on_branch(ledger, row, report, force)
+        try:
+            return _done_on_branch(ledger, row, report, force)
+        except SetupError as error:
+            stop_pool(ledger, row["queue_name"], token, error)
+            raise
     report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
     commit = ledger.commit_of(token)
     if commit and "commit" not in report:
         report = report | {"commit": commit}
     report = _checked(ledger, row, report, ledger.root, ledger.state.folder)
     return _finish(ledger, row, token, "done", report, more=more)
+
+
+def release(ledger: Ledger, token: str, reason: str = "") -> str:
+    """Give an item back and return its state: a release is counted, and the last one that the queue
+    allows fails the item. Raises NotOwner."""
+    state = ledger.release(token, reason=reason)
+    off_limits.settle(ledger)
+    outbox.flush(ledger)
+    return state
 
 
 def _finish(
@@ -84,6 +106,11 @@ def _finish(
             from hypervisor import scope
 
             scope.end(ledger.state, token)
+        if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
+            # Its report names what it changed; or there was nothing to name just now.
+            off_limits.end(ledger, token)
+        else:
+            off_limits.settle(ledger)
         outbox.flush(ledger)
     except BaseException:
         give_back(ledger, [claim.token for claim in ended.claims or []])
@@ -115,16 +142,19 @@ def _finish_and_claim(
 
 def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
     """End an item that was not done; what its worker left in its tree is kept on its branch."""
-    from hypervisor.branches import places
+    from hypervisor.branches import places, trees
 
     tree = None
     try:
-        tree = places.tree_of(ledger.root, row)
+        tree = places.tree_of(ledger, row)
         if tree is not None:
-            report = places.save(tree, row, report)
-    except (HypervisorError, OSError):
-        # The report counts, not what is left of work that was not finished.
-        pass
+            report = places.save(tree, row, report)[0]
+    except (HypervisorError, OSError) as error:
+        # The report counts, not what is left of work that was not finished: that stays where it is.
+        if tree is not None and trees.is_kept(tree.top):
+            left = f"what was done is not committed: {one_line(error, 600)}"
+            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
+            tree = None
     ended = _finish(ledger, row, row["token"], outcome, report, more=False)
     if tree is not None:
         places.leave(ledger, tree, row["token"])
@@ -135,11 +165,10 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     from hypervisor.branches import places, trees
 
     token = row["token"]
-    tree = places.tree_of(ledger.root, row)
+    tree = places.tree_of(ledger, row)
     assert tree is not None
     path = places.file_in(tree, ledger.root, row["path"] or "")
-    report = places.save(tree, row, _ticked(path, row, report, force))
-    changed = places.changed(tree, report.get("commit")) if row["scope"] else None
+    report, changed = places.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
     if "commit" in report:
         trees.push(tree, report["commit"])
@@ -170,7 +199,14 @@ def _checked(
     turns: Folder,
     changed: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Return the report, with the check that passed in `folder`. Raises Refused and NotOwner."""
+    """Return the report, with the check that passed in `folder`, and what was changed in the open.
+
+    `changed` are the paths that a branch changes. Raises Refused and NotOwner.
+    """
+    # First: what steers git, a shell or a test runner would have its part in the check.
+    unnamed = off_limits.refuse(ledger, row, changed)
+    if unnamed:
+        report = report | {"unnamed": unnamed[:_KEPT_PATHS]}
     if row["scope"] or row["verify"]:
         from hypervisor.worker import checks
 

@@ -6,8 +6,11 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner
-from hypervisor.system.head import head
+from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
+from hypervisor.system.files import fingerprint_of
+from hypervisor.system.git import GitError, head
+from hypervisor.worker import off_limits
+from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import share_left
 
 TYPE_CHECKING = False
@@ -39,8 +42,8 @@ def take(
     one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
     own: it gets no more than its share. With `branch`, each claim gets a branch and a working tree
     of its own; with `here`, the linked worktree around that folder is put on the branch. Should any
-    of that fail, nothing stays claimed. A queue whose budget is used up is paused, and hands out
-    nothing.
+    of that fail, nothing stays claimed. A queue is paused, and hands out nothing, when its budget
+    is used up, and when somebody changed what steers the next run and it can't be told who.
     """
     outbox.flush(ledger)
     if not claimed and budget.stop(ledger, queue):
@@ -71,8 +74,13 @@ def take(
             _keep_scope(ledger, taken)
         if taken and (branch or here):
             _branch_off(ledger, taken, here)
-    except BaseException:
+        if taken and not off_limits.begin(ledger, taken):
+            give_back(ledger, [claim.token for claim in taken])
+            return []
+    except BaseException as error:
         give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
+        if isinstance(error, GitError | SetupError):
+            stop_pool(ledger, queue, None, error)
         raise
     return taken
 
@@ -105,11 +113,6 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
         return marks | {"session": session}
     lease = max(UNHEARD_SECONDS, ledger.queue_row(queue)["lease_ms"] / 1000)
     return marks | {"session": session, "lease_seconds": lease}
-
-
-def fingerprint(status: os.stat_result) -> str:
-    """Return how a file looks from outside: any edit changes it."""
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
@@ -146,7 +149,7 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
         return None
     path = os.path.join(root, claim.path)
     try:
-        if claim.fingerprint in (None, fingerprint(os.stat(path))):
+        if claim.fingerprint in (None, fingerprint_of(os.stat(path))):
             return None
         from hypervisor.config.settings import load
         from hypervisor.tasks import read, task_of

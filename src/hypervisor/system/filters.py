@@ -1,0 +1,91 @@
+"""Filters that stand between a file and what git keeps of it: large files, secrets.
+
+Where a filter is missing git keeps the file as it is, and with that a secret in the clear. What a
+filter is wanted for is committed only if that is set up and has run.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hypervisor.system.errors import SetupError
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.text import one_line
+
+_SHOWN = 5
+_FAILED = re.compile(r"fatal: (.*): clean filter '(.*)' failed", re.S)
+# Said of a filter; the last where one that stays between files ends.
+_SIGNS = ("clean filter", "external filter", "hung up unexpectedly", "Broken pipe")
+_FROM_INPUT = ("--pathspec-from-file=-", "--pathspec-file-nul")
+
+
+class FilterError(SetupError):
+    """Files can't be committed: a filter that they are to go through is missing or fails."""
+
+
+def wanted(git: Git, paths: list[str]) -> dict[str, str]:
+    """Return the filter of each of the files `paths` (from the top) that has one, by path."""
+    if not paths:
+        return {}
+    told = git("check-attr", "-z", "--stdin", "filter", input="".join(f"{p}\0" for p in paths))
+    words = told.split("\0")[:-1]
+    found = zip(words[::3], words[2::3], strict=True)
+    return {path: name for path, name in found if name not in ("unspecified", "unset", "set")}
+
+
+def refuse_missing(git: Git, filters: dict[str, str]) -> None:
+    """Raise FilterError if one of `filters`, by path, is not set up."""
+    set_up = git.filters
+    missing = {path: name for path, name in filters.items() if name not in set_up}
+    if missing:
+        raise FilterError(
+            f"{_listed(missing)}: {_names(missing)} not set up here, so git would keep them "
+            "as they are",
+            "set it up (git lfs install, git-crypt unlock), then say it again",
+        )
+
+
+def stage(git: Git, *words: str, input: str | None = None) -> None:
+    """Run `git add WORDS`, with every filter. Raises FilterError where one fails, and nothing is
+    staged; GitError."""
+    try:
+        git("add", *words, input=input)
+    except GitError as error:
+        if not any(sign in error.said for sign in _SIGNS):
+            raise
+        failed = _FAILED.search(error.said)
+        what = (
+            f"{one_line(failed[1])}: filter {one_line(failed[2], 60)!r}" if failed else "a filter"
+        )
+        raise FilterError(
+            f"{what} fails: {one_line(error.said, 200)}", "mend it, then say it again"
+        ) from None
+
+
+def stage_again(git: Git, paths: list[str]) -> None:
+    """Have the staged files `paths` that want a filter go through it again, whoever has staged them
+    and how it was set up then. Raises FilterError, and those whose filter is missing are not staged
+    any more."""
+    filters = wanted(git, paths)
+    if not filters:
+        return
+    try:
+        refuse_missing(git, filters)
+        words = ("--renormalize", *_FROM_INPUT)
+        stage(git, *words, input="".join(f":(top,literal){path}\0" for path in filters))
+    except FilterError:
+        told = "".join(f":(top,literal){path}\0" for path in filters)
+        git("reset", "--quiet", *_FROM_INPUT, "HEAD", input=told)
+        raise
+
+
+def _listed(missing: dict[str, str]) -> str:
+    shown = ", ".join(one_line(path, 120) for path in sorted(missing)[:_SHOWN])
+    more = len(missing) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _names(missing: dict[str, str]) -> str:
+    names = sorted(set(missing.values()))
+    shown = ", ".join(repr(one_line(name, 60)) for name in names[:_SHOWN])
+    return f"the filter {shown} is" if len(names) == 1 else f"the filters {shown} are"

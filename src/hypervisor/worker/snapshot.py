@@ -1,0 +1,216 @@
+"""How the protected files below a folder look, links resolved, so that a change is found out.
+
+Beside them are those files that a worker changes in the open where its task doesn't name them; see
+`system.protected`. But for two small ones no file is read: a snapshot costs little more than a
+listing of the folders.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from hypervisor.system import protected
+from hypervisor.system.files import fingerprint_of
+from hypervisor.system.git import private_dir, shared_dir
+from hypervisor.system.state import STATE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Made by tools, large, and full of names with a dot; nothing starts from there by itself.
+_PASSED_BY = frozenset((
+    "__pycache__", "node_modules", ".cache", ".direnv", ".eggs", ".gradle", ".hg",
+    ".mypy_cache", ".next", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".terraform", ".tox",
+    ".venv", "venv",
+))  # fmt: skip
+# What git runs or is steered by; the rest of its folder changes at every turn.
+_OF_GIT = ("commondir", "config", "config.worktree", "info/attributes", "info/exclude")
+_NOTED = frozenset(("description", "gh-merge-base", "merge", "vscode-merge-base"))
+_LONGEST = 1 << 16
+# So many entries are looked at, the folders nearest to the root first; what lies below is not.
+_MOST = 50_000
+
+
+class Snapshot:
+    """`files` maps paths from the folder to how they look; what lies deeper than `levels` folders
+    was not looked at."""
+
+    __slots__ = ("files", "levels")
+
+    def __init__(self, files: dict[str, str], levels: int) -> None:
+        self.files = files
+        self.levels = levels
+
+    def changed(self, later: Snapshot) -> list[str]:
+        """Return the paths that were made, changed or removed since, as far as both tell."""
+        levels = min(self.levels, later.levels)
+        old, new = self.files, later.files
+        differ = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+        return sorted(
+            path
+            for path in differ
+            if (path.count("/") < levels or path.startswith(".git/"))
+            # Working trees come and go, with all that git keeps of them.
+            and not (path.startswith(".git/worktrees/") and not (path in old and path in new))
+        )
+
+
+def snapshot(root: str) -> Snapshot:
+    """Return how the folder `root` looks now; in a very large one, without its lowest folders."""
+    files: dict[str, str] = {}
+    _note_git(files, root, "")
+    level, depth, seen = [""], 0, 0
+    while level:
+        below: list[str] = []
+        for folder in level:
+            seen += _note_folder(files, root, folder, below)
+        depth += 1
+        if seen > _MOST and below:
+            return Snapshot(files, depth)
+        level = below
+    return Snapshot(files, 1 << 30)
+
+
+def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
+    """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
+    inside = f"{folder}/" if folder else ""
+    # All but the names without a dot at all: there may be many files, and few of them count.
+    dotted = "/." in f"/{folder}"
+    try:
+        entries = list(os.scandir(os.path.join(root, folder)))
+    except OSError:
+        return 1
+    for entry in entries:
+        path, name = inside + entry.name, entry.name.casefold()
+        if name == STATE:
+            # Ours, and what stands in it changes all the time.
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if name == ".git":
+                if folder:
+                    _note_git(files, root, path)
+            elif name not in _PASSED_BY and path.casefold() != protected.TREES:
+                below.append(path)
+        elif (dotted or name[0] == "." or name in protected.NAMES) and (
+            protected.steers(path) or protected.wants_naming(path)
+        ):
+            _note(files, path, entry.path)
+    # To open a folder takes as long as to look at so many entries.
+    return len(entries) + 10
+
+
+def _note(files: dict[str, str], path: str, place: str) -> None:
+    try:
+        status = os.lstat(place)
+    except OSError:
+        return
+    files[path] = fingerprint_of(status)
+    if path == protected.GRANTS and stat.S_ISREG(status.st_mode):
+        files[path] = _text(place) or files[path]
+    elif stat.S_ISLNK(status.st_mode):
+        # A change of what it leads to is a change of it.
+        for name, target in _led_to(place):
+            files[f"{path}{name}"] = f"{files[path]} {fingerprint_of(target)}"
+
+
+def _led_to(link: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what a link leads to, a file or those in a folder: what comes behind the link's name,
+    and how it looks."""
+    try:
+        target = os.stat(link)
+    except OSError:
+        return
+    if not stat.S_ISDIR(target.st_mode):
+        yield "", target
+        return
+    left = 1000
+    for here, folders, names in os.walk(link):
+        folders[:] = [name for name in folders if name not in _PASSED_BY and name != ".git"]
+        for name in names:
+            left -= 1
+            if left < 0:
+                return
+            place = os.path.join(here, name)
+            try:
+                yield place[len(link) :], os.stat(place)
+            except OSError:
+                continue
+
+
+def _note_git(files: dict[str, str], root: str, path: str) -> None:
+    """Note what git would run, or be steered by, of the repository at `path` (".git" of the root
+    for ""), wherever it keeps that."""
+    top = os.path.join(root, os.path.dirname(path))
+    here = path or ".git"
+    place = os.path.join(root, here)
+    if os.path.islink(place) or not os.path.isdir(place):
+        _note(files, here, place)
+    private = private_dir(top) if not path else place
+    if private is None or not os.path.isdir(private):
+        return
+    for folder in dict.fromkeys((private, shared_dir(private))):
+        _note_repository(files, here, folder)
+
+
+def _note_repository(files: dict[str, str], path: str, folder: str, depth: int = 0) -> None:
+    for name in _OF_GIT:
+        _note(files, f"{path}/{name}", os.path.join(folder, name))
+    if f"{path}/config" in files:
+        files[f"{path}/config"] = _settings(os.path.join(folder, "config"), files[f"{path}/config"])
+    hooks = os.path.join(folder, "hooks")
+    if os.path.islink(hooks):
+        _note(files, f"{path}/hooks", hooks)
+    for here, _, names in os.walk(hooks):
+        for name in names:
+            place = os.path.join(here, name)
+            _note(files, f"{path}/hooks{place[len(hooks) :]}", place)
+    for name in _names(os.path.join(folder, "worktrees")):
+        own = f"worktrees/{name}/config.worktree"
+        _note(files, f"{path}/{own}", os.path.join(folder, own))
+    # A submodule's name may have slashes.
+    for here, folders, names in os.walk(os.path.join(folder, "modules")):
+        if "HEAD" in names and "config" in names:
+            folders.clear()
+            if depth < 8:
+                inner = here[len(folder) :]
+                _note_repository(files, f"{path}{inner}", here, depth + 1)
+
+
+def _settings(place: str, looks: str) -> str:
+    """Return what stands in a repository's configuration, but for what git and editors note there
+    at every turn: what a branch is merged with. `looks` is returned for one that can't be read."""
+    text = _text(place)
+    if text is None or "\\\n" in text:
+        # A line that goes on may hide what section it stands in.
+        return looks
+    kept, of_branch = [], False
+    for line in text.split("\n"):
+        word = line.strip()
+        if word.startswith("["):
+            of_branch = word.startswith('[branch "') and word.endswith('"]')
+        key, _, value = word.partition("=")
+        noted = key.strip().lower() in _NOTED or (
+            key.strip().lower() == "remote" and value.strip().isidentifier()
+        )
+        if word and not (of_branch and (word.startswith("[") or noted)):
+            kept.append(word)
+    return "\n".join(kept)
+
+
+def _text(place: str) -> str | None:
+    """Return what stands in a file, without NUL; None if it can't be read, or is long."""
+    try:
+        with open(place, encoding="utf-8", errors="backslashreplace") as source:
+            text = source.read(_LONGEST + 1)
+    except OSError:
+        return None
+    return None if len(text) > _LONGEST else text.replace("\0", "\n")
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
