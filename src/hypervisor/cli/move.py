@@ -8,7 +8,7 @@ import os
 from hypervisor.config import address
 from hypervisor.config.roots import find_root
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "carry the ledger to another store, with the work in flight"
 
@@ -37,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
     if target is None:
         print(f"from now on, in every shell: unset {address.VARIABLE}")
     else:
-        print(f"from now on, in every shell: export {address.VARIABLE}='{address.shown(target)}'")
+        print(
+            f"from now on, in every shell: export {address.VARIABLE}={shell(address.shown(target))}"
+        )
     return 0
 
 

@@ -11,6 +11,7 @@ from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import escaped
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
 USAGE = (
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
-        return f"stopped: {cause}; nothing more was started. What to do: hypervisor doctor"
+        return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

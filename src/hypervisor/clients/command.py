@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from hypervisor.clients import run
 from hypervisor.system.errors import UsageError
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class CommandStream(run.Stream):
     def feed(self, line: str) -> None:
         """Take in one line."""
         if line.strip():
-            self._tail.append(one_line(line.rstrip(), _TAIL // 2))
+            self._tail.append(line.rstrip()[: _TAIL // 2])
 
     complain = feed
 
@@ -115,7 +114,7 @@ class CommandStream(run.Stream):
             return run.End("finished", "", self.last)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
-        cause = exit_text(code) + (f": {one_line(last, 200)}" if last else "")
+        cause = exit_text(code) + (f": {last[:200]}" if last else "")
         return run.End(how, cause, self.last)
 
 

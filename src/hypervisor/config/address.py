@@ -10,7 +10,7 @@ import os
 
 from hypervisor.config.roots import state_dir
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
@@ -113,13 +113,12 @@ def check(root: str, told: str | None, embedded: str) -> tuple[str, str] | None:
             raise HypervisorError(
                 f"{root}: its queues are in {one_line(kept[0], 200)}, and this shell names "
                 f"{shown(told)}",
-                f"export {VARIABLE}='{one_line(kept[0], 200)}', or carry them over: "
-                "hypervisor move FROM TO",
+                f"export {VARIABLE}={shell(kept[0])}, or carry them over: hypervisor move FROM TO",
             )
     elif told is not None and os.path.exists(embedded):
         raise HypervisorError(
             f"{root}: its queues are in the embedded store, and this shell names {shown(told)}",
-            f"unset {VARIABLE}, or carry them over: hypervisor move sqlite '{shown(told)}'",
+            f"unset {VARIABLE}, or carry them over: hypervisor move sqlite {shell(shown(told))}",
         )
     return kept
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import tempfile
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypervisor import __version__
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, Said, ask
 from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
 _INSTALL = "npm install -g @google/gemini-cli"
@@ -117,7 +116,7 @@ def _extension(folder: str) -> Finding:
     """The extension as the client has it: a copy, or a link to where it was linked from."""
     from hypervisor.clients.run import plugin_folder
 
-    own = shlex.quote(str(plugin_folder() / "gemini"))
+    own = shell(str(plugin_folder() / "gemini"))
     place = os.path.join(folder, "extensions", "hypervisor")
     try:
         noted = files.read_object(os.path.join(place, ".gemini-extension-install.json"))

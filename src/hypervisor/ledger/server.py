@@ -269,7 +269,7 @@ def _patience() -> float:
     try:
         return max(0.0, float(told)) if told else _PATIENCE_SECONDS
     except ValueError:
-        raise LedgerError(f"{PATIENCE}={told[:20]!r} is no number", "give seconds") from None
+        raise LedgerError(f"{PATIENCE}='{told[:20]}' is no number", "give seconds") from None
 
 
 def _is_passing(error: psycopg.Error) -> bool:
