@@ -66,8 +66,8 @@ def main(argv: list[str]) -> int:
     """Carry out one command line and return its exit code.
 
     0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this; 130 interrupted.
-    Whatever a verb prints goes out escaped.
     """
+    # Whatever a verb prints goes out escaped.
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (stream and Shown(stream) for stream in streams)
     try:

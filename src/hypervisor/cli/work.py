@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "WORDS are the command line of --agent command, one process per item, without a shell: "
-        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them. "
-        "For the other\nagents they are added to the client's command line."
+        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
+        "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
+        "For the other agents\nthey are added to the client's command line."
     )
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--agent", required=True, choices=clients.NAMES, help="what runs as worker")
@@ -90,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
             print(handout.nothing(ledger, args.queue)[0])
             return 3
         client.check()
+        if args.agent == "command":
+            client.check_names(ledger.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,

@@ -13,6 +13,7 @@ from hypervisor import caller, outbox, reconcile, worker
 from hypervisor.branches import trees
 from hypervisor.clients import End, Start, Stream
 from hypervisor.clients.command import CommandStream
+from hypervisor.clients.holes import Unfit
 from hypervisor.clients.run import own_program
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
@@ -200,7 +201,11 @@ class Pool:
             return False
         running = Running(slot, place, claim=claims[0])
         running.steering = steering.around(self.ledger.root, claims[0])
-        start = self.client.start(place, claims[0])
+        try:
+            start = self.client.start(place, claims[0])
+        except Unfit as unfit:
+            endings.command_blocked(self.ledger, claims[0], str(unfit), self._redactor)
+            return True
         try:
             self._begin(running, start, self.client.stream())
         except OSError as error:
