@@ -294,7 +294,7 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self.ledger.note_agent(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.line)
+        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agent_claims(name)
         fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
         if end.how == "finished" and not claims:
@@ -355,7 +355,7 @@ class Pool:
             end = End("stopped", "the pool was stopped")
             endings.settle(self.ledger, self.queue, self.session, name, end)
             self.ledger.note_agent(name, self.session, how="stopped")
-            reconcile.collect(self.ledger, name, clean=self._redactor.line)
+            reconcile.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()
 

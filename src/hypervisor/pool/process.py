@@ -37,7 +37,7 @@ class Process:
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()
-        self._redactor = redactor
+        self._clean = {"out": redactor.lines(), "err": redactor.lines()}
         self._log = open(log, "ab")  # noqa: SIM115
         self._errors = open(f"{log}.err", "ab") if apart else self._log  # noqa: SIM115
         self._rest = {"out": b"", "err": b""}
@@ -115,7 +115,7 @@ class Process:
         log = self._log if name == "out" else self._errors
         feed = self.stream.feed if name == "out" else self.stream.complain
         for line in lines:
-            clean = self._redactor.line(line)
+            clean = self._clean[name](line)
             log.write(clean + b"\n")
             feed(clean.decode("utf-8", "replace"))
         if lines:
