@@ -12,10 +12,19 @@ from hypervisor import __version__
 from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS, state_dir
 from hypervisor.doctor.asking import Late, ask, within
-from hypervisor.doctor.finding import Finding, note, ok, wrong
+from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import shell
 
 ABOUT = "hypervisor"
+_INSTALLERS = {
+    "brew": "install",
+    "apt-get": "install -y",
+    "dnf": "install -y",
+    "apk": "add",
+    "pacman": "-S --noconfirm",
+    "zypper": "install -y",
+}
 # Versions in which a commit that resets the log during another's checkpoint may be lost are those
 # from 3.7.0 up to these, but for later ones of the same line.
 _MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -40,17 +49,22 @@ def _program() -> Finding:
     try:
         program = own_program()
     except HypervisorError as error:
-        return wrong(ABOUT, "program", "not found", error.fix, error.message)
+        return wrong(ABOUT, "program", "not found", "hypervisor --version", error)
     found = shutil.which("hypervisor")
     text = f"{__version__}, {program}"
     if found is None:
         # Claude Code's sessions have it on their PATH; shells and Gemini CLI's sessions do not.
-        mend = f"ln -s {_quoted(program)} ~/.local/bin/hypervisor"
-        return note(ABOUT, "program", f"{text}; not on the PATH of this shell", mend)
+        return note(ABOUT, "program", f"{text}; not on the PATH of this shell", _first(program))
     if os.path.realpath(found) != os.path.realpath(program):
+        # That one is somebody's: a link of ours, or a file that another clone's git tracks.
         text += f"; PATH has another one first: {found}"
-        return note(ABOUT, "program", text, f"ln -sf {_quoted(program)} {_quoted(found)}")
+        return note(ABOUT, "program", text, _first(program))
     return ok(ABOUT, "program", text)
+
+
+def _first(program: str) -> str:
+    """Return what puts `program` before others of its name, and writes no file."""
+    return f'export PATH={shell(os.path.dirname(program))}:"$PATH"'
 
 
 def sqlite_may_lose(version: tuple[int, ...]) -> bool:
@@ -64,8 +78,8 @@ def _sqlite() -> Finding:
     version = sqlite3.sqlite_version
     if sqlite_may_lose(sqlite3.sqlite_version_info):
         text = f"{version}, which can lose a commit when a log is reset during a checkpoint"
-        mend = "set HYPERVISOR_PYTHON to a Python that has SQLite 3.51.3, 3.50.7 or 3.44.6"
-        return note(ABOUT, "sqlite", f"{text}; a lock around our writes keeps them apart", mend)
+        text += "; a lock around our writes keeps them apart. A Python with SQLite 3.51.3, 3.50.7 "
+        return note(ABOUT, "sqlite", f"{text}or 3.44.6, named in HYPERVISOR_PYTHON, has it mended")
     return ok(ABOUT, "sqlite", version)
 
 
@@ -93,7 +107,7 @@ def _git(root: str, seconds: float) -> Finding:
     program = shutil.which("git")
     if program is None:
         text = "not on PATH: no commits of workers, no `commit:` check"
-        return note(ABOUT, "git", text, "apt install git, or brew install git")
+        return note(ABOUT, "git", text, _install("git"))
     try:
         version = ask([program, "--version"], seconds, cwd="/").out.strip()
         inside = ask([program, "rev-parse", "--is-inside-work-tree"], seconds, cwd=root)
@@ -101,8 +115,19 @@ def _git(root: str, seconds: float) -> Finding:
         return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
     version = version.removeprefix("git version ")
     if inside.code != 0:
-        return note(ABOUT, "git", f"{version}; {root} is in no repository", "git init")
+        return note(
+            ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
+        )
     return ok(ABOUT, "git", version)
+
+
+def _install(package: str) -> str:
+    """Return the command of this machine's own packages, if it has one that is known."""
+    for program, words in _INSTALLERS.items():
+        if shutil.which(program):
+            as_root = "sudo " if program != "brew" and os.geteuid() else ""
+            return f"{as_root}{program} {words} {package}"
+    return ""
 
 
 def _settings(root: str) -> Finding | None:
@@ -112,8 +137,7 @@ def _settings(root: str) -> Finding | None:
     try:
         load(root)
     except HypervisorError as error:
-        mend = error.fix or f"edit {path}"
-        return wrong(ABOUT, "settings", f"{SETTINGS} is refused", mend, error.message)
+        return wrong(ABOUT, "settings", f"{SETTINGS} is refused", editing(path), error)
     return ok(ABOUT, "settings", path) if os.path.exists(path) else None
 
 
@@ -123,10 +147,13 @@ def _file_system(root: str, seconds: float) -> Finding:
     try:
         kind = within(seconds, lambda: network_file_system(root))
     except Late:
-        return wrong(ABOUT, "file system", f"{root}: no answer within {seconds:g} s", "df .")
+        return wrong(
+            ABOUT, "file system", f"{root}: no answer within {seconds:g} s", f"df {shell(root)}"
+        )
     if kind is not None and not _store_is_elsewhere():
-        mend = "keep the project on a local disk, or set HYPERVISOR_STORE to a PostgreSQL address"
-        return wrong(ABOUT, "file system", f"{root} is on {kind}, where SQLite is not safe", mend)
+        text = f"{root} is on {kind}, where SQLite is not safe: keep it on a local disk, or its "
+        mend = "export HYPERVISOR_STORE=postgresql://HOST/DATABASE"
+        return wrong(ABOUT, "file system", f"{text}queues in PostgreSQL", mend)
     return ok(ABOUT, "file system", kind or "local")
 
 
@@ -158,7 +185,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
         found.append(wrong(ABOUT, what, f"no answer within {seconds:g} s", mend))
     except HypervisorError as error:
         text = f"can't be used ({type(error).__name__})"
-        found.append(wrong(ABOUT, what, text, error.fix or "hypervisor status", error.message))
+        found.append(wrong(ABOUT, what, text, "hypervisor status", error))
     except (OSError, sqlite3.Error) as error:
         text = f"can't be used ({type(error).__name__})"
         found.append(wrong(ABOUT, what, text, "hypervisor status", error))
@@ -185,7 +212,7 @@ def _state_mode(root: str) -> Finding | None:
         return None
     if mode & 0o077:
         text = f"{folder} can be read by other users (mode {mode:04o})"
-        return wrong(ABOUT, "state", text, f"chmod 700 {_quoted(folder)}")
+        return wrong(ABOUT, "state", text, f"chmod 700 {shell(folder)}")
     return None
 
 
@@ -197,9 +224,3 @@ def _hooks(root: str) -> Finding | None:
     except OSError:
         return None
     return note(ABOUT, "hooks", f"one failed at {at}: {path}", "hypervisor doctor --bundle")
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)

@@ -9,12 +9,14 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from hypervisor import __version__
+from hypervisor.config.roots import state_dir
 from hypervisor.ledger import Ledger
 from hypervisor.page import advice, costs, items, notices, words
 from hypervisor.page.outcomes import MARKS, RANK, outcome
 from hypervisor.page.shares import shares
 from hypervisor.page.timeline import Timeline, draw
 from hypervisor.summary import KINDS, summarize
+from hypervisor.system.keys import key
 from hypervisor.system.text import escaped, one_line
 
 _GROUPS = 12
@@ -108,7 +110,11 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         facts=_facts(summary, claims),
         # Several openings have no one command that does them all again.
         steps=advice.advice(
-            summary, states, row["purpose"], escaped(asked[0]) if len(asked) == 1 else ""
+            summary,
+            states,
+            row["purpose"],
+            escaped(asked[0]) if len(asked) == 1 else "",
+            undoable=os.path.isdir(os.path.join(state_dir(ledger.root), "undo", key(row["name"]))),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
