@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARK = "[redacted]"
+
+
+class _Late:
+    """A pattern that is compiled at its first use: most reports have need of few."""
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._told = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(*self._told)
+        for method in ("search", "match", "fullmatch", "sub"):
+            setattr(self, method, getattr(compiled, method))
+        return getattr(self, name)
+
+
 _NAMES = re.compile(
     r"KEYS?(?:_|$)|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:^|_)AUTH(?:_|$)|AUTHORIZATION"
     r"|(?:^|_)PAT$|_PWD$",
@@ -61,18 +76,18 @@ _SHAPED = re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(_SHAPES)})")
 # A private key: lines of base64, perhaps with a header, quoted, indented or in a string, where its
 # newlines are written out.
 _KIND = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?"
-_BEGIN = re.compile(rf"-----BEGIN {_KIND}-----")
-_END = re.compile(rf"-----END {_KIND}-----")
+_BEGIN = _Late(rf"-----BEGIN {_KIND}-----")
+_END = _Late(rf"-----END {_KIND}-----")
 _BASE64 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/="
 _SEPARATORS = " \t\r\n>|#*+,\"'\\-"
 _HEADER = r"(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): [^\r\n\\\"]{1,100}"
 _APART = r"[\s>|#*+,\"'\\nr-]{1,24}"
-_PRIVATE = re.compile(
+_PRIVATE = _Late(
     rf"-----BEGIN {_KIND}-----(?:{_APART}(?:[0-9A-Za-z+/=]{{16,128}}|{_HEADER}))*"
     rf"(?:(?:{_APART}[0-9A-Za-z+/=]{{1,128}})?(?:{_APART})?-----END {_KIND}-----)?"
 )
 # Its lines are as long as whole groups of base64 are.
-_BODY = re.compile(
+_BODY = _Late(
     rf"[ \t>|#*+-]{{0,12}}(?:[0-9A-Za-z+/=]{{16,128}}|(?:[0-9A-Za-z+/=]{{4}}){{1,4}}|{_HEADER})?"
     r"[\"',\\]{0,3}\s*"
 )
@@ -95,10 +110,10 @@ _AFTER = (
     r"(?P<query>[^&\s\"'<>#\\]{6,})",
     r"(?:AccountKey|SharedAccessKey|SharedAccessSignature)=(?P<azure>[\w+/=%&-]{20,})",
 )
-_PLACED = re.compile("|".join(_AFTER), re.IGNORECASE)
-_BASIC = re.compile(r"(?<![\w-])basic\s([0-9A-Za-z+/]{8,}={0,2})(?![\w+/=])", re.IGNORECASE)
+_PLACED = _Late("|".join(_AFTER), re.IGNORECASE)
+_BASIC = _Late(r"(?<![\w-])basic\s([0-9A-Za-z+/]{8,}={0,2})(?![\w+/=])", re.IGNORECASE)
 
-_ASSIGNED = re.compile(
+_ASSIGNED = _Late(
     r"(?<![\w.])(?P<option>--)?"
     r"(?P<name>[\w.-]{0,60}?(?:passw(?:or)?d|passphrase|pwd|secret|token|key|_auth|credentials?)"
     r"[\w.-]{0,16})"
@@ -107,25 +122,25 @@ _ASSIGNED = re.compile(
     r"|(?P<bare>[^\s,;\"'<>|)\]}\\]{1,4096}))",
     re.IGNORECASE,
 )
-_PASSWORD = re.compile(
+_PASSWORD = _Late(
     r"(?:passw(?:or)?d|passphrase|pwd|secret)"
     r"(?:[_.-]?(?:\d+|old|new|value|dev|test|prod|staging))?$",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(
+_TOKEN = _Late(
     r"(?:token|(?:api|access|secret|private|account|auth|encryption|signing|master|deploy|license"
     r"|webhook|storage|service|shared|session|client)[_.-]?key|_auth|credentials?)(?:[_.-]?\d+)?$",
     re.IGNORECASE,
 )
-_KEY = re.compile(r"_KEY\d*$")
+_KEY = _Late(r"_KEY\d*$")
 # What code, schemas and forms say instead of a secret.
-_NO_SECRET = re.compile(
+_NO_SECRET = _Late(
     r"(?:none|null|nil|true|false|undefined|string|str|text|bytes|integer|number|boolean|required"
     r"|optional|any|yes|no|empty|hidden|(?:your|my|the|new|old|some)?[_ -]?"
     r"(?:password|passwd|secret|token|key|passphrase)|x+|\.+|\*+)$|[$<{%*(\[]|\.\.\.",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)+$|.*[(\[{`]")
+_CODE = _Late(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)+$|.*[(\[{`]")
 _HINT = re.compile(r"pass|secret|token|key|auth|bearer|basic|pwd|credential|://|sig", re.IGNORECASE)
 
 
@@ -263,7 +278,8 @@ def _is_secret(match: re.Match[str], value: str) -> bool:
             return False
         if is_quoted:
             return len(value) >= 4
-        if _CODE.match(value):
+        # A constant of a program is a number.
+        if _CODE.match(value) or (name.isupper() and value.isdigit()):
             return False
         # An ordinary word after `password:` is most often a sentence or code.
         is_odd = is_mixed or re.search(r"[!@#%^&*+=~?/]|\d{4}", value) is not None
