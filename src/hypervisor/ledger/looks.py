@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from hypervisor.ledger.retries import Retries
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of
@@ -116,6 +114,8 @@ class Looks(Retries):
     def columns(self, queue: str) -> Iterator[dict[str, Any]]:
         """Yield the rows that a queue was made from, as its workers get them, read as they are
         asked for. Raises UsageError for an unknown queue."""
+        import json  # no `next` has need of it
+
         number, after = self.queue_row(queue)["no"], 0
         while True:
             found = self.rows(
