@@ -19,14 +19,27 @@ import time
 
 PATIENCE = 2.0  # seconds of silent waiting for another process's set-up
 
-# Settings that would send pip or uv elsewhere than into the environment they are told to fill.
+# Whatever index or mirror answers: only the files that are pinned, and no code of a source package
+# is run while it is installed.
+SAFE = ["--require-hashes", "--only-binary", ":all:"]
+
+# Settings that would send pip or uv elsewhere than into the environment they are told to fill, have
+# them build what is pinned as a wheel, or let them look away from the hashes.
 MISLEADING = {
+    "PIP_CONSTRAINT",
     "PIP_DRY_RUN",
+    "PIP_NO_BINARY",
     "PIP_PREFIX",
     "PIP_PYTHON",
+    "PIP_REQUIREMENT",
     "PIP_ROOT",
     "PIP_TARGET",
     "PIP_USER",
+    "UV_CONSTRAINT",
+    "UV_NO_BINARY",
+    "UV_NO_BINARY_PACKAGE",
+    "UV_NO_VERIFY_HASHES",
+    "UV_OVERRIDE",
     "UV_PYTHON",
     "UV_SYSTEM_PYTHON",
     "VIRTUAL_ENV",
@@ -108,10 +121,19 @@ def made_by(env: str, requirements: tuple[str, ...], log: int, lock: int) -> Non
     ways = []
     uv = shutil.which("uv")
     if uv:
-        install = [uv, "pip", "install", "--compile-bytecode", "--python", python, *pins]
+        install = [uv, "pip", "install", "--compile-bytecode", "--python", python, *SAFE, *pins]
         ways.append([[uv, "venv", "--python", sys.executable, env], install])
     if has_ensurepip():
-        install = [python, "-I", "-m", "pip", "install", "--disable-pip-version-check", *pins]
+        install = [
+            python,
+            "-I",
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            *SAFE,
+            *pins,
+        ]
         ways.append([[sys.executable, "-I", "-m", "venv", env], install])
     for commands in ways:
         remove(env)

@@ -29,7 +29,7 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
         item_id = ledger.id_of(word) or word
         rows = ledger.items_called(item_id)
     if not rows:
-        raise UsageError(f"no item {one_line(word, 60)!r} in any queue", "hypervisor status")
+        raise UsageError(f"no item '{one_line(word, 60)}' in any queue", "hypervisor status")
     return {
         "id": item_id,
         "queues": [_in_queue(ledger, row) for row in rows],

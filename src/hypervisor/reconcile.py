@@ -241,6 +241,9 @@ def _end_all(ledger: Ledger, held: list[Any], how: str, cause: str) -> None:
 
 
 def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
+    from hypervisor.system.redact import Redactor
+
+    last_message = Redactor().text(last_message)
     try:
         ledger.end(row["token"], "unreported", one_line(last_message, 200))
     except NotOwner:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypervisor.system.folder import Folder, Lock
-from hypervisor.system.text import one_line
 
 _TICK = 0.05
 _TAIL = 2000
@@ -23,7 +22,7 @@ _TAIL = 2000
 
 class Checked:
     """How a check ended: `ok`, `why` it failed, the `seconds` it took, and the `tail` of its
-    output, printable."""
+    output, as it was printed."""
 
     def __init__(self, ok: bool, tail: str, why: str, seconds: float) -> None:
         self.ok = ok
@@ -151,5 +150,4 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 def _tail(descriptor: int) -> str:
     size = os.fstat(descriptor).st_size
     raw = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
-    lines = raw.decode("utf-8", "replace").strip().splitlines()
-    return "\n".join(one_line(line, _TAIL) for line in lines)
+    return raw.decode("utf-8", "replace").strip()

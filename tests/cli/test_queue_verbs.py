@@ -52,7 +52,7 @@ def test_a_paused_queue_hands_out_nothing_takes_reports_and_goes_on_after_resume
     refused = run_hypervisor("next", "q")
     assert refused.returncode == 0
     assert refused.stdout == (
-        "queue paused (lunch\\n\\x1b[31m): stop here; hypervisor resume q goes on\n"
+        "queue paused (lunch\\u000a\\u001b[31m): stop here; hypervisor resume q goes on\n"
     )
     assert run_hypervisor("done", token, "--summary", "x").returncode == 0
     assert run_hypervisor("resume", "q").stdout.startswith("q: open, 2 items: ")

@@ -150,12 +150,12 @@ def test_a_command_is_judged_by_its_exit_code_and_keeps_its_last_lines() -> None
     for number in range(20):
         stream.feed(f"line {number}\x1b[31m")
     end = stream.end(0)
-    assert end.how == "finished" and end.last.splitlines()[-1] == "line 19\\x1b[31m"
+    assert end.how == "finished" and end.last.splitlines()[-1] == "line 19\x1b[31m"
     assert len(end.last.splitlines()) == 8
-    assert stream.end(3).cause == "exit code 3: line 19\\x1b[31m"
+    assert stream.end(3).cause == "exit code 3: line 19\x1b[31m"
     assert stream.end(127).how == "refused"
 
 
 def test_a_service_s_error_is_told_in_a_line() -> None:
     assert brief('API Error: 529 {"error": {"message": "Over\\"loaded"}}') == 'Over\\"loaded'
-    assert brief("plain\nwords") == "plain\\nwords"
+    assert brief("plain\nwords") == "plain\\u000awords"

@@ -154,7 +154,7 @@ def test_a_folder_that_is_not_trusted_is_told_and_its_own_servers_are_not_starte
     path = machine.programs / name
     path.write_text(path.read_text().replace("\ncase", f"\npwd >>'{where}'\ncase", 1))
     found = machine.found()
-    assert_mended_by(found[name, "trust"], f"{name}, and answer its question")
+    assert_mended_by(found[name, "trust"], f"&& {name}")
     assert found[name, "mcp"].state is State.OK
     assert str(machine.project) not in where.read_text().splitlines()
 
@@ -186,10 +186,10 @@ def test_gemini_without_a_login_is_told_which_is_missing(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.gemini()
-    assert_mended_by(machine.found()["gemini", "login"], "/auth")
+    assert "/auth" in machine.found()["gemini", "login"].text
     monkeypatch.setenv("GEMINI_API_KEY", "AIza-not-a-key")
     finding = machine.found()["gemini", "login"]
-    assert_mended_by(finding, "/auth")
+    assert_mended_by(finding, "gemini")
     assert "not chosen" in finding.text and "AIza" not in finding.text
     chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
     machine.write(".gemini/settings.json", "// mine\n" + json.dumps(chosen))
@@ -230,7 +230,7 @@ def test_a_rule_that_denies_what_a_batch_needs_is_told_with_its_file(machine: Ma
     machine.write(".claude/settings.json", {"disableAllHooks": True})
     assert machine.found()["claude", "policy"].state is State.NOTE
     machine.write(".claude/settings.json", "{ broken")
-    assert_mended_by(machine.found()["claude", "policy"], "edit")
+    assert_mended_by(machine.found()["claude", "policy"], "EDITOR")
 
 
 def test_a_plugin_that_is_disabled_is_told(machine: Machine) -> None:

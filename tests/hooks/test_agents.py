@@ -253,7 +253,7 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
     assert noted() == ("Bash: hypervisor next q", 0, None), "too soon for another write"
     now += 2
     uses("Read", "file_path", "/x/y\n.py")
-    assert noted() == ("Read: /x/y\\n.py", 4, None), "a transcript is read less often"
+    assert noted() == ("Read: /x/y\\u000a.py", 4, None), "a transcript is read less often"
     now += 15
     uses("Edit", "file_path", "z" * 500)
     tool, at, output = noted()
@@ -261,6 +261,10 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
     now += 5
     uses("TodoWrite", "todos", "x")
     assert noted()[0] == "TodoWrite"
+    now += 5
+    key = "a1" * 20
+    uses("Bash", "command", f"curl -H 'Authorization: Bearer {key}' x")
+    assert noted()[0] == "Bash: curl -H 'Authorization: Bearer [redacted]' x"
 
 
 def test_a_session_that_works_itself_notes_no_tool(session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,16 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[2]
 PYTHON = os.path.realpath(sys._base_executable)
 
+
+def pin(name: str) -> str:
+    """The pin of a library of the tests, as it stands with its hashes in their own file."""
+    text = (REPO / "requirements-dev.txt").read_text()
+    (found,) = re.findall(rf"^{name}==(?:.*\\\n)+.*\n", text, re.MULTILINE)
+    return str(found)
+
+
 # Small libraries in place of those that the extras are for; PROGRAM tells which of them it has.
-EXTRAS = {"mcp": "iniconfig==2.3.1", "postgres": "execnet==2.1.2"}
+EXTRAS = {"mcp": pin("iniconfig"), "postgres": pin("execnet")}
 
 # Takes the place of the command line: imports every library, and tells how it runs.
 PROGRAM = """
@@ -97,8 +106,8 @@ def copy_plugin(folder: Path) -> Path:
     for name in ("bin", "launcher"):
         shutil.copytree(REPO / name, folder / name)
     shutil.copy(REPO / "requirements.txt", folder)
-    for extra, pin in EXTRAS.items():
-        text = f"# Some library. Environment key: {extra}-1\n{pin}\n"
+    for extra, told in EXTRAS.items():
+        text = f"# Some library. Environment key: {extra}-1\n{told}"
         (folder / f"requirements-{extra}.txt").write_text(text)
     package = folder / "src" / "hypervisor"
     (package / "cli").mkdir(parents=True)

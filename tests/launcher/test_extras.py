@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .plugins import PYTHON, Plugin, commands, copy_plugin, real_uv
+from .plugins import EXTRAS, PYTHON, Plugin, commands, copy_plugin, real_uv
 
 STORE = "postgresql://somewhere/hypervisor"
 SHELLS = [
@@ -104,7 +104,7 @@ def test_changed_pins_of_an_extra_make_its_environment_again_and_leave_the_other
     plugin = Plugin(copy_plugin(tmp_path / "plugin"), full_home, path)
     old = plugin.run(plugin.launcher, "serve").told["python"]
     pins = plugin.folder / "requirements-mcp.txt"
-    pins.write_text(pins.read_text().replace("mcp-1", "mcp-2") + "execnet==2.1.2\n")
+    pins.write_text(pins.read_text().replace("mcp-1", "mcp-2") + EXTRAS["postgres"])
     changed = plugin.run(plugin.launcher, "serve")
     assert changed.told["python"] != old and "setting up" in changed.err
     assert plugin.run().err == ""

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import signal
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import distributions
@@ -9,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .plugins import PYTHON, REPO, Plugin, commands, real_uv
+from .plugins import EXTRAS, PYTHON, REPO, Plugin, commands, real_uv
 
 # A uv that takes its time, one whose set-up dies meanwhile, and one that fails half-way.
 SLOW_UV = f'#!/bin/sh\n[ "$1" != pip ] || /bin/sleep 2\nexec "{real_uv()}" "$@"\n'
@@ -59,7 +63,7 @@ def test_with_uv_it_is_made_once_said_in_one_line_and_holds_the_pins(
         for found in distributions(path=[str(next((env / "lib").glob("*/site-packages")))])
     }
     lines = (REPO / "requirements.txt").read_text().splitlines()
-    pins = dict(line.split(";")[0].strip().split("==") for line in lines if "==" in line)
+    pins = dict(line.split(";")[0].strip(" \\").split("==") for line in lines if "==" in line)
     pins = {normal(pin): version for pin, version in pins.items()}
     assert installed.items() <= pins.items()
     assert set(pins) - set(installed) <= {"typing-extensions"}  # newer Pythons need it not
@@ -222,7 +226,7 @@ def test_changed_pins_get_an_environment_of_their_own(make_plugin: Callable[...,
     old = plugin.run().told["python"]
     pins = plugin.folder / "requirements.txt"
     first, rest = pins.read_text().split("\n", 1)
-    pins.write_text(f"{first[:-1]}x\n{rest}mdurl==0.1.2\n")
+    pins.write_text(f"{first[:-1]}x\n{rest}{EXTRAS['mcp']}")
     changed = plugin.run()
     assert changed.told["python"] != old
     assert "setting up" in changed.err
@@ -251,3 +255,32 @@ def test_a_home_that_cannot_be_written_is_answered_with_the_mend(
         f"hypervisor: cannot write to {plugin.home} (Not a directory); "
         "set HYPERVISOR_HOME to a folder of yours\n"
     )
+
+
+@pytest.mark.parametrize("uv", [True, False], ids=["uv", "pip"])
+@pytest.mark.parametrize("spoilt", ["another file", "a source package", "no hash"])
+def test_what_is_not_the_pinned_wheel_is_not_installed(
+    make_plugin: Callable[..., Plugin], uv: bool, spoilt: str
+) -> None:
+    plugin = make_plugin(python3=PYTHON, **({"uv": real_uv()} if uv else {}))
+    pins = plugin.folder / "requirements.txt"
+    text = pins.read_text()
+    block = re.search(r"mdurl==\S+ \\\n(?:.*\\\n)*.*\n", text)
+    assert block is not None
+    wheel, source = sorted(re.findall(r"--hash=\S+", block[0]), key=is_wheel, reverse=True)
+    kept = {"another file": f"{wheel[:-4]}0000", "a source package": source, "no hash": ""}
+    pins.write_text(text.replace(block[0], f"mdurl==0.1.2 {kept[spoilt]}\n"))
+    for name in ("PIP_NO_BINARY", "UV_NO_BINARY", "UV_NO_VERIFY_HASHES"):
+        plugin.env[name] = ":all:" if name.startswith("PIP") else "1"
+    run = plugin.run()
+    assert (run.code, run.out) == (1, ""), run
+    assert plugin.environments() == []
+
+
+def is_wheel(told: str) -> bool:
+    """True if a hash is that of mdurl's wheel, which any Python takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        fetch = [PYTHON, "-m", "pip", "download", "--no-deps", "-q", "-d", folder, "mdurl==0.1.2"]
+        subprocess.run(fetch, check=True, capture_output=True)
+        (file,) = Path(folder).iterdir()
+        return told.endswith(hashlib.sha256(file.read_bytes()).hexdigest())

@@ -39,7 +39,7 @@ def test_no_two_files_pin_one_library_to_different_versions() -> None:
     pinned: dict[str, set[str]] = {}
     for path in REPO.glob("requirements*.txt"):
         for line in path.read_text().splitlines():
-            name, _, version = line.partition(" ;")[0].partition("==")
+            name, _, version = line.removesuffix(" \\").partition(" ;")[0].partition("==")
             if version:
                 pinned.setdefault(name.lower().replace("_", "-"), set()).add(version)
     assert [name for name, versions in pinned.items() if len(versions) > 1] == []
@@ -50,11 +50,50 @@ def test_the_tests_run_with_every_extra() -> None:
     assert [path.name for path in extras().values() if path.name not in script] == []
 
 
-def test_every_pin_is_exact() -> None:
+def test_every_pin_is_exact_and_has_the_hashes_of_its_files() -> None:
+    pin = r"[A-Za-z0-9_-]+==[0-9.]+( ; [^;\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
     for path in REPO.glob("requirements*.txt"):
-        for line in path.read_text().splitlines():
-            if not line.startswith("#"):
-                assert re.fullmatch(r"[A-Za-z0-9_-]+==[0-9.]+( ; [^;]+)?", line), (path.name, line)
+        text = path.read_text()
+        assert re.fullmatch(rf"(#.*\n|{pin})+", text), f"run: python tools/pins.py ({path.name})"
+
+
+def test_the_pins_are_as_the_tool_writes_them(tmp_path: Path) -> None:
+    """The tool is run on a copy, with the index that this machine has: nothing is to be written."""
+    for name in ("pyproject.toml", "src/hypervisor/__init__.py", "tools/pins.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPO / name, tmp_path / name)
+    before = {}
+    for path in REPO.glob("requirements*.txt"):
+        shutil.copy(path, tmp_path)
+        before[path.name] = path.read_text()
+    # A hash that is lost or was added, and a key that is old, come right again.
+    odd = tmp_path / "requirements.txt"
+    lines = odd.read_text().splitlines(keepends=True)
+    lines[0] = lines[0].replace("-", "-0")
+    del lines[2]
+    odd.write_text("".join(lines))
+    tool = [sys.executable, tmp_path / "tools/pins.py"]
+    env = os.environ | {"PATH": f"{Path(real_uv()).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(tool, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    for name, text in before.items():
+        # A release may get wheels for new Pythons later on: what is pinned stays pinned.
+        assert set(text.split()) <= set((tmp_path / name).read_text().split()), name
+    again = subprocess.run(tool, capture_output=True, text=True, env=env)
+    assert (again.returncode, again.stdout) == (0, ""), again.stderr
+
+
+def test_no_command_and_no_page_installs_a_stranger_s_package() -> None:
+    """`hypervisor` on the public index is another project."""
+    named = re.compile(r"\b(?:pipx?|uvx?|uv tool)\b[^\n]*[ '\"`]hypervisor(?:[\['\"`\s]|$)")
+    places = [REPO / name for name in ("README.md", "CONTRIBUTING.md")]
+    for folder in ("src", "docs", "skills", "commands", "agents", "launcher", "bin", "gemini"):
+        places += [path for path in (REPO / folder).rglob("*") if path.is_file()]
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in places}
+    found = {
+        str(path): named.findall(text) for path, text in texts.items() if path.suffix != ".pyc"
+    }
+    assert {path: hits for path, hits in found.items() if any("install" in h for h in hits)} == {}
 
 
 def test_the_manifests_agree_with_the_program() -> None:
@@ -99,6 +138,17 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
     page = {path.name for path in (installed / "page").glob("page.*")}
     assert page == {"page.css", "page.html", "page.js"}
+    # What an extra brings is not there; the command that is printed brings it.
+    missing = subprocess.run([env / "bin/hypervisor", "serve"], capture_output=True, text=True)
+    assert missing.returncode == 1 and "hypervisor" not in missing.stderr.partition("run: ")[2]
+    mend = missing.stderr.partition("run: ")[2].strip()
+    assert mend == f"{env}/bin/python -m pip install 'mcp>=2.3,<3'".replace(">=2.3,<3", "<3,>=2.3")
+    pip = [real_uv(), "pip", "install", "--python", env / "bin/python", "pip"]
+    assert subprocess.run(pip, capture_output=True).returncode == 0
+    done = subprocess.run(["sh", "-c", mend], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ready = subprocess.run([env / "bin/hypervisor", "serve", "--setup"], capture_output=True)
+    assert ready.returncode == 0
 
 
 # `re` comes with json, which the hot path needs.

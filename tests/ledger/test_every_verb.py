@@ -82,7 +82,12 @@ def use(ledger: Ledger) -> None:
     ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
     ledger.at_work_since(number), ledger.troubled(number, "blocked", 3), ledger.pending_of(number)
     ledger.generations("q"), ledger.items_called("f"), ledger.id_of(one), ledger.id_of("path")
-    ledger.ids_like("task", None, 3), ledger.claims_on(1), ledger.waits_for(10)
+    (
+        list(ledger.columns("q")),
+        ledger.ids_like("task", None, 3),
+        ledger.claims_on(1),
+        ledger.waits_for(10),
+    )
     ledger.waiting_for("f"), ledger.events_after([number], 0), ledger.claims_after([number], 0)
     ledger.claim_now(1), ledger.ended_items("q", ["blocked", "failed"])
     ledger.pause("q", "r", resume_at=1.0), ledger.resume("q")

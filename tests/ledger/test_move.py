@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -314,10 +316,15 @@ def test_the_command_moves_and_says_what_shells_need(
 ) -> None:
     with Ledger.open(str(project), create=True) as ledger:
         ledger.open_queue("q", items(2))
-    moved = run_hypervisor("move", "sqlite", store)
+    moved = run_hypervisor("move", "sqlite", store, "--yes")
     assert moved.returncode == 0, moved.stderr
     assert "moved 1 queues, 2 items and 0 claims" in moved.stdout
-    assert f"export {VARIABLE}='postgresql://" in moved.stdout
+    [line] = [line for line in moved.stdout.splitlines() if f"export {VARIABLE}=" in line]
+    exported = subprocess.run(
+        ["sh", "-c", f"{line.partition('shell: ')[2]}; printf %s \"${VARIABLE}\""],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert exported.stdout == store
     refused = run_hypervisor("next", "q")
     assert refused.returncode == 1 and f"export {VARIABLE}=" in refused.stderr
     handed = run_hypervisor("next", "q", env={VARIABLE: store})
@@ -338,3 +345,44 @@ def test_a_store_that_is_none_is_refused(base: str, use: Use) -> None:
     use("mysql://x")
     with pytest.raises(UsageError, match="no address of a store"):
         Ledger.open(base)
+
+
+@pytest.mark.parametrize("said", ["y", "n", "", None])
+def test_a_move_to_an_address_asks_and_without_a_terminal_it_is_refused(
+    project: Any,
+    run_hypervisor: Callable[..., subprocess.CompletedProcess[str]],
+    store: str,
+    said: str | None,
+) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", items(2))
+    if said is None:
+        run = run_hypervisor("move", "sqlite", store)
+        assert run.returncode == 2 and "--yes" in run.stderr and run.stdout == ""
+    else:
+        program = str(Path(__file__).resolve().parents[2] / "bin/hypervisor")
+        code, shown = in_terminal([program, "move", "sqlite", store], str(project), f"{said}\n")
+        assert "Send it there? [y/N]" in shown
+        assert (code, "moved 1 queues" in shown) == ((0, True) if said == "y" else (1, False))
+    left = run_hypervisor("status", "q")
+    assert (left.returncode == 0) is (said != "y")
+
+
+def in_terminal(words: list[str], folder: str, typed: str) -> tuple[int, str]:
+    """Run a program on a terminal of its own, type into it, and return its exit code and output."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execv(words[0], words)
+    os.write(terminal, typed.encode())
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()

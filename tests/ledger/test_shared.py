@@ -18,11 +18,12 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from hypervisor.config import address
 from hypervisor.config.address import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
-from hypervisor.ledger.server import PATIENCE, Connection, Server
+from hypervisor.ledger.server import PATIENCE, Connection, Server, _guards
 from hypervisor.ledger.store import Gone
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError, NotOwner
@@ -611,3 +612,98 @@ def test_every_verb_works_on_a_shared_store(
     run("cancel", "q")
     assert not Path(project, ".hypervisor", "ledger.db").exists()
     postgres.drop(name)
+
+
+ELSEWHERE = "db.example.org"
+
+
+def _said(told: str) -> dict[str, str]:
+    """What is added to an address, as libpq reads it."""
+    return _guards(conninfo_to_dict(told))
+
+
+@pytest.mark.parametrize(
+    ("told", "mode"),
+    [
+        (f"postgresql://{ELSEWHERE}/x", "require"),
+        ("postgresql://192.0.2.7/x", "require"),
+        ("postgresql://[2001:db8::1]/x", "require"),
+        ("postgresql://127.0.0.1.example.org/x", "require"),
+        (f"postgresql://localhost,{ELSEWHERE}/x", "require"),
+        (f"postgresql:///x?host={ELSEWHERE}", "require"),
+        ("postgresql://localhost/x?hostaddr=192.0.2.7", "require"),
+        (f"postgresql://{ELSEWHERE}/x?sslmode=verify-full", None),
+        (f"postgresql://{ELSEWHERE}/x?sslmode=disable", None),
+        (f"postgresql://{ELSEWHERE}/x?hostaddr=127.0.0.1", None),
+        ("postgresql://localhost/x", None),
+        ("postgresql://127.0.0.5/x", None),
+        ("postgresql://[::1]/x", None),
+        ("postgresql:///x", None),
+        ("postgresql:///x?host=/run/postgresql", None),
+    ],
+)
+def test_tls_is_required_for_another_machine_unless_the_user_says_otherwise(
+    told: str, mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGSSLMODE", "PGHOST", "PGHOSTADDR", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    assert _said(told).get("sslmode") == mode
+    monkeypatch.setenv("PGSSLMODE", "prefer")
+    assert "sslmode" not in _said(told)
+
+
+def test_what_the_environment_or_a_service_says_of_the_host_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("PGSSLMODE", "PGHOST", "PGHOSTADDR", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    services = tmp_path / "services"
+    services.write_text(f"[a]\nhost={ELSEWHERE}\n[b]\nhost={ELSEWHERE}\nsslmode=verify-full\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    assert _said("postgresql:///x?service=a")["sslmode"] == "require"
+    assert "sslmode" not in _said("postgresql:///x?service=b")
+    monkeypatch.setenv("PGHOST", ELSEWHERE)
+    assert _said("postgresql:///x")["sslmode"] == "require"
+
+
+@pytest.fixture(scope="module")
+def careless() -> Iterator[Any]:
+    """A server without TLS that asks for a password in the clear."""
+    import server
+
+    folder = Path(tempfile.mkdtemp(prefix="hv-pg-"))
+    made = server.Server(folder / "s", {}, ("host all worker 127.0.0.1/32 password",))
+    try:
+        made.start()
+        made.sql("create role worker login password 'secret'", "create database work owner worker")
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder)
+
+
+def test_a_server_elsewhere_without_tls_gets_no_connection_and_no_password(
+    careless: Any, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Loopback stands for the other machine: the server is a real one, the name alone is not.
+    monkeypatch.setattr("hypervisor.ledger.server._is_loopback", lambda host: False)
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    told = careless.tcp("work", "127.0.0.1", "worker")
+    monkeypatch.setenv(VARIABLE, told)
+    with pytest.raises(LedgerError, match="does not support SSL") as plain:
+        Ledger.open(root, create=True)
+    assert "sslmode=disable" in plain.value.fix
+    monkeypatch.setenv(VARIABLE, f"{told}?sslmode=disable")
+    with pytest.raises(LedgerError, match="cleartext") as asked:
+        Ledger.open(root, create=True)
+    assert "not sent in clear" in asked.value.fix
+    monkeypatch.undo()
+
+
+def test_on_this_machine_a_server_without_tls_is_used_as_it_is(
+    careless: Any, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    monkeypatch.setenv(VARIABLE, careless.tcp("work", "127.0.0.1", "worker"))
+    with Ledger.open(root, create=True) as ledger:
+        ledger.open_queue("q", items(1))

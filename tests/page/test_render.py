@@ -77,7 +77,7 @@ def test_characters_that_hide_or_reorder_text_are_shown_as_what_they_are(project
         ledger.open_queue("q", [NewItem("a", title="txt.\u202eexe\x1b[31m")])
         end(ledger, "done", {"summary": "first\r\nsecond \u2066x\u200b\ttab"})
         page = pages.render(ledger, "q")
-    assert "txt.\\u202eexe\\x1b[31m" in page
+    assert "txt.\\u202eexe\\u001b[31m" in page
     assert "first\nsecond \\u2066x\\u200b" in page
     assert not re.search("[\x00-\x09\x0b-\x1f\u200b\u202e\u2066]", page)
 

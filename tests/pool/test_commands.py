@@ -110,14 +110,43 @@ def test_hostile_ids_titles_and_columns_run_nothing_and_arrive_as_they_are(
         'python3 -c "import json, os, sys; print(json.dumps([sys.argv[1:], '
         "os.environ['HYPERVISOR_ID'], os.environ['HYPERVISOR_DATA']]))\" \"$@\" >>../seen",
     )
-    ran = run_hypervisor(*WORK, "--", show, "[{id}]", "{name}{n}", "{unknown}", "{ id }")
+    ran = run_hypervisor(*WORK, "--", show, "[{id}]", "{name}{n}", "{{id}}", "{ id }")
     assert ran.returncode == 0, ran.stderr + ran.stdout
     seen = [json.loads(line) for line in lines(project.parent / "seen")]
     for row, (words, item, data) in zip(rows, seen, strict=True):
-        assert words == [f"[{row['id']}]", f"{row['name']}{row['n']}", "{unknown}", "{ id }"]
+        assert words == [f"[{row['id']}]", f"{row['name']}{row['n']}", "{id}", "{ id }"]
         assert item == row["id"]
         assert json.loads(data)["name"] == row["name"]
     assert not list(project.parent.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["sh", "-c", "echo {name}"], "write: sh -c 'echo \"$1\"' sh {name}"),
+        (["echo", "{nam}"], "did you mean {name}?"),
+    ],
+)
+def test_a_hole_that_is_refused_is_refused_before_anything_is_spent(
+    words: list[str], told: str, project: Path, run_hypervisor: Run
+) -> None:
+    (project / "rows.csv").write_text("id,name\n1,$(touch pwned)\n")
+    open_queue(project, ["rows.csv"], instructions="print it", id_column="id")
+    ran = run_hypervisor(*WORK, "--", *words)
+    assert ran.returncode == 2 and told in ran.stderr
+    assert counts(project) == {"ready": 1} and not list(project.parent.rglob("pwned"))
+
+
+def test_a_value_that_would_be_an_option_blocks_its_item_and_the_others_go_on(
+    project: Path, run_hypervisor: Run
+) -> None:
+    (project / "rows.csv").write_text("id,name\n1,--version\n2,b\n3,-x\n")
+    open_queue(project, ["rows.csv"], instructions="print it", id_column="id")
+    ran = run_hypervisor(*WORK, "--workers", "2", "--", "echo", "{name}")
+    assert ran.returncode == 0, ran.stderr
+    found = items(project)
+    assert [found[name]["state"] for name in "123"] == ["blocked", "done", "blocked"]
+    assert "begins with a dash" in found["1"]["report"]["reason"]
 
 
 def test_a_command_gets_what_it_needs_and_nothing_else_of_the_environment(

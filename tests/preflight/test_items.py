@@ -256,7 +256,7 @@ def test_a_lock_of_another_tool_holds_a_task(
 def test_a_lock_that_is_a_link_tells_its_owner(task: Write, project: Path, reason: Reason) -> None:
     task("a.md", id="aops-1")
     (project / ".hypervisor/locks/aops-1").symlink_to("17-x7q2@else:host:1\n\x1b[31m")
-    assert reason().startswith(r"held: locked by 17-x7q2@else:host:1\n\x1b[31m since ")
+    assert reason().startswith(r"held: locked by 17-x7q2@else:host:1\u000a\u001b[31m since ")
 
 
 def test_the_lock_of_an_item_whose_id_ends_in_lock_is_not_that_of_its_stem(

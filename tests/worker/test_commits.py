@@ -159,18 +159,18 @@ def test_the_lease_is_renewed_while_others_commit_and_while_git_runs(repository:
     (repository / ".gitattributes").write_text("*.slow filter=slow\n")
     (repository / "a.slow").write_text("x\n")
     beats: list[int] = []
-    state = str(repository / ".hypervisor")
+    state = create_state(str(repository))
     commit(
-        str(repository), state, "m", ["a.slow"], str(repository),
+        state, "m", ["a.slow"], str(repository),
         beat=lambda: beats.append(1), beat_every=0.3,
     )  # fmt: skip
     own = len(beats)
     assert own >= 2
-    with open(f"{state}/commit.lock", "a") as turn:
+    with open(repository / ".hypervisor/commit.lock", "a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         threading.Timer(1.0, lambda: fcntl.flock(turn, fcntl.LOCK_UN)).start()
         commit(
-            str(repository), state, "m", [".gitattributes"], str(repository),
+            state, "m", [".gitattributes"], str(repository),
             beat=lambda: beats.append(1), beat_every=0.3,
         )  # fmt: skip
     assert len(beats) >= own + 2

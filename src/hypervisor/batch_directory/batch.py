@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from hypervisor.ledger import Ledger, LedgerError, NoLedger
 from hypervisor.preflight import Preflight, check
 from hypervisor.sources import Found, expand
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import shell
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
 _STATE = ".batch.json"
@@ -154,7 +154,7 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
         lock_dir=os.path.join(folder, "locks"),
         results_dir=os.path.join(folder, results.FOLDER),
         source=state["source"],
-        asked=shlex.quote(os.path.join(folder, QUEUE_FILE)),
+        asked=shell(os.path.join(folder, QUEUE_FILE)),
     )
     if fresh and opened.generation > 1:
         results.put_aside(folder, opened.generation - 1)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import Shown, escaped, indented, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,16 @@ def main(argv: list[str]) -> int:
 
     0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this; 130 interrupted.
     """
+    # Whatever a verb prints goes out escaped.
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (stream and Shown(stream) for stream in streams)
+    try:
+        return _carry_out(argv)
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+def _carry_out(argv: list[str]) -> int:
     try:
         return _dispatch(argv)
     except HypervisorError as error:
@@ -80,7 +90,7 @@ def main(argv: list[str]) -> int:
         return 1
     except OSError as error:
         where = one_line(error.filename) if error.filename else "system"
-        _complain(f"{where}: {error.strerror or error}")
+        _complain(f"{where}: {escaped(error.strerror or error)}")
         _drop_output()
         return 1
     except UnicodeEncodeError as error:
@@ -104,7 +114,7 @@ def load(verb: str) -> ModuleType:
 
         near = difflib.get_close_matches(verb, [name for name in VERBS if name[0] != "_"], 1)
         hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor --help"
-        raise UsageError(f"no command {one_line(verb, 40)!r}", hint)
+        raise UsageError(f"no command '{one_line(verb, 40)}'", hint)
     from importlib import import_module
 
     return import_module(f"hypervisor.cli.{VERBS[verb]}")
@@ -136,7 +146,9 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
             return parsed
     import argparse
 
-    parser = argparse.ArgumentParser(
+    from hypervisor.cli.parser import Parser
+
+    parser = Parser(
         prog=f"hypervisor {verb}",
         description=module.SUMMARY,
         allow_abbrev=False,
@@ -167,4 +179,8 @@ def _drop_output() -> None:
 
 
 def _complain(text: str) -> None:
-    print(f"hypervisor: {text}", file=sys.stderr)
+    """Print an error. A block below it is indented, so that no line of it can pass for ours."""
+    first, *rest = text.split("\n")
+    print(f"hypervisor: {first}", file=sys.stderr)
+    for line in rest:
+        print(line if line.startswith("  ") else indented(line), file=sys.stderr)

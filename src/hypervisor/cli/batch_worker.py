@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import signal
 from typing import TYPE_CHECKING, Any
 
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.batch_directory import Batch
@@ -87,7 +86,7 @@ def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
     elif not worked and counts["claimed"]:
         print(f"nothing left to claim: {counts['claimed']} are being worked on, see locks/")
     elif not remaining and not counts["claimed"]:
-        root = shlex.quote(batch.root)
+        root = shell(batch.root)
         print(f"nothing left; to take it back: cd {root} && hypervisor undo {batch.queue}")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import shutil
 import tempfile
 
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import shell
 
 SUMMARY = "lay out an example folder of tasks and triage it"
 
@@ -30,14 +30,14 @@ def run(args: argparse.Namespace) -> int:
     count = lay_out(folder)
     print(f"{count} files laid out in {folder}\n")
     os.chdir(folder)
-    program = shlex.quote(_program())
+    program = shell(_program())
     words = ["triage", "tasks", "backlog", "notes", "--workers", str(args.workers), "--batch", "5"]
     print(f"$ {program} {' '.join(words)}", flush=True)
     # Files that are broken on purpose are findings, so only a failed item is a failure.
     code = main(words)
     print(
         f"\nwhat to try next:\n"
-        f"  cd {shlex.quote(folder)}\n"
+        f"  cd {shell(folder)}\n"
         f"  {program} summary triage --json\n"
         f"  {program} preflight tasks\n"
         f"  {program} undo triage\n"

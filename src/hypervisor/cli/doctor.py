@@ -8,7 +8,7 @@ import time
 
 from hypervisor.config.roots import find_root
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import escaped, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _show(findings: list[Finding], wrong: int) -> None:
         if finding.about != about:
             about = finding.about
             print(_TITLES[about])
-        mend = f"  → {one_line(finding.mend, 300)}" if finding.mend else ""
+        mend = f"  → {escaped(finding.mend)}" if finding.mend else ""
         words = f": {finding.words}" if finding.words else ""
         print(f"  {finding.state:<6}{finding.what:<12} {one_line(finding.text, 400)}{words}{mend}")
     print(f"\n{wrong} to mend" if wrong else "\nnothing to mend")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from hypervisor.config import address
 from hypervisor.config.roots import find_root
-from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "carry the ledger to another store, with the work in flight"
 
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stores = "sqlite (the embedded store) or postgresql://HOST/DATABASE, without a password"
     parser.add_argument("source", metavar="FROM", help=stores)
     parser.add_argument("target", metavar="TO", help="the same")
+    parser.add_argument(
+        "--yes", action="store_true", help="don't ask before the ledger is sent to an address"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
     source, target = _store(args.source, "FROM"), _store(args.target, "TO")
     root = find_root()
+    if target is not None and not args.yes:
+        _ask(root, address.shown(source), address.shown(target))
     counts = move(root, source, target)
     if counts:
         print(
@@ -37,8 +43,28 @@ def run(args: argparse.Namespace) -> int:
     if target is None:
         print(f"from now on, in every shell: unset {address.VARIABLE}")
     else:
-        print(f"from now on, in every shell: export {address.VARIABLE}='{address.shown(target)}'")
+        print(
+            f"from now on, in every shell: export {address.VARIABLE}={shell(address.shown(target))}"
+        )
     return 0
+
+
+def _ask(root: str, source: str, target: str) -> None:
+    """Have a person say yes to what leaves this machine. Raises UsageError."""
+    words = shell(["hypervisor", "move", source, target, "--yes"])
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise UsageError(
+            f"this sends every task's name, row and report in the ledger to {target}, "
+            "which a person decides",
+            f"run it in a terminal, or: {words}",
+        )
+    print(f"{one_line(root, 500)}: its ledger, with every row and report, goes to {target}.")
+    try:
+        answer = input("Send it there? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise HypervisorError("nothing was moved", f"to move it: {words}")
 
 
 def _store(told: str, where: str) -> str | None:

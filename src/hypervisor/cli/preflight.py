@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from contextlib import ExitStack
 
@@ -16,7 +15,7 @@ from hypervisor.preflight import Preflight
 from hypervisor.preflight import check as check_items
 from hypervisor.sources import SourceError, expand
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
 
@@ -120,8 +119,7 @@ def asked(args: argparse.Namespace) -> str:
     ):
         for value in values:
             words += [] if value is None else [option, value]
-    # What is no text can't be kept, and nothing depends on these words.
-    return shlex.join(words).encode("utf-8", "replace").decode()
+    return shell(words)
 
 
 def read_instructions(args: argparse.Namespace) -> str | None:

@@ -19,7 +19,8 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[dict[str, int]], 
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress("triage", *columns, console=Console(stderr=True)) as bar:
+        console = Console(file=getattr(sys.stderr, "unguarded", sys.stderr))
+        with Progress("triage", *columns, console=console) as bar:
             task = bar.add_task("triage", total=total)
             yield lambda counts: bar.update(task, completed=_ended(counts))
     else:

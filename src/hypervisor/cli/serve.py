@@ -7,6 +7,7 @@ import gc
 from importlib.util import find_spec
 
 from hypervisor.config.roots import find_root
+from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "be the MCP server task_manager, on standard input and output"
@@ -46,5 +47,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _missing(name: str | None) -> HypervisorError:
     return HypervisorError(
-        f"the library of the MCP server is missing ({name})", "run: pip install 'hypervisor[mcp]'"
+        f"the library of the MCP server is missing ({name})",
+        f"run: {libraries.mend('mcp', '{} serve --setup')}",
     )

@@ -13,7 +13,7 @@ from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import lines_kept, one_line
 
 if TYPE_CHECKING:
     from hypervisor.preflight import Preflight
@@ -144,7 +144,7 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
     old, new = (raw.decode("utf-8").split("\n") for raw in (before, after))
     name = one_line(path, 500)
     shown = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=2, lineterm="")
-    return "".join(f"{one_line(line.removesuffix(chr(13)), 2000)}\n" for line in shown)
+    return "".join(f"{lines_kept(line.removesuffix(chr(13))[:2000])}\n" for line in shown)
 
 
 def _changes(summary: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import escaped
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
 USAGE = (
@@ -29,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "WORDS are the command line of --agent command, one process per item, without a shell: "
-        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them. "
-        "For the other\nagents they are added to the client's command line."
+        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
+        "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
+        "For the other agents\nthey are added to the client's command line."
     )
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--agent", required=True, choices=clients.NAMES, help="what runs as worker")
@@ -89,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
             print(handout.nothing(ledger, args.queue)[0])
             return 3
         client.check()
+        if args.agent == "command":
+            client.check_names(ledger.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -112,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
-        return f"stopped: {cause}; nothing more was started. What to do: hypervisor doctor"
+        return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

@@ -29,7 +29,8 @@ def shown(queue: str) -> Iterator[Callable[[View], None]]:
     from rich.live import Live
 
     pace = Pace()
-    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+    console = Console(file=getattr(sys.stderr, "unguarded", sys.stderr))
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
         yield lambda view: live.update(_screen(queue, view, pace))
 
 

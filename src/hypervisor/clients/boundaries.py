@@ -24,7 +24,7 @@ def check_commands(commands: Iterable[str]) -> list[str]:
         words = command.split()
         if not words or _SHELL.intersection(command) or not command.isprintable():
             raise UsageError(
-                f"--allow-command {one_line(command, 60)!r} is not a plain command",
+                f"--allow-command '{one_line(command, 60)}' is not a plain command",
                 "name a program and its first words, like 'npm test'; put more into a script",
             )
         if words[0].rsplit("/", 1)[-1] in _ANYTHING and len(words) == 1:

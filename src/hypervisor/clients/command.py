@@ -1,27 +1,24 @@
 """Any command as a worker: one process per item, which it gets by environment and by its words.
 
 Nothing goes through a shell. `{id}`, `{path}`, `{title}`, `{token}`, `{queue}` and the columns of a
-row are replaced in each word; any other braces stay as they are.
+row are replaced in each word (see `holes`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from hypervisor.clients import run
+from hypervisor.clients import holes, run
 from hypervisor.system.errors import UsageError
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Claim
 
-_HOLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
 _TAIL_LINES = 8
 _TAIL = 2000
 # The kernel refuses a longer word or variable.
@@ -46,23 +43,27 @@ class Command:
             raise UsageError(
                 "no command to run", "write it behind --, like: -- python3 convert.py {path}"
             )
+        holes.check(self._words)
         found = run.find(self._words[0], "write its whole path, or put its folder on PATH")
         if "/" in self._words[0]:
             # It is started in the root, wherever the user stands.
             self._words[0] = os.path.abspath(found)
 
+    def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
+        """Raise UsageError for a hole that none of the items with these columns can fill."""
+        holes.check_names(self._words, rows)
+
     def start(self, place: run.Place, claim: Claim) -> run.Start:
-        """Return how to start the process for one item."""
+        """Return how to start the process for one item. Raises Unfit for a value that the command
+        would take for an option."""
         path = claim.path or ""
         if claim.worktree is not None and claim.file is not None:
             # What git does not hold is not in the tree that the command runs in.
             inside = os.path.join(claim.worktree, path)
             path = path if os.path.lexists(inside) else claim.file
-        # A file's name may look like an option.
-        named = f"./{path}" if path.startswith("-") else path
         values = {
             "id": claim.id,
-            "path": named,
+            "path": path,
             "title": claim.title or "",
             "token": claim.token,
             "queue": place.queue,
@@ -81,9 +82,7 @@ class Command:
             "HYPERVISOR_DATA": "" if payload is None else _shown(payload),
         }
         environment = run.scrubbed(place) | {name: _fit(value) for name, value in told.items()}
-        words = [self._words[0]]
-        for word in self._words[1:]:
-            words.append(_fit(_HOLE.sub(lambda hole: values.get(hole[1], hole[0]), word)))
+        words = [_fit(word) for word in holes.fill(self._words, values)]
         return run.Start(words, environment)
 
     def stream(self) -> CommandStream:
@@ -104,7 +103,7 @@ class CommandStream(run.Stream):
     def feed(self, line: str) -> None:
         """Take in one line."""
         if line.strip():
-            self._tail.append(one_line(line.rstrip(), _TAIL // 2))
+            self._tail.append(line.rstrip()[: _TAIL // 2])
 
     complain = feed
 
@@ -115,7 +114,7 @@ class CommandStream(run.Stream):
             return run.End("finished", "", self.last)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
-        cause = exit_text(code) + (f": {one_line(last, 200)}" if last else "")
+        cause = exit_text(code) + (f": {last[:200]}" if last else "")
         return run.End(how, cause, self.last)
 
 

@@ -11,7 +11,7 @@ import os
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.state import LEDGER, State
 from hypervisor.system.state import shown as shown_state
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
@@ -105,13 +105,12 @@ def check(root: str, told: str | None, state: State | None) -> tuple[str, str] |
             raise HypervisorError(
                 f"{root}: its queues are in {one_line(kept[0], 200)}, and this shell names "
                 f"{shown(told)}",
-                f"export {VARIABLE}='{one_line(kept[0], 200)}', or carry them over: "
-                "hypervisor move FROM TO",
+                f"export {VARIABLE}={shell(kept[0])}, or carry them over: hypervisor move FROM TO",
             )
     elif told is not None and state is not None and state.folder.look(LEDGER) is not None:
         raise HypervisorError(
             f"{root}: its queues are in the embedded store, and this shell names {shown(told)}",
-            f"unset {VARIABLE}, or carry them over: hypervisor move sqlite '{shown(told)}'",
+            f"unset {VARIABLE}, or carry them over: hypervisor move sqlite {shell(shown(told))}",
         )
     return kept
 

@@ -206,7 +206,7 @@ def _compiled(patterns: list[str], path: str, key: str) -> tuple[re.Pattern[str]
         try:
             compiled.append(re.compile(pattern, re.IGNORECASE))
         except re.error as error:
-            raise UsageError(f"{path}: {key}: {pattern!r} is not a pattern: {error}") from None
+            raise UsageError(f"{path}: {key}: '{pattern}' is not a pattern: {error}") from None
     return tuple(compiled)
 
 

@@ -64,7 +64,7 @@ class Choosing:
 
             near = difflib.get_close_matches(item_id, self.index.ids(), 1)
             hint = f"the closest id is {one_line(near[0], 80)}" if near else "see list_tasks"
-            raise HypervisorError(f"no task {one_line(item_id, 80)!r}", hint)
+            raise HypervisorError(f"no task '{one_line(item_id, 80)}'", hint)
         if len(found) > 1:
             paths = ", ".join(one_line(entry.path) for entry in found[:5])
             raise HypervisorError(

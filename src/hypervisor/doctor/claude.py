@@ -8,8 +8,8 @@ from typing import Any
 
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, ask
-from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.system.text import one_line
+from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.system.text import one_line, shell
 
 ABOUT = "claude"
 CLIENT = client.Client(
@@ -77,12 +77,15 @@ def _trusted(root: str) -> Finding:
     for place in files.with_parents(root):
         if files.at(projects, place, "hasTrustDialogAccepted") is True:
             return ok(ABOUT, "trust", place)
-    text = f"{root} is not trusted (headless workers need no trust)"
-    return wrong(ABOUT, "trust", text, "claude, and answer its question")
+    text = f"{root} is not trusted: the client asks at its start (headless workers need no trust)"
+    return wrong(ABOUT, "trust", text, f"cd {shell(root)} && claude")
 
 
 def _plugin(path: str, seconds: float) -> Finding:
-    mend = "claude plugin install hypervisor@hypervisor"
+    from hypervisor.clients.run import plugin_folder
+
+    own = shell(str(plugin_folder()))
+    mend = f"claude plugin marketplace add {own} && claude plugin install hypervisor@hypervisor"
     try:
         said = ask([path, "plugin", "list", "--json"], seconds, cwd="/")
         listed = json.loads(said.out)
@@ -96,7 +99,9 @@ def _plugin(path: str, seconds: float) -> Finding:
             continue
         version = one_line(str(files.at(plugin, "version")), 20)
         if files.at(plugin, "enabled") is False:
-            return wrong(ABOUT, "plugin", f"{version}, disabled", f"claude plugin enable {name}")
+            return wrong(
+                ABOUT, "plugin", f"{version}, disabled", f"claude plugin enable {shell(name)}"
+            )
         return ok(ABOUT, "plugin", f"{version}, enabled")
     # `--plugin-dir` needs no installation, and the client's list does not tell of it.
     return note(ABOUT, "plugin", "not installed; a session may load it by --plugin-dir", mend)
@@ -112,14 +117,14 @@ def _policy(root: str) -> Finding:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            return wrong(ABOUT, "policy", f"{path} can't be read", f"edit {path}", error)
+            return wrong(ABOUT, "policy", f"{path} can't be read", editing(path), error)
         denied = _denied(settings)
         if denied is not None:
-            return wrong(ABOUT, "policy", f"{path} denies {denied}", f"take it out of {path}")
+            return wrong(ABOUT, "policy", f"{path} denies {denied}", editing(path))
         for key in ("disableAllHooks", "allowManagedHooksOnly"):
             if settings.get(key) is True:
                 text = f"{path} has {key}: sessions are told nothing, tokens are not counted"
-                return note(ABOUT, "policy", text, f"take it out of {path}")
+                return note(ABOUT, "policy", text, editing(path))
     return ok(ABOUT, "policy", "no settings deny what a batch needs")
 
 

@@ -84,7 +84,7 @@ def servers(
     except Late:
         return None, late(client, "mcp", [client.program, "mcp", "list"], seconds)
     except OSError as error:
-        return None, wrong(client.about, "mcp", "not listed", client.install, error)
+        return None, wrong(client.about, "mcp", "not listed", f"{client.program} mcp list", error)
     for line in said.all.splitlines():
         name = re.match(rf"\W*(?:plugin:[\w-]+:)?{SERVER}\b", line)
         if name is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 
 class State(StrEnum):
@@ -17,7 +17,8 @@ class State(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was found: `about` hypervisor, claude or gemini; `mend` is a command, or empty.
+    """What was found: `about` hypervisor, claude or gemini; `mend` is a command that can be
+    typed as it is and writes over no file, or empty.
 
     `words` are those of another program or of an error, which may quote anything: they are shown
     to the user after `text`, and go nowhere else.
@@ -44,3 +45,8 @@ def note(about: str, what: str, text: str, mend: str = "") -> Finding:
 def wrong(about: str, what: str, text: str, mend: str, words: object = "") -> Finding:
     """Return a finding that keeps something from working, and the command that mends it."""
     return Finding(about, what, State.WRONG, text, mend, one_line(words, 160))
+
+
+def editing(path: str) -> str:
+    """Return the command that opens a file which only its user can mend."""
+    return f'"${{EDITOR:-vi}}" {shell(path)}'

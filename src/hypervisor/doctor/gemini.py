@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import tempfile
 from typing import Any
 
 from hypervisor import __version__
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, Said, ask
-from hypervisor.doctor.finding import Finding, note, ok, wrong
-from hypervisor.system.text import one_line
+from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
 _INSTALL = "npm install -g @google/gemini-cli"
@@ -55,7 +54,7 @@ def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
         return {}, None
     except (OSError, ValueError) as error:
         text = f"{path} can't be read"
-        return {}, wrong(ABOUT, "login", text, f"edit {path}", error)
+        return {}, wrong(ABOUT, "login", text, editing(path), error)
 
 
 def _login(folder: str, settings: dict[str, Any]) -> Finding:
@@ -64,7 +63,7 @@ def _login(folder: str, settings: dict[str, Any]) -> Finding:
         text = "no way to log in is chosen"
         if os.environ.get("GEMINI_API_KEY"):
             text = "GEMINI_API_KEY is set, but not chosen as the way to log in"
-        return wrong(ABOUT, "login", text, "gemini, then /auth")
+        return wrong(ABOUT, "login", f"{text}: /auth in a session chooses one", "gemini")
     variables, names = _LOGINS.get(str(chosen), ((), ()))
     told = one_line(str(chosen), 40)
     for name in variables:
@@ -78,11 +77,12 @@ def _login(folder: str, settings: dict[str, Any]) -> Finding:
     if variables and os.path.exists(os.path.join(folder, "gemini-credentials.json")):
         # The client may keep a key there, encrypted; it makes the file for other ends as well.
         text = f"{told}: {variables[0]} is not set, and the client's own store can't be looked into"
-        return note(ABOUT, "login", text, "gemini, then /auth")
+        return note(ABOUT, "login", f"{text}; /auth in a session shows it", "gemini")
     if chosen not in _LOGINS:
         return note(ABOUT, "login", f"{told}: not known here, so not looked at")
     needed = " or ".join((*variables, *names))
-    return wrong(ABOUT, "login", f"{told} is chosen, but {needed} is missing", "gemini, then /auth")
+    text = f"{told} is chosen, but {needed} is missing: /auth in a session asks for it"
+    return wrong(ABOUT, "login", text, "gemini")
 
 
 def _in_env_file(folder: str, name: str) -> bool:
@@ -105,19 +105,22 @@ def _trusted(folder: str, settings: dict[str, Any], root: str) -> Finding:
         rule = rules.get(place)
         parents = [r for p, r in rules.items() if os.path.dirname(p) == place]
         if rule == "DO_NOT_TRUST":
-            text = f"{place} is marked as not trusted"
-            return wrong(ABOUT, "trust", text, "gemini, then /permissions")
+            text = f"{place} is marked as not trusted: /permissions in a session changes that"
+            return wrong(ABOUT, "trust", text, f"cd {shell(root)} && gemini")
         if rule == "TRUST_FOLDER" or "TRUST_PARENT" in parents:
             return ok(ABOUT, "trust", place)
-    text = f"{root} is not trusted: sessions in it have no servers (headless workers need no trust)"
-    return wrong(ABOUT, "trust", text, "gemini, and answer its question")
+    text = (
+        f"{root} is not trusted: sessions in it have no servers, and the client asks at its start"
+    )
+    text += " (headless workers need no trust)"
+    return wrong(ABOUT, "trust", text, f"cd {shell(root)} && gemini")
 
 
 def _extension(folder: str) -> Finding:
     """The extension as the client has it: a copy, or a link to where it was linked from."""
     from hypervisor.clients.run import plugin_folder
 
-    own = shlex.quote(str(plugin_folder() / "gemini"))
+    own = shell(str(plugin_folder() / "gemini"))
     place = os.path.join(folder, "extensions", "hypervisor")
     try:
         noted = files.read_object(os.path.join(place, ".gemini-extension-install.json"))

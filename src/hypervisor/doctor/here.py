@@ -11,12 +11,21 @@ from hypervisor import __version__
 from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, within
-from hypervisor.doctor.finding import Finding, note, ok, wrong
+from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system import git, hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.state import Foreign, State, home
+from hypervisor.system.text import shell
 
 ABOUT = "hypervisor"
+_INSTALLERS = {
+    "brew": "install",
+    "apt-get": "install -y",
+    "dnf": "install -y",
+    "apk": "add",
+    "pacman": "-S --noconfirm",
+    "zypper": "install -y",
+}
 # Versions in which a commit that resets the log during another's checkpoint may be lost are those
 # from 3.7.0 up to these, but for later ones of the same line.
 _MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -41,17 +50,22 @@ def _program() -> Finding:
     try:
         program = own_program()
     except HypervisorError as error:
-        return wrong(ABOUT, "program", "not found", error.fix, error.message)
+        return wrong(ABOUT, "program", "not found", "hypervisor --version", error)
     found = shutil.which("hypervisor")
     text = f"{__version__}, {program}"
     if found is None:
         # Claude Code's sessions have it on their PATH; shells and Gemini CLI's sessions do not.
-        mend = f"ln -s {_quoted(program)} ~/.local/bin/hypervisor"
-        return note(ABOUT, "program", f"{text}; not on the PATH of this shell", mend)
+        return note(ABOUT, "program", f"{text}; not on the PATH of this shell", _first(program))
     if os.path.realpath(found) != os.path.realpath(program):
+        # That one is somebody's: a link of ours, or a file that another clone's git tracks.
         text += f"; PATH has another one first: {found}"
-        return note(ABOUT, "program", text, f"ln -sf {_quoted(program)} {_quoted(found)}")
+        return note(ABOUT, "program", text, _first(program))
     return ok(ABOUT, "program", text)
+
+
+def _first(program: str) -> str:
+    """Return what puts `program` before others of its name, and writes no file."""
+    return f'export PATH={shell(os.path.dirname(program))}:"$PATH"'
 
 
 def sqlite_may_lose(version: tuple[int, ...]) -> bool:
@@ -65,8 +79,8 @@ def _sqlite() -> Finding:
     version = sqlite3.sqlite_version
     if sqlite_may_lose(sqlite3.sqlite_version_info):
         text = f"{version}, which can lose a commit when a log is reset during a checkpoint"
-        mend = "set HYPERVISOR_PYTHON to a Python that has SQLite 3.51.3, 3.50.7 or 3.44.6"
-        return note(ABOUT, "sqlite", f"{text}; a lock around our writes keeps them apart", mend)
+        text += "; a lock around our writes keeps them apart. A Python with SQLite 3.51.3, 3.50.7 "
+        return note(ABOUT, "sqlite", f"{text}or 3.44.6, named in HYPERVISOR_PYTHON, has it mended")
     return ok(ABOUT, "sqlite", version)
 
 
@@ -93,15 +107,26 @@ def _server() -> Finding:
 def _git(root: str, seconds: float) -> Finding:
     if shutil.which("git") is None:
         text = "not on PATH: no commits of workers, no `commit:` check"
-        return note(ABOUT, "git", text, "apt install git, or brew install git")
+        return note(ABOUT, "git", text, _install("git"))
     try:
         version = git.version(root, seconds)
         inside = git.Git(root, seconds=seconds).ok("rev-parse", "--is-inside-work-tree")
     except HypervisorError:
         return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
     if not inside:
-        return note(ABOUT, "git", f"{version}; {root} is in no repository", "git init")
+        return note(
+            ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
+        )
     return ok(ABOUT, "git", version)
+
+
+def _install(package: str) -> str:
+    """Return the command of this machine's own packages, if it has one that is known."""
+    for program, words in _INSTALLERS.items():
+        if shutil.which(program):
+            as_root = "sudo " if program != "brew" and os.geteuid() else ""
+            return f"{as_root}{program} {words} {package}"
+    return ""
 
 
 def _settings(root: str) -> Finding | None:
@@ -111,8 +136,7 @@ def _settings(root: str) -> Finding | None:
     try:
         load(root)
     except HypervisorError as error:
-        mend = error.fix or f"edit {path}"
-        return wrong(ABOUT, "settings", f"{SETTINGS} is refused", mend, error.message)
+        return wrong(ABOUT, "settings", f"{SETTINGS} is refused", editing(path), error)
     return ok(ABOUT, "settings", path) if os.path.exists(path) else None
 
 
@@ -122,10 +146,13 @@ def _file_system(root: str, seconds: float) -> Finding:
     try:
         kind = within(seconds, lambda: network_file_system(root))
     except Late:
-        return wrong(ABOUT, "file system", f"{root}: no answer within {seconds:g} s", "df .")
+        return wrong(
+            ABOUT, "file system", f"{root}: no answer within {seconds:g} s", f"df {shell(root)}"
+        )
     if kind is not None and not _store_is_elsewhere():
-        mend = "keep the project on a local disk, or set HYPERVISOR_STORE to a PostgreSQL address"
-        return wrong(ABOUT, "file system", f"{root} is on {kind}, where SQLite is not safe", mend)
+        text = f"{root} is on {kind}, where SQLite is not safe: keep it on a local disk, or its "
+        mend = "export HYPERVISOR_STORE=postgresql://HOST/DATABASE"
+        return wrong(ABOUT, "file system", f"{text}queues in PostgreSQL", mend)
     return ok(ABOUT, "file system", kind or "local")
 
 
@@ -157,7 +184,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
         found.append(wrong(ABOUT, what, f"no answer within {seconds:g} s", mend))
     except HypervisorError as error:
         text = f"can't be used ({type(error).__name__})"
-        found.append(wrong(ABOUT, what, text, error.fix or "hypervisor status", error.message))
+        found.append(wrong(ABOUT, what, text, "hypervisor status", error))
     except (OSError, sqlite3.Error) as error:
         text = f"can't be used ({type(error).__name__})"
         found.append(wrong(ABOUT, what, text, "hypervisor status", error))
@@ -187,7 +214,7 @@ def _state(root: str) -> Finding | None:
     if not state.can_note():
         # What is noted is enough for all but a new project, and for telling an older state.
         text = f"{home()} can't be written, so a state that is put back is not noticed"
-        return note(ABOUT, "state", text, f"mkdir -p {_quoted(home())}")
+        return note(ABOUT, "state", text, f"mkdir -p {shell(home())}")
     return ok(ABOUT, "state", state.folder.path)
 
 
@@ -197,9 +224,3 @@ def _hooks(root: str) -> Finding | None:
         return None
     text = f"one failed at {told[0][:19]}: {hook_errors.path(root)}"
     return note(ABOUT, "hooks", text, "hypervisor doctor --bundle")
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)

@@ -27,6 +27,8 @@ _QUESTION = re.compile(
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
 _TOLD = 120
+# So much of a call is searched for keys before it is cut.
+_LOOKED_AT = 4000
 _QUEUE = re.compile(r"^\s*queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
 _HANDS_OUT = re.compile(r"\bhypervisor[\"']? (?:next|done|pull)\b")
 # What `hypervisor open` prints.
@@ -187,6 +189,10 @@ def _told(event: Event) -> str:
     """Return a tool call in a few words, for people who look at the worker."""
     words = (_asked(event, key) for key in _TELLING)
     what = next((word for word in words if word), "")
+    if what:
+        from hypervisor.system.redact import Redactor
+
+        what = Redactor().text(what[:_LOOKED_AT])
     tool = one_line(event.text("tool_name"), 60)
     return f"{tool}: {one_line(what, _TOLD)}" if what else tool
 

@@ -48,7 +48,7 @@ class Target:
         self._remote = git.remote_name()
         self._known = f"refs/remotes/{self._remote}/{into}"
         if into.startswith("-") or self._stand()[0] is None:
-            raise UsageError(f"no branch {one_line(into, 60)!r} here", "name one: --into BRANCH")
+            raise UsageError(f"no branch '{one_line(into, 60)}' here", "name one: --into BRANCH")
 
     def tip(self) -> str:
         """Return the commit that the branch is at. Raises HypervisorError."""

@@ -8,7 +8,7 @@ from hypervisor.ledger.tokens import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 _WORKERS = (
@@ -114,6 +114,26 @@ class Looks(Retries):
             )
             found.update(dict.fromkeys(item_id for (item_id,) in ids))
         return list(found)[:limit]
+
+    def columns(self, queue: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows that a queue was made from, as its workers get them, read as they are
+        asked for. Raises UsageError for an unknown queue."""
+        import json  # no `next` has need of it
+
+        number, after = self.queue_row(queue)["no"], 0
+        while True:
+            found = self.rows(
+                "select no, payload from item where queue = ? and no > ? and payload is not null "
+                "order by no limit 200",
+                (number, after),
+            ).fetchall()
+            for row in found:
+                row_told = json.loads(row["payload"])
+                if isinstance(row_told, dict):
+                    yield row_told
+            if not found:
+                return
+            after = found[-1]["no"]
 
     def claims_on(self, item: int) -> list[Any]:
         """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""

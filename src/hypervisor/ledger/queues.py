@@ -76,7 +76,7 @@ class Queues(Adding):
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
             raise UsageError(
-                f"a queue can't be called {one_line(name, 40)!r}",
+                f"a queue can't be called '{one_line(name, 40)}'",
                 "use up to 100 letters, digits, dots, dashes and underscores",
             )
         wanted = list(items)
@@ -123,7 +123,7 @@ class Queues(Adding):
         if row is None:
             names = [name for (name,) in self.rows("select distinct name from queue limit 20")]
             known = f"queues here: {', '.join(names)}" if names else "hypervisor open QUEUE SOURCE"
-            raise UsageError(f"no queue {queue!r} at {self.root}", known)
+            raise UsageError(f"no queue '{queue}' at {self.root}", known)
         return row
 
     def queue_name(self, number: int) -> str:

@@ -18,11 +18,13 @@ from hypervisor.system.errors import HypervisorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 PATIENCE = "HYPERVISOR_STORE_WAIT"
 _PATIENCE_SECONDS = 90.0
+# From this version of libpq on ways to log in can be refused.
+_CAN_REFUSE_PASSWORD = 160000
 # From so many rows on, one COPY is faster than a statement per row.
 _COPY_FROM = 500
 # A host that was cut off in the midst of a transaction lets go of its rows after a while.
@@ -230,7 +232,7 @@ class Server:
         if self._raw is None or self._raw.pgconn.ssl_in_use:
             return
         info = self._raw.info
-        if not info.host.startswith(("/", "@")) and not info.hostaddr.startswith(("127.", "::1")):
+        if _is_elsewhere(info.host, info.hostaddr):
             say(
                 f"{self.shown}: without TLS, so that others on the way can read and change what "
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
@@ -244,11 +246,72 @@ class Server:
                 f"{self.shown}: {_first_line(error)}", f"check {address.VARIABLE}"
             ) from None
         options: Any = {key: value for key, value in _CLIENT.items() if key not in given}
+        options |= _guards(given)
         raw: psycopg.Connection[Any] = psycopg.connect(
             self._told, autocommit=True, row_factory=dialect.row_maker, **options
         )
         raw.adapters.register_loader("numeric", _Number)
         return raw
+
+
+def _guards(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what keeps a connection to another machine from being read, beyond what the user says.
+
+    libpq would take a connection without TLS where the server offers none, and would hand a
+    password over in the clear to whoever answers and asks for it.
+    """
+    known = _defaults(given.get("service"))
+    said = {key: given.get(key) or known.get(key, "") for key in ("host", "hostaddr", "sslmode")}
+    if not _is_elsewhere(said["host"], said["hostaddr"]):
+        return {}
+    options = {}
+    # libpq's own default is no word of the user's.
+    is_said = given.get("sslmode") or os.environ.get("PGSSLMODE")
+    if not is_said and said["sslmode"] in ("", "prefer"):
+        options["sslmode"] = "require"
+    has_tls = (options.get("sslmode") or said["sslmode"]) in ("require", "verify-ca", "verify-full")
+    is_said = given.get("require_auth") or known.get("require_auth")
+    if not has_tls and not is_said and psycopg.pq.version() >= _CAN_REFUSE_PASSWORD:
+        options["require_auth"] = "!password"
+    return options
+
+
+def _defaults(service: str | None) -> dict[str, str]:
+    """Return what the environment and a service's file say of a connection."""
+    before = os.environ.get("PGSERVICE")
+    if service:
+        os.environ["PGSERVICE"] = service
+    try:
+        found = psycopg.pq.Conninfo.get_defaults()
+    except psycopg.Error:
+        # An unknown service: connecting says so.
+        return {}
+    finally:
+        if service:
+            os.environ.pop("PGSERVICE")
+            if before is not None:
+                os.environ["PGSERVICE"] = before
+    return {
+        option.keyword.decode(): option.val.decode("utf-8", "replace")
+        for option in found
+        if option.val is not None
+    }
+
+
+def _is_elsewhere(hosts: str, addresses: str) -> bool:
+    """True if any of these hosts may be another machine; none at all is a socket of this one."""
+    named = [one.strip() for one in (addresses or hosts).split(",")]
+    return not all(one == "" or one.startswith(("/", "@")) or _is_loopback(one) for one in named)
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
+    except ValueError:
+        # A name that begins so is no address: `127.0.0.1.example.org` is anybody's.
+        return host.lower().rstrip(".") == "localhost"
 
 
 class _Number(psycopg.adapt.Loader):
@@ -269,7 +332,7 @@ def _patience() -> float:
     try:
         return max(0.0, float(told)) if told else _PATIENCE_SECONDS
     except ValueError:
-        raise LedgerError(f"{PATIENCE}={told[:20]!r} is no number", "give seconds") from None
+        raise LedgerError(f"{PATIENCE}='{told[:20]}' is no number", "give seconds") from None
 
 
 def _is_passing(error: psycopg.Error) -> bool:
@@ -292,6 +355,12 @@ def _first_line(error: BaseException) -> str:
 
 
 def _mend(text: str) -> str:
+    if "method requirement" in text:
+        return (
+            "have the server ask for scram-sha-256, or offer TLS: a password is not sent in clear"
+        )
+    if "does not support SSL" in text:
+        return "turn TLS on at the server; only where nobody is on the way: sslmode=disable"
     if "password" in text or "authentication" in text:
         return "put the password into ~/.pgpass or PGPASSWORD, never into a command"
     if "certificate" in text or "SSL" in text:

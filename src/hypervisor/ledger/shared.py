@@ -16,7 +16,9 @@ import time
 from hypervisor.config import address
 from hypervisor.config.roots import create_state
 from hypervisor.ledger.store import Collision, Gone, LedgerError, Store
+from hypervisor.system import libraries
 from hypervisor.system.state import State
+from hypervisor.system.text import shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def open_engine(
     except ImportError as error:
         raise LedgerError(
             f"{address.shown(told)}: {error.name} is not installed here",
-            "pip install 'hypervisor[postgres]'",
+            libraries.mend(
+                "postgres", f"HYPERVISOR_STORE={shell(address.shown(told))} {{}} status"
+            ),
         ) from None
     return postgres.connect(root, told, project, create=create, patience=patience)
 

@@ -9,7 +9,7 @@ def token_no(token: str) -> int:
     """Return the number of a token like `17-x7q2`. Raises NotOwner if it has none."""
     number = number_of(token)
     if number < 0:
-        raise NotOwner(f"{token[:40]!r} is not a token", "copy it from the line 'claim TOKEN'")
+        raise NotOwner(f"'{token[:40]}' is not a token", "copy it from the line 'claim TOKEN'")
     return number
 
 

@@ -14,10 +14,13 @@ class Step(NamedTuple):
     why: str
 
 
-def advice(summary: dict[str, Any], states: dict[str, int], purpose: str, asked: str) -> list[Step]:
+def advice(
+    summary: dict[str, Any], states: dict[str, int], purpose: str, asked: str, *, undoable: bool
+) -> list[Step]:
     """Return the next steps, the most useful first.
 
-    `states` counts the items by state, `asked` is how the sources were named ("" if unknown).
+    `states` counts the items by state, `asked` is how the sources were named ("" if unknown),
+    `undoable` tells that edits of files are recorded.
     """
     queue, counts = summary["queue"], summary["counts"]
     steps = []
@@ -48,7 +51,7 @@ def advice(summary: dict[str, Any], states: dict[str, int], purpose: str, asked:
     if asked and kept:
         why = f"see what keeps {_those(kept)} out of the queue, and what mends it"
         steps.append(Step(f"hypervisor preflight {asked}", why))
-    if counts["success"]:
+    if undoable:
         steps.append(Step(f"hypervisor undo {queue}", "take our edits of the task files back"))
     return steps
 

@@ -15,7 +15,8 @@ from hypervisor.page.outcomes import MARKS, RANK, outcome
 from hypervisor.page.shares import shares
 from hypervisor.page.timeline import Timeline, draw
 from hypervisor.summary import KINDS, summarize
-from hypervisor.system.text import one_line
+from hypervisor.system.text import escaped, one_line
+from hypervisor.tasks.undo import UndoLog
 
 _GROUPS = 12
 _NAMED = 5
@@ -108,7 +109,11 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         facts=_facts(summary, claims),
         # Several openings have no one command that does them all again.
         steps=advice.advice(
-            summary, states, row["purpose"], one_line(asked[0], 500) if len(asked) == 1 else ""
+            summary,
+            states,
+            row["purpose"],
+            escaped(asked[0]) if len(asked) == 1 else "",
+            undoable=UndoLog.is_kept(ledger.state, row["name"]),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),

@@ -13,6 +13,7 @@ from hypervisor import caller, outbox, reconcile, worker
 from hypervisor.branches import trees
 from hypervisor.clients import End, Start, Stream
 from hypervisor.clients.command import CommandStream
+from hypervisor.clients.holes import Unfit
 from hypervisor.clients.run import own_program
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
@@ -198,7 +199,11 @@ class Pool:
             self._idle = not self._running
             return False
         running = Running(slot, place, claim=claims[0])
-        start = self.client.start(place, claims[0])
+        try:
+            start = self.client.start(place, claims[0])
+        except Unfit as unfit:
+            endings.command_blocked(self.ledger, claims[0], str(unfit), self._redactor)
+            return True
         try:
             self._begin(running, start, self.client.stream())
         except OSError as error:
@@ -287,7 +292,7 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self.ledger.note_agent(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.line)
+        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agent_claims(name)
         fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
         if end.how == "finished" and not claims:
@@ -351,7 +356,7 @@ class Pool:
             end = End("stopped", "the pool was stopped")
             endings.settle(self.ledger, self.queue, self.session, name, end)
             self.ledger.note_agent(name, self.session, how="stopped")
-            reconcile.collect(self.ledger, name, clean=self._redactor.line)
+            reconcile.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()
 

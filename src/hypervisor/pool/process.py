@@ -40,7 +40,7 @@ class Process:
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()
-        self._redactor = redactor
+        self._clean = {"out": redactor.lines(), "err": redactor.lines()}
         self._logs = logs
         _, log, errors = outputs.names_of(agent)
         self._names = (log, errors) if apart else (log,)
@@ -122,7 +122,7 @@ class Process:
         log = self._log if name == "out" else self._errors
         feed = self.stream.feed if name == "out" else self.stream.complain
         for line in lines:
-            clean = self._redactor.line(line)
+            clean = self._clean[name](line)
             log.write(clean + b"\n")
             feed(clean.decode("utf-8", "replace"))
         if lines:

@@ -36,7 +36,7 @@ def clean_up(ledger: Ledger) -> list[str]:
             continue
         _end_agents(ledger, session)
         for agent in ledger.agents_alive(session):
-            reconcile.collect(ledger, agent["id"], clean=Redactor().line)
+            reconcile.collect(ledger, agent["id"], clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
         forget(ledger.state, session)
         _take_trees(ledger, session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.preflight.result import Broken, Entry, Preflight
-from hypervisor.system.text import one_line
+from hypervisor.system.text import escaped, one_line
 
 _SHOWN = 20
 # Each broken file needs its own mend, so most are named.
@@ -57,7 +57,7 @@ def _held(entry: Entry) -> str:
 
 def _broken(entry: Broken) -> str:
     line = "" if entry.line is None else f":{entry.line}"
-    fix = f"; {one_line(entry.fix, 300)}" if entry.fix else ""
+    fix = f"; {escaped(entry.fix)}" if entry.fix else ""
     return f"{_place(entry.path)}{line}: {one_line(entry.reason, 300)}{fix}"
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from shlex import quote
 
 from hypervisor import locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from hypervisor.system.state import State, shown
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 _SUFFIX = ".lock"
 
@@ -89,5 +88,5 @@ class LockView:
         shown = one_line(os.path.relpath(lock.path, self._root), 120)
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(lock.since))
         who = one_line(owner, 80) if owner else f"another tool ({shown})"
-        mend = f"`hypervisor unlock {quote(one_line(lock_key, 260))}`" if lock_key else "remove it"
+        mend = f"`hypervisor unlock {shell(lock_key)}`" if lock_key else "remove it"
         return f"locked by {who} since {since}; {mend} once that tool is gone"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from shlex import quote
 from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
@@ -17,7 +16,7 @@ from hypervisor.preflight.where import Where
 from hypervisor.sources import Found, guess_id
 from hypervisor.sources.walk import is_markdown
 from hypervisor.system.errors import BrokenFile
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
 
@@ -122,7 +121,7 @@ class Look:
             return
         except OSError as error:
             reason = f"can't be read: {error.strerror or error}"
-            fix = f"chmod u+r {quote(path)}" if error.errno == 13 else "check the file"
+            fix = f"chmod u+r {shell(path)}" if error.errno == 13 else "check the file"
             self._broken(path, None, "unreadable", reason, fix)
             return
         task = task_of(document, self._settings)

@@ -42,9 +42,9 @@ class Rules:
     def _finished(self, document: Document, task: Task) -> Verdict | None:
         word = one_line(task.status, 40)
         if task.state == "done":
-            return Verdict("skipped", COMPLETE, f"already complete: its status is {word!r}")
+            return Verdict("skipped", COMPLETE, f"already complete: its status is '{word}'")
         if task.state == "cancelled":
-            return Verdict("skipped", CANCELLED, f"cancelled: its status is {word!r}")
+            return Verdict("skipped", CANCELLED, f"cancelled: its status is '{word}'")
         if not self._for_work:
             return None
         closed = self._closed_by(document)
@@ -68,11 +68,11 @@ class Rules:
         if task.state == "ready":
             return None
         if task.state == "unknown":
-            reason = f"unknown status {word!r}: add it to [status] in hypervisor.toml"
+            reason = f"unknown status '{word}': add it to [status] in hypervisor.toml"
             return Verdict("held", "unknown_status", reason)
         kind, reason = _HELD_BY_STATUS[task.state]
         plain = task.status is None or task.status.casefold().replace("_", " ") == reason
-        return Verdict("held", kind, reason if plain else f"{reason} (status {word!r})")
+        return Verdict("held", kind, reason if plain else f"{reason} (status '{word}')")
 
     def _needs_human(self, task: Task) -> Verdict | None:
         settings = self._settings

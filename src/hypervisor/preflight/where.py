@@ -26,7 +26,7 @@ class Where:
             key, equals, value = condition.partition("=")
             if not equals or not key.strip():
                 raise UsageError(
-                    f"--where {one_line(condition, 60)!r} is no condition",
+                    f"--where '{one_line(condition, 60)}' is no condition",
                     "write it as --where key=value, for instance --where project=aops",
                 )
             self._wanted.append((key.strip(), value.strip()))

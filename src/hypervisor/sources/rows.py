@@ -67,7 +67,7 @@ class Rows:
             return found._replace(row_id=self._hash(row.cells))
         cell = row.cells.get(self._id_column)
         if isinstance(cell, (dict, list, bool)) or cell is None or not str(cell).strip():
-            reason = f"no id in {one_line(self._id_column, 60)!r}"
+            reason = f"no id in '{one_line(self._id_column, 60)}'"
             return found._replace(
                 row=None, problem=Problem("broken", "row", reason, "give the row an id there")
             )
@@ -93,12 +93,12 @@ def _table(source: Iterable[bytes], path: str, id_column: str | None) -> Iterato
         raise SourceError(f"{path}:1: not a table: {error}", "mend its first line") from None
     doubled = [name for name, count in Counter(header).items() if count > 1]
     if doubled or not any(header):
-        what = f"two columns are called {one_line(doubled[0], 60)!r}" if doubled else "no columns"
+        what = f"two columns are called '{one_line(doubled[0], 60)}'" if doubled else "no columns"
         raise SourceError(f"{path}:1: {what}", "name each column once in the first line")
     if id_column is not None and id_column not in header:
         names = ", ".join(one_line(name, 40) for name in header[:20])
         raise SourceError(
-            f"{path}: no column {one_line(id_column, 60)!r}", f"its columns are: {names}"
+            f"{path}: no column '{one_line(id_column, 60)}'", f"its columns are: {names}"
         )
     while True:
         line = reader.line_num + 1

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from hypervisor.system.text import escaped, indented
+
 
 class HypervisorError(Exception):
-    """Something that stops this command; `fix` is what the reader can do about it."""
+    """Something that stops this command; `fix` is what the reader can do about it.
+
+    Both are made one line here, since they quote names of files, keys, and words of other programs.
+    `output` is the end of what a program printed, shown below them.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, fix: str = "") -> None:
+    def __init__(self, message: str, fix: str = "", output: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.fix = fix
+        self.message = escaped(message)
+        self.fix = escaped(fix)
+        self.output = output
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.fix}" if self.fix else self.message
+        text = f"{self.message}; {self.fix}" if self.fix else self.message
+        return f"{text}. The end of its output:\n{indented(self.output)}" if self.output else text
 
 
 class UsageError(HypervisorError):

@@ -18,7 +18,7 @@ import stat
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.folder import Folder, NotPlain
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -449,7 +449,7 @@ def _refuse_others(folder: Folder) -> None:
         raise _owned(folder.path)
     raise Foreign(
         f"{one_line(folder.path)}: others may read or write it",
-        f"chmod 700 {_quoted(folder.path)}",
+        f"chmod 700 {shell(folder.path)}",
     )
 
 
@@ -458,8 +458,8 @@ def _refuse_tracked(root: str, path: str) -> None:
 
     if tracks(root, STATE):
         raise Foreign(
-            f"{one_line(path)}: git tracks files in it, so it may be a stranger's; what is yours is "
-            "taken over by hypervisor adopt, once git doesn't",
+            f"{one_line(path)}: git tracks files in it, so they may be a stranger's; yours are "
+            "taken over by hypervisor adopt, once it doesn't",
             f"git rm -r -q --cached {STATE}",
         )
 
@@ -543,7 +543,7 @@ def _stranger(path: str) -> Foreign:
     return Foreign(
         f"{one_line(path)}: not made by you on this machine, so nothing in it is used (hypervisor "
         "adopt shows what it holds, and takes it over)",
-        f"mv {_quoted(path)} {_quoted(path + '.stranger')}",
+        f"mv {shell(path)} {shell(path + '.stranger')}",
     )
 
 
@@ -562,11 +562,5 @@ def _owned(path: str) -> Foreign:
 def _odd(path: str) -> Foreign:
     return Foreign(
         f"{one_line(path)}: a link, or no plain file of ours, which we don't follow",
-        f"mv {_quoted(path)} {_quoted(path + '.stranger')}",
+        f"mv {shell(path)} {shell(path + '.stranger')}",
     )
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)

@@ -1,30 +1,117 @@
-"""Untrusted text made fit for one line of a terminal or a prompt."""
+"""Text of others made fit for a terminal, a prompt, a page or a shell: the one rule for all.
+
+What can act on a terminal, break a line or reorder what is shown is written out as `\\u001b`: the
+control characters C0 and C1, the line and paragraph separators, the marks that embed, override or
+isolate a direction, what is invisible without joining anything, and lone surrogates. Letters, marks
+of letters and of directions, joiners and emoji stay. Since JSON knows the same escapes, JSON that
+goes through here still carries the text itself.
+"""
 
 from __future__ import annotations
 
-_escapes: dict[int, str] = {}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+class _Escapes(dict[int, str]):
+    """Filled as characters are met: a table of all of them would cost every start of a verb."""
+
+    def __missing__(self, code: int) -> str:
+        acts = (
+            code < 0x20
+            or 0x7F <= code < 0xA0
+            or code in (0x2028, 0x2029)
+            or 0x202A <= code <= 0x202E
+            or 0x2066 <= code <= 0x2069
+            or 0xD800 <= code < 0xE000
+            # Seen by nobody, and no part of any word: what two names may differ in.
+            or code in (0x200B, 0xFEFF)
+            or 0x2061 <= code <= 0x2064
+            or 0x206A <= code <= 0x206F
+        )
+        shown = f"\\u{code:04x}" if acts else chr(code)
+        self[code] = shown
+        return shown
+
+
+_escapes = _Escapes()
+# What means nothing to a shell.
+_PLAIN = frozenset("%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+# Ours are the lines of what we print, and the columns.
+_escapes_in_blocks = _Escapes({0x09: "\t", 0x0A: "\n"})
+
+
+def escaped(value: object) -> str:
+    """Return `value` as one line in which nothing acts on whatever shows it."""
+    text = str(value)
+    return text if text.isprintable() else text.translate(_escapes)
 
 
 def one_line(value: object, limit: int = 200) -> str:
-    """Return `value` as one printable line of at most `limit` characters.
-
-    Control characters, line separators, bidirectional marks and lone surrogates are escaped, so
-    that a title can neither start a line of its own nor change how the rest of it is shown.
-    """
-    shown = str(value)
-    if not shown.isprintable():
-        shown = shown[: limit + 1].translate(_escapes or _make_escapes())
+    """Return `value` escaped, as one line of at most `limit` characters."""
+    text = str(value)
+    shown = text if text.isprintable() else text[: limit + 1].translate(_escapes)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _make_escapes() -> dict[int, str]:
-    # C0, DEL, C1, the line and paragraph separators, the marks that reorder what a terminal shows.
-    # Made at the first need: thousands of entries that a plain title does without.
-    _escapes.update(
-        {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
-        | {code: f"\\u{code:04x}" for code in [0x061C, 0x2028, 0x2029, 0xFEFF]}
-        | {code: f"\\u{code:04x}" for code in [*range(0x200B, 0x2010), *range(0x202A, 0x202F)]}
-        | {code: f"\\u{code:04x}" for code in [*range(0x2060, 0x2070), *range(0xD800, 0xE000)]}
-        | {9: "\\t", 10: "\\n", 13: "\\r"}
-    )
-    return _escapes
+def lines_kept(value: object) -> str:
+    """Return `value` escaped except for its newlines and tabs."""
+    text = str(value)
+    return text if text.isprintable() else text.translate(_escapes_in_blocks)
+
+
+def indented(value: object, by: str = "  ") -> str:
+    """Return a block of text with its newlines, escaped, each of its lines indented, so that none
+    of them can pass for a line of ours."""
+    return "\n".join(by + line for line in lines_kept(value).split("\n"))
+
+
+def shell(words: str | Iterable[str]) -> str:
+    """Return a word, or words, as a person can paste them into any POSIX shell, on one line.
+
+    The shell gets the same bytes. A word with a character that is not to be shown is written as
+    `"$(printf '…')"` with that character in octal, since `$'…'` is not known to every shell. A
+    substitution drops newlines at the end, so only a word that ends in one is written as `$'…'`.
+    """
+    return " ".join(map(_word, [words] if isinstance(words, str) else words))
+
+
+def _word(word: str) -> str:
+    if word and _PLAIN.issuperset(word):
+        return word
+    if escaped(word) == word:
+        return "'" + word.replace("'", "'\"'\"'") + "'"
+    shown = []
+    for char in word:
+        if char in "'\\" or escaped(char) != char:
+            shown += [f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape")]
+        else:
+            shown.append(char)
+    text = "".join(shown)
+    if word.endswith("\n"):
+        return f"$'{text}'"
+    return f"\"$(printf '{text.replace('%', '%%')}')\""
+
+
+class Shown:
+    """A text stream that lets nothing through that acts on a terminal, whoever wrote it: the last
+    line of defence behind the escapes of each field. What draws with control sequences of its own
+    writes to the stream that it wraps."""
+
+    def __init__(self, stream: Any) -> None:
+        self.unguarded = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` with its lines, escaped."""
+        self.unguarded.write(lines_kept(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of `lines`, escaped."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unguarded, name)

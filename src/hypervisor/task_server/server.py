@@ -21,6 +21,7 @@ from mcp.types import CallToolResult, TextContent
 
 import hypervisor
 from hypervisor.dispatch import Dispatch
+from hypervisor.system.text import one_line
 from hypervisor.task_index import TaskIndex
 from hypervisor.task_server.answers import failure
 from hypervisor.task_server.leases import Leases
@@ -104,7 +105,7 @@ def _register(server: Server, tools: Tools, leases: Leases) -> None:
             raise
         except Exception as error:
             print(f"hypervisor: {type(error).__name__}: {error}", file=sys.stderr)
-            found = failure(f"{type(error).__name__}: {error}", task=None)
+            found = failure(one_line(f"{type(error).__name__}: {error}", 1000), task=None)
         leases.look()
         return told(found)
 

@@ -41,7 +41,7 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
         project = str(fields.get("project") or "").strip()
         if project and not _PROJECT.fullmatch(project):
             raise UsageError(
-                f"a project can't be called {one_line(project, 60)!r}",
+                f"a project can't be called '{one_line(project, 60)}'",
                 "use letters, digits, dots, dashes and underscores",
             )
         like = _like(index, project)

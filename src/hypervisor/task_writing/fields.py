@@ -46,14 +46,14 @@ def value_of(field: str, told: object, family: Family, settings: Settings) -> Va
         try:
             return int(text)
         except ValueError:
-            raise UsageError(f"{field} is a whole number, not {one_line(text, 40)!r}") from None
+            raise UsageError(f"{field} is a whole number, not '{one_line(text, 40)}'") from None
     if "\n" in text or "\r" in text:
         raise UsageError(f"{field} takes one line")
     if field == "status":
         return _status(text, family, settings)
     if field == "type" and text.lower() not in settings.task_types:
         known = ", ".join(sorted(settings.task_types))
-        raise UsageError(f"unknown type {one_line(text, 40)!r}", f"known: {known}")
+        raise UsageError(f"unknown type '{one_line(text, 40)}'", f"known: {known}")
     return link_target(text) if field == "parent" else text
 
 
@@ -87,6 +87,6 @@ def _status(word: str, family: Family, settings: Settings) -> str:
     state = settings.status_class(word)
     if state == "unknown":
         known = ", ".join(sorted({one for words in settings.status.values() for one in words}))
-        raise UsageError(f"unknown status {one_line(word, 40)!r}", f"known: {known}")
+        raise UsageError(f"unknown status '{one_line(word, 40)}'", f"known: {known}")
     # `done` means Done where a family writes that.
     return family.words.get(state, word) if word == state and family.name != "aops" else word

@@ -263,7 +263,7 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
 
 def _put_section(document: Document, change: PutSection) -> Document:
     if not _TOKEN.fullmatch(change.token):
-        raise EditRefused(document.path, f"{one_line(change.token, 40)!r} is not a token")
+        raise EditRefused(document.path, f"'{one_line(change.token, 40)}' is not a token")
     newline = document.newline
     mark = f"<!-- hypervisor:report {change.token} -->"
     lines = [harmless(part) for line in change.lines for part in _LINE_ENDS.split(line)]

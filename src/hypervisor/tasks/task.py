@@ -70,7 +70,7 @@ def task_of(document: Document, settings: Settings) -> Task | None:
         words = document.raw_list(keys["status"])
         if words is not None and len(words) == 1:
             status = words[0]
-            warnings.append(f"{keys['status']} is a list of one; read as {status!r}")
+            warnings.append(f"{keys['status']} is a list of one; read as '{status}'")
         else:
             odd_status = True
             warnings.append(f"{keys['status']} is not a word")

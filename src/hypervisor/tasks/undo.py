@@ -69,6 +69,12 @@ class UndoLog:
         self._root = os.path.realpath(state.root)
         self._folders = folders
 
+    @classmethod
+    def is_kept(cls, state: State, queue: str) -> bool:
+        """True if edits of `queue` are recorded."""
+        log = cls(state, queue)
+        return bool(log._packs(log._open()))
+
     @property
     def folder(self) -> str:
         """Where the packs are, for messages."""

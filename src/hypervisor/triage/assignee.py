@@ -30,18 +30,18 @@ def choose(words: Words, tags: list[str], level: str | None, rules: TriageSettin
     folded = words.text.lower()
     hit = first_hit(rules.judgement_patterns, words.text, folded)
     if hit is not None:
-        return Choice(rules.judgement, f"judgement word {one_line(hit, 60)!r}")
+        return Choice(rules.judgement, f"judgement word '{one_line(hit, 60)}'")
     for phrase in rules.judgement_phrases:
         if phrase in folded:
-            return Choice(rules.judgement, f"phrase {phrase!r}")
+            return Choice(rules.judgement, f"phrase '{phrase}'")
     for tag in tags:
         if tag.lower() in rules.automatable_tags:
             return Choice(rules.automatable, f"tag {one_line(tag, 40)}")
     hit = first_hit(rules.automatable_patterns, words.text, folded)
     if hit is not None:
-        return Choice(rules.automatable, f"automatable words {one_line(hit, 60)!r}")
+        return Choice(rules.automatable, f"automatable words '{one_line(hit, 60)}'")
     if words.acceptance is not None:
-        return Choice(rules.automatable, f"heading {one_line(words.acceptance, 60)!r}")
+        return Choice(rules.automatable, f"heading '{one_line(words.acceptance, 60)}'")
     if words.open_box is not None:
-        return Choice(rules.automatable, f"open check box {one_line(words.open_box, 60)!r}")
+        return Choice(rules.automatable, f"open check box '{one_line(words.open_box, 60)}'")
     return Choice(rules.judgement, "no other rule")

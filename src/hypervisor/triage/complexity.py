@@ -47,17 +47,17 @@ def classify(words: Words, type_: str, tags: list[str], children: bool | None) -
     if tag is not None:
         return Verdict(BLOCKED_HUMAN, f"tag {tag}")
     if human:
-        return Verdict(BLOCKED_HUMAN, f"word {human[0]!r}")
+        return Verdict(BLOCKED_HUMAN, f"word '{human[0]}'")
     if container and children is False:
         return Verdict(NEEDS_DECOMPOSITION, f"{type_} without children")
     if choice and not words.checklist:
-        return Verdict(NEEDS_DECOMPOSITION, f"word {choice[0]!r} and no checklist")
+        return Verdict(NEEDS_DECOMPOSITION, f"word '{choice[0]}' and no checklist")
     if small:
-        return Verdict(MECHANICAL, f"word {small[0]!r} in the title")
+        return Verdict(MECHANICAL, f"word '{small[0]}' in the title")
     if words.checklist and path:
-        return Verdict(MECHANICAL, f"checklist and file {path[0]!r}")
+        return Verdict(MECHANICAL, f"checklist and file '{path[0]}'")
     if path and _FIX.search(words.title):
-        return Verdict(MECHANICAL, f"word 'fix' in the title and file {path[0]!r}")
+        return Verdict(MECHANICAL, f"word 'fix' in the title and file '{path[0]}'")
     if container and children:
         return Verdict(MULTI_STEP, f"{type_} with children")
     if words.acceptance and len(words.text.split()) > _LONG:

@@ -142,7 +142,7 @@ def _link(chosen: Plan, task: Task, found: Words, settings: Settings) -> Plan:
     try:
         line = _project_line(task, found, settings)
     except ValueError:
-        note = f"no link: the project {one_line(task.project, 60)!r} can't be the target of one"
+        note = f"no link: the project '{one_line(task.project, 60)}' can't be the target of one"
         return chosen._replace(notes=(*chosen.notes, note))
     if line is None:
         return chosen

@@ -35,7 +35,9 @@ def _loop(look: Look, terminal: Terminal) -> None:
 
     # The size is the terminal's own, also where a shell has exported another one.
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    console = Console(_environ=environment, highlight=False)
+    # What it draws with are control sequences; texts of others are escaped before (see `screen`).
+    screen = getattr(sys.stdout, "unguarded", sys.stdout)
+    console = Console(file=screen, _environ=environment, highlight=False)
     view = View(look.ledger.root)
     options = {"console": console, "screen": True, "auto_refresh": False}
     live = Live(**options, redirect_stdout=False, redirect_stderr=False)  # type: ignore[arg-type]

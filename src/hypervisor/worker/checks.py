@@ -76,8 +76,9 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
         beat_every=min(30, row["lease_ms"] / 3000),
     )
     if not checked.ok:
-        fix = "mend it and say done again; the item is still yours"
-        if checked.tail:
-            fix += f". The end of its output:\n{checked.tail}"
-        raise Refused(f"the check of this queue failed: {checked.why}", fix)
+        raise Refused(
+            f"the check of this queue failed: {checked.why}",
+            "mend it and say done again; the item is still yours",
+            checked.tail,
+        )
     beat()

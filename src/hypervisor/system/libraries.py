@@ -1,0 +1,39 @@
+"""Libraries that few need and that may not be there: the command that installs them.
+
+The name `hypervisor` on the public index is not this program, so no command installs that name. The
+launcher makes an environment from the pins; where there is no launcher, pip installs the library
+itself, in the range that this installation asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from hypervisor.system.text import shell
+
+
+def launcher() -> str | None:
+    """Return the path of `bin/hypervisor`, None where the program was installed as a package."""
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    path = os.path.join(folder, "bin", "hypervisor")
+    return path if os.access(path, os.X_OK) else None
+
+
+def mend(extra: str, call: str) -> str:
+    """Return the command that installs what `extra` needs; `call` is how the launcher is called so
+    that it sees to that by itself, with `{}` for the launcher."""
+    program = launcher()
+    if program is not None:
+        return call.replace("{}", shell(program))
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        told = requires("hypervisor") or []
+    except PackageNotFoundError:
+        told = []
+    wanted = [one.partition(";")[0].strip() for one in told if f'extra == "{extra}"' in one]
+    return shell([sys.executable, "-m", "pip", "install", *(wanted or [_LIBRARIES[extra]])])
+
+
+_LIBRARIES = {"mcp": "mcp", "postgres": "psycopg[binary]"}
