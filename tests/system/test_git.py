@@ -306,7 +306,7 @@ def test_what_git_and_a_remote_say_is_escaped(repository: Path) -> None:
     hook.chmod(0o755)
     with pytest.raises(GitError) as error:
         Git(str(repository)).remote("push", str(hub), "main")
-    assert "\\x1b" in str(error.value) and str(error.value).isprintable()
+    assert "\\u001b" in str(error.value) and str(error.value).isprintable()
 
 
 def test_a_configuration_that_git_can_not_read_is_told_and_not_passed_by(repository: Path) -> None:

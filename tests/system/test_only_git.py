@@ -9,7 +9,7 @@ import pytest
 
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "hypervisor"
 # What the doctor writes before its findings.
-_LABELS = ("note", "ok", "wrong")
+_LABELS = ("note", "ok", "wrong", "_install")
 
 
 def starts_of_git(text: str) -> list[int]:

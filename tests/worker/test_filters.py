@@ -15,6 +15,7 @@ from branches import support
 from branches.support import WHO, commit_all, do, done, git, merge, rows, take
 from hypervisor import worker
 from hypervisor.commits import commit
+from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.filters import FilterError
@@ -44,8 +45,10 @@ def root(project: Path) -> Path:
 
 
 def set_up(root: Path, command: str = "tr a-z A-Z") -> None:
-    git(root, "config", "filter.vault.clean", command)
-    git(root, "config", "filter.vault.smudge", "tr A-Z a-z")
+    """In the user's own configuration: what changes the repository's while a worker is out may be
+    that worker's doing."""
+    git(root, "config", "--global", "filter.vault.clean", command)
+    git(root, "config", "--global", "filter.vault.smudge", "tr A-Z a-z")
 
 
 def kept(root: Path, name: str, commit: str = "HEAD") -> str:
@@ -54,7 +57,7 @@ def kept(root: Path, name: str, commit: str = "HEAD") -> str:
 
 def made(root: Path, *files: str, folder: Path | None = None) -> str:
     cwd = str(folder or root)
-    return commit(str(root), str(root / ".hypervisor"), "m", files, cwd)
+    return commit(create_state(str(root)), "m", files, cwd)
 
 
 def failing(root: Path) -> None:
@@ -70,7 +73,7 @@ def gone(root: Path) -> None:
 
 
 def only_smudge(root: Path) -> None:
-    git(root, "config", "filter.vault.smudge", "cat")
+    git(root, "config", "--global", "filter.vault.smudge", "cat")
 
 
 def missing(root: Path) -> None:
@@ -170,7 +173,7 @@ def test_what_is_gone_and_what_is_a_link_needs_no_filter(root: Path) -> None:
     set_up(root)
     (root / "a.key").write_text(SECRET)
     made(root, "a.key")
-    git(root, "config", "--remove-section", "filter.vault")
+    git(root, "config", "--global", "--remove-section", "filter.vault")
     (root / "a.key").unlink()
     (root / "b.key").symlink_to("b.txt")
     made(root, "a.key", "b.key")

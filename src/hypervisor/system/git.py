@@ -118,7 +118,9 @@ class GitError(HypervisorError):
     """git refused to do `what`; `said` is what it said."""
 
     def __init__(self, what: str, said: str, fix: str = "") -> None:
-        super().__init__(f"git {what}: {one_line(said, 300) or 'it failed'}", fix)
+        # Its lines as one: they are one message.
+        words = " ".join(said.split())
+        super().__init__(f"git {what}: {one_line(words, 300) or 'it failed'}", fix)
         self.what = what
         self.said = said
 
