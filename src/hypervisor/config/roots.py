@@ -29,6 +29,11 @@ def find_root(start: str | None = None) -> str:
     return _main_worktree(repository) if repository else folder
 
 
+def is_outside(root: str, path: str) -> bool:
+    """Say whether an absolute `path` leads out of the real folder `root`, links followed."""
+    return not os.path.join(os.path.realpath(path), "").startswith(os.path.join(root, ""))
+
+
 def state_dir(root: str) -> str:
     """Return the folder that holds the state of `root`; it need not exist."""
     return os.path.join(root, STATE)

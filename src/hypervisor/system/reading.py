@@ -7,11 +7,13 @@ may grow for as long as somebody reads it.
 from __future__ import annotations
 
 import os
+import select
 import stat
 
 KIB, MIB = 1 << 10, 1 << 20
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK = 1 << 20
+_PATIENCE = 10.0
 
 
 class NotReadable(Exception):
@@ -94,6 +96,26 @@ def read_descriptor(descriptor: int, size: int, most: int) -> bytes:
     if length > most:
         raise _too_large(most)
     return b"".join(chunks)
+
+
+def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
+    """Return what is written into the named pipe at `path`, up to its end.
+
+    A writer is waited for, for `patience` seconds. Raises OSError, and NotReadable where there is
+    no pipe or writer, or more than `most` bytes.
+    """
+    if not stat.S_ISFIFO(os.stat(path).st_mode):
+        raise NotReadable("no file, folder or pipe", "name one of these")
+    descriptor = os.open(path, _FLAGS)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if not poll.poll(patience * 1000):
+            raise NotReadable("a pipe that nobody writes to", "name a file")
+        os.set_blocking(descriptor, True)
+        return read_descriptor(descriptor, 0, most)
+    finally:
+        os.close(descriptor)
 
 
 def _not_regular() -> NotReadable:
