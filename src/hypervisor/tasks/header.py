@@ -29,6 +29,8 @@ CLOSING = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
+_MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+_COLLECTIONS = frozenset({_MAP, _SEQ})
 _DEEPEST = 50
 # A header is a page of text. What is more is a mistake, or meant to be slow.
 _LARGEST = 1 << 20
@@ -58,7 +60,7 @@ class Loader(Base):
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
         if kind is ScalarNode:
             return plain_tag(value) if implicit[0] else STR
-        return "tag:yaml.org,2002:map" if kind is MappingNode else "tag:yaml.org,2002:seq"
+        return _MAP if kind is MappingNode else _SEQ
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
         pass
@@ -246,6 +248,8 @@ class _Values:
         if isinstance(node, ScalarNode):
             self._add(1, node)
             return _scalar(node), 0
+        if node.tag not in _COLLECTIONS:
+            raise _unknown_tag(node)
         if depth > _DEEPEST:
             raise _too_deep(node.start_mark.index)
         shared = self._shared
@@ -293,11 +297,7 @@ def _scalar(node: ScalarNode) -> object:
     if node.tag == _NULL:
         return None
     if node.tag not in _SCALARS:
-        raise HeaderError(
-            node.start_mark.index,
-            f"unknown YAML tag {node.tag}",
-            "remove the tag or quote the value",
-        )
+        raise _unknown_tag(node)
     if len(node.value) > _LONGEST_SCALAR:
         return node.value
     try:
@@ -305,6 +305,12 @@ def _scalar(node: ScalarNode) -> object:
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError, yaml.YAMLError):
         # It looks like a date or a number and is none, as 2026-02-31: it stays text.
         return node.value
+
+
+def _unknown_tag(node: Node) -> HeaderError:
+    return HeaderError(
+        node.start_mark.index, f"unknown YAML tag {node.tag}", "remove the tag or quote the value"
+    )
 
 
 def _too_deep(index: int) -> HeaderError:
