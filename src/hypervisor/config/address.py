@@ -10,6 +10,7 @@ import os
 
 from hypervisor.config.roots import state_dir
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.reading import KIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 
 VARIABLE = "HYPERVISOR_STORE"
@@ -75,10 +76,12 @@ def noted(root: str) -> tuple[str, str] | None:
     """
     path = os.path.join(state_dir(root), _NOTE)
     try:
-        with open(path, encoding="utf-8") as source:
-            lines = source.read().split("\n")
+        lines = read_file(path, 64 * KIB)[0].decode("utf-8").split("\n")
     except FileNotFoundError:
         return None
+    except (NotReadable, UnicodeDecodeError) as error:
+        what = error.what if isinstance(error, NotReadable) else "not UTF-8"
+        raise HypervisorError(f"{one_line(path)}: {what}", f"rm '{one_line(path)}'") from None
     except OSError as error:
         raise HypervisorError(
             f"{one_line(path)}: {error.strerror or error}",
@@ -145,21 +148,18 @@ def _database(told: str) -> tuple[str, str, str]:
 
 def _configured() -> str | None:
     """Return `store` of the user's own configuration."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    path = os.path.join(folder, "hypervisor", "config.toml")
+    from hypervisor.config.toml import parse as parse_toml
+    from hypervisor.config.toml import read_raw, user_file
+
+    path = user_file()
     try:
-        with open(path, "rb") as source:
-            raw = source.read()
+        raw = read_raw(path)
     except OSError:
         return None
-    if b"store" not in raw:
+    # A key may spell its letters as escapes.
+    if b"store" not in raw and b"\\" not in raw:
         return None
-    import tomllib
-
-    try:
-        told = tomllib.loads(raw.decode("utf-8")).get("store")
-    except ValueError as error:
-        raise UsageError(f"{path}: {one_line(error, 200)}", "mend the file") from None
+    told = parse_toml(raw, path).get("store")
     if told is not None and not isinstance(told, str):
         raise UsageError(f"{path}: store must be a text", 'write store = "postgresql://…"')
     return told

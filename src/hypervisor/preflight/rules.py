@@ -29,7 +29,7 @@ class Rules:
     def __init__(self, settings: Settings, purpose: str) -> None:
         self._settings = settings
         self._for_work = purpose == "work"
-        self._tools = ToolRules(settings.tools)
+        self._tools = ToolRules(settings.tools, settings.available_tools)
         self._close_headings = settings.triage.close_headings
 
     def verdict(self, document: Document, task: Task) -> Verdict | None:

@@ -21,7 +21,12 @@ class ToolRules:
     """The patterns of the settings, made quick: a pattern that must hold a word is tried only on
     texts that hold it, which costs a search instead of a match at every letter."""
 
-    def __init__(self, tools: dict[str, tuple[re.Pattern[str], ...]]) -> None:
+    def __init__(
+        self,
+        tools: dict[str, tuple[re.Pattern[str], ...]],
+        available: frozenset[str] = frozenset(),
+    ) -> None:
+        self._available = available
         self._names = {tool.casefold(): tool for tool in tools}
         self._patterns = [
             (tool, pattern, literals_of(pattern))
@@ -54,6 +59,8 @@ class ToolRules:
                 continue
             word = document.raw_text(key)
             for entry in [word] if word is not None else document.raw_list(key) or []:
+                if entry.casefold() in self._available:
+                    continue
                 if entry.casefold().startswith(_MCP):
                     return entry
                 if entry.casefold() in self._names:

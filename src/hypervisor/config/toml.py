@@ -1,0 +1,70 @@
+"""TOML files read within bounds: settings may come with a project from anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from hypervisor.system.errors import UsageError
+from hypervisor.system.reading import KIB, NotReadable, read_file
+from hypervisor.system.text import one_line
+
+_LARGEST = 256 * KIB
+# The parser takes the cube of a key's parts to read it, and no key of ours has half as many.
+_PART = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{16}}", re.ASCII)
+_MEND = "mend the file, then run the command again"
+
+
+def read_raw(path: str) -> bytes:
+    """Return the bytes of a file of settings; none where there is no file.
+
+    Raises UsageError, with the path, for what is no file or too large, and OSError.
+    """
+    try:
+        return read_file(path, _LARGEST)[0]
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    except NotReadable as error:
+        raise UsageError(f"{one_line(path)}: {error.what}", error.fix) from None
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Return what the file at `path` says; nothing where there is no file.
+
+    Raises UsageError, with the path, for a file that can't be read.
+    """
+    try:
+        return parse(read_raw(path), path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"{one_line(path)}: can't be read: {reason}", _MEND) from None
+
+
+def parse(raw: bytes, path: str) -> dict[str, Any]:
+    """Return what TOML says; `path` is for the UsageError that it raises for what is none."""
+    import tomllib
+
+    try:
+        text = raw.decode("utf-8")
+        long = _LONG_KEY.search(text)
+        if long is not None:
+            line = text.count("\n", 0, long.start()) + 1
+            raise UsageError(f"{one_line(path)}:{line}: a key of too many parts", _MEND)
+        return tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise UsageError(f"{one_line(path)}: not UTF-8", "convert the file to UTF-8") from None
+    except RecursionError:
+        raise UsageError(f"{one_line(path)}: nested too deep", _MEND) from None
+    except ValueError as error:
+        raise UsageError(f"{one_line(path)}: {one_line(error)}", _MEND) from None
+
+
+def user_file() -> str:
+    """Return the path of the user's own configuration; it need not exist."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or ""
+    if not os.path.isabs(folder):
+        # As its specification says: a relative one would be in whatever project one stands in.
+        folder = os.path.expanduser("~/.config")
+    return os.path.join(folder, "hypervisor", "config.toml")
