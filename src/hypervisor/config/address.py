@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.config.roots import state_dir
+from hypervisor.config.roots import state_dir, user_file
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.reading import KIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
-_SCHEMES = ("postgresql://", "postgres://")
+SCHEMES = ("postgresql://", "postgres://")
 _NOTE = "store"
 
 
@@ -32,7 +31,7 @@ def parse(told: str | None, where: str) -> str | None:
     """Return a PostgreSQL address as it is, None for nothing or `sqlite`; raise UsageError."""
     if not told or told.removesuffix(":") == EMBEDDED:
         return None
-    if told.startswith(_SCHEMES):
+    if told.startswith(SCHEMES):
         return told
     raise UsageError(
         f"{where}: {one_line(shown(told), 80)} is no address of a store",
@@ -75,10 +74,12 @@ def noted(root: str) -> tuple[str, str] | None:
     Raises HypervisorError if the note can't be read.
     """
     path = os.path.join(state_dir(root), _NOTE)
+    if not os.path.lexists(path):
+        return None
+    from hypervisor.system.reading import KIB, NotReadable, read_file
+
     try:
         lines = read_file(path, 64 * KIB)[0].decode("utf-8").split("\n")
-    except FileNotFoundError:
-        return None
     except (NotReadable, UnicodeDecodeError) as error:
         what = error.what if isinstance(error, NotReadable) else "not UTF-8"
         raise HypervisorError(f"{one_line(path)}: {what}", f"rm '{one_line(path)}'") from None
@@ -148,10 +149,12 @@ def _database(told: str) -> tuple[str, str, str]:
 
 def _configured() -> str | None:
     """Return `store` of the user's own configuration."""
-    from hypervisor.config.toml import parse as parse_toml
-    from hypervisor.config.toml import read_raw, user_file
-
     path = user_file()
+    if not os.path.lexists(path):
+        return None
+    from hypervisor.config.toml import parse as parse_toml
+    from hypervisor.config.toml import read_raw
+
     try:
         raw = read_raw(path)
     except OSError:

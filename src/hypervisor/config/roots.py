@@ -44,6 +44,15 @@ def recovered_dir(root: str) -> str:
     return os.path.join(root, STATE, "recovered")
 
 
+def user_file() -> str:
+    """Return the path of the user's own configuration; it need not exist."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or ""
+    if not os.path.isabs(folder):
+        # As its specification says: a relative one would be in whatever project one stands in.
+        folder = os.path.expanduser("~/.config")
+    return os.path.join(folder, "hypervisor", "config.toml")
+
+
 def create_state(root: str) -> str:
     """Make the state folder of `root` (mode 0700, ignored by git) and return its path.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from hypervisor.config import strict
 from hypervisor.config.defaults import DEFAULTS
-from hypervisor.config.roots import SETTINGS
-from hypervisor.config.toml import read_toml, user_file
+from hypervisor.config.roots import SETTINGS, user_file
+from hypervisor.config.toml import read_toml
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 

@@ -12,8 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hypervisor.config.roots import is_outside
-from hypervisor.config.toml import user_file
+from hypervisor.config.roots import is_outside, user_file
 from hypervisor.system.text import one_line
 
 # Lock folders that tools of all projects share, and that any project may name.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-from typing import Any
-
 from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import KIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _LARGEST = 256 * KIB
 # The parser takes the cube of a key's parts to read it, and no key of ours has half as many.
 _PART = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
-_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{16}}", re.ASCII)
+_LONG_KEY = rf"(?a)(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{16}}"
 _MEND = "mend the file, then run the command again"
 
 
@@ -44,11 +44,14 @@ def read_toml(path: str) -> dict[str, Any]:
 
 def parse(raw: bytes, path: str) -> dict[str, Any]:
     """Return what TOML says; `path` is for the UsageError that it raises for what is none."""
+    if not raw:
+        return {}
+    import re
     import tomllib
 
     try:
         text = raw.decode("utf-8")
-        long = _LONG_KEY.search(text)
+        long = re.search(_LONG_KEY, text)
         if long is not None:
             line = text.count("\n", 0, long.start()) + 1
             raise UsageError(f"{one_line(path)}:{line}: a key of too many parts", _MEND)
@@ -59,12 +62,3 @@ def parse(raw: bytes, path: str) -> dict[str, Any]:
         raise UsageError(f"{one_line(path)}: nested too deep", _MEND) from None
     except ValueError as error:
         raise UsageError(f"{one_line(path)}: {one_line(error)}", _MEND) from None
-
-
-def user_file() -> str:
-    """Return the path of the user's own configuration; it need not exist."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or ""
-    if not os.path.isabs(folder):
-        # As its specification says: a relative one would be in whatever project one stands in.
-        folder = os.path.expanduser("~/.config")
-    return os.path.join(folder, "hypervisor", "config.toml")

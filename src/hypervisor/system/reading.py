@@ -7,7 +7,6 @@ may grow for as long as somebody reads it.
 from __future__ import annotations
 
 import os
-import select
 import stat
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -104,6 +103,8 @@ def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
     A writer is waited for, for `patience` seconds. Raises OSError, and NotReadable where there is
     no pipe or writer, or more than `most` bytes.
     """
+    import select
+
     if not stat.S_ISFIFO(os.stat(path).st_mode):
         raise NotReadable("no file, folder or pipe", "name one of these")
     descriptor = os.open(path, _FLAGS)

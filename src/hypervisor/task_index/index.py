@@ -12,9 +12,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 import hypervisor
-from hypervisor.config.roots import SETTINGS
+from hypervisor.config.roots import SETTINGS, user_file
 from hypervisor.config.settings import Settings, load
-from hypervisor.config.toml import user_file
 from hypervisor.preflight.looking import Look
 from hypervisor.preflight.rules import Verdict
 from hypervisor.preflight.sorting import sort_by_files
