@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypervisor.config import strict
 from hypervisor.config.defaults import DEFAULTS
 from hypervisor.config.roots import SETTINGS, user_file
-from hypervisor.config.toml import read_toml
+from hypervisor.config.toml import parse, read_raw, read_toml
 from hypervisor.system.errors import UsageError
+from hypervisor.system.patterns import Patience, Pattern, check
 from hypervisor.system.text import one_line
 
 STATUS_CLASSES = tuple(DEFAULTS["status"])
 # Thirty years, and more of anything than a store can count.
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MOST_PATTERNS = 100
+_SHIPPED = frozenset(
+    pattern
+    for patterns in (
+        *DEFAULTS["preflight"]["tools"].values(),
+        DEFAULTS["triage"]["judgement_patterns"],
+        DEFAULTS["triage"]["automatable_patterns"],
+    )
+    for pattern in patterns
+)
 # Tables whose keys are the user's own, and what a key that is new there starts from.
 _OPEN_TABLES: dict[str, Any] = {
     "preflight.tools.": [],
@@ -32,7 +43,7 @@ _OPEN_TABLES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TriageSettings:
-    """Names and rules of batch triage; the patterns are compiled."""
+    """Names and rules of batch triage; its patterns share `patience`."""
 
     judgement: str
     automatable: str
@@ -41,9 +52,10 @@ class TriageSettings:
     close_headings: tuple[str, ...]
     judgement_phrases: tuple[str, ...]
     automatable_tags: tuple[str, ...]
-    judgement_patterns: tuple[re.Pattern[str], ...]
-    automatable_patterns: tuple[re.Pattern[str], ...]
+    judgement_patterns: tuple[Pattern, ...]
+    automatable_patterns: tuple[Pattern, ...]
     links: dict[str, str]
+    patience: Patience = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -79,12 +91,13 @@ class Settings:
     human_types: frozenset[str]
     human_complexities: frozenset[str]
     lock_folders: tuple[str, ...]
-    tools: dict[str, tuple[re.Pattern[str], ...]]
+    tools: dict[str, tuple[Pattern, ...]]
     available_tools: frozenset[str]
     triage: TriageSettings
     callers: dict[str, frozenset[str]]
     limits: Limits
     raised: tuple[str, ...]
+    patience: Patience = field(compare=False)
     _classes: dict[str, str]
 
     def status_class(self, word: str | None) -> str:
@@ -134,7 +147,11 @@ def load(root: str) -> Settings:
 def _users(root: str) -> dict[str, Any]:
     """Return the defaults with the user's own configuration laid over them."""
     path = user_file()
-    told = read_toml(path)
+    try:
+        told = parse(read_raw(path), path)
+    except OSError:
+        # Where a sandbox hides it, the defaults hold; no worker is stopped by that.
+        told = {}
     told.pop("store", None)
     projects = told.pop("project", {})
     if not isinstance(projects, dict) or not all(map(_is_table, projects.values())):
@@ -194,6 +211,7 @@ _KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number
 def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ...]) -> Settings:
     path = one_line(path)
     available = _lower(table["tools"]["available"])
+    patience = Patience()
     preflight, rules = table["preflight"], table["triage"]
     classes: dict[str, str] = {}
     # What the file adds comes last and wins, so that it can move a word to another class.
@@ -215,7 +233,7 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         human_complexities=_lower(preflight["human_complexities"]),
         lock_folders=strict.lock_folders(root, preflight["lock_folders"]),
         tools={
-            tool: _compiled(patterns, path, f"preflight.tools.{tool}")
+            tool: _patterns(patterns, patience, path, f"preflight.tools.{tool}")
             for tool, patterns in preflight["tools"].items()
             if tool.lower() not in available
         },
@@ -228,19 +246,21 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
             close_headings=tuple(rules["close_headings"]),
             judgement_phrases=tuple(word.lower() for word in rules["judgement_phrases"]),
             automatable_tags=tuple(word.lower() for word in rules["automatable_tags"]),
-            judgement_patterns=_compiled(
-                rules["judgement_patterns"], path, "triage.judgement_patterns"
+            judgement_patterns=_patterns(
+                rules["judgement_patterns"], patience, path, "triage.judgement_patterns"
             ),
-            automatable_patterns=_compiled(
-                rules["automatable_patterns"], path, "triage.automatable_patterns"
+            automatable_patterns=_patterns(
+                rules["automatable_patterns"], patience, path, "triage.automatable_patterns"
             ),
             links=dict(rules["links"]),
+            patience=patience,
         ),
         callers={
             name.lower(): _lower(told["complexity"]) for name, told in table["callers"].items()
         },
         limits=_limits(table["limits"], path),
         raised=raised,
+        patience=patience,
         _classes=classes,
     )
 
@@ -249,15 +269,19 @@ def _lower(words: list[str]) -> frozenset[str]:
     return frozenset(word.lower() for word in words)
 
 
-def _compiled(patterns: list[str], path: str, key: str) -> tuple[re.Pattern[str], ...]:
-    compiled = []
+def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> tuple[Pattern, ...]:
+    if len(patterns) > _MOST_PATTERNS:
+        raise UsageError(f"{path}: {one_line(key, 80)} holds more than {_MOST_PATTERNS} patterns")
+    made = []
     for pattern in patterns:
         try:
-            compiled.append(re.compile(pattern, re.IGNORECASE))
-        except (re.error, OverflowError, RecursionError) as error:
+            if pattern not in _SHIPPED:
+                check(pattern)
+            made.append(Pattern(pattern, patience))
+        except ValueError as error:
             shown, why = one_line(repr(pattern), 120), one_line(error, 120)
             raise UsageError(f"{path}: {one_line(key, 80)}: {shown} is no pattern: {why}") from None
-    return tuple(compiled)
+    return tuple(made)
 
 
 def _family(entry: object, path: str) -> dict[str, Any]:
