@@ -29,7 +29,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / "src"))
 
-LIMIT, LIMIT_WALL = 5.0, 60.0
+LIMIT, LIMIT_WALL = 5.0, 30.0
 _PIECES = (
     "---\n", "id: a\n", "title: T\n", "status: active\n", "tags: [a, b]\n", "- [ ] box\n", "# H\n",
     "<<: *m\n", "&m ", "*m", "[", "]", "{", "}", "[[", "!!python/object:x ", "!!binary ", "? ",
@@ -56,6 +56,28 @@ _SAMPLES = (
     '{"type":"assistant","requestId":"r","message":{"id":"m","usage":{"output_tokens":3}}}\n',
     "a.md\n../outside.md\n/etc/passwd\nsub/..\n# b\na\n",
 )
+_TRANSCRIPTS: tuple[list[dict[str, object]], ...] = (
+    [
+        {"sessionId": "s", "projectHash": "p", "kind": "main"},
+        {
+            "id": "m", "type": "gemini", "content": "",
+            "tokens": {"input": 9, "output": 6, "cached": 5, "thoughts": 4, "total": 20},
+            "toolCalls": [{
+                "name": "mcp_task_manager_claim_next_task", "status": "success",
+                "result": [{"functionResponse": {"response": {"output": '{"task": {"id": "a"}}'}}}],
+            }],
+        },
+    ],
+    [
+        {"type": "user", "message": {"content": [
+            {"type": "tool_result", "content": [{"type": "text", "text": "claim 1-abcd"}]},
+        ]}},
+        {"type": "assistant", "requestId": "r", "message": {
+            "id": "m", "model": "x", "stop_reason": "end_turn", "content": [{"text": "y"}],
+            "usage": {"input_tokens": 1, "output_tokens": 3, "cache_read_input_tokens": 2},
+        }},
+    ],
+)  # fmt: skip
 
 
 class Hang(BaseException):
@@ -172,11 +194,30 @@ def rows(root: Path, rng: random.Random) -> None:
     command(*verb, name, "a.md", "--instructions", "do.txt", *more)
 
 
+def bent(rng: random.Random, value: object) -> object:
+    """Return JSON values with something else in a few of their places."""
+    if rng.random() < 0.08:
+        deep: object = []
+        for _ in range(rng.choice((1, 300))):
+            deep = [deep]
+        odd_ones: tuple[object, ...] = (None, [], {}, "x", "\0", 7, -1, 1e9, 10**30, True, [None])
+        return rng.choice((*odd_ones, {"a": []}, deep))
+    if isinstance(value, dict):
+        return {key: bent(rng, one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [bent(rng, one) for one in value]
+    return value
+
+
 def transcripts(root: Path, rng: random.Random) -> None:
     """What a client wrote of its agents."""
     from hypervisor import usage
 
-    put(root / "t.jsonl", rng)
+    if rng.random() < 0.3:
+        put(root / "t.jsonl", rng)
+    else:
+        rows = [bent(rng, one) for one in rng.choice(_TRANSCRIPTS) for _ in range(3)]
+        (root / "t.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
     with contextlib.suppress(OSError):
         usage.read_transcript(str(root / "t.jsonl"))
     usage.last_error(str(root / "t.jsonl"))
