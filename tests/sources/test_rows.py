@@ -209,6 +209,15 @@ def test_a_source_that_never_ends_is_refused_soon(
     assert "larger than" in str(errors[0])
 
 
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv"])
+def test_a_file_of_nothing_but_broken_rows_ends_soon(write: Write, find: Find, name: str) -> None:
+    write(name, "a\n" + '{"a": 1}\n' * (name == "r.jsonl") + "x,y\n" * 500_000)
+    errors: list[SourceError] = []
+    found = find(name, on_error=errors.append)
+    assert len(found) < 11_000
+    assert "more than 10,000 rows can't be read" in str(errors[0])
+
+
 def test_a_pipe_that_nobody_writes_to_is_refused(project: Path) -> None:
     os.mkfifo(project / "pipe")
     with pytest.raises(NotReadable, match="nobody writes"):

@@ -22,6 +22,7 @@ _LARGEST = 1024 * MIB
 _LONGEST_LINE = MIB
 _MOST_LINES = 5_000_000
 _MOST_COLUMNS = 1000
+_MOST_BROKEN = 10_000
 _MOST_VALUES = 20_000
 _DEEPEST = 50
 _LONGEST_ID = 500
@@ -49,6 +50,7 @@ class Rows:
     def __init__(self, id_column: str | None) -> None:
         self._id_column = id_column
         self._equal: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
 
     def of_file(self, path: str, origin: str) -> Iterator[Found]:
         """Yield the rows of the file at `path`; a row that can't be read is one broken entry.
@@ -78,6 +80,10 @@ class Rows:
     def _found(self, row: _Row, path: str | None, origin: str) -> Found:
         found = Found(path, row.cells, origin=origin, line=row.line)
         if row.cells is None:
+            self._broken[origin] += 1
+            if self._broken[origin] > _MOST_BROKEN:
+                what = f"{origin}: more than {_MOST_BROKEN:,} rows can't be read"
+                raise SourceError(what, "mend the first ones; it may be no file of rows")
             return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
         if self._id_column is None:
             return found._replace(row_id=self._hash(row.cells))
