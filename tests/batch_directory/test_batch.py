@@ -325,3 +325,50 @@ def test_a_users_own_file_of_the_shims_name_is_left_alone(tasks, listed, tmp_pat
     path.symlink_to(target)
     shim.put(str(folder))
     assert not target.exists()
+
+
+def outside_task(tmp_path):
+    path = tmp_path.resolve() / "mine" / "diary.md"
+    path.parent.mkdir()
+    path.write_text("---\nid: d1\ntitle: Fix the bug\nstatus: active\n---\n")
+    return path
+
+
+def test_the_users_own_list_names_files_anywhere_and_their_folders_are_told(
+    tasks, listed, project, tmp_path
+):
+    diary = outside_task(tmp_path)
+    folder = listed([*tasks(1), diary])
+    batch = open_batch(str(folder))
+    assert batch.checked is not None
+    assert batch.checked.counts["ready"] == 2
+    assert str(diary.parent) in batch.checked.folders_outside(batch.root)
+    assert sorted(finish(folder)) == ["d1", "t-000"]
+    assert "assignee" in diary.read_text()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_list_that_came_with_a_repository_leads_nowhere_outside_of_it(
+    tasks, listed, batch, tmp_path, others
+):
+    diary = outside_task(tmp_path)
+    before = diary.read_bytes()
+    (batch / ".git").mkdir()
+    inside = batch / "t.md"
+    inside.write_text("---\nid: t\ntitle: T\nstatus: active\n---\n")
+    folder = listed([inside, diary][1 - others :])
+    opened = open_batch(str(folder))
+    assert opened.checked is not None and opened.root == str(batch)
+    assert [entry.kind for entry in opened.checked.held] == ["outside"]
+    state = folder / ".batch.json"
+    told = json.loads(state.read_text())
+    state.write_text(json.dumps(told | {"again": [str(diary)]}))
+    finish(folder)
+    assert diary.read_bytes() == before
+
+
+def test_a_list_without_end_is_refused(listed, batch):
+    listed([])
+    os.truncate(batch / "queue.txt", 1 << 30)
+    with pytest.raises(UsageError, match="larger than 64 MiB"):
+        open_batch(str(batch))

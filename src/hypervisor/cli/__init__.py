@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.config.roots import user_file
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import Shown, escaped, indented, one_line
 
@@ -130,6 +131,10 @@ def _dispatch(argv: list[str]) -> int:
         print(f"hypervisor {__version__}")
         return 0
     module = load(argv[0])
+    if argv[0] == "move" or os.path.lexists(user_file()):
+        from hypervisor.config.extras import complete
+
+        complete(argv)
     code: int = module.run(_parse(argv[0], argv[1:], module))
     sys.stdout.flush()
     return code

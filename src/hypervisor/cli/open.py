@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 
 from hypervisor import budget, outbox
 from hypervisor.cli import options
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
+    for line in settings.raised:
+        print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
     attempts = settings.limits.max_attempts if args.max_attempts is None else args.max_attempts
     if lease is None:
