@@ -176,6 +176,10 @@ def test_a_hook_of_a_session_makes_no_environment_for_its_store(
     run = plugin.run(plugin.launcher, "_hook", HYPERVISOR_SETUP="never", HYPERVISOR_STORE=STORE)
     assert (run.code, run.out, run.err) == (0, "", "")
     assert plugin.environments() == before
+    # A command that somebody typed says so: nothing was done.
+    run = plugin.run(plugin.launcher, "status", HYPERVISOR_SETUP="never", HYPERVISOR_STORE=STORE)
+    assert (run.code, run.out) == (1, "") and "is not set up" in run.err
+    assert plugin.environments() == before
 
 
 @pytest.fixture(params=SHELLS, ids=" ".join)
