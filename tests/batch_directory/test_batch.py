@@ -15,6 +15,7 @@ from hypervisor.batch_directory import locate, open_batch, place, shim, stats, w
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
+from hypervisor.tasks.undo import Outside, UndoLog
 
 
 def finish(folder: Path, limit: int = 1000) -> list[str]:
@@ -345,6 +346,28 @@ def test_the_users_own_list_names_files_anywhere_and_their_folders_are_told(
     assert str(diary.parent) in batch.checked.folders_outside(batch.root)
     assert sorted(finish(folder)) == ["d1", "t-000"]
     assert "assignee" in diary.read_text()
+
+
+def test_a_batch_directory_may_lead_out_and_its_folders_alone_may_be_edited(
+    tasks, listed, project, tmp_path
+):
+    diary = outside_task(tmp_path)
+    before = diary.read_bytes()
+    folder = listed([*tasks(1), diary])
+    batch = open_batch(str(folder))
+    with Ledger.open(batch.root) as ledger:
+        assert ledger.folders(batch.queue) == {str(diary.parent), str(project / "inbox")}
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        elsewhere = tmp_path.resolve() / "elsewhere.md"
+        elsewhere.write_text("x")
+        with pytest.raises(Outside):
+            log.record([(str(elsewhere), b"x", b"y", "e")])
+    finish(folder)
+    assert diary.read_bytes() != before
+    with Ledger.open(batch.root) as ledger:
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        assert [one.outcome for one in log.restore("d1")] == ["restored"]
+    assert diary.read_bytes() == before
 
 
 @pytest.mark.parametrize("others", [0, 1])
