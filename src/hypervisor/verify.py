@@ -12,9 +12,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
+from hypervisor.system.redact import secrets
 from hypervisor.system.text import one_line
 
 _TICK = 0.05
@@ -22,14 +23,21 @@ _TAIL = 2000
 
 
 class Checked:
-    """How a check ended: `ok`, `why` it failed, the `seconds` it took, and the `tail` of its
-    output, printable."""
+    """How a check ended: `ok`, `why` it failed, the `seconds` it took, the `tail` of its output,
+    printable, and the variables that it ran `without`."""
 
-    def __init__(self, ok: bool, tail: str, why: str, seconds: float) -> None:
+    def __init__(self, ok: bool, tail: str, why: str, seconds: float, without: list[str]) -> None:
         self.ok = ok
         self.tail = tail
         self.why = why
         self.seconds = seconds
+        self.without = without
+
+
+def without(keep: Collection[str] = ()) -> list[str]:
+    """Return the variables of this environment that a check runs without: what looks like a secret
+    and is not among `keep`. Sorted."""
+    return [name for name in secrets(os.environ) if name not in keep]
 
 
 def check(
@@ -42,9 +50,11 @@ def check(
     limit: float,
     beat: Callable[[], None],
     beat_every: float = 30,
+    keep: Collection[str] = (),
 ) -> Checked:
     """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
 
+    Of the environment it gets what doesn't look like a secret, and the variables `keep`.
     One check at a time runs in a working tree; `beat` is called every `beat_every` seconds, while
     waiting too, so that the caller can renew its lease. Whatever ends the caller, short of
     SIGKILL, ends the check. Raises OSError.
@@ -52,7 +62,7 @@ def check(
     with open(os.path.join(state, "verify.lock"), "w", encoding="ascii") as turn:
         _wait_for_turn(turn.fileno(), beat, beat_every)
         with _requests_to_end() as requests:
-            return _run(command, root, item_id, path, limit, beat, beat_every, requests)
+            return _run(command, root, item_id, path, limit, beat, beat_every, requests, keep)
 
 
 def _wait_for_turn(turn: int, beat: Callable[[], None], beat_every: float) -> None:
@@ -98,10 +108,13 @@ def _run(
     beat: Callable[[], None],
     beat_every: float,
     requests: list[int],
+    keep: Collection[str],
 ) -> Checked:
     # No environment holds a NUL; an id from a row may.
     item_id = item_id.replace("\0", "\ufffd")
-    environment = os.environ | {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
+    left_out = without(keep)
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
     begin = time.monotonic()
     next_beat, why = begin + beat_every, ""
     with tempfile.TemporaryFile() as output:
@@ -131,7 +144,8 @@ def _run(
             raise SystemExit(128 + requests[0])
         if not why and process.returncode != 0:
             why = f"it ended with exit code {process.returncode}"
-        return Checked(not why, _tail(output.fileno()), why, time.monotonic() - begin)
+        seconds = time.monotonic() - begin
+        return Checked(not why, _tail(output.fileno()), why, seconds, left_out)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

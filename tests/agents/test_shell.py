@@ -43,7 +43,7 @@ THROUGH_OTHERS = [
     "timeout 5 hypervisor cancel q",
     "sudo -u me /x/hypervisor cancel q",
     "bash -c 'hypervisor cancel q'",
-    "sh -c \"cd x; hypervisor cancel q\"",
+    'sh -c "cd x; hypervisor cancel q"',
     "eval hypervisor cancel q",
     "eval 'hypervisor cancel' q",
     "echo hypervisor cancel q | sh",
@@ -52,7 +52,7 @@ THROUGH_OTHERS = [
     "echo q | xargs hypervisor cancel",
     "find . -exec hypervisor cancel q ;",
     "python3 -m hypervisor cancel q",
-    "python3 -c 'import subprocess; subprocess.run([\"hypervisor\", \"cancel\"])'",
+    'python3 -c \'import subprocess; subprocess.run(["hypervisor", "cancel"])\'',
     "python3 src/hypervisor/__main__.py cancel q",
     "flock f -c 'hypervisor cancel q'",
     "git -c alias.x='!hypervisor cancel q' x",
@@ -67,7 +67,7 @@ UNREADABLE = [
     "hypervisor {cancel,q}",
     "hypervisor can?el q",
     "hypervisor 'cancel q",
-    "hypervisor cancel \"q",
+    'hypervisor cancel "q',
     "echo $(hypervisor cancel q",
     "hypervisor $'can\\x63el' q",
 ]
@@ -77,7 +77,7 @@ NONE = [
     "echo hypervisor cancel q",
     "git log --oneline -- hypervisor cancel",
     "git commit -m 'hypervisor cancel ends a queue'",
-    "git commit -m \"$(cat <<'E'\nhypervisor cancel: it's over (now)\n$(hypervisor cancel q)\nE\n)\"",
+    "git commit -m \"$(cat <<'E'\nhypervisor cancel: it's (now)\n$(hypervisor undo q)\nE\n)\"",
     "cat <<'E' >notes.md\nhypervisor cancel q ends it; don't\nE",
     "cd /src/hypervisor && make check",
     "ls hypervisor # hypervisor cancel q",
@@ -113,13 +113,13 @@ def test_text_that_only_speaks_of_the_program_is_no_call(line: str) -> None:
 def test_the_text_that_a_worker_reports_is_no_command() -> None:
     line = (
         "hypervisor done 17-x --next --summary - <<'END_x'\n"
-        "ran `hypervisor cancel q`, it's \"fine\": $(hypervisor undo q)\nEND_x"
+        'ran `hypervisor cancel q`, it\'s "fine": $(hypervisor undo q)\nEND_x'
     )
     [call] = calls(line, VERBS)
     assert (call.verb, call.words) == ("done", ("17-x", "--next", "--summary", "-"))
-    assert [call.verb for call in calls(line.replace("'", "", 2), VERBS)] == [
-        "done", "cancel", "undo"
-    ] or {"cancel", "undo"} <= {call.verb for call in calls(line.replace("'", "", 2), VERBS)}
+    # Without the quotes around its delimiter, the shell would run what stands in it.
+    found = {call.verb for call in calls(line.replace("'END_x'", "END_x"), VERBS)}
+    assert found == {"done", "cancel", "undo"}
 
 
 def test_words_that_the_shell_replaces_are_told() -> None:

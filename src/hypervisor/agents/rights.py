@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import shell
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hypervisor.agents import shell
 
 # What a verb is.
 WORKER = "worker"  # a worker's own work: granted to it
@@ -109,12 +109,16 @@ def rules(verbs: Iterable[str]) -> list[str]:
     return [rule(verb) for verb in verbs]
 
 
-def judge(line: str, *, worker: bool, root: str, cwd: str, planning: bool = False) -> Verdict | None:
+def judge(
+    line: str, *, worker: bool, root: str, cwd: str, planning: bool = False
+) -> Verdict | None:
     """Return what a client is to do with a shell's command line, None where it decides itself.
 
     `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
     `planning` that the user has asked for a plan only.
     """
+    from hypervisor.agents import shell
+
     verdict = None
     for call in shell.calls(line, VERBS):
         told = _judge(call, worker, root, cwd, planning)
@@ -126,6 +130,8 @@ def judge(line: str, *, worker: bool, root: str, cwd: str, planning: bool = Fals
 
 def is_question(line: str) -> bool:
     """True for a command line that does nothing but ask how a queue stands."""
+    from hypervisor.agents import shell
+
     try:
         commands = shell.commands(line)
     except shell.Unreadable:
@@ -146,17 +152,23 @@ def is_question(line: str) -> bool:
     return len(told) > 1 and told[1] in _QUESTIONS
 
 
-def in_pool(verb: str, words: Iterable[str]) -> str | None:
-    """Return why an agent of a pool may not run a verb, None if it may."""
+def refused(verb: str, words: Iterable[str], around: str) -> str | None:
+    """Return why the program refuses a verb with these words, None where it carries it out.
+
+    `around` is "pool" in a pool's agent and "session" in a client's session. Most of what a session
+    may not do it is not granted, or the client asks the user: the program can't know the answer.
+    """
     kind = VERBS.get(verb, LOOK)
-    if kind in (WORKER, LOOK, OWN) and not _more(verb, words):
+    if kind == PERSON and around:
+        return f"hypervisor {verb} is for a person, in a terminal of their own"
+    if around != "pool" or verb in _OF_CLIENTS or kind == OWN:
         return None
-    return None if verb in _OF_CLIENTS else f"hypervisor {verb} is not for a worker"
+    if kind in (WORKER, LOOK) and not _more(verb, words):
+        return None
+    return f"hypervisor {verb} is not for a worker"
 
 
-def _judge(
-    call: shell.Call, worker: bool, root: str, cwd: str, planning: bool
-) -> Verdict | None:
+def _judge(call: shell.Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
     verb, kind = call.verb, VERBS.get(call.verb, LOOK)
     more = verb in _MORE and (not call.known or _more(verb, call.words))
     if not verb:

@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Commit and note the id with the claim: 0, 1 if git refuses, 4 if the item is not ours."""
     from hypervisor.commits import commit
+    from hypervisor.worker.share import own_claim
 
     message = options.texts(args, "message")["message"]
     root = find_root()
     with Ledger.open(root) as ledger:
-        ledger.holding(args.token)
+        own_claim(args.token, ledger.holding(args.token))
         sha = commit(root, state_dir(root), message, args.files, os.getcwd())
         ledger.note_commit(args.token, sha)
     print(f"committed {sha}; the report of {args.token} will name it")

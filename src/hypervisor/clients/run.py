@@ -120,7 +120,6 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
     return kept | {
         "TMPDIR": str(place.tmp),
         "HYPERVISOR_WORKER": place.agent.name,
-        "HYPERVISOR_QUEUE": place.queue,
         **place.agent.environment(),
     }
 

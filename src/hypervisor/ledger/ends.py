@@ -35,7 +35,8 @@ _HELD = (
 )
 _HOLDING = (
     f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    "q.verify, q.scope, q.instructions, c.claimed_at, c.branch, c.worktree, c.base_commit "
+    "q.verify, q.check_env, q.check_base, q.scope, q.instructions, c.claimed_at, c.branch, "
+    "c.worktree, c.base_commit, c.session, c.agent "
     f"{_JOINED}"
 )
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.

@@ -181,7 +181,14 @@ alter table queue add column started_at real;
 create index item_ended on item (queue, state, finish_no) where finish_no is not null;
 """
 
-MIGRATIONS = (FIRST, SECOND)
+# Of the check: the variables (JSON) that it keeps though they look like secrets, and the files
+# (JSON) that it takes from the commit at which an item was handed out.
+THIRD = """
+alter table queue add column check_env text;
+alter table queue add column check_base text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

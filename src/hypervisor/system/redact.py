@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARK = "[redacted]"
-_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+# Names of what holds a secret; an author and a number of tokens hold none.
+_NAMES = re.compile(
+    r"KEY|TOKEN(?!IZ|S_)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH(?!OR)|(?:^|_)PAT(?:$|_)",
+    re.IGNORECASE,
+)
 _SHORTEST = 8
 # Keys of the services that the clients talk to, and of those that workers' commands often do.
 _SHAPES = (
@@ -61,6 +65,14 @@ class Redactor:
         shown = line.decode("utf-8", "surrogateescape")
         clean = self._pattern.sub(MARK, shown)
         return line if clean is shown else clean.encode("utf-8", "surrogateescape")
+
+
+def secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables in `environment` that look like secrets, by their names or
+    by what they hold, sorted."""
+    return sorted(
+        name for name, value in environment.items() if _NAMES.search(name) or _SHAPED.search(value)
+    )
 
 
 def _is_place(value: str) -> bool:

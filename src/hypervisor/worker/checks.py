@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SHOWN_BOXES = 5
 _SHOWN_STRAYS = 20
+_SHOWN_NAMES = 10
 
 
 def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
@@ -55,27 +56,37 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
 def verified(ledger: Ledger, token: str, row: Any, folder: str, state: str) -> None:
     """Run the queue's check in `folder`, with the lease renewed. Raises Refused, NotOwner.
 
+    Files that the check takes from the item's base are so in a copy of the folder, where it runs.
     Checks that share `state` run one at a time.
     """
+    import json
+
     from hypervisor import verify
     from hypervisor.config.settings import load
+    from hypervisor.worker import base_files
 
     def beat() -> None:
         if not ledger.heartbeat([token]):
             raise NotOwner(*ledger.lost(token))
 
-    checked = verify.check(
-        row["verify"],
-        root=folder,
-        state=state,
-        item_id=row["id"],
-        path=row["path"],
-        limit=load(ledger.root).limits.verify_seconds,
-        beat=beat,
-        beat_every=min(30, row["lease_ms"] / 3000),
-    )
+    keep = json.loads(row["check_env"] or "[]")
+    with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
+        checked = verify.check(
+            row["verify"],
+            root=copy,
+            state=state,
+            item_id=row["id"],
+            path=row["path"],
+            limit=load(ledger.root).limits.verify_seconds,
+            beat=beat,
+            beat_every=min(30, row["lease_ms"] / 3000),
+            keep=keep,
+        )
     if not checked.ok:
         fix = "mend it and say done again; the item is still yours"
+        if checked.without:
+            named = ", ".join(one_line(name, 60) for name in checked.without[:_SHOWN_NAMES])
+            fix += f". It ran without {named}, which look like secrets"
         if checked.tail:
             fix += f". The end of its output:\n{checked.tail}"
         raise Refused(f"the check of this queue failed: {checked.why}", fix)

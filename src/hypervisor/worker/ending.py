@@ -9,7 +9,7 @@ from hypervisor.config.roots import state_dir
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.text import one_line
-from hypervisor.worker.share import share_left
+from hypervisor.worker.share import own_claim, share_left
 from hypervisor.worker.taking import give_back, terms
 
 TYPE_CHECKING = False
@@ -183,13 +183,18 @@ def _checked(
 
 
 def _row(ledger: Ledger, token: str, outcome: str) -> Any:
-    """Return the item that `token` holds, or None if it has already said this outcome."""
+    """Return the item that `token` holds, or None if it has already said this outcome.
+
+    Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
+    """
     try:
-        return ledger.holding(token)
+        row = ledger.holding(token)
     except NotOwner:
         if ledger.said(token) != outcome:
             raise
         return None
+    own_claim(token, row)
+    return row
 
 
 def _is_task(row: Any) -> bool:
