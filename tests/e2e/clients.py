@@ -8,7 +8,9 @@ from pathlib import Path
 from . import npm
 
 PACKAGE = "@anthropic-ai/claude-code"
-VERSIONS = ("2.1.197", "2.1.330")  # the oldest that is supported, and the newest that is tested
+VERSIONS = ("2.1.197", "2.1.332")  # the oldest that is supported, and the newest that is tested
+# Those in which sessions start in auto mode; what permissions hang on is tested on each.
+WITH_AUTO_MODE = ("2.1.330", "2.1.332")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARK = "[redacted]"
-# Names of what holds a secret; an author and a number of tokens hold none.
+# Names of what holds a secret; an author and a tokenizer hold none.
 _NAMES = re.compile(
-    r"KEY|TOKEN(?!IZ|S_)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH(?!OR)|(?:^|_)PAT(?:$|_)",
+    r"KEY|TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH(?!OR)|(?:^|_)PAT(?:$|_)",
     re.IGNORECASE,
 )
 _SHORTEST = 8
