@@ -67,8 +67,7 @@ _QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "st
 def main(argv: list[str]) -> int:
     """Carry out one command line and return its exit code.
 
-    0 done, 1 something failed, 2 usage or not allowed here, 3 nothing left, 4 you no longer own
-    this; 130 interrupted.
+    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours; 130 interrupted.
     """
     try:
         return _dispatch(argv)
