@@ -20,6 +20,7 @@ from hypervisor.system.text import one_line
 
 _TICK = 0.05
 _TAIL = 2000
+_SHOWN = 10
 # Names the item's claim, which is no secret to its own check.
 _CLAIM = "HYPERVISOR_TOKEN"
 
@@ -34,6 +35,15 @@ class Checked:
         self.why = why
         self.seconds = seconds
         self.without = without
+
+    @property
+    def lacked(self) -> str:
+        """What to say of the variables that it ran without, as the end of a sentence."""
+        if not self.without:
+            return ""
+        shown = ", ".join(one_line(name, 60) for name in self.without[:_SHOWN])
+        more = f" and {len(self.without) - _SHOWN} more" if len(self.without) > _SHOWN else ""
+        return f". It ran without {shown}{more}, which look like secrets"
 
 
 def without(keep: Collection[str] = ()) -> list[str]:

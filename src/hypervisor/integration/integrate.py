@@ -163,7 +163,8 @@ class _Run:
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
                 raise Conflict(
                     f"merged into {name} it fails the queue's check ({checked.why}); it changed "
-                    f"{files}" + (f"; the end of its output: {tail}" if tail else "")
+                    f"{files}{checked.lacked}"
+                    + (f"; the end of its output: {tail}" if tail else "")
                 )
         return merged
 

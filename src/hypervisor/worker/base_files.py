@@ -60,7 +60,9 @@ def taken(folder: str, commit: str | None, paths: str | None) -> Iterator[str]:
             "the check takes files from the commit at which the item began, and there was none",
             "commit, release the item and take it again",
         )
-    with tempfile.TemporaryDirectory(prefix="hypervisor-check-") as made:
+    with tempfile.TemporaryDirectory(
+        prefix="hypervisor-check-", ignore_cleanup_errors=True
+    ) as made:
         copy = os.path.join(os.path.realpath(made), "tree")
         os.mkdir(copy)
         _fill(folder, commit, json.loads(paths), copy)

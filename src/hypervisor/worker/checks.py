@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _SHOWN_BOXES = 5
 _SHOWN_STRAYS = 20
-_SHOWN_NAMES = 10
 
 
 def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
@@ -83,10 +82,7 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, state: str) -> N
             keep=keep,
         )
     if not checked.ok:
-        fix = "mend it and say done again; the item is still yours"
-        if checked.without:
-            named = ", ".join(one_line(name, 60) for name in checked.without[:_SHOWN_NAMES])
-            fix += f". It ran without {named}, which look like secrets"
+        fix = "mend it and say done again; the item is still yours" + checked.lacked
         if checked.tail:
             fix += f". The end of its output:\n{checked.tail}"
         raise Refused(f"the check of this queue failed: {checked.why}", fix)
