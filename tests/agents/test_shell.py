@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hypervisor.agents.rights import VERBS
 from hypervisor.agents.shell import calls
@@ -59,6 +67,19 @@ THROUGH_OTHERS = [
     "git rebase -x 'hypervisor cancel q' main",
     "trap 'hypervisor cancel q' EXIT",
     "alias h='hypervisor cancel'",
+    ">out hypervisor cancel q",
+    "hypervisor<<<x cancel q",
+    "case x in x) hypervisor cancel q;; esac",
+    "time -p hypervisor cancel q",
+    'set -- hypervisor cancel q; "$@"',
+    "$(which hypervisor) cancel q",
+    '"$(command -v hypervisor)" cancel q',
+    "$(echo hyper)visor cancel q",
+    "x=hyper; ${x}visor cancel q",
+    "printf 'hypervisor cancel q' >f; . ./f",
+    "cat >x.sh <<'E'\nhypervisor cancel q\nE\nsh x.sh",
+    "env -S 'hypervisor cancel q'",
+    "hypervisor next q | while read l; do hypervisor cancel q; done",
 ]
 UNREADABLE = [
     "hypervisor $VERB q",
@@ -70,6 +91,15 @@ UNREADABLE = [
     'hypervisor cancel "q',
     "echo $(hypervisor cancel q",
     "hypervisor $'can\\x63el' q",
+    "find . -exec hypervisor {} q ;",
+    "echo cancel q | xargs hypervisor",
+    "H=hypervisor; $H",
+    "c='hypervisor cancel q'; $c",
+    "read c <<<'hypervisor cancel q'; $c",
+    "$'\\x68ypervisor' $x",
+    "ln -s /opt/bin/hypervisor y",
+    "alias y=hypervisor",
+    "python3 -c 'from hypervisor.cli import main; main(sys.argv)'",
 ]
 NONE = [
     "echo plain",
@@ -86,6 +116,11 @@ NONE = [
     "$PYTHON -m pytest tests/hypervisor",
     "pytest hypervisor/check",
     "$MAKE check",
+    "cd ~/supervisor && $MAKE check",
+    "python3 -m pytest tests/hypervisor -k check",
+    "cp -r hypervisor backup",
+    "PYTHONPATH=/src/hypervisor python3 run.py",
+    "f=$'a\\tb'; echo \"$f\"",
 ]
 
 
@@ -131,3 +166,70 @@ def test_words_that_the_shell_replaces_are_told() -> None:
 
 def test_a_deep_nest_is_not_followed_for_ever() -> None:
     assert [call.verb for call in calls("hypervisor x " + "$(" * 5000, VERBS)] == [""]
+
+
+@pytest.mark.parametrize("piece", ["A=env ", "env ", "bash -c 'x y' ", "eval A='b c' "])
+def test_no_line_holds_up_its_reader(piece: str) -> None:
+    begun = time.monotonic()
+    found = calls(piece * 3000 + "hypervisor cancel q", VERBS)
+    assert {"cancel", ""} & {call.verb for call in found}
+    assert time.monotonic() - begun < 5
+
+
+WRAPPED = (
+    lambda line: f"({line})",
+    lambda line: f"true && {line}",
+    lambda line: f"{line} | cat",
+    lambda line: f"echo $({line})",
+    lambda line: f'echo "a `{line}` b"',
+    lambda line: f"cat <({line})",
+    lambda line: f": ${{x:-$({line})}}",
+    lambda line: f"cat <<E\n$({line})\nE",
+    lambda line: f"cat <<'E'\nit's $( data\nE\n{line}",
+    lambda line: f"if true; then {line}; fi # it's",
+    lambda line: f"for x in 1; do {line}; done",
+    lambda line: f"case x in (y) ;; x) {line};; esac",
+    lambda line: f"f{len(line)}() {{ {line}; }}; f{len(line)}",
+    lambda line: f"A='b c' env {line}",
+    lambda line: f"timeout 9 {line} 2>&1",
+    lambda line: f"bash -c {shlex.quote(line)}",
+    lambda line: f"eval {shlex.quote(line)}",
+    lambda line: f'x{len(line)}={shlex.quote(line)}; eval "$x{len(line)}"',
+    lambda line: f"printf %s {shlex.quote(line)} | sh",
+    lambda line: f"sh <<'E'\n{line}\nE",
+    lambda line: f"bash <<<{shlex.quote(line)}",
+    lambda line: f"set -- {line}; \"$@\"",
+    lambda line: f"trap {shlex.quote(line)} EXIT",
+)  # fmt: skip
+NAMED = ("hypervisor", "hyper''visor", "h\\ypervisor", '"hypervisor"', "$(echo hyper)visor",
+         "${H-hypervisor}", "hyper$'visor'")  # fmt: skip
+VERBED = ("cancel", "can\\cel", "'cancel'", "$(echo cancel)", "${V-cancel}", 'c"ance"l')
+
+
+@given(
+    st.sampled_from(NAMED), st.sampled_from(VERBED), st.lists(st.sampled_from(WRAPPED), max_size=3)
+)
+@settings(
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_what_bash_would_run_is_found_or_told_as_unreadable(
+    tmp_path: Path, name: str, verb: str, wraps: list[Callable[[str], str]]
+) -> None:
+    ran, program = tmp_path / "ran", tmp_path / "hypervisor"
+    program.write_text(f'#!/bin/sh\necho "$1" >>{ran}\n')
+    program.chmod(0o755)
+    ran.write_text("")
+    line = f"{name} {verb} q"
+    for wrap in wraps:
+        line = wrap(line)
+    subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+    )
+    if "cancel" in ran.read_text().split():
+        assert {"cancel", ""} & {call.verb for call in calls(line, VERBS)}, line
