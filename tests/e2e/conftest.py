@@ -33,17 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
-    config.addinivalue_line("markers", "auto_mode: runs on each Claude Code that has an auto mode")
+    config.addinivalue_line("markers", "modes: takes `mode`: manual, and auto on what has it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take `client` on each Claude Code, or on those that their mark names."""
-    if "client" in metafunc.fixturenames:
+    if metafunc.definition.get_closest_marker("modes"):
+        metafunc.parametrize(
+            ("client", "mode"), clients.MODES, indirect=["client"], scope="session"
+        )
+    elif "client" in metafunc.fixturenames:
         versions = clients.VERSIONS
         if metafunc.definition.get_closest_marker("newest_client"):
             versions = clients.VERSIONS[-1:]
-        elif metafunc.definition.get_closest_marker("auto_mode"):
-            versions = clients.WITH_AUTO_MODE
         metafunc.parametrize("client", versions, indirect=True, scope="session")
 
 

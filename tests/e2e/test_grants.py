@@ -17,16 +17,14 @@ from .queue_scripts import REPOSITORY, claim_of, done, hypervisor, lay_out, summ
 from .session import Interactive
 from .workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.auto_mode]
+pytestmark = [pytest.mark.e2e, pytest.mark.modes]
 
-MODES = ("default", "auto")
 REFUSED = re.compile(
     r"is not for a worker|plainly, as they were printed|in a terminal of their own"
     r"|denied|nobody asked for it"
 )
 
 
-@pytest.mark.parametrize("mode", MODES)
 def test_a_worker_that_was_talked_into_it_gets_nothing_done_without_a_yes(
     workspace: Workspace, model: Model, tmp_path: Path, home: str, mode: str
 ) -> None:
@@ -80,7 +78,6 @@ def test_a_worker_that_was_talked_into_it_gets_nothing_done_without_a_yes(
     assert "has no check" in shown.stdout
 
 
-@pytest.mark.parametrize("mode", MODES)
 def test_the_user_is_asked_once_with_the_command_in_sight(
     workspace: Workspace, model: Model, home: str, mode: str
 ) -> None:
@@ -118,7 +115,6 @@ def test_the_user_is_asked_once_with_the_command_in_sight(
     assert "no commands" in hypervisor(project, "allow", "inbox", home=home).stdout
 
 
-@pytest.mark.parametrize("mode", MODES)
 def test_a_batch_goes_through_with_what_the_skill_grants(
     workspace: Workspace, model: Model, home: str, mode: str
 ) -> None:
