@@ -152,10 +152,12 @@ def planted(root: Path, rng: random.Random) -> None:
         shutil.rmtree(os.environ["HYPERVISOR_STATE"], ignore_errors=True)
         os.environ["HYPERVISOR_STATE"] = home
     state = root / ".hypervisor"
-    if rng.random() < 0.5:
-        # As the first release left it.
-        (state / "id").unlink()
     ledger = state / "ledger.db"
+    if rng.random() < 0.5:
+        # As the first release left it, and as a clone brings it: in another file than it notes.
+        (state / "id").unlink()
+        shutil.copy(ledger, state / "copy")
+        (state / "copy").rename(ledger)
     rng.choice((_bend_bytes, _bend_schema, _bend_values))(ledger, rng)
     for _ in range(rng.randrange(4)):
         path = state / rng.choice((
