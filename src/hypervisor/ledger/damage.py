@@ -70,8 +70,8 @@ def _first(folder: Folder) -> str | None:
             # Not within the bounds of a stranger's: it may hold a million items.
             connection.set_progress_handler(None, 0)
             return next(_found(connection), None)
-    except sqlite3.Error as error:
-        return one_line(error)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return one_line(error, 200)
 
 
 def _found(connection: sqlite3.Connection) -> Iterator[str]:
