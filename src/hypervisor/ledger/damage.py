@@ -25,7 +25,10 @@ _RANGES = {"lease_ms": (0, 1 << 50), "budget_ms": (0, 1 << 50)}
 _COUNTS = (-1, 1 << 60)
 _CLOCK = (schema.LEASED, schema.NEVER)
 _ON_CLOCK = ("turn", "finish_no", "until", "value")
-_WORDS = {("item", "state"): STATES}
+_WORDS = {
+    ("item", "state"): STATES,
+    ("queue", "state"): ("open", "paused", "cancelled", "replaced"),
+}
 _JSON = {
     ("queue", "preflight"): dict,
     ("queue", "commands"): list,
