@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Iterable
 
+from hypervisor.system.reading import json_rows
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -33,11 +35,9 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
     """
     known = True
     messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
-    for line in rows:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+    for row in json_rows(rows):
+        if row is None:
+            known = False
         if not isinstance(row, dict) or row.get("type") != "gemini":
             continue
         figures = _figures(row.get("tokens"))

@@ -8,14 +8,13 @@ model "<synthetic>" are the client's own texts.
 from __future__ import annotations
 
 import errno
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TextIO
 
 from hypervisor import gemini_usage
-from hypervisor.system.reading import MIB, NotReadable, open_file, read_end
+from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
 
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
@@ -92,13 +91,11 @@ def last_error(path: str) -> str | None:
         rows = read_end(path, _TAIL).decode("utf-8", "replace").splitlines()
     except (OSError, NotReadable):
         return None
-    for line in reversed(rows):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+    for row in json_rows(reversed(rows)):
+        if not isinstance(row, dict) or row.get("type") not in ("assistant", "user"):
             continue
-        message = row.get("message") if isinstance(row, dict) else None
-        if not isinstance(message, dict) or row.get("type") not in ("assistant", "user"):
+        message = row.get("message")
+        if not isinstance(message, dict):
             continue
         if message.get("model") != "<synthetic>":
             return None
@@ -111,11 +108,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     usage = Usage()
     seen: dict[str, tuple[str | None, list[int]]] = {}
     current: list[str] = []
-    for line in rows:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+    for row in json_rows(rows):
         if not isinstance(row, dict):
             usage.known = False
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,23 @@ def test_a_row_without_end_is_passed_over(tmp_path: Path) -> None:
     with open(path, "a") as more:
         more.write("x" * (40 << 20) + "\n" + json.dumps(message(2, 500)) + "\n")
     assert sum(read_transcript(path).total) == 1500
+
+
+@pytest.mark.parametrize("first", ["", '{"projectHash": "p"}\n'], ids=["Claude Code", "Gemini CLI"])
+def test_a_file_of_nothing_but_broken_rows_is_given_up_soon(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(first + "a\n# b\nsub/..\n" * 1_000_000)
+    began = time.process_time()
+    used = read_transcript(str(path))
+    assert last_error(str(path)) is None
+    assert time.process_time() - began < 1
+    assert not used.known, "what it has used is unknown, not zero"
+    assert not used.complete
+
+
+def test_rows_that_writers_left_unfinished_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, message(1, 1000), torn='{"torn\n' * 500)
+    with open(path, "a") as more:
+        more.write(json.dumps(message(2, 500)) + '\n{"torn')
+    used = read_transcript(path)
+    assert (used.known, sum(used.total)) == (True, 1500)

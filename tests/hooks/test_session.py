@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor import digest, worker
+from hypervisor import digest, hooks, worker
 from hypervisor.cli import main
 from hypervisor.summary import summarize
 from worker.support import open_queue
@@ -185,6 +186,28 @@ def test_a_hook_that_fails_says_nothing_and_leaves_its_error_for_people(session:
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "")
     assert "Traceback" in (session.root / ".hypervisor" / "hook-error.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["{", "[" * 100_000, "[]", "7", '{"session_id": 7}', '{"session_id": "SESSION", "cwd": "ROOT", '
+     '"agent_id": "\\ud800", "tool_name": "\\ud800x", "tool_input": {"command": "\\udfff"}}',
+     '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": 7}',
+     '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": [7, {"rules": [7]}]}'],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["PermissionRequest", "PostToolUse", "SubagentStop", "SessionStart", "AfterTool"]
+)
+def test_an_event_of_another_shape_than_the_clients_fails_no_hook(
+    session: Session, monkeypatch: pytest.MonkeyPatch, sent: str, name: str
+) -> None:
+    session.takes("a1")
+    text = sent.replace("SESSION", SESSION).replace("ROOT", str(session.root))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    assert hooks.run(name) == 0
+    kept = session.root / ".hypervisor" / "hook-error.txt"
+    told = kept.read_text() if kept.exists() else ""
+    assert not told or "what the client said of an event is no JSON" in told
 
 
 def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session: Session) -> None:

@@ -264,3 +264,19 @@ def test_the_folder_is_its_owners_alone(log: UndoLog, tmp_path: Path) -> None:
     assert os.stat(log.folder).st_mode & 0o077 == 0
     [pack] = Path(log.folder).iterdir()
     assert pack.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("at", "x"), ("at", None), ("path", 7), ("path", ["a"]), ("path", "a\0b"), ("id", None),
+     ("was", 1), ("after", {}), ("before", 7), ("before", {"base64": 7})],
+)  # fmt: skip
+def test_a_line_with_other_kinds_of_values_is_no_entry(
+    log: UndoLog, tmp_path: Path, key: str, value: object
+) -> None:
+    """Even a sealed one: an earlier fault of ours may have written it."""
+    path = made(tmp_path, "a")
+    change(log, path, "done")
+    [entry] = log._entries()
+    log._append(log._sealed(entry | {key: value}))
+    assert outcomes(log) == ["restored"]

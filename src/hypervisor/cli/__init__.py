@@ -102,11 +102,16 @@ def _carry_out(argv: list[str]) -> int:
     except Exception as error:
         import sqlite3
 
-        if not isinstance(error, sqlite3.Error):
-            raise
+        from hypervisor.config.roots import find_root
+        from hypervisor.ledger.damage import explained
         from hypervisor.ledger.sqlite import unusable
 
-        _complain(str(unusable("ledger", error)))
+        told = explained(find_root(), error)
+        if told is None and isinstance(error, sqlite3.Error):
+            told = unusable("ledger", error)
+        if told is None:
+            raise
+        _complain(str(told))
         return 1
 
 

@@ -11,6 +11,8 @@ import sys
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system import hook_errors
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,8 +60,7 @@ def run(name: str) -> int:
     if name == "PreToolUse":
         return _before(name)
     try:
-        payload = json.loads(sys.stdin.read() or "{}")
-        event = Event(name, payload if isinstance(payload, dict) else {})
+        event = Event(name, _payload())
         if event.session:
             with Ledger.open(find_root(event.text("cwd") or None), patience=0) as ledger:
                 answer = handle(ledger, event)
@@ -68,7 +69,10 @@ def run(name: str) -> int:
     except NoLedger:
         pass
     except Exception as error:  # whatever it is, the session goes on
-        hook_errors.keep(find_root(), error)
+        from hypervisor.ledger.damage import explained
+
+        root = find_root()
+        hook_errors.keep(root, explained(root, error) or error)
     return 0
 
 
@@ -78,13 +82,29 @@ def _before(name: str) -> int:
     from hypervisor.hooks import permission
 
     try:
-        payload = json.loads(sys.stdin.read())
-        answer = permission.before_tool(Event(name, payload))
+        answer = permission.before_tool(Event(name, _payload()))
     except Exception as error:
         answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
     if answer is not None:
         print(json.dumps(answer))
     return 0
+
+
+def _payload() -> dict[str, Any]:
+    """Return what the client says of its event. Raises HypervisorError for no JSON."""
+    try:
+        text = sys.stdin.read()
+        payload = json.loads(text or "{}")
+        if "\\ud" in text or "\\uD" in text:
+            # Half a character, of a text that was cut in its middle: nothing keeps it.
+            whole = json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
+            payload = json.loads(whole)
+    except (ValueError, RecursionError) as error:
+        raise HypervisorError(
+            f"what the client said of an event is no JSON: {one_line(error, 200)}",
+            "update the client or hypervisor: hypervisor doctor",
+        ) from None
+    return payload if isinstance(payload, dict) else {}
 
 
 def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:

@@ -212,12 +212,16 @@ def _call(payload: dict[str, Any]) -> str:
 def _suggested(payload: dict[str, Any]) -> list[str]:
     """Return the rules that the client offers its person to keep."""
     rules = []
-    for suggestion in payload.get("permission_suggestions") or []:
-        for rule in suggestion.get("rules") or [] if isinstance(suggestion, dict) else []:
+    for suggestion in _objects(payload.get("permission_suggestions")):
+        for rule in _objects(suggestion.get("rules")):
             content = rule.get("ruleContent")
             name = rule.get("toolName") or str(payload.get("tool_name") or "")
             rules.append(f"{name}({content})" if content else str(name))
     return rules
+
+
+def _objects(told: object) -> list[dict[str, Any]]:
+    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
 
 
 def _rule(payload: dict[str, Any]) -> str | None:

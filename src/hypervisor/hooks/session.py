@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.hooks import Event, agents, context
-from hypervisor.system.reading import NotReadable, read_end
+from hypervisor.system.reading import NotReadable, json_rows, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,13 +147,7 @@ def read_notices(ledger: Ledger, event: Event) -> None:
     except (OSError, NotReadable):
         return
     rows = raw.decode("utf-8", "replace").splitlines()
-    for text in rows:
-        if "<task-notification>" not in text:
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
+    for row in json_rows(text for text in rows if "<task-notification>" in text):
         if not isinstance(row, dict):
             continue
         attached = row.get("attachment")

@@ -12,6 +12,7 @@ from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
 from hypervisor.system import machine, mounts
 from hypervisor.system.state import LEDGER, State
+from hypervisor.system.text import one_line
 
 
 def connect(
@@ -92,16 +93,33 @@ def _prepare(
         and seen.st_size > 0
         and _marks(connection) == (schema.APPLICATION_ID, schema.VERSION)
     ):
+        refuse_programs(connection, path)
         return
     fcntl.flock(flock, fcntl.LOCK_EX)
     try:
         version = _version(connection, path)
+        refuse_programs(connection, path)
         if version == 0 and not create:
             raise no_ledger(state.root)
         if version < schema.VERSION:
             _migrate(connection, state, version, project)
     finally:
         fcntl.flock(flock, fcntl.LOCK_UN)
+
+
+def refuse_programs(connection: sqlite3.Connection, path: str) -> None:
+    """Raise LedgerError for a ledger that holds views or triggers of others: what stands in them
+    would run with our statements, and may never end."""
+    odd = connection.execute(
+        "select name from sqlite_master where type in ('view', 'trigger') "
+        "and name not like 'moved~_%' escape '~' limit 1"
+    ).fetchone()
+    if odd is not None:
+        raise LedgerError(
+            f"{path}: not a ledger as hypervisor makes it: somebody has put {one_line(odd[0], 60)} "
+            "into it",
+            "restore it from a backup, or move it away and open the queue again",
+        )
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 
 from hypervisor.config import address
-from hypervisor.ledger.embedded import connect, identity
+from hypervisor.ledger.embedded import connect, identity, refuse_programs
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.looks import Looks
 from hypervisor.ledger.merges import Merges
@@ -321,14 +321,7 @@ def contents(root: str) -> list[dict[str, Any]]:
 
     try:
         with unproven.copied(folder) as connection:
-            odd = connection.execute(
-                "select name from sqlite_master where type in ('view', 'trigger') "
-                "and name not like 'moved~_%' escape '~' limit 1"
-            ).fetchone()
-            if odd is not None:
-                raise LedgerError(
-                    f"{folder.path}: not a ledger as hypervisor makes it", "move it away"
-                )
+            refuse_programs(connection, f"{folder.path}/{LEDGER}")
             return [dict(row) for row in connection.execute(_CONTENTS)]
     except (OSError, sqlite3.Error) as error:
         raise unusable(f"{folder.path}/{LEDGER}", error) from None

@@ -9,9 +9,15 @@ from __future__ import annotations
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 KIB, MIB = 1 << 10, 1 << 20
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK = 1 << 20
+# A writer that is killed leaves one; each costs as much as a hundred lines that are passed over.
+MOST_BROKEN = 1000
 _PATIENCE = 10.0
 
 
@@ -117,6 +123,26 @@ def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
         return read_descriptor(descriptor, 0, most)
     finally:
         os.close(descriptor)
+
+
+def json_rows(lines: Iterable[str]) -> Iterator[object]:
+    """Yield what each line stands for; one that is no JSON is passed over.
+
+    After MOST_BROKEN of these it is no file of rows: a last None is yielded, and the rest left.
+    """
+    import json
+
+    broken = 0
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            broken += 1
+            if broken > MOST_BROKEN:
+                yield None
+                return
+            continue
+        yield row
 
 
 def _not_regular() -> NotReadable:

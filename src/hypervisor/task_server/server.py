@@ -21,6 +21,7 @@ from mcp.types import CallToolResult, TextContent
 
 import hypervisor
 from hypervisor.dispatch import Dispatch
+from hypervisor.ledger.damage import explained
 from hypervisor.system.text import one_line
 from hypervisor.task_index import TaskIndex
 from hypervisor.task_server.answers import failure
@@ -104,8 +105,9 @@ def _register(server: Server, tools: Tools, leases: Leases) -> None:
             _end(tools, int(ending.code or 0) - 128)
             raise
         except Exception as error:
-            print(f"hypervisor: {type(error).__name__}: {error}", file=sys.stderr)
-            found = failure(one_line(f"{type(error).__name__}: {error}", 1000), task=None)
+            what = explained(tools.index.root, error) or f"{type(error).__name__}: {error}"
+            print(f"hypervisor: {what}", file=sys.stderr)
+            found = failure(one_line(what, 1000), task=None)
         leases.look()
         return told(found)
 

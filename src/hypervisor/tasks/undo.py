@@ -25,6 +25,7 @@ _FOLDER = "undo"
 _FULL = 16 * 1024 * 1024
 _PACK = re.compile(r"[0-9]{8}-[0-9]+\.jsonl")
 _SEAL = b', "seal": "'
+_ENTRY = {"at": int, "id": str, "path": str, "was": str, "after": str}
 
 
 class NothingToUndo(HypervisorError):
@@ -248,7 +249,8 @@ class UndoLog:
             return None
         try:
             entry: dict[str, Any] = json.loads(body if seal else line)
-            known = entry.keys() >= {"at", "id", "path", "before", "was", "after"}
+            known = all(type(entry[name]) is kind for name, kind in _ENTRY.items())
+            known = known and "\0" not in entry["path"]
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             return None
