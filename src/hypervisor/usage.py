@@ -13,6 +13,7 @@ told as "at least"; `missing_of` says when.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from itertools import chain
 from typing import Any
 
 from hypervisor import gemini_usage
+from hypervisor.system.reading import MIB, NotReadable, open_file, read_end
 
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
@@ -45,6 +47,8 @@ _BETWEEN = ", "
 _HANDBACK = "SubagentHandback"
 # So much of a transcript's end is looked at for an error.
 _TAIL = 1 << 18
+# Rows hold what a worker read, pictures too.
+_LARGEST, _LONGEST_ROW = 256 * MIB, 32 * MIB
 
 Tokens = tuple[int, int, int, int]
 
@@ -138,15 +142,14 @@ def transcripts(path: str) -> list[str]:
 def _begun(path: str) -> str:
     """Return when the first row of a transcript that has a time was written, as it stands there."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as rows:
-            for line in rows:
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                at = row.get("timestamp") if isinstance(row, dict) else None
-                if isinstance(at, str):
-                    return at
+        for line in _rows(path):
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            at = row.get("timestamp") if isinstance(row, dict) else None
+            if isinstance(at, str):
+                return at
     except OSError:
         pass
     return ""
@@ -163,16 +166,27 @@ def read_transcript(path: str) -> Usage:
     Raises OSError.
     """
     paths = transcripts(path)
-    with open(paths[0], encoding="utf-8", errors="replace") as rows:
-        first = rows.readline()
-        if gemini_usage.is_gemini(first):
-            return _of_gemini(rows)
-        return sum_up(chain((first,), rows, *map(_rows, paths[1:])))
+    rows = chain.from_iterable(map(_rows, paths))
+    first = next(rows, "")
+    return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
 
 
 def _rows(path: str) -> Iterator[str]:
-    with open(path, encoding="utf-8", errors="replace") as rows:
-        yield from rows
+    """Yield the lines of a transcript; what is longer than any row of it is passed over. Raises
+    OSError."""
+    try:
+        descriptor, status = open_file(path)
+    except NotReadable as error:
+        raise OSError(errno.EINVAL, error.what, path) from None
+    with open(descriptor, encoding="utf-8", errors="replace") as source:
+        if status.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, "larger than 256 MiB", path)
+        whole = True
+        while line := source.readline(_LONGEST_ROW):
+            ends = line.endswith("\n")
+            if whole and (ends or len(line) < _LONGEST_ROW):
+                yield line
+            whole = ends
 
 
 def _of_gemini(rows: Iterable[str]) -> Usage:
@@ -186,15 +200,13 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
 def last_error(path: str) -> str | None:
     """Return the error in which the worker of this transcript ended, in the client's words."""
     try:
-        with open(transcripts(path)[-1], "rb") as source:
-            source.seek(max(0, source.seek(0, 2) - _TAIL))
-            rows = source.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        rows = read_end(transcripts(path)[-1], _TAIL).decode("utf-8", "replace").splitlines()
+    except (OSError, NotReadable):
         return None
     for line in reversed(rows):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         message = row.get("message") if isinstance(row, dict) else None
         if not isinstance(message, dict) or row.get("type") not in ("assistant", "user"):
@@ -216,7 +228,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     for line in rows:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(row, dict):
             usage.known = False

@@ -85,6 +85,10 @@ DEFAULTS: dict[str, Any] = {
             ],
         },
     },
+    "tools": {
+        # Tools of [preflight.tools], or `mcp__…`, that the user's workers have after all.
+        "available": [],
+    },
     "triage": {
         "judgement": "nic",  # who gets what needs judgement, or what no rule knows
         "automatable": "bot",  # who gets what a worker can do

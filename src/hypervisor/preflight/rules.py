@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.preflight.tools import ToolRules
+from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
@@ -29,7 +30,7 @@ class Rules:
     def __init__(self, settings: Settings, purpose: str) -> None:
         self._settings = settings
         self._for_work = purpose == "work"
-        self._tools = ToolRules(settings.tools)
+        self._tools = ToolRules(settings)
         self._close_headings = settings.triage.close_headings
 
     def verdict(self, document: Document, task: Task) -> Verdict | None:
@@ -90,7 +91,15 @@ class Rules:
         return Verdict("held", "needs_human", f"needs a human ({why})") if why else None
 
     def _needs_tool(self, document: Document, task: Task) -> Verdict | None:
-        tool = self._tools.needed(document, task.title)
+        try:
+            tool = self._tools.needed(document, task.title)
+        except TooSlow as error:
+            tool, pattern = error.args
+            reason = (
+                f"whether it needs {one_line(tool, 60)} can't be told: the pattern "
+                f"{one_line(repr(pattern), 80)} takes too long; mend it in [preflight.tools]"
+            )
+            return Verdict("held", "slow_pattern", reason)
         if tool is None:
             return None
         return Verdict("held", "needs_tool", f"needs {one_line(tool, 60)}, which workers lack")
