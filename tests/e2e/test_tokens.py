@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from .answers import Answer, slow, text, tool
+from .answers import Answer, bash, slow, text, tool
 from .conversation import Conversation
 from .model import Model
-from .queue_scripts import REPOSITORY, by_the_book, fan_out, hypervisor, lay_out, summary
+from .queue_scripts import REPOSITORY, by_the_book, done, fan_out, hypervisor, lay_out, summary
 from .workspace import Workspace
 
 pytestmark = pytest.mark.e2e
@@ -82,3 +83,35 @@ def test_in_auto_mode_every_notice_counts_and_tokens_are_a_lower_bound(
     assert f"at least {told['total_tokens']:,} tokens" in (workspace.project / page).read_text()
     status = json.loads(hypervisor(workspace.project, "status", "--json", home=home).stdout)
     assert status["queues"][0]["tokens_exact"] is False
+
+
+@pytest.mark.newest_client
+def test_summaries_of_progress_stand_in_no_transcript_and_make_a_lower_bound(
+    workspace: Workspace, model: Model, home: str
+) -> None:
+    [task] = lay_out(workspace.project / "tasks", 1)
+
+    def worker(conversation: Conversation) -> Answer:
+        if "Describe your most recent action" in conversation.last:
+            return text("Reading the task")
+        if not conversation.tool_uses:
+            return bash("hypervisor next inbox")
+        if len(conversation.used("Read")) < 4:
+            # The client asks some 30 seconds after the start, between two calls.
+            return slow(9, tool("Read", {"file_path": str(task)}))
+        if "hypervisor done" not in str(conversation.tool_uses):
+            token = re.search(r"^claim (\S+)$", conversation.text, re.M)
+            assert token
+            return done(token[1], task.stem, more=False)
+        return text("ended my items")
+
+    model.main, model.worker = fan_out("inbox", "tasks", 1), worker
+    session = workspace.interactive(plugins=[REPOSITORY], env={"HYPERVISOR_HOME": home})
+    session.submit("/hypervisor tasks")
+    model.wait(lambda m: m.agents and {*m.agents} <= {*m.of("")[-1].conversation.notices})
+    session.wait_for("❯")
+    session.exit()
+    told = summary(workspace.project, "inbox", home=home)
+    assert (told["notices"]["workers_ended"], told["notices"]["arrived"]) == (1, 1)
+    assert told["total_tokens"] < counted(model)
+    assert (told["tokens_exact"], told["tokens_unseen"]) == (False, ["progress summaries"])
