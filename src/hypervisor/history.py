@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from hypervisor import locks
+from hypervisor import locks, usage
 from hypervisor.ledger import Ledger
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
@@ -59,12 +59,13 @@ def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
         "told_by": row["told_by"],
         "report_pending": row["pending"],
         "waits_for": ledger.waits_for(row["no"]),
-        "claims": [_claim(claim) for claim in ledger.claims_on(row["no"])],
+        "claims": [_claim(ledger, claim) for claim in ledger.claims_on(row["no"])],
     }
 
 
-def _claim(claim: Any) -> dict[str, Any]:
+def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
     known = claim["input_tokens"] is not None
+    agent = ledger.agent(claim["agent"]) if known else None
     return {
         "token": claim["token"],
         "worker": claim["worker"],
@@ -77,6 +78,7 @@ def _claim(claim: Any) -> dict[str, Any]:
         "report": json.loads(claim["report"]) if claim["report"] else None,
         "commit": claim["commit_id"],
         "tokens": {kind: claim[f"{kind}_tokens"] for kind in _KINDS} if known else None,
+        "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
         "transcript": claim["kept"],
     }
 

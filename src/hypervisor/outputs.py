@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
@@ -33,13 +33,14 @@ def keep(
     state: State,
     queue: str,
     agent: str,
-    transcript: str,
+    transcripts: Sequence[str],
     clean: Callable[[bytes], bytes] | None = None,
 ) -> str | None:
-    """Copy a transcript to `.hypervisor/outputs/<queue>/` and return the copy's path from the root.
+    """Copy an agent's transcripts, one after another, into one file in
+    `.hypervisor/outputs/<queue>/`, and return its path from the root.
 
     A copy that stands is replaced: the worker may have gone on. `clean` is called for each line.
-    None if there is none to copy.
+    None if one can't be copied.
     """
     name = names_of(agent)[0]
     draft = f"{name}.{os.getpid()}.tmp"
@@ -47,8 +48,10 @@ def keep(
     try:
         folder = folder_of(state, queue)
         target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        with open(target, "wb") as out, open(transcript, "rb") as source:
-            out.writelines(source if clean is None else map(clean, source))
+        with open(target, "wb") as out:
+            for transcript in transcripts:
+                with open(transcript, "rb") as source:
+                    out.writelines(source if clean is None else map(clean, source))
         os.replace(draft, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
     except OSError:
         if folder is not None:

@@ -124,7 +124,9 @@ def _marked_finished(transcript: str, since: float) -> bool:
     """True if the agent of `transcript` was marked as finished after `since`, and rests."""
     import json
 
-    path = transcript.removesuffix(".jsonl") + ".meta.json"
+    from hypervisor import usage
+
+    path = usage.transcripts(transcript)[-1].removesuffix(".jsonl") + ".meta.json"
     try:
         marked = os.stat(path).st_mtime
         if not since < marked < time.time() - _REST:
@@ -170,7 +172,7 @@ def collect(
     wait: float = 0,
     clean: Callable[[bytes], bytes] | None = None,
 ) -> None:
-    """Sum up what an agent has used and keep its transcript, each line of it passed to `clean`.
+    """Sum up what an agent has used and keep its transcripts, each line passed to `clean`.
 
     The file lags behind the agent's end: for `wait` seconds its last message is waited for.
     """
@@ -189,7 +191,9 @@ def collect(
             break
         time.sleep(0.05)
     name = ledger.queue_name(row["queue"])
-    kept = outputs.keep(ledger.state, name, agent, row["transcript"], clean)
+    kept = outputs.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
+    if used.compacted:
+        note_unseen(ledger, agent, usage.COMPACTION)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
     ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)
@@ -216,13 +220,26 @@ def note_use(ledger: Ledger, agent: str) -> None:
 
     try:
         # A tool call waits for this: a long transcript is summed up at the agent's end.
-        if os.stat(row["transcript"]).st_size > _QUICK_BYTES:
+        if usage.size_of(row["transcript"]) > _QUICK_BYTES:
             return
         used = usage.read_transcript(row["transcript"])
     except OSError:
         return
     if used.known:
-        ledger.set_usage(agent, used.total, used.items, complete=False)
+        items = used.items | _by_token(ledger, agent, used.by_id)
+        ledger.set_usage(agent, used.total, items, complete=False)
+
+
+def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
+    """Note what of an agent's use stands in no transcript, as `usage.unseen` says it: the agent's
+    figures are a lower bound from then on. "" says that nothing is known to be missing."""
+    from hypervisor import usage
+
+    row = ledger.agent(agent)
+    if row is not None:
+        told = usage.joined(row["unseen"], kinds)
+        if told != row["unseen"]:
+            ledger.set_unseen(agent, told)
 
 
 def collect_all(ledger: Ledger, queue: str) -> None:

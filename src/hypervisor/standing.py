@@ -44,6 +44,7 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
     workers = _workers(ledger, queue["no"])
     pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
     left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    known = ledger.tokens_used(queue["no"])
     told: dict[str, Any] = {
         "queue": queue["name"],
         "state": state,
@@ -52,7 +53,8 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "counts": counts,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
-        "tokens": ledger.tokens_used(queue["no"]),
+        "tokens": known,
+        "tokens_exact": None if known is None else tokens_exact(ledger, queue["no"]),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }
@@ -109,6 +111,11 @@ def seconds(value: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def used(one: dict[str, Any]) -> str:
+    """Return the tokens of a standing for people; a lower bound is told as one."""
+    return ("" if one["tokens_exact"] else "at least ") + tokens(one["tokens"])
+
+
 def tokens(value: int | None) -> str:
     """Return a number of tokens for people: 950, 12.3k, 4.56M; "?" where it is not known."""
     if value is None:
@@ -116,6 +123,17 @@ def tokens(value: int | None) -> str:
     if value < 1000:
         return str(value)
     return f"{value / 1000:.1f}k" if value < 999_950 else f"{value / 1_000_000:.2f}M"
+
+
+def tokens_exact(ledger: Ledger, queue: int) -> bool:
+    """True if the tokens of a queue are all that was used for it; else they are a lower bound."""
+    from hypervisor import usage
+
+    agents = ledger.agents_of(queue)
+    known = all(row["input_tokens"] is not None for row in agents)
+    if not known or usage.missing(agents, unaccounted=False):
+        return False
+    return not ledger.unaccounted(queue)
 
 
 def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from typing import Any
 
+from hypervisor import usage
 from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line
 
@@ -48,7 +49,7 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         "counts": counts,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(agents, shares),
+        **_tokens(agents, shares, unaccounted=ledger.unaccounted(row["no"])),
         "unknown_transcripts": unread,
         "notices": _notices(agents, ledger.told_of(row["no"])),
         "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
@@ -57,18 +58,26 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     }
 
 
-def _tokens(agents: list[Any], shares: dict[int, Any]) -> dict[str, Any]:
-    """Return the queue's tokens: all that its workers used, and what belongs to no item."""
+def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
+    """Return the queue's tokens: all that its workers used, and what belongs to no item.
+
+    `tokens_unseen` names what stands in no transcript: where that is something, the figures are
+    lower bounds.
+    """
     unknown: dict[str, Any] = {"total_tokens": None, "overhead_tokens": None, "tokens": None}
+    unknown |= {"tokens_exact": None, "tokens_unseen": []}
     if not agents or any(agent["input_tokens"] is None for agent in agents):
         return unknown
     total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
     everything = sum(total.values())
     items = sum(share[kind] for share in shares.values() for kind in KINDS)
+    unseen = usage.missing(agents, unaccounted=unaccounted)
     return {
         "total_tokens": everything,
         "overhead_tokens": everything - items,
         "tokens": total,
+        "tokens_exact": not unseen,
+        "tokens_unseen": unseen,
     }
 
 
@@ -158,12 +167,15 @@ def lines(summary: dict[str, Any]) -> list[str]:
     )
     time = summary["runtime_seconds"]
     tokens = summary["total_tokens"]
+    least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
     head = f"queue {summary['queue']}: {summary['state']}{why}, {summary['total']} items"
     shown = [
         f"{head}: {counts or 'none'}",
-        f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{tokens:,}'}",
+        f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
     ]
+    if unseen := summary["tokens_unseen"]:
+        shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
     if unread := summary["unknown_transcripts"]:
         shown.append(
             f"tokens are not known of {len(unread)} workers: commands have none, other transcripts "

@@ -1,17 +1,24 @@
-"""Tokens out of a Claude Code worker's transcript, per item; unknown is None, never 0.
+"""Tokens out of a Claude Code worker's transcripts, per item; unknown is None, never 0.
 
-One response stands in the transcript as one row per content block, all with the same message id:
+One response stands in a transcript as one row per content block, all with the same message id:
 an id counts once, with the largest figure of each kind (a first row may be partial). Rows of the
 model "<synthetic>" are the client's own texts.
+
+Where its session goes on under another name (`/clear`), a worker goes on in a second transcript,
+which may repeat rows of the first: they are read as one.
+
+Some of what the client asks the service for a worker stands in no transcript. Then the figures are
+told as "at least"; `missing_of` says when.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TextIO
+from typing import Any
 
 from hypervisor import gemini_usage
 from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
@@ -19,8 +26,24 @@ from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, re
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
 _CLAIM = re.compile(r'^claim ([0-9]+-[a-z2-9]{4})$|"token": "([0-9]+-[a-z2-9]{4})"', re.MULTILINE)
-_ENDED = re.compile(r"^(?:accepted|released) ([0-9]+-[a-z2-9]{4})", re.MULTILINE)
+_ENDED = re.compile(
+    r'^(?:accepted|released) ([0-9]+-[a-z2-9]{4})|"ended": \{"claim": "([0-9]+-[a-z2-9]{4})"',
+    re.MULTILINE,
+)
 
+# What stands in no transcript, in the words that people are told.
+REVIEWS = "auto mode's reviews"
+SUMMARIES = "progress summaries"
+COMPACTION = "compactions"
+CUT_OFF = "requests that were cut off"
+AT_WORK = "workers still at work"
+UNHEARD = "work that no hook told of"
+_NO_SUMMARIES = "CLAUDE_CODE_DISABLE_AGENT_PROGRESS_SUMMARIES"
+_ENTRYPOINT = "CLAUDE_CODE_ENTRYPOINT"
+_BETWEEN = ", "
+
+# The tool by which a worker ends in auto mode.
+_HANDBACK = "SubagentHandback"
 # So much of a transcript's end is looked at for an error.
 _TAIL = 1 << 18
 # Rows hold what a worker read, pictures too.
@@ -35,14 +58,16 @@ class Usage:
     The message that ends an item and asks for the next counts to the item that it ends; what
     belongs to no item is overhead. `complete` is true when the transcript's last message is a
     final one. `known` is false for a transcript of an unknown shape. Gemini CLI never sees a token:
-    its shares are in `by_id`, by the items' ids, in the order of their claims.
+    its shares are in `by_id`, by the items' ids, in the order of their claims. `compacted` is true
+    where the client has summed up the conversation: what that took stands in no row.
     """
 
-    __slots__ = ("by_id", "complete", "items", "known", "total")
+    __slots__ = ("by_id", "compacted", "complete", "items", "known", "total")
 
     def __init__(self) -> None:
         self.known = True
         self.complete = False
+        self.compacted = False
         self.total: Tokens = (0, 0, 0, 0)
         self.items: dict[str, Tokens] = {}
         self.by_id: list[tuple[str, Tokens]] = []
@@ -53,8 +78,101 @@ def claims_in(text: str) -> list[str]:
     return [plain or quoted for plain, quoted in _CLAIM.findall(text)]
 
 
+def unseen(mode: str, environment: Mapping[str, str]) -> str:
+    """Return what a Claude Code session asks the service for its workers beyond what stands in
+    their transcripts, or "" for nothing.
+
+    `mode` is the permission mode that a hook was told, `environment` that of the hook. Auto mode
+    reviews what a worker did; sessions with a person, and those that another program drives, ask
+    workers that take long for summaries of their progress.
+    """
+    kinds = []
+    if mode == "auto":
+        kinds.append(REVIEWS)
+    if environment.get(_ENTRYPOINT) != "sdk-cli" and environment.get(_NO_SUMMARIES) != "1":
+        kinds.append(SUMMARIES)
+    return _BETWEEN.join(kinds)
+
+
+def joined(*kinds: str | None) -> str:
+    """Return all that one of these texts of `unseen` names."""
+    named = chain.from_iterable(text.split(_BETWEEN) for text in kinds if text)
+    return _BETWEEN.join(sorted(set(named)))
+
+
+def missing_of(agent: Any) -> set[str]:
+    """Return what of an agent's use (its row) stands in no transcript, in words for people; the
+    agent's tokens are exact where that is empty."""
+    unseen = agent["unseen"]
+    found = {UNHEARD} if unseen is None else set(unseen.split(_BETWEEN)) - {""}
+    if agent["ended_at"] is None:
+        found.add(AT_WORK)
+    elif not agent["complete"]:
+        found.add(CUT_OFF)
+    return found
+
+
+def missing(agents: Iterable[Any], *, unaccounted: bool) -> list[str]:
+    """Return the same of all agents of a queue; `unaccounted` says that some of its claims belong
+    to none. The sum of the agents' tokens is exact where the list is empty, else a lower bound."""
+    found = set[str]().union(*map(missing_of, agents))
+    return sorted(found | ({UNHEARD} if unaccounted else set()))
+
+
+def transcripts(path: str) -> list[str]:
+    """Return all transcripts of the worker that has written `path`, the oldest first.
+
+    They have one name, each in the folder of one of its client's sessions.
+    """
+    above, name = os.path.split(path)
+    session, folder = os.path.split(above)
+    if folder != "subagents":
+        return [path]
+    project = os.path.dirname(session)
+    try:
+        sessions = [entry.name for entry in os.scandir(project) if entry.is_dir()]
+    except OSError:
+        return [path]
+    all_of_it = (os.path.join(project, entry, folder, name) for entry in sessions)
+    found = [each for each in all_of_it if os.path.isfile(each)]
+    return sorted(found, key=_begun) if len(found) > 1 else found or [path]
+
+
+def _begun(path: str) -> str:
+    """Return when the first row of a transcript that has a time was written, as it stands there."""
+    try:
+        for line in _rows(path):
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            at = row.get("timestamp") if isinstance(row, dict) else None
+            if isinstance(at, str):
+                return at
+    except OSError:
+        pass
+    return ""
+
+
+def size_of(path: str) -> int:
+    """Return how many bytes all transcripts of a worker have. Raises OSError."""
+    return sum(os.stat(each).st_size for each in transcripts(path))
+
+
 def read_transcript(path: str) -> Usage:
-    """Return what the worker of this transcript has used. Raises OSError."""
+    """Return what the worker that wrote this transcript has used, over all that it wrote.
+
+    Raises OSError.
+    """
+    paths = transcripts(path)
+    rows = chain.from_iterable(map(_rows, paths))
+    first = next(rows, "")
+    return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
+
+
+def _rows(path: str) -> Iterator[str]:
+    """Yield the lines of a transcript; what is longer than any row of it is passed over. Raises
+    OSError."""
     try:
         descriptor, status = open_file(path)
     except NotReadable as error:
@@ -62,19 +180,12 @@ def read_transcript(path: str) -> Usage:
     with open(descriptor, encoding="utf-8", errors="replace") as source:
         if status.st_size > _LARGEST:
             raise OSError(errno.EFBIG, "larger than 256 MiB", path)
-        rows = _rows(source)
-        first = next(rows, "")
-        return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
-
-
-def _rows(source: TextIO) -> Iterator[str]:
-    """Yield the lines of a transcript; what is longer than any row of it is passed over."""
-    whole = True
-    while line := source.readline(_LONGEST_ROW):
-        ends = line.endswith("\n")
-        if whole and (ends or len(line) < _LONGEST_ROW):
-            yield line
-        whole = ends
+        whole = True
+        while line := source.readline(_LONGEST_ROW):
+            ends = line.endswith("\n")
+            if whole and (ends or len(line) < _LONGEST_ROW):
+                yield line
+            whole = ends
 
 
 def _of_gemini(rows: Iterable[str]) -> Usage:
@@ -88,7 +199,7 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
 def last_error(path: str) -> str | None:
     """Return the error in which the worker of this transcript ended, in the client's words."""
     try:
-        rows = read_end(path, _TAIL).decode("utf-8", "replace").splitlines()
+        rows = read_end(transcripts(path)[-1], _TAIL).decode("utf-8", "replace").splitlines()
     except (OSError, NotReadable):
         return None
     for row in json_rows(reversed(rows)):
@@ -104,21 +215,33 @@ def last_error(path: str) -> str | None:
 
 
 def sum_up(rows: Iterable[str]) -> Usage:
-    """Return the usage told by the JSON lines of a transcript; a torn last line is passed over."""
+    """Return the usage told by the JSON lines of a worker's transcripts, in their order; a torn
+    last line is passed over, and so is what is told again."""
     usage = Usage()
     seen: dict[str, tuple[str | None, list[int]]] = {}
     current: list[str] = []
+    calls: dict[str, str] = {}
+    answered: set[str] = set()
     for row in json_rows(rows):
         if not isinstance(row, dict):
             usage.known = False
             continue
         if row.get("type") == "assistant":
-            _assistant(row, usage, seen, current)
+            _assistant(row, usage, seen, current, calls)
         elif row.get("type") == "user":
-            for text in _results(row):
-                ended = set(_ENDED.findall(text))
-                current[:] = [token for token in current if token not in ended]
-                current += [token for token in claims_in(text) if token not in current]
+            for call, failed, texts in _results(row):
+                if call in answered:
+                    continue
+                if call:
+                    answered.add(call)
+                if calls.get(call) == _HANDBACK and not failed:
+                    usage.complete = True
+                for text in texts:
+                    ended = {plain or quoted for plain, quoted in _ENDED.findall(text)}
+                    current[:] = [token for token in current if token not in ended]
+                    current += [token for token in claims_in(text) if token not in current]
+        elif row.get("subtype") == "compact_boundary":
+            usage.compacted = True
     totals = [0, 0, 0, 0]
     for token, figures in seen.values():
         totals = [a + b for a, b in zip(totals, figures, strict=True)]
@@ -134,6 +257,7 @@ def _assistant(
     usage: Usage,
     seen: dict[str, tuple[str | None, list[int]]],
     current: list[str],
+    calls: dict[str, str],
 ) -> None:
     message = row.get("message")
     if not isinstance(message, dict):
@@ -153,14 +277,20 @@ def _assistant(
     first = seen.setdefault(name, (current[0] if current else None, [0, 0, 0, 0]))
     first[1][:] = [max(a, b) for a, b in zip(first[1], figures, strict=True)]
     usage.complete = message.get("stop_reason") in ("end_turn", "stop_sequence", "max_tokens")
+    content = message.get("content")
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, dict) and block.get("type") == "tool_use":
+            calls[str(block.get("id"))] = str(block.get("name"))
 
 
-def _results(row: dict[str, object]) -> Iterable[str]:
+def _results(row: dict[str, object]) -> Iterator[tuple[str, bool, list[str]]]:
+    """Yield the call, whether it failed, and the texts of each tool's result in a row."""
     message = row.get("message")
     content = message.get("content") if isinstance(message, dict) else None
     for block in content if isinstance(content, list) else []:
         if isinstance(block, dict) and block.get("type") == "tool_result":
-            yield from _texts(block.get("content"))
+            texts = list(_texts(block.get("content")))
+            yield str(block.get("tool_use_id") or ""), bool(block.get("is_error")), texts
 
 
 def _texts(body: object) -> Iterable[str]:

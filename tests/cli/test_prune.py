@@ -50,7 +50,7 @@ def aged(project: Path) -> Path:
         with Ledger.open(str(project)) as ledger:
             agent = f"agent-of-{queue}"
             ledger.join(agent, "session", ledger.queue_row(queue)["no"], str(transcript))
-            assert outputs.keep(ledger.state, queue, agent, str(transcript))
+            assert outputs.keep(ledger.state, queue, agent, [str(transcript)])
     for queue in ("old", "busy"):
         date_back(project, queue)
     return project

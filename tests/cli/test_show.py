@@ -73,8 +73,12 @@ def test_tokens_commit_and_transcript_of_each_claim_are_shown(project: Path, run
         ledger.set_usage("agent-1", (1, 20, 300, 4000), used, complete=True, kept="kept.jsonl")
         ledger.note_commit(claim.token, "0123abc")
     text = run("show", "a").stdout
-    assert "tokens: 4,321\n" in text and "commit: 0123abc\n" in text
+    assert "tokens: at least 4,321\n" in text and "commit: 0123abc\n" in text
     assert "transcript: kept.jsonl\n" in text and ": at work after 0 s\n" in text
+    with Ledger.open(str(project)) as ledger:
+        ledger.set_unseen("agent-1", "")
+        ledger.note_agent("agent-1", "s", how="stopped")
+    assert "tokens: 4,321\n" in run("show", "a").stdout
 
 
 def test_a_lock_of_another_tool_is_shown_as_such(project: Path, run: Run) -> None:

@@ -69,7 +69,7 @@ class PoolMachine:
         self, root: Path, network: Network, home: str, gemini: Path, gemini_model: GeminiModel
     ) -> None:
         self.network, self.home, self.gemini_model = network, home, gemini_model
-        self.root, self.project, self.user = root, root / "project", root / "user"
+        self.root, self.project, self.user = root, root / "project", root / "home"
         self.project.mkdir(parents=True)
         self.user.mkdir()
         self.bin = root / "bin"

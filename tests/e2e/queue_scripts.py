@@ -81,13 +81,13 @@ def fan_out(queue: str, source: str, workers: int) -> Callable[[Conversation], A
 
 
 def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line outside of any session."""
+    """Run the command line outside of any session, as the same user."""
     return subprocess.run(
         [str(REPOSITORY / "bin/hypervisor"), *words],
         cwd=project,
         env={
             "PATH": "/usr/bin:/bin",
-            "HOME": str(project.parent),
+            "HOME": str(project.parent / "home"),
             "HYPERVISOR_HOME": home,
             "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
         },

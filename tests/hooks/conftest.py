@@ -81,6 +81,14 @@ class Session:
         return self.ledger.row("select * from item where id = ?", (claim.id,))
 
 
+def hand_back(agent: str, report: str) -> str:
+    """Return a notice as the client words it in auto mode."""
+    return (
+        f'<agent-message from="{agent}">\n[Subagent hand-back] The text below is the final report '
+        f"of a subagent this session delegated to.\n  {report}\n</agent-message>"
+    )
+
+
 def notice(agent: str, status: str, how: str) -> str:
     """Return a notice as the client words it."""
     return (

@@ -22,12 +22,22 @@ _LINE_SHOWN = 20_000
 _REPEAT_INSTRUCTIONS = 500
 
 
-def show(claims: list[Claim], *, as_json: bool, known: bool = False) -> None:
-    """Print claims. `known` says that this worker has read the queue's instructions before."""
+def show(
+    claims: list[Claim],
+    *,
+    as_json: bool,
+    known: bool = False,
+    ended: dict[str, Any] | None = None,
+) -> None:
+    """Print claims. `known` says that this worker has read the queue's instructions before;
+    `ended` is the item that it has ended in the same call, for the JSON."""
     if as_json:
         import json
 
-        print(json.dumps({"claims": [_as_dict(claim) for claim in claims]}, ensure_ascii=False))
+        told: dict[str, Any] = {"claims": [_as_dict(claim) for claim in claims]}
+        if ended is not None:
+            told["ended"] = ended
+        print(json.dumps(told, ensure_ascii=False))
         return
     for place, claim in enumerate(claims):
         if place:

@@ -13,6 +13,7 @@ _CUT = "\n… (cut here)"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
     from hypervisor.worker import Ended
@@ -108,13 +109,21 @@ def worker_name(given: str | None) -> str:
     return given or os.environ.get("HYPERVISOR_WORKER") or f"{os.uname().nodename}-{os.getppid()}"
 
 
-def hand_out(ledger: Ledger, claims: list[Claim], *, as_json: bool, known: bool = False) -> None:
-    """Print claims. Where the output can't be written nobody has heard of them: they go back."""
+def hand_out(
+    ledger: Ledger,
+    claims: list[Claim],
+    *,
+    as_json: bool,
+    known: bool = False,
+    ended: dict[str, Any] | None = None,
+) -> None:
+    """Print claims, and in JSON what was `ended` in the same call. Where the output can't be
+    written nobody has heard of them: they go back."""
     from hypervisor import worker
     from hypervisor.cli import handout
 
     try:
-        handout.show(claims, as_json=as_json, known=known)
+        handout.show(claims, as_json=as_json, known=known, ended=ended)
         sys.stdout.flush()
     except OSError:
         worker.give_back(ledger, [claim.token for claim in claims])
@@ -128,8 +137,24 @@ def accepted(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
-        print('{"claims": []}')
+        hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
     return 0
+
+
+def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
+    """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
+    transcript tells now, None where nothing is known; its last message may be missing yet."""
+    from hypervisor import reconcile
+
+    claim = ledger.claim_of(token)
+    if claim["agent"]:
+        reconcile.note_use(ledger, claim["agent"])
+        claim = ledger.claim_of(token)
+    kinds = ("input", "output", "cache_read", "cache_write")
+    known = claim["input_tokens"] is not None
+    tokens = {kind: claim[f"{kind}_tokens"] for kind in kinds} if known else None
+    # The first key is how `usage` knows in a transcript that an item has ended.
+    return {"claim": token, "id": claim["id"], "state": ended.state, "tokens": tokens}
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
@@ -146,6 +171,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         print(f"hypervisor: {error}", file=sys.stderr)
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
-        hand_out(ledger, claims, as_json=args.json, known=True)
+        told = _ended(ledger, args.token, ended) if args.json else None
+        hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
     else:
         print(text)

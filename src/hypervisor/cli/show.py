@@ -97,7 +97,8 @@ def _claim(claim: dict[str, Any]) -> list[str]:
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in report['files'][:_SHOWN])}")
     if claim["tokens"]:
         total = sum(count or 0 for count in claim["tokens"].values())
-        shown.append(f"    tokens: {total:,}")
+        least = "" if claim["tokens_exact"] else "at least "
+        shown.append(f"    tokens: {least}{total:,}")
     if claim["transcript"]:
         shown.append(f"    transcript: {one_line(claim['transcript'], 300)}")
     return shown

@@ -114,7 +114,7 @@ def _pace(one: dict[str, Any]) -> str:
     if one["eta_seconds"] is not None:
         words.append(f"about {standing.seconds(one['eta_seconds'])} left")
     if one["tokens"] is not None:
-        words.append(f"{standing.tokens(one['tokens'])} tokens used")
+        words.append(f"{standing.used(one)} tokens used")
     return ", ".join(words)
 
 

@@ -1,8 +1,9 @@
 """The clients that headless workers run in: how each is started, held in bounds, and read.
 
 A client has `check()`, which raises HypervisorError where it can't run at all; `start(place)`,
-which returns how to start one process; and `stream()`, which reads what that process prints. The
-exit code alone is never taken for the outcome: it is 0 after many a failure.
+which returns how to start one process; and `stream()`, which reads what that process prints. What
+it asks its service beyond what stands in its transcripts is named in `unseen`. The exit code alone
+is never taken for the outcome: it is 0 after many a failure.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class Claude:
     name = "claude"
     one_item_each = False
     start_gap = 0.5
+    unseen = ""
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
         self._model, self._turns, self._words = model or "haiku", turns, list(words)

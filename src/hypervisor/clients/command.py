@@ -33,6 +33,7 @@ class Command:
     name = "command"
     one_item_each = True
     start_gap = 0.0
+    unseen = ""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ _REFUSED = {
     52: "its settings are broken",
     55: "the folder is not trusted",
 }
+_NAMES_MODEL = re.compile(r"-m|--model(=|$)")
 _NOT_OURS = ("is not found", "api key not valid", "unauthenticated", "permission_denied",
              "api_key_invalid", '"code":401', '"code":403', '"code":404')  # fmt: skip
 
@@ -46,6 +48,9 @@ class Gemini:
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
         self._model, self._turns, self._words = model, turns, list(words)
         self._program = ""
+        named = model is not None or any(_NAMES_MODEL.match(word) for word in words)
+        # Without a model's name the client asks a small model first which one to take.
+        self.unseen = "" if named else "the choice of a model"
 
     def check(self) -> None:
         """Find the client and set up the server that it will start. Raises HypervisorError."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
-from hypervisor import outbox, reconcile
+from hypervisor import outbox, reconcile, usage
 from hypervisor.agents import rights
 from hypervisor.hooks import Event, permission
 from hypervisor.system.text import one_line
@@ -60,6 +61,7 @@ def tool_used(ledger: Ledger, event: Event) -> None:
         _started(ledger, event)
     elif event.text("tool_name") == "TaskStop":
         _task_stopped(ledger, event)
+    _note_unseen(ledger, event)
     ledger.renew(event.session, event.agent)
     if event.agent and ledger.saw_tool(event.agent, _told(event)):
         reconcile.note_use(ledger, event.agent)
@@ -93,6 +95,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         return {"decision": "block", "reason": words}
     transcript = event.text("agent_transcript_path") or None
     if ledger.note_agent(event.agent, event.session, transcript=transcript, how="stopped"):
+        _note_unseen(ledger, event)
         outbox.flush(ledger)
         reconcile.collect(ledger, event.agent, wait=_LAG)
     return None
@@ -109,6 +112,7 @@ def failed(ledger: Ledger, event: Event) -> None:
     if event.agent:
         path = transcript_of(event)
         if ledger.note_agent(event.agent, event.session, transcript=path, how="API error"):
+            _note_unseen(ledger, event)
             outbox.flush(ledger)
             reconcile.collect(ledger, event.agent)
 
@@ -170,6 +174,13 @@ def _join_named(ledger: Ledger, event: Event, agent: str, name: re.Match[str] | 
     for queue in ledger.followed(event.session) if name else ():
         if name and queue["name"] == name[1].rstrip("."):
             ledger.join(agent, event.session, queue["no"], transcript_of(event, agent))
+
+
+def _note_unseen(ledger: Ledger, event: Event) -> None:
+    """Note what the client asks the service for this worker that no transcript tells."""
+    mode = event.text("permission_mode")
+    if event.agent and mode:
+        reconcile.note_unseen(ledger, event.agent, usage.unseen(mode, os.environ))
 
 
 def _told(event: Event) -> str:

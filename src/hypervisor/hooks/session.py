@@ -20,6 +20,13 @@ _TAIL = 4 << 20
 _GOES_ON = ("clear", "resume", "compact")
 _DESCRIBED = re.compile(r'^Agent ".*?" ')
 _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
+# How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
+_NOTICE = re.compile(
+    r"(?:Another Claude session sent a message[^\n]*\n)?"
+    r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
+)
+# What stands in the transcript's rows that hold one.
+_IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 
 
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -52,7 +59,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
-    if prompt.startswith("<task-notification"):
+    if _NOTICE.match(prompt):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
     _settle_agents(ledger, event)
@@ -147,18 +154,39 @@ def read_notices(ledger: Ledger, event: Event) -> None:
     except (OSError, NotReadable):
         return
     rows = raw.decode("utf-8", "replace").splitlines()
-    for row in json_rows(text for text in rows if "<task-notification>" in text):
+    wanted = (text for text in rows if any(words in text for words in _IN_ROWS))
+    for row in json_rows(wanted):
         if not isinstance(row, dict):
             continue
-        attached = row.get("attachment")
-        told = attached.get("prompt") if isinstance(attached, dict) else row.get("content")
-        if isinstance(told, str) and row.get("type") in ("attachment", "queue-operation"):
-            _noticed(ledger, event, told, delivered=row["type"] == "attachment")
+        told, delivered = _notice_in(row)
+        if told and _NOTICE.match(told):
+            _noticed(ledger, event, told, delivered=delivered)
+
+
+def _notice_in(row: dict[str, Any]) -> tuple[str | None, bool]:
+    """Return the text in a row of a session's transcript that may be a notice, and whether it has
+    reached the model: what is only queued may be dropped."""
+    kind, told = row.get("type"), None
+    if kind == "queue-operation":
+        told = row.get("content")
+    elif kind == "attachment" and isinstance(row.get("attachment"), dict):
+        told = row["attachment"].get("prompt")
+    # A prompt that somebody has typed has no origin.
+    elif kind == "user" and isinstance(row.get("origin"), dict):
+        message = row.get("message")
+        told = message.get("content") if isinstance(message, dict) else None
+    return told if isinstance(told, str) else None, kind != "queue-operation"
 
 
 def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = True) -> None:
-    """The client tells of ended agents: note that it did, and end what they still hold."""
-    told = _TAG.findall(prompt)
+    """The client tells of ended agents: note that it did, and end what they still hold.
+
+    What the worker itself has said in a notice is passed over: it may look like more notices.
+    """
+    begins = _NOTICE.match(prompt)
+    told = _TAG.findall(prompt.partition("<result>")[0])
+    if begins and begins[1]:
+        told = [("task-id", begins[1])]
     status = next((text for name, text in told if name == "status"), "")
     words = next((text for name, text in told if name == "summary"), "")
     for name, agent in told:

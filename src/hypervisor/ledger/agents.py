@@ -157,6 +157,24 @@ class Agents(Claims):
                 [(*figures, number_of(token), token, agent) for token, figures in items.items()],
             )
 
+    def set_unseen(self, agent: str, unseen: str) -> None:
+        """Note what of an agent's use stands in no transcript; "" for nothing."""
+        with self.write():
+            self.change("update agent set unseen = ? where id = ?", (unseen, agent))
+
+    def unaccounted(self, queue: int) -> bool:
+        """True if a queue has claims of none of its agents: nobody knows what they cost.
+
+        What was closed as skipped before any worker heard of it cost nothing.
+        """
+        found = self.row(
+            "select 1 from claim c join item i on i.no = c.item where i.queue = ? "
+            "and coalesce(c.outcome, '') <> 'skipped' and not exists "
+            "(select 1 from agent a where a.id = c.agent and a.queue = i.queue) limit 1",
+            (queue,),
+        )
+        return found is not None
+
     def costs(self, queue: int) -> tuple[list[Any], dict[int, Any]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
         item's number. A figure is None where it is not known."""

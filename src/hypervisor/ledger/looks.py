@@ -170,6 +170,10 @@ class Looks(Retries):
             f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no", (number, *queues)
         ).fetchall()
 
+    def claim_of(self, token: str) -> Any:
+        """Return the claim that a token names, or None."""
+        return self.row(_CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token))
+
     def claim_now(self, number: int) -> Any:
         """Return a claim as it is now."""
         return self.row(_CLAIMS + "where c.no = ?", (number,))

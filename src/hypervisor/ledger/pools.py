@@ -31,10 +31,13 @@ class Pools(Store):
                 (agent, session, queue, pid, pid_start, now),
             )
 
-    def agent_writes(self, agent: str, transcript: str) -> None:
-        """Note where an agent's client keeps its transcript."""
+    def agent_writes(self, agent: str, transcript: str, unseen: str) -> None:
+        """Note where an agent's client keeps its transcript, and what does not stand in it."""
         with self.write():
-            self.change("update agent set transcript = ? where id = ?", (transcript, agent))
+            self.change(
+                "update agent set transcript = ?, unseen = ? where id = ?",
+                (transcript, unseen, agent),
+            )
 
     def agent_claims(self, agent: str) -> list[Any]:
         """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""

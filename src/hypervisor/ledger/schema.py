@@ -185,12 +185,14 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 # `folders` (JSON) those outside of the root whose files were opened. Of the check: `check_env`
 # (JSON), the variables that it keeps though they look like secrets, and `check_base` (JSON), the
 # files that it takes from the commit at which an item was handed out. `ends` counts what was ever
-# accepted: an older ledger that is put back has fewer.
+# accepted: an older ledger that is put back has fewer. `unseen` says what of an agent's use stands
+# in no transcript: nothing where it is empty, and null where nobody has told.
 THIRD = """
 alter table queue add column may_write text;
 alter table queue add column folders text;
 alter table queue add column check_env text;
 alter table queue add column check_base text;
+alter table agent add column unseen text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 

@@ -171,7 +171,8 @@ def _facts(summary: dict[str, Any], claims: list[Any]) -> list[str]:
         if retried:
             shown.append(words.plural(retried, "retry").replace("retrys", "retries"))
     if summary["total_tokens"] is not None:
-        shown.append(words.plural(summary["total_tokens"], "token"))
+        least = "" if summary["tokens_exact"] else "at least "
+        shown.append(least + words.plural(summary["total_tokens"], "token"))
     return shown
 
 

@@ -263,7 +263,7 @@ class Pool:
             found = self.client.transcript(running.place, stream)
             if found:
                 running.transcript = found
-                self.ledger.agent_writes(running.agent.name, found)
+                self.ledger.agent_writes(running.agent.name, found, self.client.unseen)
 
     def _view(self) -> View:
         running = [self._running[slot] for slot in sorted(self._running)]

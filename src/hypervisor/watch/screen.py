@@ -171,7 +171,7 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
     if one["tokens"] is not None:
         limit = (one["budget"] or {}).get("tokens")
         of = f" of {standing.tokens(limit)}" if limit else ""
-        words.append((f" tokens {standing.tokens(one['tokens'])}{of}", ""))
+        words.append((f" tokens {standing.used(one)}{of}", ""))
     minutes = (one["budget"] or {}).get("minutes")
     if minutes:
         words.append((f" minutes {one['budget']['minutes_used'] or 0:.0f} of {minutes:g}", ""))
