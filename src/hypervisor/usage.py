@@ -141,11 +141,7 @@ def transcripts(path: str) -> list[str]:
 def _begun(path: str) -> str:
     """Return when the first row of a transcript that has a time was written, as it stands there."""
     try:
-        for line in _rows(path):
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
+        for row in json_rows(_rows(path)):
             at = row.get("timestamp") if isinstance(row, dict) else None
             if isinstance(at, str):
                 return at

@@ -82,7 +82,10 @@ def _before(name: str) -> int:
     from hypervisor.hooks import permission
 
     try:
-        answer = permission.before_tool(Event(name, _payload()))
+        payload = _payload()
+        if not payload:
+            raise HypervisorError("the client said nothing of the call")
+        answer = permission.before_tool(Event(name, payload))
     except Exception as error:
         answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
     if answer is not None:
