@@ -112,6 +112,11 @@ class State:
         folder = _opened(root)
         if folder is None:
             return None
+        if os.statvfs(folder.fd).f_flag & os.ST_RDONLY:
+            raise Foreign(
+                f"{one_line(folder.path)}: on a read-only file system",
+                "mount it writable, or copy the project to a place that is",
+            )
         if os.fstat(folder.fd).st_uid != os.geteuid() and not _has_no_owners(folder.path):
             raise _owned(folder.path)
         _refuse_tracked(root, folder.path)
