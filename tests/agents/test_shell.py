@@ -26,6 +26,8 @@ READ = [
     ("hyper\\visor can\\cel q", ["cancel"]),
     ("hy''per\"visor\" 'cancel' q", ["cancel"]),
     ("hypervisor \\\n cancel q", ["cancel"]),
+    ('$"hypervisor" cancel q', ["cancel"]),
+    ('hyper$"visor" $"cancel" q', ["cancel"]),
     ("if true; then hypervisor cancel q; fi", ["cancel"]),
     ("for x in 1 2; do hypervisor cancel q; done", ["cancel"]),
     ("f() { hypervisor cancel q; }; f", ["cancel"]),
@@ -100,6 +102,13 @@ UNREADABLE = [
     "ln -s /opt/bin/hypervisor y",
     "alias y=hypervisor",
     "python3 -c 'from hypervisor.cli import main; main(sys.argv)'",
+    "{hypervisor,cancel,q}",
+    "/opt/bin/{hypervisor,cancel,q}",
+    "{hypervisor,cancel} status",
+    "hypervisor$IFS$9cancel q",
+    "hypervisor${IFS}cancel${IFS}q",
+    'eval "hypervisor${IFS}cancel"',
+    "ln -s $(which hypervisor) y; ./y cancel q",
 ]
 NONE = [
     "echo plain",
@@ -121,6 +130,8 @@ NONE = [
     "cp -r hypervisor backup",
     "PYTHONPATH=/src/hypervisor python3 run.py",
     "f=$'a\\tb'; echo \"$f\"",
+    "tar xf hypervisor-{a,b}.tgz",
+    'echo "costs 5$" hypervisor',
 ]
 
 

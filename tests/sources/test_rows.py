@@ -148,6 +148,12 @@ def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
         ('{"a": "\0"}', "NUL"),
         ('{"id": "' + "x" * 501 + '"}', "longer than 500"),
         ('{"id": NaN', "not JSON"),
+        ('{"id": NaN}', "NaN is no number of JSON"),
+        ('{"id": "x", "n": [-Infinity]}', "-Infinity is no number of JSON"),
+        ('{"id": "x", "n": 1e999}', "1e999 is too large a number"),
+        ("null", "null, not an object"),
+        ("[1]", "an array, not an object"),
+        ("1.5", "a number, not an object"),
     ],
 )
 def test_a_json_line_without_end_is_one_broken_row_and_the_next_is_read(

@@ -363,3 +363,10 @@ def test_a_key_in_a_worker_s_report_reaches_neither_ledger_nor_file(
     assert "out/[redacted]" in summary
     kept = [path.read_bytes() for path in project.rglob("*") if path.is_file()]
     assert not [raw for raw in kept if key.encode() in raw or b"very-secret" in raw]
+
+
+def test_what_follows_a_header_in_a_sentence_stays() -> None:
+    told = "sent Authorization: Bearer abcdef0123456789abcdef and read docs/risk-assessment-2024.md"
+    assert Redactor({}).text(told) == (
+        f"sent Authorization: Bearer {MARK} and read docs/risk-assessment-2024.md"
+    )

@@ -185,6 +185,26 @@ def test_a_folder_that_others_may_read_is_refused_with_the_command_that_mends_it
         assert counts(ledger) == {"claimed": 3}
 
 
+def test_what_a_clone_brings_is_told_as_that_whatever_its_mode(root: Path) -> None:
+    """As git checks it out, others may read it; `chmod` would not make it the user's."""
+    used(root)
+    (root / ".hypervisor").chmod(0o755)
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    assert "a copy of another project's" in refusal(copy)
+    (copy / ".hypervisor/id").unlink()
+    assert "not made by you on this machine" in refusal(copy)
+
+
+def test_where_the_folder_of_notes_is_gone_nobody_is_told_to_move_the_state_away(
+    root: Path, own: Path
+) -> None:
+    used(root)
+    own.rename(own.with_name("away"))
+    told = refusal(root)
+    assert f"HYPERVISOR_STATE={own}" in told and told.endswith("; unset HYPERVISOR_STATE")
+
+
 def test_owner_and_mode_are_not_asked_where_the_file_system_knows_none(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +317,25 @@ def test_state_of_the_first_release_is_noted_silently_and_goes_on_in_mid_batch(
         assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
     assert len(list((own / "projects").glob("*/note"))) == 1
     assert (root / ".hypervisor/id").is_file()
+
+
+@pytest.mark.parametrize("how", ["the first release", "adopted", "could not be written"])
+def test_ends_that_were_never_noted_are_noted_when_the_ledger_is_next_opened(
+    root: Path, own: Path, run_hypervisor: Run, how: str
+) -> None:
+    if how == "the first release":
+        first_release(str(root))
+        count = 1
+    else:
+        used(root, done=2)
+        count = 2
+    if how == "adopted":
+        adopt(str(root))
+    elif how == "could not be written":
+        next((own / "projects").glob("*/ends")).unlink()
+    assert "can't be noted" not in run_hypervisor("status", cwd=root).stdout
+    [ends] = (own / "projects").glob("*/ends")
+    assert ends.read_text().strip() == str(count)
 
 
 def test_a_claim_in_the_log_of_the_first_release_alone_is_found(root: Path) -> None:

@@ -114,6 +114,7 @@ _GIT_DATA = frozenset(
 )  # fmt: skip
 # Programs that give another one a second name; and those that add words to a command.
 _NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
+_NAMED = re.compile(rf"(?:=|bin/|\s){PROGRAM}$")
 _ADDS = frozenset(("xargs", "parallel"))
 _ORDER = frozenset(
     ("if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc", "exec",
@@ -136,6 +137,8 @@ def _stripped(words: list[Word]) -> list[Word]:
 def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[Call]:
     """Return the calls in one simple command."""
     first, second = words[0], words[1] if len(words) > 1 else None
+    if _is_glued(first, second, verbs):
+        return [Call("")]
     if _is_ours(first):
         return [_call(words, 1)] if second is not None else []
     if not _sure(first):
@@ -147,9 +150,12 @@ def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[C
     ):
         return []
     found = []
+    runs = _RUNS.fullmatch(_name(first.text))
     for at, word in enumerate(words[1:], 2):
         after = words[at] if at < len(words) else None
-        if _name(first.text) in _NAMES and word.text.endswith((f"={PROGRAM}", f"bin/{PROGRAM}")):
+        renames = _name(first.text) in _NAMES and _NAMED.search(word.text)
+        glued = runs and not _ASSIGNS.match(word.text) and _is_glued(word, after, verbs)
+        if renames or glued:
             found.append(Call(""))
         elif not _is_ours(word):
             found += _within(word.text, verbs, seen)
@@ -158,6 +164,13 @@ def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[C
         elif after is not None and (not _sure(after) or after.text in verbs):
             found.append(_call(words, at))
     return found
+
+
+def _is_glued(word: Word, after: Word | None, verbs: Collection[str]) -> bool:
+    """True for a word of which a shell may make our name and more words: `{hypervisor,cancel}`."""
+    if _sure(word) or not _SPEAKS.search(_name(word.text)) or word.text.endswith(PROGRAM):
+        return False
+    return "{" in word.text or after is None or not _sure(after) or after.text not in verbs
 
 
 def _is_ours(word: Word) -> bool:
@@ -312,6 +325,9 @@ class _Reader:
             if self.text[self.at + 1 : self.at + 2] != "\n":
                 part.add(self.text[self.at + 1 : self.at + 2], quoted=True)
             self.at += 2
+        elif self.text.startswith('$"', self.at):
+            # A string that may be translated: the same in quotes.
+            self.at += 1
         elif char in "$`":
             self._substitution(part)
         else:

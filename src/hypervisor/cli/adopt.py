@@ -11,7 +11,7 @@ from hypervisor.ledger import adopt, contents
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 
-SUMMARY = "use a ledger that was copied, synced or restored from elsewhere"
+SUMMARY = "take over a ledger that was copied, synced or restored"
 _SHOWN = 20
 
 
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
             return 1
     adopt(root)
     print(
-        f"{one_line(root, 300)}: this copy of the ledger is in use here from now on; claims made "
-        "elsewhere ended"
+        f"{one_line(root, 300)}: this copy of the ledger is used here from now on; claims that "
+        "were made elsewhere have ended"
     )
     return 0
 
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 def _told(root: str) -> list[str]:
     """Return what the ledger holds, a line each: above all what it would have run here."""
     queues = contents(root)
-    lines = [f"{len(queues)} queues would be taken over:"]
+    count = "1 queue" if len(queues) == 1 else f"{len(queues)} queues"
+    lines = [f"{count} would be taken over:"]
     for row in queues[:_SHOWN]:
         lines.append(f"  {one_line(row['name'], 60)}: {row['state']}, {row['items']} items")
         if row["verify"]:

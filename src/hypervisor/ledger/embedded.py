@@ -48,6 +48,7 @@ def connect(
         if not adopting:
             _check_identity(connection, state)
             _refuse_restored(connection, path, noted)
+            _note_older(connection, flock, state, noted)
         connection.execute(f"pragma wal_autocheckpoint = {schema.CHECKPOINT_PAGES}")
         connection.row_factory = sqlite3.Row
     except BaseException as error:
@@ -196,6 +197,24 @@ def _check_identity(connection: sqlite3.Connection, state: State) -> None:
             "copies would hand out the same items",
             "where this copy is the only one in use: hypervisor adopt",
         )
+
+
+def _note_older(connection: sqlite3.Connection, flock: int, state: State, noted: int) -> None:
+    """Note ends that the user's own folder does not know: those of the first release, of a ledger
+    that was adopted, and of a time in which the folder could not be written.
+
+    Whoever writes just now notes theirs; nobody is waited for.
+    """
+    if ends(connection) <= noted:
+        return
+    try:
+        fcntl.flock(flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    try:
+        state.note_ends(ends(connection))
+    finally:
+        fcntl.flock(flock, fcntl.LOCK_UN)
 
 
 def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> None:

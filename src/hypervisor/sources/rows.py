@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -26,6 +27,11 @@ _MOST_BROKEN = 10_000
 _MOST_VALUES = 20_000
 _DEEPEST = 50
 _LONGEST_ID = 500
+# What JSON calls a value that is no object.
+_KINDS = {
+    type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "a string",
+    list: "an array",
+}  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -246,7 +252,9 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
             continue
         number = lines.number
         try:
-            value = json.loads(text, object_pairs_hook=_object)
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
+            )
         except (ValueError, RecursionError) as error:
             yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "mend or remove the line")
             continue
@@ -256,8 +264,19 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
         elif isinstance(value, dict):
             yield _Row(number, value)
         else:
-            kind = type(value).__name__
-            yield _Row(number, None, f"a JSON {kind}, not an object", "write {…} on the line")
+            kind = _KINDS[type(value)]
+            yield _Row(number, None, f"{kind}, not an object", "write {…} on the line")
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{one_line(text, 60)} is too large a number")
+    return number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 # At any depth, since most of them are read from subfolders too; in any case, since some disks know
 # no difference. A folder stands for everything below it.
 FOLDERS = (
-    ".agents", ".claude", ".claude-plugin", ".clinerules", ".codex", ".cursor", ".devcontainer",
-    ".gemini", ".git", ".githooks", ".husky", ".hypervisor", ".idea/runConfigurations",
+    ".agents", ".claude", ".claude-plugin", ".clinerules", ".codex", ".continue", ".cursor",
+    ".devcontainer", ".gemini", ".git", ".githooks", ".github/instructions", ".husky",
+    ".hypervisor", ".idea/runConfigurations", ".kilocode", ".roo", ".windsurf",
 )  # fmt: skip
 FILES = (
     "AGENTS.md", "AGENTS.override.md", "CLAUDE.local.md", "CLAUDE.md", "GEMINI.md",
-    "hypervisor.toml", "mise.toml", ".cursorrules", ".devcontainer.json", ".dir-locals.el",
-    ".envrc", ".exrc", ".gitattributes", ".github/copilot-instructions.md", ".gitmodules",
-    ".mcp.json", ".mise.toml", ".npmrc", ".pnpmfile.cjs", ".pre-commit-config.yaml",
-    ".vscode/launch.json", ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json",
-    ".windsurfrules", ".yarnrc", ".yarnrc.yml",
+    "hypervisor.toml", "lefthook.yml", "mise.toml", ".aider.conf.yml", ".cursorrules",
+    ".devcontainer.json", ".dir-locals.el", ".envrc", ".exrc", ".gitattributes",
+    ".github/copilot-instructions.md", ".gitmodules", ".goosehints", ".lefthook.yml", ".mcp.json",
+    ".mise.toml", ".npmrc", ".nvim.lua", ".nvimrc", ".pnpmfile.cjs", ".pre-commit-config.yaml",
+    ".roorules", ".vimrc", ".vscode/launch.json", ".vscode/mcp.json", ".vscode/settings.json",
+    ".vscode/tasks.json", ".windsurfrules", ".yarnrc", ".yarnrc.yml", ".zed/settings.json",
+    ".zed/tasks.json",
 )  # fmt: skip
 # Whole checkouts, made by the client for its own workers: each is looked at for itself.
 TREES = ".claude/worktrees"

@@ -98,7 +98,8 @@ _QUOTE = r"\\{0,4}[\"']"
 _AFTER = (
     # Headers.
     rf"(?:proxy-)?authorization(?:{_QUOTE})?\s{{0,3}}[:=]\s{{0,3}}(?:{_QUOTE})?"
-    r"(?:bearer|basic|token|digest|apikey|negotiate|ntlm|key)\s+(?P<header>[^\"'\\,\r\n]{4,})",
+    r"(?:(?:bearer|basic|token|apikey|negotiate|ntlm|key)\s+(?P<header>[^\s\"'\\,]{4,})"
+    r"|digest\s+(?P<digest>[^\"'\\,\r\n]{4,}))",
     r"(?<![\w-])bearer\s{1,2}(?P<bearer>(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*)",
     # Addresses.
     r"://(?P<login>[^/\s:@\"'<>]*:[^/\s@\"'<>]+)(?=@)",

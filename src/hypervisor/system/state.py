@@ -80,9 +80,9 @@ class State:
         known = _Known.read(name)
         if known is None:
             raise _stranger(folder.path)
-        _refuse_others(folder)
         if not known.is_of(folder):
             raise _copy(folder.path)
+        _refuse_others(folder)
         known.keep_up(folder)
         return cls(root, folder, name, known)
 
@@ -114,11 +114,16 @@ class State:
         folder = _opened(root)
         if folder is None:
             return None
+        if os.statvfs(folder.fd).f_flag & os.ST_RDONLY:
+            raise Foreign(
+                f"{one_line(folder.path)}: on a read-only file system",
+                "mount it writable, or copy the project to a place that is",
+            )
         if os.fstat(folder.fd).st_uid != os.geteuid() and not _has_no_owners(folder.path):
             raise _owned(folder.path)
         _refuse_tracked(root, folder.path)
         _refuse_links(folder)
-        if not _has_no_owners(folder.path):
+        if not _has_no_owners(folder.path) and os.fstat(folder.fd).st_mode & 0o777 != 0o700:
             os.fchmod(folder.fd, 0o700)
         earlier = _read_id(folder)
         known = _Known.read(earlier) if earlier else None
@@ -143,13 +148,14 @@ class State:
         folder. Raises Foreign for anything else."""
         if not folder.names():
             return None
-        _refuse_others(folder)
         _refuse_tracked(root, folder.path)
         _refuse_links(folder)
         from hypervisor.system.unproven import made_here
 
         if not made_here(folder, machine.machine_id()):
             raise _stranger(folder.path)
+        # Last: whose it is, is not mended by its mode.
+        _refuse_others(folder)
         name = _new_id()
         known = _Known.of(folder, os.urandom(16).hex())
         try:
@@ -542,6 +548,14 @@ def _has_no_owners(path: str) -> bool:
 
 
 def _stranger(path: str) -> Foreign:
+    told = os.environ.get(VARIABLE)
+    if told and not os.path.isdir(told):
+        # It may well be the user's own: not to be moved away.
+        return Foreign(
+            f"{one_line(path)}: not made by you on this machine, as far as is known: "
+            f"{VARIABLE}={one_line(told, 200)}, where that would be noted, is no folder",
+            f"unset {VARIABLE}",
+        )
     return Foreign(
         f"{one_line(path)}: not made by you on this machine, so nothing in it is used (hypervisor "
         "adopt shows what it holds, and takes it over)",
