@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 from itertools import chain
+from typing import NamedTuple
 
 from hypervisor import gemini_usage
 
@@ -64,8 +65,19 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
     return usage
 
 
-def last_error(path: str) -> str | None:
-    """Return the error in which the worker of this transcript ended, in the client's words."""
+class Failure(NamedTuple):
+    """The error in which a worker ended: the client's words, its code for it and the HTTP status,
+    when the service wants to be asked again, and when it was told (Unix time); where known."""
+
+    text: str
+    code: str = ""
+    status: int | None = None
+    resets_at: object = None
+    at: float | None = None
+
+
+def last_error(path: str) -> Failure | None:
+    """Return the error in which the worker of this transcript ended, or None."""
     try:
         with open(path, "rb") as source:
             source.seek(max(0, source.seek(0, 2) - _TAIL))
@@ -82,8 +94,26 @@ def last_error(path: str) -> str | None:
             continue
         if message.get("model") != "<synthetic>":
             return None
-        return " ".join(_texts(message.get("content"))) or None
+        text = " ".join(_texts(message.get("content")))
+        return _failure(row, text) if text else None
     return None
+
+
+def _failure(row: dict[str, object], text: str) -> Failure:
+    from datetime import datetime
+
+    code, status, told = row.get("error"), row.get("apiErrorStatus"), row.get("quotaLimits")
+    try:
+        at = datetime.fromisoformat(str(row.get("timestamp"))).timestamp()
+    except ValueError:
+        at = None
+    return Failure(
+        text,
+        code if isinstance(code, str) else "",
+        status if isinstance(status, int) else None,
+        told.get("resetsAt") if isinstance(told, dict) else None,
+        at,
+    )
 
 
 def sum_up(rows: Iterable[str]) -> Usage:

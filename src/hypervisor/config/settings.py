@@ -55,6 +55,7 @@ class Limits:
     outputs_bytes: int
     workers: int
     ask_above: int
+    window: float
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
             merged[name] = _merge(default, value, path, f"{where}{name}.")
             continue
         is_time = where == "limits." and isinstance(default, str)
-        if not is_time and type(value) is not type(default):
+        is_number = isinstance(default, float) and type(value) is int
+        if not is_time and not is_number and type(value) is not type(default):
             raise UsageError(
                 f"{path}: {where}{name} has the wrong type",
                 f"it takes a {_KINDS.get(type(default), type(default).__name__)}",
@@ -144,7 +146,8 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
     return merged
 
 
-_KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number"}
+_KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number",
+          float: "number"}  # fmt: skip
 
 
 def _settings(table: dict[str, Any], path: str) -> Settings:
@@ -235,6 +238,15 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
             raise UsageError(f"{path}: limits.{name} must be at least 1")
         return int(table[name])
 
+    def share(name: str) -> float:
+        most = DEFAULTS["limits"][name]
+        if not 0 < table[name] <= most:
+            raise UsageError(
+                f"{path}: limits.{name} must be above 0 and at most {most:g}",
+                "a project's file can only lower it",
+            )
+        return float(table[name])
+
     return Limits(
         lease_seconds=time("lease"),
         max_attempts=count("max_attempts"),
@@ -246,4 +258,5 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         outputs_bytes=count("outputs_mb") * 1_000_000,
         workers=min(20, count("workers")),
         ask_above=count("ask_above"),
+        window=share("window"),
     )

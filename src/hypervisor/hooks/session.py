@@ -7,6 +7,7 @@ import re
 
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.hooks import Event, agents, context
+from hypervisor.system.spans import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.gone_sessions(ledger)
+    ledger.reopen()
     if event.text("source") == "clear":
         agents.meet(ledger, event)
         ledger.inherit(event.session)
@@ -42,7 +44,10 @@ def _left_open(ledger: Ledger) -> str | None:
         counts = ledger.counts(queue["no"])
         left = counts["ready"] + counts["claimed"]
         if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
-            lines.append(f"queue {queue['name']}: {left} of {sum(counts.values())} items left")
+            line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
+            if queue["state"] == "paused" and queue["resume_at"] is not None:
+                line += f", paused until {until(queue['resume_at'])}"
+            lines.append(line)
     if not lines:
         return None
     return f"hypervisor: {'; '.join(lines[:10])}. To go on: /hypervisor:resume QUEUE"
@@ -176,10 +181,16 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
             continue
         if status == "killed" and "by user" in words:
             reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
-        elif status == "failed" and reconcile.is_rate_limit(_DESCRIBED.sub("", words)):
-            reconcile.rate_limited(ledger, event.session, agent, words)
         elif status:
-            reconcile.died(ledger, event.session, agent, words)
+            limit = None
+            if status == "failed":
+                from hypervisor.agents import limits
+
+                limit = limits.read(_DESCRIBED.sub("", words))
+            if limit is not None:
+                reconcile.limited(ledger, event.session, agent, limit)
+            else:
+                reconcile.died(ledger, event.session, agent, words)
 
 
 def _settle_agents(ledger: Ledger, event: Event) -> None:
