@@ -62,15 +62,7 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
         # The row is written when the client already tells of the end.
         error = _last_error(known["transcript"], _LAG)
         if error is not None:
-            from hypervisor.agents import limits
-
-            limit = limits.read(
-                error.text,
-                code=error.code,
-                status=error.status,
-                resets_at=error.resets_at,
-                now=error.at,
-            )
+            limit = _limit_of(error)
             if limit is not None:
                 limited(ledger, session, agent, limit)
                 return
@@ -88,6 +80,18 @@ def _last_error(transcript: str, wait: float) -> Failure | None:
     return error
 
 
+def _limit_of(error: Failure) -> Limit | None:
+    from hypervisor.agents import limits
+
+    return limits.read(
+        error.text,
+        code=error.code,
+        status=error.status,
+        resets_at=error.resets_at,
+        now=error.at,
+    )
+
+
 def failed(
     ledger: Ledger, session: str, agent: str, text: str, *, code: str, transcript: str | None
 ) -> None:
@@ -95,10 +99,9 @@ def failed(
     own turn: `text` in its words, `code` its name for it. A limit of the service costs nothing."""
     from hypervisor.agents import limits
 
-    # The words tell a minute at best; the transcript may have the second.
+    # The words tell the minute at best, while the transcript may have the second.
     error = _last_error(transcript, 0) if agent and transcript else None
-    at = error.resets_at if error is not None and error.text == text else None
-    limit = limits.read(text, code=code, resets_at=at)
+    limit = (_limit_of(error) if error is not None else None) or limits.read(text, code=code)
     if limit is not None:
         limited(ledger, session, agent, limit)
     elif agent:

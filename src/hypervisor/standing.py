@@ -185,7 +185,8 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             if ledger.is_attended(queue["no"]):
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
-                problem("paused", f"{then}; then", f"hypervisor work {name} --agent claude")
+                gone = f"{then}, but its session is gone"
+                problem("paused", gone, f"hypervisor work {name} --agent claude")
     rules = ledger.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])

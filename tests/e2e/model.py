@@ -53,6 +53,7 @@ class Model:
         self.main: Script = lambda conversation: text("OK")
         self.worker: Script = lambda conversation: text("worker done")
         self.loses_notices = False  # True: workers' notices are cut out of what the scripts see
+        self.headers: dict[str, str] = {}  # sent with every answer, beside those of a Failure
         self.lost: list[str] = []  # the notices so cut out, each once
         self.requests: list[Request] = []
         self.other: list[str] = []  # "METHOD path" of requests that are not for a message

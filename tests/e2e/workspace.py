@@ -83,6 +83,8 @@ class Workspace:
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "CLAUDE_CODE_TMPDIR": str(self.tmp),
+            # The test itself looks into the project's state, as the same user.
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             **(more or {}),
         }
 

@@ -181,16 +181,11 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
             continue
         if status == "killed" and "by user" in words:
             reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
+        elif status == "failed":
+            said = _DESCRIBED.sub("", words)
+            reconcile.failed(ledger, event.session, agent, said, code="", transcript=path)
         elif status:
-            limit = None
-            if status == "failed":
-                from hypervisor.agents import limits
-
-                limit = limits.read(_DESCRIBED.sub("", words))
-            if limit is not None:
-                reconcile.limited(ledger, event.session, agent, limit)
-            else:
-                reconcile.died(ledger, event.session, agent, words)
+            reconcile.died(ledger, event.session, agent, words)
 
 
 def _settle_agents(ledger: Ledger, event: Event) -> None:

@@ -304,8 +304,9 @@ class Pool:
         claims = self.ledger.agent_claims(name)
         fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
         if end.how == "finished" and not claims:
-            # It asked and got nothing: what is ready is not for it.
-            self._idle = not self._running
+            # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
+            paused = self.ledger.queue_row(self.queue)["state"] == "paused"
+            self._idle = not self._running and not paused
         self._consider(end, bool(claims), fruitful)
 
     def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:
