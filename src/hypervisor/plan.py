@@ -108,5 +108,6 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
         f"prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
+        "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
     return shown

@@ -130,6 +130,9 @@ def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
     stays as it is."""
     from hypervisor.agents import limits
 
+    if limit.resume_at is not None and limit.resume_at <= time.time():
+        # The news of it came late.
+        return
     row = ledger.queue_row(queue)
     if limit.passing and row["state"] == "open":
         limit = limits.again(limit, ledger.overloads(row["no"]), now=time.time())

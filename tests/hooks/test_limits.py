@@ -83,6 +83,16 @@ def test_a_limit_pauses_until_its_reset_whatever_tells_of_it(
     assert state == "paused" and until in (at, at - at % 60)
 
 
+def test_news_of_a_limit_that_has_ended_pauses_nothing(session: Session) -> None:
+    claim = session.takes("a1")
+    said = "You've hit your session limit"
+    writes(session, "a1", said, time.time() + 0.5)
+    time.sleep(0.6)
+    session.notice("a1", "failed", NAMED.format(said))
+    assert stands(session) == ("open", None)
+    assert session.item(claim)["deaths"] == 0 and session.item(claim)["state"] == "ready"
+
+
 def test_words_of_a_limit_in_another_error_pause_nothing(session: Session) -> None:
     claim = session.takes("a1")
     said = "API Error: 400 prompt is too long: usage limit reached|1900000000 quota 429"
@@ -192,6 +202,7 @@ def test_a_yes_that_was_given_before_the_limit_holds_after_it(
     main(["plan", "q"])
     told = capsys.readouterr().out
     assert "Start 2 workers" in told and "Ask the user" not in told
+    assert "How much of the usage limits is left can't be known here" in told
 
 
 def test_a_wait_lasts_over_a_pause_that_ends_soon(
