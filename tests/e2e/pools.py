@@ -129,6 +129,7 @@ class PoolMachine:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "HYPERVISOR_HOME": self.home,
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             "GEMINI_API_KEY": "dummy-key-of-a-test",
             "GOOGLE_GEMINI_BASE_URL": self.gemini_model.url,
             **self._more,

@@ -324,21 +324,21 @@ def _zone(name: str) -> tzinfo | None:
 
 
 def windows(told: object) -> Windows:
-    """Return the usage windows that a client tells of: the `rate_limit_info` of an event of its
-    stream, or the `rate_limits` of its status line. What is odd stays out."""
+    """Return the usage windows that a `rate_limit_info` of a client's stream tells of; what is odd
+    stays out."""
     found: Windows = {}
     if not isinstance(told, dict):
         return found
     parts = told.get("unifiedWindows")
-    parts = dict(parts) if isinstance(parts, dict) else dict(told)
+    parts = dict(parts) if isinstance(parts, dict) else {}
     if isinstance(kind := told.get("rateLimitType"), str):
+        # An older client tells of one window alone.
         parts.setdefault(kind, told)
     for key, name in _WINDOWS.items():
         part = parts.get(key)
         if not isinstance(part, dict):
             continue
-        percent, ends = part.get("used_percentage"), part.get("resetsAt", part.get("resets_at"))
-        used = percent / 100 if _is_number(percent) else part.get("utilization")
+        used, ends = part.get("utilization"), part.get("resetsAt")
         if _is_number(used) and _is_number(ends) and 0 <= used < 100 and 1e9 < ends < 1e11:
             found[name] = float(used), float(ends)
     return found
