@@ -87,6 +87,8 @@ def test_lists_replace_and_tables_merge(tmp_path: Path, user: Callable[[str], Pa
     assert told.tools["calendar"] == () and told.tools["zotero"]
     assert told.triage.links["x"] == "Project X" and told.triage.links["aops"]
     assert told.limits.lease_seconds == 7200
+    assert told.limits.window == 0.9
+    assert _load(tmp_path, "[limits]\nwindow = 0.5\n").limits.window == 0.5
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,10 @@ def test_lists_replace_and_tables_merge(tmp_path: Path, user: Callable[[str], Pa
         ("[limits]\nmax_attempts = '3'", "limits.max_attempts"),
         ("[limits]\nlease = 'soon'", "limits.lease"),
         ("[limits]\nlease = 0", "limits.lease"),
+        ("[limits]\nwindow = 0.91", "limits.window"),
+        ("[limits]\nwindow = 1", "limits.window"),
+        ("[limits]\nwindow = 0", "limits.window"),
+        ("[limits]\nwindow = '50 %'", "limits.window"),
         ("[limits]\nlease = []", "limits.lease"),
         ("[status]\nstarted = ['x']", "status.started"),
         ("[status]\nready = 'x'", "status.ready"),

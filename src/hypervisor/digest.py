@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 
+from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -25,10 +26,11 @@ _SETTLE_SECONDS = 1.5
 
 
 def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
-    """Return where a queue stands: working, drained, paused, cancelled, replaced or stalled.
+    """Return where a queue stands: working, drained, paused, reset, cancelled, replaced or stalled.
 
     `workers` is how many of the session's agents are alive, where that is known: a queue with
-    items left, none of them claimed, and nobody alive to claim one has stalled.
+    items left, none of them claimed, and nobody alive to claim one has stalled. One whose limit has
+    ended by itself, and of which nobody has claimed anything since, is reset.
     """
     if queue["state"] != "open":
         return str(queue["state"])
@@ -37,6 +39,8 @@ def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
         return "working"
     if not counts["ready"]:
         return "drained"
+    if not workers and ledger.reset_at(queue["no"]) is not None:
+        return "reset"
     return "stalled" if workers == 0 else "working"
 
 
@@ -56,6 +60,7 @@ def take(
     `state_of`: a session whose workers never held an item of a queue hears of no stall.
     """
     parts = []
+    ledger.reopen()
     for row in ledger.followed(session):
         alive = workers if ledger.has_worked(session, row["no"]) else None
         state = state_of(ledger, row, alive)
@@ -76,10 +81,18 @@ def expect(ledger: Ledger, session: str, queue: str | None, *, work: bool) -> No
 
     One that has been told that nobody works hears of no stall, until workers are alive again.
     """
-    state = None if work else "stalled"
     for row in ledger.followed(session):
-        if queue in (None, row["name"]) and row["told_state"] in (None, "stalled"):
+        if queue in (None, row["name"]) and row["told_state"] in (
+            None,
+            "paused",
+            "reset",
+            "stalled",
+        ):
             number = row["told_no"]
+            if row["told_state"] == "paused" and row["state"] == "paused":
+                continue
+            reset = not work and ledger.reset_at(row["no"]) is not None
+            state = None if work else "reset" if reset else "stalled"
             if row["told_state"] != state:
                 ledger.tell(session, row["no"], number, number, state, "plan")
 
@@ -122,9 +135,16 @@ def line(ledger: Ledger, queue: Any, state: str) -> str:
     counts = ledger.counts(queue["no"])
     left = counts["ready"] + counts["claimed"] + counts["waiting"]
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return f"hypervisor: queue {queue['name']} " + (
-        _STATES[state].format(left=left, name=queue["name"]) + f"; {told}"
-    )
+    return f"hypervisor: queue {queue['name']} {_stands(queue, state, left)}; {told}"
+
+
+def _stands(queue: Any, state: str, left: int) -> str:
+    if state == "paused" and queue["resume_at"] is not None:
+        return (
+            f"is paused until {until(queue['resume_at'])}, {left} left; it is open again by itself "
+            "then, and you are told"
+        )
+    return _STATES[state].format(left=left, name=queue["name"])
 
 
 def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
@@ -132,7 +152,7 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
     counts = ledger.counts(queue["no"])
     left = counts["ready"] + counts["claimed"] + counts["waiting"]
     total = sum(counts.values())
-    lines = [f"hypervisor: queue {name} {_STATES[state].format(left=left, name=name)}"]
+    lines = [f"hypervisor: queue {name} {_stands(queue, state, left)}"]
     if queue["reason"] and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue['reason'], 100)})"
     lines[0] += f"; {total - left} of {total} items ended, {len(ended)} since the last report."
@@ -161,5 +181,7 @@ _STATES = {
     "paused": "is paused, {left} left; go on with: hypervisor resume {name}",
     "cancelled": "was cancelled",
     "replaced": "was opened anew",
+    "reset": "goes on: its limit has reset, {left} left and nobody at work; run now: "
+    "hypervisor plan {name}",
     "stalled": "has stalled: {left} left and no worker alive; what to do: hypervisor plan {name}",
 }

@@ -7,6 +7,8 @@ from typing import Any
 from hypervisor.agents import rights
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
+from hypervisor.system.spans import until
+from hypervisor.system.text import one_line
 
 _PER_WORKER = 3
 # What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
@@ -26,7 +28,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     left = counts["ready"] + counts["waiting"]
     told: dict[str, Any] = {"queue": queue, "left": left, "counts": counts}
     if row["state"] == "paused":
-        return told | {"step": "paused", "reason": row["reason"]}
+        return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
     if not counts["ready"] and not counts["claimed"]:
         return told | {"step": "finished"}
     rules = ledger.permissions(queue)
@@ -42,7 +44,8 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     return told | {
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
-        "ask": left > settings.limits.ask_above and not agreed,
+        # A yes holds for what is left when a limit has ended: nobody is there to give it again.
+        "ask": left > settings.limits.ask_above and not agreed and not ledger.has_agreed(row["no"]),
         "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
     }
@@ -61,6 +64,14 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
     if told["step"] == "finished":
         first = f"hypervisor integrate {name}, then " if branch else ""
         return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
+    if told["step"] == "paused" and told["resume_at"] is not None:
+        return [
+            f"queue {name} is paused until {until(told['resume_at'])}: "
+            f"{one_line(told['reason'], 160)}",
+            "It is open again by itself then, and this session is told to go on: end your turn.",
+            f"If the session is gone by then, any shell goes on: hypervisor work {name} "
+            "--agent claude",
+        ]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
     if told["step"] == "permissions" and _OWN_RULES.issuperset(told["rules"]):
@@ -99,5 +110,6 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
         f"prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
+        "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
     return shown

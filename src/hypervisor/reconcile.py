@@ -9,7 +9,7 @@ import os
 import time
 
 from hypervisor import caller, outbox, outputs
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import NotOwner
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -17,22 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
-    from hypervisor.usage import Tokens
+    from hypervisor.usage import Failure, Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
 _REST = 2.0
 _LAG = 0.4
 _QUICK_BYTES = 4 << 20
-_RATE_LIMIT = r"\b429\b|rate.?limit|usage limit|quota|overloaded|\b529\b"
-
-
-def is_rate_limit(text: str) -> bool:
-    """True for an error that comes from the service's limits, not from the item."""
-    # Most who come here look at no error, and the module takes longer to load than that takes.
-    import re
-
-    return bool(re.search(_RATE_LIMIT, text, re.IGNORECASE))
 
 
 def stopped(
@@ -61,23 +53,59 @@ def stopped(
 def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """A worker ended by a crash, a turn limit or an API error: its items count a death.
 
-    Where its transcript ends in an error of the service, that is the cause: a rate limit is no
-    death, whatever the client says of it.
+    Where its transcript ends in an error of the service, that is the cause: a limit is no death,
+    whatever the client says of it.
     """
     held = ledger.held_by(session, agent)
     known = ledger.agent(agent) if held else None
     if known is not None and known["transcript"]:
-        from hypervisor import usage
-
         # The row is written when the client already tells of the end.
-        until = time.monotonic() + _LAG
-        while not (error := usage.last_error(known["transcript"])) and time.monotonic() < until:
-            time.sleep(0.05)
-        if error and is_rate_limit(error):
-            rate_limited(ledger, session, agent, error)
-            return
-        cause = error or cause
+        error = _last_error(known["transcript"], _LAG)
+        if error is not None:
+            limit = _limit_of(error)
+            if limit is not None:
+                limited(ledger, session, agent, limit)
+                return
+            cause = error.text
     _end_all(ledger, held, "died", cause)
+
+
+def _last_error(transcript: str, wait: float) -> Failure | None:
+    """Return the error that ends a transcript; it is waited for, for so many seconds."""
+    from hypervisor import usage
+
+    until = time.monotonic() + wait
+    while (error := usage.last_error(transcript)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return error
+
+
+def _limit_of(error: Failure) -> Limit | None:
+    from hypervisor.agents import limits
+
+    return limits.read(
+        error.text,
+        code=error.code,
+        status=error.status,
+        resets_at=error.resets_at,
+        now=error.at,
+    )
+
+
+def failed(
+    ledger: Ledger, session: str, agent: str, text: str, *, code: str, transcript: str | None
+) -> None:
+    """The client tells of an API error that ended a worker, or (without an agent) the session's
+    own turn: `text` in its words, `code` its name for it. A limit of the service costs nothing."""
+    from hypervisor.agents import limits
+
+    # The words tell the minute at best, while the transcript may have the second.
+    error = _last_error(transcript, 0) if agent and transcript else None
+    limit = (_limit_of(error) if error is not None else None) or limits.read(text, code=code)
+    if limit is not None:
+        limited(ledger, session, agent, limit)
+    elif agent:
+        died(ledger, session, agent, text)
 
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
@@ -85,18 +113,45 @@ def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
 
 
-def rate_limited(ledger: Ledger, session: str, agent: str, text: str) -> None:
-    """The service refuses work for now: free the worker's items and pause their queues."""
+def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
+    """The service refuses work for now: free the worker's items at no cost, and pause their queues
+    until it wants to be asked again."""
     held = ledger.held_by(session, agent)
     _end_all(ledger, held, "freed", "rate limit")
     queues = {row["queue_name"] for row in held}
     if not queues:
         queues = {queue["name"] for queue in ledger.followed(session)}
     for name in queues:
-        try:
-            ledger.pause(name, f"rate limit: {one_line(text, 120)}")
-        except HypervisorError:
-            continue
+        pause_for(ledger, name, limit)
+
+
+def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
+    """Pause a queue until a limit ends; one that has ended meanwhile, or was paused by a person,
+    stays as it is."""
+    from hypervisor.agents import limits
+
+    if limit.resume_at is not None and limit.resume_at <= time.time():
+        # The news of it came late.
+        return
+    row = ledger.queue_row(queue)
+    if limit.passing and row["state"] == "open":
+        limit = limits.again(limit, ledger.overloads(row["no"]), now=time.time())
+    word = "overloaded" if limit.passing else "rate limit"
+    ledger.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
+
+
+def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> None:
+    """Pause a queue where so great a `share` of a usage window is used up, until the window ends.
+
+    What is held may still end. A person who resumes the queue has decided for this window.
+    """
+    now = time.time()
+    for name, (used, resets_at) in windows.items():
+        if used >= share and resets_at > now:
+            # The same words for the same window, whenever they are said.
+            ends = time.strftime("%Y-%m-%d %H:%M", time.localtime(resets_at))
+            told = f"{share:.0%} of the {name} window is used, which ends {ends}"
+            ledger.limit(queue, f"rate limit: {told}", resets_at, once=True)
 
 
 def missing(ledger: Ledger, session: str, running: set[str]) -> None:

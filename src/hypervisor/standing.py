@@ -10,6 +10,7 @@ import time
 
 from hypervisor import budget
 from hypervisor.system import hook_errors
+from hypervisor.system.spans import span, until
 from hypervisor.system.state import home
 from hypervisor.system.text import one_line
 
@@ -49,6 +50,7 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "queue": queue["name"],
         "state": state,
         "reason": queue["reason"] or None,
+        "resume_at": queue["resume_at"],
         "total": sum(counts.values()),
         "counts": counts,
         "per_minute": None if pace is None else round(pace * 60, 2),
@@ -95,20 +97,6 @@ def hook_error(root: str) -> str | None:
     return (
         f"a hook failed: {one_line(text[-1], 120)} (.hypervisor/hook-error.txt)" if text else None
     )
-
-
-def seconds(value: float) -> str:
-    """Return a time for people: 42 s, 7 min, 3 h 05 min, 2 d 3 h."""
-    amount = max(0, round(value))
-    if amount < 100:
-        return f"{amount} s"
-    minutes = round(amount / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def used(one: dict[str, Any]) -> str:
@@ -208,7 +196,15 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         problem("budget", f"{used_up}; {counts['ready']} items stay untried", budget.more(name))
     elif state == "paused":
         why = f": {one_line(queue['reason'], 100)}" if queue["reason"] else ""
-        problem("paused", f"paused{why}", f"hypervisor resume {name}")
+        if queue["resume_at"] is None:
+            problem("paused", f"paused{why}", f"hypervisor resume {name}")
+        else:
+            then = f"paused{why}; open again by itself at {until(queue['resume_at'])}"
+            if ledger.is_attended(queue["no"]):
+                problem("paused", f"{then}, and its session or pool goes on")
+            else:
+                gone = f"{then}, but its session is gone"
+                problem("paused", gone, f"hypervisor work {name} --agent claude")
     rules = ledger.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
@@ -217,7 +213,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
         if last and idle > _STILL_SECONDS:
-            text = f"{counts['ready']} items left, and nobody works for {seconds(idle)}"
+            text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
             problem("still", text, f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
@@ -252,9 +248,9 @@ def _late(worker: dict[str, Any]) -> str | None:
     silent = None if worker["seen_at"] is None else time.time() - worker["seen_at"]
     if left > held["lease_seconds"] * _LEASE_LEFT and (silent is None or silent < SILENT_SECONDS):
         return None
-    quiet = f", silent for {seconds(silent)}" if silent is not None else ""
+    quiet = f", silent for {span(silent)}" if silent is not None else ""
     name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
-    return f"{name} on {item}{quiet}: its lease ends in {seconds(left)}"
+    return f"{name} on {item}{quiet}: its lease ends in {span(left)}"
 
 
 def _why(row: Any) -> str:

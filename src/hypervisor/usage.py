@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypervisor import gemini_usage
 from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
@@ -192,8 +192,19 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
     return usage
 
 
-def last_error(path: str) -> str | None:
-    """Return the error in which the worker of this transcript ended, in the client's words."""
+class Failure(NamedTuple):
+    """The error in which a worker ended: the client's words, its code for it and the HTTP status,
+    when the service wants to be asked again, and when it was told (Unix time); where known."""
+
+    text: str
+    code: str = ""
+    status: int | None = None
+    resets_at: object = None
+    at: float | None = None
+
+
+def last_error(path: str) -> Failure | None:
+    """Return the error in which the worker of this transcript ended, or None."""
     try:
         rows = read_end(transcripts(path)[-1], _TAIL).decode("utf-8", "replace").splitlines()
     except (OSError, NotReadable):
@@ -206,8 +217,26 @@ def last_error(path: str) -> str | None:
             continue
         if message.get("model") != "<synthetic>":
             return None
-        return " ".join(_texts(message.get("content"))) or None
+        text = " ".join(_texts(message.get("content")))
+        return _failure(row, text) if text else None
     return None
+
+
+def _failure(row: dict[str, object], text: str) -> Failure:
+    from datetime import datetime
+
+    code, status, told = row.get("error"), row.get("apiErrorStatus"), row.get("quotaLimits")
+    try:
+        at = datetime.fromisoformat(str(row.get("timestamp"))).timestamp()
+    except ValueError:
+        at = None
+    return Failure(
+        text,
+        code if isinstance(code, str) else "",
+        status if isinstance(status, int) else None,
+        told.get("resetsAt") if isinstance(told, dict) else None,
+        at,
+    )
 
 
 def sum_up(rows: Iterable[str]) -> Usage:

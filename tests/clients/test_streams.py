@@ -11,7 +11,7 @@ import pytest
 from hypervisor.clients.claude import ClaudeStream
 from hypervisor.clients.command import CommandStream
 from hypervisor.clients.gemini import GeminiStream
-from hypervisor.clients.run import End, Stream, brief, resume_time
+from hypervisor.clients.run import End, Stream, brief
 
 CLAIM = "mcp_task_manager_claim_next_task"
 ASKED = [
@@ -118,31 +118,45 @@ def test_a_claude_run_is_judged_by_its_result_event(
 
 
 def test_a_claude_run_tells_when_its_limit_ends() -> None:
+    ends = time.time() + 3600
     limit = {"type": "rate_limit_event",
-             "rate_limit_info": {"status": "rejected", "resetsAt": 1900000000}}  # fmt: skip
+             "rate_limit_info": {"status": "rejected", "resetsAt": ends}}  # fmt: skip
     result = {"type": "result", "subtype": "success", "is_error": True, "result": "limit reached",
               "api_error_status": 429}  # fmt: skip
-    assert fed(ClaudeStream(), [limit, result]).end(1).resume_at == 1900000000
-    assert resume_time("Claude AI usage limit reached|1900000000") == 1900000000
+    told = fed(ClaudeStream(), [limit, result]).end(1).limit
+    assert told is not None and told.resume_at == ends
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("quota exceeded\nSuggested retry after 42s.", 42),
-        ("Your quota will reset after 5h23m10s.", 19390),
-        ("Please try again in 1 minute 5 seconds", 65),
-        ("please wait and try again later", None),
-        ("retry later, 404 items", None),
-    ],
-)
-def test_when_to_come_again_is_read_out_of_the_service_s_words(
-    text: str, seconds: float | None
-) -> None:
-    found = resume_time(text)
-    assert (found is None) is (seconds is None)
-    if found is not None and seconds is not None:
-        assert abs(found - time.time() - seconds) < 5
+def test_a_claude_run_tells_how_much_of_each_window_is_used() -> None:
+    ends = time.time() + 3600
+    windows = {
+        "five_hour": {"utilization": 0.93, "resetsAt": ends, "status": "allowed_warning"},
+        "seven_day": {"utilization": 0.4, "resetsAt": ends + 9},
+        "new_one": {"utilization": 0.99, "resetsAt": ends},
+    }
+    stream = fed(
+        ClaudeStream(),
+        [
+            {
+                "type": "rate_limit_event",
+                "rate_limit_info": {
+                    "status": "allowed",
+                    "resetsAt": ends,
+                    "rateLimitType": "five_hour",
+                    "unifiedWindows": windows,
+                },
+            },
+        ],
+    )
+    assert stream.windows == {"5-hour": (0.93, ends), "weekly": (0.4, ends + 9)}
+    # An older client tells of one window, and only when it is nearly used up.
+    old = {"status": "allowed_warning", "rateLimitType": "seven_day", "resetsAt": ends}
+    for more in ({}, {"utilization": "much"}, {"utilization": True}, {"utilization": -1}):
+        event = {"type": "rate_limit_event", "rate_limit_info": {**old, **more}}
+        assert fed(ClaudeStream(), [event]).windows == {}
+    event = {"type": "rate_limit_event", "rate_limit_info": {**old, "utilization": 0.91}}
+    assert fed(ClaudeStream(), [event]).windows == {"weekly": (0.91, ends)}
+    fed(ClaudeStream(), [{"type": "rate_limit_event", "rate_limit_info": odd} for odd in ("x", 3)])
 
 
 def test_a_command_is_judged_by_its_exit_code_and_keeps_its_last_lines() -> None:

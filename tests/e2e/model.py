@@ -55,6 +55,7 @@ class Model:
         # What the service's own check says of a tool call in auto mode: whether it flags it.
         self.flags: Callable[[ToolCall], bool] = lambda call: False
         self.loses_notices = False  # True: workers' notices are cut out of what the scripts see
+        self.headers: dict[str, str] = {}  # sent with every answer, beside those of a Failure
         self.lost: list[str] = []  # the notices so cut out, each once
         self.requests: list[Request] = []
         self.other: list[str] = []  # "METHOD path" of requests that are not for a message

@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         problem = {"type": kinds.get(failure.status, "api_error"), "message": failure.message}
         raw = json.dumps({"type": "error", "error": problem}).encode()
         self.send_response(failure.status)
-        for name, value in failure.headers.items():
+        for name, value in {**self.server.model.headers, **failure.headers}.items():
             self.send_header(name, value)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(raw)))
@@ -94,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
     def _stream(self, request: Request, parts: list[Part], tokens: Tokens) -> None:
         asked = request.conversation
         self.send_response(200)
+        for name, value in self.server.model.headers.items():
+            self.send_header(name, value)
         self.send_header("content-type", "text/event-stream")
         self.send_header("request-id", f"req_{asked.k:04d}")
         self.send_header("connection", "close")

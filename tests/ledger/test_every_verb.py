@@ -93,6 +93,9 @@ def use(ledger: Ledger) -> None:
     ledger.waiting_for("f"), ledger.events_after([number], 0), ledger.claims_after([number], 0)
     ledger.claim_now(1), ledger.ended_items("q", ["blocked", "failed"])
     ledger.pause("q", "r", resume_at=1.0), ledger.resume("q")
+    ledger.limit("q", "rate limit: x", 1.0, once=True), ledger.reopen(), ledger.reset_at(number)
+    ledger.overloads(number), ledger.is_attended(number)
+    ledger.agree("q"), ledger.has_agreed(number)
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

@@ -59,9 +59,14 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
         from hypervisor import budget
 
         why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
-        mend = f"hypervisor resume {queue}"
-        mend = budget.more(queue) if budget.reached(ledger, row) else mend
-        return f"queue paused{why}: stop here; {mend} goes on", False
+        mend = f"hypervisor resume {queue} goes on"
+        if budget.reached(ledger, row):
+            mend = f"{budget.more(queue)} goes on"
+        elif row["resume_at"] is not None:
+            from hypervisor.system.spans import until
+
+            mend = f"it goes on by itself at {until(row['resume_at'])}"
+        return f"queue paused{why}: stop here; {mend}", False
     files = ledger.waiting_for_files(row["no"]) if counts["ready"] else 0
     locked = counts["ready"] - files
     more = f", {files} wait for files that others work on" if files else ""

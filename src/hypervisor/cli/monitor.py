@@ -1,4 +1,5 @@
-"""The watch that Claude Code runs beside a session: a line when a queue of it comes to rest."""
+"""The watch that Claude Code runs beside a session: a line when a queue of it comes to rest, and
+when the limit that has paused it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, LedgerError
 from hypervisor.system.state import Foreign, State
 
-SUMMARY = "print a line when a queue of this session drains, stalls or pauses"
+SUMMARY = "print a line when a queue of this session drains, stalls, pauses or may go on"
 _TICK = 1.0
 # The client's own notice of the last worker's end is given this long to come first.
 _GRACE = 1.5
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if session is None:
         return 0
     root = find_root()
-    said: dict[tuple[int, str], int] = {}
+    said: dict[int, tuple[str, int]] = {}
     still = digest.Stillness()
     turn = None
     while os.getppid() == parent and not is_gone(client.pid, client.pid_start):
@@ -51,20 +52,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(
-    ledger: Ledger, session: str, said: dict[tuple[int, str], int], still: digest.Stillness
+    ledger: Ledger, session: str, said: dict[int, tuple[str, int]], still: digest.Stillness
 ) -> None:
     ledger.expire()
     reconcile.finished(ledger, session)
     for queue in ledger.followed(session):
         workers = still.workers(ledger, session, queue["no"])
         state = digest.state_of(ledger, queue, workers)
-        mark = (queue["no"], state)
         if state == "working" or not digest.is_news(ledger, queue, state):
             continue
-        if said.get(mark) == queue["told_no"]:
+        if said.get(queue["no"]) == (state, queue["told_no"]):
             continue
         time.sleep(_GRACE)
         fresh = next((row for row in ledger.followed(session) if row["no"] == queue["no"]), None)
         if fresh is not None and digest.is_news(ledger, fresh, state):
+            # A pool goes on by itself within that time.
+            if state == "reset" and digest.state_of(ledger, fresh, workers) != state:
+                continue
             print(digest.line(ledger, fresh, state), flush=True)
-        said[mark] = queue["told_no"]
+        said[queue["no"]] = state, queue["told_no"]

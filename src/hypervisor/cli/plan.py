@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         if args.go_on:
             ledger.forget_permissions(args.queue)
+            ledger.agree(args.queue)
         told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
         if client.session is not None and told["step"] in ("canary", "workers", "permissions"):
             digest.expect(ledger, client.session, args.queue, work=False)

@@ -7,9 +7,10 @@ import json
 import time
 from typing import Any
 
-from hypervisor import history, outbox, standing
+from hypervisor import history, outbox
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
 SUMMARY = "everything that is known of one item: claims, reports, tokens, file, locks"
@@ -45,7 +46,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         owner = (
             one_line(lock["owner"], 80) if lock["owner"] else f"a {lock['kind']} of another tool"
         )
-        age = standing.seconds(lock["age_seconds"])
+        age = span(lock["age_seconds"])
         shown.append(f"locked for {age} by {owner}: {one_line(lock['path'], 300)}")
     for one in told["queues"]:
         shown += _queue(one)
@@ -81,7 +82,7 @@ def _queue(one: dict[str, Any]) -> list[str]:
 
 def _claim(claim: dict[str, Any]) -> list[str]:
     begun, ended = claim["claimed_at"], claim["ended_at"]
-    took = standing.seconds((ended or time.time()) - begun)
+    took = span((ended or time.time()) - begun)
     what = claim["outcome"] or "at work"
     shown = [
         f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {_stamp(begun)}: "

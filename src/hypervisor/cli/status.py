@@ -8,6 +8,7 @@ from hypervisor import outbox, reconcile, standing
 from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -112,7 +113,7 @@ def _pace(one: dict[str, Any]) -> str:
     if one["per_minute"]:
         words.append(f"{one['per_minute']:g} items a minute")
     if one["eta_seconds"] is not None:
-        words.append(f"about {standing.seconds(one['eta_seconds'])} left")
+        words.append(f"about {span(one['eta_seconds'])} left")
     if one["tokens"] is not None:
         words.append(f"{standing.used(one)} tokens used")
     return ", ".join(words)
@@ -124,13 +125,13 @@ def _worker(worker: dict[str, Any]) -> str:
     if worker["holds"]:
         first = worker["holds"][0]
         more = f" and {len(worker['holds']) - 1} more" if len(worker["holds"]) > 1 else ""
-        held = standing.seconds(time.time() - first["claimed_at"])
-        lease = standing.seconds(first["lease_left_seconds"])
+        held = span(time.time() - first["claimed_at"])
+        lease = span(first["lease_left_seconds"])
         words.append(f"{name} holds {one_line(first['id'], 60)}{more} for {held}, lease {lease}")
     else:
         words.append(f"{name} holds nothing")
     if worker["last_tool"]:
-        ago = standing.seconds(time.time() - worker["seen_at"])
+        ago = span(time.time() - worker["seen_at"])
         words.append(f"{one_line(worker['last_tool'], 50)} ({ago} ago)")
     if worker["tokens"] is not None:
         words.append(f"{standing.tokens(worker['tokens'])} tokens")

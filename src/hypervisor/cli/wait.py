@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
             row = ledger.queue_row(args.queue)
             workers = still.workers(ledger, session, row["no"])
             state = digest.state_of(ledger, row, workers)
-            if state != "working" or time.monotonic() >= until:
+            soon = row["resume_at"] is not None and row["resume_at"] - time.time() < _SLICE
+            waits = state == "working" or (state == "paused" and soon)
+            if not waits or time.monotonic() >= until:
                 break
             time.sleep(min(_TICK, max(0.01, until - time.monotonic())))
         text = digest.take(ledger, session, by="wait", queue=args.queue, workers=workers)

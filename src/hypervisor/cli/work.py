@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 
 from hypervisor import clients
 from hypervisor.cli import handout
@@ -11,6 +10,7 @@ from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
 
 SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
@@ -120,8 +120,9 @@ def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":
-        at = f" from {time.strftime('%H:%M', time.localtime(resume_at))} on" if resume_at else ""
-        return f"paused; go on{at} with: hypervisor resume {queue}, then the same command"
+        if resume_at:
+            return f"paused until {until(resume_at)}; the same command waits for that and goes on"
+        return f"paused; go on with: hypervisor resume {queue}, then the same command"
     if why == "idle":
         return (
             "the rest is not for these agents: locked by another tool, or not of the complexity "

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hypervisor.system.spans import moment
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -107,10 +108,10 @@ def _screen(queue: str, view: View, pace: Pace) -> RenderableType:
 
 def _state(view: View) -> str:
     if view.state == "paused":
-        until = ""
+        then = ""
         if view.resume_at is not None:
-            until = f"; goes on at {time.strftime('%H:%M:%S', time.localtime(view.resume_at))}"
-        return f"paused ({one_line(view.reason, 100)}){until}"
+            then = f"; goes on at {moment(view.resume_at)}"
+        return f"paused ({one_line(view.reason, 100)}){then}"
     if view.draining:
         return "draining: no new items; Ctrl-C again stops at once"
     return ""

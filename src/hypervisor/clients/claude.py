@@ -11,9 +11,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.agents import rights
+from hypervisor.agents import limits, rights
 from hypervisor.clients import run
-from hypervisor.reconcile import is_rate_limit
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
@@ -135,6 +134,7 @@ class ClaudeStream(run.Stream):
             self._assistant(event.get("message"))
         elif kind == "rate_limit_event":
             told = event.get("rate_limit_info")
+            self.windows = {**self.windows, **limits.windows(told)}
             at = told.get("resetsAt") if isinstance(told, dict) else None
             if isinstance(at, (int, float)) and told and told.get("status") == "rejected":
                 self._resume_at = float(at)
@@ -166,9 +166,14 @@ class ClaudeStream(run.Stream):
             return run.End("limited", "the client's turn limit was reached", self.last)
         if not result.get("is_error") and subtype == "success":
             return run.End("finished", "", self.last)
-        if result.get("api_error_status") in (429, 529) or is_rate_limit(text):
-            at = self._resume_at or run.resume_time(text)
-            return run.End("rate_limited", run.brief(text), self.last, at)
+        status = result.get("api_error_status")
+        limit = limits.read(
+            text,
+            status=status if isinstance(status, int) else None,
+            resets_at=self._resume_at,
+        )
+        if limit is not None:
+            return run.End("rate_limited", run.brief(text), self.last, limit)
         refused = any(sign in text.lower() for sign in _NOT_OURS)
         cause = run.brief(text) or subtype or exit_text(code)
         return run.End("refused" if refused else "failed", cause, self.last)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hypervisor.agents import limits
 from hypervisor.clients import gemini_policy, run
-from hypervisor.reconcile import is_rate_limit
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
@@ -216,9 +216,9 @@ class GeminiStream(run.Stream):
         text = str(told.get("message", ""))
         if told.get("type") == "FatalTurnLimitedError":
             return run.End("limited", "the client's turn limit was reached", self.last)
-        if code == 429 % 256 or is_rate_limit(text):
-            at = run.resume_time(text)
-            return run.End("rate_limited", run.brief(text), self.last, at)
+        limit = limits.read(text, status=429 if code == 429 % 256 else None)
+        if limit is not None:
+            return run.End("rate_limited", run.brief(text), self.last, limit)
         squeezed = text.lower().replace(" ", "")
         refused = any(sign.replace(" ", "") in squeezed for sign in _NOT_OURS)
         return run.End("refused" if refused else "failed", run.brief(text), self.last)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypervisor.agents.limits import Limit, Windows
 from hypervisor.caller import PoolAgent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import IDENTITY
@@ -61,14 +61,13 @@ class End:
 
     finished (the client says so), limited (turns), failed (an error of the service or the client),
     rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
-    overtime, stopped. `last` is the agent's last text; `resume_at` is when the service wants to be
-    asked again, in Unix time, where it tells.
+    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met.
     """
 
     how: str
     cause: str = ""
     last: str = ""
-    resume_at: float | None = None
+    limit: Limit | None = None
 
 
 @dataclass
@@ -76,7 +75,8 @@ class Stream:
     """What a client's output has told so far. Subclasses read the lines.
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
-    of its standard error.
+    of its standard error; `windows` is how much of the service's usage windows is used, where the
+    client tells.
     """
 
     tool: str = ""
@@ -84,6 +84,7 @@ class Stream:
     last: str = ""
     session: str = ""
     complaints: list[str] = field(default_factory=list)
+    windows: Windows = field(default_factory=dict)
 
     def feed(self, line: str) -> None:
         """Take in one line of standard output."""
@@ -170,27 +171,6 @@ def prompt(name: str) -> str:
     if text.startswith("---\n"):
         text = text[text.index("\n---\n", 4) + 5 :]
     return text.strip() + "\n"
-
-
-_AFTER = re.compile(
-    r"(?:retry|reset|again)\D{0,20}?(?:after|in) (?=\d)"
-    r"(?:(\d+)\s*h(?:(?:ou)?rs?)?[\s,]*)?(?:(\d+)\s*m(?:in(?:ute)?s?)?(?!s)[\s,]*)?"
-    r"(?:(\d+(?:\.\d+)?)\s*s)?",
-    re.IGNORECASE,
-)
-_STAMP = re.compile(r"\|(1\d{9})\b")
-
-
-def resume_time(text: str) -> float | None:
-    """Return when a limit ends, in Unix time, if an error's text tells it."""
-    stamp = _STAMP.search(text)
-    if stamp:
-        return float(stamp[1])
-    told = _AFTER.search(text)
-    if not told or not any(told.groups()):
-        return None
-    hours, minutes, seconds = (float(part or 0) for part in told.groups())
-    return time.time() + hours * 3600 + minutes * 60 + seconds
 
 
 def brief(text: str) -> str:

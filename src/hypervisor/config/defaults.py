@@ -145,6 +145,9 @@ DEFAULTS: dict[str, Any] = {
         "outputs": "7d",  # workers' transcripts are kept for this long …
         "outputs_mb": 500,  # … and up to this size
         "workers": 8,  # background workers at once, 20 at most
+        # Nothing more is handed out when so great a share of a usage window is used; a project can
+        # only lower it.
+        "window": 0.9,
         "ask_above": 20,  # ask before a batch larger than this is spent on
     },
 }

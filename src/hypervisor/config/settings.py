@@ -72,6 +72,7 @@ class Limits:
     outputs_bytes: int
     workers: int
     ask_above: int
+    window: float
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
             merged[name] = _merge(default, value, path, f"{where}{name}.")
             continue
         is_time = where == "limits." and isinstance(default, str)
-        if not is_time and type(value) is not type(default):
+        is_number = isinstance(default, float) and type(value) is int
+        if not is_time and not is_number and type(value) is not type(default):
             raise UsageError(
                 f"{path}: {key} has the wrong type",
                 f"it takes a {_KINDS.get(type(default), type(default).__name__)}",
@@ -205,7 +207,8 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
     return merged
 
 
-_KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number"}
+_KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number",
+          float: "number"}  # fmt: skip
 
 
 def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ...]) -> Settings:
@@ -310,6 +313,15 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
             raise UsageError(f"{path}: limits.{name} must be a number from 1 to {_MOST}")
         return int(table[name])
 
+    def share(name: str) -> float:
+        most = DEFAULTS["limits"][name]
+        if not 0 < table[name] <= most:
+            raise UsageError(
+                f"{path}: limits.{name} must be above 0 and at most {most:g}",
+                "a project's file can only lower it",
+            )
+        return float(table[name])
+
     return Limits(
         lease_seconds=time("lease"),
         max_attempts=count("max_attempts"),
@@ -321,4 +333,5 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         outputs_bytes=count("outputs_mb") * 1_000_000,
         workers=min(20, count("workers")),
         ask_above=count("ask_above"),
+        window=share("window"),
     )

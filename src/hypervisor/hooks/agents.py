@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 _LAG = 0.5
-_LIMITS = ("rate_limit", "overloaded")
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
 _TOLD = 120
@@ -103,18 +102,15 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 
 def failed(ledger: Ledger, event: Event) -> None:
     """An API error ended a worker, or (without an agent) the session's own turn."""
-    error, said = event.text("error"), event.text("last_assistant_message")
-    text = said or error
-    if error in _LIMITS or reconcile.is_rate_limit(text):
-        reconcile.rate_limited(ledger, event.session, event.agent, text)
-    elif event.agent:
-        reconcile.died(ledger, event.session, event.agent, text)
-    if event.agent:
-        path = transcript_of(event)
-        if ledger.note_agent(event.agent, event.session, transcript=path, how="API error"):
-            _note_unseen(ledger, event)
-            outbox.flush(ledger)
-            reconcile.collect(ledger, event.agent)
+    code, said = event.text("error"), event.text("last_assistant_message")
+    path = transcript_of(event)
+    reconcile.failed(ledger, event.session, event.agent, said or code, code=code, transcript=path)
+    if event.agent and ledger.note_agent(
+        event.agent, event.session, transcript=path, how="API error"
+    ):
+        _note_unseen(ledger, event)
+        outbox.flush(ledger)
+        reconcile.collect(ledger, event.agent)
 
 
 def transcript_of(event: Event, agent: str | None = None) -> str | None:

@@ -7,6 +7,7 @@ import re
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.hooks import Event, agents, context
 from hypervisor.system.reading import NotReadable, json_rows, read_end
+from hypervisor.system.spans import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.gone_sessions(ledger)
+    ledger.reopen()
     if event.text("source") == "clear":
         agents.meet(ledger, event)
         ledger.inherit(event.session)
@@ -49,7 +51,10 @@ def _left_open(ledger: Ledger) -> str | None:
         counts = ledger.counts(queue["no"])
         left = counts["ready"] + counts["claimed"]
         if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
-            lines.append(f"queue {queue['name']}: {left} of {sum(counts.values())} items left")
+            line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
+            if queue["state"] == "paused" and queue["resume_at"] is not None:
+                line += f", paused until {until(queue['resume_at'])}"
+            lines.append(line)
     if not lines:
         return None
     return f"hypervisor: {'; '.join(lines[:10])}. To go on: /hypervisor:resume QUEUE"
@@ -199,8 +204,9 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
             continue
         if status == "killed" and "by user" in words:
             reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
-        elif status == "failed" and reconcile.is_rate_limit(_DESCRIBED.sub("", words)):
-            reconcile.rate_limited(ledger, event.session, agent, words)
+        elif status == "failed":
+            said = _DESCRIBED.sub("", words)
+            reconcile.failed(ledger, event.session, agent, said, code="", transcript=path)
         elif status:
             reconcile.died(ledger, event.session, agent, words)
 

@@ -163,8 +163,12 @@ class Claims(Ends):
         self._send_back(passed)
         if not found:
             row = self.queue_row(queue)
-            if row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
+            if row["state"] == "paused" and row["resume_at"] is not None and self._reopen():
+                found, passed = self._lock_ready(queue, n, only)
+                self._send_back(passed)
+            elif row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
                 self._sweep(self.lock_folder(row))
+        if not found:
             return []
         known = self._known(found[0][2]["queue"])
         lease_ms = known["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)

@@ -28,7 +28,8 @@ REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 _LIMITS = (
-    "q.name as queue_name, q.state as queue_state, q.max_attempts, q.max_deaths, q.max_releases"
+    "q.name as queue_name, q.state as queue_state, q.reason as queue_reason, q.max_attempts, "
+    "q.max_deaths, q.max_releases"
 )
 _HELD = (
     "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, c.no as claim, "
@@ -66,6 +67,10 @@ _OF_WORKER = (
     "and c.worker = ? /*! for update of i */"
 )
 _EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
+# How the reason of a pause begins that a limit of the service made, and what its end is called.
+LIMITS = ("rate limit: ", "overloaded: ")
+RESET = "the limit has reset"
+_RESET = "from queue where project = ? and state = 'paused' and resume_at <= ?"
 _COST = {
     "released": ("releases", "max_releases", "{n} workers gave it back"),
     "died": ("deaths", "max_deaths", "{n} workers died while they held it"),
@@ -141,9 +146,17 @@ class Ends(Store):
         return [row["id"] for row in rows]
 
     def expire(self) -> int:
-        """End the claims whose lease has run out, as deaths, and return how many."""
+        """End the claims whose lease has run out, as deaths, and return how many. Queues whose
+        limit has ended are open again."""
         with self.write():
+            self._reopen()
             return self._expire()
+
+    def reopen(self) -> None:
+        """Hand out again where a limit has ended; nothing is written where none has."""
+        if self.row(f"select 1 {_RESET}", (self.project, time.time())):
+            with self.write():
+                self._reopen()
 
     def holding(self, token: str) -> Any:
         """Return the row of the item that `token` holds, with its queue's options.
@@ -311,6 +324,26 @@ class Ends(Store):
                 [(first + place, first + place, item) for place, item in enumerate(items)],
             )
 
+    def _reopen(self) -> bool:
+        """Open the queues whose time has come; True if there were any."""
+        now = time.time()
+        due = self.rows(f"select no {_RESET}", (self.project, now)).fetchall()
+        for (queue,) in due:
+            # Two who look at once note it once.
+            if self.change(
+                "update queue set state = 'open', reason = '', resume_at = null where no = ? "
+                "and state = 'paused' and resume_at <= ?",
+                (queue, now),
+            ):
+                self._note(queue, "open", RESET)
+        return bool(due)
+
+    def _note(self, queue: int, kind: str, detail: str) -> None:
+        self.change(
+            "insert into event (queue, at, kind, detail) values (?, ?, ?, ?)",
+            (queue, time.time(), kind, detail),
+        )
+
     def _expire(self, queue: int | None = None) -> int:
         """End the late claims of one generation, or of all."""
         late = self._late()
@@ -319,7 +352,11 @@ class Ends(Store):
         else:
             rows = self.rows(_EXPIRED_IN, (late, queue)).fetchall()
         for row in rows:
-            self._give_back(row, "expired", "its lease ran out without a word")
+            if row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
+                # Its worker waits for the service, or was ended by the same limit.
+                self._give_back(row, "freed", "its lease ran out while the service refused work")
+            else:
+                self._give_back(row, "expired", "its lease ran out without a word")
         return len(rows)
 
     def _unlock_after_commit(self, row: Any) -> None:

@@ -7,7 +7,7 @@ import time
 
 from hypervisor.ledger.adding import Adding, NewItem, Opened
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.ends import LIMITS, REPLACED, RESET
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
 from hypervisor.system.state import shown
@@ -201,9 +201,85 @@ class Queues(Adding):
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.
 
-        `resume_at` is the time (Unix) at which it is worth trying again, where that is known.
+        With `resume_at` (Unix time) the queue is open again by itself from then on; without, it is
+        resumed by a person, also where a limit had paused it before.
         """
         self._set_state(queue, ("open",), "paused", reason, resume_at)
+
+    def limit(
+        self, queue: str, reason: str, resume_at: float | None, *, once: bool = False
+    ) -> bool:
+        """Hand out nothing more until the service's limit ends, at `resume_at` if that is known;
+        True if that is new. `reason` begins with one of LIMITS.
+
+        A pause of another kind stays as it is; of two limits the later one counts. `once`: not
+        again for the same reason, so that a person's `resume` holds.
+        """
+        with self.write():
+            self._alone()
+            row = self.queue_row(queue)
+            paused = row["state"] == "paused"
+            if not paused and row["state"] != "open":
+                return False
+            if paused and not (row["reason"] or "").startswith(LIMITS):
+                return False
+            if paused and (resume_at is None or (row["resume_at"] or 0.0) >= resume_at):
+                return False
+            if once and self.row(
+                "select 1 from event where queue = ? and kind = 'paused' and detail = ?",
+                (row["no"], reason),
+            ):
+                return False
+            self.change(
+                "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
+                (reason, resume_at, row["no"]),
+            )
+            # Its end is news again.
+            self.change(
+                "update told set state = null where queue = ? and state = 'reset'", (row["no"],)
+            )
+            self._note(row["no"], "paused", reason)
+        return True
+
+    def agree(self, queue: str) -> None:
+        """Note that the user has agreed to what the rest of the queue costs."""
+        with self.write():
+            self._note(self.queue_row(queue)["no"], "agreed", "")
+
+    def has_agreed(self, queue: int) -> bool:
+        """True if the user has agreed to the cost since items were last added."""
+        last = self.row(
+            "select kind from event where queue = ? and kind in ('agreed', 'added', 'opened') "
+            "order by no desc limit 1",
+            (queue,),
+        )
+        return last is not None and last["kind"] == "agreed"
+
+    def overloads(self, queue: int) -> int:
+        """Return how many pauses since the last accepted report were for an overload."""
+        found: int = self.row(
+            "select count(*) from event where queue = ? and kind = 'paused' and detail like ? "
+            "and at > (select coalesce(max(finished_at), 0) from item where queue = ?)",
+            (queue, f"{LIMITS[1]}%", queue),
+        )[0]
+        return found
+
+    def reset_at(self, queue: int) -> float | None:
+        """Return when a limit ended by itself after which nobody has claimed anything, or None."""
+        last = self.row(
+            "select at, detail from event where queue = ? and kind in ('paused', 'open') "
+            "order by no desc limit 1",
+            (queue,),
+        )
+        if last is None or last["detail"] != RESET:
+            return None
+        claimed = self.row(
+            "select 1 from claim c join item i on i.no = c.item where i.queue = ? "
+            "and c.claimed_at >= ? limit 1",
+            (queue, last["at"]),
+        )
+        at: float = last["at"]
+        return at if claimed is None else None
 
     def resume(self, queue: str) -> None:
         """Hand out again after a pause."""
@@ -321,8 +397,8 @@ class Queues(Adding):
         if moved and old["state"] == "paused":
             # Whoever paused the work did not mean this one list of it.
             self.change(
-                "update queue set state = 'paused', reason = ? where no = ?",
-                (old["reason"], new["no"]),
+                "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
+                (old["reason"], old["resume_at"], new["no"]),
             )
         self.change(
             "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old["no"])
@@ -352,18 +428,13 @@ class Queues(Adding):
         with self.write():
             self._alone()
             row = self.queue_row(queue)
-            if row["state"] == state:
+            limited = state == "paused" and (row["reason"] or "").startswith(LIMITS)
+            if row["state"] == state and not limited:
                 return
-            if row["state"] not in allowed:
+            if row["state"] not in (*allowed, state):
                 raise UsageError(f"queue {queue} is {row['state']}", "open it again first")
             self.change(
                 "update queue set state = ?, reason = ?, resume_at = ? where no = ?",
                 (state, reason, resume_at, row["no"]),
             )
             self._note(row["no"], state, reason)
-
-    def _note(self, queue: int, kind: str, detail: str) -> None:
-        self.change(
-            "insert into event (queue, at, kind, detail) values (?, ?, ?, ?)",
-            (queue, time.time(), kind, detail),
-        )

@@ -216,6 +216,18 @@ class Sessions(Agents):
             (session,),
         ).fetchall()
 
+    def is_attended(self, queue: int) -> bool:
+        """True if a session or a pool that is still there has worked on the queue, or follows it.
+
+        Those that are gone must have been noticed before: see `reconcile.gone_sessions`.
+        """
+        found = self.row(
+            "select 1 from session s where s.id in (select session from told where queue = ?) "
+            "or s.id in (select session from agent where queue = ? and ended_at is null) limit 1",
+            (queue, queue),
+        )
+        return found is not None
+
     def ended_since(self, queue: int, finish_no: int) -> list[Any]:
         """Return the items of a queue that ended after `finish_no`, in order."""
         return self.rows(

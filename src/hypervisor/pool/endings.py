@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor import live, outbox, reconcile, worker
+from dataclasses import replace
+
+from hypervisor import outbox, reconcile, worker
 from hypervisor.clients import End
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
@@ -31,20 +33,8 @@ def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> N
     """The service refuses work for now: free the agent's items, and pause the queue until the
     service wants to be asked again, if it says when."""
     reconcile.freed(ledger, session, agent, "rate limit")
-    try:
-        ledger.pause(queue, f"rate limit: {one_line(end.cause, 120)}", resume_at=end.resume_at)
-    except HypervisorError:
-        # Cancelled meanwhile.
-        return
-
-
-def resume(ledger: Ledger, queue: str) -> None:
-    """The time has come: hand out again, unless somebody has ended the queue."""
-    try:
-        ledger.resume(queue)
-        live.mark(ledger.state, queue)
-    except HypervisorError:
-        return
+    if end.limit is not None:
+        reconcile.pause_for(ledger, queue, replace(end.limit, text=end.cause or end.limit.text))
 
 
 def command_done(ledger: Ledger, claim: Claim, end: End, redactor: Redactor, *, force: bool) -> str:

@@ -15,6 +15,7 @@ from hypervisor.clients import End, Start, Stream
 from hypervisor.clients.command import CommandStream
 from hypervisor.clients.holes import Unfit
 from hypervisor.clients.run import own_program
+from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
 from hypervisor.pool import endings, recovery
@@ -67,6 +68,7 @@ class Pool:
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
         self._idle = False
+        self._share = load(ledger.root).limits.window
 
     def run(self) -> str:
         """Work until nothing is left, and return why it ended: drained, idle (what is left is not
@@ -139,10 +141,8 @@ class Pool:
             return
         if time.monotonic() < self._next_start:
             return
+        self.ledger.reopen()
         row = self.ledger.queue_row(self.queue)
-        if row["state"] == "paused" and row["resume_at"] and time.time() >= row["resume_at"]:
-            endings.resume(self.ledger, self.queue)
-            row = self.ledger.queue_row(self.queue)
         if row["state"] != "open":
             return
         if self.client.one_item_each:
@@ -229,12 +229,20 @@ class Pool:
             if name:
                 process.read(name, self._selector)
         for running in list(self._running.values()):
+            self._mind_windows(running)
             if running.process.has_ended():
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
                 running.process.terminate()
                 why = f"it ran longer than {self._seconds / 60:g} minutes"
                 self._has_ended(running, End("overtime", why))
+
+    def _mind_windows(self, running: Running) -> None:
+        """Hand out nothing more where too much of a usage window is used."""
+        windows = running.process.stream.windows
+        if windows != running.windows:
+            running.windows = windows
+            reconcile.near_limit(self.ledger, self.queue, windows, self._share)
 
     def _tend(self) -> None:
         """Renew leases, note what the agents are at, write what is pending."""
@@ -296,8 +304,9 @@ class Pool:
         claims = self.ledger.agent_claims(name)
         fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
         if end.how == "finished" and not claims:
-            # It asked and got nothing: what is ready is not for it.
-            self._idle = not self._running
+            # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
+            paused = self.ledger.queue_row(self.queue)["state"] == "paused"
+            self._idle = not self._running and not paused
         self._consider(end, bool(claims), fruitful)
 
     def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:

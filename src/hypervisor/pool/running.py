@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from hypervisor.agents.limits import Windows
 from hypervisor.caller import PoolAgent
 from hypervisor.clients import Place
 from hypervisor.ledger import Claim, Ledger
@@ -24,6 +25,7 @@ class Running:
     item: str | None = None
     tool: str = ""
     transcript: str = ""
+    windows: Windows = field(default_factory=dict)
 
     @property
     def agent(self) -> PoolAgent:

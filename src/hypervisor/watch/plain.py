@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from hypervisor import standing
+from hypervisor.system.spans import span
 from hypervisor.watch.looking import Look
 
 _TICK = 1.0
@@ -47,5 +48,5 @@ def follow(look: Look, *, as_json: bool, pause: float = _PAUSE) -> int:
 def _line(one: dict[str, Any], text: str) -> str:
     pace = f", {one['per_minute']:g} a minute" if one["per_minute"] else ""
     left = one["eta_seconds"]
-    eta = f", about {standing.seconds(left)} left" if left is not None else ""
+    eta = f", about {span(left)} left" if left is not None else ""
     return f"{time.strftime('%H:%M:%S')} {text}{pace}{eta}"

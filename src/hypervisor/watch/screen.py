@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from hypervisor import standing
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.watch.view import View
 
@@ -163,7 +164,7 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
     if one["per_minute"]:
         words.append((f" {one['per_minute']:.3g}/min", "bold"))
     if one["eta_seconds"] is not None:
-        words.append((f" {standing.seconds(one['eta_seconds'])} left", "bold"))
+        words.append((f" {span(one['eta_seconds'])} left", "bold"))
     for name, states, _, style in _PARTS:
         number = sum(one["counts"][state] for state in states)
         if number:
@@ -222,15 +223,15 @@ def _worker(worker: dict[str, Any], queue: str | None, view: View) -> dict[str, 
         first = min(worker["holds"], key=lambda held: held["lease_left_seconds"])
         more = f" +{len(worker['holds']) - 1}" if len(worker["holds"]) > 1 else ""
         row["holds"] = one_line(first["id"], 60) + more
-        row["for"] = standing.seconds(now - first["claimed_at"])
+        row["for"] = span(now - first["claimed_at"])
         left = first["lease_left_seconds"] - (now - view.at)
-        row["lease"] = standing.seconds(left)
+        row["lease"] = span(left)
         if left < first["lease_seconds"] / 4:
             row["style"] = "yellow"
     if queue is not None:
         row["holds"] = f"{one_line(queue, 20)}: {row['holds']}"
     if worker["last_tool"]:
-        ago = standing.seconds(now - worker["seen_at"])
+        ago = span(now - worker["seen_at"])
         row["last tool"] = f"{ago} ago  {one_line(worker['last_tool'], 100)}"
     return row
 
