@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _REST = 2.0
 _LAG = 0.4
 _QUICK_BYTES = 4 << 20
+_META_BYTES = 1 << 16
+_STOPPED = "the user stopped its worker"
 _RATE_LIMIT = r"\b429\b|rate.?limit|usage limit|quota|overloaded|\b529\b"
 
 
@@ -43,19 +45,49 @@ def stopped(
     It is sent back once per item. One that stops `again` with an item in its hands has not
     reported it: that costs an attempt, and the task's body gets a report that says so.
     """
+    words = None if again else sent_back(ledger, session, agent)
+    if words is None:
+        for row in ledger.held_by(session, agent):
+            _unreported(ledger, row, last_message)
+    return words
+
+
+def sent_back(ledger: Ledger, session: str, agent: str) -> str | None:
+    """Return what sends a worker that ends back to report what it holds, or None: it holds nothing,
+    or was sent back for all of that before."""
     held = ledger.held_by(session, agent)
-    if not held:
+    fresh = ledger.send_back([row["token"] for row in held]) if held else []
+    if not fresh:
         return None
-    fresh = [] if again else ledger.send_back([row["token"] for row in held])
-    if fresh:
-        tokens = " and ".join(fresh)
-        return (
-            f"You still hold {tokens}. End it now with the done or block command that came with "
-            f"it, or give it back: hypervisor release {fresh[0]}"
-        )
-    for row in held:
-        _unreported(ledger, row, last_message)
-    return None
+    tokens = " and ".join(fresh)
+    return (
+        f"You still hold {tokens}. End it now with the done or block command that came with "
+        f"it, or give it back: hypervisor release {fresh[0]}"
+    )
+
+
+def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
+    """Count a tool call of a worker, and end what it has used more for than its queue allows: that
+    costs an attempt. Return what tells the worker so, or None."""
+    past = ledger.count_call(session, agent)
+    if not past:
+        return None
+    # Ends those whose time is over.
+    ledger.expire()
+    for row in past:
+        try:
+            ledger.end(row["token"], "unreported", row["cause"])
+        except NotOwner:
+            continue
+    from hypervisor.worker import off_limits
+
+    off_limits.settle(ledger)
+    outbox.flush(ledger)
+    tokens = " and ".join(row["token"] for row in past)
+    return (
+        f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
+        f"once, nothing more of it counts; go on with: hypervisor next {past[0]['queue_name']}"
+    )
 
 
 def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
@@ -67,6 +99,9 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     held = ledger.held_by(session, agent)
     known = ledger.agent(agent) if held else None
     if known is not None and known["transcript"]:
+        if _mark(known["transcript"], "stoppedByUser"):
+            person_stopped(ledger, session, agent)
+            return
         from hypervisor import usage
 
         # The row is written when the client already tells of the end.
@@ -81,8 +116,24 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
 
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
-    """A worker was stopped by a person: its items are ready again at no cost."""
+    """A worker is no more, and not for anything of its items: they are ready again at no cost."""
     _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+
+
+def person_stopped(
+    ledger: Ledger, session: str, agent: str, *, transcript: str | None = None
+) -> None:
+    """A person stopped a worker: what it holds is free at no cost, and no session is to start
+    others in its place until somebody goes on with the queue."""
+    freed(ledger, session, agent, _STOPPED)
+    known = ledger.agent(agent)
+    first = known is None or known["ended_at"] is None
+    if ledger.note_agent(agent, session, transcript=transcript, how=_STOPPED):
+        known = ledger.agent(agent)
+        if first:
+            ledger.note_stop(known["queue"])
+        outbox.flush(ledger)
+        collect(ledger, agent)
 
 
 def rate_limited(ledger: Ledger, session: str, agent: str, text: str) -> None:
@@ -99,11 +150,25 @@ def rate_limited(ledger: Ledger, session: str, agent: str, text: str) -> None:
             continue
 
 
-def missing(ledger: Ledger, session: str, running: set[str]) -> None:
-    """End the claims of agents that the client no longer lists as running."""
-    for row in ledger.held_by(session):
-        if row["agent"] and row["agent"] not in running:
-            died(ledger, session, row["agent"], "its worker ended without a word")
+def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
+    """End the claims of agents that the client no longer lists as `running`; None: that is not
+    known, only that a person has stopped some.
+
+    Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
+    middle of a call has claimed, and no event has told who it is.
+    """
+    for row in ledger.agents_alive(session):
+        if row["id"] not in (running or ()) and _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+    if running is None:
+        running = {row["id"] for row in ledger.agents_alive(session)}
+    else:
+        for row in ledger.held_by(session):
+            if row["agent"] and row["agent"] not in running:
+                died(ledger, session, row["agent"], "its worker ended without a word")
+    if not running:
+        held = [row for row in ledger.held_by(session) if row["agent"] is None]
+        _end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
 def finished(ledger: Ledger, session: str) -> None:
@@ -112,6 +177,9 @@ def finished(ledger: Ledger, session: str) -> None:
     A turn limit ends a worker without any event; the mark is in the file beside its transcript.
     """
     for row in ledger.agents_alive(session):
+        if _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+            continue
         held = ledger.held_by(session, row["id"])
         since = max((item["claimed_at"] for item in held), default=0.0)
         if row["transcript"] and _marked_finished(row["transcript"], since):
@@ -122,18 +190,33 @@ def finished(ledger: Ledger, session: str) -> None:
 
 def _marked_finished(transcript: str, since: float) -> bool:
     """True if the agent of `transcript` was marked as finished after `since`, and rests."""
+    try:
+        marked = os.stat(_meta_of(transcript)).st_mtime
+    except OSError:
+        return False
+    return since < marked < time.time() - _REST and _mark(transcript, "finished")
+
+
+def _stopped_by_person(agent: Any) -> bool:
+    """True if the client has marked an agent (its row) as stopped by its user."""
+    return bool(agent["transcript"]) and _mark(agent["transcript"], "stoppedByUser")
+
+
+def _mark(transcript: str, name: str) -> bool:
+    """True if the client has marked the agent of `transcript` so, in the file beside it."""
     import json
 
-    path = transcript.removesuffix(".jsonl") + ".meta.json"
     try:
-        marked = os.stat(path).st_mtime
-        if not since < marked < time.time() - _REST:
-            return False
-        with open(path, encoding="utf-8") as source:
-            meta = json.load(source)
-    except (OSError, ValueError):
+        # As much as it ever holds, and more.
+        with open(_meta_of(transcript), "rb") as source:
+            meta = json.loads(source.read(_META_BYTES))
+    except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(meta, dict) and meta.get("finished") is True
+    return isinstance(meta, dict) and meta.get(name) is True
+
+
+def _meta_of(transcript: str) -> str:
+    return transcript.removesuffix(".jsonl") + ".meta.json"
 
 
 def session_ended(ledger: Ledger, session: str) -> None:

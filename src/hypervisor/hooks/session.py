@@ -20,6 +20,8 @@ _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
 _DESCRIBED = re.compile(r'^Agent ".*?" ')
+# How the client tells, in the place of a notice, that a person has stopped all agents at once.
+_STOPPED = re.compile(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
 _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
 
 
@@ -53,6 +55,8 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
+    if _STOPPED.match(prompt):
+        reconcile.missing(ledger, event.session, None)
     if prompt.startswith("<task-notification"):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
@@ -172,12 +176,13 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
         if name != "task-id":
             continue
         path = agents.transcript_of(event, agent)
-        how = words if status else None
+        how = words if status and status != "killed" else None
         by = "notice" if delivered else None
         if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
             continue
-        if status == "killed" and "by user" in words:
-            reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
+        if status == "killed":
+            # By the user, or by the session because of what the user said.
+            reconcile.person_stopped(ledger, event.session, agent, transcript=path)
         elif status == "failed" and reconcile.is_rate_limit(_DESCRIBED.sub("", words)):
             reconcile.rate_limited(ledger, event.session, agent, words)
         elif status:

@@ -28,7 +28,8 @@ REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 _LIMITS = (
-    "q.name as queue_name, q.state as queue_state, q.max_attempts, q.max_deaths, q.max_releases"
+    "q.name as queue_name, q.state as queue_state, q.max_attempts, q.max_deaths, q.max_releases, "
+    "q.item_ms, c.ends_by"
 )
 _HELD = (
     "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, c.no as claim, "
@@ -81,6 +82,11 @@ _HOW = {
     "unreported": "was ended without a report",
     "cancelled": "ended when the queue was cancelled",
 }
+
+
+def overtime(ms: int) -> str:
+    """Return the cause of an end by the bound on an item's time."""
+    return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
 
 
 class Ends(Store):
@@ -141,7 +147,7 @@ class Ends(Store):
         return [row["id"] for row in rows]
 
     def expire(self) -> int:
-        """End the claims whose lease has run out, as deaths, and return how many."""
+        """End the claims whose lease, or whose time for an item, has run out; return how many."""
         with self.write():
             return self._expire()
 
@@ -312,14 +318,19 @@ class Ends(Store):
             )
 
     def _expire(self, queue: int | None = None) -> int:
-        """End the late claims of one generation, or of all."""
+        """End the late claims of one generation, or of all: as deaths, or as attempts where an
+        item's time was over."""
         late = self._late()
         if queue is None:
             rows = self.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
         else:
             rows = self.rows(_EXPIRED_IN, (late, queue)).fetchall()
+        clock = self.lease_clock() if rows else 0
         for row in rows:
-            self._give_back(row, "expired", "its lease ran out without a word")
+            if row["ends_by"] is not None and row["ends_by"] <= clock:
+                self._give_back(row, "unreported", overtime(row["item_ms"]))
+            else:
+                self._give_back(row, "expired", "its lease ran out without a word")
         return len(rows)
 
     def _unlock_after_commit(self, row: Any) -> None:
