@@ -45,25 +45,19 @@ def stopped(
     It is sent back once per item. One that stops `again` with an item in its hands has not
     reported it: that costs an attempt, and the task's body gets a report that says so.
     """
-    words = None if again else sent_back(ledger, session, agent)
-    if words is None:
-        for row in ledger.held_by(session, agent):
-            _unreported(ledger, row, last_message)
-    return words
-
-
-def sent_back(ledger: Ledger, session: str, agent: str) -> str | None:
-    """Return what sends a worker that ends back to report what it holds, or None: it holds nothing,
-    or was sent back for all of that before."""
     held = ledger.held_by(session, agent)
-    fresh = ledger.send_back([row["token"] for row in held]) if held else []
-    if not fresh:
+    if not held:
         return None
-    tokens = " and ".join(fresh)
-    return (
-        f"You still hold {tokens}. End it now with the done or block command that came with "
-        f"it, or give it back: hypervisor release {fresh[0]}"
-    )
+    fresh = [] if again else ledger.send_back([row["token"] for row in held])
+    if fresh:
+        tokens = " and ".join(fresh)
+        return (
+            f"You still hold {tokens}. End it now with the done or block command that came with "
+            f"it, or give it back: hypervisor release {fresh[0]}"
+        )
+    for row in held:
+        _unreported(ledger, row, last_message)
+    return None
 
 
 def overrun(ledger: Ledger, session: str, agent: str) -> str | None:

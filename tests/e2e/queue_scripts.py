@@ -84,7 +84,12 @@ def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedPro
     return subprocess.run(
         [str(REPOSITORY / "bin/hypervisor"), *words],
         cwd=project,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(project.parent), "HYPERVISOR_HOME": home},
+        env={
+            "PATH": "/usr/bin:/bin",
+            # Where the client's is, too: the program knows a project by what stands there.
+            "HOME": str(project.parent / "home"),
+            "HYPERVISOR_HOME": home,
+        },
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -85,8 +85,8 @@ def test_it_is_asked_once_per_item_and_then_the_end_counts_as_one_without_a_repo
 ) -> None:
     claim = session.takes("a1")
     assert hands_back(session, "a1") is not None
-    assert hands_back(session, "a1") is None
-    assert session.stops("a1", "I give up") is None
+    assert hands_back(session, "a1", "I give up") is None
+    assert session.stops("a1") is None
     row = session.item(claim)
     assert (row["state"], row["attempts"], row["deaths"]) == ("ready", 1, 0)
     body = (session.root / "tasks" / f"{claim.id}.md").read_text()

@@ -104,9 +104,12 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 
 
 def handing_back(ledger: Ledger, event: Event) -> dict[str, Any] | None:
-    """A worker is about to end by the tool for that, which comes before `stopped` and can't be
-    taken back: it is sent back if it holds an item that it hasn't reported, once per item."""
-    words = reconcile.sent_back(ledger, event.session, event.agent) if event.agent else None
+    """A worker is about to end by the tool for that, after which `stopped` can't send it back: what
+    holds for that holds here, where its last words are heard, too."""
+    if not event.agent:
+        return None
+    last = event.asked("message")
+    words = reconcile.stopped(ledger, event.session, event.agent, last_message=last, again=False)
     return permission.decided("PreToolUse", "deny", words) if words else None
 
 
