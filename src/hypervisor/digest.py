@@ -65,16 +65,18 @@ def take(
     workers: int | None = None,
     at_rest: bool = False,
     queue: str | None = None,
+    asked: bool = False,
 ) -> str | None:
     """Return the digest for `session`, or None where there is no news.
 
     `by` names the wake that carries it. With `at_rest`, queues that are still being worked on
     keep their news for later. `queue` asks for the news of that queue alone. `workers` as for
-    `state_of`: a session whose workers never held an item of a queue hears of no stall.
+    `state_of`: a session whose workers never held an item of a queue hears of no stall, unless it
+    has `asked`.
     """
     parts = []
     for row in ledger.followed(session):
-        alive = workers if ledger.has_worked(session, row["no"]) else None
+        alive = workers if asked or ledger.has_worked(session, row["no"]) else None
         state = state_of(ledger, row, alive)
         if (at_rest and state == "working") or (queue is not None and row["name"] != queue):
             continue

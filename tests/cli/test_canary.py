@@ -149,7 +149,9 @@ def test_wait_says_with_a_code_of_its_own_that_nobody_works(
     busy = run_hypervisor("wait", "q", "--timeout", "1")
     assert busy.returncode == 1 and "not at rest yet" in busy.stdout
     worker.finish(ledger, claim.token, "done", {"summary": "did it"})
-    assert run_hypervisor("wait", "q", "--timeout", "1").returncode == 5
+    deserted = run_hypervisor("wait", "q", "--timeout", "1")
+    assert deserted.returncode == 5
+    assert "no worker alive" in deserted.stdout and f"done (1): {claim.id}" in deserted.stdout
 
 
 # --- what is kept with the queue

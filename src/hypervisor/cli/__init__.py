@@ -68,7 +68,7 @@ _QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "st
 def main(argv: list[str]) -> int:
     """Carry out one command line and return its exit code.
 
-    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours, 5 nobody works on it;
+    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours, 5 nobody works;
     130 interrupted.
     """
     # Whatever a verb prints goes out escaped.

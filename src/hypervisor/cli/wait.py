@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         if state == "working" and digest.is_deserted(ledger, row["no"]):
             # The time is over, and has not been long enough to be sure that nobody will come.
             workers, state = 0, "stalled"
-        text = digest.take(ledger, session, by="wait", queue=args.queue, workers=workers)
+        text = digest.take(
+            ledger, session, by="wait", queue=args.queue, workers=workers, asked=True
+        )
         print(text or digest.line(ledger, row, state))
         if session == "shell":
             ledger.unfollow(session)
