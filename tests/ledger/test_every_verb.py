@@ -45,6 +45,7 @@ def use(ledger: Ledger) -> None:
     ledger.assign("s", "b", [two], unknown=True)
     ledger.held_by("s"), ledger.held_by("s", "a"), ledger.renew("s", "a")
     ledger.send_back([one])
+    assert ledger.count_call("s", "a") == []
     assert [row["token"] for row in ledger.count_call("s", "a")] == [one]
     ledger.sessions_at_work(), ledger.has_worked("s", number)
     ledger.join("a", "s", number, "t")
