@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -86,9 +87,9 @@ def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedPro
         cwd=project,
         env={
             "PATH": "/usr/bin:/bin",
-            # Where the client's is, too: the program knows a project by what stands there.
-            "HOME": str(project.parent / "home"),
+            "HOME": str(project.parent),
             "HYPERVISOR_HOME": home,
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
         },
         capture_output=True,
         text=True,

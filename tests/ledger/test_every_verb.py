@@ -85,7 +85,7 @@ def use(ledger: Ledger) -> None:
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
     ledger.tokens_used(number), ledger.started_at(ledger.queue_row("q"))
     ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
-    assert ledger.tried(ledger.queue_row("q")) == 5
+    assert ledger.tried(ledger.queue_row("q")) == 7
     ledger.set_trial("q", begun=False), ledger.not_done(number, 3), ledger.workers_seen(number)
     ledger.note_stop(number), ledger.forget_stop("q")
     ledger.at_work_since(number), ledger.troubled(number, "blocked", 3), ledger.pending_of(number)
