@@ -73,9 +73,6 @@ def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
             ledger.end(row["token"], "unreported", row["cause"])
         except NotOwner:
             continue
-    from hypervisor.worker import off_limits
-
-    off_limits.settle(ledger)
     outbox.flush(ledger)
     tokens = " and ".join(row["token"] for row in past)
     return (

@@ -67,7 +67,10 @@ def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if ledger.saw_tool(event.agent, _told(event)):
         reconcile.note_use(ledger, event.agent)
     words = reconcile.overrun(ledger, event.session, event.agent)
-    return context(event.name, words) if words else None
+    if words is None:
+        return None
+    off_limits.settle(ledger)
+    return context(event.name, words)
 
 
 def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
