@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Ledger
 
+# What is told of a queue that has items left and nobody at work.
+_STILL = ("stalled", "tried", "stopped")
+_NO_NEWS = ("paused", "reset", *_STILL)
 _IDS_SHOWN = 60
 _LINES_SHOWN = 20
 # Workers that start take a while before they claim.
@@ -26,11 +29,14 @@ _SETTLE_SECONDS = 1.5
 
 
 def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
-    """Return where a queue stands: working, drained, paused, reset, cancelled, replaced or stalled.
+    """Return where a queue stands: working, drained, paused, reset, cancelled, replaced, tried,
+    stopped or stalled.
 
     `workers` is how many of the session's agents are alive, where that is known: a queue with
     items left, none of them claimed, and nobody alive to claim one has stalled. One whose limit has
-    ended by itself, and of which nobody has claimed anything since, is reset.
+    ended by itself, and of which nobody has claimed anything since, is reset. It is *tried* when
+    the items that were tried first have ended, and *stopped* when a person has stopped its workers
+    and no other is at work.
     """
     if queue["state"] != "open":
         return str(queue["state"])
@@ -39,9 +45,21 @@ def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
         return "working"
     if not counts["ready"]:
         return "drained"
+    if queue["stopped_at"] is not None and not (workers or ledger.workers_seen(queue["no"])[1]):
+        return "stopped"
     if not workers and ledger.reset_at(queue["no"]) is not None:
         return "reset"
+    if queue["trial_at"] is not None and ledger.tried(queue) >= trial(queue, counts):
+        return "tried"
     return "stalled" if workers == 0 else "working"
+
+
+def trial(queue: Any, counts: dict[str, int]) -> int:
+    """Return how many items of a queue (its row) are tried, and have to be done, before the rest
+    is."""
+    if queue["canary"] is not None:
+        return int(queue["canary"])
+    return 3 if sum(counts.values()) > 100 else 1
 
 
 def take(
@@ -52,17 +70,19 @@ def take(
     workers: int | None = None,
     at_rest: bool = False,
     queue: str | None = None,
+    asked: bool = False,
 ) -> str | None:
     """Return the digest for `session`, or None where there is no news.
 
     `by` names the wake that carries it. With `at_rest`, queues that are still being worked on
     keep their news for later. `queue` asks for the news of that queue alone. `workers` as for
-    `state_of`: a session whose workers never held an item of a queue hears of no stall.
+    `state_of`: a session whose workers never held an item of a queue hears of no stall, unless it
+    has `asked`.
     """
     parts = []
     ledger.reopen()
     for row in ledger.followed(session):
-        alive = workers if ledger.has_worked(session, row["no"]) else None
+        alive = workers if asked or ledger.has_worked(session, row["no"]) else None
         state = state_of(ledger, row, alive)
         if (at_rest and state == "working") or (queue is not None and row["name"] != queue):
             continue
@@ -79,15 +99,10 @@ def take(
 def expect(ledger: Ledger, session: str, queue: str | None, *, work: bool) -> None:
     """Note whether `session` expects workers on `queue` (None: all that it follows).
 
-    One that has been told that nobody works hears of no stall, until workers are alive again.
+    One that has been told that nobody works hears of no rest, until workers are alive again.
     """
     for row in ledger.followed(session):
-        if queue in (None, row["name"]) and row["told_state"] in (
-            None,
-            "paused",
-            "reset",
-            "stalled",
-        ):
+        if queue in (None, row["name"]) and row["told_state"] in (None, *_NO_NEWS):
             number = row["told_no"]
             if row["told_state"] == "paused" and row["state"] == "paused":
                 continue
@@ -104,18 +119,31 @@ class Stillness:
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
 
-    def workers(self, ledger: Ledger, session: str, queue: int) -> int | None:
-        """Return 0 for a queue that has been still for long, else None: not known."""
+    def workers(
+        self, ledger: Ledger, session: str, queue: int, *, asked: bool = False
+    ) -> int | None:
+        """Return 0 for a queue that has been still for long, else None: not known.
+
+        `asked` says that somebody waits for it, who is to be told also where no worker of the
+        session has held an item of it.
+        """
         counts = ledger.counts(queue)
-        if counts["claimed"] or not counts["ready"] or not ledger.has_worked(session, queue):
+        worked = asked or ledger.has_worked(session, queue)
+        if counts["claimed"] or not counts["ready"] or not worked:
             self._since.pop(queue, None)
             return None
         since = self._since.setdefault(queue, time.monotonic())
         known = ledger.session(session)
         seen = known is not None and known["heard_at"] is not None
-        all_ended = seen and not ledger.agents_alive(session, queue)
-        patience = _SETTLE_SECONDS if all_ended else STALL_SECONDS
+        begun, alive = ledger.workers_seen(queue)
+        patience = _SETTLE_SECONDS if seen and begun and not alive else STALL_SECONDS
         return 0 if time.monotonic() - since >= patience else None
+
+
+def is_deserted(ledger: Ledger, queue: int) -> bool:
+    """True if items of a queue are left, and nobody holds one or is known to be at work on it."""
+    counts = ledger.counts(queue)
+    return bool(counts["ready"] and not counts["claimed"] and not ledger.workers_seen(queue)[1])
 
 
 def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
@@ -183,5 +211,8 @@ _STATES = {
     "replaced": "was opened anew",
     "reset": "goes on: its limit has reset, {left} left and nobody at work; run now: "
     "hypervisor plan {name}",
+    "tried": "has tried its first items, {left} left; what to do: hypervisor plan {name}",
+    "stopped": "is at rest, {left} left: the user stopped its workers. Start no new ones; the user "
+    "goes on with: /hypervisor:resume {name}",
     "stalled": "has stalled: {left} left and no worker alive; what to do: hypervisor plan {name}",
 }

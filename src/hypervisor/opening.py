@@ -82,6 +82,7 @@ def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | N
     if why is not None:
         raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
     ledger.resume(queue)
+    ledger.forget_stop(queue)
     live.mark(ledger.state, queue)
     attend(ledger, queue)
 

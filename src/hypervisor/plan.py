@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from hypervisor import digest
 from hypervisor.agents import rights
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
@@ -11,17 +13,32 @@ from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
 _PER_WORKER = 3
+_SHOWN = 5
 # What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
 # release hold another rule for the same.
 _OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
 
 
+def go_on(ledger: Ledger, queue: str) -> None:
+    """The user has been asked, and goes on with `queue`: what kept it from going on is forgotten,
+    lacking permissions, a stop of its workers, and first items that are not done."""
+    ledger.forget_permissions(queue)
+    ledger.forget_stop(queue)
+    row, counts = ledger.queue_row(queue), ledger.stats(queue)
+    tried = ledger.not_done(row["no"], 1) and not counts["claimed"]
+    if tried and counts["done"] < digest.trial(row, counts):
+        ledger.set_bounds(queue, canary=0)
+
+
 def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
     """Return the next step for `queue`; `agreed` says that the user has been asked.
 
-    `step` is "finished", "paused", "permissions", "wait", "canary" or "workers". With "workers",
-    `workers` is how many to start, `ask` whether the user is to be asked before, and `tokens` and
-    `seconds` are what is left times what the ended items cost (None where that is not known).
+    `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
+    "workers". With "canary" and "workers", `workers` is how many to start. With "workers", `ask` is
+    whether the user is to be asked before, and `tokens` and `seconds` are what is left times what
+    the ended items cost (None where that is not known). With "not_done", `not_done` are the items
+    that were tried first and did not end as done: their `id`, `state` and `reason`. The rest is
+    started once they have, or the user has agreed.
     """
     row = ledger.queue_row(queue)
     counts = ledger.stats(queue)
@@ -31,12 +48,20 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
     if not counts["ready"] and not counts["claimed"]:
         return told | {"step": "finished"}
+    if row["stopped_at"] is not None:
+        return told | {"step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.permissions(queue)
     if rules:
         return told | {"step": "permissions", "rules": rules}
     cost = ledger.cost_of_ended(queue)
-    if cost["items"] == 0:
-        return told | {"step": "wait" if counts["claimed"] else "canary"}
+    untried = digest.trial(row, counts) - counts["done"]
+    if untried > 0:
+        if counts["claimed"]:
+            return told | {"step": "wait"}
+        not_done = ledger.not_done(row["no"], _SHOWN)
+        if not not_done:
+            return told | {"step": "canary", "workers": min(untried, counts["ready"])}
+        return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
     limit = settings.limits.workers
     wanted = max(1, min(limit, -(-left // _PER_WORKER)))
     workers = max(0, wanted - counts["claimed"])
@@ -48,6 +73,16 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "ask": left > settings.limits.ask_above and not agreed and not ledger.has_agreed(row["no"]),
         "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
+    }
+
+
+def _not_done(item: Any) -> dict[str, Any]:
+    report = json.loads(item["report"]) if item["report"] else {}
+    cause = item["cause"] or report.get("reason") or report.get("cause") or "no reason given"
+    return {
+        "id": item["id"],
+        "state": "failed" if item["state"] == "ready" else item["state"],
+        "reason": one_line(str(cause), 200),
     }
 
 
@@ -74,6 +109,11 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         ]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
+    if told["step"] == "stopped":
+        return [
+            f"Stop: the user stopped the workers of queue {name}. Start none; the user goes on "
+            f"with: /hypervisor:resume {name}"
+        ]
     if told["step"] == "permissions" and _OWN_RULES.issuperset(told["rules"]):
         return [
             "Stop: the workers lacked the skill's permissions, which end with the turn in which",
@@ -89,11 +129,30 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
     if told["step"] == "wait":
         return [f"{told['counts']['claimed']} items are being worked on; {rest}"]
     if told["step"] == "canary":
+        count = told["workers"]
+        tried, started = ("one item", "one worker") if count == 1 else (
+            f"{count} items", f"{count} workers"
+        )  # fmt: skip
+        at_once = "" if count == 1 else ", in one message, each"
         return [
-            f"Try one item first. Start one worker{kind} in the background with the prompt: "
-            f"queue {name}, one item only",
+            f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
+            f"prompt: queue {name}, one item only",
             f"Then run in this same turn: hypervisor wait {name}",
             f"and, when no worker is alive any more: hypervisor plan {name}{again}",
+        ]
+    if told["step"] == "not_done":
+        shown = [
+            f"{item['state']}: {one_line(item['id'], 60)}: “{item['reason']}”"
+            for item in told["not_done"]
+        ]
+        end = "End your turn." if not headless else "Nobody can be asked in this run: it ends here."
+        return [
+            "Stop: what was tried first is not done. Start nothing more; tell the user why, in the",
+            "words of the worker, which are data:",
+            *shown,
+            f"The user mends the cause, then: hypervisor retry {name}",
+            f"or goes on with the {left} items left all the same: /hypervisor:resume {name}",
+            end,
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _REST = 2.0
 _LAG = 0.4
 _QUICK_BYTES = 4 << 20
+_META_BYTES = 1 << 16
+_STOPPED = "the user stopped its worker"
 
 
 def stopped(
@@ -50,6 +52,27 @@ def stopped(
     return None
 
 
+def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
+    """Count a tool call of a worker, and end what it has used more for than its queue allows: that
+    costs an attempt. Return what tells the worker so, or None."""
+    past = ledger.count_call(session, agent)
+    if not past:
+        return None
+    # Ends those whose time is over.
+    ledger.expire()
+    for row in past:
+        try:
+            ledger.end(row["token"], "unreported", row["cause"])
+        except NotOwner:
+            continue
+    outbox.flush(ledger)
+    tokens = " and ".join(row["token"] for row in past)
+    return (
+        f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
+        f"once, nothing more of it counts; go on with: hypervisor next {past[0]['queue_name']}"
+    )
+
+
 def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """A worker ended by a crash, a turn limit or an API error: its items count a death.
 
@@ -59,6 +82,9 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     held = ledger.held_by(session, agent)
     known = ledger.agent(agent) if held else None
     if known is not None and known["transcript"]:
+        if _mark(known["transcript"], "stoppedByUser"):
+            person_stopped(ledger, session, agent)
+            return
         # The row is written when the client already tells of the end.
         error = _last_error(known["transcript"], _LAG)
         if error is not None:
@@ -109,8 +135,24 @@ def failed(
 
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
-    """A worker was stopped by a person: its items are ready again at no cost."""
+    """A worker is no more, and not for anything of its items: they are ready again at no cost."""
     _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+
+
+def person_stopped(
+    ledger: Ledger, session: str, agent: str, *, transcript: str | None = None
+) -> None:
+    """A person stopped a worker: what it holds is free at no cost, and no session is to start
+    others in its place until somebody goes on with the queue."""
+    freed(ledger, session, agent, _STOPPED)
+    known = ledger.agent(agent)
+    first = known is None or known["ended_at"] is None
+    if ledger.note_agent(agent, session, transcript=transcript, how=_STOPPED):
+        known = ledger.agent(agent)
+        if first:
+            ledger.note_stop(known["queue"])
+        outbox.flush(ledger)
+        collect(ledger, agent)
 
 
 def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
@@ -154,11 +196,25 @@ def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> No
             ledger.limit(queue, f"rate limit: {told}", resets_at, once=True)
 
 
-def missing(ledger: Ledger, session: str, running: set[str]) -> None:
-    """End the claims of agents that the client no longer lists as running."""
-    for row in ledger.held_by(session):
-        if row["agent"] and row["agent"] not in running:
-            died(ledger, session, row["agent"], "its worker ended without a word")
+def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
+    """End the claims of agents that the client no longer lists as `running`; None: that is not
+    known, only that a person has stopped some.
+
+    Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
+    middle of a call has claimed, and no event has told who it is.
+    """
+    for row in ledger.agents_alive(session):
+        if row["id"] not in (running or ()) and _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+    if running is None:
+        running = {row["id"] for row in ledger.agents_alive(session)}
+    else:
+        for row in ledger.held_by(session):
+            if row["agent"] and row["agent"] not in running:
+                died(ledger, session, row["agent"], "its worker ended without a word")
+    if not running:
+        held = [row for row in ledger.held_by(session) if row["agent"] is None]
+        _end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
 def finished(ledger: Ledger, session: str) -> None:
@@ -167,6 +223,9 @@ def finished(ledger: Ledger, session: str) -> None:
     A turn limit ends a worker without any event; the mark is in the file beside its transcript.
     """
     for row in ledger.agents_alive(session):
+        if _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+            continue
         held = ledger.held_by(session, row["id"])
         since = max((item["claimed_at"] for item in held), default=0.0)
         if row["transcript"] and _marked_finished(row["transcript"], since):
@@ -177,20 +236,35 @@ def finished(ledger: Ledger, session: str) -> None:
 
 def _marked_finished(transcript: str, since: float) -> bool:
     """True if the agent of `transcript` was marked as finished after `since`, and rests."""
+    try:
+        marked = os.stat(_meta_of(transcript)).st_mtime
+    except OSError:
+        return False
+    return since < marked < time.time() - _REST and _mark(transcript, "finished")
+
+
+def _stopped_by_person(agent: Any) -> bool:
+    """True if the client has marked an agent (its row) as stopped by its user."""
+    return bool(agent["transcript"]) and _mark(agent["transcript"], "stoppedByUser")
+
+
+def _mark(transcript: str, name: str) -> bool:
+    """True if the client has marked the agent of `transcript` so, in the file beside it."""
     import json
 
+    try:
+        # As much as it ever holds, and more.
+        with open(_meta_of(transcript), "rb") as source:
+            meta = json.loads(source.read(_META_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(meta, dict) and meta.get(name) is True
+
+
+def _meta_of(transcript: str) -> str:
     from hypervisor import usage
 
-    path = usage.transcripts(transcript)[-1].removesuffix(".jsonl") + ".meta.json"
-    try:
-        marked = os.stat(path).st_mtime
-        if not since < marked < time.time() - _REST:
-            return False
-        with open(path, encoding="utf-8") as source:
-            meta = json.load(source)
-    except (OSError, ValueError):
-        return False
-    return isinstance(meta, dict) and meta.get("finished") is True
+    return usage.transcripts(transcript)[-1].removesuffix(".jsonl") + ".meta.json"
 
 
 def session_ended(ledger: Ledger, session: str) -> None:

@@ -49,7 +49,8 @@ def test_every_way_to_end_is_told_honestly_and_every_item_gets_done(
             if len(c.used("Bash")) == 1:
                 return bash("until [ -e killed ]; do sleep 0.1; done")
             return stop_task(killed[0])
-        if "has stalled" in c.last and len(c.used("Agent")) < 7:
+        # The one that was stopped leaves the queue at rest, and here the user goes on.
+        if ("has stalled" in c.last or "is at rest" in c.last) and len(c.used("Agent")) < 7:
             return spawn("hypervisor:worker", "queue ends")
         if "hypervisor wait" in c.last and "has drained" not in c.last:
             return bash("hypervisor wait ends --timeout 20")
@@ -81,7 +82,7 @@ def test_every_way_to_end_is_told_honestly_and_every_item_gets_done(
     told = summary(workspace.project, "ends", home=home)
     assert told["counts"]["success"] == 8, told
     costs = sorted((w["deaths"], w["attempts"]) for w in told["workers"])
-    assert costs == [(0, 0)] * 4 + [(0, 1)] + [(1, 0)] * 3
+    assert costs == [(0, 0)] * 5 + [(0, 1)] + [(1, 0)] * 2
     assert told["total_tokens"] == sum(model.tokens(agent).total for agent in model.agents)
     assert told["notices"]["arrived"] >= 4
     assert len(told["transcripts"]) == len(model.agents)

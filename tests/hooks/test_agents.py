@@ -79,7 +79,7 @@ def test_an_api_error_is_a_death_and_a_limit_of_the_service_a_pause(
     ("status", "how", "deaths"),
     [
         ("killed", "was stopped by user", 0),
-        ("killed", "was stopped by Claude", 1),
+        ("killed", "was stopped by Claude", 0),
         ("completed", "stopped at its 1-turn limit (partial result)", 1),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_worker_that_the_session_stops_is_ended_by_that_call(session: Session)
         tool_input={"task_id": "a1"},
         tool_response={"message": "Successfully stopped task: a1 (w)", "task_id": "a1"},
     )
-    assert (session.item(claim)["state"], session.item(claim)["deaths"]) == ("ready", 1)
+    assert (session.item(claim)["state"], session.item(claim)["deaths"]) == ("ready", 0)
 
 
 def test_workers_missing_from_the_running_ones_are_ended_at_stop(session: Session) -> None:

@@ -67,7 +67,7 @@ def test_a_session_that_has_asked_for_the_plan_hears_of_no_stall(
     assert session.turn_ends() is None
     session.turn_ends("a2")
     session.takes("a2")
-    session.notice("a2", "killed", "was stopped by Claude")
+    session.notice("a2", "completed", "stopped at its 1-turn limit (partial result)")
     assert "has stalled" in text_of(session.turn_ends())
 
 

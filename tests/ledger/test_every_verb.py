@@ -31,6 +31,8 @@ def test_every_verb_is_understood_by_the_engine(ledger: Ledger) -> None:
 def use(ledger: Ledger) -> None:
     ledger.open_queue("q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])])
     ledger.open_queue("other", [NewItem("z", files=["a"])], budget_tokens=5, budget_ms=6)
+    ledger.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
+    ledger.set_trial("q", begun=True)
     number = ledger.queue_row("q")["no"]
     ledger.meet("s", pid=1, pid_start="1", headless=True, heard=True)
     ledger.meet("s2", pid=1, pid_start="1")
@@ -43,6 +45,8 @@ def use(ledger: Ledger) -> None:
     ledger.assign("s", "b", [two], unknown=True)
     ledger.held_by("s"), ledger.held_by("s", "a"), ledger.renew("s", "a")
     ledger.send_back([one])
+    assert ledger.count_call("s", "a") == []
+    assert [row["token"] for row in ledger.count_call("s", "a")] == [one]
     ledger.sessions_at_work(), ledger.has_worked("s", number)
     ledger.join("a", "s", number, "t")
     ledger.note_agent("a", "s", transcript="t", how="done", noticed_by="n")
@@ -82,6 +86,9 @@ def use(ledger: Ledger) -> None:
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
     ledger.tokens_used(number), ledger.started_at(ledger.queue_row("q"))
     ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
+    assert ledger.tried(ledger.queue_row("q")) == 7
+    ledger.set_trial("q", begun=False), ledger.not_done(number, 3), ledger.workers_seen(number)
+    ledger.note_stop(number), ledger.forget_stop("q")
     ledger.at_work_since(number), ledger.troubled(number, "blocked", 3), ledger.pending_of(number)
     ledger.generations("q"), ledger.items_called("f"), ledger.id_of(one), ledger.id_of("path")
     (

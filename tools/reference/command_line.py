@@ -19,11 +19,12 @@ _VARIABLE = re.compile(r"\bHYPERVISOR_[A-Z]+(?:_[A-Z]+)*\b")
 
 def exit_codes() -> Iterator[str]:
     """The codes of the errors, each with what its class says, and what `main` adds."""
-    told = dict(re.findall(r"(\d+) ([^,;]+)", str(inspect.getdoc(cli.main)).rpartition("\n")[2]))
+    last = " ".join(str(inspect.getdoc(cli.main)).rpartition("\n\n")[2].split())
+    told = dict(re.findall(r"(\d+) ([^,;]+)", last))
     yield "## Exit codes"
     meant = {
         str(kind.exit_code): str(inspect.getdoc(kind)).partition("\n")[0]
-        for kind in (errors.UsageError, errors.NothingLeft, errors.NotOwner)
+        for kind in (errors.UsageError, errors.NothingLeft, errors.NotOwner, errors.NobodyWorks)
     }
     rows = [(code(number), f"{what.rstrip('.')}. {meant.get(number, '')}".strip())
             for number, what in told.items()]  # fmt: skip

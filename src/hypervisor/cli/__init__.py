@@ -68,7 +68,8 @@ _QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "st
 def main(argv: list[str]) -> int:
     """Carry out one command line and return its exit code.
 
-    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours; 130 interrupted.
+    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours, 5 nobody works;
+    130 interrupted.
     """
     # Whatever a verb prints goes out escaped.
     streams = sys.stdout, sys.stderr
@@ -193,7 +194,7 @@ def _print_overview() -> None:
         if not verb.startswith("_"):
             print(f"  {verb:<11}{load(verb).SUMMARY.splitlines()[0]}")
     print("\nexit codes: 0 done, 1 something failed, 2 usage or not allowed, 3 nothing left,")
-    print("4 no longer yours")
+    print("4 no longer yours, 5 nobody works on it")
 
 
 def _drop_output() -> None:

@@ -12,7 +12,7 @@ from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
-from hypervisor.config.settings import load, seconds
+from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
     options.add_budget(parser)
+    options.add_bounds(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -78,8 +79,11 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     tokens, ms = budget.limits(args)
+    bounds = options.bounds(args)
+    usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")
     _not_for_agents(args, root, tokens, ms)
+    _not_more_for_agents(bounds, usual)
     _write_reports(root)
     checked, failed = preflight_verb.check(args, root, settings)
     opened = opening.open_queue(
@@ -99,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         may_write=json.dumps(named) if named else None,
         budget_tokens=tokens,
         budget_ms=ms,
+        bounds=bounds,
+        first_bounds=usual,
     )
     opening.tell(opened, checked, as_json=args.json)
     if args.verify is not None:
@@ -155,6 +161,28 @@ def _not_for_agents(
             f"{what} is for the user to decide, not for a session",
             f"open the queue without it, then run this, which asks the user: {instead}",
         )
+
+
+def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
+    """Return what workers may take for an item where nobody says: a lease is never cut short."""
+    limits = settings.limits
+    ms = max(limits.item_minutes * 60_000, round(lease * 1000))
+    return {"item_calls": limits.item_calls, "item_ms": ms}
+
+
+def _not_more_for_agents(bounds: dict[str, int], usual: dict[str, int]) -> None:
+    """Raise NotAllowed where an agent would let workers take more for an item than is usual, or
+    start on all items with none tried."""
+    if not caller.around():
+        return
+    for name, value in bounds.items():
+        most = usual.get(name)
+        if value == 0 or (most is not None and value > most):
+            option = "--item-minutes" if name == "item_ms" else f"--{name.replace('_', '-')}"
+            raise NotAllowed(
+                f"a higher bound by {option} is for the user to decide, not for a session",
+                "open the queue without it; the user may open it with that in a terminal",
+            )
 
 
 def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:

@@ -54,6 +54,50 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_bounds(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of what workers may take for an item, and of how many are tried first."""
+    parser.add_argument(
+        "--item-calls",
+        type=int,
+        metavar="N",
+        help="tool calls that a client's worker may take for an item; past them, an attempt is "
+        "used up (200; 0: no limit)",
+    )
+    parser.add_argument(
+        "--item-minutes",
+        type=float,
+        metavar="M",
+        help="minutes that a worker may take for an item, however often it renews its lease; those "
+        "of `hypervisor work` have --max-minutes (60, and a lease at least; 0: no limit)",
+    )
+    parser.add_argument(
+        "--canary",
+        type=int,
+        metavar="N",
+        help="so many items have to be done before a session starts workers on the rest (1, above "
+        "100 items 3)",
+    )
+
+
+def bounds(args: argparse.Namespace) -> dict[str, int]:
+    """Return the bounds that `add_bounds` declares and that were given, as `Ledger.set_bounds`
+    takes them. Raises UsageError."""
+    given: dict[str, int] = {}
+    for option, value, factor in (
+        ("item-calls", args.item_calls, 1),
+        ("item-minutes", args.item_minutes, 60_000),
+        ("canary", args.canary, 1),
+    ):
+        if value is None:
+            continue
+        if not 0 <= value < 1e9:
+            raise UsageError(f"--{option} takes a number from 0 up", "0 means no limit")
+        name = "item_ms" if option == "item-minutes" else option.replace("-", "_")
+        # A bound that is given is one, however small.
+        given[name] = max(1, round(value * factor)) if value else 0
+    return given
+
+
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a queue's check."""
     parser.add_argument(

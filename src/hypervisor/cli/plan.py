@@ -10,6 +10,8 @@ from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 
+# After these, the session knows that nobody works.
+_ACTS = ("canary", "workers", "permissions", "not_done", "stopped")
 SUMMARY = "the next step with a queue: how many workers, and what they will cost"
 
 
@@ -37,10 +39,13 @@ def run(args: argparse.Namespace) -> int:
         reconcile.gone_sessions(ledger)
         ledger.expire()
         if args.go_on:
-            ledger.forget_permissions(args.queue)
             ledger.agree(args.queue)
+            plan.go_on(ledger, args.queue)
         told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
-        if client.session is not None and told["step"] in ("canary", "workers", "permissions"):
+        step = told["step"]
+        if step != "wait":
+            ledger.set_trial(args.queue, begun=step == "canary")
+        if client.session is not None and told["step"] in _ACTS:
             digest.expect(ledger, client.session, args.queue, work=False)
     if args.json:
         print(json.dumps(told, ensure_ascii=False))

@@ -9,7 +9,7 @@ from hypervisor import digest, live, outbox, reconcile
 from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import NobodyWorks, UsageError
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
 # A client ends a foreground command after two minutes unless it is told otherwise.
@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Wait, then print what has ended: 0 at rest, 1 when the time is over and work goes on."""
+    """Wait, then print what has ended: 0 at rest, or when what is tried first has ended; 5 when
+    nobody works on it; 1 when the time is over and work goes on."""
     if args.timeout < 0:
         raise UsageError("--timeout takes seconds from 0 up")
     session = Caller().session or "shell"
@@ -41,18 +42,25 @@ def run(args: argparse.Namespace) -> int:
             reconcile.gone_sessions(ledger)
             reconcile.finished(ledger, session)
             row = ledger.queue_row(args.queue)
-            workers = still.workers(ledger, session, row["no"])
+            workers = still.workers(ledger, session, row["no"], asked=True)
             state = digest.state_of(ledger, row, workers)
             soon = row["resume_at"] is not None and row["resume_at"] - time.time() < _SLICE
             waits = state == "working" or (state == "paused" and soon)
             if not waits or time.monotonic() >= until:
                 break
             time.sleep(min(_TICK, max(0.01, until - time.monotonic())))
-        text = digest.take(ledger, session, by="wait", queue=args.queue, workers=workers)
+        if state == "working" and digest.is_deserted(ledger, row["no"]):
+            # The time is over, and has not been long enough to be sure that nobody will come.
+            workers, state = 0, "stalled"
+        text = digest.take(
+            ledger, session, by="wait", queue=args.queue, workers=workers, asked=True
+        )
         print(text or digest.line(ledger, row, state))
         if session == "shell":
             ledger.unfollow(session)
         live.settle(ledger)
+    if state in ("stalled", "stopped"):
+        return NobodyWorks.exit_code
     if state == "working":
         print(f"not at rest yet; wait on: hypervisor wait {args.queue}")
         return 1

@@ -140,6 +140,8 @@ DEFAULTS: dict[str, Any] = {
         "max_attempts": 3,  # failed or unreported attempts of an item
         "max_deaths": 3,  # crashes, turn limits and API errors of its workers
         "max_releases": 3,  # times that workers give it back
+        "item_calls": 200,  # tool calls that a worker may take for an item: then that is an attempt
+        "item_minutes": 60,  # … and minutes; never less than a lease
         "verify_timeout": "10m",  # a queue's check may take this long
         "undo_days": 7,  # what files were before an edit is kept this long
         "outputs": "7d",  # workers' transcripts are kept for this long …

@@ -70,6 +70,8 @@ class Limits:
     undo_days: int
     outputs_seconds: int
     outputs_bytes: int
+    item_calls: int
+    item_minutes: int
     workers: int
     ask_above: int
     window: float
@@ -327,6 +329,8 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         max_attempts=count("max_attempts"),
         max_deaths=count("max_deaths"),
         max_releases=count("max_releases"),
+        item_calls=count("item_calls"),
+        item_minutes=count("item_minutes"),
         verify_seconds=time("verify_timeout"),
         undo_days=count("undo_days"),
         outputs_seconds=time("outputs"),

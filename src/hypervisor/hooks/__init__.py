@@ -118,6 +118,7 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         "PostToolUse": agents.tool_used,
         "PostToolUseFailure": agents.tool_used,
         "PermissionRequest": agents.permission_asked,
+        "SubagentHandback": agents.handing_back,
         "SubagentStop": agents.stopped,
         "StopFailure": agents.failed,
         "SessionStart": session.started,

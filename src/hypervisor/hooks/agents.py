@@ -8,7 +8,7 @@ import re
 
 from hypervisor import outbox, reconcile, usage
 from hypervisor.agents import rights
-from hypervisor.hooks import Event, permission
+from hypervisor.hooks import Event, context, permission
 from hypervisor.system.text import one_line
 from hypervisor.usage import claims_in
 from hypervisor.worker import off_limits
@@ -36,8 +36,9 @@ _OPENED = re.compile(
 _NEXT = re.compile(r"\bhypervisor next ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
 
 
-def tool_used(ledger: Ledger, event: Event) -> None:
-    """A tool call ended: learn from it who holds what, and renew the worker's leases."""
+def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
+    takes too much for an item loses it, and is told."""
     from hypervisor.hooks import session
 
     meet(ledger, event)
@@ -62,8 +63,15 @@ def tool_used(ledger: Ledger, event: Event) -> None:
         _task_stopped(ledger, event)
     _note_unseen(ledger, event)
     ledger.renew(event.session, event.agent)
-    if event.agent and ledger.saw_tool(event.agent, _told(event)):
+    if not event.agent:
+        return None
+    if ledger.saw_tool(event.agent, _told(event)):
         reconcile.note_use(ledger, event.agent)
+    words = reconcile.overrun(ledger, event.session, event.agent)
+    if words is None:
+        return None
+    off_limits.settle(ledger)
+    return context(event.name, words)
 
 
 def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -98,6 +106,16 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         outbox.flush(ledger)
         reconcile.collect(ledger, event.agent, wait=_LAG)
     return None
+
+
+def handing_back(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A worker is about to end by the tool for that, after which `stopped` can't send it back: what
+    holds for that holds here, where its last words are heard, too."""
+    if not event.agent:
+        return None
+    last = event.asked("message")
+    words = reconcile.stopped(ledger, event.session, event.agent, last_message=last, again=False)
+    return permission.decided("PreToolUse", "deny", words) if words else None
 
 
 def failed(ledger: Ledger, event: Event) -> None:
@@ -192,16 +210,12 @@ def _told(event: Event) -> str:
 
 
 def _task_stopped(ledger: Ledger, event: Event) -> None:
-    """The session has ended a worker, of which no other event tells."""
+    """The session has ended a worker, of which no other event tells: a person has it do that."""
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
-        cause = "the session stopped its worker"
-        reconcile.died(ledger, event.session, agent, cause)
-        if ledger.note_agent(
-            agent, event.session, transcript=transcript_of(event, agent), how=cause
-        ):
-            outbox.flush(ledger)
+        path = transcript_of(event, agent)
+        reconcile.person_stopped(ledger, event.session, agent, transcript=path)
 
 
 def _output(event: Event) -> str:

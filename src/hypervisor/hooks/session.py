@@ -20,6 +20,8 @@ _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
 _DESCRIBED = re.compile(r'^Agent ".*?" ')
+# How the client tells, in the place of a notice, that a person has stopped all agents at once.
+_STOPPED = re.compile(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
 _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
 # How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
 _NOTICE = re.compile(
@@ -64,6 +66,8 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
+    if _STOPPED.match(prompt):
+        reconcile.missing(ledger, event.session, None)
     if _NOTICE.match(prompt):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
@@ -198,12 +202,13 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
         if name != "task-id":
             continue
         path = agents.transcript_of(event, agent)
-        how = words if status else None
+        how = words if status and status != "killed" else None
         by = "notice" if delivered else None
         if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
             continue
-        if status == "killed" and "by user" in words:
-            reconcile.freed(ledger, event.session, agent, "a person stopped the worker")
+        if status == "killed":
+            # By the user, or by the session because of what the user said.
+            reconcile.person_stopped(ledger, event.session, agent, transcript=path)
         elif status == "failed":
             said = _DESCRIBED.sub("", words)
             reconcile.failed(ledger, event.session, agent, said, code="", transcript=path)

@@ -111,6 +111,14 @@ class Agents(Claims):
             (session, queue),
         ).fetchall()
 
+    def workers_seen(self, queue: int) -> tuple[int, int]:
+        """Return how many agents are known to have begun on a queue, of any session, and how many
+        of them are not known to have ended."""
+        row = self.row(
+            "select count(*), count(*) - count(ended_at) from agent where queue = ?", (queue,)
+        )
+        return row[0], row[1]
+
     def unnoticed_agents(self, session: str) -> bool:
         """True if a session has agents of whose end no notice has reached it yet."""
         found = self.row(

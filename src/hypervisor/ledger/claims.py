@@ -46,7 +46,7 @@ _HOLD = (
 )
 _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
-    "base_commit) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "base_commit, ends_by) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -110,17 +110,18 @@ class Claims(Ends):
         return states, [Claim(*one) for one in held]
 
     def heartbeat(self, tokens: Iterable[str]) -> list[str]:
-        """Renew the leases of `tokens` and return those that are still held."""
+        """Renew the leases of `tokens`, as far as their time for an item goes, and return those
+        that are still held."""
         held = []
         with self.write():
             until = LEASED + self.lease_clock()
             for token in tokens:
                 row = self._held(token)
                 if row is not None:
-                    self.change(
-                        "update item set turn = ? where no = ?",
-                        (until + row["lease_ms"] * 1000, row["no"]),
-                    )
+                    turn = until + row["lease_ms"] * 1000
+                    if row["ends_by"] is not None:
+                        turn = min(turn, LEASED + row["ends_by"])
+                    self.change("update item set turn = ? where no = ?", (turn, row["no"]))
                     held.append(token)
         return held
 
@@ -172,13 +173,19 @@ class Claims(Ends):
             return []
         known = self._known(found[0][2]["queue"])
         lease_ms = known["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)
-        now, until = time.time(), LEASED + self.lease_clock() + lease_ms * 1000
+        now, clock = time.time(), self.lease_clock()
+        ends_by = None
+        if known["item_ms"] is not None and agent is None:
+            # An agent that is named at once is a pool's, which bounds the time of its agents.
+            ends_by = clock + known["item_ms"] * 1000
+            lease_ms = min(lease_ms, known["item_ms"])
+        until = LEASED + clock + lease_ms * 1000
         self.change_many(_HOLD, [(number, until, now, item["no"]) for number, _, item in found])
         self.change_many(
             _NEW_CLAIM,
             [
                 (number, token, item["no"], worker, lease_ms, item["attempts"] + 1, now, session,
-                 agent, base_commit)
+                 agent, base_commit, ends_by)
                 for number, token, item in found
             ],
         )  # fmt: skip

@@ -29,7 +29,7 @@ REPLACED = "its queue was opened anew without it"
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 _LIMITS = (
     "q.name as queue_name, q.state as queue_state, q.reason as queue_reason, q.max_attempts, "
-    "q.max_deaths, q.max_releases"
+    "q.max_deaths, q.max_releases, q.item_ms, c.ends_by"
 )
 _HELD = (
     "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, c.no as claim, "
@@ -86,6 +86,11 @@ _HOW = {
     "unreported": "was ended without a report",
     "cancelled": "ended when the queue was cancelled",
 }
+
+
+def overtime(ms: int) -> str:
+    """Return the cause of an end by the bound on an item's time."""
+    return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
 
 
 class Ends(Store):
@@ -146,8 +151,9 @@ class Ends(Store):
         return [row["id"] for row in rows]
 
     def expire(self) -> int:
-        """End the claims whose lease has run out, as deaths, and return how many. Queues whose
-        limit has ended are open again."""
+        """End the claims whose lease, or whose time for an item, has run out; return how many.
+
+        Queues whose limit has ended are open again."""
         with self.write():
             self._reopen()
             return self._expire()
@@ -345,14 +351,18 @@ class Ends(Store):
         )
 
     def _expire(self, queue: int | None = None) -> int:
-        """End the late claims of one generation, or of all."""
+        """End the late claims of one generation, or of all: as deaths, or as attempts where an
+        item's time was over."""
         late = self._late()
         if queue is None:
             rows = self.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
         else:
             rows = self.rows(_EXPIRED_IN, (late, queue)).fetchall()
+        clock = self.lease_clock() if rows else 0
         for row in rows:
-            if row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
+            if row["ends_by"] is not None and row["ends_by"] <= clock:
+                self._give_back(row, "unreported", overtime(row["item_ms"]))
+            elif row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
                 self._give_back(row, "freed", "its lease ran out while the service refused work")
             else:

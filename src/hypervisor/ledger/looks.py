@@ -71,6 +71,27 @@ class Looks(Retries):
             (queue, state, limit),
         ).fetchall()
 
+    def not_done(self, queue: int, limit: int) -> list[Any]:
+        """Return up to `limit` items that were tried and are not done, each with `state`, `cause`
+        and `report`: those that ended as blocked or failed, and those with an attempt used up."""
+        return self.rows(
+            "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
+            "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
+            "where i.queue = ? and (i.state in ('blocked', 'failed') "
+            "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
+            (queue, limit),
+        ).fetchall()
+
+    def tried(self, queue: Any) -> int:
+        """Return how many claims of a queue (its row) were made since its trial began and have
+        ended, those left out that turned out to need no worker."""
+        found: int = self.row(
+            "select count(*) from claim c join item i on i.no = c.item where i.queue = ? "
+            "and c.claimed_at >= ? and c.ended_at is not null and c.outcome <> 'skipped'",
+            (queue["no"], queue["trial_at"]),
+        )[0]
+        return found
+
     def pending_of(self, queue: int) -> list[Any]:
         """Return the items of a queue whose accepted ends are not in their files yet: `id`, and in
         `pending` why; "merge" stands for a branch that is not merged yet."""

@@ -109,6 +109,8 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
                 values = dict(row)
                 if table == "item" and values["turn"] is not None and values["turn"] < 0:
                     values["turn"] = max(LEASED, values["turn"] + passed)
+                if table == "claim" and values["ends_by"] is not None:
+                    values["ends_by"] += passed
                 if "finish_no" in values:
                     values["finish_no"] = ranks.get(values["finish_no"])
                 if table == "session" and values["host"] == old._host():

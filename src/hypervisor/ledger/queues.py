@@ -61,6 +61,8 @@ class Queues(Adding):
         budget_tokens: int | None = None,
         budget_ms: int | None = None,
         folders: Iterable[str] = (),
+        bounds: dict[str, int] | None = None,
+        first_bounds: dict[str, int] | None = None,
     ) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
@@ -73,7 +75,8 @@ class Queues(Adding):
         that workers may change although they steer the next run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
         is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
-        of the root whose files are among the items: these may be edited.
+        of the root whose files are among the items: these may be edited. `bounds` are those of
+        `set_bounds`, `first_bounds` what holds of them for a new generation where they say nothing.
         Raises UsageError if the queue is at work with other instructions, bounds or another check;
         where no check, commands or paths are named, those that it has stay.
         """
@@ -115,6 +118,8 @@ class Queues(Adding):
             elif preflight is not None:
                 self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
             self._set_budget(queue["no"], budget_tokens, budget_ms)
+            first = {} if at_work else first_bounds or {}
+            self._set_bounds(queue["no"], first | (bounds or {}))
             self._note_folders(queue, folders)
             if verify is not None:
                 self._set_check(queue["no"], verify, check_env, check_base)
@@ -197,6 +202,40 @@ class Queues(Adding):
             if commands:
                 self._note(row["no"], "allowed", ", ".join(commands))
         return allowed
+
+    def set_bounds(self, queue: str, **bounds: int) -> None:
+        """Give a queue other bounds, those that are named: `item_calls` and `item_ms`, what one
+        claim may take of tool calls and time before that ends it as an attempt (0: no bound); and
+        `canary`, how many items are tried before the rest is (0: none).
+
+        A bound of time holds for claims that are made from then on.
+        """
+        with self.write():
+            self._set_bounds(self.queue_row(queue)["no"], bounds)
+
+    def set_trial(self, queue: str, *, begun: bool) -> None:
+        """Note that a session was told to try the first items of a queue, or has seen the end."""
+        row = self.queue_row(queue)
+        if begun or row["trial_at"] is not None:
+            with self.write():
+                at = time.time() if begun else None
+                self.change("update queue set trial_at = ? where no = ?", (at, row["no"]))
+
+    def note_stop(self, queue: int) -> None:
+        """Note that a person has stopped workers of a generation, given its number."""
+        with self.write():
+            self.change(
+                "update queue set stopped_at = coalesce(stopped_at, ?) where no = ?",
+                (time.time(), queue),
+            )
+            self._note(queue, "stopped", "a person stopped workers")
+
+    def forget_stop(self, queue: str) -> None:
+        """Note that somebody goes on with a queue whose workers a person stopped."""
+        row = self.queue_row(queue)
+        if row["stopped_at"] is not None:
+            with self.write():
+                self.change("update queue set stopped_at = null where no = ?", (row["no"],))
 
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.
@@ -340,6 +379,13 @@ class Queues(Adding):
             "update queue set verify = ?, check_env = ?, check_base = ? where no = ?",
             (command, *kept, queue),
         )
+
+    def _set_bounds(self, queue: int, bounds: dict[str, int]) -> None:
+        for column in ("item_calls", "item_ms", "canary"):
+            if column in bounds:
+                value = bounds[column] if column == "canary" else bounds[column] or None
+                self.change(f"update queue set {column} = ? where no = ?", (value, queue))
+        self._queues.pop(queue, None)
 
     def _newest(self, name: str) -> Any:
         return self.row(

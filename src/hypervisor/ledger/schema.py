@@ -186,13 +186,23 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 # (JSON), the variables that it keeps though they look like secrets, and `check_base` (JSON), the
 # files that it takes from the commit at which an item was handed out. `ends` counts what was ever
 # accepted: an older ledger that is put back has fewer. `unseen` says what of an agent's use stands
-# in no transcript: nothing where it is empty, and null where nobody has told.
+# in no transcript: nothing where it is empty, and null where nobody has told. `item_calls` and
+# `item_ms` are what a claim may take; `ends_by` (by the lease clock) is when its time is over, `calls` what it has used.
+# `canary` is how many items are tried before the rest, `trial_at` when the last trial began, while
+# it lasts; `stopped_at` is when a person stopped workers of the queue, until somebody goes on.
 THIRD = """
 alter table queue add column may_write text;
 alter table queue add column folders text;
 alter table queue add column check_env text;
 alter table queue add column check_base text;
 alter table agent add column unseen text;
+alter table queue add column item_calls bigint;
+alter table queue add column item_ms bigint;
+alter table queue add column canary integer;
+alter table queue add column trial_at real;
+alter table queue add column stopped_at real;
+alter table claim add column ends_by bigint;
+alter table claim add column calls integer not null default 0;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.agents import Agents
+from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of, token_no
 
@@ -21,7 +22,7 @@ _RENEW_US = 60_000_000
 _OF_AGENT = (
     f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
     "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, q.name as queue_name, "
-    "q.max_attempts "
+    "q.max_attempts, q.item_calls, q.item_ms, c.calls, c.ends_by "
     "from claim c join item i on i.no = c.item and i.claim = c.no "
     "join queue q on q.no = i.queue where i.turn < 0 and c.session = ? "
 )
@@ -96,14 +97,16 @@ class Sessions(Agents):
         self, session: str, agent: str, tokens: Iterable[str], *, unknown: bool = False
     ) -> list[str]:
         """Note that `agent` holds `tokens`; return those that were live, its session's, and
-        nobody's yet. `unknown`: the session is one whose processes don't know it by name."""
+        nobody's yet. `unknown`: the session is one whose processes don't know it by name. What the
+        session holds itself, with a person in it, has no bound of time but its lease."""
         made_in = "(session is null or session = ?)" if unknown else "session = ?"
+        bound = "" if agent else "ends_by = null, "
         with self.write():
             return [
                 token
                 for token in tokens
                 if self.change(
-                    "update claim set agent = ?, session = ? where no = ? and token = ? "
+                    f"update claim set {bound}agent = ?, session = ? where no = ? and token = ? "
                     f"and {made_in} and agent is null and outcome is null",
                     (agent, session, number_of(token), token, session),
                 )
@@ -124,6 +127,30 @@ class Sessions(Agents):
             if now - (row["lease_until"] - row["lease_ms"] * 1000) >= _RENEW_US
         ]
         return self.heartbeat(old) if old else []
+
+    def count_call(self, session: str, agent: str) -> list[Any]:
+        """Count a tool call with each claim that an agent holds; return those (their rows, as of
+        `held_by`, with `cause`) that have had more of them, or more time, than their queue allows.
+        """
+        held = self.held_by(session, agent)
+        if not held:
+            return []
+        with self.write():
+            now = self.lease_clock()
+            self.change_many(
+                "update claim set calls = calls + 1 where no = ?",
+                [(row["claim_no"],) for row in held],
+            )
+        past = []
+        for row in map(dict, held):
+            if row["ends_by"] is not None and row["ends_by"] <= now:
+                past.append(row | {"cause": overtime(row["item_ms"])})
+            elif row["item_calls"] is not None and row["calls"] >= row["item_calls"]:
+                cause = (
+                    f"it took more than the {row['item_calls']} tool calls that an item may take"
+                )
+                past.append(row | {"cause": cause})
+        return past
 
     def send_back(self, tokens: Sequence[str]) -> list[str]:
         """Note that a worker is sent back to report `tokens`; return those it wasn't before."""

@@ -54,6 +54,12 @@ class NotOwner(HypervisorError):
     exit_code = 4
 
 
+class NobodyWorks(HypervisorError):
+    """Items are left, and nobody works on them."""
+
+    exit_code = 5
+
+
 class BrokenFile(HypervisorError):
     """A file that can't be read as a task; it is reported and never written."""
 
