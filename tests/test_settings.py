@@ -64,7 +64,7 @@ def test_lists_replace_and_tables_merge(tmp_path: Path) -> None:
     )
     assert told.humans == {"ada"}
     assert told.tools["printer"][0].search("please PRINT it")
-    assert told.tools["calendar"] == () and told.tools["zotero"]
+    assert told.tools["calendar"] == ()
     assert told.triage.links["x"] == "Project X" and told.triage.links["aops"]
     assert told.limits.lease_seconds == 7200
 

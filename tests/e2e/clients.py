@@ -8,7 +8,7 @@ from pathlib import Path
 from . import npm
 
 PACKAGE = "@anthropic-ai/claude-code"
-VERSIONS = ("2.1.197", "2.1.330")  # the oldest that is supported, and the newest that is tested
+VERSIONS = ("2.1.197", "2.1.332")  # the oldest that is supported, and the newest that is tested
 
 
 @dataclass(frozen=True)

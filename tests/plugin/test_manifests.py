@@ -20,13 +20,23 @@ EVENTS = {
 }  # fmt: skip
 
 
-def test_the_manifests_name_one_plugin_and_the_top_level_one_is_a_link() -> None:
-    manifest = json.loads((REPO / ".claude-plugin/plugin.json").read_text())
+def test_the_marketplace_names_both_plugins_and_the_top_level_manifest_is_a_link() -> None:
     market = json.loads((REPO / ".claude-plugin/marketplace.json").read_text())
-    assert manifest["name"] == market["plugins"][0]["name"] == "hypervisor"
-    assert manifest["version"] == __version__
+    assert [plugin["name"] for plugin in market["plugins"]] == ["hypervisor", "hypervisor-tasks"]
+    for plugin in market["plugins"]:
+        manifest = json.loads((REPO / plugin["source"] / ".claude-plugin/plugin.json").read_text())
+        assert (manifest["name"], manifest["version"]) == (plugin["name"], __version__)
     assert not (REPO / ".claude-plugin/plugin.json").is_symlink()
     assert (REPO / "plugin.json").readlink() == Path(".claude-plugin/plugin.json")
+
+
+def test_no_session_pays_for_a_server_that_it_has_not_asked_for() -> None:
+    manifest = json.loads((REPO / ".claude-plugin/plugin.json").read_text())
+    assert "mcpServers" not in manifest and not (REPO / ".mcp.json").exists()
+    tasks = json.loads((REPO / "task-manager/.claude-plugin/plugin.json").read_text())
+    assert tasks["dependencies"] == ["hypervisor"]
+    assert list(tasks["mcpServers"]) == ["task_manager"]
+    assert tasks["mcpServers"]["task_manager"]["env"] == {"HYPERVISOR_SETUP": "never"}
 
 
 def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:

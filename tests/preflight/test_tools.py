@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.config.settings import load
 from hypervisor.preflight.tools import fold, literals_of
 
-DEFAULTS = [pattern for patterns in load("/nonexistent").tools.values() for pattern in patterns]
+PATTERNS = [
+    re.compile(text, re.IGNORECASE)
+    for text in (
+        r"\boutlook\b",
+        r"\bmcp__\w*(browser|playwright|chrome)\w*",
+        r"\bcalendar (event|invite|invitation|entry|appointment)s?\b",
+        r"\b(my|the|your|outlook|google) calendar\b",
+        r"\b(log|sign) in(to)? .*\b(web ?site|portal)\b",
+    )
+]
 
 
 @pytest.mark.parametrize(
@@ -31,13 +39,9 @@ def test_the_words_that_a_match_must_hold(pattern: str, words: set[str] | None) 
     assert found == (None if words is None else frozenset(words))
 
 
-def test_every_default_pattern_has_words() -> None:
-    assert all(literals_of(pattern) for pattern in DEFAULTS)
-
-
 @given(st.data())
 def test_a_text_that_matches_holds_one_of_the_words(data: st.DataObject) -> None:
-    pattern = data.draw(st.sampled_from(DEFAULTS))
+    pattern = data.draw(st.sampled_from(PATTERNS))
     text = data.draw(st.from_regex(pattern))
     words = literals_of(pattern)
     assert words is not None and any(word in fold(text) for word in words)
@@ -45,7 +49,7 @@ def test_a_text_that_matches_holds_one_of_the_words(data: st.DataObject) -> None
 
 @pytest.mark.parametrize("text", ["CALENDAR INVİTE", "calendar ınvite", "ſign in to the portal"])
 def test_letters_that_only_match_in_any_case_are_found_too(text: str) -> None:
-    matching = [pattern for pattern in DEFAULTS if pattern.search(text)]
+    matching = [pattern for pattern in PATTERNS if pattern.search(text)]
     for pattern in matching:
         assert any(word in fold(text) for word in literals_of(pattern) or ())
     assert matching

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
     from hypervisor import digest, plan, reconcile
+    from hypervisor.agents import upgrade
 
     root = find_root()
     client = Caller()
@@ -45,4 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told, ensure_ascii=False))
     else:
         print("\n".join(plan.lines(told, headless=bool(client.headless), branch=args.branch)))
+        moved = upgrade.moved() if client.session is not None else None
+        if moved:
+            print(moved)
     return 3 if told["step"] == "finished" else 0

@@ -1,4 +1,9 @@
-"""Tools that workers lack and a task needs: said in its front matter, or read from its text."""
+"""Tools that a task needs and a queue's workers lack.
+
+A task says it with the key `tools`, or by a tool's whole name, `mcp__SERVER__TOOL`, in its text. A
+word in a title or a text holds nothing by itself: it may be what the task is about. Patterns in the
+settings are somebody's own word that in this project it does.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,14 @@ import re
 from importlib import import_module
 from typing import Any
 
+from hypervisor.config import tools
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
 
-KEYS = ("tools", "needs", "requires_tools")
-_MCP = "mcp__"
+KEYS = ("tools", "requires_tools")
+# Elsewhere this key names tasks, people or parts, too: there only what is surely a tool counts.
+_MIXED = "needs"
+_NAMED = re.compile(r"\bmcp__[A-Za-z0-9-]+(?:_[A-Za-z0-9-]+)*__[A-Za-z0-9_-]+")
 # Letters that a pattern finds for another letter in any case, beyond what casefold brings together.
 _ALIKE = str.maketrans({"ı": "i", "\u0307": None})
 
@@ -18,22 +26,28 @@ Literals = frozenset[str] | None
 
 
 class ToolRules:
-    """The patterns of the settings, made quick: a pattern that must hold a word is tried only on
-    texts that hold it, which costs a search instead of a match at every letter."""
+    """What workers with `grants` lack, by the patterns of the settings.
 
-    def __init__(self, tools: dict[str, tuple[re.Pattern[str], ...]]) -> None:
-        self._names = {tool.casefold(): tool for tool in tools}
+    The patterns are made quick: one that must hold a word is tried only on texts that hold it,
+    which costs a search instead of a match at every letter.
+    """
+
+    def __init__(
+        self, patterns: dict[str, tuple[re.Pattern[str], ...]], grants: tuple[str, ...] = ()
+    ) -> None:
+        self._grants = grants
+        self._names = frozenset(tool.casefold() for tool in patterns)
         self._patterns = [
             (tool, pattern, literals_of(pattern))
-            for tool, patterns in tools.items()
-            for pattern in patterns
+            for tool, several in patterns.items()
+            for pattern in several
         ]
 
     def needed(self, document: Document, title: str) -> str | None:
         """Return the name of a tool that workers lack and this task needs, or None."""
-        told = self._told(document)
-        if told is not None:
-            return told
+        for need in self._told(document):
+            if not tools.serves(self._grants, need):
+                return need
         whole = f"{title}\n{document.body}"
         folded = fold(whole)
         likely = [
@@ -41,24 +55,42 @@ class ToolRules:
             for tool, pattern, literals in self._patterns
             if literals is None or any(literal in folded for literal in literals)
         ]
-        likely = [(tool, pattern) for tool, pattern in likely if pattern.search(whole)]
-        if not likely:
+        if tools.PREFIX not in whole and not likely:
             return None
         prose = f"{title}\n{markdown.prose(document.body)}"
-        return next((tool for tool, pattern in likely if pattern.search(prose)), None)
+        for name in _NAMED.findall(prose):
+            if not tools.serves(self._grants, name):
+                return str(name)
+        return next(
+            (
+                tool
+                for tool, pattern in likely
+                if not tools.serves(self._grants, tool) and pattern.search(prose)
+            ),
+            None,
+        )
 
-    def _told(self, document: Document) -> str | None:
-        meta = document.meta or {}
-        for key in KEYS:
-            if key not in meta:
-                continue
-            word = document.raw_text(key)
-            for entry in [word] if word is not None else document.raw_list(key) or []:
-                if entry.casefold().startswith(_MCP):
-                    return entry
-                if entry.casefold() in self._names:
-                    return self._names[entry.casefold()]
-        return None
+    def _told(self, document: Document) -> list[str]:
+        """Return what the front matter names, as it is written there."""
+        told = [word for key in KEYS for word in _words(document, key)]
+        for word in _words(document, _MIXED):
+            if word.startswith(tools.PREFIX) or word.casefold() in self._names:
+                told.append(word)
+        return told
+
+
+def _words(document: Document, key: str) -> list[str]:
+    value = (document.meta or {}).get(key)
+    if value is None:
+        return []
+    word = document.raw_text(key)
+    if word is not None:
+        told = word.split(",")
+    elif isinstance(value, dict):
+        told = [str(name) for name in value]
+    else:
+        told = document.raw_list(key) or []
+    return [word.strip() for word in told if word.strip()]
 
 
 def fold(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What AI clients, and the agents that they run, may do with a queue."""
