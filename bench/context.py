@@ -1,6 +1,6 @@
 """What the plugin adds to a model's context, out of the real client's requests.
 
-    python bench/context.py [--client 2.1.330] [--items 10]
+    python bench/context.py [--client 2.1.332] [--items 10]
 
 Tokens are bytes of text divided by 4. "session" is what every session with the plugin carries
 (names and descriptions of skills, agents and commands); "skill" is what comes when the skill is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor import caller
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
@@ -56,8 +57,20 @@ def stop(ledger: Ledger, queue: str) -> bool:
 
 
 def more(queue: str) -> str:
-    """Return the command that goes on with a queue whose budget is used up."""
-    return f"hypervisor resume {queue} --budget-tokens N --budget-minutes M (0: no limit)"
+    """Return the command that goes on with a queue whose budget is used up. In a session the user
+    is asked about it."""
+    given = f"{queue} --budget-tokens N --budget-minutes M"
+    if caller.around() == "session":
+        return f"hypervisor allow {given} (0: no limit), then hypervisor resume {queue}"
+    return f"hypervisor resume {given} (0: no limit)"
+
+
+def raised(queue: Any, tokens: int | None, ms: int | None) -> bool:
+    """True if these budgets would let a queue (its row) spend more than it may now."""
+    pairs = ((queue["budget_tokens"], tokens), (queue["budget_ms"], ms))
+    return any(
+        now is not None and given is not None and not 0 < given <= now for now, given in pairs
+    )
 
 
 def limits(args: Any) -> tuple[int | None, int | None]:

@@ -23,22 +23,35 @@ class Caller:
         self.headless = entry.startswith("sdk") if entry else None
 
 
+def around() -> str:
+    """Return what kind of agent this process runs for: "pool", "session", or "" for a person."""
+    if os.environ.get("HYPERVISOR_POOL"):
+        return "pool"
+    told = ("CLAUDE_CODE_SESSION_ID", "CLAUDECODE", "GEMINI_CLI")
+    return "session" if any(os.environ.get(name) for name in told) else ""
+
+
 class PoolAgent:
-    """An agent of a pool: its pool's `session`, its own name, and how many `items` it may claim
-    in all (None: as many as there are)."""
+    """An agent of a pool: its pool's `session`, its own name, how many `items` it may claim in all
+    (None: as many as there are), and the `queue` that it is held to (None: not known here)."""
 
-    __slots__ = ("items", "name", "session")
+    __slots__ = ("items", "name", "queue", "session")
 
-    def __init__(self, session: str, name: str, items: int | None = None) -> None:
+    def __init__(
+        self, session: str, name: str, items: int | None = None, queue: str | None = None
+    ) -> None:
         self.session = session
         self.name = name
         self.items = items
+        self.queue = queue
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which `in_pool` knows this agent in its own processes."""
         told = {"HYPERVISOR_POOL": self.session, "HYPERVISOR_AGENT": self.name}
         if self.items is not None:
             told["HYPERVISOR_ITEMS"] = str(self.items)
+        if self.queue is not None:
+            told["HYPERVISOR_QUEUE"] = self.queue
         return told
 
 
@@ -48,7 +61,8 @@ def in_pool() -> PoolAgent | None:
     if not session or not name:
         return None
     items = os.environ.get("HYPERVISOR_ITEMS", "")
-    return PoolAgent(session, name, int(items) if items.isdecimal() else None)
+    queue = os.environ.get("HYPERVISOR_QUEUE") or None
+    return PoolAgent(session, name, int(items) if items.isdecimal() else None, queue)
 
 
 def _client_above() -> int | None:

@@ -36,7 +36,7 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
     for line in rows:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(row, dict) or row.get("type") != "gemini":
             continue
@@ -46,7 +46,8 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
             known = False
             continue
         calls = row.get("toolCalls")
-        messages[name] = figures, calls if isinstance(calls, list) else []
+        calls = calls if isinstance(calls, list) else []
+        messages[name] = figures, [call for call in calls if isinstance(call, dict)]
     total: Tokens = (0, 0, 0, 0)
     items: list[tuple[str, Tokens]] = []
     current = False
@@ -60,8 +61,12 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
                 current = False
             elif tool == _CLAIM:
                 claimed = _TASK_ID.search(_text(call.get("result")))
-                if claimed:
-                    items.append((json.loads(claimed[1]), (0, 0, 0, 0)))
+                try:
+                    item = json.loads(claimed[1]) if claimed else None
+                except ValueError:
+                    item = None
+                if isinstance(item, str):
+                    items.append((item, (0, 0, 0, 0)))
                     current = True
     return (total if known else None), items
 
@@ -78,13 +83,17 @@ def _figures(told: object) -> Tokens | None:
 
 def _text(result: object) -> str:
     """Return all texts of a tool's result, however deep they are wrapped."""
-    if isinstance(result, str):
-        return result
-    if isinstance(result, dict):
-        return "\n".join(_text(value) for value in result.values())
-    if isinstance(result, list):
-        return "\n".join(_text(value) for value in result)
-    return ""
+    found: list[str] = []
+    rest = [result]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, dict):
+            rest += reversed(one.values())
+        elif isinstance(one, list):
+            rest += reversed(one)
+    return "\n".join(found)
 
 
 def _add(one: Tokens, two: Tokens) -> Tokens:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from hypervisor import budget, live, outputs
@@ -51,7 +50,6 @@ def open_queue(
         "held": len(checked.held) - len(waiting),
         "broken": len(checked.broken),
     }
-    files = [entry.path for entry in checked.ready if entry.path]
     limits = {
         "max_deaths": settings.limits.max_deaths,
         "max_releases": settings.limits.max_releases,
@@ -63,7 +61,7 @@ def open_queue(
             name,
             items,
             preflight=json.dumps(left),
-            folders=_outside(root, files),
+            folders=checked.folders_outside(root),
             **(limits | options),
         )
         live.mark(ledger.state, name)
@@ -71,13 +69,6 @@ def open_queue(
         outputs.prune(ledger, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
     return opened
-
-
-def _outside(root: str, files: list[str]) -> set[str]:
-    """Return the folders of those files that are not below the root."""
-    top = os.path.join(os.path.realpath(root), "")
-    real = (os.path.realpath(os.path.join(root, path)) for path in files)
-    return {os.path.dirname(path) for path in real if not path.startswith(top)}
 
 
 def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:

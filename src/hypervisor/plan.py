@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypervisor.agents import rights
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 
 _PER_WORKER = 3
-# What the skill itself grants, for the turn in which the user calls it.
-OWN_RULE = "Bash(hypervisor:*)"
+# What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
+# release hold another rule for the same.
+_OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
 
 
 def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
-    if told["step"] == "permissions" and told["rules"] == [OWN_RULE]:
+    if told["step"] == "permissions" and _OWN_RULES.issuperset(told["rules"]):
         return [
             "Stop: the workers lacked the skill's permissions, which end with the turn in which",
             f"the user called it. The user goes on with: /hypervisor:resume {name}",

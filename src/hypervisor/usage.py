@@ -7,12 +7,15 @@ model "<synthetic>" are the client's own texts.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import TextIO
 
 from hypervisor import gemini_usage
+from hypervisor.system.reading import MIB, NotReadable, open_file, read_end
 
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
@@ -21,6 +24,8 @@ _ENDED = re.compile(r"^(?:accepted|released) ([0-9]+-[a-z2-9]{4})", re.MULTILINE
 
 # So much of a transcript's end is looked at for an error.
 _TAIL = 1 << 18
+# Rows hold what a worker read, pictures too.
+_LARGEST, _LONGEST_ROW = 256 * MIB, 32 * MIB
 
 Tokens = tuple[int, int, int, int]
 
@@ -51,9 +56,26 @@ def claims_in(text: str) -> list[str]:
 
 def read_transcript(path: str) -> Usage:
     """Return what the worker of this transcript has used. Raises OSError."""
-    with open(path, encoding="utf-8", errors="replace") as rows:
-        first = rows.readline()
+    try:
+        descriptor, status = open_file(path)
+    except NotReadable as error:
+        raise OSError(errno.EINVAL, error.what, path) from None
+    with open(descriptor, encoding="utf-8", errors="replace") as source:
+        if status.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, "larger than 256 MiB", path)
+        rows = _rows(source)
+        first = next(rows, "")
         return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
+
+
+def _rows(source: TextIO) -> Iterator[str]:
+    """Yield the lines of a transcript; what is longer than any row of it is passed over."""
+    whole = True
+    while line := source.readline(_LONGEST_ROW):
+        ends = line.endswith("\n")
+        if whole and (ends or len(line) < _LONGEST_ROW):
+            yield line
+        whole = ends
 
 
 def _of_gemini(rows: Iterable[str]) -> Usage:
@@ -67,15 +89,13 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
 def last_error(path: str) -> str | None:
     """Return the error in which the worker of this transcript ended, in the client's words."""
     try:
-        with open(path, "rb") as source:
-            source.seek(max(0, source.seek(0, 2) - _TAIL))
-            rows = source.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        rows = read_end(path, _TAIL).decode("utf-8", "replace").splitlines()
+    except (OSError, NotReadable):
         return None
     for line in reversed(rows):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         message = row.get("message") if isinstance(row, dict) else None
         if not isinstance(message, dict) or row.get("type") not in ("assistant", "user"):
@@ -94,7 +114,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     for line in rows:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(row, dict):
             usage.known = False

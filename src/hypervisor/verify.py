@@ -11,24 +11,45 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from hypervisor.system.folder import Folder, Lock
+from hypervisor.system.redact import secrets
+from hypervisor.system.text import one_line
 
 _TICK = 0.05
 _TAIL = 2000
+_SHOWN = 10
+# Names the item's claim, which is no secret to its own check.
+_CLAIM = "HYPERVISOR_TOKEN"
 
 
 class Checked:
-    """How a check ended: `ok`, `why` it failed, the `seconds` it took, and the `tail` of its
-    output, as it was printed."""
+    """How a check ended: `ok`, `why` it failed, the `seconds` it took, the `tail` of its output, as
+    it was printed, and the variables that it ran `without`."""
 
-    def __init__(self, ok: bool, tail: str, why: str, seconds: float) -> None:
+    def __init__(self, ok: bool, tail: str, why: str, seconds: float, without: list[str]) -> None:
         self.ok = ok
         self.tail = tail
         self.why = why
         self.seconds = seconds
+        self.without = without
+
+    @property
+    def lacked(self) -> str:
+        """What to say of the variables that it ran without, as the end of a sentence."""
+        if not self.without:
+            return ""
+        shown = ", ".join(one_line(name, 60) for name in self.without[:_SHOWN])
+        more = f" and {len(self.without) - _SHOWN} more" if len(self.without) > _SHOWN else ""
+        return f". It ran without {shown}{more}, which look like secrets"
+
+
+def without(keep: Collection[str] = ()) -> list[str]:
+    """Return the variables of this environment that a check runs without: what looks like a secret
+    and is not among `keep`. Sorted."""
+    return [name for name in secrets(os.environ) if name not in keep and name != _CLAIM]
 
 
 def check(
@@ -41,9 +62,11 @@ def check(
     limit: float,
     beat: Callable[[], None],
     beat_every: float = 30,
+    keep: Collection[str] = (),
 ) -> Checked:
     """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
 
+    Of the environment it gets what doesn't look like a secret, and the variables `keep`.
     One check at a time runs where checks share the folder `turns`; `beat` is called every
     `beat_every` seconds, while waiting too, so that the caller can renew its lease. Whatever ends
     the caller, short of SIGKILL, ends the check. Raises OSError.
@@ -51,7 +74,7 @@ def check(
     with turns.opened_lock("verify.lock") as turn:
         wait_for_turn(turn, beat, beat_every)
         with _requests_to_end() as requests:
-            return _run(command, root, item_id, path, limit, beat, beat_every, requests)
+            return _run(command, root, item_id, path, limit, beat, beat_every, requests, keep)
 
 
 def wait_for_turn(
@@ -103,10 +126,13 @@ def _run(
     beat: Callable[[], None],
     beat_every: float,
     requests: list[int],
+    keep: Collection[str],
 ) -> Checked:
     # No environment holds a NUL; an id from a row may.
     item_id = item_id.replace("\0", "\ufffd")
-    environment = os.environ | {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
+    left_out = without(keep)
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
     begin = time.monotonic()
     next_beat, why = begin + beat_every, ""
     with tempfile.TemporaryFile() as output:
@@ -136,7 +162,8 @@ def _run(
             raise SystemExit(128 + requests[0])
         if not why and process.returncode != 0:
             why = f"it ended with exit code {process.returncode}"
-        return Checked(not why, _tail(output.fileno()), why, time.monotonic() - begin)
+        seconds = time.monotonic() - begin
+        return Checked(not why, _tail(output.fileno()), why, seconds, left_out)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ from hypervisor.batch_directory import locate, open_batch, place, shim, stats, w
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
+from hypervisor.tasks.undo import Outside, UndoLog
 
 
 def finish(folder: Path, limit: int = 1000) -> list[str]:
@@ -325,3 +326,72 @@ def test_a_users_own_file_of_the_shims_name_is_left_alone(tasks, listed, tmp_pat
     path.symlink_to(target)
     shim.put(str(folder))
     assert not target.exists()
+
+
+def outside_task(tmp_path):
+    path = tmp_path.resolve() / "mine" / "diary.md"
+    path.parent.mkdir()
+    path.write_text("---\nid: d1\ntitle: Fix the bug\nstatus: active\n---\n")
+    return path
+
+
+def test_the_users_own_list_names_files_anywhere_and_their_folders_are_told(
+    tasks, listed, project, tmp_path
+):
+    diary = outside_task(tmp_path)
+    folder = listed([*tasks(1), diary])
+    batch = open_batch(str(folder))
+    assert batch.checked is not None
+    assert batch.checked.counts["ready"] == 2
+    assert str(diary.parent) in batch.checked.folders_outside(batch.root)
+    assert sorted(finish(folder)) == ["d1", "t-000"]
+    assert "assignee" in diary.read_text()
+
+
+def test_a_batch_directory_may_lead_out_and_its_folders_alone_may_be_edited(
+    tasks, listed, project, tmp_path
+):
+    diary = outside_task(tmp_path)
+    before = diary.read_bytes()
+    folder = listed([*tasks(1), diary])
+    batch = open_batch(str(folder))
+    with Ledger.open(batch.root) as ledger:
+        assert ledger.folders(batch.queue) == {str(diary.parent), str(project / "inbox")}
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        elsewhere = tmp_path.resolve() / "elsewhere.md"
+        elsewhere.write_text("x")
+        with pytest.raises(Outside):
+            log.record([(str(elsewhere), b"x", b"y", "e")])
+    finish(folder)
+    assert diary.read_bytes() != before
+    with Ledger.open(batch.root) as ledger:
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        assert [one.outcome for one in log.restore("d1")] == ["restored"]
+    assert diary.read_bytes() == before
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_list_that_came_with_a_repository_leads_nowhere_outside_of_it(
+    tasks, listed, batch, tmp_path, others
+):
+    diary = outside_task(tmp_path)
+    before = diary.read_bytes()
+    (batch / ".git").mkdir()
+    inside = batch / "t.md"
+    inside.write_text("---\nid: t\ntitle: T\nstatus: active\n---\n")
+    folder = listed([inside, diary][1 - others :])
+    opened = open_batch(str(folder))
+    assert opened.checked is not None and opened.root == str(batch)
+    assert [entry.kind for entry in opened.checked.held] == ["outside"]
+    state = folder / ".batch.json"
+    told = json.loads(state.read_text())
+    state.write_text(json.dumps(told | {"again": [str(diary)]}))
+    finish(folder)
+    assert diary.read_bytes() == before
+
+
+def test_a_list_without_end_is_refused(listed, batch):
+    listed([])
+    os.truncate(batch / "queue.txt", 1 << 30)
+    with pytest.raises(UsageError, match="larger than 64 MiB"):
+        open_batch(str(batch))

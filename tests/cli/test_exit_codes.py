@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,18 @@ def claim(run: Run, *options: str) -> str:
         ("prune", 0),
         ("completion bash", 0),
         ("completion tcsh", 2),
-        ("open q tasks", 2),  # at work with another check
+        ("open q tasks", 0),  # it keeps its check
+        ("open q tasks --verify true", 2),  # at work with another one
+        ("open q4 tasks --env A", 2),  # of no check
+        ("check q", 0),
+        ("check q true", 0),
+        ("check q ''", 2),
+        ("check q true --env A=b", 2),
+        ("check q true --from-base nowhere", 2),
+        ("check nowhere true", 2),
+        ("allow q make", 0),
+        ("allow q bash", 2),
+        ("allow nowhere make", 2),
         ("open q2 tasks", 3),  # all held: open in queue q
         ("open q2 nowhere.md", 1),
         ("next", 2),
@@ -97,7 +109,7 @@ def claim(run: Run, *options: str) -> str:
 def test_every_verb_ends_with_the_code_of_the_table(
     project: Path, run: Run, token: str, line: str, code: int
 ) -> None:
-    words = [token if word == "TOKEN" else word for word in line.split()]
+    words = [token if word == "TOKEN" else word for word in shlex.split(line)]
     ended = run(*words)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr

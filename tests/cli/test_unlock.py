@@ -135,3 +135,19 @@ def test_a_lock_can_be_ended_where_there_is_no_ledger(project: Path, run: Run) -
     (project / "locks/a").mkdir()
     assert run("unlock", "a").returncode == 0
     assert list((project / "locks").iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["../mine", "{mine}", "link", "locks"])
+def test_nothing_outside_of_the_project_is_taken_for_a_lock(
+    project: Path, run: Run, how: str
+) -> None:
+    mine = project.parent / "mine"
+    mine.mkdir()
+    (mine / "a").write_text("precious")
+    (project / "link").symlink_to(mine)
+    (project / "locks").symlink_to(mine)
+    folder = how.format(mine=mine)
+    (project / "hypervisor.toml").write_text(f"[preflight]\nlock_folders = ['{folder}']\n")
+    open_any(project)
+    assert run("unlock", "a").returncode == 3
+    assert (mine / "a").read_text() == "precious"

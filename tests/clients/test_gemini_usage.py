@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from hypervisor.usage import read_transcript
+import pytest
+
+from hypervisor.usage import last_error, read_transcript
 
 HEAD = {"sessionId": "s", "projectHash": "p", "kind": "main"}
 
@@ -64,3 +67,37 @@ def test_an_unknown_shape_is_unknown_and_not_zero(tmp_path: Path) -> None:
     row = message(1, 1000)
     del row["tokens"]["total"]
     assert not read_transcript(written(tmp_path, row)).known
+
+
+DEEP = "[" * 900 + "]" * 900
+
+
+def test_rows_of_any_other_shape_are_passed_over(tmp_path: Path) -> None:
+    odd = message(1, 1000) | {
+        "toolCalls": [None, 3, "x", {"name": 7}, {"result": json.loads(DEEP)}]
+    }
+    claim = message(2, 1000, ("claim_next_task", "\\x"))
+    path = written(tmp_path, odd, claim)
+    with open(path, "a") as more:
+        more.write("[" * 100_000 + "\n[1]\n3\n" + json.dumps(message(3, 500)) + "\n")
+    used = read_transcript(path)
+    assert (sum(used.total), used.by_id) == (2500, [])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_transcript_that_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "t.jsonl"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_transcript(str(path))
+    assert last_error(str(path)) is None
+
+
+def test_a_row_without_end_is_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, message(1, 1000))
+    with open(path, "a") as more:
+        more.write("x" * (40 << 20) + "\n" + json.dumps(message(2, 500)) + "\n")
+    assert sum(read_transcript(path).total) == 1500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,25 @@ def test_the_example_of_the_settings_is_accepted(tmp_path) -> None:
     example = text.partition("```toml\n")[2].partition("```")[0]
     (tmp_path / "hypervisor.toml").write_text(example, encoding="utf-8")
     assert load(str(tmp_path)).project == "notes"
+    assert load(str(tmp_path)).raised == ()
+
+
+def test_the_example_of_the_users_own_configuration_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (REPO / "docs" / "settings.md").read_text(encoding="utf-8")
+    example = text.partition("## Your own")[2].partition("```toml\n")[2].partition("```")[0]
+    own = tmp_path / "config" / "hypervisor" / "config.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(example, encoding="utf-8")
+    notes = tmp_path.resolve() / "notes"
+    notes.mkdir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(notes.parent))
+    told = load(str(notes))
+    assert (told.limits.workers, told.limits.max_attempts) == (12, 5)
+    assert "zotero" not in told.tools
+    assert load(str(tmp_path)).limits.max_attempts == 3
 
 
 def test_every_environment_variable_is_explained(printed: str) -> None:

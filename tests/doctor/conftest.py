@@ -41,7 +41,7 @@ class Machine:
 
     def claude(self, **changed: str) -> Path:
         answers = {
-            "--version": "2.1.330 (Claude Code)",
+            "--version": "2.1.332 (Claude Code)",
             "auth status": CLAUDE_LOGIN,
             "mcp list": "task_manager: hypervisor serve - ✔ Connected",
             "plugin list --json": PLUGINS,

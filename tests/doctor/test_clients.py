@@ -55,7 +55,7 @@ def test_the_version_is_held_against_what_was_tested(
     machine.claude(**{"--version": f"{version} (Claude Code)"})
     finding = machine.found()["claude", "installed"]
     assert finding.state is state and version in finding.text
-    assert "tested: 2.1.197 to 2.1.330" in finding.text
+    assert "tested: 2.1.197 to 2.1.332" in finding.text
 
 
 def test_a_client_that_does_not_start_is_told_with_its_words(machine: Machine) -> None:
@@ -90,7 +90,7 @@ def test_a_server_list_that_hangs_is_told_and_the_rest_is_still_looked_at(
     machine.log_in()
     machine.client(
         name,
-        {"--version": "2.1.330" if name == "claude" else "0.61.0"},
+        {"--version": "2.1.332" if name == "claude" else "0.61.0"},
         before='[ "$1" != mcp ] || sleep 60',
     )
     found = machine.found(seconds=1)

@@ -33,13 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
+    config.addinivalue_line("markers", "modes: takes `mode`: manual, and auto on what has it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that take `client` on each Claude Code, or on the newest if they are so marked."""
-    if "client" in metafunc.fixturenames:
-        only_newest = metafunc.definition.get_closest_marker("newest_client")
-        versions = clients.VERSIONS[-1:] if only_newest else clients.VERSIONS
+    """Run tests that take `client` on each Claude Code, or on those that their mark names."""
+    if metafunc.definition.get_closest_marker("modes"):
+        metafunc.parametrize(
+            ("client", "mode"), clients.MODES, indirect=["client"], scope="session"
+        )
+    elif "client" in metafunc.fixturenames:
+        versions = clients.VERSIONS
+        if metafunc.definition.get_closest_marker("newest_client"):
+            versions = clients.VERSIONS[-1:]
         metafunc.parametrize("client", versions, indirect=True, scope="session")
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from .answers import Answer, error, text
+from .answers import Answer, ToolCall, error, text
 from .conversation import MAIN, Conversation, without_notices
 from .network import PATIENCE, Network
 from .tokens import Tokens
@@ -52,6 +52,8 @@ class Model:
     def __init__(self, network: Network) -> None:
         self.main: Script = lambda conversation: text("OK")
         self.worker: Script = lambda conversation: text("worker done")
+        # What the service's own check says of a tool call in auto mode: whether it flags it.
+        self.flags: Callable[[ToolCall], bool] = lambda call: False
         self.loses_notices = False  # True: workers' notices are cut out of what the scripts see
         self.lost: list[str] = []  # the notices so cut out, each once
         self.requests: list[Request] = []

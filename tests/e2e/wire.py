@@ -127,11 +127,27 @@ class Handler(BaseHTTPRequestHandler):
             self._event("content_block_delta", index=index, delta=delta)
             self._event("content_block_stop", index=index)
         reason = "tool_use" if any(isinstance(p, ToolCall) for p in parts) else "end_turn"
-        end = {"stop_reason": reason, "stop_sequence": None}
+        end: dict[str, Any] = {"stop_reason": reason, "stop_sequence": None}
+        if asked.body.get("safeguards"):
+            end["safeguard_results"] = [self._checked(asked.k, parts)]
         self._event("message_delta", delta=end, usage={**usage, "output_tokens": tokens.output})
         # Counted before the client can know that it has everything, and may end.
         self.server.model.counted(request, tokens)
         self._event("message_stop")
+
+    def _checked(self, k: int, parts: list[Part]) -> dict[str, Any]:
+        """What the service's check says of the calls, where the client has asked for it."""
+        told = {}
+        for index, part in enumerate(parts):
+            if isinstance(part, ToolCall):
+                flagged = self.server.model.flags(part)
+                told[f"toolu_{k:04d}_{index}"] = {
+                    "type": "evaluated",
+                    "outcome": "flagged" if flagged else "not_flagged",
+                    **({"explanation": "nobody asked for it"} if flagged else {}),
+                }
+        status = {"type": "available", "tool_uses": told}
+        return {"type": "dangerous_tool_use", "status": status}
 
     def _event(self, name: str, **data: Any) -> None:
         line = json.dumps({"type": name, **data})

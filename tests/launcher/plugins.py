@@ -26,11 +26,15 @@ def pin(name: str) -> str:
 # Small libraries in place of those that the extras are for; PROGRAM tells which of them it has.
 EXTRAS = {"mcp": pin("iniconfig"), "postgres": pin("execnet")}
 
-# Takes the place of the command line: imports every library, and tells how it runs.
+# Takes the place of the command line: starts again where libraries are missing, as that does,
+# imports every library, and tells how it runs.
 PROGRAM = """
 import frontmatter, importlib.util, jinja2, json, jsonschema, os, rich, sys, yaml
 
 def main(argv):
+    if os.environ.get("XDG_CONFIG_HOME"):
+        from hypervisor.config.extras import complete
+        complete(argv)
     print(json.dumps({
         "argv": argv, "cwd": os.getcwd(), "python": sys.executable, "source": __file__,
         "cached": __spec__.cached, "utf8": sys.flags.utf8_mode, "isolated": sys.flags.isolated,
@@ -113,6 +117,9 @@ def copy_plugin(folder: Path) -> Path:
     (package / "cli").mkdir(parents=True)
     for name in ("__init__.py", "__main__.py"):
         shutil.copy(REPO / "src" / "hypervisor" / name, package)
+    for name in ("config", "system"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPO / "src" / "hypervisor" / name, package / name, ignore=ignored)
     (package / "cli" / "__init__.py").write_text(PROGRAM)
     return folder
 

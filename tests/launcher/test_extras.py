@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -66,6 +67,16 @@ def test_each_call_finds_the_libraries_that_it_uses_and_no_command_is_run(
         (f'store = "{STORE}"', "sqlite", []),
         ('store = "sqlite"\n', None, []),
         (f'# store = "{STORE}"\n', None, []),
+        (f'  store = "{STORE}"', None, ["execnet"]),
+        (f'\tstore\t=\t"{STORE}"', None, ["execnet"]),
+        (f'"store" = "{STORE}"', None, ["execnet"]),
+        (f"'store'='{STORE}'", None, ["execnet"]),
+        (f'"st\\u006fre" = "\\u0070{STORE[1:]}"', None, ["execnet"]),
+        (f'store = """\n{STORE}"""', None, ["execnet"]),
+        (f'[limits]\nstore = "{STORE}"', None, []),
+        (f'[project."{STORE}"]\n', None, []),
+        (f'x = """\nstore = "{STORE}"\n"""', None, []),
+        (f'store = "{STORE}"\nstore = "{STORE}"', None, []),
     ],
 )
 def test_the_users_own_configuration_names_a_store_as_the_environment_does(
@@ -75,10 +86,56 @@ def test_the_users_own_configuration_names_a_store_as_the_environment_does(
     own.parent.mkdir(parents=True)
     own.write_text(text)
     plugin = Plugin(copy_plugin(tmp_path / "plugin"), full_home, commands(tmp_path / "none"))
-    run = plugin.run(
-        plugin.launcher, "next", XDG_CONFIG_HOME=str(tmp_path / "config"), HYPERVISOR_STORE=store
-    )
-    assert (run.told["extras"], run.err) == (extras, "")
+    for _ in range(2):
+        run = plugin.run(
+            plugin.launcher, "next", XDG_CONFIG_HOME=str(own.parents[1]), HYPERVISOR_STORE=store
+        )
+        assert (run.told["extras"], run.told["argv"], run.err) == (extras, ["next"], "")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_the_users_configuration_is_read_once_for_as_long_as_it_stays_as_it_is(
+    tmp_path: Path, full_home: Path, shell: list[str]
+) -> None:
+    own = tmp_path / "config" / "hypervisor" / "config.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f'  store = "{STORE}"')
+    plugin = Plugin(copy_plugin(tmp_path / "plugin"), full_home, commands(tmp_path / "none"))
+    plugin.env["XDG_CONFIG_HOME"] = str(own.parents[1])
+    command = [str(shutil.which(shell[0])), *shell[1:], str(plugin.launcher), "next"]
+    assert plugin.run(*command).told["extras"] == ["execnet"]
+    note = full_home / "store.note"
+    assert note.read_text() == f"{own}\npostgres\n"
+    # The launcher goes by the note alone: the program would not find the store in this.
+    text = own.read_text()
+    own.write_text("")
+    os.utime(own, (1, 1))
+    assert plugin.run(*command).told["extras"] == ["execnet"]
+    own.touch()
+    assert plugin.run(*command).told["extras"] == []
+    own.write_text(text)
+    assert plugin.run(*command).told["extras"] == ["execnet"]
+    other = plugin.run(*command, XDG_CONFIG_HOME=str(tmp_path / "other"))
+    assert other.told["extras"] == []
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "large"])
+def test_a_configuration_without_end_stops_no_start(
+    tmp_path: Path, full_home: Path, kind: str
+) -> None:
+    own = tmp_path / "config" / "hypervisor" / "config.toml"
+    own.parent.mkdir(parents=True)
+    (full_home / "store.note").write_text(f"{own}\npostgres\n")
+    if kind == "device":
+        own.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(own)
+    else:
+        own.touch()
+        os.truncate(own, 1 << 30)
+    os.utime(full_home / "store.note", (1, 1))
+    plugin = Plugin(copy_plugin(tmp_path / "plugin"), full_home, commands(tmp_path / "none"))
+    assert plugin.run(XDG_CONFIG_HOME=str(own.parents[1])).told["extras"] == []
 
 
 def test_a_set_of_extras_is_in_the_name_of_its_environment(full_home: Path) -> None:
@@ -118,6 +175,10 @@ def test_a_hook_of_a_session_makes_no_environment_for_its_store(
     before = plugin.environments()
     run = plugin.run(plugin.launcher, "_hook", HYPERVISOR_SETUP="never", HYPERVISOR_STORE=STORE)
     assert (run.code, run.out, run.err) == (0, "", "")
+    assert plugin.environments() == before
+    # A command that somebody typed says so: nothing was done.
+    run = plugin.run(plugin.launcher, "status", HYPERVISOR_SETUP="never", HYPERVISOR_STORE=STORE)
+    assert (run.code, run.out) == (1, "") and "is not set up" in run.err
     assert plugin.environments() == before
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pty
 import shutil
 import signal
 import sqlite3
@@ -301,3 +302,23 @@ def killed_at_every_step(
 def opened(root: str) -> Iterator[Ledger]:
     with Ledger.open(root) as ledger:
         yield ledger
+
+
+def in_terminal(words: list[str], folder: str, typed: str) -> tuple[int, str]:
+    """Run a program on a terminal of its own, type into it, and return its exit code and output."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execv(words[0], words)
+    os.write(terminal, typed.encode())
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()

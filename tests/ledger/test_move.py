@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,16 @@ from hypervisor.ledger.move import move
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.system.state import State
-from ledger.support import Child, counts, first_release, items, locks_of, opened, result
+from ledger.support import (
+    Child,
+    counts,
+    first_release,
+    in_terminal,
+    items,
+    locks_of,
+    opened,
+    result,
+)
 
 
 @pytest.fixture
@@ -366,23 +374,3 @@ def test_a_move_to_an_address_asks_and_without_a_terminal_it_is_refused(
         assert (code, "moved 1 queues" in shown) == ((0, True) if said == "y" else (1, False))
     left = run_hypervisor("status", "q")
     assert (left.returncode == 0) is (said != "y")
-
-
-def in_terminal(words: list[str], folder: str, typed: str) -> tuple[int, str]:
-    """Run a program on a terminal of its own, type into it, and return its exit code and output."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execv(words[0], words)
-    os.write(terminal, typed.encode())
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()

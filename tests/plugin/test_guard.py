@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,31 @@ def test_where_no_queue_is_open_the_guard_starts_no_process(tmp_path: Path) -> N
     (tmp_path / "a" / ".hypervisor" / "live" / "inbox").touch()
     subprocess.run(call, cwd=inner, env=environment, input=b"{}", check=True)
     assert (tmp_path / "started").read_text() == "hypervisor\n"
+
+
+@pytest.mark.parametrize("how", ["planted", "copied", "a link"])
+def test_where_the_state_is_not_ours_the_guard_starts_no_process(how: str, tmp_path: Path) -> None:
+    state(tmp_path)
+    (tmp_path / "a/.hypervisor/live/inbox").touch()
+    inner = make(tmp_path / "clone")
+    if how == "a link":
+        (inner / ".hypervisor").symlink_to(tmp_path / "a/.hypervisor")
+    elif how == "copied":
+        shutil.copytree(tmp_path / "a/.hypervisor", inner / ".hypervisor")
+    else:
+        make(inner / ".hypervisor/live")
+        (inner / ".hypervisor/live/inbox").touch()
+        (inner / ".hypervisor/id").write_text("../" * 40)
+    plugin = make(tmp_path / "plugin/hooks")
+    (plugin / "guard").write_bytes(GUARD.read_bytes())
+    started = tmp_path / "started"
+    program = make(tmp_path / "plugin/bin") / "hypervisor"
+    program.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+    for tool in (plugin / "guard", program):
+        tool.chmod(0o755)
+    for place, comes in ((inner, False), (tmp_path / "a", True)):
+        subprocess.run([plugin / "guard", "Stop"], cwd=place, input=b"{}", check=True)
+        assert started.exists() is comes, place
 
 
 def test_without_an_environment_the_hook_makes_none_and_is_silent(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import frontmatter
 import pytest
 
 from hypervisor import __version__
+from hypervisor.agents import rights
 from hypervisor.cli import VERBS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -48,6 +49,12 @@ def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
             assert hook["timeout"] <= 60
 
 
+def test_the_hook_before_a_tool_is_called_only_for_commands_that_speak_of_the_program() -> None:
+    [group] = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
+    [hook] = group["hooks"]
+    assert (group["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+
+
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
     path = REPO / "skills/hypervisor/SKILL.md"
     skill = frontmatter.load(str(path))
@@ -55,12 +62,42 @@ def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
     assert skill["triggers"] == ["batch tasks", "parallel processing", "process queue in parallel"]
     for trigger in skill["triggers"]:
         assert trigger in skill["description"]
-    granted = set(skill["allowed-tools"].split(", "))
-    worker = set(frontmatter.load(str(REPO / "agents/worker.md"))["tools"].split(", "))
-    assert granted == (worker - {"Bash"}) | {"Bash(hypervisor:*)", "Agent"}
     for name in ("states", "sources", "troubles"):
         assert f"references/{name}.md" in skill.content
         assert (path.parent / f"references/{name}.md").exists()
+
+
+def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:
+    everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *rights.FILE_TOOLS}
+    for name in ("skills/hypervisor/SKILL.md", "commands/run.md", "commands/resume.md"):
+        assert granted(name) == everything | {"Agent"}
+    worker = {*rights.rules(rights.WORKER_VERBS), *rights.FILE_TOOLS}
+    assert granted("commands/pull.md") == worker | {rights.rule("pull")}
+    assert granted("commands/triage.md") == {rights.rule("triage")}
+    assert granted("commands/cancel.md") == {*rights.rules(("cancel", "summary")), "TaskStop"}
+    for name in ("preflight", "status", "summary"):
+        assert granted(f"commands/{name}.md") == {rights.rule(name)}
+    told = {path.stem for path in (REPO / "commands").glob("*.md")}
+    assert told == {"run", "resume", "pull", "triage", "cancel", "preflight", "status", "summary"}
+
+
+def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
+    tools = {tool.partition("(")[0] for tool in rights.FILE_TOOLS} | {"Bash"}
+    for path in (REPO / "agents").glob("*.md"):
+        assert set(frontmatter.load(str(path))["tools"].split(", ")) == tools
+
+
+def test_every_verb_is_in_the_table_of_rights() -> None:
+    assert set(rights.VERBS) == set(VERBS)
+    asked = {"work", "check", "allow", "demo", "move", "unlock", "prune", "serve"}
+    asked |= {"pause", "retry", "undo"}
+    assert {verb for verb, kind in rights.VERBS.items() if kind == rights.ASK} == asked
+    assert rights.VERBS["adopt"] == rights.PERSON
+
+
+def granted(name: str) -> set[str]:
+    """What a file's front matter allows."""
+    return set(frontmatter.load(str(REPO / name))["allowed-tools"].split(", "))
 
 
 @pytest.mark.parametrize("path", sorted((REPO / "commands").glob("*.md")), ids=lambda p: p.stem)

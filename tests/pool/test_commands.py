@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pool.support import counts, items, lay_out, lines, script
+from hypervisor.ledger import Ledger
+from pool.support import REPO, counts, items, lay_out, lines, pool, script
 from worker.support import open_queue, reports, write_task
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -211,3 +212,34 @@ def test_wrong_words_are_answered_in_a_line(
     lay_out(project, 1)
     ran = run_hypervisor(*WORK, *words)
     assert ran.returncode == 2 and told in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_an_agent_is_held_to_its_queue_and_to_its_own_claims(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 1)
+    write_task(project, "z-other")
+    open_queue(project, ["tasks/z-other.md"], "other")
+    foreign = run_hypervisor("next", "other").stdout.split()[1]
+    write_task(project, "z-third")
+    open_queue(project, ["tasks/z-third.md"], "third")
+    tried = [
+        "next third", f"done {foreign} --summary x", f"block {foreign} --reason x",
+        f"fail {foreign} --reason x", f"release {foreign}", f"commit {foreign} -m x tasks/t-001.md",
+        "open more tasks", "cancel third", "check third true", "allow third make", "pause third",
+        "work third --agent command -- touch ran", "undo third", "adopt", "move a b",
+        "report third --output page.html", "resume q", "triage tasks", "plan q --go-on",
+    ]  # fmt: skip
+    told = project.parent / "told"
+    tries = "\n".join(
+        f"{REPO}/bin/hypervisor {line} >>{told}.out 2>&1; echo $? >>{told}" for line in tried
+    )
+    work = script(project, f"{tries}\n{REPO}/bin/hypervisor status >/dev/null || exit 1")
+    with pool(project, "--", work) as started:
+        assert started.wait().returncode == 0
+    assert told.read_text().split() == ["2"] * len(tried), Path(f"{told}.out").read_text()
+    assert not (project / "page.html").exists() and not (project / "ran").exists()
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.stats("third")["ready"] == 1 and ledger.stats("other")["claimed"] == 1
+        assert {queue["name"] for queue in ledger.queues()} == {"q", "other", "third"}
+    assert run_hypervisor("done", foreign, "--summary", "mine").returncode == 0

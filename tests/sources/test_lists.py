@@ -200,3 +200,65 @@ def test_children_of_a_task_that_has_none_or_does_not_exist(task: Write, find: F
     with pytest.raises(SourceError, match="closest id is lonely"):
         find(children_of="lonley")
     assert len(find(children_of="epic-that-is-gone")) == 1
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    """A task of the user's own, outside of the project."""
+    path = tmp_path.resolve() / "mine" / "diary.md"
+    path.parent.mkdir()
+    path.write_text("---\nid: d1\ntitle: Diary\nstatus: active\n---\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["queue.txt", "x.list", "@odd", "-"])
+@pytest.mark.parametrize(
+    "entry",
+    ["../mine/diary.md", "{diary}", "out/diary.md", "link.md", "../mine", "sub/../out", "out"],
+)
+def test_what_a_list_names_outside_of_the_project_is_held(
+    write: Write, find: Find, project: Path, diary: Path, name: str, entry: str
+) -> None:
+    write("a.md")
+    write("sub/b.md")
+    (project / "out").symlink_to(diary.parent)
+    (project / "link.md").symlink_to(diary)
+    text = f"a.md\n{entry.format(diary=diary)}\n"
+    if name == "-":
+        good, held = find(name, stdin=io.BytesIO(text.encode()))
+    else:
+        write(name.removeprefix("@"), text)
+        good, held = find(name)
+    assert good.problem is None
+    assert held.problem is not None and held.problem[:2] == ("held", "outside")
+    assert "line 2" in held.problem.reason
+
+
+def test_a_file_outside_that_a_person_names_is_no_matter_of_lists(find: Find, diary: Path) -> None:
+    (found,) = find(str(diary))
+    assert found.problem is None
+
+
+def test_the_list_of_a_batch_directory_of_the_users_own_may_lead_out(
+    write: Write, find: Find, tmp_path: Path, diary: Path
+) -> None:
+    batch = tmp_path.resolve() / "batch"
+    batch.mkdir()
+    (batch / "queue.txt").write_text(f"{diary}\n")
+    (found,) = find(str(batch / "queue.txt"))
+    assert (found.path, found.problem) == (str(diary), None)
+    (batch / "other.list").write_text(f"{diary}\n")
+    (other,) = find(str(batch / "other.list"))
+    assert other.problem is not None, "no list of a batch directory"
+    (batch / ".git").mkdir()
+    (came,) = find(str(batch / "queue.txt"))
+    assert came.problem is not None, "it came with a repository"
+
+
+def test_a_list_that_is_a_link_into_a_batch_directory_has_no_right_of_it(
+    write: Write, find: Find, project: Path, tmp_path: Path, diary: Path
+) -> None:
+    (tmp_path / "queue.txt").write_text(f"{diary}\n")
+    (project / "queue.txt").symlink_to(tmp_path / "queue.txt")
+    (found,) = find("queue.txt")
+    assert found.problem is not None

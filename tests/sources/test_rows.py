@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from hypervisor.sources import Found, SourceError
 from hypervisor.sources.rows import Rows
+from hypervisor.system.reading import NotReadable, read_pipe
 
 Write = Callable[..., Path]
 Find = Callable[..., list[Found]]
@@ -118,15 +120,117 @@ def test_a_table_within_a_list_or_a_folder_is_a_file(write: Write, find: Find) -
     assert [found.row for found in find("queue.txt")] == [None]
 
 
-@given(
-    st.lists(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=3))
-)
+_TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=3)
+
+
+@given(st.lists(st.dictionaries(_TEXT, st.integers() | _TEXT, max_size=3)))
 def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
     rows: list[dict[str, object]],
 ) -> None:
     import json
 
-    lines = [json.dumps(row).encode() for row in rows]
+    lines = b"\n".join(json.dumps(row).encode() for row in rows)
     first = [found.row_id for found in Rows(None).of_lines(lines, "-")]
     assert len(set(first)) == len(rows)
     assert first == [found.row_id for found in Rows(None).of_lines(lines, "-")]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[" * 100_000, "not JSON"),
+        ('{"a": ' + "[" * 200 + "]" * 200 + "}", "nested too deep"),
+        ('{"a": [' + "1," * 30_000 + "1]}", "more than 20,000 values"),
+        ('{"a": ' + "9" * 5_000 + "}", "not JSON"),
+        ('{"a": "' + "x" * (1 << 20) + '"}', "longer than 1 MiB"),
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": "\\u0000"}', "NUL"),
+        ('{"a": "\0"}', "NUL"),
+        ('{"id": "' + "x" * 501 + '"}', "longer than 500"),
+        ('{"id": NaN', "not JSON"),
+    ],
+)
+def test_a_json_line_without_end_is_one_broken_row_and_the_next_is_read(
+    write: Write, find: Find, line: str, reason: str
+) -> None:
+    write("r.jsonl", '{"id": "a"}\n' + line + '\n{"id": "b"}\n')
+    first, broken, last = find("r.jsonl", id_column="id")
+    assert (first.row_id, last.row_id, last.line) == ("a", "b", 3)
+    assert broken.problem is not None and reason in broken.problem.reason
+    assert broken.line == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("x" * (1 << 20) + ",y", "longer than 1 MiB"),
+        ("a\0b,c", "NUL"),
+        ('"a\n' + "x" * (1 << 20) + "\n", "longer than 1 MiB"),
+    ],
+)
+def test_a_line_of_a_table_without_end_is_broken_and_later_rows_are_read(
+    write: Write, find: Find, line: str, reason: str
+) -> None:
+    write("r.csv", f"id,b\n1,x\n{line}\n2,y\n")
+    found = find("r.csv", id_column="id")
+    good = [one.row_id for one in found if one.problem is None]
+    assert (good[0], good[-1]) == ("1", "2")
+    assert any(one.problem is not None and reason in one.problem.reason for one in found)
+
+
+def test_a_quote_that_is_never_closed_ends_at_the_bound(write: Write, find: Find) -> None:
+    write("r.csv", 'id,b\n1,"' + ("x" * 1000 + "\n") * 2000)
+    found = find("r.csv", id_column="id")
+    assert found[0].line == 2 and found[0].problem is not None
+    assert "field larger" in found[0].problem.reason
+
+
+def test_a_table_of_columns_without_end_is_refused(write: Write, find: Find) -> None:
+    write("r.csv", ",".join(f"c{n}" for n in range(2000)) + "\n1\n" * 100_000)
+    with pytest.raises(SourceError, match="more than 1000 columns"):
+        find("r.csv")
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "l.list", "queue.txt", "@l"])
+def test_a_source_that_never_ends_is_refused_soon(
+    write: Write, find: Find, project: Path, name: str
+) -> None:
+    path = project / name.removeprefix("@")
+    path.symlink_to("/dev/zero")
+    write("a.md")
+    errors: list[SourceError] = []
+    found = find(name, "a.md", on_error=errors.append)
+    assert [Path(str(one.path)).name for one in found] == ["a.md"] and len(errors) == 1
+    path.unlink()
+    path.touch()
+    os.truncate(path, 2 << 30)
+    errors.clear()
+    find(name, "a.md", on_error=errors.append)
+    assert "larger than" in str(errors[0])
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv"])
+def test_a_file_of_nothing_but_broken_rows_ends_soon(write: Write, find: Find, name: str) -> None:
+    write(name, "a\n" + '{"a": 1}\n' * (name == "r.jsonl") + "x,y\n" * 500_000)
+    errors: list[SourceError] = []
+    found = find(name, on_error=errors.append)
+    assert len(found) < 11_000
+    assert "more than 10,000 rows can't be read" in str(errors[0])
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused(project: Path) -> None:
+    os.mkfifo(project / "pipe")
+    with pytest.raises(NotReadable, match="nobody writes"):
+        read_pipe(str(project / "pipe"), 1000, patience=0.1)
+
+
+def test_rows_that_are_written_while_they_are_read_come_to_an_end(
+    write: Write, project: Path
+) -> None:
+    path = write("r.jsonl", '{"a": 1}\n')
+    found = []
+    for row in Rows(None).of_file(str(path), "r.jsonl"):
+        found.append(row)
+        with path.open("a") as more:
+            more.write('{"a": 1}\n' * 10_000)
+    assert len(found) == 1

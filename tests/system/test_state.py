@@ -18,7 +18,7 @@ from hypervisor.ledger import Ledger, NewItem, adopt
 from hypervisor.system import machine, state
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.state import Foreign, State
-from ledger.support import Child, counts, first_release
+from ledger.support import Child, counts, first_release, in_terminal
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -250,6 +250,31 @@ def test_many_that_make_it_at_once_get_one(root: Path) -> None:
     children = [Child(lambda: State.create(str(root)).id) for _ in range(12)]
     assert len({child.result() for child in children}) == 1
     assert sorted(os.listdir(root)) == [".hypervisor"]
+
+
+@pytest.mark.parametrize("said", ["y", "n", "", None])
+def test_adopt_shows_what_it_takes_over_and_asks(
+    root: Path, run_hypervisor: Run, said: str | None
+) -> None:
+    with Ledger.open(str(root), create=True) as ledger:
+        ledger.open_queue("inbox", [NewItem("a")], verify="make\x1b[2J me", commands='["npm x"]')
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    if said is None:
+        told = run_hypervisor("adopt", cwd=copy)
+        assert told.returncode == 2 and "hypervisor adopt --yes" in told.stderr
+        shown = told.stdout
+    else:
+        program = str(Path(__file__).resolve().parents[2] / "bin/hypervisor")
+        code, shown = in_terminal([program, "adopt"], str(copy), f"{said}\n")
+        assert code == (0 if said == "y" else 1)
+    assert "inbox: open, 1 items" in shown and "workers may run: npm x" in shown
+    assert "runs at each done: make" in shown and "\x1b" not in shown
+    if said == "y":
+        with Ledger.open(str(copy)) as ledger:
+            assert ledger.stats("inbox")["ready"] == 1
+    else:
+        assert "a copy of another project's" in refusal(copy)
 
 
 # -- the first release --

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import frontmatter
 import pytest
 
 from hypervisor.system.errors import BrokenFile
+from hypervisor.system.reading import MIB, NotReadable, open_file, read_descriptor
 from hypervisor.tasks.header import TaskHandler
 from hypervisor.tasks.read import read
 from tasks.support import HEADER, document, readable
@@ -141,7 +143,116 @@ def test_aliases_neither_loop_nor_explode() -> None:
     assert "holds itself" in broken(header_of("a: &x [*x]")).what
     lines = ["a0: &a0 [x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-    assert document(header_of(*lines)).meta is not None
+    bomb = broken(header_of(*lines))
+    assert "more than 20,000 values" in bomb.what and bomb.line == 6
+    shared = document(header_of("a: &a [x, y]", "b: [*a, *a]", "c: {d: *a}"))
+    assert shared.meta == {"a": ["x", "y"], "b": [["x", "y"]] * 2, "c": {"d": ["x", "y"]}}
+
+
+def test_aliases_that_nest_too_deep_are_told() -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 200))]
+    assert "nested too deep" in broken(header_of(*lines)).what
+    lines = ["a0: &a0 {k: x}", *(f"a{n}: &a{n} {{k: *a{n - 1}}}" for n in range(1, 200))]
+    assert "nested too deep" in broken(header_of(*lines)).what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<<: &m {a: 1, <<: *m}",
+        "a: &m {b: 1, <<: *m}",
+        "a: &m {b: {c: {<<: *m}}}",
+        "<<: &m {a: 1, <<: [*m, *m]}",
+    ],
+)
+def test_a_mapping_that_merges_itself_is_told(line: str) -> None:
+    assert "itself" in broken(header_of(line)).what
+
+
+def test_merges_of_merges_are_counted_too() -> None:
+    lines = ["m0: &m0 {x: 1}"]
+    lines += [f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}]}}" for n in range(1, 30)]
+    assert "more than 20,000 values" in broken(header_of(*lines)).what
+    merged = document(header_of("m: &m {x: 1, y: 2}", "n: {<<: *m, y: 3}"))
+    assert merged.meta == {"m": {"x": 1, "y": 2}, "n": {"y": 3, "x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("header", "what"),
+    [
+        ("a: " + "[" * 100_000, "nested too deep"),
+        ("- " * 100_000 + "a", "nested too deep"),
+        ("a: [" + "x," * 30_000 + "x]", "more than 20,000 values"),
+        ("\n".join(f"k{n}: {n}" for n in range(30_000)), "more than 20,000 values"),
+        ("a: '" + "x" * (1 << 20) + "'", "larger than 1 MiB"),
+        ("a: [x\nb: " + "y" * 500_000 + ": z", "not YAML"),
+    ],
+)
+def test_a_header_without_end_is_told_soon(header: str, what: str) -> None:
+    began = time.process_time()
+    assert what in broken(f"---\n{header}\n---\nbody\n").what
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "value", ["9" * 5_000, "1" + ":59" * 100_000, "0x" + "f" * 5_000, "1." + "0" * 5_000]
+)
+def test_a_number_that_is_too_long_to_be_one_is_text(value: str) -> None:
+    began = time.process_time()
+    assert document(header_of(f"a: {value}")).meta == {"a": value}
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("tag", ["!!seq", "!!map", "!!set", "!!omap", "!!python/none", "!x"])
+def test_a_tag_that_makes_no_plain_value_is_told(tag: str) -> None:
+    assert "unknown YAML tag" in broken(header_of(f"a: {tag} x")).what
+
+
+def test_a_key_of_any_length_is_read_or_told() -> None:
+    assert broken(header_of("k" * 5_000 + ": x")).line == 2
+    quoted = document(header_of(f"? {'k' * 5_000}\n: x"))
+    assert quoted.meta == {"k" * 5_000: "x"}
+
+
+def test_a_file_with_lines_without_end_is_told_with_the_line() -> None:
+    error = broken("---\nid: x\n---\n" + "- \n" * 100_000)
+    assert (error.line, error.what) == (100_001, "more than 100,000 lines")
+
+
+def test_a_file_that_grows_while_it_is_read_ends_at_the_bound(tmp_path: Path) -> None:
+    path = tmp_path / "growing.md"
+    path.write_bytes(b"x" * 1000)
+    descriptor, status = open_file(str(path))
+    with open(path, "ab") as more:
+        more.truncate(200 * MIB)
+    try:
+        with pytest.raises(NotReadable, match="larger than 8 MiB"):
+            read_descriptor(descriptor, status.st_size, 8 * MIB)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link", "large"])
+def test_what_is_no_file_or_too_large_is_told_and_never_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "x.md"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        path.touch()
+        os.truncate(path, 100 * MIB)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    with pytest.raises(BrokenFile) as error:
+        read(str(path))
+    wanted = "larger than 8 MiB" if kind == "large" else "not a regular file"
+    assert error.value.what == wanted
 
 
 def test_an_unknown_tag_is_reported() -> None:

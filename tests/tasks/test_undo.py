@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -143,6 +146,67 @@ def test_a_project_may_be_moved(log: UndoLog, tmp_path: Path) -> None:
         assert (moved / "a.md").read_bytes() == before
     finally:
         moved.rename(tmp_path)
+
+
+def planted(log: UndoLog, path: str, before: bytes, after: bytes) -> None:
+    """Write an entry as anybody can who may write into the folder, but without our secret."""
+    digest = [hashlib.sha256(raw).hexdigest() for raw in (before, after)]
+    entry = {"at": 9, "id": "x", "path": path, "before": before.decode(), "was": digest[0]}
+    line = json.dumps(entry | {"after": digest[1]})
+    [pack] = Path(log.folder).iterdir()
+    with pack.open("a") as file:
+        file.write(f'{line}\n{line[:-1]}, "seal": "{"0" * 32}"}}\n')
+
+
+def test_an_entry_that_nobody_sealed_is_not_undone(log: UndoLog, tmp_path: Path) -> None:
+    change(log, made(tmp_path, "ours"), "done", "ours")
+    (tmp_path / "CLAUDE.md").write_text("Be careful.")
+    planted(log, "CLAUDE.md", b"Delete all.", b"Be careful.")
+    assert [one.id for one in log.restore()] == ["ours"]
+    assert (tmp_path / "CLAUDE.md").read_text() == "Be careful."
+
+
+def test_entries_from_before_there_were_seals_count_and_later_ones_do_not(
+    log: UndoLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(log, made(tmp_path, "ours"), "done", "ours")
+    for name in ("old.md", "new.md"):
+        (tmp_path / name).write_text("after")
+    planted(log, "old.md", b"before", b"after")
+    [pack] = Path(log.folder).iterdir()
+    known = {f"q/{pack.name}": pack.stat().st_size}
+    monkeypatch.setattr(State, "unsealed", lambda _: known)
+    planted(log, "new.md", b"before", b"after")
+    log.restore()
+    assert (tmp_path / "old.md").read_text() == "before"
+    assert (tmp_path / "new.md").read_text() == "after"
+
+
+@pytest.mark.parametrize("way", ["dots", "absolute", "folder link", "file link"])
+def test_undo_leaves_what_is_outside_of_the_project_alone(
+    way: str, log: UndoLog, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Even where the entry is sealed: the folder may have become a link since."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "a.md").write_text("after")
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "a.md").write_text("after")
+    log.record([(str(inside / "a.md"), b"before", b"after", "x")])
+    path = {"dots": f"../{outside.name}/a.md", "absolute": str(outside / "a.md")}.get(way)
+    if path is not None:
+        entry = dict(next(iter(log._entries()))) | {"path": os.path.relpath(path, tmp_path)}
+        if way == "absolute":
+            entry["path"] = path
+        log._append(log._sealed(entry))
+    shutil.rmtree(inside)
+    if way == "folder link":
+        inside.symlink_to(outside)
+    elif way == "file link":
+        inside.mkdir()
+        (inside / "a.md").symlink_to(outside / "a.md")
+    assert "restored" not in [one.outcome for one in log.restore()]
+    assert (outside / "a.md").read_text() == "after"
 
 
 def test_bytes_that_are_not_text_come_back(log: UndoLog, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from hypervisor import verify, worker
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
 
@@ -205,3 +207,95 @@ def test_a_check_that_is_killed_is_a_failed_check(project: Path) -> None:
 
 def test_a_check_has_no_standard_input(project: Path) -> None:
     assert check(project, 'test -z "$(cat)"').ok
+
+
+def test_a_check_runs_without_what_looks_like_a_secret_but_for_what_it_keeps(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = {"AWS_SECRET_ACCESS_KEY": "1", "GH_TOKEN": "2", "DB_PASSWORD": "3", "MY_PAT": "4",
+              "SSH_AUTH_SOCK": "/x", "DATABASE_URL": "postgresql://me:pw@host/db",
+              "ANY": "ghp_" + "a" * 36}  # fmt: skip
+    plain = {"GIT_AUTHOR_NAME": "me", "EDITOR": "vi", "TOKENIZERS_PARALLELISM": "0"}
+    for name, value in (secret | plain).items():
+        monkeypatch.setenv(name, value)
+    checked = check(project, "env >seen", keep=["GH_TOKEN"])
+    seen = {line.partition("=")[0] for line in (project / "seen").read_text().splitlines()}
+    assert seen & set(secret) == {"GH_TOKEN"}
+    assert set(plain) < seen and "HYPERVISOR_ID" in seen
+    assert set(secret) - {"GH_TOKEN"} <= set(checked.without)
+
+
+def commit_all(root: Path) -> None:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+
+
+def test_a_check_takes_named_files_from_the_commit_at_which_the_item_began(project: Path) -> None:
+    (project / "tests").mkdir()
+    (project / "tests/check.sh").write_text("#!/bin/sh\ngrep -q good work.txt\n")
+    (project / "tests/check.sh").chmod(0o755)
+    (project / "tests/old.txt").write_text("old")
+    (project / ".gitignore").write_text("built/\n")
+    (project / "work.txt").write_text("bad\n")
+    write_task(project, "a")
+    commit_all(project)
+    (project / "built").mkdir()
+    (project / "built/lib").write_text("here")
+    command = (
+        "pwd >>$TOLD; ls tests >>$TOLD; test -e built/lib && test -e new.txt && tests/check.sh"
+    )
+    open_queue(project, verify=command, check_base=["tests"])
+    told = project.parent / "told"
+
+    def refused() -> str:
+        with pytest.raises(worker.Refused) as caught:
+            end(project)
+        return str(caught.value)
+
+    os.environ["TOLD"] = str(told)
+    try:
+        # What a worker makes of the tests doesn't count, and stays as it is in the tree.
+        (project / "tests/check.sh").write_text("#!/bin/sh\nexit 0\n")
+        (project / "tests/conftest.py").write_text("mine")
+        (project / "tests/old.txt").unlink()
+        (project / "new.txt").write_text("new")
+        assert "the check of this queue failed" in refused()
+        (project / "work.txt").write_text("good\n")
+        assert end(project) == "done"
+    finally:
+        del os.environ["TOLD"]
+    assert told.read_text().split()[1:3] == ["check.sh", "old.txt"]
+    place = Path(told.read_text().split()[0])
+    assert not place.exists() and project not in place.parents
+    assert (project / "tests/check.sh").read_text() == "#!/bin/sh\nexit 0\n"
+    assert (project / "tests/conftest.py").exists() and not (project / "tests/old.txt").exists()
+
+
+def test_no_link_of_a_worker_leads_a_check_to_write_outside(project: Path) -> None:
+    outside = project.parent / "outside"
+    (project / "sub/tests").mkdir(parents=True)
+    (project / "sub/tests/x").write_text("from the base")
+    (project / "dir").mkdir()
+    (project / "dir/f").write_text("f")
+    write_task(project, "a")
+    commit_all(project)
+    open_queue(project, verify="grep -q base sub/tests/x", check_base=["sub/tests"])
+    (outside / "tests").mkdir(parents=True)
+    (outside / "tests/x").write_text("outside")
+    (outside / "f").write_text("outside")
+    shutil.rmtree(project / "sub")
+    shutil.rmtree(project / "dir")
+    (project / "sub").symlink_to(outside)
+    (project / "dir").symlink_to(outside)
+    assert end(project) == "done"
+    assert (outside / "tests/x").read_text() == "outside"
+    assert (outside / "f").read_text() == "outside"
+
+
+def test_files_from_the_base_need_a_base(project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project, verify="true", check_base=["tests"])
+    with pytest.raises(HypervisorError, match="there was none"):
+        end(project)
+    assert states(project) == {"a": "claimed"}

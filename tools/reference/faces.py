@@ -16,7 +16,7 @@ from typing import Any
 
 from markup import code, table
 
-from hypervisor.hooks import agents, gemini, handle, session
+from hypervisor.hooks import agents, gemini, handle, permission, session
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -68,11 +68,17 @@ def hooks() -> Iterator[str]:
 def handled(event: str) -> str:
     """Return the first line of what the handler of an event says of itself."""
     name = same_event(event)
+    if name == "PreToolUse":
+        return first_line(permission.before_tool)
     found = re.search(rf'"{name}": (agents|session)\.(\w+)', inspect.getsource(handle))
     if found is None:
         raise SystemExit(f"tools/reference: no handler of the event {event} is known")
     module = {"agents": agents, "session": session}[found[1]]
-    return str(inspect.getdoc(getattr(module, found[2]))).partition("\n\n")[0].replace("\n", " ")
+    return first_line(getattr(module, found[2]))
+
+
+def first_line(handler: object) -> str:
+    return str(inspect.getdoc(handler)).partition("\n\n")[0].replace("\n", " ")
 
 
 def same_event(event: str) -> str:

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 from hypervisor import opening, triage_run
 from hypervisor.batch_directory import results, shim
 from hypervisor.batch_directory.place import QUEUE_FILE, queue_name, shared_root
+from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import load
-from hypervisor.ledger import Ledger, LedgerError, NoLedger
+from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.preflight import Preflight, check
-from hypervisor.sources import Found, expand
-from hypervisor.system.errors import UsageError
+from hypervisor.sources import Found, expand, lists
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.reading import NotReadable, open_file, read_descriptor, read_file
 from hypervisor.system.text import shell
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
@@ -48,12 +50,20 @@ def open_batch(folder: str) -> Batch:
     for name in ("locks", results.FOLDER):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
     shim.put(folder)
-    with open(os.path.join(folder, QUEUE_FILE), "rb") as source:
-        fcntl.flock(source, fcntl.LOCK_EX)
-        raw = source.read()
+    listed = os.path.join(folder, QUEUE_FILE)
+    descriptor = -1
+    try:
+        descriptor, status = open_file(listed)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        raw = read_descriptor(descriptor, status.st_size, lists.LARGEST)
         digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
         state = _known(folder, digest)
         return _open(folder, raw, digest) if state is None else _refresh(folder, state)
+    except NotReadable as error:
+        raise UsageError(f"{listed}: {error.what}", error.fix) from None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def work(
@@ -112,7 +122,11 @@ def _open(folder: str, raw: bytes, digest: str) -> Batch:
     cwd = os.getcwd()
     root = shared_root(raw, folder, cwd)
     listed = f"@{os.path.join(folder, QUEUE_FILE)}"
-    found = list(expand([listed], root=root, cwd=cwd, settings=load(root)))
+    found = list(
+        expand(
+            [listed], root=root, cwd=cwd, settings=load(root), lists_lead_out=_may_lead_out(folder)
+        )
+    )
     checked = _check(found, root, queue_name(folder))
     state = {"source": digest, "root": root, "queue": queue_name(folder), "lines": len(found)}
     return _add(folder, state, checked, fresh=True)
@@ -124,8 +138,15 @@ def _refresh(folder: str, state: dict[str, Any]) -> Batch:
     again = [path for path in state["again"] if os.path.lexists(path)]
     if not again:
         return Batch(folder, root, state["queue"], state["lines"])
+    if not _may_lead_out(folder):
+        again = [path for path in again if not is_outside(root, path)]
     found = [Found(path, origin=QUEUE_FILE) for path in again]
     return _add(folder, state, _check(found, root, state["queue"]), fresh=False)
+
+
+def _may_lead_out(folder: str) -> bool:
+    """Say whether the list of a batch directory may name files anywhere: if it is the user's."""
+    return lists.is_users_own(os.path.join(folder, QUEUE_FILE))
 
 
 def _check(found: list[Found], root: str, queue: str) -> Preflight:
@@ -171,12 +192,14 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
 def _known(folder: str, digest: str) -> dict[str, Any] | None:
     """Return what is known of this very list, if its queue is still where it was opened."""
     try:
-        with open(os.path.join(folder, _STATE), "rb") as source:
-            state: dict[str, Any] = json.load(source)
+        kept, _ = read_file(os.path.join(folder, _STATE), lists.LARGEST)
+        state: dict[str, Any] = json.loads(kept)
         if state["source"] != digest:
             return None
         with Ledger.open(state["root"]) as ledger:
             row = ledger.queue_row(state["queue"])
             return state if row["source"] == digest and row["state"] != "cancelled" else None
-    except (OSError, ValueError, KeyError, TypeError, LedgerError, UsageError):
+    except (
+        OSError, ValueError, KeyError, TypeError, RecursionError, NotReadable, HypervisorError
+    ):  # fmt: skip
         return None

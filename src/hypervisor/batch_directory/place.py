@@ -13,7 +13,7 @@ from hypervisor.sources import lists
 from hypervisor.system.errors import UsageError
 
 DEFAULT = "/tmp/batch"
-QUEUE_FILE = "queue.txt"
+QUEUE_FILE = lists.BATCH
 
 
 def locate(given: str | None, here: str | None = None) -> str:
@@ -60,7 +60,12 @@ def queue_name(folder: str) -> str:
 
 
 def shared_root(raw: bytes, folder: str, cwd: str) -> str:
-    """Return the root that all listed files are in, else the batch directory."""
+    """Return the root that all listed files are in, else the batch directory.
+
+    A list that is not the user's own has no say: its root is that of its folder.
+    """
+    if not lists.is_users_own(os.path.join(folder, QUEUE_FILE)):
+        return find_root(folder)
     folders = (cwd, folder)
     paths = (lists.locate(entry, folders) for _, entry in lists.entries(raw, folders))
     places = {os.path.dirname(path) for path in paths if path is not None}

@@ -6,6 +6,7 @@ import os
 
 import hypervisor
 from hypervisor.system.files import write_whole
+from hypervisor.system.reading import NotReadable, open_file
 
 NAME = "batch_worker.py"
 _MARK = "# hypervisor: made for this batch directory; delete it freely\n"
@@ -40,11 +41,11 @@ def put(folder: str) -> None:
     if not os.path.isfile(script) or os.path.islink(path):
         return
     try:
-        with open(path, encoding="utf-8", errors="replace") as old:
+        with open(open_file(path)[0], encoding="utf-8", errors="replace") as old:
             found = old.read(len(text) + 4096)
     except FileNotFoundError:
         found = _MARK
-    except OSError:
+    except (OSError, NotReadable):
         return
     if _MARK not in found or found == text:
         return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.config.roots import user_file
+from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError
 from hypervisor.system.text import Shown, escaped, indented, one_line
 
 TYPE_CHECKING = False
@@ -28,6 +29,8 @@ VERBS = {
         "heartbeat",
         "expire",
         "pull",
+        "check",
+        "allow",
         "plan",
         "wait",
         "commit",
@@ -65,7 +68,7 @@ _QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "st
 def main(argv: list[str]) -> int:
     """Carry out one command line and return its exit code.
 
-    0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this; 130 interrupted.
+    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours; 130 interrupted.
     """
     # Whatever a verb prints goes out escaped.
     streams = sys.stdout, sys.stderr
@@ -130,9 +133,26 @@ def _dispatch(argv: list[str]) -> int:
         print(f"hypervisor {__version__}")
         return 0
     module = load(argv[0])
+    _refuse(argv[0], argv[1:])
+    if argv[0] == "move" or os.path.lexists(user_file()):
+        from hypervisor.config.extras import complete
+
+        complete(argv)
     code: int = module.run(_parse(argv[0], argv[1:], module))
     sys.stdout.flush()
     return code
+
+
+def _refuse(verb: str, words: list[str]) -> None:
+    """Raise NotAllowed for what the agent that this process runs for may not do."""
+    if verb in _QUICK and not os.environ.get("HYPERVISOR_POOL"):
+        return
+    from hypervisor.agents import rights
+    from hypervisor.caller import around
+
+    why = rights.refused(verb, words, around())
+    if why is not None:
+        raise NotAllowed(why)
 
 
 def _parse(verb: str, line: list[str], module: ModuleType) -> object:
@@ -167,7 +187,8 @@ def _print_overview() -> None:
     for verb in VERBS:
         if not verb.startswith("_"):
             print(f"  {verb:<11}{load(verb).SUMMARY.splitlines()[0]}")
-    print("\nexit codes: 0 done, 1 something failed, 2 usage, 3 nothing left, 4 no longer yours")
+    print("\nexit codes: 0 done, 1 something failed, 2 usage or not allowed, 3 nothing left,")
+    print("4 no longer yours")
 
 
 def _drop_output() -> None:

@@ -26,11 +26,13 @@ def run(args: argparse.Namespace) -> int:
     """Commit and note the id with the claim: 0, 1 if git refuses, 4 if the item is not ours."""
     from hypervisor.commits import commit
     from hypervisor.worker.setup import stop_pool
+    from hypervisor.worker.share import own_claim
 
     message = options.texts(args, "message")["message"]
     root = find_root()
     with Ledger.open(root) as ledger:
         row = ledger.holding(args.token)
+        own_claim(args.token, row)
 
         def beat() -> None:
             if not ledger.heartbeat([args.token]):

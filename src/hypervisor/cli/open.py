@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 
-from hypervisor import budget, outbox
+from hypervisor import budget, caller, outbox
 from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load, seconds
 from hypervisor.ledger import Ledger, NoLedger
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
     preflight_verb.add_source_arguments(parser)
     parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
+    options.add_check(parser)
     parser.add_argument(
         "--files-from",
         metavar="KEY",
@@ -63,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
+    for line in settings.raised:
+        print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
     attempts = settings.limits.max_attempts if args.max_attempts is None else args.max_attempts
     if lease is None:
@@ -74,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     tokens, ms = budget.limits(args)
+    base = options.check_base(args, root, args.verify, "--verify CMD")
+    _not_for_agents(args, root, tokens, ms)
     _write_reports(root)
     checked, failed = preflight_verb.check(args, root, settings)
     opened = opening.open_queue(
@@ -83,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         checked,
         instructions=preflight_verb.read_instructions(args),
         verify=args.verify,
+        check_env=args.env,
+        check_base=base,
         max_attempts=attempts,
         lease_seconds=lease,
         asked=preflight_verb.asked(args),
@@ -93,6 +101,10 @@ def run(args: argparse.Namespace) -> int:
         budget_ms=ms,
     )
     opening.tell(opened, checked, as_json=args.json)
+    if args.verify is not None:
+        from hypervisor.cli.check import about
+
+        print("\n".join(["the check:", *about(args.env, base)]), file=sys.stderr)
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3
@@ -110,6 +122,55 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
             )
         named.append(inside)
     return sorted(set(named))
+
+
+def _not_for_agents(
+    args: argparse.Namespace, root: str, tokens: int | None, ms: int | None
+) -> None:
+    """Raise NotAllowed where an agent would let workers run, reach or spend more: the user decides
+    about that, and is asked by verbs of their own."""
+    if not caller.around():
+        return
+    queue, instead = args.queue, ""
+    if args.verify is not None:
+        what, instead = "--verify", f"hypervisor check {queue} {shell(args.verify)}"
+        instead += "".join(f" --from-base {shell(path)}" for path in args.from_base)
+        instead += "".join(f" --env {name}" for name in args.env)
+    elif args.may_write:
+        raise NotAllowed(
+            "--may-write is for the user to decide, not for a session",
+            "open the queue without it; the user may open it with that in a terminal",
+        )
+    elif args.allow_command:
+        words = " ".join(shell(command) for command in args.allow_command)
+        what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
+    elif _raised(root, queue, tokens, ms):
+        what, instead = "a larger budget", f"hypervisor allow {queue}"
+        instead += "" if args.budget_tokens is None else f" --budget-tokens {args.budget_tokens}"
+        instead += (
+            "" if args.budget_minutes is None else f" --budget-minutes {args.budget_minutes:g}"
+        )
+    if instead:
+        raise NotAllowed(
+            f"{what} is for the user to decide, not for a session",
+            f"open the queue without it, then run this, which asks the user: {instead}",
+        )
+
+
+def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
+    if tokens is None and ms is None:
+        return False
+    try:
+        with Ledger.open(root) as ledger:
+            at_work = next((row for row in ledger.queues() if row["name"] == queue), None)
+            return (
+                at_work is not None
+                and at_work["state"] in ("open", "paused")
+                and not ledger.drained(queue)
+                and budget.raised(at_work, tokens, ms)
+            )
+    except NoLedger:
+        return False
 
 
 def _write_reports(root: str) -> None:

@@ -53,6 +53,49 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a queue's check."""
+    parser.add_argument(
+        "--from-base",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="the check takes this file or folder from the commit at which an item began, "
+        "whatever its worker has made of it; may be repeated",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the check keeps this variable, though it looks like a secret; may be repeated",
+    )
+
+
+def check_base(args: argparse.Namespace, root: str, command: str | None, option: str) -> list[str]:
+    """Return the paths of `--from-base`, from the root. Raises UsageError if they are of no use,
+    or if there is no `command` (which `option` gives) that they, or `--env`, belong to."""
+    if command is not None and not command.strip():
+        raise UsageError(f"{option} is empty", "write the command that must pass")
+    if command is None and (args.from_base or args.env):
+        raise UsageError("--from-base and --env belong to a check", f"add {option}")
+    for name in args.env:
+        if not name.isidentifier():
+            raise UsageError(f"--env {name!r} is no variable's name", "write the name alone")
+    from hypervisor.worker import base_files
+
+    return base_files.named(root, os.getcwd(), args.from_base) if args.from_base else []
+
+
+def left_out(names: list[str]) -> str:
+    """Return in words which variables a check runs without."""
+    from hypervisor.system.text import one_line
+
+    shown = ", ".join(one_line(name, 60) for name in names[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"it runs without {shown}{more}, which look like secrets; --env NAME keeps one"
+
+
 def _standard_input() -> str:
     if sys.stdin is None:
         raise UsageError("there is no standard input to read the text from")

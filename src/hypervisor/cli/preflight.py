@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 from contextlib import ExitStack
 
@@ -15,8 +16,11 @@ from hypervisor.preflight import Preflight
 from hypervisor.preflight import check as check_items
 from hypervisor.sources import SourceError, expand
 from hypervisor.system.errors import UsageError
+from hypervisor.system.reading import MIB, NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line, shell
 
+# Every worker is given them with each item.
+_INSTRUCTIONS = MIB
 SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
 
 
@@ -128,10 +132,14 @@ def read_instructions(args: argparse.Namespace) -> str | None:
         return None
     path = one_line(args.instructions)
     try:
-        with open(args.instructions, encoding="utf-8") as source:
-            text = source.read()
+        if stat.S_ISFIFO(os.stat(args.instructions).st_mode):
+            text = read_pipe(args.instructions, _INSTRUCTIONS).decode("utf-8")
+        else:
+            text = read_file(args.instructions, _INSTRUCTIONS)[0].decode("utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8", "convert the file to UTF-8") from None
+    except NotReadable as error:
+        raise UsageError(f"{path}: {error.what}", error.fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path}: {reason}", "name a file that says what to do") from None

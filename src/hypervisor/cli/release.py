@@ -6,6 +6,7 @@ from hypervisor import worker
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.worker.share import own_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Give the item back (0), or learn that it is not ours (4)."""
     told = options.texts(args, "reason")
     with Ledger.open(find_root()) as ledger:
+        own_claim(args.token, ledger.holding(args.token))
         state = worker.release(ledger, args.token, told.get("reason", ""))
     print(f"released {args.token}: the item is {state}")
     return 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import budget, opening, reconcile
+from hypervisor import budget, caller, opening, reconcile
 from hypervisor.cli import options
 from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import NotAllowed
 
 SUMMARY = "hand out again after a pause"
 
@@ -23,6 +24,11 @@ def run(args: argparse.Namespace) -> int:
     """Resume the queue and say where it stands."""
     tokens, ms = budget.limits(args)
     with Ledger.open(find_root()) as ledger:
+        if caller.around() and budget.raised(ledger.queue_row(args.queue), tokens, ms):
+            raise NotAllowed(
+                "a larger budget is for the user to decide",
+                f"this asks the user: {budget.more(args.queue)}",
+            )
         reconcile.gone_sessions(ledger)
         opening.resume(ledger, args.queue, tokens=tokens, ms=ms)
         print(told_of(ledger, args.queue))

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from hypervisor.agents import rights
 from hypervisor.clients import run
 from hypervisor.reconcile import is_rate_limit
 from hypervisor.system import protected
@@ -21,7 +22,6 @@ from hypervisor.system.text import one_line
 INSTALL = "npm install -g @anthropic-ai/claude-code"
 TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
 READING = ("Read", "Glob", "Grep")
-VERBS = ("next", "done", "block", "fail", "release")
 _NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
              "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
 
@@ -49,7 +49,7 @@ class Claude:
 
     def start(self, place: run.Place) -> run.Start:
         """Return how to start one agent."""
-        allowed = [f"Bash(hypervisor {verb}:*)" for verb in VERBS]
+        allowed = rights.rules(rights.WORKER_VERBS)
         allowed += [f"Bash({command}:*)" for command in place.commands]
         # Where git does not hold an item's file, it stands at the root, outside of the tree.
         reading = dict.fromkeys(("./**", f"/{place.root}/**"))

@@ -123,7 +123,6 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
     return kept | {
         "TMPDIR": str(place.tmp),
         "HYPERVISOR_WORKER": place.agent.name,
-        "HYPERVISOR_QUEUE": place.queue,
         # HOME may be another one there; what is ours is known by the user's own folder.
         VARIABLE: home(),
         **place.agent.environment(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.config.roots import user_file
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.state import LEDGER, State
 from hypervisor.system.state import shown as shown_state
@@ -15,7 +16,7 @@ from hypervisor.system.text import one_line, shell
 
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
-_SCHEMES = ("postgresql://", "postgres://")
+SCHEMES = ("postgresql://", "postgres://")
 _NOTE = "store"
 _LONGEST = 1 << 16
 
@@ -33,7 +34,7 @@ def parse(told: str | None, where: str) -> str | None:
     """Return a PostgreSQL address as it is, None for nothing or `sqlite`; raise UsageError."""
     if not told or told.removesuffix(":") == EMBEDDED:
         return None
-    if told.startswith(_SCHEMES):
+    if told.startswith(SCHEMES):
         return told
     raise UsageError(
         f"{where}: {one_line(shown(told), 80)} is no address of a store",
@@ -136,21 +137,20 @@ def _database(told: str) -> tuple[str, str, str]:
 
 def _configured() -> str | None:
     """Return `store` of the user's own configuration."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    path = os.path.join(folder, "hypervisor", "config.toml")
-    try:
-        with open(path, "rb") as source:
-            raw = source.read()
-    except OSError:
+    path = user_file()
+    if not os.path.lexists(path):
         return None
-    if b"store" not in raw:
-        return None
-    import tomllib
+    from hypervisor.config.toml import parse as parse_toml
+    from hypervisor.config.toml import read_raw
 
     try:
-        told = tomllib.loads(raw.decode("utf-8")).get("store")
-    except ValueError as error:
-        raise UsageError(f"{path}: {one_line(error, 200)}", "mend the file") from None
+        raw = read_raw(path)
+    except OSError:
+        return None
+    # A key may spell its letters as escapes.
+    if b"store" not in raw and b"\\" not in raw:
+        return None
+    told = parse_toml(raw, path).get("store")
     if told is not None and not isinstance(told, str):
         raise UsageError(f"{path}: store must be a text", 'write store = "postgresql://…"')
     return told

@@ -73,6 +73,10 @@ DEFAULTS: dict[str, Any] = {
         # itself: a word is no proof that a task needs the tool; its key `tools` is.
         "tools": {},
     },
+    "tools": {
+        # Tools of [preflight.tools], or `mcp__…`, that the user's workers have after all.
+        "available": [],
+    },
     "triage": {
         "judgement": "nic",  # who gets what needs judgement, or what no rule knows
         "automatable": "bot",  # who gets what a worker can do

@@ -29,6 +29,20 @@ def find_root(start: str | None = None) -> str:
     return _main_worktree(repository) if repository else folder
 
 
+def is_outside(root: str, path: str) -> bool:
+    """Say whether an absolute `path` leads out of the real folder `root`, links followed."""
+    return not os.path.join(os.path.realpath(path), "").startswith(os.path.join(root, ""))
+
+
+def user_file() -> str:
+    """Return the path of the user's own configuration; it need not exist."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or ""
+    if not os.path.isabs(folder):
+        # As its specification says: a relative one would be in whatever project one stands in.
+        folder = os.path.expanduser("~/.config")
+    return os.path.join(folder, "hypervisor", "config.toml")
+
+
 def create_state(root: str) -> State:
     """Return the state of `root`, made if there is none.
 

@@ -1,22 +1,37 @@
-"""`hypervisor.toml` over the defaults, checked and made ready to use.
+"""The settings: `hypervisor.toml` over the user's own over the defaults, checked, ready to use.
 
-No key of the file runs a command: the file may come with a project from anywhere.
+No key runs a command, and none of `hypervisor.toml` raises what the user allows: that file may come
+with a project from anywhere. See `strict`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hypervisor.config import strict
 from hypervisor.config.defaults import DEFAULTS
-from hypervisor.config.roots import SETTINGS
+from hypervisor.config.roots import SETTINGS, user_file
+from hypervisor.config.toml import parse, read_raw, read_toml
 from hypervisor.system.errors import UsageError
+from hypervisor.system.patterns import Patience, Pattern, check
+from hypervisor.system.text import one_line
 
 STATUS_CLASSES = tuple(DEFAULTS["status"])
+# Thirty years, and more of anything than a store can count.
+_MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MOST_PATTERNS = 100
+_SHIPPED = frozenset(
+    pattern
+    for patterns in (
+        DEFAULTS["triage"]["judgement_patterns"],
+        DEFAULTS["triage"]["automatable_patterns"],
+    )
+    for pattern in patterns
+)
 # Tables whose keys are the user's own, and what a key that is new there starts from.
 _OPEN_TABLES: dict[str, Any] = {
     "preflight.tools.": [],
@@ -27,7 +42,7 @@ _OPEN_TABLES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TriageSettings:
-    """Names and rules of batch triage; the patterns are compiled."""
+    """Names and rules of batch triage; its patterns share `patience`."""
 
     judgement: str
     automatable: str
@@ -36,9 +51,10 @@ class TriageSettings:
     close_headings: tuple[str, ...]
     judgement_phrases: tuple[str, ...]
     automatable_tags: tuple[str, ...]
-    judgement_patterns: tuple[re.Pattern[str], ...]
-    automatable_patterns: tuple[re.Pattern[str], ...]
+    judgement_patterns: tuple[Pattern, ...]
+    automatable_patterns: tuple[Pattern, ...]
     links: dict[str, str]
+    patience: Patience = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a project can set; every attribute has a value."""
+    """All that can be set; every attribute has a value.
+
+    `raised` is a line for each key of the project's file that would raise what the user allows.
+    """
 
     project: str | None
     status: dict[str, tuple[str, ...]]
@@ -71,10 +90,13 @@ class Settings:
     human_types: frozenset[str]
     human_complexities: frozenset[str]
     lock_folders: tuple[str, ...]
-    tools: dict[str, tuple[re.Pattern[str], ...]]
+    tools: dict[str, tuple[Pattern, ...]]
+    available_tools: frozenset[str]
     triage: TriageSettings
     callers: dict[str, frozenset[str]]
     limits: Limits
+    raised: tuple[str, ...]
+    patience: Patience = field(compare=False)
     _classes: dict[str, str]
 
     def status_class(self, word: str | None) -> str:
@@ -95,51 +117,89 @@ def seconds(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value if value > 0 else None
-    found = re.fullmatch(r"\s*(\d{1,9})\s*([smhd]?)\s*", str(value))
-    amount = int(found[1]) * _UNITS[found[2] or "s"] if found else 0
-    return amount or None
+        amount = value
+    else:
+        found = re.fullmatch(r"\s*(\d{1,9})\s*([smhd]?)\s*", str(value))
+        amount = int(found[1]) * _UNITS[found[2] or "s"] if found else 0
+    return amount if 0 < amount <= _MOST else None
 
 
 def load(root: str) -> Settings:
     """Return the settings of the project at `root`.
 
+    The user's own configuration lies over the defaults, first what it says of all projects, then
+    its table `[project."/path"]` for this one; the project's file can only make that stricter.
     Raises UsageError, with the file and the key, for a file that is not TOML or holds a key or a
     value that isn't known.
     """
+    base = _users(root)
     path = os.path.join(root, SETTINGS)
+    theirs = read_toml(path)
+    told = _merge(base, theirs, path, "")
+    if theirs:
+        # Checked before it is narrowed: what is wrong is told, whether it would count or not.
+        _settings(told, path, root, ())
+    table, raised = strict.narrowed(base, told, root, _size)
+    return _settings(table, path, root, raised)
+
+
+def _users(root: str) -> dict[str, Any]:
+    """Return the defaults with the user's own configuration laid over them."""
+    path = user_file()
     try:
-        with open(path, "rb") as source:
-            told = tomllib.load(source)
-    except FileNotFoundError:
+        told = parse(read_raw(path), path)
+    except OSError:
+        # Where a sandbox hides it, the defaults hold; no worker is stopped by that.
         told = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", "mend the file, then run the command again") from None
-    return _settings(_merge(DEFAULTS, told, path, ""), path)
+    told.pop("store", None)
+    projects = told.pop("project", {})
+    if not isinstance(projects, dict) or not all(map(_is_table, projects.values())):
+        raise UsageError(
+            f"{one_line(path)}: project takes a table for each project",
+            'write [project."/path/of/it"], and below it what hypervisor.toml takes',
+        )
+    base = _merge(DEFAULTS, told, path, "")
+    for name, table in projects.items():
+        if os.path.realpath(os.path.expanduser(name)) == root:
+            base = _merge(base, table, path, "")
+    if told or projects:
+        _settings(base, path, root, ())
+    return base
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _size(name: str, value: Any) -> int | None:
+    """Return the number behind the value of a limit."""
+    return seconds(value) if isinstance(DEFAULTS["limits"][name], str) else value
 
 
 def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) -> dict[str, Any]:
     """Lay `told` over `base`: tables merge, `status` words add up, all else replaces."""
     merged = dict(base)
+    path = one_line(path)
     for name, value in told.items():
+        key = one_line(f"{where}{name}", 80)
         if name not in base and where not in _OPEN_TABLES:
             known = ", ".join(sorted(base))
-            raise UsageError(f"{path}: unknown key {where}{name}", f"known here: {known}")
+            raise UsageError(f"{path}: unknown key {key}", f"known here: {known}")
         default = base[name] if name in base else _OPEN_TABLES[where]
         if isinstance(default, dict):
             if not isinstance(value, dict):
-                raise UsageError(f"{path}: {where}{name} is not a table", "see docs/settings.md")
+                raise UsageError(f"{path}: {key} is not a table", "see docs/settings.md")
             merged[name] = _merge(default, value, path, f"{where}{name}.")
             continue
         is_time = where == "limits." and isinstance(default, str)
         if not is_time and type(value) is not type(default):
             raise UsageError(
-                f"{path}: {where}{name} has the wrong type",
+                f"{path}: {key} has the wrong type",
                 f"it takes a {_KINDS.get(type(default), type(default).__name__)}",
             )
         words = value if isinstance(value, list) and name != "families" else []
         if not all(isinstance(word, str) for word in words):
-            raise UsageError(f"{path}: {where}{name} takes a list of strings")
+            raise UsageError(f"{path}: {key} takes a list of strings")
         merged[name] = [*default, *value] if where == "status." else value
     return merged
 
@@ -147,7 +207,10 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
 _KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number"}
 
 
-def _settings(table: dict[str, Any], path: str) -> Settings:
+def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ...]) -> Settings:
+    path = one_line(path)
+    available = _lower(table["tools"]["available"])
+    patience = Patience()
     preflight, rules = table["preflight"], table["triage"]
     classes: dict[str, str] = {}
     # What the file adds comes last and wins, so that it can move a word to another class.
@@ -167,11 +230,13 @@ def _settings(table: dict[str, Any], path: str) -> Settings:
         human_tags=_lower(preflight["human_tags"]),
         human_types=_lower(preflight["human_types"]),
         human_complexities=_lower(preflight["human_complexities"]),
-        lock_folders=tuple(preflight["lock_folders"]),
+        lock_folders=strict.lock_folders(root, preflight["lock_folders"]),
         tools={
-            tool: _compiled(patterns, path, f"preflight.tools.{tool}")
+            tool: _patterns(patterns, patience, path, f"preflight.tools.{tool}")
             for tool, patterns in preflight["tools"].items()
+            if tool.lower() not in available
         },
+        available_tools=available,
         triage=TriageSettings(
             judgement=rules["judgement"],
             automatable=rules["automatable"],
@@ -180,18 +245,21 @@ def _settings(table: dict[str, Any], path: str) -> Settings:
             close_headings=tuple(rules["close_headings"]),
             judgement_phrases=tuple(word.lower() for word in rules["judgement_phrases"]),
             automatable_tags=tuple(word.lower() for word in rules["automatable_tags"]),
-            judgement_patterns=_compiled(
-                rules["judgement_patterns"], path, "triage.judgement_patterns"
+            judgement_patterns=_patterns(
+                rules["judgement_patterns"], patience, path, "triage.judgement_patterns"
             ),
-            automatable_patterns=_compiled(
-                rules["automatable_patterns"], path, "triage.automatable_patterns"
+            automatable_patterns=_patterns(
+                rules["automatable_patterns"], patience, path, "triage.automatable_patterns"
             ),
             links=dict(rules["links"]),
+            patience=patience,
         ),
         callers={
             name.lower(): _lower(told["complexity"]) for name, told in table["callers"].items()
         },
         limits=_limits(table["limits"], path),
+        raised=raised,
+        patience=patience,
         _classes=classes,
     )
 
@@ -200,14 +268,19 @@ def _lower(words: list[str]) -> frozenset[str]:
     return frozenset(word.lower() for word in words)
 
 
-def _compiled(patterns: list[str], path: str, key: str) -> tuple[re.Pattern[str], ...]:
-    compiled = []
+def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> tuple[Pattern, ...]:
+    if len(patterns) > _MOST_PATTERNS:
+        raise UsageError(f"{path}: {one_line(key, 80)} holds more than {_MOST_PATTERNS} patterns")
+    made = []
     for pattern in patterns:
         try:
-            compiled.append(re.compile(pattern, re.IGNORECASE))
-        except re.error as error:
-            raise UsageError(f"{path}: {key}: '{pattern}' is not a pattern: {error}") from None
-    return tuple(compiled)
+            if pattern not in _SHIPPED:
+                check(pattern)
+            made.append(Pattern(pattern, patience))
+        except ValueError as error:
+            shown, why = one_line(repr(pattern), 120), one_line(error, 120)
+            raise UsageError(f"{path}: {one_line(key, 80)}: {shown} is no pattern: {why}") from None
+    return tuple(made)
 
 
 def _family(entry: object, path: str) -> dict[str, Any]:
@@ -217,7 +290,8 @@ def _family(entry: object, path: str) -> dict[str, Any]:
     for name, value in entry.items():
         if name not in shape or not isinstance(value, shape[name]):
             known = ", ".join(shape)
-            raise UsageError(f"{path}: families.{name} is unknown or odd", f"known: {known}")
+            shown = one_line(f"families.{name}", 80)
+            raise UsageError(f"{path}: {shown} is unknown or odd", f"known: {known}")
     return {"name": entry["name"]} | {
         name: entry.get(name, kind()) for name, kind in shape.items() if name != "name"
     }
@@ -231,8 +305,8 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         return amount
 
     def count(name: str) -> int:
-        if table[name] < 1:
-            raise UsageError(f"{path}: limits.{name} must be at least 1")
+        if not 1 <= table[name] <= _MOST:
+            raise UsageError(f"{path}: limits.{name} must be a number from 1 to {_MOST}")
         return int(table[name])
 
     return Limits(

@@ -23,7 +23,7 @@ from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding
 from hypervisor.system import hook_errors
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.redact import Redactor
 
 _PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")
@@ -140,14 +140,13 @@ def _machine(root: str) -> dict[str, Any]:
 
 def _settings(root: str) -> list[str]:
     """Return the names of the keys that are set: the schema's own, and never a name in them."""
-    import tomllib
+    from hypervisor.config import defaults
+    from hypervisor.config.toml import read_toml
 
     try:
-        with open(os.path.join(root, SETTINGS), "rb") as source:
-            found = tomllib.load(source)
-    except (OSError, ValueError):
+        found = read_toml(os.path.join(root, SETTINGS))
+    except UsageError:
         return []
-    from hypervisor.config import defaults
 
     known = set(re.findall(r"\b[a-z_]+\b", json.dumps(_names(vars(defaults)))))
     return sorted(name for name in _names(found) if set(name.split(".")) <= known)

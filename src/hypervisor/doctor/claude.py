@@ -14,7 +14,7 @@ from hypervisor.system.text import one_line, shell
 
 ABOUT = "claude"
 CLIENT = client.Client(
-    ABOUT, "claude", (2, 1, 197), (2, 1, 330), "npm install -g @anthropic-ai/claude-code"
+    ABOUT, "claude", (2, 1, 197), (2, 1, 332), "npm install -g @anthropic-ai/claude-code"
 )
 REGISTER = "claude mcp add --scope user task_manager -- hypervisor serve"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN",

@@ -47,9 +47,16 @@ class Event:
         value = self.payload.get(key)
         return value if isinstance(value, str) else ""
 
+    def asked(self, key: str) -> str:
+        """Return what the tool was called with at `key`, or "" if there is nothing."""
+        asked = self.payload.get("tool_input")
+        return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+
 
 def run(name: str) -> int:
     """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
+    if name == "PreToolUse":
+        return _before(name)
     try:
         payload = json.loads(sys.stdin.read() or "{}")
         event = Event(name, payload if isinstance(payload, dict) else {})
@@ -62,6 +69,21 @@ def run(name: str) -> int:
         pass
     except Exception as error:  # whatever it is, the session goes on
         hook_errors.keep(find_root(), error)
+    return 0
+
+
+def _before(name: str) -> int:
+    """Say whether a tool call may be made. It asks no ledger: whatever that holds has no part in
+    it. Where it can't be told, the user is asked."""
+    from hypervisor.hooks import permission
+
+    try:
+        payload = json.loads(sys.stdin.read())
+        answer = permission.before_tool(Event(name, payload))
+    except Exception as error:
+        answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
+    if answer is not None:
+        print(json.dumps(answer))
     return 0
 
 

@@ -6,8 +6,8 @@ import json
 import re
 
 from hypervisor import outbox, reconcile
-from hypervisor.hooks import Event
-from hypervisor.plan import OWN_RULE
+from hypervisor.agents import rights
+from hypervisor.hooks import Event, permission
 from hypervisor.system.text import one_line
 from hypervisor.usage import claims_in
 from hypervisor.worker import off_limits
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 _LAG = 0.5
 _LIMITS = ("rate_limit", "overloaded")
-_QUESTION = re.compile(
-    r"hypervisor (?:status|summary|plan|wait)(?: [A-Za-z0-9_][A-Za-z0-9_.-]*)?"
-    r"(?: --timeout [0-9]+| --json)?"
-)
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
 _TOLD = 120
@@ -45,7 +41,7 @@ def tool_used(ledger: Ledger, event: Event) -> None:
     from hypervisor.hooks import session
 
     meet(ledger, event)
-    if not event.agent and "hypervisor wait" in _asked(event, "command"):
+    if not event.agent and "hypervisor wait" in event.asked("command"):
         # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
         session.read_notices(ledger, event)
     if event.agent and event.name == "PostToolUse":
@@ -70,25 +66,21 @@ def tool_used(ledger: Ledger, event: Event) -> None:
 
 
 def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
-    """Somebody needs a tool that nobody has allowed.
-
-    A session that has queues may always ask how they stand: the skill's grant ends with the turn
-    in which the user called it, while the news comes later. What a worker lacks is kept as the
-    rule that would allow it.
-    """
+    """Somebody needs a tool that nobody has allowed: plain questions are granted; what a worker
+    lacks is kept as the rule that would allow it."""
     if rules := _suggested(event.payload):
         off_limits.asked(ledger, rules)
-    question = event.text("tool_name") == "Bash" and _QUESTION.fullmatch(_asked(event, "command"))
-    if question and ledger.followed(event.session):
-        answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
-        return {"hookSpecificOutput": answer}
+    granted = permission.question(ledger, event)
+    if granted is not None:
+        return granted
     if event.agent:
         _join(ledger, event)
         known = ledger.agent(event.agent)
         held = ledger.held_by(event.session, event.agent)
         for queue in {row["queue"] for row in held} | ({known["queue"]} if known else set()):
             call, rule = _call(event.payload), _rule(event.payload)
-            ledger.note_permission(queue, event.agent, call, rule)
+            if rule is not None:
+                ledger.note_permission(queue, event.agent, call, rule)
     return None
 
 
@@ -151,7 +143,7 @@ def meet(ledger: Ledger, event: Event) -> None:
 
 def _join(ledger: Ledger, event: Event) -> None:
     """Note for which queue a worker works: it may never be handed anything."""
-    _join_named(ledger, event, event.agent, _NEXT.search(_asked(event, "command")))
+    _join_named(ledger, event, event.agent, _NEXT.search(event.asked("command")))
 
 
 def _used_in_gemini(ledger: Ledger, event: Event) -> None:
@@ -159,7 +151,7 @@ def _used_in_gemini(ledger: Ledger, event: Event) -> None:
     if event.text("tool_name") != "Bash":
         return
     output = _output(event)
-    if _HANDS_OUT.search(_asked(event, "command")):
+    if _HANDS_OUT.search(event.asked("command")):
         ledger.assign(event.session, "", claims_in(output), unknown=True)
     for plain, quoted in _OPENED.findall(output):
         if any(queue["name"] == (plain or quoted) for queue in ledger.queues()):
@@ -171,7 +163,7 @@ def _started(ledger: Ledger, event: Event) -> None:
     response = event.payload.get("tool_response")
     agent = response.get("agentId") if isinstance(response, dict) else None
     if isinstance(agent, str):
-        _join_named(ledger, event, agent, _QUEUE.search(_asked(event, "prompt")))
+        _join_named(ledger, event, agent, _QUEUE.search(event.asked("prompt")))
 
 
 def _join_named(ledger: Ledger, event: Event, agent: str, name: re.Match[str] | None) -> None:
@@ -180,14 +172,9 @@ def _join_named(ledger: Ledger, event: Event, agent: str, name: re.Match[str] | 
             ledger.join(agent, event.session, queue["no"], transcript_of(event, agent))
 
 
-def _asked(event: Event, key: str) -> str:
-    asked = event.payload.get("tool_input")
-    return str(asked.get(key) or "") if isinstance(asked, dict) else ""
-
-
 def _told(event: Event) -> str:
     """Return a tool call in a few words, for people who look at the worker."""
-    words = (_asked(event, key) for key in _TELLING)
+    words = (event.asked(key) for key in _TELLING)
     what = next((word for word in words if word), "")
     if what:
         from hypervisor.system.redact import Redactor
@@ -233,13 +220,15 @@ def _suggested(payload: dict[str, Any]) -> list[str]:
     return rules
 
 
-def _rule(payload: dict[str, Any]) -> str:
-    """Return the permission rule for the call, in the form of the client's settings."""
+def _rule(payload: dict[str, Any]) -> str | None:
+    """Return the permission rule for the call, in the form of the client's settings; None for what
+    no worker is to be allowed."""
     tool = str(payload.get("tool_name") or "")
     wanted = payload.get("tool_input")
     command = wanted.get("command") if isinstance(wanted, dict) else None
-    if isinstance(command, str) and command.startswith("hypervisor "):
-        return OWN_RULE
+    if isinstance(command, str) and command.startswith("hypervisor ") and command.split()[1:]:
+        verb = command.split()[1]
+        return rights.rule(verb) if verb in rights.WORKER_VERBS else None
     if rules := _suggested(payload):
         return rules[0]
     if isinstance(command, str) and command.split():

@@ -8,6 +8,7 @@ import re
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.agents import upgrade
 from hypervisor.hooks import Event, agents, context
+from hypervisor.system.reading import NotReadable, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,17 +146,18 @@ def read_notices(ledger: Ledger, event: Event) -> None:
     if not ledger.unnoticed_agents(event.session):
         return
     try:
-        with open(event.text("transcript_path"), "rb") as source:
-            source.seek(max(0, source.seek(0, 2) - _TAIL))
-            rows = source.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        raw = read_end(event.text("transcript_path"), _TAIL)
+    except (OSError, NotReadable):
         return
+    rows = raw.decode("utf-8", "replace").splitlines()
     for text in rows:
         if "<task-notification>" not in text:
             continue
         try:
             row = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(row, dict):
             continue
         attached = row.get("attachment")
         told = attached.get("prompt") if isinstance(attached, dict) else row.get("content")

@@ -23,6 +23,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
+from hypervisor.worker import base_files
 
 # The lease of the only integrator, for those on other machines; and how often it is renewed.
 _LEASE = 120.0
@@ -144,22 +145,25 @@ class _Run:
         message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
         merged = workshop.merge(tip, commit, name, message)
         if merged != tip and row["verify"]:
-            checked = verify.check(
-                row["verify"],
-                root=workshop.work,
-                turns=workshop.turns,
-                item_id=row["id"],
-                path=row["path"],
-                limit=load(self._ledger.root).limits.verify_seconds,
-                beat=self._beat,
-                beat_every=_BEAT,
-            )
+            with base_files.taken(workshop.work, row["base_commit"], row["check_base"]) as copy:
+                checked = verify.check(
+                    row["verify"],
+                    root=copy,
+                    turns=workshop.turns,
+                    item_id=row["id"],
+                    path=row["path"],
+                    limit=load(self._ledger.root).limits.verify_seconds,
+                    beat=self._beat,
+                    beat_every=_BEAT,
+                    keep=json.loads(row["check_env"] or "[]"),
+                )
             if not checked.ok:
                 files = named(self._git.changed(row["base_commit"], commit))
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
                 raise Conflict(
                     f"merged into {name} it fails the queue's check ({checked.why}); it changed "
-                    f"{files}" + (f"; the end of its output: {tail}" if tail else "")
+                    f"{files}{checked.lacked}"
+                    + (f"; the end of its output: {tail}" if tail else "")
                 )
         return merged
 

@@ -16,7 +16,7 @@ from hypervisor.config.roots import SETTINGS
 from hypervisor.ledger import dialect, schema
 from hypervisor.ledger.server import Connection, Server
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -326,11 +326,10 @@ def _version(engine: Postgres) -> int:
 
 def _named(root: str) -> str | None:
     """Return the project's name as hypervisor.toml tells it."""
-    try:
-        with open(os.path.join(root, SETTINGS), "rb") as source:
-            import tomllib
+    from hypervisor.config.toml import read_toml
 
-            name = tomllib.load(source).get("project")
-    except (OSError, ValueError):
+    try:
+        name = read_toml(os.path.join(root, SETTINGS)).get("project")
+    except UsageError:
         return None
     return name if isinstance(name, str) and name else None

@@ -15,7 +15,7 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 STATES = ("waiting", "ready", "claimed", "done", "blocked", "failed", "skipped", "cancelled")
@@ -44,6 +44,8 @@ class Queues(Adding):
         purpose: str = "work",
         instructions: str | None = None,
         verify: str | None = None,
+        check_env: Sequence[str] = (),
+        check_base: Sequence[str] = (),
         max_attempts: int = 3,
         max_deaths: int = 3,
         max_releases: int = 3,
@@ -65,13 +67,15 @@ class Queues(Adding):
         A queue that has drained or was cancelled gets a new generation, and so does one whose
         `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
         (the sources as the user named them) as an event.
+        `check_env` and `check_base` are those of `set_check`.
         `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
         beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
         that workers may change although they steer the next run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
         is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
         of the root whose files are among the items: these may be edited.
-        Raises UsageError if the queue is at work with other instructions, bounds or another check.
+        Raises UsageError if the queue is at work with other instructions, bounds or another check;
+        where no check, commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -97,8 +101,11 @@ class Queues(Adding):
                 if earlier is not None:
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
-            elif tuple(queue[kept] for kept in _KEPT) != (
-                instructions, verify, scope, commands, may_write,
+            elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
+                given is not None and given != queue[column]
+                for column, given in (
+                    ("verify", verify), ("commands", commands), ("may_write", may_write),
+                )
             ):  # fmt: skip
                 raise UsageError(
                     f"queue {name} is at work with other instructions or another --verify, "
@@ -109,6 +116,8 @@ class Queues(Adding):
                 self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
             self._set_budget(queue["no"], budget_tokens, budget_ms)
             self._note_folders(queue, folders)
+            if verify is not None:
+                self._set_check(queue["no"], verify, check_env, check_base)
             opened = Opened(name, queue["generation"])
             self._add(queue, wanted, opened)
             if asked and (opened.added or not at_work):
@@ -160,6 +169,34 @@ class Queues(Adding):
 
             told = dumps(sorted(known.union(folders)))
             self.change("update queue set folders = ? where no = ?", (told, queue["no"]))
+
+    def set_check(
+        self, queue: str, command: str, env: Sequence[str] = (), base: Sequence[str] = ()
+    ) -> None:
+        """Give a queue a check, in the place of the one that it has.
+
+        `env` are names of variables that it keeps though they look like secrets; `base` are paths,
+        from the root, which it takes from the commit at which an item was handed out.
+        """
+        with self.write():
+            number = self.queue_row(queue)["no"]
+            self._set_check(number, command, env, base)
+            self._note(number, "check", command)
+
+    def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
+        """Have headless workers run command lines that begin so; return all that they may."""
+        import json
+
+        with self.write():
+            row = self.queue_row(queue)
+            allowed = list(dict.fromkeys([*json.loads(row["commands"] or "[]"), *commands]))
+            self.change(
+                "update queue set commands = ? where no = ?",
+                (json.dumps(allowed) if allowed else None, row["no"]),
+            )
+            if commands:
+                self._note(row["no"], "allowed", ", ".join(commands))
+        return allowed
 
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.
@@ -218,6 +255,15 @@ class Queues(Adding):
         """Have others who open, pause or cancel wait; those who claim and report go on."""
         if self._engine.shared:
             self.change("/*! lock table queue in share row exclusive mode */")
+
+    def _set_check(self, queue: int, command: str, env: Sequence[str], base: Sequence[str]) -> None:
+        import json
+
+        kept = [json.dumps(list(names)) if names else None for names in (env, base)]
+        self.change(
+            "update queue set verify = ?, check_env = ?, check_base = ? where no = ?",
+            (command, *kept, queue),
+        )
 
     def _newest(self, name: str) -> Any:
         return self.row(

@@ -182,11 +182,15 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 """
 
 # `may_write` (JSON) are the paths that steer the next run and that a person lets workers change;
-# `folders` (JSON) those outside of the root whose files were opened. `ends` counts what was ever
+# `folders` (JSON) those outside of the root whose files were opened. Of the check: `check_env`
+# (JSON), the variables that it keeps though they look like secrets, and `check_base` (JSON), the
+# files that it takes from the commit at which an item was handed out. `ends` counts what was ever
 # accepted: an older ledger that is put back has fewer.
 THIRD = """
 alter table queue add column may_write text;
 alter table queue add column folders text;
+alter table queue add column check_env text;
+alter table queue add column check_base text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 

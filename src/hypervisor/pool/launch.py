@@ -52,7 +52,7 @@ class Launch:
         if it has a working tree of its own."""
         folder = self._folder / name
         (folder / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
-        agent = PoolAgent(self._session, name, items)
+        agent = PoolAgent(self._session, name, items, self._queue)
         return Place(self._ledger.root, self._queue, agent, folder, self._commands, tree)
 
     def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:

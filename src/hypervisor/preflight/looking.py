@@ -6,6 +6,7 @@ import os
 import stat
 from typing import NamedTuple
 
+from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.preflight import front_matter
 from hypervisor.preflight.candidate import Candidate, rank
@@ -21,6 +22,11 @@ from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
+
+
+# What a store can look up.
+_LONGEST_ID = 500
+_LONGEST_PATH = 2000
 
 
 class Judged(NamedTuple):
@@ -66,6 +72,8 @@ class Look:
         if path is not None and not _is_text(path):
             shown = os.fsencode(path).decode("utf-8", "backslashreplace")
             self._broken(shown, None, "name", "the name is not UTF-8", "rename it")
+        elif path is not None and len(os.fsencode(path)) > _LONGEST_PATH:
+            self._broken(path, None, "name", "the path is too long", "move it up")
         elif found.problem is not None:
             self._odd(found, path)
         elif found.row is not None:
@@ -95,6 +103,11 @@ class Look:
             verdict = self._seen_before((found.path, found.line), path)
         row = found.row or {}
         title = row.get("title") or row.get("name")
+        files = touched(row.get(self._files_from or ""), self._root)
+        outside = next((file for file in files if self._leads_out(file)), None)
+        if verdict is None and outside is not None:
+            reason = f"names a file outside of the project: {one_line(outside, 120)}"
+            verdict = Verdict("held", "outside", reason)
         self.candidates.append(
             Candidate(
                 id=found.row_id or "",
@@ -102,9 +115,12 @@ class Look:
                 path=path,
                 title=title if isinstance(title, str) else None,
                 payload=found.row,
-                files=touched(row.get(self._files_from or ""), self._root),
+                files=files,
             )
         )
+
+    def _leads_out(self, file: str) -> bool:
+        return is_outside(self._root, os.path.join(self._root, file))
 
     def _file(self, file: str, path: str) -> None:
         try:
@@ -152,6 +168,10 @@ class Look:
     def judge(self, document: Document, task: Task) -> Judged:
         """Return what the file itself says of its task; what is only odd goes to its warnings."""
         violation = self._judge_front_matter(document, task)
+        if violation is None and task.id is not None and len(task.id) > _LONGEST_ID:
+            key = task.family.fields["id"]
+            what = f"is longer than {_LONGEST_ID} characters"
+            violation = front_matter.Violation(key, what, True)
         unusable = None
         if violation is not None:
             key, what, _ = violation

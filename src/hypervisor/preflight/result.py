@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypervisor.config.roots import is_outside
 from hypervisor.sources import SourceError
 
 
@@ -72,6 +74,14 @@ class Preflight:
     warnings: list[Warned] = field(default_factory=list)
     failed: list[SourceError] = field(default_factory=list)
     not_matching: int = 0
+
+    def folders_outside(self, root: str) -> list[str]:
+        """Return the real folders outside of `root` that items lie in: somebody who may has named
+        them, and nothing else there is to be edited."""
+        paths = (os.path.join(root, entry.path) for entry in [*self.ready, *self.held]
+                 if entry.path is not None and entry.kind != "outside")  # fmt: skip
+        folders = {os.path.dirname(os.path.realpath(path)) for path in paths}
+        return sorted(folder for folder in folders if is_outside(root, folder))
 
     @property
     def counts(self) -> dict[str, int]:

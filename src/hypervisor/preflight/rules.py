@@ -7,6 +7,7 @@ from typing import NamedTuple
 from hypervisor.config.settings import Settings
 from hypervisor.config.tools import is_name
 from hypervisor.preflight.tools import ToolRules
+from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
@@ -30,7 +31,7 @@ class Rules:
     def __init__(self, settings: Settings, purpose: str, tools: tuple[str, ...] = ()) -> None:
         self._settings = settings
         self._for_work = purpose == "work"
-        self._tools = ToolRules(settings.tools, tools)
+        self._tools = ToolRules(settings, tools)
         self._close_headings = settings.triage.close_headings
 
     def verdict(self, document: Document, task: Task) -> Verdict | None:
@@ -91,7 +92,15 @@ class Rules:
         return Verdict("held", "needs_human", f"needs a human ({why})") if why else None
 
     def _needs_tool(self, document: Document, task: Task) -> Verdict | None:
-        tool = self._tools.needed(document, task.title)
+        try:
+            tool = self._tools.needed(document, task.title)
+        except TooSlow as error:
+            tool, pattern = error.args
+            reason = (
+                f"whether it needs {one_line(tool, 60)} can't be told: the pattern "
+                f"{one_line(repr(pattern), 80)} takes too long; mend it in [preflight.tools]"
+            )
+            return Verdict("held", "slow_pattern", reason)
         if tool is None:
             return None
         shown = one_line(tool, 60)

@@ -9,12 +9,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
+from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.sources import lists, walk
 from hypervisor.sources.found import Found, Problem, SourceError
 from hypervisor.sources.index import TaskIds, tasks_below
 from hypervisor.sources.rows import Rows, holds_rows, is_json_lines
+from hypervisor.system.reading import NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line
+
+_TO_INCLUDE = "name it as a source to include it"
 
 
 def expand(
@@ -27,6 +31,7 @@ def expand(
     children_of: str | None = None,
     stdin: BinaryIO | None = None,
     files_are_items: bool = False,
+    lists_lead_out: bool | None = None,
     on_error: Callable[[SourceError], None] | None = None,
 ) -> Iterator[Found]:
     """Yield what the sources `specs` name, one after the other.
@@ -37,11 +42,15 @@ def expand(
     Markdown files are looked at unless `files_are_items`. `children_of` is one source more: all
     tasks below the task of that id, in the order of their paths.
 
+    What a list names outside of `root`, be it through a link, is held: a list may come with a
+    project. One of a batch directory (see `lists.may_lead_out`) may lead out; `lists_lead_out` says
+    it for all instead.
+
     A source that can't be read goes to `on_error` and the next one follows; without `on_error` the
     SourceError is raised. What a list or a folder holds and can't be read is a Found with a
     problem.
     """
-    expander = _Expander(root, cwd, settings, id_column, stdin, files_are_items)
+    expander = _Expander(root, cwd, settings, id_column, stdin, files_are_items, lists_lead_out)
     parts: list[tuple[Callable[[str], Iterator[Found]], str]]
     parts = [(expander.source, spec) for spec in specs]
     if children_of is not None:
@@ -64,6 +73,7 @@ class _Expander:
         id_column: str | None,
         stdin: BinaryIO | None,
         files_are_items: bool,
+        lists_lead_out: bool | None,
     ) -> None:
         self._root = root
         self._cwd = cwd
@@ -71,11 +81,16 @@ class _Expander:
         self._stdin = stdin
         self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
         self._rows = Rows(id_column)
+        self._lists_lead_out = lists_lead_out
         self._tasks: TaskIds | None = None
+        self._outside: dict[str, bool] = {}
 
     def source(self, spec: str) -> Iterator[Found]:
         if spec == "-":
-            yield from self._piped(spec, (self._stdin or sys.stdin.buffer).read())
+            data = (self._stdin or sys.stdin.buffer).read(lists.LARGEST + 1)
+            if len(data) > lists.LARGEST:
+                raise SourceError("standard input: more than 64 MiB", "write it to a file of rows")
+            yield from self._piped(spec, data)
             return
         path = self._named(spec)
         if path is not None:
@@ -114,9 +129,8 @@ class _Expander:
             if stat.S_ISDIR(mode):
                 os.listdir(path)
                 yield from walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
-            elif not stat.S_ISREG(mode):
-                with open(path, "rb") as pipe:
-                    yield from self._piped(spec, pipe.read())
+            elif not stat.S_ISREG(mode) and not walk.is_markdown(path):
+                yield from self._piped(spec, read_pipe(path, lists.LARGEST))
             elif holds_rows(path):
                 yield from self._rows.of_file(path, spec)
             elif lists.is_list(path, self._cwd):
@@ -126,28 +140,41 @@ class _Expander:
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+        except NotReadable as error:
+            raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
         try:
-            with open(path, "rb") as source:
-                data = source.read()
+            if stat.S_ISFIFO(os.stat(path).st_mode):
+                data = read_pipe(path, lists.LARGEST)
+            else:
+                data, _ = read_file(path, lists.LARGEST)
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+        except NotReadable as error:
+            raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
         yield from self._entries(data, spec, (self._cwd, os.path.dirname(path)), path)
 
     def _piped(self, spec: str, data: bytes) -> Iterator[Found]:
         if is_json_lines(data):
-            return self._rows.of_lines(data.splitlines(), spec)
+            return self._rows.of_lines(data, spec)
         return self._entries(data, spec, (self._cwd,), None)
 
     def _entries(
         self, data: bytes, spec: str, folders: tuple[str, ...], listed: str | None
     ) -> Iterator[Found]:
+        anywhere = self._lists_lead_out
+        if anywhere is None:
+            anywhere = listed is not None and lists.may_lead_out(listed, self._root)
         for line, entry in lists.entries(data, folders):
             origin = f"{spec}:{line}"
             path = lists.locate(entry, folders)
-            if path is not None and os.path.isdir(path):
+            if path is not None and not anywhere and self._is_outside(path):
+                where = f"outside of the project (line {line} of {_shown(listed)})"
+                problem = Problem("held", "outside", where, _TO_INCLUDE)
+                yield Found(path, origin=origin, line=line, problem=problem)
+            elif path is not None and os.path.isdir(path):
                 skip = self._settings.skip_folders
                 yield from walk.Walk(path, self._root, self._accept, skip)
             elif path is not None:
@@ -168,6 +195,15 @@ class _Expander:
                             "mend or remove the line",
                         ),
                     )
+
+    def _is_outside(self, path: str) -> bool:
+        if os.path.islink(path):
+            return is_outside(self._root, path)
+        # Most lists name many files of few folders.
+        folder = os.path.dirname(path)
+        if folder not in self._outside:
+            self._outside[folder] = is_outside(self._root, folder)
+        return self._outside[folder] and path != self._root
 
     def _glob(self, spec: str) -> Iterator[Found]:
         found_any = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator
 from typing import NamedTuple
@@ -16,7 +15,8 @@ from typing import NamedTuple
 from hypervisor.config.settings import Settings
 from hypervisor.sources.walk import Walk, is_markdown
 from hypervisor.system.errors import BrokenFile
-from hypervisor.tasks.read import parse
+from hypervisor.system.reading import NotReadable, read_file, read_start
+from hypervisor.tasks.read import LARGEST, parse
 from hypervisor.tasks.task import task_of
 
 _HEADER = 8192
@@ -122,18 +122,16 @@ def _known(
 
 def _header(path: str) -> bytes:
     """Return the front matter of a file with its delimiters, the whole file if it has no end."""
-    # Without O_NONBLOCK a named pipe would never open.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    with open(os.open(path, flags), "rb", buffering=0) as source:
-        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-            return b""
-        start = source.read(_HEADER)
+    try:
+        start = read_start(path, _HEADER)
         if not start.removeprefix(b"\xef\xbb\xbf").startswith(b"---"):
             return b""
         closing = _CLOSING.search(start, 6)
         if closing is None and len(start) == _HEADER:
-            start += source.readall()
+            start, _ = read_file(path, LARGEST)
             closing = _CLOSING.search(start, 6)
+    except NotReadable:
+        return b""
     return start[: closing.end()] + b"\n" if closing else start
 
 

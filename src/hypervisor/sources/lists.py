@@ -9,10 +9,15 @@ list's, or the id of a task below the root.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 
+from hypervisor.config.roots import is_outside
 from hypervisor.sources.walk import is_markdown
+from hypervisor.system.reading import MIB, read_start
 
+BATCH = "queue.txt"
+LARGEST = 64 * MIB
 _ALWAYS = (".list", ".lst")
 _LOOKED_AT = 20
 
@@ -58,6 +63,34 @@ def _tidied(path: str) -> str:
     return os.path.normpath(path)
 
 
+def may_lead_out(path: str, root: str) -> bool:
+    """Say whether the list at `path` may name files outside of `root`.
+
+    The list of a batch directory may: its user wrote it. One that lies in `root` or in any
+    repository came with that for all we know.
+    """
+    return (
+        os.path.basename(path) == BATCH and is_outside(root, path) and is_users_own(path)
+    )  # fmt: skip
+
+
+def is_users_own(path: str) -> bool:
+    """Say whether the file at `path` is the user's and in a folder of the user's, no link, and in
+    no repository."""
+    folder = os.path.realpath(os.path.dirname(path))
+    try:
+        seen = [os.lstat(path), os.stat(folder)]
+    except OSError:
+        return False
+    if not stat.S_ISREG(seen[0].st_mode) or any(one.st_uid != os.geteuid() for one in seen):
+        return False
+    while folder != "/":
+        if os.path.lexists(os.path.join(folder, ".git")):
+            return False
+        folder = os.path.dirname(folder)
+    return True
+
+
 def is_list(path: str, folder: str) -> bool:
     """Return whether a text file that the user named is a list of items, not an item.
 
@@ -65,13 +98,12 @@ def is_list(path: str, folder: str) -> bool:
     names something that exists, or a Markdown file, or is a single word, as ids are.
     """
     name = os.path.basename(path).lower()
-    if name == "queue.txt" or name.endswith(_ALWAYS):
+    if name == BATCH or name.endswith(_ALWAYS):
         return True
     if not name.endswith(".txt"):
         return False
     folders = (folder, os.path.dirname(path))
-    with open(path, "rb") as source:
-        start = source.read(1 << 16)
+    start = read_start(path, 1 << 16)
     lines = [entry for _, entry in entries(start, folders)][:_LOOKED_AT]
     return bool(lines) and all(
         is_markdown(line) or len(line.split()) == 1 or locate(line, folders) for line in lines

@@ -31,6 +31,12 @@ class UsageError(HypervisorError):
     exit_code = 2
 
 
+class NotAllowed(HypervisorError):
+    """Whoever calls may not do this: it is for somebody else to decide."""
+
+    exit_code = 2
+
+
 class NothingLeft(HypervisorError):
     """The queue has drained: there is nothing to hand out and nothing will come."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,38 +179,40 @@ class Folder:
         """Return the names in the folder, sorted. Raises OSError."""
         return sorted(os.listdir(self.fd))
 
-    @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Hold the lock of the file `name`, waited for, inside of `with`. Raises OSError."""
-        with self.opened_lock(name) as lock:
-            lock.wait()
-            yield
-
-    @contextmanager
-    def opened_lock(self, name: str) -> Iterator[Lock]:
-        """Yield the lock of the file `name`, not taken yet; it is let go at the end of `with`.
+    def locked(self, name: str) -> Lock:
+        """Return the lock of the file `name`, waited for and held inside of `with`.
 
         The file is made if it is missing, and never written. Raises OSError.
         """
-        lock = Lock(self.open(name, os.O_RDWR | os.O_CREAT))
-        try:
-            yield lock
-        finally:
-            lock.close()
+        return Lock(self.open(name, os.O_RDWR | os.O_CREAT), wait=True)
+
+    def opened_lock(self, name: str) -> Lock:
+        """Return the lock of the file `name`, as `locked` does but not taken yet: `try_lock` it."""
+        return Lock(self.open(name, os.O_RDWR | os.O_CREAT), wait=False)
 
 
 class Lock:
-    """An exclusive lock (flock) of one process among all, on an open file."""
+    """An exclusive lock (flock) of one process among all, on an open file; let go at the end of
+    `with`."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "_wait")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, wait: bool) -> None:
         """Take over the descriptor `fd`."""
         self._fd = fd
+        self._wait = wait
 
-    def wait(self) -> None:
-        """Take the lock once nobody else holds it."""
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+    def __enter__(self) -> Lock:
+        if self._wait:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+            except BaseException:
+                os.close(self._fd)
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
 
     def try_lock(self) -> bool:
         """Take the lock and return True, unless somebody else holds it."""
@@ -220,10 +221,6 @@ class Lock:
         except BlockingIOError:
             return False
         return True
-
-    def close(self) -> None:
-        """Let the lock go."""
-        os.close(self._fd)
 
 
 def write_all(fd: int, data: bytes) -> None:

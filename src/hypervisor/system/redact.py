@@ -32,7 +32,7 @@ class _Late:
 
 
 _NAMES = re.compile(
-    r"KEYS?(?:_|$)|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:^|_)AUTH(?:_|$)|AUTHORIZATION"
+    r"KEYS?(?:_|$)|TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:^|_)AUTH(?:_|$)|AUTHORIZATION"
     r"|(?:^|_)PAT$|_PWD$",
     re.IGNORECASE,
 )
@@ -218,6 +218,14 @@ def _without_ends(text: str) -> str:
         text = f"{kept}{MARK}{text[end.end() :]}"
         place = len(kept)
     return text
+
+
+def secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables in `environment` that look like secrets, by their names or
+    by what they hold, sorted."""
+    return sorted(
+        name for name, value in environment.items() if _NAMES.search(name) or _SHAPED.search(value)
+    )
 
 
 def _is_place(value: str) -> bool:

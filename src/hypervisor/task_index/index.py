@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 import hypervisor
-from hypervisor.config.roots import SETTINGS
+from hypervisor.config.roots import SETTINGS, user_file
 from hypervisor.config.settings import Settings, load
 from hypervisor.preflight.looking import Look
 from hypervisor.preflight.rules import Verdict
@@ -175,11 +175,8 @@ class TaskIndex:
 
     def _refresh_settings(self) -> None:
         """Start anew where the settings, or the program, are others than those of the entries."""
-        try:
-            seen = identity_of(os.stat(os.path.join(self.root, SETTINGS))).fingerprint
-        except OSError:
-            seen = "none"
-        key = f"{hypervisor.__version__} {seen}"
+        files = (os.path.join(self.root, SETTINGS), user_file())
+        key = " ".join([hypervisor.__version__, *(_looks(path).fingerprint for path in files)])
         if key == self._key:
             return
         self.settings = load(self.root)

@@ -8,18 +8,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from hypervisor.config.roots import create_state
+from hypervisor.config.roots import create_state, is_outside
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
-from hypervisor.task_writing.fields import Value, key_of, value_of
+from hypervisor.task_writing.fields import Value, check_size, key_of, value_of
 from hypervisor.tasks import read, task_of
 from hypervisor.tasks.create import create as create_file
 from hypervisor.tasks.family import AOPS, BACKLOG, Family
 from hypervisor.tasks.scalar import written
 
 _LONGEST_SLUG = 50
-_PROJECT = re.compile(r"[^\W_][\w.-]{0,99}")
+_PROJECT = re.compile(r"[^\W_][\w.-]{0,39}")
 _ORDER = (
     "id", "title", "permalink", "alias", "type", "status", "priority", "order", "created",
     "modified", "created_date", "parent", "depends_on", "soft_depends_on", "due", "project",
@@ -32,8 +32,10 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
     """Make the file of a new task below the index's root and return its entry.
 
     It is written as the tasks of its project are, or most tasks here. No file is ever replaced.
-    Raises UsageError for fields that a task can't have, and NotWritten.
+    Raises UsageError for fields that a task can't have, for a body larger than `BODY` and for a
+    folder that leads out of the root, and NotWritten.
     """
+    check_size(fields, body)
     root, settings = index.root, index.settings
     # Two that number their tasks must not choose one number.
     with create_state(root).folder.locked("create.lock"):
@@ -42,7 +44,7 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
         if project and not _PROJECT.fullmatch(project):
             raise UsageError(
                 f"a project can't be called '{one_line(project, 60)}'",
-                "use letters, digits, dots, dashes and underscores",
+                "use up to 40 letters, digits, dots, dashes and underscores",
             )
         like = _like(index, project)
         family = like[0].task.family if like and like[0].task else AOPS
@@ -55,8 +57,16 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
             raise UsageError("a task has a title", 'write task_title="…"')
         item_id, name = _named(index, family, project, str(values["title"]))
         path = os.path.join(root, _folder(like, project, family), name)
+        if is_outside(root, os.path.dirname(path)):
+            raise UsageError(
+                f"{one_line(os.path.dirname(path))}: leads out of the project",
+                "remove the link, or give the task another project",
+            )
         text = _text(item_id, name, values, family, body)
-        document = read.parse(text.encode(), path)
+        try:
+            document = read.parse(text.encode(), path)
+        except UnicodeEncodeError:
+            raise UsageError("half of a character stands in the text", "mend its escape") from None
         if task_of(document, settings) is None or document.raw_text("id") != item_id:
             raise UsageError("these fields make no task", "give it a title and a known type")
         create_file(path, text.encode())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import UsageError
+from hypervisor.system.reading import MIB
 from hypervisor.system.text import one_line
 from hypervisor.tasks.edit import Edit, RemoveKey, SetKey
 from hypervisor.tasks.family import Family
@@ -20,6 +21,20 @@ LISTS = frozenset({"depends_on", "soft_depends_on", "tags"})
 NUMBERS = frozenset({"order"})
 
 Value = str | int | list[str]
+
+BODY = MIB
+_FIELD = 10_000
+
+
+def check_size(fields: Mapping[str, object], body: str) -> None:
+    """Raise UsageError for fields or a body that are larger than a task's ever are."""
+    if len(body) > BODY:
+        raise UsageError("the body is larger than 1 MiB", "put long text into a file of its own")
+    for field, told in fields.items():
+        if len(str(told)) > _FIELD:
+            raise UsageError(
+                f"{one_line(field, 40)} is longer than {_FIELD:,} characters", "shorten it"
+            )
 
 
 def key_of(field: str, family: Family) -> str:

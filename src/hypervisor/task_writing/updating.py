@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from hypervisor.config.roots import create_state
+from hypervisor.config.roots import create_state, is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged, UsageError
-from hypervisor.task_writing.fields import edits_of, value_of
+from hypervisor.system.text import one_line
+from hypervisor.task_writing.fields import check_size, edits_of, value_of
 from hypervisor.tasks import read, task_of, write
 from hypervisor.tasks.edit import AppendText, Edit, EditRefused, ReplaceBody, edit
 from hypervisor.tasks.undo import UNDO, UndoLog
@@ -32,7 +33,10 @@ def update(
     All or nothing, and `hypervisor undo task_manager ID` takes it back. Raises UsageError,
     BrokenFile, EditRefused, FileChanged and NotWritten, with the file as it was.
     """
+    check_size(fields, body)
     file = os.path.join(root, path)
+    if is_outside(root, file):
+        raise UsageError(f"{one_line(path)}: leads out of the project", "remove the link")
     for _ in range(_TRIES):
         document = read.read(file)
         task = task_of(document, settings)

@@ -11,6 +11,8 @@ import yaml
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+# Nobody reads a longer line in a hint, and the parser is slow at telling whether it would do.
+_LONGEST_MENDED = 1000
 _BRACKET_CLOSED = re.compile(r"[\]}]")
 # The problem is seen on a later line than the one to mend.
 _NO_BLANK = re.compile(r"[\w-]+:(?![\s:]|//)\S*\s*$")
@@ -60,6 +62,8 @@ def explained(error: yaml.YAMLError, text: str) -> HeaderError:
 
 def _mend(line: str) -> str:
     """Return how to write `line` so that YAML reads it, as one line."""
+    if len(line) > _LONGEST_MENDED:
+        return "mend the YAML of this line"
     found = re.fullmatch(r"((?:- )?[\w.-]+)[ \t]*:([ \t]+|(?=[^\s:]))(.+)", line)
     if line.lstrip(" ").startswith("\t") or "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent this line with blanks, not with a tab"

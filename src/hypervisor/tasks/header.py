@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from frontmatter.default_handlers import YAMLHandler
@@ -29,7 +29,13 @@ CLOSING = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
+_MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+_COLLECTIONS = frozenset({_MAP, _SEQ})
 _DEEPEST = 50
+# A header is a page of text. What is more is a mistake, or meant to be slow.
+_LARGEST = 1 << 20
+_MOST_VALUES = 20_000
+_LONGEST_SCALAR = 200
 _DOCUMENT_END = re.compile(r"^\.\.\.(?=\s|\Z)", re.MULTILINE)
 
 
@@ -38,6 +44,9 @@ def plain_tag(value: str) -> str:
     """Return the tag YAML gives an unquoted scalar."""
     if not value:
         return _NULL
+    if len(value) > _LONGEST_SCALAR:
+        # No number or date is so long, and to make one of it can take for ever.
+        return STR
     resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(value[0], ())
     for tag, pattern in resolvers:
         if pattern.match(value):
@@ -51,7 +60,7 @@ class Loader(Base):
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
         if kind is ScalarNode:
             return plain_tag(value) if implicit[0] else STR
-        return "tag:yaml.org,2002:map" if kind is MappingNode else "tag:yaml.org,2002:seq"
+        return _MAP if kind is MappingNode else _SEQ
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
         pass
@@ -105,15 +114,14 @@ def load(text: str) -> Header:
             f"the front matter is {kind}, not keys with values",
             "write it as `key: value` lines, or put a blank line above the first `---`",
         )
-    memo: dict[int, object] | None = {} if "*" in text and "&" in text else None
     header.root = node
-    _fill(node, header, memo, text)
+    _Values(text, "*" in text and "&" in text).fill(node, header)
     return header
 
 
 def compose(text: str) -> Node | None:
     """Return the tree of a header's YAML, None for an empty one. Raises HeaderError."""
-    _check_depth(text)
+    _check_size(text)
     ending = _DOCUMENT_END.search(text) if "..." in text else None
     if ending:
         raise HeaderError(
@@ -130,95 +138,157 @@ def compose(text: str) -> Node | None:
     return node
 
 
-def _check_depth(text: str) -> None:
-    # The composer recurses in C without a limit, so deep nesting would end the process. Only the
-    # few characters that nest can do that in a header of a usual size.
+def _check_size(text: str) -> None:
+    # The composer recurses in C without a limit, so deep nesting would end the process, and makes
+    # an object of each value. Only many of the few characters that nest, or a header of an unusual
+    # size, can do harm.
     openers = text.count("[") + text.count("{") + text.count("-") + text.count("?")
     if openers < 1000 and len(text) < 50_000:
         return
-    depth = 0
+    if len(text) > _LARGEST:
+        raise HeaderError(0, "the front matter is larger than 1 MiB", "move text to the body")
+    depth = values = 0
     try:
         for event in yaml.parse(text, Loader=Loader):
             if isinstance(event, yaml.events.CollectionStartEvent):
                 depth += 1
                 if depth > _DEEPEST:
-                    raise HeaderError(place(event.start_mark), "the YAML is nested too deep")
+                    raise _too_deep(place(event.start_mark))
             elif isinstance(event, yaml.events.CollectionEndEvent):
                 depth -= 1
+                continue
+            values += 1
+            if values > _MOST_VALUES:
+                raise _too_many(place(event.start_mark))
     except yaml.YAMLError as error:
         raise explained(error, text) from None
 
 
-def _fill(node: MappingNode, header: Header, memo: dict[int, object] | None, text: str) -> None:
-    meta, nodes, places = header.meta, header.nodes, header.places
-    merges: list[Node] = []
-    for key_node, value_node in node.value:
-        if key_node.__class__ is not ScalarNode:
-            raise _odd_key(key_node)
-        if key_node.tag == _MERGE:
-            merges.append(value_node)
-            continue
-        key = key_node.value
-        if key in meta:
-            raise _twice(key, places[key], key_node, text)
-        places[key] = key_node.start_mark.index
-        nodes[key] = value_node
-        meta[key] = (
-            value_node.value
-            if value_node.tag == STR and value_node.__class__ is ScalarNode
-            else _value(value_node, memo, text, 1)
-        )
-    for source in merges:
-        for mapping in source.value if isinstance(source, SequenceNode) else [source]:
-            merged = Header()
-            if not isinstance(mapping, MappingNode):
-                raise HeaderError(source.start_mark.index, "`<<` takes a mapping")
-            _fill(mapping, merged, memo, text)
-            for key, value in merged.meta.items():
-                meta.setdefault(key, value)
-                nodes.setdefault(key, merged.nodes[key])
-                places.setdefault(key, merged.places[key])
-
-
 _constructor = SafeConstructor()
 _BUSY = object()
+_SCALARS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp", "binary")
+)
 
 
-def _value(node: Node, memo: dict[int, object] | None, text: str, depth: int) -> object:
-    if depth > _DEEPEST:
-        raise HeaderError(node.start_mark.index, "the YAML is nested too deep")
-    if isinstance(node, ScalarNode):
-        return _scalar(node)
-    if memo is not None:
-        known = memo.get(id(node))
-        if known is _BUSY:
-            raise HeaderError(node.start_mark.index, "an alias holds itself", "remove the alias")
-        if known is not None:
-            return known
-        memo[id(node)] = _BUSY
-    value: object
-    if isinstance(node, SequenceNode):
-        value = [_value(item, memo, text, depth + 1) for item in node.value]
-    else:
-        inner = Header()
-        if depth + 1 > _DEEPEST:
-            raise HeaderError(node.start_mark.index, "the YAML is nested too deep")
-        places: dict[str, int] = {}
+class _Shared:
+    """What an anchor holds: its value, and how many values and levels it stands for."""
+
+    __slots__ = ("height", "size", "value")
+
+    def __init__(self, value: object, size: int, height: int) -> None:
+        self.value = value
+        self.size = size
+        self.height = height
+
+
+class _Values:
+    """Makes values of nodes, and counts them as often as aliases repeat them: who reads the values
+    would meet each again."""
+
+    def __init__(self, text: str, has_aliases: bool) -> None:
+        self._text = text
+        self._shared: dict[int, object] | None = {} if has_aliases else None
+        self._merging: set[int] = set()
+        self._count = 0
+
+    def fill(self, node: MappingNode, header: Header, depth: int = 1) -> int:
+        """Put the keys of a mapping into `header`, then those that it merges.
+
+        Returns how many levels its values hold. Raises HeaderError.
+        """
+        self._add(len(node.value), node)
+        meta, nodes, places = header.meta, header.nodes, header.places
+        merges: list[Node] = []
+        height = 0
         for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
+            if key_node.__class__ is not ScalarNode:
                 raise _odd_key(key_node)
             if key_node.tag == _MERGE:
-                _fill(cast(MappingNode, node), inner, memo, text)
-                break
+                merges.append(value_node)
+                continue
             key = key_node.value
-            if key in places:
-                raise _twice(key, places[key], key_node, text)
+            if key in meta:
+                raise _twice(key, places[key], key_node, self._text)
             places[key] = key_node.start_mark.index
-            inner.meta[key] = _value(value_node, memo, text, depth + 1)
-        value = inner.meta
-    if memo is not None:
-        memo[id(node)] = value
-    return value
+            nodes[key] = value_node
+            if value_node.tag == STR and value_node.__class__ is ScalarNode:
+                meta[key] = value_node.value
+            else:
+                meta[key], below = self._value(value_node, depth)
+                height = max(height, below)
+        if merges:
+            height = max(height, self._merge(node, merges, header, depth))
+        return height
+
+    def _merge(self, node: MappingNode, merges: list[Node], header: Header, depth: int) -> int:
+        if id(node) in self._merging:
+            raise HeaderError(
+                node.start_mark.index, "`<<` merges a mapping into itself", "remove the `<<` line"
+            )
+        if depth > _DEEPEST:
+            raise _too_deep(node.start_mark.index)
+        self._merging.add(id(node))
+        height = 0
+        for source in merges:
+            for mapping in source.value if isinstance(source, SequenceNode) else [source]:
+                if not isinstance(mapping, MappingNode):
+                    raise HeaderError(source.start_mark.index, "`<<` takes a mapping")
+                merged = Header()
+                height = max(height, self.fill(mapping, merged, depth + 1))
+                for key, value in merged.meta.items():
+                    header.meta.setdefault(key, value)
+                    header.nodes.setdefault(key, merged.nodes[key])
+                    header.places.setdefault(key, merged.places[key])
+        self._merging.discard(id(node))
+        return height
+
+    def _value(self, node: Node, depth: int) -> tuple[object, int]:
+        """Return the value of a node `depth` levels below the header, and how many it holds."""
+        if isinstance(node, ScalarNode):
+            self._add(1, node)
+            return _scalar(node), 0
+        if node.tag not in _COLLECTIONS:
+            raise _unknown_tag(node)
+        if depth > _DEEPEST:
+            raise _too_deep(node.start_mark.index)
+        shared = self._shared
+        if shared is not None:
+            known = shared.get(id(node))
+            if known is _BUSY:
+                raise HeaderError(
+                    node.start_mark.index, "an alias holds itself", "remove the alias"
+                )
+            if isinstance(known, _Shared):
+                if depth + known.height > _DEEPEST:
+                    raise _too_deep(node.start_mark.index)
+                self._add(known.size, node)
+                return known.value, known.height
+            shared[id(node)] = _BUSY
+        before = self._count
+        self._add(1, node)
+        height = 0
+        value: object
+        if isinstance(node, SequenceNode):
+            items: list[object] = []
+            for child in node.value:
+                item, below = self._value(child, depth + 1)
+                items.append(item)
+                height = max(height, below)
+            value = items
+        else:
+            inner = Header()
+            assert isinstance(node, MappingNode)
+            height = self.fill(node, inner, depth + 1)
+            value = inner.meta
+        if shared is not None:
+            shared[id(node)] = _Shared(value, self._count - before, height + 1)
+        return value, height + 1
+
+    def _add(self, count: int, node: Node) -> None:
+        self._count += count
+        if self._count > _MOST_VALUES:
+            raise _too_many(node.start_mark.index)
 
 
 def _scalar(node: ScalarNode) -> object:
@@ -226,18 +296,33 @@ def _scalar(node: ScalarNode) -> object:
         return node.value
     if node.tag == _NULL:
         return None
-    construct = SafeConstructor.yaml_constructors.get(node.tag)
-    if construct is None:
-        raise HeaderError(
-            node.start_mark.index,
-            f"unknown YAML tag {node.tag}",
-            "remove the tag or quote the value",
-        )
+    if node.tag not in _SCALARS:
+        raise _unknown_tag(node)
+    if len(node.value) > _LONGEST_SCALAR:
+        return node.value
     try:
-        return construct(_constructor, node)
+        return SafeConstructor.yaml_constructors[node.tag](_constructor, node)
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError, yaml.YAMLError):
         # It looks like a date or a number and is none, as 2026-02-31: it stays text.
         return node.value
+
+
+def _unknown_tag(node: Node) -> HeaderError:
+    return HeaderError(
+        node.start_mark.index, f"unknown YAML tag {node.tag}", "remove the tag or quote the value"
+    )
+
+
+def _too_deep(index: int) -> HeaderError:
+    return HeaderError(index, "the YAML is nested too deep")
+
+
+def _too_many(index: int) -> HeaderError:
+    return HeaderError(
+        index,
+        f"the front matter holds more than {_MOST_VALUES:,} values, aliases unfolded",
+        "move lists to files of their own",
+    )
 
 
 def _odd_key(node: Node) -> HeaderError:

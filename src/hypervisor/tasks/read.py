@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from typing import NamedTuple
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.files import joined
+from hypervisor.system.reading import MIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 from hypervisor.tasks.blame import HeaderError
 from hypervisor.tasks.header import CLOSING, OPENING, Header, load
 
-_LARGEST = 64 * 1024 * 1024
+# Far more than anybody writes by hand, and little enough that a folder of good files doesn't wait:
+# the structure of a body is found line by line.
+LARGEST = 8 * MIB
+_MOST_LINES = 100_000
 _BOM = "\ufeff"
 _NULL = "tag:yaml.org,2002:null"
 _TASK_KEYS = frozenset(
@@ -153,31 +156,11 @@ def read(path: str) -> Document:
     Raises OSError where it can't be opened, and BrokenFile, with the line where one is to blame,
     for a file that must not be written because its text or its front matter is in doubt.
     """
-    # Without O_NONBLOCK a named pipe called x.md would stop everything.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        # Looked at before reading: a change while we read makes the identity older than the bytes,
-        # so that a later look sees it.
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise BrokenFile(path, None, "not a regular file", "leave it out of the source")
-        if status.st_size > _LARGEST:
-            raise BrokenFile(path, None, "larger than 64 MiB", "leave it out of the source")
-        raw = read_all(descriptor, status.st_size)
-    finally:
-        os.close(descriptor)
+        raw, status = read_file(path, LARGEST)
+    except NotReadable as error:
+        raise BrokenFile(path, None, error.what, error.fix) from None
     return parse(raw, path, identity_of(status))
-
-
-def read_all(descriptor: int, size: int) -> bytes:
-    """Return everything from the descriptor's place to the end; `size` is a guess at how much."""
-    raw = os.read(descriptor, size + 1)
-    if len(raw) == size:
-        return raw
-    chunks = [raw]
-    while chunk := os.read(descriptor, 1 << 20):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def parse(
@@ -187,6 +170,10 @@ def parse(
 
     `earlier` spares reading the YAML once more if it starts with the very same header.
     """
+    if len(raw) > _MOST_LINES and raw.count(b"\n") + raw.count(b"\r") > _MOST_LINES:
+        raise BrokenFile(
+            path, _MOST_LINES + 1, f"more than {_MOST_LINES:,} lines", "leave it out of the source"
+        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

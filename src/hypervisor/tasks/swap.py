@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.errors import FileChanged
+from hypervisor.system.reading import NotReadable, read_descriptor
 from hypervisor.tasks import lease
 from hypervisor.tasks.exchange import CannotExchange, exchange
-from hypervisor.tasks.read import read_all
 from hypervisor.tasks.temporary import remove
 
 
 def holds(descriptor: int, raw: bytes) -> bool:
     """Say whether an open file holds exactly these bytes."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return read_all(descriptor, len(raw)) == raw
+    try:
+        return read_descriptor(descriptor, len(raw), len(raw)) == raw
+    except NotReadable:
+        return False
 
 
 class Swap:

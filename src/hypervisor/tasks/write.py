@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from hypervisor.system.errors import FileChanged
+from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.tasks import guard
-from hypervisor.tasks.read import NO_IDENTITY, Document, Identity, identity_of, read_all
+from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of
 from hypervisor.tasks.swap import Swap
 from hypervisor.tasks.temporary import NotWritten, prepare, remove_ours, sweep_temporaries
 
@@ -53,14 +53,11 @@ class Seen(NamedTuple):
 
 def look(path: str) -> Seen:
     """Return the bytes and identity of a file, whatever is in it. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        return Seen(read_all(descriptor, status.st_size), identity_of(status))
-    finally:
-        os.close(descriptor)
+        raw, status = read_file(path, LARGEST)
+    except NotReadable as error:
+        raise OSError(errno.EINVAL, error.what, path) from None
+    return Seen(raw, identity_of(status))
 
 
 def replace(

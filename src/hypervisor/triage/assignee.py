@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hypervisor.config.settings import TriageSettings
+from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
 from hypervisor.triage import complexity
 from hypervisor.triage.search import first_hit
@@ -28,7 +29,11 @@ def choose(words: Words, tags: list[str], level: str | None, rules: TriageSettin
     if level == complexity.MECHANICAL:
         return Choice(rules.automatable, f"complexity {level}")
     folded = words.text.lower()
-    hit = first_hit(rules.judgement_patterns, words.text, folded)
+    rules.patience.add(len(words.text))
+    try:
+        hit = first_hit(rules.judgement_patterns, words.text)
+    except TooSlow:
+        return Choice(rules.judgement, "a pattern of judgement_patterns takes too long")
     if hit is not None:
         return Choice(rules.judgement, f"judgement word '{one_line(hit, 60)}'")
     for phrase in rules.judgement_phrases:
@@ -37,7 +42,10 @@ def choose(words: Words, tags: list[str], level: str | None, rules: TriageSettin
     for tag in tags:
         if tag.lower() in rules.automatable_tags:
             return Choice(rules.automatable, f"tag {one_line(tag, 40)}")
-    hit = first_hit(rules.automatable_patterns, words.text, folded)
+    try:
+        hit = first_hit(rules.automatable_patterns, words.text)
+    except TooSlow:
+        return Choice(rules.judgement, "a pattern of automatable_patterns takes too long")
     if hit is not None:
         return Choice(rules.automatable, f"automatable words '{one_line(hit, 60)}'")
     if words.acceptance is not None:

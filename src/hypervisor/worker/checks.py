@@ -56,29 +56,36 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
 def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -> None:
     """Run the queue's check in `folder`, with the lease renewed. Raises Refused, NotOwner.
 
+    Files that the check takes from the item's base are so in a copy of the folder, where it runs.
     Checks that share `turns` run one at a time.
     """
+    import json
+
     from hypervisor import verify
     from hypervisor.config.settings import load
+    from hypervisor.worker import base_files
 
     def beat() -> None:
         if not ledger.heartbeat([token]):
             raise NotOwner(*ledger.lost(token))
 
-    checked = verify.check(
-        row["verify"],
-        root=folder,
-        turns=turns,
-        item_id=row["id"],
-        path=row["path"],
-        limit=load(ledger.root).limits.verify_seconds,
-        beat=beat,
-        beat_every=min(30, row["lease_ms"] / 3000),
-    )
+    keep = json.loads(row["check_env"] or "[]")
+    with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
+        checked = verify.check(
+            row["verify"],
+            root=copy,
+            turns=turns,
+            item_id=row["id"],
+            path=row["path"],
+            limit=load(ledger.root).limits.verify_seconds,
+            beat=beat,
+            beat_every=min(30, row["lease_ms"] / 3000),
+            keep=keep,
+        )
     if not checked.ok:
         raise Refused(
             f"the check of this queue failed: {checked.why}",
-            "mend it and say done again; the item is still yours",
+            "mend it and say done again; the item is still yours" + checked.lacked,
             checked.tail,
         )
     beat()

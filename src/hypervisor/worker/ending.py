@@ -11,7 +11,7 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits
 from hypervisor.worker.setup import stop_pool
-from hypervisor.worker.share import share_left
+from hypervisor.worker.share import own_claim, share_left
 from hypervisor.worker.taking import give_back, terms
 
 TYPE_CHECKING = False
@@ -219,13 +219,18 @@ def _checked(
 
 
 def _row(ledger: Ledger, token: str, outcome: str) -> Any:
-    """Return the item that `token` holds, or None if it has already said this outcome."""
+    """Return the item that `token` holds, or None if it has already said this outcome.
+
+    Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
+    """
     try:
-        return ledger.holding(token)
+        row = ledger.holding(token)
     except NotOwner:
         if ledger.said(token) != outcome:
             raise
         return None
+    own_claim(token, row)
+    return row
 
 
 def _is_task(row: Any) -> bool:

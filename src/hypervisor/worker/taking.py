@@ -11,7 +11,7 @@ from hypervisor.system.files import fingerprint_of
 from hypervisor.system.git import GitError, head
 from hypervisor.worker import off_limits
 from hypervisor.worker.setup import stop_pool
-from hypervisor.worker.share import share_left
+from hypervisor.worker.share import same_queue, share_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,15 +40,17 @@ def take(
     An item's file is looked at again only if it changed since `open`: a task that somebody has
     completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
     one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
-    own: it gets no more than its share. With `branch`, each claim gets a branch and a working tree
-    of its own; with `here`, the linked worktree around that folder is put on the branch. Should any
-    of that fail, nothing stays claimed. A queue is paused, and hands out nothing, when its budget
-    is used up, and when somebody changed what steers the next run and it can't be told who.
+    own: it gets no more than its share, and of its own queue only (else NotAllowed). With
+    `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
+    worktree around that folder is put on the branch. Should any of that fail, nothing stays
+    claimed. A queue is paused, and hands out nothing, when its budget is used up, and when somebody
+    changed what steers the next run and it can't be told who.
     """
     outbox.flush(ledger)
     if not claimed and budget.stop(ledger, queue):
         return []
     agent = agent or caller.in_pool()
+    same_queue(agent, queue)
     marks = terms(ledger, queue, agent)
     taken: list[Claim] = []
     claims = claimed or []

@@ -1,0 +1,214 @@
+"""Who may run which verb: the one table that hooks, pools, the program itself and the tests of the
+plugin's files read.
+
+A worker is an agent that works a queue off, or any agent that a session has started; a session is
+the conversation with the user. What nobody grants is asked of the user by the client.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hypervisor.agents import shell
+
+# What a verb is.
+WORKER = "worker"  # a worker's own work: granted to it
+LOOK = "look"  # changes nothing that matters: refused to nobody
+SESSION = "session"  # the owner's part of a batch: granted to the session, refused to workers
+COMMAND = "command"  # granted by the plugin's command of its name, refused to workers
+ASK = "ask"  # the user is asked each time, with the command in sight; refused to workers
+PERSON = "person"  # for a person in a terminal
+OWN = "own"  # for our own processes
+
+VERBS = {
+    "next": WORKER,
+    "done": WORKER,
+    "block": WORKER,
+    "fail": WORKER,
+    "release": WORKER,
+    "heartbeat": WORKER,
+    "commit": WORKER,
+    "preflight": LOOK,
+    "wait": LOOK,
+    "status": LOOK,
+    "summary": LOOK,
+    "show": LOOK,
+    "log": LOOK,
+    "expire": LOOK,
+    "report": LOOK,
+    "doctor": LOOK,
+    "completion": LOOK,
+    "open": SESSION,
+    "plan": SESSION,
+    "resume": SESSION,
+    "integrate": SESSION,
+    "cancel": COMMAND,
+    "triage": COMMAND,
+    "pull": COMMAND,
+    "check": ASK,
+    "allow": ASK,
+    "work": ASK,
+    "demo": ASK,
+    "pause": ASK,
+    "retry": ASK,
+    "undo": ASK,
+    "unlock": ASK,
+    "prune": ASK,
+    "move": ASK,
+    "serve": ASK,
+    "adopt": PERSON,
+    "_triage-worker": OWN,
+    "_batch-worker": OWN,
+    "_hook": OWN,
+    "_monitor": OWN,
+    "_complete": OWN,
+}
+
+# Options that make more of a verb than what is granted: the user is asked.
+_MORE = {
+    "report": ("--output", "--open"),
+    "doctor": ("--bundle",),
+    "integrate": ("--into",),
+    "cancel": ("--all",),
+}
+
+# What is granted to the verbs of a session, of a worker, and to the client's file tools.
+WORKER_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == WORKER)
+SESSION_VERBS = (
+    "preflight", "open", "plan", "wait", "status", "summary", "show", "log", "resume", "integrate",
+)  # fmt: skip
+COMMAND_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == COMMAND)
+FILE_TOOLS = tuple(f"{tool}(./**)" for tool in ("Read", "Edit", "Write", "Glob", "Grep"))
+# What a session may ask at any time, also after the turn that granted it anything.
+_QUESTIONS = frozenset(("status", "summary", "plan", "wait"))
+# A pool's client starts these itself.
+_OF_CLIENTS = frozenset(("serve",))
+
+
+class Verdict:
+    """What becomes of a command line: `decision` is "ask" or "deny", and `reason` tells why."""
+
+    __slots__ = ("decision", "reason")
+
+    def __init__(self, decision: str, reason: str) -> None:
+        self.decision = decision
+        self.reason = reason
+
+
+def rule(verb: str) -> str:
+    """Return Claude Code's permission rule for a verb."""
+    return f"Bash(hypervisor {verb}:*)"
+
+
+def rules(verbs: Iterable[str]) -> list[str]:
+    """Return Claude Code's permission rules for `verbs`."""
+    return [rule(verb) for verb in verbs]
+
+
+def judge(
+    line: str, *, worker: bool, root: str, cwd: str, planning: bool = False
+) -> Verdict | None:
+    """Return what a client is to do with a shell's command line, None where it decides itself.
+
+    `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
+    `planning` that the user has asked for a plan only.
+    """
+    from hypervisor.agents import shell
+
+    verdict = None
+    for call in shell.calls(line, VERBS):
+        told = _judge(call, worker, root, cwd, planning)
+        if told is not None and told.decision == "deny":
+            return told
+        verdict = verdict or told
+    return verdict
+
+
+def is_question(line: str) -> bool:
+    """True for a command line that does nothing but ask how a queue stands."""
+    from hypervisor.agents import shell
+
+    try:
+        commands = shell.commands(line)
+    except shell.Unreadable:
+        return False
+    if len(commands) != 1 or not line.startswith("hypervisor "):
+        return False
+    told = [word.text for word in commands[0]]
+    # No quotes, no redirection, nothing that the shell replaces.
+    if line.split() != told or "\n" in line or not all(word.known for word in commands[0]):
+        return False
+    rest = iter(told[2:])
+    for word in rest:
+        if word == "--timeout":
+            if not next(rest, "").isdigit():
+                return False
+        elif word.startswith("-") and word != "--json":
+            return False
+    return len(told) > 1 and told[1] in _QUESTIONS
+
+
+def refused(verb: str, words: Iterable[str], around: str) -> str | None:
+    """Return why the program refuses a verb with these words, None where it carries it out.
+
+    `around` is "pool" in a pool's agent and "session" in a client's session. Most of what a session
+    may not do it is not granted, or the client asks the user: the program can't know the answer.
+    """
+    kind = VERBS.get(verb, LOOK)
+    if kind == PERSON and around:
+        return f"hypervisor {verb} is for a person, in a terminal of their own"
+    if around != "pool" or verb in _OF_CLIENTS or kind == OWN:
+        return None
+    if kind in (WORKER, LOOK) and not _more(verb, words):
+        return None
+    return f"hypervisor {verb} is not for a worker"
+
+
+def _judge(call: shell.Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
+    verb, kind = call.verb, VERBS.get(call.verb, LOOK)
+    more = verb in _MORE and (not call.known or _more(verb, call.words))
+    if not verb:
+        if worker:
+            return Verdict("deny", "hypervisor: write its commands plainly, as they were printed")
+        return Verdict("ask", "hypervisor: it can't be read which command this is")
+    if kind == OWN:
+        return Verdict("deny", f"hypervisor {verb} is for our own processes only")
+    if worker and (kind not in (WORKER, LOOK) or more):
+        return Verdict(
+            "deny",
+            f"hypervisor {verb} is not for a worker: end the item with the printed commands",
+        )
+    if kind == PERSON:
+        return Verdict("deny", f"hypervisor {verb} is for the user, in a terminal of their own")
+    if planning and (kind != LOOK or more) and not (verb == "plan" and not call.words[1:]):
+        return Verdict("deny", f"plan mode: hypervisor {verb} would change something")
+    if kind == ASK or more:
+        return Verdict("ask", f"hypervisor {verb} is for the user to decide")
+    if kind == COMMAND and (not call.known or _leaves(call, root, cwd)):
+        return Verdict("ask", f"hypervisor {verb} names something outside of {root}")
+    return None
+
+
+def _more(verb: str, words: Iterable[str]) -> bool:
+    """True if an option makes more of a verb than what is granted."""
+    options = _MORE.get(verb, ())
+    return any(word.partition("=")[0] in options for word in words)
+
+
+def _leaves(call: shell.Call, root: str, cwd: str) -> bool:
+    return call.verb != "cancel" and any(_outside(word, root, cwd) for word in call.words)
+
+
+def _outside(word: str, root: str, cwd: str) -> bool:
+    """True for a word that names a place outside of `root`."""
+    named = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+    named = named.removeprefix("@")
+    if named.startswith("~") or "{" in named:
+        return True
+    place = os.path.realpath(os.path.join(cwd, named))
+    top = os.path.realpath(root)
+    return place != top and not place.startswith(top.rstrip("/") + "/")

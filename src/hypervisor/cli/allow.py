@@ -1,0 +1,46 @@
+"""`hypervisor allow`: let the workers of a queue run, or spend, more than they may now."""
+
+from __future__ import annotations
+
+import argparse
+
+from hypervisor import budget
+from hypervisor.cli import options
+from hypervisor.clients.boundaries import check_commands
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger
+from hypervisor.system.text import one_line
+
+SUMMARY = "let the workers of a queue run more commands, or spend more; or show what they may"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor allow`."""
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORDS",
+        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+    )
+    options.add_budget(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Allow it, and say what is allowed now. Raises UsageError."""
+    commands = check_commands(args.words)
+    tokens, ms = budget.limits(args)
+    with Ledger.open(find_root()) as ledger:
+        if tokens is not None or ms is not None:
+            ledger.set_budget(args.queue, tokens, ms)
+        allowed = ledger.allow_commands(args.queue, commands)
+        row = ledger.queue_row(args.queue)
+    shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
+    print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
+    if row["budget_tokens"] is not None:
+        print(f"they may use {row['budget_tokens']:,} tokens")
+    if row["budget_ms"] is not None:
+        print(f"they may take {row['budget_ms'] / 60_000:g} minutes")
+    if row["state"] == "paused":
+        print(f"it is paused; go on with: hypervisor resume {args.queue}")
+    return 0
