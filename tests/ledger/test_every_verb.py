@@ -79,6 +79,7 @@ def use(ledger: Ledger) -> None:
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
+    ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
     ledger.tokens_used(number), ledger.started_at(ledger.queue_row("q"))
     ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
     ledger.at_work_since(number), ledger.troubled(number, "blocked", 3), ledger.pending_of(number)

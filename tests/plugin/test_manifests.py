@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor import __version__
 from hypervisor.agents import rights
+from hypervisor.agents import tools as agent_tools
 from hypervisor.cli import VERBS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -45,14 +46,17 @@ def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
     assert set(hooks) <= EVENTS
     for event, groups in hooks.items():
         for hook in [hook for group in groups for hook in group["hooks"]]:
-            assert hook["command"] == f'"${{CLAUDE_PLUGIN_ROOT}}/hooks/guard" {event}'
+            called = f'"${{CLAUDE_PLUGIN_ROOT}}/hooks/guard" {event}'
+            assert hook["command"] in (called, f"{called} tools")
             assert hook["timeout"] <= 60
 
 
-def test_the_hook_before_a_tool_is_called_only_for_commands_that_speak_of_the_program() -> None:
-    [group] = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
-    [hook] = group["hooks"]
-    assert (group["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+def test_the_hook_before_a_tool_is_called_for_our_commands_and_where_workers_have_tools() -> None:
+    ours, given = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
+    [hook] = ours["hooks"]
+    assert (ours["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+    [hook] = given["hooks"]
+    assert "matcher" not in given and hook["command"].endswith(" PreToolUse tools")
 
 
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
@@ -83,8 +87,16 @@ def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_th
 
 def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
     tools = {tool.partition("(")[0] for tool in rights.FILE_TOOLS} | {"Bash"}
-    for path in (REPO / "agents").glob("*.md"):
-        assert set(frontmatter.load(str(path))["tools"].split(", ")) == tools
+    agents = {path.stem: frontmatter.load(str(path)) for path in (REPO / "agents").glob("*.md")}
+    given = agents.pop("worker-tools")
+    assert set(agents) == {"worker", "worker-isolated"}
+    for agent in agents.values():
+        assert set(agent["tools"].split(", ")) == tools
+    # Nobody knows what the servers of a user are called: what it calls is judged call by call.
+    assert "tools" not in given.metadata
+    refused = set(given["disallowedTools"].split(", "))
+    assert {"Agent", "WebFetch", "WebSearch", "Skill"} <= refused and not refused & tools
+    assert agent_tools.AGENT == "hypervisor:worker-tools"
 
 
 def test_every_verb_is_in_the_table_of_rights() -> None:

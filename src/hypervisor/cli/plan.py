@@ -9,6 +9,7 @@ from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 
 SUMMARY = "the next step with a queue: how many workers, and what they will cost"
 
@@ -39,6 +40,11 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         if args.go_on:
             ledger.forget_permissions(args.queue)
+        if args.branch and ledger.tools(args.queue):
+            raise UsageError(
+                f"the workers of {args.queue} have tools, and such workers have no worktree",
+                f"leave out --branch: hypervisor plan {args.queue}",
+            )
         told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
         if client.session is not None and told["step"] in ("canary", "workers", "permissions"):
             digest.expect(ledger, client.session, args.queue, work=False)

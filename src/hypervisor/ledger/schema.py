@@ -191,6 +191,7 @@ alter table queue add column may_write text;
 alter table queue add column folders text;
 alter table queue add column check_env text;
 alter table queue add column check_base text;
+alter table queue add column tools text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 
