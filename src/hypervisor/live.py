@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 
-def mark(state: State, queue: str, kind: str = LIVE) -> None:
-    """Note that `queue` is at work; doing it again is harmless."""
-    os.close(state.folder.below(kind, make=True).open(queue, os.O_WRONLY | os.O_CREAT))
+def mark(ledger: Ledger, queue: str) -> None:
+    """Note that `queue` is at work, and whether its workers have tools; doing it again is
+    harmless."""
+    for kind in (LIVE, TOOLS) if ledger.tools(queue) else (LIVE,):
+        folder = ledger.state.folder.below(kind, make=True)
+        os.close(folder.open(queue, os.O_WRONLY | os.O_CREAT))
 
 
 def is_marked(state: State) -> bool:

@@ -80,11 +80,12 @@ def fan_out(queue: str, source: str, workers: int) -> Callable[[Conversation], A
 
 
 def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line outside of any session."""
+    """Run the command line outside of any session, as the user of the workspace."""
+    user = project.parent / "home"
     return subprocess.run(
         [str(REPOSITORY / "bin/hypervisor"), *words],
         cwd=project,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(project.parent), "HYPERVISOR_HOME": home},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(user), "HYPERVISOR_HOME": home},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -80,7 +80,8 @@ def greedy() -> Callable[[Conversation], Answer]:
             held.append(claim)
         if tries:
             return tries.pop(0)
-        if "nothing left" in conversation.last:
+        called = conversation.tool_uses[-1].input.get("command", "")
+        if called.startswith("hypervisor done") and claim is None:
             return text("ended my items")
         if "found in zotero" in conversation.last:
             return done(*held[-1])

@@ -61,7 +61,7 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
     with Ledger.open(root) as ledger:
         allowed = ledger.allow_tools(queue, names)
         if allowed:
-            live.mark(ledger.state, queue, live.TOOLS)
+            live.mark(ledger, queue)
     return allowed
 
 

@@ -42,7 +42,7 @@ def resume(ledger: Ledger, queue: str) -> None:
     """The time has come: hand out again, unless somebody has ended the queue."""
     try:
         ledger.resume(queue)
-        live.mark(ledger.state, queue)
+        live.mark(ledger, queue)
     except HypervisorError:
         return
 
