@@ -26,12 +26,12 @@ REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO / "tests"), str(REPO / "src")]
 
 from e2e import clients  # noqa: E402
-from e2e.answers import Answer, spawn, text, tool  # noqa: E402
+from e2e.answers import Answer, bash, spawn, text, tool  # noqa: E402
 from e2e.conversation import Conversation  # noqa: E402
 from e2e.model import Model  # noqa: E402
 from e2e.network import Network  # noqa: E402
 from e2e.plugins import write_plugin  # noqa: E402
-from e2e.queue_scripts import by_the_book, claim_of, fan_out, lay_out  # noqa: E402
+from e2e.queue_scripts import by_the_book, claim_of, done, fan_out, lay_out  # noqa: E402
 from e2e.workspace import Workspace  # noqa: E402
 
 GOALS = {
@@ -108,7 +108,6 @@ def measure(
         "session, no tool search": asked("hello there", REPO, **off) - asked("hello there", **off),
         "skill": asked("/hypervisor tasks", REPO) - loaded,
     }
-    print("DBG", told, file=sys.stderr, flush=True)
     lay_out(work.project / "tasks", items)
     model.main, model.worker = fan_out("bench", "tasks", 1), by_the_book("bench")
     work.run("/hypervisor tasks", plugins=[REPO], mode=mode, env=env)
@@ -119,7 +118,6 @@ def measure(
     lay_out(work.project / "read", 1)
     model.main, model.worker = fan_out("noted", "read", 1), reading("noted", work.project / "read")
     work.run("/hypervisor read", plugins=[REPO], mode=mode, env=env)
-    print("DBG", told, file=sys.stderr, flush=True)
     told["note"] = sum(noted(body) for body in worker_requests(model)[0][-1:])
 
     worker = (REPO / "agents/worker.md").read_text()
@@ -134,9 +132,13 @@ def measure(
 
 
 def worker_requests(model: Model) -> tuple[list[dict[str, object]], int]:
-    """Return the bodies of the newest worker's requests, and how often it called the shell."""
+    """Return the bodies of the newest worker's requests, up to the answer to its last call, and how
+    often it called the shell. What a client asks for afterwards is not about items."""
     requests = [request.conversation for request in model.of(model.agents[-1])]
-    return [request.body for request in requests], len(requests[-1].used("Bash"))
+    calls = len(requests[-1].tool_uses)
+    kept = [request for request in requests if len(request.tool_uses) < calls]
+    kept.append(requests[len(kept)])
+    return [request.body for request in kept], len(requests[-1].used("Bash"))
 
 
 def starts(agent: str) -> Callable[[Conversation], Answer]:
@@ -151,23 +153,26 @@ def starts(agent: str) -> Callable[[Conversation], Answer]:
 
 
 def reading(queue: str, folder: Path) -> Callable[[Conversation], Answer]:
-    """A worker that reads the task file before it reports, and goes on once after that."""
-    rest = by_the_book(queue)
-    read: list[str] = []
+    """A worker that reads the task file before it reports."""
+    held: list[tuple[str, str]] = []
 
     def worker(conversation: Conversation) -> Answer:
+        if not conversation.tool_uses:
+            return bash(f"hypervisor next {queue}")
         claim = claim_of(conversation)
-        if claim is not None and not read:
-            read.append(claim[0])
+        if claim is not None:
+            held.append(claim)
             return tool("Read", {"file_path": str(folder / f"{claim[1]}.md")})
-        return rest(conversation)
+        if not conversation.last_result.startswith("accepted"):
+            return done(*held[-1])
+        return text("ended my item")
 
     return worker
 
 
 def noted(body: dict[str, object]) -> float:
     """Return how many tokens the client's words on files that have changed are."""
-    open("/tmp/mk/body.json","w").write(json.dumps(body["messages"], indent=1))
+    open("/tmp/mk/body.json", "w").write(json.dumps(body["messages"], indent=1))
     found = _CHANGED.findall(json.dumps(body["messages"], ensure_ascii=False))
     return sum(len(one.encode()) for one in found) / 4
 
