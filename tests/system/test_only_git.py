@@ -34,6 +34,8 @@ def starts_of_git(text: str) -> list[int]:
 
 def _only_told(parent: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
     """True where the word is a label, or is asked for and not started."""
+    if isinstance(parent, ast.Compare):
+        return True
     if not isinstance(parent, ast.Call):
         return False
     name = getattr(parent.func, "attr", getattr(parent.func, "id", ""))

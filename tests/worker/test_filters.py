@@ -247,6 +247,8 @@ def test_the_agent_of_a_pool_that_meets_it_stops_its_queue(
     folder = Path(claim.worktree or root)
     (folder / "a.key").write_text(SECRET)
     agent: dict[str, str | None] = {"HYPERVISOR_POOL": "pool-x", "HYPERVISOR_AGENT": "command-x-1"}
+    with Ledger.open(str(root)) as ledger, ledger.write():
+        ledger.change("update claim set session = 'pool-x', agent = 'command-x-1'")
     ran = run_hypervisor(words[0], claim.token, *words[1:], cwd=folder, env=agent)
     assert ran.returncode == 1 and "a.key" in ran.stderr
     with Ledger.open(str(root)) as ledger:

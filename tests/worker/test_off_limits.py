@@ -263,7 +263,11 @@ def test_a_person_names_at_open_what_workers_may_change(
     append("sub/CLAUDE.md")(repository)
     with pytest.raises(worker.Refused, match=r"sub/CLAUDE\.md"):
         done(repository, claim)
-    ran = run_hypervisor("open", "q", "tasks")
+    # Who only adds items keeps what was named; naming something else takes another queue.
+    assert run_hypervisor("open", "q", "tasks").returncode == 0
+    with Ledger.open(str(repository)) as ledger:
+        assert ledger.queue_row("q")["may_write"] == '[".vscode", "CLAUDE.md"]'
+    ran = run_hypervisor("open", "q", "tasks", "--may-write", ".envrc")
     assert ran.returncode == 2 and "--may-write" in ran.stderr
     for outside in ("..", ".", "/etc", ".hypervisor/x"):
         ran = run_hypervisor("open", "r", "tasks", "--may-write", outside)
