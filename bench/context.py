@@ -42,7 +42,7 @@ GOALS = {
     "item": 230,
     "calls per item": 1.1,
 }
-_CHANGED = re.compile(r"<system-reminder>(?:(?!</system-reminder>).)*on disk.*?</system-reminder>")
+_CHANGED = re.compile(r"demo-.*(?:on disk|was modified)", re.DOTALL)
 _BARE = "---\nname: bare\ndescription: x\nmodel: haiku\nbackground: true\ntools: {}\n---\n.\n"
 
 
@@ -115,7 +115,7 @@ def measure(
     grown = size(bodies[-1]) - size(bodies[0])
     told |= {"item": grown / items, "calls per item": calls / items}
 
-    lay_out(work.project / "read", 1)
+    lay_out(work.project / "read", 2)
     model.main, model.worker = fan_out("noted", "read", 1), reading("noted", work.project / "read")
     work.run("/hypervisor read", plugins=[REPO], mode=mode, env=env)
     told["note"] = sum(noted(body) for body in worker_requests(model)[0][-1:])
@@ -172,9 +172,13 @@ def reading(queue: str, folder: Path) -> Callable[[Conversation], Answer]:
 
 def noted(body: dict[str, object]) -> float:
     """Return how many tokens the client's words on files that have changed are."""
-    open("/tmp/mk/body.json", "w").write(json.dumps(body["messages"], indent=1))
-    found = _CHANGED.findall(json.dumps(body["messages"], ensure_ascii=False))
-    return sum(len(one.encode()) for one in found) / 4
+    blocks: list[object] = []
+    messages = body["messages"]
+    for message in messages if isinstance(messages, list) else []:
+        content = message["content"]
+        blocks += content if isinstance(content, list) else [content]
+    texts = [one if isinstance(one, str) else one.get("text", "") for one in blocks]  # type: ignore[attr-defined]
+    return sum(len(text.encode()) for text in texts if _CHANGED.search(text)) / 4
 
 
 if __name__ == "__main__":
