@@ -84,7 +84,7 @@ def test_lists_replace_and_tables_merge(tmp_path: Path, user: Callable[[str], Pa
     told = load(str(tmp_path))
     assert told.humans == {"ada"}
     assert told.tools["printer"][0].search("please PRINT it")
-    assert told.tools["calendar"] == () and told.tools["zotero"]
+    assert told.tools["calendar"] == ()
     assert told.triage.links["x"] == "Project X" and told.triage.links["aops"]
     assert told.limits.lease_seconds == 7200
     assert told.limits.window == 0.9
@@ -173,7 +173,6 @@ _RAISES = {
     "limits.outputs": "'900d'",
     "limits.outputs_mb": "500000",
     "preflight.lock_folders": "['../mine']",
-    "preflight.tools.zotero": "[]",
     "tools.available": "['zotero']",
 }
 
@@ -218,15 +217,18 @@ def test_a_project_can_lower_every_limit(tmp_path: Path) -> None:
     assert told.limits.outputs_bytes == 1_000_000
 
 
-def test_a_project_adds_to_what_holds_a_task_and_takes_nothing_away(tmp_path: Path) -> None:
+def test_a_project_adds_to_what_holds_a_task_and_takes_nothing_away(
+    tmp_path: Path, user: Callable[[str], Path]
+) -> None:
+    user("[preflight.tools]\nzotero = ['zotero']\nmail = ['mail']\n")
     told = _load(
         tmp_path,
         '[preflight]\nhumans = ["Ada"]\nhuman_tags = []\nhuman_types = ["vote"]\n'
-        "[preflight.tools]\nzotero = ['cite']\nspss = ['spss']\n",
+        "[preflight.tools]\nzotero = ['cite']\nmail = []\nspss = ['spss']\n",
     )
     assert told.humans == {"ada", "nic"} and "human" in told.human_tags
     assert told.human_types == {"learn", "vote"}
-    assert len(told.tools["zotero"]) == 2 and told.tools["spss"]
+    assert len(told.tools["zotero"]) == 2 and told.tools["spss"] and told.tools["mail"]
 
 
 def test_the_users_table_for_a_project_comes_before_that_for_all(

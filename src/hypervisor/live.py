@@ -1,5 +1,5 @@
-"""A marker per queue that somebody may still have to hear of: the hooks' shell guard looks only
-here, so that a session without a queue pays for no Python."""
+"""Markers of queues: of those that somebody may still have to hear of, and of those whose workers
+have tools. The hooks' shell guard looks only here, so that others pay for no Python."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ import os
 from hypervisor.system.keys import key
 from hypervisor.system.state import State
 
-_FOLDER = "live"
+LIVE = "live"
+# Of these the workers have tools of MCP servers, and what else they call is looked at.
+TOOLS = "tools"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 
-def mark(state: State, queue: str) -> None:
-    """Note that `queue` is at work; doing it again is harmless."""
-    os.close(state.folder.below(_FOLDER, make=True).open(queue, os.O_WRONLY | os.O_CREAT))
+def mark(ledger: Ledger, queue: str) -> None:
+    """Note that `queue` is at work, and whether its workers have tools; doing it again is
+    harmless."""
+    for kind in (LIVE, TOOLS) if ledger.tools(queue) else (LIVE,):
+        folder = ledger.state.folder.below(kind, make=True)
+        os.close(folder.open(queue, os.O_WRONLY | os.O_CREAT))
 
 
 def is_marked(state: State) -> bool:
     """True if any queue is marked."""
     try:
-        return bool(state.folder.below(_FOLDER).names())
+        return bool(state.folder.below(LIVE).names())
     except FileNotFoundError:
         return False
 
@@ -35,12 +40,13 @@ def watch_lock(session: str) -> str:
 
 def settle(ledger: Ledger) -> None:
     """Clear the markers of queues that are over and that no living session has to hear of."""
-    try:
-        folder = ledger.state.folder.below(_FOLDER)
-        marked = set(folder.names())
-    except FileNotFoundError:
-        return
-    # Whatever else lies there is not ours to remove.
-    for name in sorted(marked & ledger.queue_names()):
-        if ledger.is_settled(name):
-            folder.remove(name)
+    for kind in (LIVE, TOOLS):
+        try:
+            folder = ledger.state.folder.below(kind)
+            marked = set(folder.names())
+        except FileNotFoundError:
+            continue
+        # Whatever else lies there is not ours to remove.
+        for name in sorted(marked & ledger.queue_names()):
+            if ledger.is_settled(name):
+                folder.remove(name)

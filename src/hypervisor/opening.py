@@ -64,7 +64,7 @@ def open_queue(
             folders=checked.folders_outside(root),
             **(limits | options),
         )
-        live.mark(ledger.state, name)
+        live.mark(ledger, name)
         kept = settings.limits
         outputs.prune(ledger, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
@@ -83,7 +83,7 @@ def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | N
         raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
     ledger.resume(queue)
     ledger.forget_stop(queue)
-    live.mark(ledger.state, queue)
+    live.mark(ledger, queue)
     attend(ledger, queue)
 
 

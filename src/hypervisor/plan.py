@@ -7,6 +7,7 @@ from typing import Any
 
 from hypervisor import digest
 from hypervisor.agents import rights
+from hypervisor.agents.tools import AGENT
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.spans import until
@@ -43,7 +44,8 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     row = ledger.queue_row(queue)
     counts = ledger.stats(queue)
     left = counts["ready"] + counts["waiting"]
-    told: dict[str, Any] = {"queue": queue, "left": left, "counts": counts}
+    tools = ledger.tools(queue)
+    told: dict[str, Any] = {"queue": queue, "left": left, "counts": counts, "tools": list(tools)}
     if row["state"] == "paused":
         return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
     if not counts["ready"] and not counts["claimed"]:
@@ -93,6 +95,8 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
     its workers are those that have a worktree of their own.
     """
     kind = " of type hypervisor:worker-isolated" if branch else ""
+    if told["tools"]:
+        kind = f" of type {AGENT}"
     again = " --branch" if branch else ""
     rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
     name, left = told["queue"], told["left"]

@@ -12,7 +12,7 @@ from hypervisor import __version__
 from hypervisor.doctor import State
 from hypervisor.doctor.finding import Finding
 
-from .conftest import Machine
+from .conftest import PLUGINS, Machine
 
 CLIENTS = ("claude", "gemini")
 
@@ -115,7 +115,6 @@ def test_a_server_list_that_hangs_is_told_and_the_rest_is_still_looked_at(
             "gemini mcp add --scope user --timeout 600000 task_manager",
         ),
         ("claude", "task_manager: x - ✘ Failed to connect", "hypervisor serve --setup"),
-        ("claude", "No MCP servers configured.", "claude mcp add --scope user task_manager"),
     ],
 )
 def test_a_server_that_is_not_connected_is_mended(
@@ -127,9 +126,25 @@ def test_a_server_that_is_not_connected_is_mended(
 
 
 @pytest.mark.parametrize(
+    ("plugins", "mend"),
+    [
+        (PLUGINS, "claude plugin install hypervisor-tasks@hypervisor"),
+        ("[]", "claude mcp add --scope user task_manager -- hypervisor serve"),
+    ],
+)
+def test_claude_without_the_server_is_no_fault_and_how_to_have_it_is_told(
+    machine: Machine, plugins: str, mend: str
+) -> None:
+    machine.log_in()
+    machine.claude(**{"mcp list": "No MCP servers configured.", "plugin list --json": plugins})
+    finding = machine.found()["claude", "mcp"]
+    assert (finding.state, finding.mend) == (State.NOTE, mend)
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("claude", "plugin:hypervisor:task_manager: hypervisor serve - ✔ Connected"),
+        ("claude", "plugin:hypervisor-tasks:task_manager: hypervisor serve - ✔ Connected"),
         ("claude", "task_manager: hypervisor serve - ✓ Connected"),
         ("gemini", "✓ task_manager (from hypervisor): sh x serve (stdio) - Connected"),
     ],

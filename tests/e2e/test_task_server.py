@@ -1,8 +1,9 @@
-"""The plugin's MCP server in the real client: its tools in the main session, and none by itself."""
+"""The MCP server in the real client: a plugin of its own, which a session has only if asked for."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,33 @@ import pytest
 from .answers import Answer, text, tool
 from .conversation import Conversation
 from .model import Model
+from .plugins import copy_plugin
 from .queue_scripts import REPOSITORY, lay_out
 from .workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
+pytestmark = pytest.mark.e2e
 
-NAME = "mcp__plugin_hypervisor_task_manager__"
+PLUGIN = REPOSITORY / "task-manager"
+NAME = "mcp__plugin_hypervisor-tasks_task_manager__"
+ADDRESS = "https://example.invalid/hypervisor.git"
+
+
+def from_git(workspace: Workspace) -> None:
+    """Install the plugin as people do, from a git repository: its address leads to this one."""
+    source = workspace.root / "published"
+    copy_plugin(REPOSITORY, source)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "published"]):
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, "-C", str(source), *words], check=True, env=workspace.env())
+    (workspace.home / ".gitconfig").write_text(
+        f'[url "file://{source}"]\n\tinsteadOf = {ADDRESS}\n[safe]\n\tdirectory = *\n'
+    )
+    for step in (
+        ["plugin", "marketplace", "add", ADDRESS],
+        ["plugin", "install", "hypervisor-tasks@hypervisor"],
+    ):
+        done = workspace.cli(*step)
+        assert done.returncode == 0, f"{step}: {done.stdout}{done.stderr}"
 
 
 def test_the_main_session_calls_get_task_and_get_index_stats(
@@ -37,9 +59,8 @@ def test_the_main_session_calls_get_task_and_get_index_stats(
         return calls[answered] if answered < len(calls) else text("told")
 
     model.main = main
-    run = workspace.run(
-        "count the tasks", plugins=[REPOSITORY], env={"HYPERVISOR_HOME": served_home}
-    )
+    from_git(workspace)
+    run = workspace.run("count the tasks", env={"HYPERVISOR_HOME": served_home})
     assert run.rc == 0, run.stderr
     told = [told for told in model.of("")[-1].conversation.results if '"success"' in told]
     stats, task, done = map(json.loads, told)
@@ -48,7 +69,23 @@ def test_the_main_session_calls_get_task_and_get_index_stats(
     assert done["success"], done
     assert "> seen to" in tasks[0].read_text()
     servers = {server["name"] for server in run.init["mcp_servers"]}
-    assert servers == {"plugin:hypervisor:task_manager"}
+    assert servers == {"plugin:hypervisor-tasks:task_manager"}
+    # Both were copied, each alone, and the plugin that it depends on came with it.
+    cache = workspace.home / ".claude/plugins/cache/hypervisor"
+    assert {path.name for path in cache.iterdir()} == {"hypervisor", "hypervisor-tasks"}
+    assert not list(cache.glob("hypervisor-tasks/*/bin"))
+    assert "hypervisor:worker" in run.init["agents"]
+
+
+def test_both_plugins_are_valid_and_the_first_has_no_server(
+    workspace: Workspace, model: Model, home: str
+) -> None:
+    for manifest in (REPOSITORY, REPOSITORY / ".claude-plugin/plugin.json", PLUGIN):
+        done = workspace.cli("plugin", "validate", "--strict", manifest)
+        assert done.returncode == 0, done.stdout + done.stderr
+    model.main = lambda c: text("hello")
+    run = workspace.run("say hello", plugins=[REPOSITORY], env={"HYPERVISOR_HOME": home})
+    assert run.text == "hello" and run.init["mcp_servers"] == []
 
 
 def test_without_its_environment_the_server_is_connected_and_has_no_tools(
@@ -56,11 +93,13 @@ def test_without_its_environment_the_server_is_connected_and_has_no_tools(
 ) -> None:
     nowhere = tmp_path / "no environment"
     model.main = lambda c: text("hello")
-    run = workspace.run("say hello", plugins=[REPOSITORY], env={"HYPERVISOR_HOME": str(nowhere)})
+    run = workspace.run(
+        "say hello", plugins=[REPOSITORY, PLUGIN], env={"HYPERVISOR_HOME": str(nowhere)}
+    )
     assert run.rc == 0 and run.text == "hello", run.stderr
     (server,) = run.init["mcp_servers"]
     assert (server["name"], server["status"] in ("connected", "pending")) == (
-        "plugin:hypervisor:task_manager", True,
+        "plugin:hypervisor-tasks:task_manager", True,
     )  # fmt: skip
     assert not [name for name in run.init["tools"] if name.startswith("mcp__")]
     assert not nowhere.exists()

@@ -119,7 +119,8 @@ def test_the_end_of_a_worker_is_looked_for_in_its_last_transcript(exact: Session
     last = {"type": "assistant", "timestamp": "2026-11-29T11:00:00Z", "message": error}
     other = exact.transcript.parent / "0000-second" / "subagents" / "agent-a1.jsonl"
     write(other, [last])
-    assert usage.last_error(str(exact.transcript_of("a1"))) == "API Error: 529"
+    error_told = usage.last_error(str(exact.transcript_of("a1")))
+    assert error_told is not None and error_told.text == "API Error: 529"
     reconcile.died(exact.ledger, SESSION, "a1", "its worker ended")
     assert exact.item(claim)["deaths"] == 0
 

@@ -84,6 +84,7 @@ def use(ledger: Ledger) -> None:
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
+    ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
     ledger.tokens_used(number), ledger.started_at(ledger.queue_row("q"))
     ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
     assert ledger.tried(ledger.queue_row("q")) == 7

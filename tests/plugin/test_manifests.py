@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor import __version__
 from hypervisor.agents import rights
+from hypervisor.agents import tools as agent_tools
 from hypervisor.cli import VERBS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -21,13 +22,23 @@ EVENTS = {
 }  # fmt: skip
 
 
-def test_the_manifests_name_one_plugin_and_the_top_level_one_is_a_link() -> None:
-    manifest = json.loads((REPO / ".claude-plugin/plugin.json").read_text())
+def test_the_marketplace_names_both_plugins_and_the_top_level_manifest_is_a_link() -> None:
     market = json.loads((REPO / ".claude-plugin/marketplace.json").read_text())
-    assert manifest["name"] == market["plugins"][0]["name"] == "hypervisor"
-    assert manifest["version"] == __version__
+    assert [plugin["name"] for plugin in market["plugins"]] == ["hypervisor", "hypervisor-tasks"]
+    for plugin in market["plugins"]:
+        manifest = json.loads((REPO / plugin["source"] / ".claude-plugin/plugin.json").read_text())
+        assert (manifest["name"], manifest["version"]) == (plugin["name"], __version__)
     assert not (REPO / ".claude-plugin/plugin.json").is_symlink()
     assert (REPO / "plugin.json").readlink() == Path(".claude-plugin/plugin.json")
+
+
+def test_no_session_pays_for_a_server_that_it_has_not_asked_for() -> None:
+    manifest = json.loads((REPO / ".claude-plugin/plugin.json").read_text())
+    assert "mcpServers" not in manifest and not (REPO / ".mcp.json").exists()
+    tasks = json.loads((REPO / "task-manager/.claude-plugin/plugin.json").read_text())
+    assert tasks["dependencies"] == ["hypervisor"]
+    assert list(tasks["mcpServers"]) == ["task_manager"]
+    assert tasks["mcpServers"]["task_manager"]["env"] == {"HYPERVISOR_SETUP": "never"}
 
 
 def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
@@ -37,16 +48,19 @@ def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
         for group in groups:
             # A hand-back is an event of its own: only where a queue is open does it mean anything.
             name = "SubagentHandback" if group.get("matcher") == "SubagentHandback" else event
+            called = f'"${{CLAUDE_PLUGIN_ROOT}}/hooks/guard" {name}'
             for hook in group["hooks"]:
-                assert hook["command"] == f'"${{CLAUDE_PLUGIN_ROOT}}/hooks/guard" {name}'
+                assert hook["command"] in (called, f"{called} tools")
                 assert hook["timeout"] <= 60
 
 
-def test_the_hook_before_a_tool_is_called_only_for_commands_that_speak_of_the_program() -> None:
+def test_the_hook_before_a_tool_is_called_for_our_commands_and_where_workers_have_tools() -> None:
     groups = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
-    [group] = [group for group in groups if group["matcher"] != "SubagentHandback"]
-    [hook] = group["hooks"]
-    assert (group["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+    ours, given = (group for group in groups if group.get("matcher") != "SubagentHandback")
+    [hook] = ours["hooks"]
+    assert (ours["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+    [hook] = given["hooks"]
+    assert "matcher" not in given and hook["command"].endswith(" PreToolUse tools")
 
 
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
@@ -77,8 +91,16 @@ def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_th
 
 def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
     tools = {tool.partition("(")[0] for tool in rights.FILE_TOOLS} | {"Bash"}
-    for path in (REPO / "agents").glob("*.md"):
-        assert set(frontmatter.load(str(path))["tools"].split(", ")) == tools
+    agents = {path.stem: frontmatter.load(str(path)) for path in (REPO / "agents").glob("*.md")}
+    given = agents.pop("worker-tools")
+    assert set(agents) == {"worker", "worker-isolated"}
+    for agent in agents.values():
+        assert set(agent["tools"].split(", ")) == tools
+    # Nobody knows what the servers of a user are called: what it calls is judged call by call.
+    assert "tools" not in given.metadata
+    refused = set(given["disallowedTools"].split(", "))
+    assert {"Agent", "WebFetch", "WebSearch", "Skill"} <= refused and not refused & tools
+    assert agent_tools.AGENT == "hypervisor:worker-tools"
 
 
 def test_every_verb_is_in_the_table_of_rights() -> None:

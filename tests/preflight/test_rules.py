@@ -13,6 +13,11 @@ Write = Callable[..., Path]
 Sort = Callable[..., Preflight]
 Reason = Callable[..., str]
 
+LACKING = (
+    "held: needs {0}, which workers lack: do it yourself (/hypervisor:pull), "
+    "or hypervisor allow QUEUE --tools {0}"
+)
+
 
 @pytest.mark.parametrize("status", ["active", "inbox", "To Do", "TODO", "to-do", "Ready", "''"])
 def test_a_task_that_waits_for_nothing_is_ready(status: str, task: Write, sort: Sort) -> None:
@@ -130,55 +135,89 @@ def test_a_task_for_others_or_nobody_is_ready(assignee: str, task: Write, sort: 
 
 
 @pytest.mark.parametrize(
-    ("body", "tool"),
+    ("title", "body"),
     [
-        ("Look it up in Zotero.\n", "zotero"),
-        ("Send it from OUTLOOK today.\n", "outlook"),
-        ("Call mcp__claude_outlook__send now.\n", "outlook"),
-        ("Add a calendar invite for Monday.\n", "calendar"),
-        ("Sign in to the web site of the funder.\n", "browser"),
+        ("Economic outlook for 2026", ""),
+        ("Add Outlook import", "Parse the .ics file in src/import.py.\n"),
+        ("Fix 400 errors of the calendar API", "It refuses the calendar event ids of new users.\n"),
+        ("Clean up the Zotero export", "Look it up in Zotero, then sign in to the web site.\n"),
+        ("Free mcp memory", "A memory server leaks; see mcp__init and __mcp__.\n"),
+        ("Quote it", "```\nmcp__zotero__search\n```\n\n> use mcp__zotero__search\n"),
     ],
 )
-def test_a_task_that_needs_a_tool_which_workers_lack_is_held(
-    body: str, tool: str, task: Write, reason: Reason
+def test_words_in_a_title_or_a_text_hold_nothing(
+    title: str, body: str, task: Write, sort: Sort
 ) -> None:
-    task("a.md", body)
-    assert reason() == f"held: needs {tool}, which workers lack"
-
-
-@pytest.mark.parametrize(
-    "body", ["```\nzotero\n```\n", "> from: outlook\n", "A memory leak.\n", "A calendar view.\n"]
-)
-def test_a_tool_in_code_or_a_quote_or_as_a_plain_word_holds_nothing(
-    body: str, task: Write, sort: Sort
-) -> None:
-    task("a.md", body)
+    task("a.md", body, title=title)
     assert len(sort().ready) == 1
 
 
-@pytest.mark.parametrize("key", ["tools", "needs", "requires_tools"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Call mcp__claude_outlook__send now.\n",
+        "Then `mcp__claude_outlook__send`, twice.\n",
+        "- with mcp__claude_outlook__send(to=all)\n",
+    ],
+)
+def test_a_tool_that_is_named_in_full_holds_the_task(
+    body: str, task: Write, reason: Reason
+) -> None:
+    task("a.md", body)
+    assert reason() == LACKING.format("mcp__claude_outlook__send")
+
+
+@pytest.mark.parametrize("key", ["tools", "requires_tools"])
 @pytest.mark.parametrize(
     ("value", "tool"),
-    [("[Read, mcp__memory__search]", "mcp__memory__search"), ("Zotero", "zotero")],
+    [
+        ("[Read, mcp__memory__search]", "mcp__memory__search"),
+        ("Zotero", "Zotero"),
+        ("bash, zotero", "zotero"),
+        ("{zotero: true}", "zotero"),
+    ],
 )
-def test_a_tool_may_be_told_in_the_front_matter(
+def test_a_task_says_with_a_key_which_tools_it_needs(
     key: str, value: str, tool: str, task: Write, reason: Reason
 ) -> None:
     task("a.md", **{key: value})
-    assert reason() == f"held: needs {tool}, which workers lack"
+    assert reason() == LACKING.format(tool)
 
 
-def test_tools_that_workers_have_hold_nothing(task: Write, sort: Sort) -> None:
-    task("a.md", tools="[Read, Bash, Grep]")
+def test_the_command_that_mends_it_is_left_out_where_the_name_may_not_stand_in_one(
+    task: Write, reason: Reason
+) -> None:
+    task("a.md", tools='"x; rm -r $HOME"')
+    assert reason() == (
+        "held: needs x; rm -r $HOME, which workers lack: do it yourself (/hypervisor:pull)"
+    )
+
+
+@pytest.mark.parametrize("tools", ["[Read, Bash, Grep]", "[]", "null", "git", "''"])
+def test_tools_that_workers_have_hold_nothing(tools: str, task: Write, sort: Sort) -> None:
+    task("a.md", tools=tools)
     assert len(sort().ready) == 1
 
 
-def test_the_title_is_read_for_tools_too(task: Write, reason: Reason) -> None:
-    task("a.md", title="Clean up Zotero")
-    assert "needs zotero" in reason()
+@pytest.mark.parametrize(("needs", "ready"), [("design", 1), ("mcp__memory__search", 0)])
+def test_a_key_with_other_uses_counts_where_it_surely_names_a_tool(
+    needs: str, ready: int, task: Write, sort: Sort
+) -> None:
+    task("a.md", needs=needs)
+    assert len(sort().ready) == ready
 
 
 def test_the_settings_add_tools(task: Write, write: Write, reason: Reason) -> None:
     write("hypervisor.toml", "[preflight.tools]\nspss = ['\\bspss\\b']\n")
     task("a.md", "Open it in SPSS.\n")
-    assert reason() == "held: needs spss, which workers lack"
+    assert reason() == LACKING.format("spss")
+
+
+def test_a_word_holds_where_the_settings_say_that_it_names_a_tool(
+    task: Write, write: Write, sort: Sort
+) -> None:
+    write("hypervisor.toml", "[preflight.tools]\noutlook = ['\\boutlook\\b']\n")
+    task("a.md", title="Send it by Outlook")
+    task("b.md", "```\noutlook\n```\n\n> from: outlook\n")
+    (held,) = sort().held
+    assert held.path == "a.md"

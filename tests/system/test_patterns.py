@@ -14,7 +14,10 @@ from hypervisor.system.patterns import Patience, Pattern, TooSlow, check, fold
 from hypervisor.triage.search import first_hit
 
 SHIPPED = [
-    *(pattern for patterns in DEFAULTS["preflight"]["tools"].values() for pattern in patterns),
+    r"\boutlook\b",
+    r"\bmcp__\w*(browser|playwright|chrome)\w*",
+    r"\bcalendar (event|invite|invitation|entry|appointment)s?\b",
+    r"\b(log|sign) in(to)? .*\b(web ?site|portal)\b",
     *DEFAULTS["triage"]["judgement_patterns"],
     *DEFAULTS["triage"]["automatable_patterns"],
 ]

@@ -1,4 +1,4 @@
-"""`hypervisor allow`: let the workers of a queue run, or spend, more than they may now."""
+"""`hypervisor allow`: let the workers of a queue run, call or spend more than they may now."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from hypervisor import budget
 from hypervisor.cli import options
 from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
+from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line
 
-SUMMARY = "let the workers of a queue run more commands, or spend more; or show what they may"
+SUMMARY = "let the workers of a queue run or call more, or spend more; or show what they may"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,20 +24,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help="headless workers may run command lines that begin so, e.g. 'npm test'",
     )
+    options.add_tools(parser)
     options.add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Allow it, and say what is allowed now. Raises UsageError."""
     commands = check_commands(args.words)
+    names = check_grants(args.tools)
     tokens, ms = budget.limits(args)
-    with Ledger.open(find_root()) as ledger:
+    root = find_root()
+    tools = options.give_tools(root, args.queue, names)
+    with Ledger.open(root) as ledger:
         if tokens is not None or ms is not None:
             ledger.set_budget(args.queue, tokens, ms)
         allowed = ledger.allow_commands(args.queue, commands)
         row = ledger.queue_row(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
+    if tools:
+        print(f"in a session they may call tools of: {', '.join(tools)}")
+    if names:
+        print(f"open it again to add what was held for that: hypervisor open {args.queue} SOURCE")
     if row["budget_tokens"] is not None:
         print(f"they may use {row['budget_tokens']:,} tokens")
     if row["budget_ms"] is not None:

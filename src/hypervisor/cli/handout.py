@@ -123,7 +123,7 @@ def _lines(claim: Claim, known: bool) -> list[str]:
     end = f"END_{claim.token.rpartition('-')[2]}"
     return [
         *shown,
-        "when done, in one call, which also hands you the next item:",
+        "when done:" if known else "when done, in one call, which also hands you the next item:",
         f"hypervisor done {claim.token} --next --summary - <<'{end}'",
         "what you did, in a sentence or two",
         end,

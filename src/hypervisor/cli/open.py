@@ -13,6 +13,7 @@ from hypervisor.cli import preflight as preflight_verb
 from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
+from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="workers may change this file, or what is in this folder, although it steers agents, "
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
+    options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--max-attempts takes a number from 1 up")
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
+    args.tools = check_grants(args.tools)
     tokens, ms = budget.limits(args)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
@@ -106,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
         bounds=bounds,
         first_bounds=usual,
     )
+    if args.tools:
+        options.give_tools(root, args.queue, args.tools)
     opening.tell(opened, checked, as_json=args.json)
     if args.verify is not None:
         from hypervisor.cli.check import about
@@ -150,6 +155,8 @@ def _not_for_agents(
     elif args.allow_command:
         words = " ".join(shell(command) for command in args.allow_command)
         what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
+    elif args.tools:
+        what, instead = "--tools", f"hypervisor allow {queue} --tools {','.join(args.tools)}"
     elif _raised(root, queue, tokens, ms):
         what, instead = "a larger budget", f"hypervisor allow {queue}"
         instead += "" if args.budget_tokens is None else f" --budget-tokens {args.budget_tokens}"

@@ -41,6 +41,31 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     return told
 
 
+def add_tools(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that gives tools of MCP servers to workers."""
+    parser.add_argument(
+        "--tools",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="background workers of a session may call the tools of this MCP server, e.g. zotero, "
+        "or one tool of it, e.g. mcp__zotero__search; separated by commas",
+    )
+
+
+def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
+    """Give tools to the workers of a queue, and have the hooks look at their calls; return all that
+    they have."""
+    from hypervisor import live
+    from hypervisor.ledger import Ledger
+
+    with Ledger.open(root) as ledger:
+        allowed = ledger.allow_tools(queue, names)
+        if allowed:
+            live.mark(ledger, queue)
+    return allowed
+
+
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a queue's budget."""
     parser.add_argument(

@@ -9,6 +9,7 @@ from hypervisor.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 
 # After these, the session knows that nobody works.
 _ACTS = ("canary", "workers", "permissions", "not_done", "stopped")
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
     from hypervisor import digest, plan, reconcile
+    from hypervisor.agents import upgrade
 
     root = find_root()
     client = Caller()
@@ -41,6 +43,11 @@ def run(args: argparse.Namespace) -> int:
         if args.go_on:
             ledger.agree(args.queue)
             plan.go_on(ledger, args.queue)
+        if args.branch and ledger.tools(args.queue):
+            raise UsageError(
+                f"the workers of {args.queue} have tools, and such workers have no worktree",
+                f"leave out --branch: hypervisor plan {args.queue}",
+            )
         told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
         step = told["step"]
         if step != "wait":
@@ -51,4 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told, ensure_ascii=False))
     else:
         print("\n".join(plan.lines(told, headless=bool(client.headless), branch=args.branch)))
+        moved = upgrade.moved() if client.session is not None else None
+        if moved:
+            print(moved)
     return 3 if told["step"] == "finished" else 0

@@ -95,6 +95,10 @@ def check(
             ledger = stack.enter_context(Ledger.open(root))
         except NoLedger:
             ledger = None
+        queue = getattr(args, "queue", None)
+        given = tuple(getattr(args, "tools", ()))
+        if ledger is not None and queue is not None:
+            given += ledger.tools(queue)
         checked = check_items(
             found,
             root=root,
@@ -103,8 +107,9 @@ def check(
             where=args.where,
             instructions=args.instructions is not None,
             purpose=purpose,
-            queue=getattr(args, "queue", None),
+            queue=queue,
             files_from=getattr(args, "files_from", None),
+            tools=given,
         )
     checked.failed = failed
     for error in failed:

@@ -12,6 +12,8 @@ from hypervisor.system.text import one_line
 
 SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
 _QUEUE = "pull"
+# What holds a task back from background workers alone.
+_DONE_HERE = ("needs_tool", "needs_human", "slow_pattern")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
         item_id = next(iter(ids), args.id)
         queue = elsewhere.get(item_id)
         name = options.worker_name(args.worker)
+        if queue is None and not checked.ready:
+            # Workers lack what these need; whoever is here may have it.
+            checked.ready += [one for one in checked.held if one.kind in _DONE_HERE]
         if queue is None and checked.ready:
             opening.open_queue(root, settings, _QUEUE, checked)
             queue = _QUEUE

@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"! {trouble}")
     if news:
         print(news)
+    if session and (moved := _moved()):
+        print(moved)
     return 0
 
 
@@ -65,6 +67,12 @@ def _news(ledger: Ledger, session: str) -> str | None:
     from hypervisor import digest
 
     return digest.take(ledger, session, by="status")
+
+
+def _moved() -> str | None:
+    from hypervisor.agents import upgrade
+
+    return upgrade.moved()
 
 
 def told_of(ledger: Ledger, queue: str) -> str:

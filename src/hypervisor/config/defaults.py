@@ -69,21 +69,9 @@ DEFAULTS: dict[str, Any] = {
         "human_types": ["learn"],  # the same by type
         "human_complexities": ["blocked-human"],  # the same by complexity
         "lock_folders": ["locks", "/tmp/hypervisor/locks"],  # of other tools
-        # Tool that workers lack -> patterns over a task's title and prose, in any case.
-        "tools": {
-            "outlook": [r"\boutlook\b", r"\bmcp__\w*outlook\w*"],
-            "zotero": [r"\bzotero\b"],
-            "memory": [r"\bmcp__\w*memory\w*", r"\bmemory (server|mcp)\b"],
-            "calendar": [
-                r"\bmcp__\w*calendar\w*",
-                r"\bcalendar (event|invite|invitation|entry|appointment)s?\b",
-                r"\b(my|the|your|outlook|google) calendar\b",
-            ],
-            "browser": [
-                r"\bmcp__\w*(browser|playwright|chrome)\w*",
-                r"\b(log|sign) in(to)? .*\b(web ?site|portal)\b",
-            ],
-        },
+        # Tool that workers lack -> patterns over a task's title and prose, in any case. None by
+        # itself: a word is no proof that a task needs the tool; its key `tools` is.
+        "tools": {},
     },
     "tools": {
         # Tools of [preflight.tools], or `mcp__…`, that the user's workers have after all.

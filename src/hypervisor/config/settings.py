@@ -27,7 +27,6 @@ _MOST_PATTERNS = 100
 _SHIPPED = frozenset(
     pattern
     for patterns in (
-        *DEFAULTS["preflight"]["tools"].values(),
         DEFAULTS["triage"]["judgement_patterns"],
         DEFAULTS["triage"]["automatable_patterns"],
     )

@@ -155,8 +155,8 @@ def _oddities() -> Iterator[tuple[str, bytes]]:
         "inbox", "Thread about rooms", "> Could you review and approve this in the meeting?\n\n"
         "Sorted out by phone.", more='source: email\nemail_from: "A B <a@example.org>"\n',
     )  # fmt: skip
-    yield _task("inbox", "Invite the panel", "Send it from Outlook, then add a calendar entry.")
-    yield _task("inbox", "File the new papers", "They belong into Zotero.")
+    yield _task("inbox", "Invite the panel", "Send it to all of them.", more="tools: [outlook]\n")
+    yield _task("inbox", "File the new papers", "By year.", more="tools: [zotero]\n")
     for folder in ("inbox", "garden"):
         yield _task(folder, "Water the beds", f"Seen from {folder}.", id_="garden-0dd0f00d")
 

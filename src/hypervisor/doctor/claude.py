@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from hypervisor.agents import upgrade
 from hypervisor.doctor import client, files
 from hypervisor.doctor.asking import Late, ask
 from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
@@ -31,8 +32,12 @@ def look(root: str, seconds: float) -> list[Finding]:
         return [installed]
     trust = _trusted(root)
     where = root if trust.state == "ok" else None
-    _, mcp = client.servers(CLIENT, path, where, seconds, {}, REGISTER)
-    found = [installed, _login(path, seconds), trust, mcp, _plugin(path, seconds)]
+    plugin, market = _plugin(path, seconds)
+    mend = f"claude plugin install {upgrade.PLUGIN}@{shell(market)}" if market else REGISTER
+    # Most have no use for it: workers call the program, and each session pays for a server's tools.
+    absent = note(ABOUT, "mcp", f"no server {client.SERVER}: a plugin of its own brings it", mend)
+    _, mcp = client.servers(CLIENT, path, where, seconds, {}, absent)
+    found = [installed, _login(path, seconds), trust, mcp, plugin]
     return [*found, _policy(root)]
 
 
@@ -81,7 +86,8 @@ def _trusted(root: str) -> Finding:
     return wrong(ABOUT, "trust", text, f"cd {shell(root)} && claude")
 
 
-def _plugin(path: str, seconds: float) -> Finding:
+def _plugin(path: str, seconds: float) -> tuple[Finding, str]:
+    """Return the finding, and the marketplace that the plugin is from; "" where it isn't known."""
     from hypervisor.clients.run import plugin_folder
 
     own = shell(str(plugin_folder()))
@@ -90,21 +96,22 @@ def _plugin(path: str, seconds: float) -> Finding:
         said = ask([path, "plugin", "list", "--json"], seconds, cwd="/")
         listed = json.loads(said.out)
     except Late:
-        return client.late(CLIENT, "plugin", ["claude", "plugin", "list"], seconds)
+        return client.late(CLIENT, "plugin", ["claude", "plugin", "list"], seconds), ""
     except (OSError, ValueError):
-        return note(ABOUT, "plugin", "the client does not list its plugins", "claude plugin list")
+        mend = "claude plugin list"
+        return note(ABOUT, "plugin", "the client does not list its plugins", mend), ""
     for plugin in listed if isinstance(listed, list) else ():
         name = str(files.at(plugin, "id") or files.at(plugin, "name") or "")
-        if name.partition("@")[0] != "hypervisor":
+        own_name, _, market = name.partition("@")
+        if own_name != "hypervisor":
             continue
         version = one_line(str(files.at(plugin, "version")), 20)
         if files.at(plugin, "enabled") is False:
-            return wrong(
-                ABOUT, "plugin", f"{version}, disabled", f"claude plugin enable {shell(name)}"
-            )
-        return ok(ABOUT, "plugin", f"{version}, enabled")
+            mend = f"claude plugin enable {shell(name)}"
+            return wrong(ABOUT, "plugin", f"{version}, disabled", mend), market
+        return ok(ABOUT, "plugin", f"{version}, enabled"), market
     # `--plugin-dir` needs no installation, and the client's list does not tell of it.
-    return note(ABOUT, "plugin", "not installed; a session may load it by --plugin-dir", mend)
+    return note(ABOUT, "plugin", "not installed; a session may load it by --plugin-dir", mend), ""
 
 
 def _policy(root: str) -> Finding:

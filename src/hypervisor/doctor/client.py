@@ -66,7 +66,7 @@ def servers(
     root: str | None,
     seconds: float,
     env: Mapping[str, str],
-    register: str,
+    absent: Finding,
 ) -> tuple[Said | None, Finding]:
     """Ask the client for its MCP servers, and return what it said and the finding.
 
@@ -96,7 +96,7 @@ def servers(
         if "disabled" in how.lower():
             mend = f"{client.program} mcp enable {SERVER}"
         return said, wrong(client.about, "mcp", f"{SERVER} not connected", mend, how)
-    return said, wrong(client.about, "mcp", f"no server {SERVER}", register)
+    return said, absent
 
 
 def late(client: Client, what: str, words: list[str], seconds: float) -> Finding:

@@ -19,6 +19,7 @@ _INSTALL = "npm install -g @google/gemini-cli"
 _ONCE = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 CLIENT = client.Client(ABOUT, "gemini", (0, 61, 0), (0, 61, 0), _INSTALL, _ONCE)
 REGISTER = "gemini mcp add --scope user --timeout 600000 task_manager hypervisor serve"
+_ABSENT = wrong(ABOUT, "mcp", f"no server {client.SERVER}", REGISTER)
 _TRUST = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
 _REFUSED = re.compile(r"^.*(?:Policy file error|Error loading policies).*$", re.MULTILINE)
 # How each way to log in is seen without using it: a variable, or a file in the client's folder.
@@ -42,7 +43,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     is_trusted = trust.state == "ok"
     # Outside of the folder nothing of it is started, so that the client may be told to trust.
     where, env = (root, {}) if is_trusted else (None, _TRUST)
-    said, mcp = client.servers(CLIENT, path, where, seconds, env, REGISTER)
+    said, mcp = client.servers(CLIENT, path, where, seconds, env, _ABSENT)
     found = [installed, broken or _login(folder, settings), trust, mcp]
     return [*found, _extension(folder), _policy(path, said, seconds)]
 

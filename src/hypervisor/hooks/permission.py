@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, tools
 from hypervisor.config.roots import find_root
+from hypervisor.config.tools import PREFIX
 from hypervisor.hooks import Event
+from hypervisor.ledger import Ledger, NoLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from hypervisor.ledger import Ledger
 
 
 def before_tool(event: Event) -> dict[str, Any] | None:
@@ -20,9 +20,13 @@ def before_tool(event: Event) -> dict[str, Any] | None:
 
     None leaves it to the client and its own rules.
     """
+    cwd = event.text("cwd") or os.getcwd()
+    if event.agent and event.text("agent_type") == tools.AGENT:
+        told = tools.judge(event.text("tool_name"), event.asked("command"), _given(event, cwd))
+        if told is not None:
+            return decided(event.name, told.decision, told.reason)
     if event.text("tool_name") != "Bash":
         return None
-    cwd = event.text("cwd") or os.getcwd()
     verdict = rights.judge(
         event.asked("command"),
         worker=bool(event.agent),
@@ -31,6 +35,19 @@ def before_tool(event: Event) -> dict[str, Any] | None:
         planning=event.text("permission_mode") == "plan",
     )
     return decided(event.name, verdict.decision, verdict.reason) if verdict else None
+
+
+def _given(event: Event, cwd: str) -> list[str]:
+    """Return the tools that were given to the queues whose items the agent holds."""
+    if not event.text("tool_name").startswith(PREFIX):
+        return []
+    try:
+        with Ledger.open(find_root(cwd), patience=0) as ledger:
+            held = ledger.held_by(event.session, event.agent)
+            queues = {row["queue_name"] for row in held}
+            return [tool for queue in queues for tool in ledger.tools(queue)]
+    except NoLedger:
+        return []
 
 
 def question(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -45,7 +62,7 @@ def question(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 
 
 def decided(event: str, decision: str, reason: str) -> dict[str, Any]:
-    """Return the answer of a hook that runs before a tool: "ask" or "deny", and why."""
+    """Return the answer of a hook that runs before a tool: "allow", "ask" or "deny", and why."""
     answer = {
         "hookEventName": event,
         "permissionDecision": decision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hypervisor import digest, live, outbox, reconcile
+from hypervisor.agents import upgrade
 from hypervisor.hooks import Event, agents, context
 from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
@@ -40,10 +41,11 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         agents.meet(ledger, event)
         ledger.inherit(event.session)
     outbox.flush(ledger)
-    text = _left_open(ledger)
-    if not text or event.text("source") == "compact":
+    if event.text("source") == "compact":
         return None
-    return context("SessionStart", text)
+    moved = None if event.from_gemini else upgrade.moved()
+    text = "\n".join(filter(None, (_left_open(ledger), moved)))
+    return context("SessionStart", text) if text else None
 
 
 def _left_open(ledger: Ledger) -> str | None:

@@ -183,7 +183,7 @@ class _Run:
             f"hypervisor integrate {self._queue} again"
         )
         if self._ledger.set_aside(row["token"], told):
-            live.mark(self._ledger.state, self._queue)
+            live.mark(self._ledger, self._queue)
             self.done.aside.append((row["id"], why))
             self._tell(f"{one_line(row['id'], 60)}: set aside: {why}")
             outbox.flush(self._ledger)

@@ -102,6 +102,7 @@ class Queues(Adding):
                 )  # fmt: skip
                 queue = self._new_queue(name, options)
                 if earlier is not None:
+                    self._keep_tools(earlier, queue)
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
             elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
@@ -236,6 +237,46 @@ class Queues(Adding):
         if row["stopped_at"] is not None:
             with self.write():
                 self.change("update queue set stopped_at = null where no = ?", (row["no"],))
+
+    def allow_tools(self, queue: str, names: Sequence[str]) -> list[str]:
+        """Give the workers of a queue tools of MCP servers (see `config.tools`); return all that
+        they have."""
+        with self.write():
+            row = self.queue_row(queue)
+            allowed = list(dict.fromkeys([*loads(row["tools"] or "[]"), *names]))
+            if names:
+                self._set_tools(row["no"], allowed)
+                self._note(row["no"], "tools", ", ".join(names))
+        return allowed
+
+    def tools(self, queue: str) -> tuple[str, ...]:
+        """Return the tools that the workers of a queue were given; none for one that is over, or
+        unknown."""
+        row = self._newest(queue)
+        if row is None or not row["tools"]:
+            return ()
+        over = not self._at_work(row, None) and self._used(row)
+        return () if over else tuple(loads(row["tools"]))
+
+    def _used(self, queue: Any) -> bool:
+        """True if anything was handed out since the queue's workers were given their tools."""
+        found = self.row(
+            "select 1 from claim c join item i on i.no = c.item where i.queue = ? and "
+            "c.claimed_at > (select max(at) from event where queue = ? and kind = 'tools') limit 1",
+            (queue["no"], queue["no"]),
+        )
+        return found is not None
+
+    def _keep_tools(self, earlier: Any, queue: Any) -> None:
+        """Keep what was given to a queue after the rest of it was done, for what was held."""
+        if earlier["tools"] and not self._used(earlier):
+            self._set_tools(queue["no"], loads(earlier["tools"]))
+            self._note(queue["no"], "tools", ", ".join(loads(earlier["tools"])))
+
+    def _set_tools(self, queue: int, names: Sequence[str]) -> None:
+        from json import dumps
+
+        self.change("update queue set tools = ? where no = ?", (dumps(list(names)), queue))
 
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.

@@ -187,7 +187,8 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 # files that it takes from the commit at which an item was handed out. `ends` counts what was ever
 # accepted: an older ledger that is put back has fewer. `unseen` says what of an agent's use stands
 # in no transcript: nothing where it is empty, and null where nobody has told. `item_calls` and
-# `item_ms` are what a claim may take; `ends_by` (by the lease clock) is when its time is over, `calls` what it has used.
+# `item_ms` are what a claim may take; `ends_by` (by the lease clock) is when its time is over,
+# `calls` what it has used.
 # `canary` is how many items are tried before the rest, `trial_at` when the last trial began, while
 # it lasts; `stopped_at` is when a person stopped workers of the queue, until somebody goes on.
 THIRD = """
@@ -203,6 +204,7 @@ alter table queue add column trial_at real;
 alter table queue add column stopped_at real;
 alter table claim add column ends_by bigint;
 alter table claim add column calls integer not null default 0;
+alter table queue add column tools text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 

@@ -50,7 +50,7 @@ class Look:
 
     def __init__(
         self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool,
-        files_from: str | None = None,
+        files_from: str | None = None, tools: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
@@ -62,7 +62,7 @@ class Look:
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
         self._files_from = files_from
-        self._rules = Rules(settings, purpose)
+        self._rules = Rules(settings, purpose, tools)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hypervisor.config.settings import Settings
+from hypervisor.config.tools import is_name
 from hypervisor.preflight.tools import ToolRules
 from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
@@ -25,12 +26,12 @@ class Verdict(NamedTuple):
 
 class Rules:
     """The rules of the settings for one purpose: "work", or "triage", which is what assigns tasks
-    and so takes any that is not finished."""
+    and so takes any that is not finished. `tools` are those that the workers were given."""
 
-    def __init__(self, settings: Settings, purpose: str) -> None:
+    def __init__(self, settings: Settings, purpose: str, tools: tuple[str, ...] = ()) -> None:
         self._settings = settings
         self._for_work = purpose == "work"
-        self._tools = ToolRules(settings)
+        self._tools = ToolRules(settings, tools)
         self._close_headings = settings.triage.close_headings
 
     def verdict(self, document: Document, task: Task) -> Verdict | None:
@@ -102,7 +103,11 @@ class Rules:
             return Verdict("held", "slow_pattern", reason)
         if tool is None:
             return None
-        return Verdict("held", "needs_tool", f"needs {one_line(tool, 60)}, which workers lack")
+        shown = one_line(tool, 60)
+        mend = "do it yourself (/hypervisor:pull)"
+        if is_name(tool):
+            mend += f", or hypervisor allow QUEUE --tools {tool}"
+        return Verdict("held", "needs_tool", f"needs {shown}, which workers lack: {mend}")
 
 
 _HELD_BY_STATUS = {

@@ -38,6 +38,7 @@ def check(
     queue: str | None = None,
     search: Search | None = None,
     files_from: str | None = None,
+    tools: tuple[str, ...] = (),
 ) -> Preflight:
     """Sort what the sources hold into ready, skipped, held and broken. Changes nothing.
 
@@ -47,12 +48,12 @@ def check(
     of the settings. What is open already in the queue `queue` is not held for that. `search` is
     asked for the tasks outside of the sources; without it the files below the root are looked at.
     `files_from` is the key or column that names the files that an item touches, instead of the
-    family's.
+    family's. `tools` are those that workers were given besides their own.
 
     Raises UsageError for a condition that is none. Memory grows with the number of files, not
     with their bodies.
     """
-    look = Look(root, settings, Where(where), purpose, instructions, files_from)
+    look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
     for member in found:
         look.at(member)
     own = ledger.ledger_id if ledger else None
