@@ -39,10 +39,14 @@ def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
             assert hook["timeout"] <= 60
 
 
-def test_the_hook_before_a_tool_is_called_only_for_commands_that_speak_of_the_program() -> None:
-    [group] = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
-    [hook] = group["hooks"]
-    assert (group["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+def test_the_hook_before_a_tool_is_called_for_our_own_commands_and_what_changes_a_file() -> None:
+    bash, files = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
+    [hook] = bash["hooks"]
+    assert (bash["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+    assert set(files["matcher"].split("|")) == rights.CHANGING_TOOLS
+    [hook] = files["hooks"]
+    # It ends in the guard for whoever is no worker of ours.
+    assert hook["command"].endswith('hooks/guard" PreToolUse file')
 
 
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
@@ -60,7 +64,7 @@ def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
 def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:
     everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *rights.FILE_TOOLS}
     for name in ("skills/hypervisor/SKILL.md", "commands/run.md", "commands/resume.md"):
-        assert granted(name) == everything | {"Agent"}
+        assert granted(name) == everything | {"Agent", "AskUserQuestion"}
     worker = {*rights.rules(rights.WORKER_VERBS), *rights.FILE_TOOLS}
     assert granted("commands/pull.md") == worker | {rights.rule("pull")}
     assert granted("commands/triage.md") == {rights.rule("triage")}

@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
     options.add_budget(parser)
+    parser.add_argument(
+        "--yes-up-to",
+        type=int,
+        metavar="N",
+        help="go on without a question about the cost while the queue has up to N items",
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -75,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if attempts < 1:
         raise UsageError("--max-attempts takes a number from 1 up")
+    if args.yes_up_to is not None and args.yes_up_to < 1:
+        raise UsageError("--yes-up-to takes a number from 1 up")
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     tokens, ms = budget.limits(args)
@@ -99,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         may_write=json.dumps(named) if named else None,
         budget_tokens=tokens,
         budget_ms=ms,
+        yes_up_to=args.yes_up_to,
     )
     opening.tell(opened, checked, as_json=args.json)
     if args.verify is not None:

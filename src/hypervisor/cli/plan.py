@@ -38,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         if args.go_on:
             ledger.forget_permissions(args.queue)
-        told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
+        agreed = args.go_on and plan.has_agreed(ledger, args.queue, client)
+        told = plan.plan(ledger, args.queue, load(root), agreed=agreed)
+        if client.session is not None and told.get("ask"):
+            ledger.note_asked(client.session, ledger.queue_row(args.queue)["no"])
         if client.session is not None and told["step"] in ("canary", "workers", "permissions"):
             digest.expect(ledger, client.session, args.queue, work=False)
     if args.json:

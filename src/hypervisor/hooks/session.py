@@ -6,6 +6,7 @@ import json
 import re
 
 from hypervisor import digest, live, outbox, reconcile
+from hypervisor.agents import said
 from hypervisor.hooks import Event, agents, context
 from hypervisor.system.reading import NotReadable, read_end
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
+_GOES_ON_WITH = re.compile(r"\s*/hypervisor:resume(?:\s+(\S+))?")
 _DESCRIBED = re.compile(r'^Agent ".*?" ')
 _TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
 
@@ -56,6 +58,8 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if prompt.startswith("<task-notification"):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
+    elif said.is_typed(prompt):
+        _user_said(ledger, event, prompt)
     _settle_agents(ledger, event)
     outbox.flush(ledger)
     text = digest.take(ledger, event.session, by=by)
@@ -65,6 +69,14 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     live.settle(ledger)
     return context("UserPromptSubmit", text) if text else None
+
+
+def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
+    """Whatever the user says answers what was asked; a command that goes on is a yes by itself."""
+    ledger.note_answer(event.session)
+    if goes_on := _GOES_ON_WITH.match(prompt):
+        agents.meet(ledger, event)
+        ledger.note_goes_on(event.session, goes_on[1] or "*")
 
 
 def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:

@@ -60,6 +60,7 @@ class Queues(Adding):
         may_write: str | None = None,
         budget_tokens: int | None = None,
         budget_ms: int | None = None,
+        yes_up_to: int | None = None,
         folders: Iterable[str] = (),
     ) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
@@ -72,7 +73,8 @@ class Queues(Adding):
         beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
         that workers may change although they steer the next run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
-        is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
+        is given to a queue at work replaces its earlier one. `yes_up_to` is the number of items for
+        which the user has agreed to the cost beforehand. `folders` (absolute) are those outside
         of the root whose files are among the items: these may be edited.
         Raises UsageError if the queue is at work with other instructions, bounds or another check;
         where no check, commands or paths are named, those that it has stay.
@@ -116,6 +118,8 @@ class Queues(Adding):
                 self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
             self._set_budget(queue["no"], budget_tokens, budget_ms)
             self._note_folders(queue, folders)
+            if yes_up_to is not None:
+                self.change("update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"]))
             if verify is not None:
                 self._set_check(queue["no"], verify, check_env, check_base)
             opened = Opened(name, queue["generation"])

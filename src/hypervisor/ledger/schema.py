@@ -185,12 +185,18 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 # `folders` (JSON) those outside of the root whose files were opened. Of the check: `check_env`
 # (JSON), the variables that it keeps though they look like secrets, and `check_base` (JSON), the
 # files that it takes from the commit at which an item was handed out. `ends` counts what was ever
-# accepted: an older ledger that is put back has fewer.
+# accepted: an older ledger that is put back has fewer. `yes_up_to` is the number of items for which
+# the user has agreed to the cost beforehand; `asked` whether a session was told to ask for that (1)
+# and the user has said something since (2); `goes_on` the queue that the user has gone on with in a
+# session, "*" for whichever it is.
 THIRD = """
 alter table queue add column may_write text;
 alter table queue add column folders text;
 alter table queue add column check_env text;
 alter table queue add column check_base text;
+alter table queue add column yes_up_to bigint;
+alter table told add column asked integer not null default 0;
+alter table session add column goes_on text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 
