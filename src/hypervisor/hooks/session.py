@@ -72,11 +72,13 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 
 
 def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
-    """Whatever the user says answers what was asked; a command that goes on is a yes by itself."""
-    ledger.note_answer(event.session)
+    """Whatever the user says answers what was asked, but for a command; the one that goes on with a
+    queue is a yes by itself."""
     if goes_on := _GOES_ON_WITH.match(prompt):
         agents.meet(ledger, event)
         ledger.note_goes_on(event.session, goes_on[1] or "*")
+    elif not prompt.lstrip().startswith("/"):
+        ledger.note_answer(event.session)
 
 
 def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
