@@ -18,7 +18,7 @@ from .queue_scripts import REPOSITORY, claim_of, done, hypervisor, lay_out, summ
 from .session import Interactive
 from .workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.modes]
+pytestmark = [pytest.mark.e2e]
 
 REFUSED = re.compile(
     r"is not for a worker|plainly, as they were printed|in a terminal of their own"
@@ -26,6 +26,7 @@ REFUSED = re.compile(
 )
 
 
+@pytest.mark.modes
 def test_a_worker_that_was_talked_into_it_gets_nothing_done_without_a_yes(
     workspace: Workspace, model: Model, tmp_path: Path, home: str, mode: str
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_worker_that_was_talked_into_it_gets_nothing_done_without_a_yes(
     assert "has no check" in shown.stdout
 
 
+@pytest.mark.modes
 def test_the_user_is_asked_once_with_the_command_in_sight(
     workspace: Workspace, model: Model, home: str, mode: str
 ) -> None:
@@ -116,6 +118,7 @@ def test_the_user_is_asked_once_with_the_command_in_sight(
     assert "no commands" in hypervisor(project, "allow", "inbox", home=home).stdout
 
 
+@pytest.mark.modes
 def test_no_dialog_comes_behind_the_one_line_typed_and_the_one_key_pressed(
     workspace: Workspace, model: Model, home: str, mode: str
 ) -> None:
@@ -167,6 +170,7 @@ def test_no_dialog_comes_behind_the_one_line_typed_and_the_one_key_pressed(
     assert "permitted" in log and "Edit tasks/demo-0024.md" in log and "summary inbox" in log
 
 
+@pytest.mark.modes
 def test_without_a_user_nothing_is_spent_after_the_first_item_but_what_was_agreed_to_beforehand(
     workspace: Workspace, model: Model, home: str, mode: str
 ) -> None:
@@ -206,6 +210,31 @@ def test_without_a_user_nothing_is_spent_after_the_first_item_but_what_was_agree
     assert run("/hypervisor tasks") == 1
     assert hypervisor(project, "cancel", "inbox", home=home).returncode == 0
     assert run("/hypervisor tasks --yes-up-to 5") == 5
+
+
+@pytest.mark.newest_client
+@pytest.mark.parametrize("mode", ["plan"])
+def test_in_plan_mode_what_would_change_something_is_refused_in_one_line(
+    workspace: Workspace, model: Model, home: str, mode: str
+) -> None:
+    lay_out(workspace.project / "tasks", 1)
+    steps = ["hypervisor preflight tasks", "hypervisor open inbox tasks", "hypervisor cancel inbox"]
+
+    def main(c: Conversation) -> Answer:
+        at = len(c.used("Bash"))
+        return bash(steps[at]) if at < len(steps) else text("planned")
+
+    model.main = main
+    run = workspace.run(
+        "/hypervisor tasks", plugins=[REPOSITORY], mode=mode, env={"HYPERVISOR_HOME": home}
+    )
+    assert run.rc == 0, run.stderr
+    seen, opened, cancelled = model.of("")[-1].conversation.results
+    assert "1 ready" in seen
+    for verb, told in (("open", opened), ("cancel", cancelled)):
+        assert f"plan mode: hypervisor {verb} would change something" in told
+        assert len(told.strip().splitlines()) == 1
+    assert not (workspace.project / ".hypervisor").exists()
 
 
 def question(words: str) -> ToolCall:
