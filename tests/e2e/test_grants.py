@@ -162,7 +162,7 @@ def test_no_dialog_comes_behind_the_one_line_typed_and_the_one_key_pressed(
     session.submit("AND WHAT IS two and two?")
     model.wait(lambda m: saw(m, "FOUR") and no_dialog(session))
     model.wait(lambda m: saw(m, "SUMMED UP") and no_dialog(session), 180)
-    session.exit()
+    session.kill()
     assert "hypervisor plan inbox --go-on" in told["plan"]
     assert all("Renamed." in path.read_text() for path in tasks)
     assert summary(project, "inbox", home=home)["counts"]["success"] == 24
