@@ -10,7 +10,9 @@ import pytest
 
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
+from hypervisor import worker
 from hypervisor.commits import commit
+from hypervisor.config.roots import create_state
 from hypervisor.system.errors import HypervisorError
 from worker.support import open_queue, write_task
 
@@ -92,7 +94,7 @@ def plant(project: Path, repository: Path, *, filters: bool) -> None:
 
 
 def made(root: Path, *files: str, folder: Path | None = None) -> str:
-    return commit(str(root), str(root / ".hypervisor"), "m", files, str(folder or root))
+    return commit(create_state(str(root)), "m", files, str(folder or root))
 
 
 def test_nothing_that_a_configuration_names_runs_but_filters_and_merge_drivers(
@@ -221,7 +223,10 @@ def test_a_repository_that_stands_where_git_keeps_a_link_is_not_looked_into(
     task.write_text(task.read_text() + "\nMore.\n")
     if where == "root":
         made(project, "tasks/t0.md")
-    assert done(project, claim) == "done"
+        with pytest.raises(worker.Refused, match=r"vendor/\.git/config"):
+            done(project, claim)
+    else:
+        assert done(project, claim) == "done"
     assert ran(project) == []
     if where == "branch":
         assert git(project, "ls-tree", claim.branch, "vendor").split()[2] == hash_

@@ -129,6 +129,7 @@ class GeminiMachine:
         return {
             "PATH": ":".join(path),
             "HOME": str(self.home),
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             "TMPDIR": str(self.tmp),
             "TERM": "xterm-256color",
             "COLORTERM": "truecolor",

@@ -125,6 +125,7 @@ class PoolMachine:
         return {
             "PATH": ":".join(path),
             "HOME": str(self.user),
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             "TMPDIR": str(self.tmp),
             "LANG": "C.UTF-8",
             "TERM": "dumb",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -84,7 +85,12 @@ def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedPro
     return subprocess.run(
         [str(REPOSITORY / "bin/hypervisor"), *words],
         cwd=project,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(project.parent), "HYPERVISOR_HOME": home},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(project.parent),
+            "HYPERVISOR_HOME": home,
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
+        },
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

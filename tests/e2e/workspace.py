@@ -74,6 +74,7 @@ class Workspace:
         return {
             "PATH": ":".join(path),
             "HOME": str(self.home),
+            "HYPERVISOR_STATE": os.environ["HYPERVISOR_STATE"],
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
             "ANTHROPIC_BASE_URL": self.model.url,

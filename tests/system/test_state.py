@@ -242,8 +242,17 @@ def test_projects_that_are_gone_are_forgotten_after_a_month(root: Path, own: Pat
     [note] = (own / "projects").glob("*/note")
     shutil.rmtree(root)
     assert state.prune_notes(time.time()) == 0, "a disk may be away for a while"
-    assert state.prune_notes(time.time() + 31 * 86400) == 1
+    other = root.parent / "other"
+    other.mkdir()
+    State.create(str(other))
+    assert note.parent.exists()
+    for one in note.parent.iterdir():
+        os.utime(one, (1, 1), follow_symlinks=False)
+    another = root.parent / "another"
+    another.mkdir()
+    State.create(str(another))
     assert not note.parent.exists()
+    assert len(list((own / "projects").glob("*/note"))) == 2
 
 
 def test_many_that_make_it_at_once_get_one(root: Path) -> None:

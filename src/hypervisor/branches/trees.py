@@ -6,7 +6,6 @@ client's own isolation), which then changes its branch for the time of the claim
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -17,12 +16,15 @@ from contextlib import contextmanager
 from hypervisor.branches.names import branch_name
 from hypervisor.system import filters
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.system.folder import Folder
 from hypervisor.system.git import Git, GitError, private_dir, shared_dir, top_of
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 # In a worktree's private folder: the token it works for, and what it stood at before.
 _NOTE = "hypervisor"
+# What is on its way out of git's own folder; nobody else names anything so.
+_REMOVED = "hypervisor-removed-"
 # There too: nobody but a person removes this tree.
 _KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
@@ -275,7 +277,7 @@ def discard(root: str, path: str) -> None:
     kept."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    if is_kept(path):
+    if is_kept(path) or os.path.islink(trees_dir(root)):
         return
     common = common_dir(root)
     known = os.path.join(common, "worktrees")
@@ -283,7 +285,7 @@ def discard(root: str, path: str) -> None:
         private = os.path.join(known, name)
         if _first_line(os.path.join(private, "gitdir")) == os.path.join(path, ".git"):
             # In one step: git trips over a half of it.
-            aside = os.path.join(common, f"{_NOTE}-{name}-{os.getpid()}")
+            aside = os.path.join(common, f"{_REMOVED}{name}-{os.getpid()}")
             try:
                 os.rename(private, aside)
             except OSError:
@@ -300,7 +302,7 @@ def sweep(root: str) -> None:
     """Remove what a `discard` that was killed has left."""
     common = common_dir(root)
     for name in os.listdir(common):
-        if name.startswith(f"{_NOTE}-"):
+        if name.startswith(_REMOVED) and not os.path.islink(os.path.join(common, name)):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
 
 
@@ -384,8 +386,7 @@ def _staged(git: Git) -> list[str] | None:
 def _alone(tree: Tree) -> Iterator[None]:
     """One of our commands at a time in a tree; locks that killed gits have left go."""
     private = tree.private
-    with open(os.path.join(private, "hypervisor.lock"), "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with Folder.at(private).locked("hypervisor.lock"):
         for name in ("index.lock", "HEAD.lock"):
             _wait_out(os.path.join(private, name))
         yield

@@ -11,6 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.state import prune_notes
 from hypervisor.system.text import one_line
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         told = plan.to_json() | {"dry_run": args.dry_run}
         if not args.dry_run:
             pruning.carry_out(ledger, plan)
+            prune_notes(time.time())
     if args.json:
         print(json.dumps(told, ensure_ascii=False))
         return 0

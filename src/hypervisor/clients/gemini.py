@@ -19,6 +19,7 @@ from hypervisor.reconcile import is_rate_limit
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
+from hypervisor.system.state import VARIABLE, home
 from hypervisor.system.text import one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
@@ -124,7 +125,12 @@ class Gemini:
             "cwd": place.root,
             "env": environment
             | place.agent.environment()
-            | {"HYPERVISOR_WORKER": place.agent.name, "HYPERVISOR_SETUP": "never"},
+            | {
+                "HYPERVISOR_WORKER": place.agent.name,
+                "HYPERVISOR_SETUP": "never",
+                # The agent's HOME is not the user's.
+                VARIABLE: home(),
+            },
         }
         return {
             "security": {"auth": auth or {}},

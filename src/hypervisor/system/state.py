@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -99,6 +100,7 @@ class State:
                 found.folder.write(".gitignore", b"*\n")
                 return found
             _make(root)
+            prune_notes(time.time())
         raise _stranger(shown(root))
 
     @classmethod
