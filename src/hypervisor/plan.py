@@ -8,6 +8,7 @@ from typing import Any
 from hypervisor import digest
 from hypervisor.agents import rights
 from hypervisor.agents.tools import AGENT
+from hypervisor.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.spans import until
@@ -68,11 +69,13 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     wanted = max(1, min(limit, -(-left // _PER_WORKER)))
     workers = max(0, wanted - counts["claimed"])
     seconds = cost["seconds"]
+    # A yes holds for what is left when a limit has ended: nobody is there to give it again.
+    agreed = agreed or ledger.has_agreed(row["no"])
+    yes = agreed or sum(counts.values()) <= (row["yes_up_to"] or 0)
     return told | {
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
-        # A yes holds for what is left when a limit has ended: nobody is there to give it again.
-        "ask": left > settings.limits.ask_above and not agreed and not ledger.has_agreed(row["no"]),
+        "ask": left > settings.limits.ask_above and not yes,
         "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
     }
@@ -86,6 +89,22 @@ def _not_done(item: Any) -> dict[str, Any]:
         "state": "failed" if item["state"] == "ready" else item["state"],
         "reason": one_line(str(cause), 200),
     }
+
+
+def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
+    """True if the user has agreed to go on with `queue`, as far as one can know.
+
+    A person in a terminal says it by the call itself. A session may only pass it on: that its user
+    has been asked, and has answered, is known by its hooks. Where they are not heard, one that has
+    a user is believed.
+    """
+    if client.session is None:
+        return True
+    if ledger.has_answered(client.session, ledger.queue_row(queue)):
+        return True
+    known = ledger.session(client.session)
+    heard = known is not None and known["heard_at"] is not None
+    return not heard and not client.headless
 
 
 def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False) -> list[str]:
@@ -120,8 +139,8 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         ]
     if told["step"] == "permissions" and _OWN_RULES.issuperset(told["rules"]):
         return [
-            "Stop: the workers lacked the skill's permissions, which end with the turn in which",
-            f"the user called it. The user goes on with: /hypervisor:resume {name}",
+            "Stop: the workers lacked the permissions that this plugin's hooks and its skill give.",
+            f"The user goes on with: /hypervisor:resume {name}",
         ]
     if told["step"] == "permissions":
         rules = ", ".join(f'"{rule}"' for rule in told["rules"])
@@ -162,12 +181,20 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
     time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
     shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
+    if told["ask"] and headless:
+        total = sum(told["counts"].values())
+        return [
+            *shown,
+            "Nobody can be asked here, so nothing more is spent. Tell these figures and end your",
+            f"turn. The user goes on with: /hypervisor:resume {name}",
+            f"or says yes beforehand: /hypervisor SOURCE --yes-up-to {total}",
+        ]
     if told["ask"]:
         return [
             *shown,
-            "Ask the user before you go on: tell these figures, and that the answer for yes is",
-            f"/hypervisor:resume {name}",
-            "which also renews the permissions of the workers. End your turn.",
+            "Ask the user now, in this turn, with AskUserQuestion: these figures, and the answers",
+            f"Yes and No. After a yes: hypervisor plan {name} --go-on{again}",
+            "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
         f"Start {told['workers']} workers{kind} in the background, in one message, each with the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -157,9 +158,15 @@ def test_a_permission_that_a_worker_lacks_is_kept_as_its_rule_until_it_is_given(
     assert session.ledger.permissions("q") == []
 
 
-def test_workers_of_a_later_turn_lack_the_skills_own_grant_and_the_plan_says_what_renews_it(
-    session: Session, capsys: pytest.CaptureFixture[str]
+def test_workers_whose_rights_the_user_keeps_from_our_hooks_lack_them_and_the_plan_says_so(
+    session: Session,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "hypervisor").mkdir()
+    (tmp_path / "hypervisor/config.toml").write_text("permissions.by_hooks = false\n")
     session.event(
         "PermissionRequest",
         agent="a1",
@@ -185,7 +192,7 @@ def test_workers_of_a_later_turn_lack_the_skills_own_grant_and_the_plan_says_wha
         ("hypervisor status; rm -rf x", False),
         ("hypervisor plan $(x)", False),
         ("hypervisor plan q\nrm x", False),
-        ("hypervisor plan q\n", False),
+        ("hypervisor plan q\n", True),
         ("/tmp/hypervisor plan q", False),
     ],
 )

@@ -195,6 +195,7 @@ def test_a_yes_that_was_given_before_the_limit_holds_after_it(
     session.reports(session.takes("a0"))
     main(["plan", "q"])
     assert "Ask the user" in capsys.readouterr().out
+    session.event("UserPromptSubmit", prompt="yes")
     main(["plan", "q", "--go-on"])
     limit_for(session, 1000)
     with session.ledger.write():

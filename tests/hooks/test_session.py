@@ -207,13 +207,15 @@ def test_what_a_killed_session_held_is_free_at_the_next_start(session: Session) 
     assert session.ledger.followed(SESSION) == []
 
 
-def test_hooks_cost_nothing_any_more_once_everything_is_told(session: Session) -> None:
+def test_hooks_cost_nothing_any_more_once_everything_is_told_and_the_session_is_over(
+    session: Session,
+) -> None:
     do_all(session)
     session.turn_ends()
-    assert os.listdir(session.root / ".hypervisor/live") == [
-        "q"
-    ]  # the client's notice is still to come
     session.notice("a1")
+    # The session lives: it may still ask for the summary, in any turn.
+    assert os.listdir(session.root / ".hypervisor/live") == ["q"]
+    session.event("SessionEnd", reason="other")
     assert os.listdir(session.root / ".hypervisor/live") == []
 
 

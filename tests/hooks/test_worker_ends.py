@@ -199,7 +199,8 @@ def test_all_agents_stopped_at_once_are_free_at_no_cost_and_the_session_starts_n
     assert session.turn_ends() is None  # it has heard
     out = plan_of(capsys)
     assert "Stop" in out and "Start none" in out and "/hypervisor:resume q" in out
-    assert "Start 2" not in out
+    assert "Start 2" not in out and "Start 2" not in plan_of(capsys, "--go-on")
+    session.event("UserPromptSubmit", prompt="/hypervisor:resume q")
     assert "Start 2 workers" in plan_of(capsys, "--go-on")
     assert "Start 2 workers" in plan_of(capsys)
 

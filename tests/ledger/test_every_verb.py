@@ -104,6 +104,9 @@ def use(ledger: Ledger) -> None:
     ledger.limit("q", "rate limit: x", 1.0, once=True), ledger.reopen(), ledger.reset_at(number)
     ledger.overloads(number), ledger.is_attended(number)
     ledger.agree("q"), ledger.has_agreed(number)
+    ledger.note_asked("s", number), ledger.note_answer("s"), ledger.note_goes_on("s", "q")
+    ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
+    ledger.claims_of("s", "")
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

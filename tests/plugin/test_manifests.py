@@ -50,15 +50,19 @@ def test_every_hook_goes_through_the_guard_with_the_name_of_its_event() -> None:
             name = "SubagentHandback" if group.get("matcher") == "SubagentHandback" else event
             called = f'"${{CLAUDE_PLUGIN_ROOT}}/hooks/guard" {name}'
             for hook in group["hooks"]:
-                assert hook["command"] in (called, f"{called} tools")
+                assert hook["command"] in (called, f"{called} tools", f"{called} file")
                 assert hook["timeout"] <= 60
 
 
-def test_the_hook_before_a_tool_is_called_for_our_commands_and_where_workers_have_tools() -> None:
+def test_the_hook_before_a_tool_is_called_for_our_commands_files_and_workers_with_tools() -> None:
     groups = json.loads((REPO / "hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
-    ours, given = (group for group in groups if group.get("matcher") != "SubagentHandback")
+    ours, files, given = (group for group in groups if group.get("matcher") != "SubagentHandback")
     [hook] = ours["hooks"]
     assert (ours["matcher"], hook["if"]) == ("Bash", "Bash(*hypervisor*)")
+    assert set(files["matcher"].split("|")) == rights.CHANGING_TOOLS
+    [hook] = files["hooks"]
+    # It ends in the guard for whoever is no worker of ours.
+    assert hook["command"].endswith('hooks/guard" PreToolUse file')
     [hook] = given["hooks"]
     assert "matcher" not in given and hook["command"].endswith(" PreToolUse tools")
 
@@ -78,7 +82,7 @@ def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
 def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:
     everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *rights.FILE_TOOLS}
     for name in ("skills/hypervisor/SKILL.md", "commands/run.md", "commands/resume.md"):
-        assert granted(name) == everything | {"Agent"}
+        assert granted(name) == everything | {"Agent", "AskUserQuestion"}
     worker = {*rights.rules(rights.WORKER_VERBS), *rights.FILE_TOOLS}
     assert granted("commands/pull.md") == worker | {rights.rule("pull")}
     assert granted("commands/triage.md") == {rights.rule("triage")}

@@ -74,6 +74,7 @@ _MORE = {
     "doctor": ("--bundle",),
     "integrate": ("--into",),
     "cancel": ("--all",),
+    "open": ("--yes-up-to",),
 }
 
 # What is granted to the verbs of a session, of a worker, and to the client's file tools.
@@ -83,8 +84,12 @@ SESSION_VERBS = (
 )  # fmt: skip
 COMMAND_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == COMMAND)
 FILE_TOOLS = tuple(f"{tool}(./**)" for tool in ("Read", "Edit", "Write", "Glob", "Grep"))
-# What a session may ask at any time, also after the turn that granted it anything.
-_QUESTIONS = frozenset(("status", "summary", "plan", "wait"))
+# What a session does in later turns, too: the news of a batch comes after the one that began it.
+_LATER = ("plan", "integrate")
+_LOOKS = tuple(verb for verb in SESSION_VERBS if VERBS[verb] == LOOK)
+# The client's own tools for files; those that change one, and those that only read.
+CHANGING_TOOLS = frozenset(("Edit", "Write"))
+READING_TOOLS = frozenset(("Read", "Glob", "Grep"))
 # A pool's client starts these itself.
 _OF_CLIENTS = frozenset(("serve",))
 
@@ -128,28 +133,25 @@ def judge(
     return verdict
 
 
-def is_question(line: str) -> bool:
-    """True for a command line that does nothing but ask how a queue stands."""
+def granted(line: str, *, worker: bool, root: str, cwd: str) -> list[shell.Call] | None:
+    """Return the calls of a command line that does nothing but what its caller may do at any time:
+    a worker its own verbs, either of them those that look, a session those that a batch needs
+    behind the turn in which it began. None for any other line.
+
+    Whose claims and queues they name is for the caller to compare.
+    """
     from hypervisor.agents import shell
 
-    try:
-        commands = shell.commands(line)
-    except shell.Unreadable:
-        return False
-    if len(commands) != 1 or not line.startswith("hypervisor "):
-        return False
-    told = [word.text for word in commands[0]]
-    # No quotes, no redirection, nothing that the shell replaces.
-    if line.split() != told or "\n" in line or not all(word.known for word in commands[0]):
-        return False
-    rest = iter(told[2:])
-    for word in rest:
-        if word == "--timeout":
-            if not next(rest, "").isdigit():
-                return False
-        elif word.startswith("-") and word != "--json":
-            return False
-    return len(told) > 1 and told[1] in _QUESTIONS
+    calls = shell.only_calls(line)
+    if calls is None:
+        return None
+    verbs = WORKER_VERBS if worker else _LATER
+    for call in calls:
+        if call.verb not in (*verbs, *_LOOKS) or _more(call.verb, call.words):
+            return None
+        if call.verb == "preflight" and _leaves(call, root, cwd):
+            return None
+    return calls
 
 
 def refused(verb: str, words: Iterable[str], around: str) -> str | None:

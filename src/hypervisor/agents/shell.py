@@ -90,6 +90,30 @@ def commands(line: str) -> list[list[Word]]:
     return _commands(reader)
 
 
+def only_calls(line: str) -> list[Call] | None:
+    """Return the calls of our program in a line that does nothing else, None for any other line.
+
+    That is: our bare name, words that stand there as they are, heredocs, `2>&1`, `&&`, `||`, `;`,
+    ends of lines, and a pipe into `head` or `tail`. Nothing is replaced by the shell, no file is
+    named by a redirection, no variable set, nothing left running.
+    """
+    reader = _Reader(line)
+    try:
+        reader.read("")
+    except (Unreadable, RecursionError):
+        return None
+    if reader.replaced or not reader.found:
+        return None
+    told = []
+    for words in reader.found:
+        texts = [word.text for word in words]
+        if texts[0] == PROGRAM and len(texts) > 1:
+            told.append(Call(texts[1], tuple(texts[2:])))
+        elif not _CUTS.fullmatch(" ".join(texts)):
+            return None
+    return told or None
+
+
 def _commands(reader: _Reader) -> list[list[Word]]:
     return [words for words in (_stripped(each) for each in reader.found) if words]
 
@@ -112,6 +136,8 @@ _GIT_DATA = frozenset(
     ("add", "blame", "branch", "checkout", "commit", "diff", "fetch", "grep", "log", "mv", "pull",
      "push", "rm", "show", "status", "switch", "tag")
 )  # fmt: skip
+# What a model puts behind a command of which it wants to see less.
+_CUTS = re.compile(r"(?:head|tail)(?: -n? ?[0-9]+)?")
 # Programs that give another one a second name; and those that add words to a command.
 _NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
 _NAMED = re.compile(rf"(?:=|bin/|\s){PROGRAM}$")
@@ -217,13 +243,15 @@ def _looks_called(text: str, verbs: Collection[str]) -> list[str]:
 
 class _Reader:
     """Reads a command line; `found` are the simple commands, those of substitutions too, `texts`
-    what commands are given to read."""
+    what commands are given to read; `replaced` says that the line holds more than words: something
+    that the shell replaces, files that it opens, or processes that it leaves running."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.found: list[list[Word]] = []
         self.texts: list[str] = []
+        self.replaced = False
         self._bodies: list[tuple[str, bool, bool]] = []
 
     def read(self, end: str) -> None:
@@ -243,6 +271,7 @@ class _Reader:
             elif char in ";&|\n":
                 self._operator(part, char)
             elif char == "(":
+                self.replaced = True
                 part.end_command()
                 self.at += 1
                 self.read(")")
@@ -264,14 +293,19 @@ class _Reader:
     def _take(self, inner: _Reader) -> None:
         self.found += inner.found
         self.texts += inner.texts
+        self.replaced = self.replaced or inner.replaced
 
     def _operator(self, part: _Part, char: str) -> None:
-        if char == "&" and self.text[self.at + 1 : self.at + 2] == ">":
+        after = self.text[self.at + 1 : self.at + 2]
+        if char == "&" and after == ">":
+            self.replaced = True
             part.end_word()
             self.at += 1
             return
+        if char == "&" and after != "&":
+            self.replaced = True
         part.end_command()
-        self.at += 1
+        self.at += 2 if char == "&" and after == "&" else 1
         if char == "\n":
             bodies, self._bodies = self._bodies, []
             for body in bodies:
@@ -304,6 +338,7 @@ class _Reader:
         assert sign
         self.at = sign.end()
         if sign[0].endswith("("):
+            self.replaced = True
             part.add("", known=False)
             self.read(")")
             return
@@ -331,6 +366,7 @@ class _Reader:
         elif char in "$`":
             self._substitution(part)
         else:
+            self.replaced = self.replaced or char in "*?[{~"
             part.add(char)
             self.at += 1
 
@@ -355,6 +391,7 @@ class _Reader:
 
     def _substitution(self, part: _Part) -> None:
         begin = self.at
+        self.replaced = True
         sign = self.text[self.at : self.at + 2]
         if sign[0] == "`":
             stop = self.at + 1
@@ -427,6 +464,8 @@ class _Part:
             self._reader.here(word.text, self._quoted, sign == "<<-")
         elif sign == "<<<":
             self._reader.texts.append(word.text)
+        elif sign and not (sign == ">&" and word.text.isdigit()) and word.text != "/dev/null":
+            self._reader.replaced = True
         elif not sign:
             self._words.append(word)
 

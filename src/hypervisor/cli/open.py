@@ -59,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
+    parser.add_argument(
+        "--yes-up-to",
+        type=int,
+        metavar="N",
+        help="go on without a question about the cost while the queue has up to N items",
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -78,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if attempts < 1:
         raise UsageError("--max-attempts takes a number from 1 up")
+    if args.yes_up_to is not None and args.yes_up_to < 1:
+        raise UsageError("--yes-up-to takes a number from 1 up")
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
@@ -108,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         budget_ms=ms,
         bounds=bounds,
         first_bounds=usual,
+        yes_up_to=args.yes_up_to,
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)

@@ -13,6 +13,8 @@ from hypervisor.system.errors import UsageError
 
 # After these, the session knows that nobody works.
 _ACTS = ("canary", "workers", "permissions", "not_done", "stopped")
+# What the user says after these is the answer. A stop is undone by a command of the user's only.
+_ASKS = ("permissions", "not_done")
 SUMMARY = "the next step with a queue: how many workers, and what they will cost"
 
 
@@ -40,19 +42,24 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root) as ledger:
         reconcile.gone_sessions(ledger)
         ledger.expire()
+        agreed = False
         if args.go_on:
-            ledger.agree(args.queue)
-            plan.go_on(ledger, args.queue)
+            agreed = plan.has_agreed(ledger, args.queue, client)
+            if agreed:
+                ledger.agree(args.queue, client.session)
+                plan.go_on(ledger, args.queue)
         if args.branch and ledger.tools(args.queue):
             raise UsageError(
                 f"the workers of {args.queue} have tools, and such workers have no worktree",
                 f"leave out --branch: hypervisor plan {args.queue}",
             )
-        told = plan.plan(ledger, args.queue, load(root), agreed=args.go_on)
+        told = plan.plan(ledger, args.queue, load(root), agreed=agreed)
         step = told["step"]
         if step != "wait":
             ledger.set_trial(args.queue, begun=step == "canary")
-        if client.session is not None and told["step"] in _ACTS:
+        if client.session is not None and (told.get("ask") or step in _ASKS):
+            ledger.note_asked(client.session, ledger.queue_row(args.queue)["no"])
+        if client.session is not None and step in _ACTS:
             digest.expect(ledger, client.session, args.queue, work=False)
     if args.json:
         print(json.dumps(told, ensure_ascii=False))

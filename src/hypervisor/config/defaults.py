@@ -77,6 +77,11 @@ DEFAULTS: dict[str, Any] = {
         # Tools of [preflight.tools], or `mcp__…`, that the user's workers have after all.
         "available": [],
     },
+    "permissions": {
+        # Our hooks let workers use their own commands and the project's files without a dialog.
+        # Only in the user's own configuration.
+        "by_hooks": True,
+    },
     "triage": {
         "judgement": "nic",  # who gets what needs judgement, or what no rule knows
         "automatable": "bot",  # who gets what a worker can do

@@ -97,6 +97,7 @@ class Settings:
     available_tools: frozenset[str]
     triage: TriageSettings
     callers: dict[str, frozenset[str]]
+    by_hooks: bool
     limits: Limits
     raised: tuple[str, ...]
     patience: Patience = field(compare=False)
@@ -262,6 +263,7 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         callers={
             name.lower(): _lower(told["complexity"]) for name, told in table["callers"].items()
         },
+        by_hooks=table["permissions"]["by_hooks"],
         limits=_limits(table["limits"], path),
         raised=raised,
         patience=patience,

@@ -63,6 +63,9 @@ def narrowed(
     if told["tools"]["available"] != base["tools"]["available"]:
         leave("tools.available", told["tools"]["available"], "only the user can say that")
     result["tools"] = base["tools"]
+    if told["permissions"] != base["permissions"]:
+        leave("permissions.by_hooks", told["permissions"]["by_hooks"], "only the user can say that")
+    result["permissions"] = base["permissions"]
     callers = result["callers"] = dict(told["callers"])
     for name, caller in base["callers"].items():
         allowed = [word.lower() for word in caller["complexity"]]

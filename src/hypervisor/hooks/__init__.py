@@ -77,8 +77,8 @@ def run(name: str) -> int:
 
 
 def _before(name: str) -> int:
-    """Say whether a tool call may be made. It asks no ledger: whatever that holds has no part in
-    it. Where it can't be told, the user is asked."""
+    """Say whether a tool call may be made. What is refused or asked about doesn't hang on a ledger:
+    whatever that holds has no part in it. Where it can't be told, the user is asked."""
     from hypervisor.hooks import permission
 
     try:
@@ -118,6 +118,7 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         "PostToolUse": agents.tool_used,
         "PostToolUseFailure": agents.tool_used,
         "PermissionRequest": agents.permission_asked,
+        "PermissionDenied": agents.permission_denied,
         "SubagentHandback": agents.handing_back,
         "SubagentStop": agents.stopped,
         "StopFailure": agents.failed,

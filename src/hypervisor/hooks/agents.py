@@ -33,6 +33,8 @@ _OPENED = re.compile(
     r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"',
     re.MULTILINE,
 )
+# A command that a rule can name as it is.
+_PLAIN = re.compile(r"[\w./-]+( [\w./:=@+-]+){0,5}")
 _NEXT = re.compile(r"\bhypervisor next ([A-Za-z0-9_-][A-Za-z0-9_.-]*)")
 
 
@@ -42,6 +44,8 @@ def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     from hypervisor.hooks import session
 
     meet(ledger, event)
+    if not event.agent and event.text("tool_name") == "AskUserQuestion":
+        _answered(ledger, event)
     if not event.agent and "hypervisor wait" in event.asked("command"):
         # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
         session.read_notices(ledger, event)
@@ -75,13 +79,24 @@ def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 
 
 def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
-    """Somebody needs a tool that nobody has allowed: plain questions are granted; what a worker
-    lacks is kept as the rule that would allow it."""
+    """Somebody needs a tool that nobody has allowed: what belongs to the work is granted; what a
+    worker lacks is kept as the rule that would allow it."""
     if rules := _suggested(event.payload):
         off_limits.asked(ledger, rules)
-    granted = permission.question(ledger, event)
+    granted = permission.requested(ledger, event)
     if granted is not None:
         return granted
+    _lacks(ledger, event)
+    return None
+
+
+def permission_denied(ledger: Ledger, event: Event) -> None:
+    """The client's own check has refused a tool without a dialog: a worker lacks it just the
+    same."""
+    _lacks(ledger, event)
+
+
+def _lacks(ledger: Ledger, event: Event) -> None:
     if event.agent:
         _join(ledger, event)
         known = ledger.agent(event.agent)
@@ -90,7 +105,6 @@ def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
             call, rule = _call(event.payload), _rule(event.payload)
             if rule is not None:
                 ledger.note_permission(queue, event.agent, call, rule)
-    return None
 
 
 def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -197,6 +211,15 @@ def _note_unseen(ledger: Ledger, event: Event) -> None:
         reconcile.note_unseen(ledger, event.agent, usage.unseen(mode, os.environ))
 
 
+def _answered(ledger: Ledger, event: Event) -> None:
+    """The session has asked its user, who chose an answer: all but a no let it go on."""
+    response = event.payload.get("tool_response")
+    answers = response.get("answers") if isinstance(response, dict) else None
+    chosen = [str(one).strip().lower() for one in answers.values()] if answers else []
+    if not any(re.match(r"no\b", one) for one in chosen):
+        ledger.note_answer(event.session)
+
+
 def _told(event: Event) -> str:
     """Return a tool call in a few words, for people who look at the worker."""
     words = (event.asked(key) for key in _TELLING)
@@ -257,5 +280,6 @@ def _rule(payload: dict[str, Any]) -> str | None:
     if rules := _suggested(payload):
         return rules[0]
     if isinstance(command, str) and command.split():
-        return f"{tool}({command.split()[0]}:*)"
+        plain = _PLAIN.fullmatch(command.strip())
+        return f"{tool}({plain[0] if plain else command.split()[0]}:*)"
     return tool

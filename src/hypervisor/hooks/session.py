@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from hypervisor import digest, live, outbox, reconcile
-from hypervisor.agents import upgrade
+from hypervisor.agents import said, upgrade
 from hypervisor.hooks import Event, agents, context
 from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
+_GOES_ON_WITH = re.compile(r"\s*/hypervisor:resume(?:\s+(\S+))?")
 _DESCRIBED = re.compile(r'^Agent ".*?" ')
 # How the client tells, in the place of a notice, that a person has stopped all agents at once.
 _STOPPED = re.compile(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
@@ -73,6 +74,8 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if _NOTICE.match(prompt):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
+    elif said.is_typed(prompt):
+        _user_said(ledger, event, prompt)
     _settle_agents(ledger, event)
     outbox.flush(ledger)
     text = digest.take(ledger, event.session, by=by)
@@ -82,6 +85,16 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     live.settle(ledger)
     return context("UserPromptSubmit", text) if text else None
+
+
+def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
+    """Whatever the user says answers what was asked, but for a command; the one that goes on with a
+    queue is a yes by itself."""
+    if goes_on := _GOES_ON_WITH.match(prompt):
+        agents.meet(ledger, event)
+        ledger.note_goes_on(event.session, goes_on[1] or "*")
+    elif not prompt.lstrip().startswith("/"):
+        ledger.note_answer(event.session)
 
 
 def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:

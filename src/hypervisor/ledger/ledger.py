@@ -58,9 +58,10 @@ class Ledger(Looks, Merges, Pools):
         return opened
 
     def is_settled(self, queue: str) -> bool:
-        """True when nothing of `queue` is open or pending, and every session that follows it
-        has been told of its end and has no worker on it any more. For a while the client's own
-        notices of the workers' ends are waited for, to be counted."""
+        """True when nothing of `queue` is open or pending, and every session that follows it has
+        been told of its end, has no worker on it any more, and isn't known to live: one that does
+        may still ask, in any turn. For a while the client's own notices of the workers' ends are
+        waited for, to be counted."""
         row = self._newest(queue)
         if row is None:
             return True
@@ -73,8 +74,10 @@ class Ledger(Looks, Merges, Pools):
             "(select coalesce(max(finish_no), 0) from item where queue = ?)) + "
             "(select count(*) from agent where queue = ? "
             "and (ended_at is null or noticed_at is null and ended_at > ?) "
-            "and session in (select session from told where queue = ?))",
-            (*(row["no"],) * 4, time.time() - NOTICE_SECONDS, row["no"]),
+            "and session in (select session from told where queue = ?)) + "
+            "(select count(*) from told join session on session.id = told.session "
+            "where queue = ? and pid is not null and coalesce(host, '') = coalesce(?, ''))",
+            (*(row["no"],) * 4, time.time() - NOTICE_SECONDS, *(row["no"],) * 2, self._host()),
         )[0]
 
     def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:

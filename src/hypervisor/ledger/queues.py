@@ -60,6 +60,7 @@ class Queues(Adding):
         may_write: str | None = None,
         budget_tokens: int | None = None,
         budget_ms: int | None = None,
+        yes_up_to: int | None = None,
         folders: Iterable[str] = (),
         bounds: dict[str, int] | None = None,
         first_bounds: dict[str, int] | None = None,
@@ -74,7 +75,8 @@ class Queues(Adding):
         beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
         that workers may change although they steer the next run. The budgets stop the hand-out
         when they are used up (see `budget`); the minutes count from the first claim, and one that
-        is given to a queue at work replaces its earlier one. `folders` (absolute) are those outside
+        is given to a queue at work replaces its earlier one. `yes_up_to` is the number of items for
+        which the user has agreed to the cost beforehand. `folders` (absolute) are those outside
         of the root whose files are among the items: these may be edited. `bounds` are those of
         `set_bounds`, `first_bounds` what holds of them for a new generation where they say nothing.
         Raises UsageError if the queue is at work with other instructions, bounds or another check;
@@ -122,6 +124,8 @@ class Queues(Adding):
             first = {} if at_work else first_bounds or {}
             self._set_bounds(queue["no"], first | (bounds or {}))
             self._note_folders(queue, folders)
+            if yes_up_to is not None:
+                self.change("update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"]))
             if verify is not None:
                 self._set_check(queue["no"], verify, check_env, check_base)
             opened = Opened(name, queue["generation"])
@@ -321,10 +325,18 @@ class Queues(Adding):
             self._note(row["no"], "paused", reason)
         return True
 
-    def agree(self, queue: str) -> None:
-        """Note that the user has agreed to what the rest of the queue costs."""
+    def agree(self, queue: str, session: str | None = None) -> None:
+        """Note that the user has agreed to what the rest of the queue costs.
+
+        What the user has said in `session` is used up by that: the next question is asked anew.
+        """
         with self.write():
-            self._note(self.queue_row(queue)["no"], "agreed", "")
+            number = self.queue_row(queue)["no"]
+            self._note(number, "agreed", "")
+            self.change(
+                "update told set asked = 0 where session = ? and queue = ?", (session, number)
+            )
+            self.change("update session set goes_on = null where id = ?", (session,))
 
     def has_agreed(self, queue: int) -> bool:
         """True if the user has agreed to the cost since items were last added."""

@@ -191,6 +191,9 @@ create index item_ended on item (queue, state, finish_no) where finish_no is not
 # `calls` what it has used.
 # `canary` is how many items are tried before the rest, `trial_at` when the last trial began, while
 # it lasts; `stopped_at` is when a person stopped workers of the queue, until somebody goes on.
+# `yes_up_to` is the number of items for which the user has agreed to the cost beforehand; `asked`
+# whether a session was told to ask for that (1) and the user has said something since (2);
+# `goes_on` the queue that the user has gone on with in a session, "*" for whichever it is.
 THIRD = """
 alter table queue add column may_write text;
 alter table queue add column folders text;
@@ -205,6 +208,9 @@ alter table queue add column stopped_at real;
 alter table claim add column ends_by bigint;
 alter table claim add column calls integer not null default 0;
 alter table queue add column tools text;
+alter table queue add column yes_up_to bigint;
+alter table told add column asked integer not null default 0;
+alter table session add column goes_on text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 

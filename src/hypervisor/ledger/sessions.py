@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _RENEW_US = 60_000_000
 _OF_AGENT = (
     f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
-    "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, q.name as queue_name, "
+    "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, c.worktree, q.name as queue_name, "
     "q.max_attempts, q.item_calls, q.item_ms, c.calls, c.ends_by "
     "from claim c join item i on i.no = c.item and i.claim = c.no "
     "join queue q on q.no = i.queue where i.turn < 0 and c.session = ? "
@@ -86,8 +86,9 @@ class Sessions(Agents):
                     (session, *earlier[1]),
                 )
             self.change(
-                "insert into told (session, queue, finish_no, state) select ?, queue, "
-                f"max(finish_no), max(state) from told where session {earlier[0]} group by queue "
+                "insert into told (session, queue, finish_no, state, asked) select ?, queue, "
+                f"max(finish_no), max(state), max(asked) from told where session "
+                f"{earlier[0]} group by queue "
                 "on conflict (session, queue) do nothing",
                 (session, *earlier[1]),
             )
@@ -117,6 +118,16 @@ class Sessions(Agents):
         if agent is None:
             return self.rows(_OF_AGENT, (session,)).fetchall()
         return self.rows(_OF_AGENT + "and c.agent = ?", (session, agent)).fetchall()
+
+    def claims_of(self, session: str, agent: str) -> dict[str, int]:
+        """Return the claims that an agent of a session holds or has held, and those of the session
+        of which it isn't known yet whose they are: token -> number of the queue."""
+        rows = self.rows(
+            "select c.token, i.queue from claim c join item i on i.no = c.item "
+            "where c.session = ? and coalesce(c.agent, ?) = ?",
+            (session, agent, agent),
+        )
+        return {row["token"]: row["queue"] for row in rows.fetchall()}
 
     def renew(self, session: str, agent: str) -> list[str]:
         """Renew the leases of an agent's claims that were not renewed in the last minute."""
@@ -182,6 +193,47 @@ class Sessions(Agents):
             (session, queue),
         )
         return found is not None
+
+    def note_grant(self, queues: Iterable[int], what: str) -> None:
+        """Note in the logs of queues that a hook has allowed a call by itself."""
+        with self.write():
+            for queue in queues:
+                self.change(
+                    "insert into event (queue, at, kind, detail) values (?, ?, 'permitted', ?)",
+                    (queue, time.time(), what),
+                )
+
+    # -- what the user has agreed to --
+
+    def note_asked(self, session: str, queue: int) -> None:
+        """Note that `session` was told to ask its user whether to go on with a queue."""
+        with self.write():
+            self.change(
+                "update told set asked = 1 where session = ? and queue = ? and asked = 0",
+                (session, queue),
+            )
+
+    def note_answer(self, session: str) -> None:
+        """Note that the user has said something in `session`: it answers what was asked."""
+        if self.row("select 1 from told where session = ? and asked = 1", (session,)):
+            with self.write():
+                self.change("update told set asked = 2 where session = ? and asked = 1", (session,))
+
+    def note_goes_on(self, session: str, queue: str) -> None:
+        """Note that the user goes on with `queue` (a name, "*" for whichever it is)."""
+        with self.write():
+            self.change("update session set goes_on = ? where id = ?", (queue, session))
+
+    def has_answered(self, session: str, queue: Any) -> bool:
+        """True if the user has been asked in `session`, and has answered, or has gone on with the
+        queue of this row by a command of its own. What the answer was is for its reader."""
+        known = self.session(session)
+        if known is not None and known["goes_on"] in ("*", queue["name"]):
+            return True
+        row = self.row(
+            "select asked from told where session = ? and queue = ?", (session, queue["no"])
+        )
+        return row is not None and row["asked"] == 2
 
     # -- who was told of what --
 

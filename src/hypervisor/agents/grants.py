@@ -1,0 +1,154 @@
+"""What a client's hooks allow without a dialog: bound to a session, an agent, its claims and the
+files under its root. `rights` says which verbs; here is compared whose.
+
+A grant of the client's own ends with the turn that gave it, while workers go on. This one lasts as
+long as the work does, and each use of it is noted in the queue's log.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.agents import rights
+from hypervisor.system import protected
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from hypervisor.agents import shell
+    from hypervisor.ledger import Ledger
+
+# The agents of this plugin, by the client's name for them.
+OURS = "hypervisor:"
+_TOLD = 200
+
+
+class Grant:
+    """What is allowed: the `queues` (numbers) that it is noted with, and `what` in a few words."""
+
+    __slots__ = ("queues", "what")
+
+    def __init__(self, queues: set[int], what: str) -> None:
+        self.queues = queues
+        self.what = what
+
+
+def for_call(
+    ledger: Ledger,
+    *,
+    session: str,
+    agent: str,
+    kind: str,
+    tool: str,
+    asked: Mapping[str, Any],
+    cwd: str,
+) -> Grant | None:
+    """Return what a call of `tool` with the input `asked` may do by itself, None where the client
+    has to decide. `agent` is "" for the session itself, `kind` the type of the agent."""
+    if agent and not kind.startswith(OURS):
+        return None
+    followed = {row["name"]: row["no"] for row in ledger.followed(session)}
+    if not followed:
+        return None
+    if tool == "Bash":
+        line = asked.get("command")
+        if not isinstance(line, str):
+            return None
+        calls = rights.granted(line, worker=bool(agent), root=ledger.root, cwd=cwd)
+        return _verbs(ledger, session, agent, followed, calls) if calls else None
+    if agent and tool in rights.CHANGING_TOOLS | rights.READING_TOOLS:
+        return _file(ledger, session, agent, tool, asked, cwd)
+    return None
+
+
+def _verbs(
+    ledger: Ledger,
+    session: str,
+    agent: str,
+    followed: dict[str, int],
+    calls: list[shell.Call],
+) -> Grant | None:
+    held = ledger.claims_of(session, agent) if agent else {}
+    queues: set[int] = set()
+    for call in calls:
+        kind = rights.VERBS[call.verb]
+        if kind == rights.LOOK:
+            # It shows what is known here, and changes nothing.
+            queues.update(followed[word] for word in call.words if word in followed)
+        elif call.verb in ("next", "plan", "integrate"):
+            queue = _named(call)
+            if queue not in followed:
+                return None
+            queues.add(followed[queue])
+        else:
+            tokens = call.words if call.verb == "heartbeat" else call.words[:1]
+            if not tokens or not held.keys() >= set(tokens):
+                return None
+            queues.update(held[token] for token in tokens)
+    told = "; ".join(f"{call.verb} {_named(call)}".rstrip() for call in calls)
+    # A question without a queue is noted with the newest that the session follows.
+    return Grant(queues or {max(followed.values())}, one_line(told, _TOLD))
+
+
+def _named(call: shell.Call) -> str:
+    """Return the queue, or whatever a call names first."""
+    words = call.words
+    if words and words[0].startswith("-"):
+        words = words[-1:]
+    return words[0] if words else ""
+
+
+def _file(
+    ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, Any], cwd: str
+) -> Grant | None:
+    held = ledger.held_by(session, agent)
+    if not held:
+        return None
+    trees = [os.path.join(ledger.root, row["worktree"]) for row in held if row["worktree"]]
+    named = asked.get("path", "") if tool in ("Glob", "Grep") else asked.get("file_path")
+    if not isinstance(named, str) or (not named and tool not in ("Glob", "Grep")):
+        return None
+    pattern = asked.get("pattern") if tool == "Glob" else ""
+    if not isinstance(pattern, str) or pattern.startswith(("/", "~")) or ".." in pattern:
+        return None
+    # Who has a tree of its own changes nothing beside it.
+    tops = trees if trees and tool in rights.CHANGING_TOOLS else [*trees, ledger.root]
+    path = os.path.join(cwd, named)
+    if not _within(path, tops, ledger.root):
+        return None
+    shown = os.path.relpath(os.path.realpath(path), os.path.realpath(ledger.root))
+    return Grant({row["queue"] for row in held}, one_line(f"{tool} {shown}", _TOLD))
+
+
+def _within(path: str, tops: list[str], root: str) -> bool:
+    """True for what lies below one of `tops`, links resolved, and steers nothing there, neither by
+    the name that was given nor by that of what it leads to."""
+    given, led = os.path.normpath(path), os.path.realpath(path)
+    for top in tops:
+        real = os.path.realpath(top)
+        inside = _below(led, real)
+        if inside is None:
+            continue
+        named = _below(given, os.path.normpath(top))
+        names = [name for name in (inside, named) if name]
+        if top == root and any(_is_tree(name) for name in names):
+            return False
+        return not any(protected.steers(name) for name in names)
+    return False
+
+
+def _below(path: str, top: str) -> str | None:
+    """Return `path` from `top`, "" for that itself, None for what lies elsewhere."""
+    if path == top:
+        return ""
+    above = top.rstrip("/") + "/"
+    return path[len(above) :] if path.startswith(above) else None
+
+
+def _is_tree(name: str) -> bool:
+    """True for the checkouts that are other workers' own."""
+    folded = name.casefold()
+    return folded == protected.TREES or folded.startswith(f"{protected.TREES}/")
