@@ -113,3 +113,16 @@ def test_a_lost_token_hands_out_nothing_new(ledger: Ledger) -> None:
     before = content(ledger)
     assert ledger.finish_and_claim([(claim.token, "done", {})], "q", "w") == ([None], [])
     assert content(ledger) == before
+
+
+def test_what_was_looked_up_for_a_refused_end_is_handed_out_by_nobody_later(root: str) -> None:
+    with Ledger.open(root, create=True) as slow, Ledger.open(root) as quick:
+        slow.open_queue("q", items(3))
+        [lost] = slow.claim("q", "w1")
+        slow.end(lost.token, "freed")
+        end = (lost.token, "done", {})
+        assert slow.finish_and_claim([end], "q", "w1") == ([None], [])
+        [theirs] = quick.claim("q", "w2")
+        [ours] = slow.claim("q", "w1")
+        assert theirs.id != ours.id
+        assert quick.finish_many([(theirs.token, "done", {})]) == ["done"]

@@ -101,12 +101,16 @@ class Claims(Ends):
         told = prepared(ends)
         with self.write(durable=True):
             self._ask_ahead(queue, n)
-            states = self._finish_all(told, pending)
-            held: list[_Held] = []
-            if any(states):
-                held = self._claim(
-                    queue, worker, n, lease_seconds, None, session, agent, base_commit
-                )
+            try:
+                states = self._finish_all(told, pending)
+                held: list[_Held] = []
+                if any(states):
+                    held = self._claim(
+                        queue, worker, n, lease_seconds, None, session, agent, base_commit
+                    )
+            finally:
+                # What was not claimed is locked no longer: others may have it by the next claim.
+                self._ahead = None
         return states, [Claim(*one) for one in held]
 
     def heartbeat(self, tokens: Iterable[str]) -> list[str]:
