@@ -184,7 +184,8 @@ def test_no_line_holds_up_its_reader(piece: str) -> None:
     begun = time.monotonic()
     found = calls(piece * 3000 + "hypervisor cancel q", VERBS)
     assert {"cancel", ""} & {call.verb for call in found}
-    assert time.monotonic() - begun < 5
+    # Quadratic time would take minutes.
+    assert time.monotonic() - begun < 30
 
 
 WRAPPED = (

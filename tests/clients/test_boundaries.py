@@ -28,6 +28,13 @@ def test_a_policy_denies_by_default_and_grants_the_commands_of_the_queue() -> No
     assert not [r for r in tomllib.loads(policy())["rule"] if "commandPrefix" in r]
 
 
+def test_no_pattern_is_longer_than_the_client_takes() -> None:
+    # It drops a rule with a longer one, and what that forbids would be allowed.
+    rules = tomllib.loads(policy())["rule"]
+    patterns = [rule["argsPattern"] for rule in rules if "argsPattern" in rule]
+    assert patterns and max(map(len, patterns)) <= 2048
+
+
 def test_the_worker_prompt_names_everything_that_is_off_limits() -> None:
     prompt = (REPO / "prompts/gemini-task-worker.md").read_text()
     assert not [name for name in FOLDERS + FILES if f"`{name}`" not in prompt]

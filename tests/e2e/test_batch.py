@@ -72,7 +72,7 @@ def test_the_plan_leads_from_one_worker_to_many_within_the_turn_that_grants_them
             return [spawn("hypervisor:worker", prompt[1]) for _ in range(count)]
         if c.last.count("Async agent launched"):
             return bash("hypervisor wait flow --timeout 60")
-        if "has stalled" in c.last:
+        if "what to do: hypervisor plan" in c.last:
             return bash("hypervisor plan flow")
         return text("heard: " + c.last[-300:])
 

@@ -99,7 +99,7 @@ def test_claude_is_found_as_it_is(
     found = examined(workspace.network.prefix, environment, workspace.project, "claude")
     assert client.version in found["installed"]["text"]
     assert {found[what]["state"] for what in ("installed", "login", "trust", "policy")} == {"ok"}
-    assert found["mcp"]["state"] == "wrong"
+    assert found["mcp"]["state"] == "note"
 
     register = found["mcp"]["mend"].split()
     assert register[:3] == ["claude", "mcp", "add"]
