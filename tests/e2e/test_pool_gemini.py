@@ -169,7 +169,7 @@ def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
     told_of = machine.summary()
     assert told_of["counts"]["not_attempted"] == 6
     assert sum(worker["attempts"] + worker["deaths"] for worker in told_of["workers"]) == 0
-    assert len(machine.pools()) == 4
+    assert len(machine.pools()) == 3
 
 
 def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
