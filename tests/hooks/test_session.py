@@ -248,6 +248,7 @@ def test_a_hook_that_fails_says_nothing_and_leaves_its_error_for_people(session:
     "sent",
     ["{", "[" * 100_000, "[]", "7", '{"session_id": 7}', '{"session_id": "SESSION", "cwd": "ROOT", '
      '"agent_id": "\\ud800", "tool_name": "\\ud800x", "tool_input": {"command": "\\udfff"}}',
+     '{"session_id": "SESSION", "cwd": "ROOT\\u0000", "permission_mode": "\\u0000"}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": 7}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": [7, {"rules": [7]}]}'],
 )  # fmt: skip

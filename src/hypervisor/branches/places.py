@@ -47,6 +47,12 @@ def tree_of(ledger: Ledger, row: Any) -> trees.Tree | None:
     lease is renewed while git is at work there. Raises HypervisorError where it is gone."""
     if not row["branch"]:
         return None
+    if row["worktree"] is None:
+        raise HypervisorError(
+            f"claim {row['token']} has a branch and no working tree: something else has written "
+            "to the ledger",
+            f"give it back: hypervisor release {row['token']}",
+        )
     root = ledger.root
     work = os.path.join(root, row["worktree"])
     own = os.path.join(trees.trees_dir(root), row["token"])
