@@ -52,6 +52,7 @@ def bend(root: Path, *statements: str) -> None:
         (("next", "q"), "update queue set lease_ms = 9223372036854775807", "queue.lease_ms in row"),
         (("next", "q"), "update item set payload = 'x'", "item.payload in row 1 is x"),
         (("report", "q"), "update queue set commands = '7'", "queue.commands in row 1 is 7"),
+        (("plan", "q"), "update queue set tools = 'x'", "queue.tools in row 1 is x"),
         (("wait", "q", "--timeout", "0"), "update queue set state = 'x'", "queue.state in row 1"),
         (("log", "q"), "update event set at = 'x'", "event.at in row 1 is x"),
         (("status",), "drop table agent", "it has no table agent"),

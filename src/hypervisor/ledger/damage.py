@@ -34,11 +34,16 @@ _JSON = {
     ("queue", "commands"): list,
     ("queue", "may_write"): list,
     ("queue", "folders"): list,
+    ("queue", "check_env"): list,
+    ("queue", "check_base"): list,
+    ("queue", "tools"): list,
     ("item", "files"): list,
     ("item", "plan"): dict,
     ("claim", "report"): dict,
 }
-_LISTS_OF_TEXT = ("commands", "may_write", "folders", "files")
+_LISTS_OF_TEXT = (
+    "commands", "may_write", "folders", "check_env", "check_base", "tools", "files",
+)  # fmt: skip
 _NEEDED = (
     ("meta", "key", ("machine", "inode", "ledger", "project")),
     ("counter", "name", ("position", "files", "ends")),
