@@ -105,4 +105,7 @@ def put(path: Path, rng: random.Random, raw: bytes | None = None) -> None:
         path.touch()
         os.truncate(path, rng.choice((1 << 20, 200 << 20, 1 << 40)))
     else:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            # What an earlier round has laid: nothing is written through it.
+            path.unlink()
         path.write_bytes(text(rng) if raw is None else raw)

@@ -148,7 +148,7 @@ def notes(root: Path, rng: random.Random) -> None:
 def _json(rng: random.Random, raw: bytes) -> bytes:
     try:
         return odd.json_text(rng, json.loads(raw)).encode("utf-8", "surrogatepass")
-    except ValueError:
+    except (ValueError, RecursionError):
         return odd.text(rng)
 
 
