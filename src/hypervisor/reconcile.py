@@ -323,6 +323,8 @@ def collect(
     kept = outputs.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
     if used.compacted:
         note_unseen(ledger, agent, usage.COMPACTION)
+    if used.partial:
+        note_unseen(ledger, agent, usage.PARTIAL)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
     ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)

@@ -123,18 +123,28 @@ def _register(server: Server, tools: Tools, leases: Leases) -> None:
 
     @server.tool()
     async def complete_task(
-        id: Id, force: bool = False, summary: str = "", commit: str = "", caller: str = ""
+        id: Id,
+        force: bool = False,
+        summary: str = "",
+        commit: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> CallToolResult:
-        """Complete a task; `summary` says what was done. Refused while boxes are open, unless
-        `force`."""
-        return answer(lambda: tools.complete_task(str(id), force, summary, commit, caller))
+        """Complete a task; `summary` says what was done, `note` what its owner should know beside
+        it. Refused while boxes are open, unless `force`."""
+        return answer(lambda: tools.complete_task(str(id), force, summary, commit, caller, note))
 
     @server.tool()
     async def block_task(
-        id: Id, reason: str = "", evidence: str = "", next_step: str = "", caller: str = ""
+        id: Id,
+        reason: str = "",
+        evidence: str = "",
+        next_step: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> CallToolResult:
         """End a task as blocked, with the reason why it can't be done."""
-        return answer(lambda: tools.block_task(str(id), reason, evidence, next_step, caller))
+        return answer(lambda: tools.block_task(str(id), reason, evidence, next_step, caller, note))
 
     @server.tool()
     async def release_task(id: Id, reason: str = "") -> CallToolResult:
