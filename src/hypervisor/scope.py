@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hypervisor.system.checkout import top_of
 from hypervisor.system.files import fingerprint
-from hypervisor.system.git import Git, top_of
+from hypervisor.system.git import Git
 from hypervisor.system.keys import key
 from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 
 from hypervisor.branches.names import branch_name
 from hypervisor.system import filters
+from hypervisor.system.checkout import private_dir, shared_dir, top_of
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.system.folder import Folder
-from hypervisor.system.git import Git, GitError, private_dir, shared_dir, top_of
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.remote import run_remote
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
@@ -184,8 +186,8 @@ def _base(git: Git, head: str) -> str:
         known = f"refs/remotes/{remote}/{short}"
         wanted = f"+refs/heads/{short}:{known}"
         try:
-            git.remote(
-                "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", str(remote), wanted
+            run_remote(
+                git, "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", str(remote), wanted
             )
         except GitError as error:
             if "couldn't find remote ref" not in error.said:
@@ -236,9 +238,10 @@ def push(tree: Tree, commit: str) -> None:
     """
     remote = tree.git.remote_name()
     if remote:
-        tree.git.remote(
-            "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed", remote,
-            f"+{commit}:refs/heads/{tree.branch}", fix="mend that, then say done again",
+        run_remote(
+            tree.git, "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no",
+            "--no-signed", remote, f"+{commit}:refs/heads/{tree.branch}",
+            fix="mend that, then say done again",
         )  # fmt: skip
 
 

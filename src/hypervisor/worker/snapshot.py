@@ -11,8 +11,8 @@ import os
 import stat
 
 from hypervisor.system import protected
+from hypervisor.system.checkout import private_dir, shared_dir
 from hypervisor.system.files import fingerprint_of
-from hypervisor.system.git import private_dir, shared_dir
 from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
