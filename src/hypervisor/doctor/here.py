@@ -14,7 +14,8 @@ from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system import git, hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.state import Foreign, State, home
+from hypervisor.system.notes import home
+from hypervisor.system.state import Foreign, State
 from hypervisor.system.text import shell
 from hypervisor.system.waiting import PATIENCE
 
