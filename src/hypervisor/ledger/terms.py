@@ -1,12 +1,12 @@
-"""What a queue's owner lays down for its workers: check, commands, tools, bounds, folders; and what
-the user has agreed to."""
+"""What a queue's owner lays down for its workers: check, commands, tools, folders, bounds and
+budget; what of that is used up; and what the user has agreed to."""
 
 from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.budgets import Budgets
-from hypervisor.ledger.claim import loads
+from hypervisor.ledger.claims import loads
+from hypervisor.ledger.sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Terms(Budgets):
+class Terms(Sessions):
     """The verbs that change on which terms a queue is worked on."""
 
     def set_check(
@@ -80,6 +80,37 @@ class Terms(Budgets):
         over = not self._at_work(row, None) and self._used(row)
         return () if over else tuple(loads(row["tools"]))
 
+    def set_budget(self, queue: str, tokens: int | None, ms: int | None) -> None:
+        """Give a queue other budgets; None leaves one as it is, 0 takes it away."""
+        with self.write():
+            self._set_budget(self.queue_row(queue)["no"], tokens, ms)
+
+    def tokens_used(self, queue: int) -> int | None:
+        """Return the tokens that the agents of a queue are known to have used; None: of nobody."""
+        used: int | None = self.row(
+            "select sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens) "
+            "from agent where queue = ?",
+            (queue,),
+        )[0]
+        return used
+
+    def started_at(self, queue: Any) -> float | None:
+        """Return when the first item of a queue (its row) was claimed, or None (Unix time)."""
+        if queue["started_at"] is not None:
+            return float(queue["started_at"])
+        # Of items that came from an earlier generation, only what was held in this one counts.
+        first: float | None = self.row(
+            "select min(c.claimed_at) from claim c join item i on i.no = c.item "
+            "where i.queue = ? and (c.ended_at is null or c.ended_at >= ?)",
+            (queue["no"], queue["opened_at"]),
+        )[0]
+        if first is not None:
+            # Found once by a look at all claims, and kept.
+            first = max(first, queue["opened_at"])
+            with self.write():
+                self.change("update queue set started_at = ? where no = ?", (first, queue["no"]))
+        return first
+
     def agree(self, queue: str, session: str | None = None) -> None:
         """Note that the user has agreed to what the rest of the queue costs.
 
@@ -128,6 +159,11 @@ class Terms(Budgets):
                 value = bounds[column] if column == "canary" else bounds[column] or None
                 self.change(f"update queue set {column} = ? where no = ?", (value, queue))
         self._queues.pop(queue, None)
+
+    def _set_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
+        for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):
+            if value is not None:
+                self.change(f"update queue set {column} = ? where no = ?", (value or None, queue))
 
     def _keep_tools(self, earlier: Any, queue: Any) -> None:
         """Keep what was given to a queue after the rest of it was done, for what was held."""
