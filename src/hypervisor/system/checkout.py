@@ -74,11 +74,16 @@ def _has_repository(folder: str) -> bool:
     )
 
 
+def git_file_of(private: str) -> str:
+    """Return where the `.git` stands that leads to a `private_dir`, "" for that of a main one."""
+    return _read(f"{private}/gitdir").rstrip("\n")
+
+
 def is_own(folder: str, private: str) -> bool:
     """True if `private`, where the `.git` above `folder` leads, is kept for that working tree, and
     for no other one."""
     git = os.path.realpath(f"{top_of(folder)}/.git")
-    told = _read(f"{private}/gitdir").rstrip("\n")
+    told = git_file_of(private)
     if told:
         return os.path.realpath(os.path.join(private, told)) == git
     return git == private
