@@ -18,6 +18,7 @@ from hypervisor.system.checkout import top_of
 from hypervisor.system.files import fingerprint
 from hypervisor.system.git import Git
 from hypervisor.system.keys import key
+from hypervisor.system.notes import is_note
 from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
 
@@ -120,8 +121,9 @@ def _look(root: str) -> dict[str, Any]:
     files = {}
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
-        if entry and path.split("/", 1)[0] != STATE:
-            files[path] = fingerprint(os.path.join(root, path))
+        place = os.path.join(root, path)
+        if entry and path.split("/", 1)[0] != STATE and not is_note(place):
+            files[path] = fingerprint(place)
     return {"head": head, "files": files}
 
 
@@ -132,5 +134,5 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
-            else:
+            elif not is_note(entry.path):
                 yield path, fingerprint(entry.path)

@@ -13,7 +13,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.system.errors import NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner
 from worker.support import open_queue, write_task
 
 Plant = Callable[[Path], object]
@@ -304,6 +304,38 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
     assert "- Changed, and not named by the task: `.gitlab-ci.yml`, `sub/conftest.py`" in body
     told = run_hypervisor("summary", "q").stdout
     assert "changed, and not named by the task: a: .gitlab-ci.yml, sub/conftest.py" in told
+
+
+@pytest.mark.parametrize("scope", [(), ("--scope", "named")])
+def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_the_project(
+    scope: tuple[str, ...],
+    tmp_path: Path,
+    run_hypervisor: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the project is the user's home."""
+    home = tmp_path / "home"
+    state = home / ".local/state/hypervisor"
+    state.mkdir(parents=True)
+    monkeypatch.setenv("HYPERVISOR_STATE", str(state))
+    for name in ("a", "b"):
+        write_task(home, name)
+    told = run_hypervisor("open", "q", "tasks", *scope, cwd=home)
+    assert told.returncode == 0, told.stderr
+    first, second = take(home), take(home)
+    before = {path: path.stat() for path in state.rglob("ends")}
+    assert done(home, first) == "done"
+    assert {path: path.stat() for path in state.rglob("ends")} != before
+    (state / "other.json").write_text("{}")
+    if scope:
+        with pytest.raises(HypervisorError, match=r"state/hypervisor/other\.json") as refused:
+            done(home, second)
+        assert "projects" not in str(refused.value)
+        return
+    assert done(home, second) == "done"
+    with Ledger.open(str(home)) as ledger:
+        told = {row["id"]: row["report"].get("unnamed") for row in ledger.results("q")}
+    assert told == {first.id: None, second.id: [".local/state/hypervisor/other.json"]}
 
 
 def test_on_a_branch_what_its_commit_changes_counts_links_resolved(repository: Path) -> None:

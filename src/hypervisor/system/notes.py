@@ -27,6 +27,7 @@ _ENDS = "ends"
 _PLACE = "place"
 # What stood in the undo log before entries were sealed: `{pack: bytes}` as lines.
 _UNSEALED = "unsealed"
+_ALL_NOTES = (_NOTE, _ENDS, _PLACE, _UNSEALED)
 # A project that was not used for so long, and is not where it was, is gone.
 _GONE_SECONDS = 30 * 86400
 
@@ -146,6 +147,15 @@ def home() -> str:
     return os.path.expanduser("~/.local/state/hypervisor")
 
 
+def is_note(path: str) -> bool:
+    """Return whether the file `path` is one that is noted of a project in the user's own state,
+    which changes all the time; true of these names in their place alone."""
+    folder, name = os.path.split(path)
+    if name not in _ALL_NOTES or not is_id(os.path.basename(folder)):
+        return False
+    return os.path.realpath(os.path.dirname(folder)) == os.path.realpath(f"{home()}/{_NOTES}")
+
+
 def prune(now: float) -> int:
     """Forget projects that are gone: not where they were, and not used for a month. `now` is Unix
     time. Returns how many."""
@@ -181,7 +191,7 @@ def forget(name: str) -> None:
     folder = _notes(name)
     if folder is None:
         return
-    for file in (_NOTE, _ENDS, _PLACE, _UNSEALED):
+    for file in _ALL_NOTES:
         try:
             folder.remove(file)
         except OSError:

@@ -13,6 +13,7 @@ import stat
 from hypervisor.system import protected
 from hypervisor.system.checkout import private_dir, shared_dir
 from hypervisor.system.files import fingerprint_of
+from hypervisor.system.notes import is_note
 from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
@@ -93,8 +94,11 @@ def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]
                     _note_git(files, root, path)
             elif name not in _PASSED_BY and path.casefold() != protected.TREES:
                 below.append(path)
-        elif (dotted or name[0] == "." or name in protected.NAMES) and (
-            protected.steers(path) or protected.wants_naming(path)
+        elif (
+            (dotted or name[0] == "." or name in protected.NAMES)
+            and (protected.steers(path) or protected.wants_naming(path))
+            # As where the project is the user's home.
+            and not is_note(entry.path)
         ):
             _note(files, path, entry.path)
     # To open a folder takes as long as to look at so many entries.
