@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, sqlite
+from hypervisor.ledger import Ledger, NewItem, clock
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine
 from hypervisor.system.notes import VARIABLE as STATE_VARIABLE
@@ -180,8 +180,8 @@ def locks_of(root: str) -> list[str]:
 def set_clock(monkeypatch: pytest.MonkeyPatch, engine: str, ahead: list[int]) -> None:
     """Let the clock of leases be `ahead[0]` microseconds ahead of the real one."""
     if engine == "sqlite":
-        real = sqlite.monotonic_us
-        monkeypatch.setattr(sqlite, "monotonic_us", lambda: real() + ahead[0])
+        real = clock.monotonic_us
+        monkeypatch.setattr(clock, "monotonic_us", lambda: real() + ahead[0])
     else:
         from hypervisor.ledger import dialect
 

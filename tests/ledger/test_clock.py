@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hypervisor.ledger import Ledger, sqlite
+from hypervisor.ledger import Ledger, clock
 from hypervisor.system import machine
 from hypervisor.system.errors import NotOwner
 from ledger.support import content, items, result, set_clock
@@ -70,7 +70,7 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
     [done, held] = ledger.claim("q", "w", 2)
     ledger.finish(done.token, "done", {})
     monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
-    later[0] = -sqlite.monotonic_us() + 1000
+    later[0] = -clock.monotonic_us() + 1000
     with Ledger.open(root) as rebooted:
         with pytest.raises(NotOwner):
             rebooted.finish(held.token, "done", {})
@@ -90,7 +90,7 @@ def test_a_boot_of_twelve_years_does_not_reach_into_the_next(
     ledger.claim("q", "w")
     monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
     later[0] = 0
-    later[0] = -sqlite.monotonic_us()
+    later[0] = -clock.monotonic_us()
     with Ledger.open(root) as rebooted:
         assert rebooted.expire() == 1
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, sqlite
+from hypervisor.ledger import Ledger, NewItem, clock
 from hypervisor.system.errors import NotOwner
 
 IDS = [f"i{number}" for number in range(7)]
@@ -82,8 +82,8 @@ class Model(RuleBasedStateMachine):
     def stop_the_clock(self) -> None:
         """Have the clock of leases say what `now` says."""
         self.patch = pytest.MonkeyPatch()
-        begun = sqlite.monotonic_us()
-        self.patch.setattr(sqlite, "monotonic_us", lambda: begun + round(self.now * 1e6))
+        begun = clock.monotonic_us()
+        self.patch.setattr(clock, "monotonic_us", lambda: begun + round(self.now * 1e6))
 
     # -- the model --
 

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 
-from hypervisor.ledger import schema
+from hypervisor.ledger import clock, schema
 from hypervisor.ledger.store import LedgerError, Transaction, text_error
 from hypervisor.system import machine
 from hypervisor.system.state import LEDGER, State, shown
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-# Leases are judged by boots and the monotonic clock, so that neither a stepped wall clock nor a
-# sleeping laptop ends one, and another boot ends all of them. Microseconds that one boot may last
-# (12 years): the number of the boot stands above them.
-_BOOT_SPAN = 4 * 10**14
 # How long a writer sleeps, in seconds, before each further look whether it is its turn. Only then
 # does it queue up: waking the next in the queue at every commit costs more than a short write.
 _LOOKS = (0.0005, 0.001, 0.002, 0.004, 0.008)
@@ -72,7 +68,7 @@ class Embedded:
             return write.now
         if self._boot is None:
             self._boot = self._boot_no()
-        now = self._boot * _BOOT_SPAN + monotonic_us()
+        now = self._boot * clock.BOOT_SPAN + clock.monotonic_us()
         if self.connection.in_transaction:
             write.now = now
         return now
@@ -246,8 +242,3 @@ def unusable(path: str, error: BaseException) -> LedgerError:
     else:
         fix = "make the folder and its files writable for you, then run the command again"
     return LedgerError(f"{path}: {text}", fix)
-
-
-def monotonic_us() -> int:
-    """Return microseconds since this boot, time asleep not counted (CLOCK_MONOTONIC)."""
-    return time.monotonic_ns() // 1000
