@@ -19,13 +19,8 @@ from hypervisor.system.git import Git, GitError
 from hypervisor.system.git_environment import DROPPED
 from hypervisor.system.remote import run_remote
 
+pytestmark = pytest.mark.usefixtures("identity")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
-
-
-@pytest.fixture(autouse=True)
-def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WHO.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
