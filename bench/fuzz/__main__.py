@@ -25,9 +25,9 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import files  # noqa: E402
-import state  # noqa: E402
-from rounds import Batch, Told  # noqa: E402
+import files
+import state
+from rounds import Batch, Told
 
 LIMIT = 20.0
 TARGETS = (

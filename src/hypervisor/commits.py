@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from hypervisor import verify
 from hypervisor.system import filters
+from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import Git, GitError, top_of
+from hypervisor.system.git import Git, GitError
 from hypervisor.system.state import State
 from hypervisor.system.text import one_line
 

@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hypervisor.system.checkout import top_of
 from hypervisor.system.files import fingerprint
-from hypervisor.system.git import Git, top_of
+from hypervisor.system.git import Git
 from hypervisor.system.keys import key
-from hypervisor.system.state import STATE, State, is_note
+from hypervisor.system.notes import is_note
+from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
 
 NAMED = "named"

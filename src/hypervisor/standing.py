@@ -10,8 +10,8 @@ import time
 
 from hypervisor import budget
 from hypervisor.system import hook_errors
+from hypervisor.system.notes import home
 from hypervisor.system.spans import span, until
-from hypervisor.system.state import home
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False

@@ -132,12 +132,10 @@ def test_no_dialog_comes_behind_the_one_line_typed_and_the_one_key_pressed(
     def main(c: Conversation) -> Answer:
         if "AND WHAT IS" in c.last:
             return text("FOUR")
-        steps = ("preflight tasks", "open inbox tasks", "plan inbox")
+        first = trial(c, "preflight tasks", "open inbox tasks", "plan inbox")
+        if first is not None:
+            return first
         used = c.used("Bash")
-        if len(used) < len(steps):
-            return bash(f"hypervisor {steps[len(used)]}")
-        if not c.used("Agent"):
-            return spawn("hypervisor:worker", "queue inbox, one item only")
         if not c.used("AskUserQuestion"):
             if "AskUserQuestion" in c.last:
                 told["plan"] = c.last
@@ -180,12 +178,10 @@ def test_without_a_user_nothing_is_spent_after_the_first_item_but_what_was_agree
 
     def main(c: Conversation) -> Answer:
         opening = "open inbox tasks --yes-up-to 5" if "--yes-up-to 5" in c.text else ""
-        steps = (opening or "open inbox tasks", "plan inbox")
+        first = trial(c, opening or "open inbox tasks", "plan inbox")
+        if first is not None:
+            return first
         used = c.used("Bash")
-        if len(used) < len(steps):
-            return bash(f"hypervisor {steps[len(used)]}")
-        if not c.used("Agent"):
-            return spawn("hypervisor:worker", "queue inbox, one item only")
         if "Start 1 workers" in c.last:
             return spawn("hypervisor:worker", "queue inbox")
         if "has drained" in c.last or "Nobody can be asked" in c.last:
@@ -235,6 +231,17 @@ def test_in_plan_mode_what_would_change_something_is_refused_in_one_line(
         assert f"plan mode: hypervisor {verb} would change something" in told
         assert len(told.strip().splitlines()) == 1
     assert not (workspace.project / ".hypervisor").exists()
+
+
+def trial(c: Conversation, *verbs: str) -> Answer | None:
+    """Call these verbs one after the other, then start one worker on its first item; None once
+    that is behind."""
+    used = c.used("Bash")
+    if len(used) < len(verbs):
+        return bash(f"hypervisor {verbs[len(used)]}")
+    if not c.used("Agent"):
+        return spawn("hypervisor:worker", "queue inbox, one item only")
+    return None
 
 
 def question(words: str) -> ToolCall:

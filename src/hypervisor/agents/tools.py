@@ -53,15 +53,16 @@ def _is_ours(line: str) -> bool:
     """True for one call of a worker's verb and nothing else: no assignment before it, and no file
     that its output goes to."""
     from hypervisor.agents import shell
+    from hypervisor.agents.calls import calls
 
     head = _QUOTED.sub("''", line.strip()).partition("\n")[0]
     if not head.startswith("hypervisor ") or _REDIRECTED.search(head):
         return False
     try:
-        commands = shell.commands(line)
+        commands = shell.read(line).commands()
     except shell.Unreadable:
         return False
-    if len(commands) != 1 or len(shell.calls(line, rights.VERBS)) != 1:
+    if len(commands) != 1 or len(calls(line, rights.VERBS)) != 1:
         return False
     (words,) = commands
     return len(words) > 1 and words[1].text in _VERBS and all(word.known for word in words)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.state import home
+from hypervisor.system.notes import home
 
 PLUGIN = "hypervisor-tasks"
 _KNOWN = f"knows-{PLUGIN}"

@@ -12,8 +12,8 @@ from typing import Any
 from hypervisor.agents.limits import Limit, Windows
 from hypervisor.caller import PoolAgent
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.git import IDENTITY
-from hypervisor.system.state import VARIABLE, home
+from hypervisor.system.git_environment import IDENTITY
+from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.

@@ -14,8 +14,10 @@ from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system import git, hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.state import Foreign, State, home
+from hypervisor.system.notes import home
+from hypervisor.system.state import Foreign, State
 from hypervisor.system.text import shell
+from hypervisor.system.waiting import PATIENCE
 
 ABOUT = "hypervisor"
 _INSTALLERS = {
@@ -170,7 +172,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
     from hypervisor.ledger import NoLedger
 
     # The store is waited for while it starts; not here.
-    os.environ["HYPERVISOR_STORE_WAIT"] = "3"
+    os.environ[PATIENCE] = "3"
     what = "store" if _store_is_elsewhere() else "ledger"
     found = [_state(root)]
     try:

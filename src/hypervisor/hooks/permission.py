@@ -122,9 +122,10 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 
 def _said_beforehand(event: Event) -> bool:
     """True for a command that opens a queue with a yes that the user has typed in this session."""
-    from hypervisor.agents import said, shell
+    from hypervisor.agents import said
+    from hypervisor.agents.calls import only_calls
 
-    calls = shell.only_calls(event.asked("command")) or []
+    calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":
         return False
     number = said.beforehand(calls[0].words)

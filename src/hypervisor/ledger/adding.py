@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.budgets import Budgets
 from hypervisor.ledger.ends import SATISFYING
 from hypervisor.ledger.schema import WAITING
+from hypervisor.ledger.terms import Terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Opened:
         self.elsewhere: list[tuple[str, str]] = []
 
 
-class Adding(Budgets):
+class Adding(Terms):
     """The verbs that put items into queues."""
 
     def open_items(self) -> dict[str, str]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor import locks
-from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
-from hypervisor.system.folder import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +45,43 @@ _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
     "base_commit, ends_by) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+
+class Claim:
+    """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
+    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
+    is false where no hook renews the lease while the worker works; `base_commit` is the commit at
+    which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
+    the path at which a worker finds the item's file, from the root or whole."""
+
+    __slots__ = (
+        "attempt", "base_commit", "branch", "deaths", "file", "fingerprint", "id", "instructions",
+        "lease_seconds", "path", "payload", "plan", "queue", "renewed", "scope", "title", "token",
+        "verify", "worktree",
+    )  # fmt: skip
+
+    def __init__(
+        self, token: str, queue: Any, item: Any, lease_ms: int, base_commit: str | None
+    ) -> None:
+        self.token = token
+        self.queue: str = queue["name"]
+        self.instructions: str | None = queue["instructions"]
+        self.verify: str | None = queue["verify"]
+        self.scope: str | None = queue["scope"]
+        self.id: str = item["id"]
+        self.path: str | None = item["path"]
+        self.title: str | None = item["title"]
+        self.payload: Any = loads(item["payload"]) if item["payload"] else None
+        self.fingerprint: str | None = item["fingerprint"]
+        self.attempt: int = item["attempts"] + 1
+        self.deaths: int = item["deaths"]
+        self.plan: str | None = item["plan"]
+        self.lease_seconds: float = lease_ms / 1000
+        self.renewed = True
+        self.base_commit = base_commit
+        self.file = self.path
+        self.branch: str | None = None
+        self.worktree: str | None = None
 
 
 # What a Claim is made of, outside the write transaction.
@@ -141,10 +175,6 @@ class Claims(Ends):
         return held
 
     # -- inside a write transaction --
-
-    def queue_row(self, queue: str) -> Any:
-        """Return the row of the newest generation of `queue`."""
-        raise NotImplementedError
 
     def _known(self, queue: int) -> Any:
         """Return the row of a generation, read once: of it only what never changes may be used."""
@@ -282,69 +312,16 @@ class Claims(Ends):
             found.add(loads(files))
         return found
 
-    def _take(self, queue: int, key: str, token: str, made: list[str]) -> bool:
-        """Take the lock, clearing away what a crash of this ledger's own left of that name.
-
-        With a shared store the row is the lock; one of another tool is respected all the same.
-        """
-        if self._engine.shared:
-            return locks.holder(self._locks_of(queue), key) is None
-        try:
-            return self._take_in(self._locks_of(queue), key, token, made)
-        except FileNotFoundError:
-            # Somebody removed the folder meanwhile.
-            self._open_folders.clear()
-            return self._take_in(self._locks_of(queue), key, token, made)
-
-    def _take_in(self, folder: Folder | None, key: str, token: str, made: list[str]) -> bool:
-        assert folder is not None
-        owner = f"{token}@{self._mark}"
-        taken = locks.take(folder, key, owner, self._last_lock.get(folder.path))
-        if not taken:
-            stands = locks.holder(folder, key)
-            if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
-                return False
-            # The item is ready; a disk may know its lock by another item's name in other case.
-            if key.casefold() in self._live_keys() | {one.casefold() for one in made}:
-                return False
-            locks.drop(folder, key, self.ledger_id)
-            # The lock of a claim that ended in this transaction: its name is the new claim's now.
-            self.not_after_commit(self._unlock, folder.path, key)
-            taken = locks.take(folder, key, owner)
-        if taken:
-            self._last_lock[folder.path] = key, taken
-        return bool(taken)
-
-    def _drop_all(self, queue: int, keys: list[str]) -> None:
-        folder = self._locks_of(queue)
-        for key in keys:
-            if folder is not None:
-                locks.drop(folder, key, self.ledger_id)
-
-    def _live_keys(self) -> set[str]:
-        """Return the names of the locks of all live claims, in lower case."""
-        live = self.rows(
-            "select id from item where queue in (select no from queue) and turn < 0"
-        ).fetchall()
-        return {keys.key(item_id).casefold() for (item_id,) in live}
-
-    def _sweep(self, path: str) -> int:
-        """Remove the locks in the folder at `path` that crashes of this ledger's own left; return
-        how many."""
-        if self._engine.shared:
-            return 0
-        folder = self.locks_at(path)
-        if folder is None:
-            return 0
-        live = self._live_keys()
-        return sum(
-            locks.drop(folder, name, self.ledger_id)
-            for name in folder.names()
-            if name.casefold() not in live
-        )
-
     def _any_claimed(self, queue: int) -> bool:
         found = self.row(
             "select 1 from item where queue = ? and turn < 0 order by turn limit 1", (queue,)
         )
         return found is not None
+
+
+def loads(text: str) -> Any:
+    """Return what JSON text stands for."""
+    # Costs more to import than a claim takes, and few items are rows.
+    import json
+
+    return json.loads(text)

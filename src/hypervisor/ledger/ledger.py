@@ -265,11 +265,6 @@ class Ledger(Looks, Merges, Pools):
             ).fetchall()
         )
 
-    def sweep_locks(self, queue: str) -> int:
-        """Remove the locks that crashes of this ledger's own processes left; return how many."""
-        with self.write():
-            return self._sweep(self.lock_folder(self.queue_row(queue)))
-
 
 def adopt(root: str) -> None:
     """Make the copied ledger of `root` this machine's own: what was claimed elsewhere is freed.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.queues import OPEN_STATES, Queues
+from hypervisor.ledger.generations import Generations
+from hypervisor.ledger.queues import OPEN_STATES
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
 
@@ -33,7 +34,7 @@ _PRUNABLE = (
 )
 
 
-class Retries(Queues):
+class Retries(Generations):
     """The verbs that take an end back, and those that forget it."""
 
     def ended_items(self, queue: str, states: Sequence[str]) -> list[Any]:
@@ -44,13 +45,6 @@ class Retries(Queues):
             "order by no",
             (self.queue_row(queue)["no"], *states),
         ).fetchall()
-
-    def item(self, queue: str, item_id: str) -> Any:
-        """Return the row of an item of `queue`, or None."""
-        return self.row(
-            "select * from item where queue = ? and id = ?",
-            (self.queue_row(queue)["no"], item_id),
-        )
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
         """Make ended items ready again, behind all others, with all their attempts afresh.

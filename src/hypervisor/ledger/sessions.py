@@ -198,10 +198,7 @@ class Sessions(Agents):
         """Note in the logs of queues that a hook has allowed a call by itself."""
         with self.write():
             for queue in queues:
-                self.change(
-                    "insert into event (queue, at, kind, detail) values (?, ?, 'permitted', ?)",
-                    (queue, time.time(), what),
-                )
+                self._note(queue, "permitted", what)
 
     # -- what the user has agreed to --
 

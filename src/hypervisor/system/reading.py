@@ -66,11 +66,7 @@ def read_start(path: str, most: int) -> bytes:
 
     Raises OSError and NotReadable.
     """
-    descriptor, _ = open_file(path)
-    try:
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
+    return _part(path, most, from_end=False)
 
 
 def read_end(path: str, most: int) -> bytes:
@@ -78,9 +74,14 @@ def read_end(path: str, most: int) -> bytes:
 
     Raises OSError and NotReadable.
     """
+    return _part(path, most, from_end=True)
+
+
+def _part(path: str, most: int, *, from_end: bool) -> bytes:
     descriptor, status = open_file(path)
     try:
-        os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
+        if from_end:
+            os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
         return os.read(descriptor, most)
     finally:
         os.close(descriptor)

@@ -162,7 +162,7 @@ def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any
 
 
 def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: bool) -> Ended:
-    from hypervisor.branches import places, trees
+    from hypervisor.branches import places, saving
 
     token = row["token"]
     tree = places.tree_of(ledger, row)
@@ -171,7 +171,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     report, changed = places.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
     if "commit" in report:
-        trees.push(tree, report["commit"])
+        saving.push(tree, report["commit"])
     ended = _finish(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.

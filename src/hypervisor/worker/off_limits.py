@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.system import protected
+from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, NotOwner
-from hypervisor.system.git import top_of
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,

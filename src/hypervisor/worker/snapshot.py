@@ -11,9 +11,10 @@ import os
 import stat
 
 from hypervisor.system import protected
+from hypervisor.system.checkout import private_dir, shared_dir
 from hypervisor.system.files import fingerprint_of
-from hypervisor.system.git import private_dir, shared_dir
-from hypervisor.system.state import STATE, is_note
+from hypervisor.system.notes import is_note
+from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
+from hypervisor.system.checkout import head
 from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
 from hypervisor.system.files import fingerprint_of
-from hypervisor.system.git import GitError, head
 from hypervisor.worker import off_limits
 from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import same_queue, share_left
@@ -81,6 +81,8 @@ def take(
             return []
     except BaseException as error:
         give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
+        from hypervisor.system.git import GitError
+
         if isinstance(error, GitError | SetupError):
             stop_pool(ledger, queue, None, error)
         raise
