@@ -41,6 +41,7 @@ _ENDS = "ends"
 _PLACE = "place"
 # What stood in the undo log before entries were sealed: `{pack: bytes}` as lines.
 _UNSEALED = "unsealed"
+_MOST_UNSEALED = 1 << 24
 # A project that was not used for so long, and is not where it was, is gone.
 _GONE_SECONDS = 30 * 86400
 
@@ -226,11 +227,11 @@ class State:
         if folder is None:
             return {}
         try:
-            lines = folder.read(_UNSEALED).decode("utf-8", "surrogateescape").split("\n")
+            text = folder.read(_UNSEALED, _MOST_UNSEALED).decode("utf-8", "surrogateescape")
         except OSError:
             return {}
-        pairs = [line.rpartition(" ") for line in lines if line]
-        return {name: int(size) for name, _, size in pairs if size.isdigit()}
+        pairs = [line.rpartition(" ") for line in text.split("\n") if line]
+        return {name: int(size) for name, _, size in pairs if _is_size(size)}
 
     def database(self) -> dict[str, int]:
         """Return the inode of each file of the ledger that is there, by its name.
@@ -501,6 +502,10 @@ def _read_id(folder: Folder) -> str | None:
 
 def _is_id(name: str) -> bool:
     return len(name) == _ID_LENGTH and _HEX.issuperset(name)
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _new_id() -> str:
