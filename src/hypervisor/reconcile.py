@@ -250,13 +250,12 @@ def _stopped_by_person(agent: Any) -> bool:
 
 def _mark(transcript: str, name: str) -> bool:
     """True if the client has marked the agent of `transcript` so, in the file beside it."""
-    import json
+    from hypervisor.system.reading import NotReadable, json_value, read_file
 
     try:
         # As much as it ever holds, and more.
-        with open(_meta_of(transcript), "rb") as source:
-            meta = json.loads(source.read(_META_BYTES))
-    except (OSError, ValueError, RecursionError):
+        meta = json_value(read_file(_meta_of(transcript), _META_BYTES)[0].decode())
+    except (OSError, NotReadable, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and meta.get(name) is True
 

@@ -56,6 +56,16 @@ def one_line(value: object, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def whole(text: str) -> str:
+    """Return `text` with a `�` for each half of a character: it was cut in its middle, or came as
+    bytes that are no UTF-8, and neither a ledger nor a file takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def lines_kept(value: object) -> str:
     """Return `value` escaped except for its newlines and tabs."""
     text = str(value)
