@@ -14,6 +14,7 @@ import sys
 import time
 
 from hypervisor.system.errors import HypervisorError, SetupError
+from hypervisor.system.reading import NotReadable, read_start
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -587,7 +588,6 @@ def _commit(text: str) -> str | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as source:
-            return source.read(_LARGEST)
-    except (OSError, ValueError):
+        return os.fsdecode(read_start(path, _LARGEST)).replace("\r\n", "\n")
+    except (OSError, NotReadable, ValueError):
         return ""
