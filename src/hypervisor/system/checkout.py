@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.system.reading import NotReadable, read_start
+
 # How the mode of a link to another repository stands in an index.
 GITLINK = 0o160000
 _LARGEST = 4 << 20
@@ -121,7 +123,6 @@ def _commit(text: str) -> str | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as source:
-            return source.read(_LARGEST)
-    except (OSError, ValueError):
+        return os.fsdecode(read_start(path, _LARGEST)).replace("\r\n", "\n")
+    except (OSError, NotReadable, ValueError):
         return ""
