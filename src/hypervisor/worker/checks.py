@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line
 from hypervisor.worker.refused import Refused
 
 TYPE_CHECKING = False
@@ -25,10 +25,9 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
 
     boxes = open_boxes(file)
     if boxes and not force:
-        listed = "; ".join(one_line(box, 80) for box in boxes[:_SHOWN_BOXES])
-        more = f" and {len(boxes) - _SHOWN_BOXES} more" if len(boxes) > _SHOWN_BOXES else ""
+        shown = listed(boxes, _SHOWN_BOXES, 80, "; ")
         raise Refused(
-            f"not ticked in {one_line(path)}: {listed}{more}",
+            f"not ticked in {one_line(path)}: {shown}",
             "tick what is done and say done again, add --force, or block the item",
         )
     return boxes
@@ -45,10 +44,8 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
         others = ledger.held_since(row["claimed_at"])
         strays = scope.strays(ledger.state, row["token"], row, others)
     if strays:
-        listed = ", ".join(one_line(path, 120) for path in strays[:_SHOWN_STRAYS])
-        more = f" and {len(strays) - _SHOWN_STRAYS} more" if len(strays) > _SHOWN_STRAYS else ""
         raise Refused(
-            f"changed, but not named by the task: {listed}{more}",
+            f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
             "put them back as they were and say done again, or block the item",
         )
 
