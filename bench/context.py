@@ -81,6 +81,7 @@ def in_workspace(version: str, mode: str, items: int, env: dict[str, str]) -> di
     model = Model(network)
     try:
         with tempfile.TemporaryDirectory() as folder:
+            os.environ["HYPERVISOR_STATE"] = f"{folder}/state"
             work = Workspace(Path(folder) / "m", clients.client(version), model, network)
             try:
                 return measure(work, model, mode, items, env)

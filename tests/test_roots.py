@@ -111,3 +111,8 @@ def test_neither_home_nor_the_whole_disk_becomes_a_root_unasked(
     assert not (top / ".hypervisor").exists() and not os.path.exists("/.hypervisor")
     (top / "hypervisor.toml").touch()
     assert create_state(str(top))
+
+
+def test_a_pipe_in_the_place_of_git_is_not_waited_for(top: Path) -> None:
+    os.mkfifo(top / "a" / ".git")
+    assert find_root(str(top / "a" / "b")) == str(top / "a")

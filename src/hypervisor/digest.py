@@ -196,6 +196,10 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
         lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
     if len(odd) > _LINES_SHOWN:
         lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
+    noted = [row for row in ended if '"note"' in (row["report"] or "")]
+    for row in noted[:_LINES_SHOWN]:
+        if note := json.loads(row["report"]).get("note"):
+            lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and counts["waiting"]:
         lines.append(f"{counts['waiting']} items wait for items that did not succeed.")
     if state in ("drained", "cancelled"):

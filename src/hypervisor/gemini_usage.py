@@ -6,11 +6,10 @@ output; the service bills both as output.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
-from hypervisor.system.reading import json_rows
+from hypervisor.system.reading import json_rows, json_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
             elif tool == _CLAIM:
                 claimed = _TASK_ID.search(_text(call.get("result")))
                 try:
-                    item = json.loads(claimed[1]) if claimed else None
+                    item = json_value(claimed[1]) if claimed else None
                 except ValueError:
                     item = None
                 if isinstance(item, str):

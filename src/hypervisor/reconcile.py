@@ -250,13 +250,12 @@ def _stopped_by_person(agent: Any) -> bool:
 
 def _mark(transcript: str, name: str) -> bool:
     """True if the client has marked the agent of `transcript` so, in the file beside it."""
-    import json
+    from hypervisor.system.reading import NotReadable, json_value, read_file
 
     try:
         # As much as it ever holds, and more.
-        with open(_meta_of(transcript), "rb") as source:
-            meta = json.loads(source.read(_META_BYTES))
-    except (OSError, ValueError, RecursionError):
+        meta = json_value(read_file(_meta_of(transcript), _META_BYTES)[0].decode())
+    except (OSError, NotReadable, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and meta.get(name) is True
 
@@ -323,6 +322,8 @@ def collect(
     kept = outputs.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
     if used.compacted:
         note_unseen(ledger, agent, usage.COMPACTION)
+    if used.partial:
+        note_unseen(ledger, agent, usage.PARTIAL)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
     ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)

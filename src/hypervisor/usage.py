@@ -36,6 +36,7 @@ REVIEWS = "auto mode's reviews"
 SUMMARIES = "progress summaries"
 COMPACTION = "compactions"
 CUT_OFF = "requests that were cut off"
+PARTIAL = "the ends of answers"
 AT_WORK = "workers still at work"
 UNHEARD = "work that no hook told of"
 _NO_SUMMARIES = "CLAUDE_CODE_DISABLE_AGENT_PROGRESS_SUMMARIES"
@@ -59,18 +60,33 @@ class Usage:
     belongs to no item is overhead. `complete` is true when the transcript's last message is a
     final one. `known` is false for a transcript of an unknown shape. Gemini CLI never sees a token:
     its shares are in `by_id`, by the items' ids, in the order of their claims. `compacted` is true
-    where the client has summed up the conversation: what that took stands in no row.
+    where the client has summed up the conversation: what that took stands in no row. `partial` is
+    true where an answer has but the figures that were known at its beginning: a client that runs a
+    tool before the answer has ended may never write the last ones (seen with 2.1.197).
     """
 
-    __slots__ = ("by_id", "compacted", "complete", "items", "known", "total")
+    __slots__ = ("by_id", "compacted", "complete", "items", "known", "partial", "total")
 
     def __init__(self) -> None:
         self.known = True
         self.complete = False
         self.compacted = False
+        self.partial = False
         self.total: Tokens = (0, 0, 0, 0)
         self.items: dict[str, Tokens] = {}
         self.by_id: list[tuple[str, Tokens]] = []
+
+
+class _Answer:
+    """One of the service's answers: the claim that it counts to, its figures, and whether a row
+    told its end."""
+
+    __slots__ = ("ended", "figures", "token")
+
+    def __init__(self, token: str | None) -> None:
+        self.token = token
+        self.figures: list[int] = [0, 0, 0, 0]
+        self.ended = False
 
 
 def claims_in(text: str) -> list[str]:
@@ -243,7 +259,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     """Return the usage told by the JSON lines of a worker's transcripts, in their order; a torn
     last line is passed over, and so is what is told again."""
     usage = Usage()
-    seen: dict[str, tuple[str | None, list[int]]] = {}
+    seen: dict[str, _Answer] = {}
     current: list[str] = []
     calls: dict[str, str] = {}
     answered: set[str] = set()
@@ -267,20 +283,21 @@ def sum_up(rows: Iterable[str]) -> Usage:
                     current += [token for token in claims_in(text) if token not in current]
         elif row.get("subtype") == "compact_boundary":
             usage.compacted = True
-    totals = [0, 0, 0, 0]
-    for token, figures in seen.values():
-        totals = [a + b for a, b in zip(totals, figures, strict=True)]
-        if token is not None:
-            share = usage.items.get(token, (0, 0, 0, 0))
-            usage.items[token] = _add(share, figures)
-    usage.total = _add((0, 0, 0, 0), totals)
+    answers = list(seen.values())
+    for answer in answers:
+        usage.total = _add(usage.total, answer.figures)
+        if answer.token is not None:
+            share = usage.items.get(answer.token, (0, 0, 0, 0))
+            usage.items[answer.token] = _add(share, answer.figures)
+    # The last one may still be under way.
+    usage.partial = not all(answer.ended for answer in answers[:-1])
     return usage
 
 
 def _assistant(
     row: dict[str, object],
     usage: Usage,
-    seen: dict[str, tuple[str | None, list[int]]],
+    seen: dict[str, _Answer],
     current: list[str],
     calls: dict[str, str],
 ) -> None:
@@ -299,9 +316,11 @@ def _assistant(
     if not all(isinstance(figure, int) for figure in figures) or KINDS[1] not in told:
         usage.known = False
         return
-    first = seen.setdefault(name, (current[0] if current else None, [0, 0, 0, 0]))
-    first[1][:] = [max(a, b) for a, b in zip(first[1], figures, strict=True)]
-    usage.complete = message.get("stop_reason") in ("end_turn", "stop_sequence", "max_tokens")
+    answer = seen.setdefault(name, _Answer(current[0] if current else None))
+    answer.figures = [max(a, b) for a, b in zip(answer.figures, figures, strict=True)]
+    reason = message.get("stop_reason")
+    answer.ended = answer.ended or reason is not None
+    usage.complete = reason in ("end_turn", "stop_sequence", "max_tokens")
     content = message.get("content")
     for block in content if isinstance(content, list) else ():
         if isinstance(block, dict) and block.get("type") == "tool_use":

@@ -54,7 +54,7 @@ def test_claims_have_their_shape(project: Path, run: Run) -> None:
     task, row = told["claims"]
     assert task == {
         "id": "a", "token": task["token"], "attempt": 1, "path": "tasks/a.md", "payload": None,
-        "instructions": "greet", "queue": "q", "lease_seconds": 900.0,
+        "instructions": "greet", "asks": [], "queue": "q", "lease_seconds": 900.0,
         "base_commit": None, "branch": None, "worktree": None,
     }  # fmt: skip
     assert row["payload"] == {"id": "r1", "name": "Ann"}

@@ -260,11 +260,41 @@ def test_an_event_of_another_shape_than_the_clients_fails_no_hook(
 ) -> None:
     session.takes("a1")
     text = sent.replace("SESSION", SESSION).replace("ROOT", str(session.root))
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    raw = text.encode("utf-8", "surrogatepass")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
     assert hooks.run(name) == 0
     kept = session.root / ".hypervisor" / "hook-error.txt"
     told = kept.read_text() if kept.exists() else ""
     assert not told or "what the client said of an event is no JSON" in told
+
+
+def test_what_is_no_utf_8_in_an_event_is_read_as_the_client_shows_it(session: Session) -> None:
+    session.takes("a1")
+    told = {"session_id": "half", "cwd": str(session.root), "transcript_path": "half"}
+    halves = b"\\ud800", b"\xed\xa0\x80", b"\xff"
+    for half in halves:
+        ran = subprocess.run(
+            # As the launcher starts it: such bytes are halves of characters to a text stream.
+            [sys.executable, "-X", "utf8", "-m", "hypervisor", "_hook", "Stop"],
+            input=json.dumps(told).encode().replace(b"half", half), cwd=session.root,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(Path(digest.__file__).parents[1])},
+        )  # fmt: skip
+        assert (ran.returncode, ran.stdout) == (0, b"")
+        assert not (session.root / ".hypervisor" / "hook-error.txt").exists()
+
+
+def test_half_a_character_in_a_transcript_keeps_no_notice_from_being_found(
+    session: Session,
+) -> None:
+    session.takes("a1")
+    rows = [
+        {"type": "queue-operation", "content": notice("a1\ud800", "failed", "half")},
+        {"type": "attachment", "attachment": {"prompt": notice("a1", "completed", "\udfff")}},
+    ]
+    session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    session.turn_ends()
+    assert session.ledger.agent("a1")["noticed_by"] == "notice"
 
 
 def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session: Session) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypervisor import worker
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.worker.snapshot import snapshot
 from worker.support import open_queue, write_task
 
 Plant = Callable[[Path], object]
@@ -112,6 +113,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "made executable": (lambda r: (r / ".claude/settings.json").chmod(0o755), ".claude/settings"),
     "removed": (lambda r: (r / "CLAUDE.md").unlink(), "CLAUDE.md"),
     "made a link": (lambda r: (r / "AGENTS.md").symlink_to("/etc/hostname"), "AGENTS.md"),
+    "no UTF-8": (append(os.fsdecode(b".claude/x\xff.md")), ".claude/x"),
     "in another case": (append("sub/Claude.MD"), "sub/Claude.MD"),
     "a hook": (append(".git/hooks/post-checkout"), ".git/hooks/post-checkout"),
     "git's configuration": (
@@ -438,3 +440,43 @@ def test_other_changes_of_a_client_s_settings_are_nobody_s_answer(
     (repository / ".claude/settings.local.json").write_text(json.dumps(more))
     with pytest.raises(worker.Refused, match=r"settings\.local\.json"):
         done(repository, claim)
+
+
+@pytest.mark.parametrize("spoilt", [lambda raw: raw + b"\0" * 99, lambda raw: b"2" + raw[1:]])
+@pytest.mark.parametrize("size", [None, 1 << 40])
+def test_a_spoilt_record_however_large_keeps_no_item_from_its_worker(
+    repository: Path, spoilt: Callable[[bytes], bytes], size: int | None
+) -> None:
+    open_queue(repository)
+    first = take(repository)
+    [record] = (repository / ".hypervisor").glob("protected-*[0-9]")
+    record.write_bytes(spoilt(record.read_bytes()))
+    if size is not None:
+        os.truncate(record, size)
+    assert done(repository, first) == "done"
+    assert done(repository, take(repository)) == "done"
+
+
+def test_who_was_charged_is_not_forgotten_over_a_record_that_got_too_large(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_queue(repository)
+    claim = take(repository)
+    monkeypatch.setattr("hypervisor.worker.off_limits_record.LARGEST", 4000)
+    (repository / ".claude" / "agents").mkdir()
+    for number in range(50):
+        (repository / ".claude" / "agents" / f"{number}{'x' * 100}.md").touch()
+    append("CLAUDE.md")(repository)
+    for _ in range(3):
+        with pytest.raises(worker.Refused, match="steers the next run"):
+            done(repository, claim)
+
+
+@pytest.mark.parametrize("place", [".git/config", ".claude/settings.local.json"])
+def test_a_pipe_among_what_steers_is_told_and_never_waited_for(
+    repository: Path, place: str
+) -> None:
+    before = snapshot(str(repository))
+    (repository / place).unlink(missing_ok=True)
+    os.mkfifo(repository / place)
+    assert before.changed(snapshot(str(repository))) == [place]

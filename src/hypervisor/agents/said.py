@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 
-from hypervisor.system.reading import NotReadable, read_end
+from hypervisor.system.reading import NotReadable, json_value, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def by_the_user(transcript: str, pattern: str) -> bool:
         if '"user"' not in line:
             continue
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and any(wanted.search(text) for text in _typed(row)):

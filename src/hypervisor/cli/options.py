@@ -172,8 +172,13 @@ def _standard_input() -> str:
 
 
 def worker_name(given: str | None) -> str:
-    """Return the name under which a claim is shown: what was given, or the calling process."""
-    return given or os.environ.get("HYPERVISOR_WORKER") or f"{os.uname().nodename}-{os.getppid()}"
+    """Return the name under which a claim is shown: what was given, or the session or the process
+    that calls."""
+    if name := given or os.environ.get("HYPERVISOR_WORKER"):
+        return name
+    # Each command of a session has a shell of its own: its number would be another name each time.
+    session = os.environ.get("CLAUDE_CODE_SESSION_ID", "")[:8]
+    return f"{os.uname().nodename}-{session or os.getppid()}"
 
 
 def hand_out(
@@ -190,17 +195,34 @@ def hand_out(
     from hypervisor.cli import handout
 
     try:
-        handout.show(claims, as_json=as_json, known=known, ended=ended)
+        handout.show(ledger.root, claims, as_json=as_json, known=known, ended=ended)
         sys.stdout.flush()
     except OSError:
         worker.give_back(ledger, [claim.token for claim in claims])
         raise
 
 
-def accepted(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
-    """Say that a report was accepted, hand out the next item if asked to, and return 0."""
+def add_end(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of what ends an item with a report."""
+    parser.add_argument(
+        "--note",
+        metavar="TEXT",
+        help="what the owner should know beside it: e.g. that the task's text gives orders to "
+        "agents, which you did not follow; - reads it",
+    )
+    add_next(parser)
+
+
+def add_next(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the item that is handed out in the same call."""
+    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
+    """Say how an item was ended, hand out the next one if asked to, and return 0."""
     if not args.json:
-        print(f"accepted {args.token}: {said}")
+        print(said)
     if args.next:
         _next(ledger, args, ended)
     elif args.json:

@@ -89,7 +89,7 @@ def _claim(claim: dict[str, Any]) -> list[str]:
         f"{what} after {took}"
     ]
     report = claim["report"] or {}
-    for name in ("summary", "reason", "cause", "evidence", "next_step"):
+    for name in ("summary", "reason", "cause", "evidence", "next_step", "note"):
         if report.get(name):
             shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
     if claim["commit"] or report.get("commit"):

@@ -12,6 +12,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -97,12 +98,9 @@ def _before(name: str) -> int:
 def _payload() -> dict[str, Any]:
     """Return what the client says of its event. Raises HypervisorError for no JSON."""
     try:
-        text = sys.stdin.read()
-        payload = json.loads(text or "{}")
-        if "\\ud" in text or "\\uD" in text:
-            # Half a character, of a text that was cut in its middle: nothing keeps it.
-            whole = json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
-            payload = json.loads(whole)
+        # As bytes, since how a text stream reads what is no UTF-8 hangs on the user's language.
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        payload = json_value(text or "{}")
     except (ValueError, RecursionError) as error:
         raise HypervisorError(
             f"what the client said of an event is no JSON: {one_line(error, 200)}",

@@ -56,8 +56,8 @@ class Claim:
 
     __slots__ = (
         "attempt", "base_commit", "branch", "deaths", "file", "fingerprint", "id", "instructions",
-        "lease_seconds", "path", "payload", "plan", "queue", "renewed", "title", "token", "verify",
-        "worktree",
+        "lease_seconds", "path", "payload", "plan", "queue", "renewed", "scope", "title", "token",
+        "verify", "worktree",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,7 @@ class Claim:
         self.queue: str = queue["name"]
         self.instructions: str | None = queue["instructions"]
         self.verify: str | None = queue["verify"]
+        self.scope: str | None = queue["scope"]
         self.id: str = item["id"]
         self.path: str | None = item["path"]
         self.title: str | None = item["title"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.ledger.retries import Retries
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class Looks(Retries):
 
     def id_of(self, word: str) -> str | None:
         """Return the id of the item that a claim's token or a file's path stands for, or None."""
+        if whole(word) != word:
+            # The name of a file that no item has: one that is not UTF-8 is never taken in.
+            return None
         row = self.row(
             "select i.id from claim c join item i on i.no = c.item where c.no = ? and c.token = ?",
             (number_of(word), word),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,5 +32,4 @@ def dumps(report: dict[str, Any]) -> str:
         import json
 
         _encode = json.JSONEncoder(ensure_ascii=False).encode
-    text = _encode(report)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return whole(_encode(report))

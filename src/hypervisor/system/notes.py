@@ -27,6 +27,7 @@ _ENDS = "ends"
 _PLACE = "place"
 # What stood in the undo log before entries were sealed: `{pack: bytes}` as lines.
 _UNSEALED = "unsealed"
+_MOST_UNSEALED = 1 << 24
 _ALL_NOTES = (_NOTE, _ENDS, _PLACE, _UNSEALED)
 # A project that was not used for so long, and is not where it was, is gone.
 _GONE_SECONDS = 30 * 86400
@@ -242,11 +243,15 @@ def unsealed(name: str) -> dict[str, int]:
     if folder is None:
         return {}
     try:
-        lines = folder.read(_UNSEALED).decode("utf-8", "surrogateescape").split("\n")
+        text = folder.read(_UNSEALED, _MOST_UNSEALED).decode("utf-8", "surrogateescape")
     except OSError:
         return {}
-    pairs = [line.rpartition(" ") for line in lines if line]
-    return {pack: int(size) for pack, _, size in pairs if size.isdigit()}
+    pairs = [line.rpartition(" ") for line in text.split("\n") if line]
+    return {pack: int(size) for pack, _, size in pairs if _is_size(size)}
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _notes(name: str) -> Folder | None:

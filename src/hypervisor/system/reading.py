@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
+from hypervisor.system.text import whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 KIB, MIB = 1 << 10, 1 << 20
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -126,17 +129,26 @@ def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
         os.close(descriptor)
 
 
+def json_value(text: str) -> Any:
+    """Return what JSON of others stands for; no text in it holds half of a character, which JSON
+    can spell. Raises ValueError and RecursionError."""
+    import json
+
+    value = json.loads(whole(text))
+    if "\\ud" in text or "\\uD" in text:
+        value = json.loads(whole(json.dumps(value, ensure_ascii=False)))
+    return value
+
+
 def json_rows(lines: Iterable[str]) -> Iterator[object]:
     """Yield what each line stands for; one that is no JSON is passed over.
 
     After MOST_BROKEN of these it is no file of rows: a last None is yielded, and the rest left.
     """
-    import json
-
     broken = 0
     for line in lines:
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except (ValueError, RecursionError):
             broken += 1
             if broken > MOST_BROKEN:

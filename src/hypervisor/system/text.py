@@ -62,6 +62,16 @@ def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = "
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
+def whole(text: str) -> str:
+    """Return `text` with a `�` for each half of a character: it was cut in its middle, or came as
+    bytes that are no UTF-8, and neither a ledger nor a file takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def lines_kept(value: object) -> str:
     """Return `value` escaped except for its newlines and tabs."""
     text = str(value)

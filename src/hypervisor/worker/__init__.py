@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.worker import off_limits
+from hypervisor.worker.asks import asks
 from hypervisor.worker.checks import boxes_ticked
 from hypervisor.worker.ending import Ended, done, finish, release
 from hypervisor.worker.refused import Refused
@@ -13,6 +14,7 @@ __all__ = [
     "UNHEARD_SECONDS",
     "Ended",
     "Refused",
+    "asks",
     "boxes_ticked",
     "done",
     "drain_mark",
