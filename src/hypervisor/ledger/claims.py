@@ -9,6 +9,7 @@ from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
+from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,6 +163,12 @@ class Claims(Ends):
                     self.change("update item set turn = ? where no = ?", (turn, row["no"]))
                     held.append(token)
         return held
+
+    def keep(self, token: str) -> None:
+        """Renew the lease of `token` in the midst of a step that takes long. Raises NotOwner once
+        it is lost."""
+        if not self.heartbeat([token]):
+            raise NotOwner(*self.lost(token))
 
     def store_plans(self, plans: dict[str, str]) -> list[str]:
         """Keep each token's plan with its item; return the tokens that were still held."""
@@ -317,6 +324,11 @@ class Claims(Ends):
             "select 1 from item where queue = ? and turn < 0 order by turn limit 1", (queue,)
         )
         return found is not None
+
+
+def keep_every(lease_seconds: float) -> float:
+    """Return how often a lease is to be renewed meanwhile, in seconds."""
+    return min(30.0, lease_seconds / 3)
 
 
 def loads(text: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import NotOwner
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import listed, one_line
 from hypervisor.worker.refused import Refused
@@ -60,11 +59,8 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
 
     from hypervisor import verify
     from hypervisor.config.settings import load
+    from hypervisor.ledger.claims import keep_every
     from hypervisor.worker import base_files
-
-    def beat() -> None:
-        if not ledger.heartbeat([token]):
-            raise NotOwner(*ledger.lost(token))
 
     keep = json.loads(row["check_env"] or "[]")
     with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
@@ -75,8 +71,8 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             item_id=row["id"],
             path=row["path"],
             limit=load(ledger.root).limits.verify_seconds,
-            beat=beat,
-            beat_every=min(30, row["lease_ms"] / 3000),
+            beat=lambda: ledger.keep(token),
+            beat_every=keep_every(row["lease_ms"] / 1000),
             keep=keep,
         )
     if not checked.ok:
@@ -85,4 +81,4 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             "mend it and say done again; the item is still yours" + checked.lacked,
             checked.tail,
         )
-    beat()
+    ledger.keep(token)
