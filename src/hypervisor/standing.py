@@ -80,6 +80,7 @@ def line(told: dict[str, Any]) -> str:
 
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
+    # Twice: an item may end between the two looks that it takes.
     if ledger.ends_are_noted() or ledger.ends_are_noted():
         return None
     return (

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from hypervisor.system.folder import Folder, Lock
 from hypervisor.system.processes import requests_to_end
 from hypervisor.system.redact import secrets
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed
 
 _TICK = 0.05
 _ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -42,9 +42,8 @@ class Checked:
         """What to say of the variables that it ran without, as the end of a sentence."""
         if not self.without:
             return ""
-        shown = ", ".join(one_line(name, 60) for name in self.without[:_SHOWN])
-        more = f" and {len(self.without) - _SHOWN} more" if len(self.without) > _SHOWN else ""
-        return f". It ran without {shown}{more}, which look like secrets"
+        shown = listed(self.without, _SHOWN, 60)
+        return f". It ran without {shown}, which look like secrets"
 
 
 def without(keep: Collection[str] = ()) -> list[str]:

@@ -55,7 +55,7 @@ def use(ledger: Ledger) -> None:
     ledger.set_unseen("a", ""), ledger.unaccounted(number), ledger.claim_of(one)
     ledger.set_usage("a", (1, 2, 3, 4), {one: (1, 2, 3, 4)}, complete=True, kept="k")
     ledger.note_commit(one, "c0ffee"), ledger.commit_of(one)
-    ledger.heartbeat([one]), ledger.store_plans({one: "p"}), ledger.holding(one)
+    ledger.heartbeat([one]), ledger.keep(one), ledger.store_plans({one: "p"}), ledger.holding(one)
     ledger.note_branch(six, "hypervisor/x", "tree", "base")
     ledger.branch_row(six), ledger.branch_rows([six])
     ledger.finish(one, "done", {"summary": "s"}, pending=True)

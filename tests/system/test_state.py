@@ -306,6 +306,17 @@ def test_adopt_shows_what_it_takes_over_and_asks(
         assert "a copy of another project's" in refusal(copy)
 
 
+def test_adopt_shows_words_that_are_nested_too_deep_as_they_stand(
+    root: Path, run_hypervisor: Run
+) -> None:
+    with Ledger.open(str(root), create=True) as ledger:
+        ledger.open_queue("inbox", [NewItem("a")], commands="[" * 100_000)
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    told = run_hypervisor("adopt", cwd=copy)
+    assert told.returncode == 2 and "workers may run: [[[" in told.stdout
+
+
 # -- the first release --
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from hypervisor.agents.calls import Call
+    from hypervisor.agents.shell_calls import Call
     from hypervisor.ledger import Ledger
 
 # The agents of this plugin, by the client's name for them.

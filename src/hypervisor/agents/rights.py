@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hypervisor.agents.calls import Call
+    from hypervisor.agents.shell_calls import Call
 
 # What a verb is.
 WORKER = "worker"  # a worker's own work: granted to it
@@ -122,7 +122,7 @@ def judge(
     `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
     `planning` that the user has asked for a plan only.
     """
-    from hypervisor.agents.calls import calls
+    from hypervisor.agents.shell_calls import calls
 
     verdict = None
     for call in calls(line, VERBS):
@@ -140,7 +140,7 @@ def granted(line: str, *, worker: bool, root: str, cwd: str) -> list[Call] | Non
 
     Whose claims and queues they name is for the caller to compare.
     """
-    from hypervisor.agents.calls import only_calls
+    from hypervisor.agents.shell_calls import only_calls
 
     calls = only_calls(line)
     if calls is None:

@@ -53,7 +53,7 @@ def _is_ours(line: str) -> bool:
     """True for one call of a worker's verb and nothing else: no assignment before it, and no file
     that its output goes to."""
     from hypervisor.agents import shell
-    from hypervisor.agents.calls import calls
+    from hypervisor.agents.shell_calls import calls
 
     head = _QUOTED.sub("''", line.strip()).partition("\n")[0]
     if not head.startswith("hypervisor ") or _REDIRECTED.search(head):

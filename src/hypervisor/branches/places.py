@@ -8,8 +8,9 @@ import time
 from hypervisor.branches import borrowed, saving, trees
 from hypervisor.branches.names import PREFIX, token_of
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.claims import keep_every
 from hypervisor.ledger.merges import ASIDE
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 
@@ -151,12 +152,7 @@ def clear(ledger: Ledger) -> int:
 
 def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
     """Return git at the root, which renews the lease of a claim while it runs."""
-
-    def beat() -> None:
-        if not ledger.heartbeat([token]):
-            raise NotOwner(*ledger.lost(token))
-
-    return Git(ledger.root, beat=beat, beat_every=min(30.0, lease_seconds / 3))
+    return Git(ledger.root, beat=lambda: ledger.keep(token), beat_every=keep_every(lease_seconds))
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:

@@ -159,11 +159,9 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
 
 def left_out(names: list[str]) -> str:
     """Return in words which variables a check runs without."""
-    from hypervisor.system.text import one_line
+    from hypervisor.system.text import listed
 
-    shown = ", ".join(one_line(name, 60) for name in names[:20])
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"it runs without {shown}{more}, which look like secrets; --env NAME keeps one"
+    return f"it runs without {listed(names, 20, 60)}, which look like secrets; --env NAME keeps one"
 
 
 def _standard_input() -> str:

@@ -12,7 +12,7 @@ from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
-from hypervisor.system import git, hook_errors
+from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.notes import home
 from hypervisor.system.state import Foreign, State
@@ -98,8 +98,8 @@ def _server() -> Finding:
     import glob
     from importlib.util import find_spec
 
-    home = os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))
-    made = glob.glob(os.path.join(glob.escape(home), f"{__version__}+*mcp*", ".complete"))
+    home = glob.escape(libraries.environments())
+    made = glob.glob(os.path.join(home, f"{__version__}+*mcp*", ".complete"))
     if made or find_spec("mcp") is not None:
         return ok(ABOUT, "server", "the libraries of task_manager are installed")
     text = "the libraries of task_manager are not installed (needed by Gemini CLI and MCP only)"

@@ -123,7 +123,7 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 def _said_beforehand(event: Event) -> bool:
     """True for a command that opens a queue with a yes that the user has typed in this session."""
     from hypervisor.agents import said
-    from hypervisor.agents.calls import only_calls
+    from hypervisor.agents.shell_calls import only_calls
 
     calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger.adding import NewItem, Opened
-from hypervisor.ledger.claims import Claim
+from hypervisor.ledger.claim import Claim
 from hypervisor.ledger.ledger import Ledger, adopt, contents
 from hypervisor.ledger.queues import OPEN_STATES, STATES
 from hypervisor.ledger.store import LedgerError, NoLedger

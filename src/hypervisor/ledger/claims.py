@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 
+from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
+from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,43 +47,6 @@ _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
     "base_commit, ends_by) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
-
-class Claim:
-    """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
-    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
-    is false where no hook renews the lease while the worker works; `base_commit` is the commit at
-    which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
-    the path at which a worker finds the item's file, from the root or whole."""
-
-    __slots__ = (
-        "attempt", "base_commit", "branch", "deaths", "file", "fingerprint", "id", "instructions",
-        "lease_seconds", "path", "payload", "plan", "queue", "renewed", "scope", "title", "token",
-        "verify", "worktree",
-    )  # fmt: skip
-
-    def __init__(
-        self, token: str, queue: Any, item: Any, lease_ms: int, base_commit: str | None
-    ) -> None:
-        self.token = token
-        self.queue: str = queue["name"]
-        self.instructions: str | None = queue["instructions"]
-        self.verify: str | None = queue["verify"]
-        self.scope: str | None = queue["scope"]
-        self.id: str = item["id"]
-        self.path: str | None = item["path"]
-        self.title: str | None = item["title"]
-        self.payload: Any = loads(item["payload"]) if item["payload"] else None
-        self.fingerprint: str | None = item["fingerprint"]
-        self.attempt: int = item["attempts"] + 1
-        self.deaths: int = item["deaths"]
-        self.plan: str | None = item["plan"]
-        self.lease_seconds: float = lease_ms / 1000
-        self.renewed = True
-        self.base_commit = base_commit
-        self.file = self.path
-        self.branch: str | None = None
-        self.worktree: str | None = None
 
 
 # What a Claim is made of, outside the write transaction.
@@ -162,6 +127,12 @@ class Claims(Ends):
                     self.change("update item set turn = ? where no = ?", (turn, row["no"]))
                     held.append(token)
         return held
+
+    def keep(self, token: str) -> None:
+        """Renew the lease of `token` in the midst of a step that takes long. Raises NotOwner once
+        it is lost."""
+        if not self.heartbeat([token]):
+            raise NotOwner(*self.lost(token))
 
     def store_plans(self, plans: dict[str, str]) -> list[str]:
         """Keep each token's plan with its item; return the tokens that were still held."""
@@ -319,9 +290,6 @@ class Claims(Ends):
         return found is not None
 
 
-def loads(text: str) -> Any:
-    """Return what JSON text stands for."""
-    # Costs more to import than a claim takes, and few items are rows.
-    import json
-
-    return json.loads(text)
+def keep_every(lease_seconds: float) -> float:
+    """Return how often a lease is to be renewed meanwhile, in seconds."""
+    return min(30.0, lease_seconds / 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.claims import loads
+from hypervisor.ledger.claim import loads
 from hypervisor.ledger.sessions import Sessions
 
 TYPE_CHECKING = False

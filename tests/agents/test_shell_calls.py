@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hypervisor.agents.calls import calls
 from hypervisor.agents.rights import VERBS
+from hypervisor.agents.shell_calls import calls
 
 READ = [
     ("hypervisor next q", ["next"]),
