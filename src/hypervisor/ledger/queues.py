@@ -105,6 +105,10 @@ class Queues(Adding):
                 queue = self._new_queue(name, options)
                 if earlier is not None:
                     self._keep_tools(earlier, queue)
+                    self.change(
+                        "update queue set branches = ?, commits = ? where no = ?",
+                        (earlier["branches"], earlier["commits"], queue["no"]),
+                    )
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
             elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
@@ -225,6 +229,23 @@ class Queues(Adding):
             with self.write():
                 at = time.time() if begun else None
                 self.change("update queue set trial_at = ? where no = ?", (at, row["no"]))
+
+    def set_branches(self, queue: str, on: bool) -> None:
+        """Note whether the workers of a queue work on branches of their own."""
+        with self.write():
+            self.change(
+                "update queue set branches = ? where no = ?",
+                (int(on), self.queue_row(queue)["no"]),
+            )
+
+    def named_ahead(self, queue: int, limit: int) -> list[list[str]]:
+        """Return the files that each of the next `limit` open items names in its text, in the order
+        in which they are handed out: those in work first, those that wait for others last."""
+        rows = self.rows(
+            "select named from item where queue = ? and turn is not null order by turn limit ?",
+            (queue, limit),
+        ).fetchall()
+        return [loads(row["named"]) if row["named"] else [] for row in rows]
 
     def note_stop(self, queue: int) -> None:
         """Note that a person has stopped workers of a generation, given its number."""
