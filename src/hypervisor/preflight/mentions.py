@@ -40,9 +40,8 @@ _ORDERS = (
 )
 # Words of which one is in whatever these match: to search for words costs little.
 _LIKELY = (
-    "instruction", "prompt", "orders", "rules", "guidelines", "you are ", "agent", "assistant",
-    "model", "llm", "bot", "tell", "inform", "notify", "alert", "ask", "mention", "hypervisor ",
-    "<|", "[inst]", "<system",
+    "ignore", "disregard", "forget", "override", "you are ", "agent", "assistant", "model", "llm",
+    "bot", "don't", "never", "do not", "hypervisor ", "<|", "[inst]", "<system",
 )  # fmt: skip
 _ORDER = re.compile(rf"(?<![\w-])(?:{'|'.join(_ORDERS)})", re.IGNORECASE)
 # Keys that say what to do where the body does not.
@@ -91,7 +90,9 @@ class Mentions:
     def _files(self, body: str, path: str) -> tuple[set[str], set[str]]:
         """Return the files that are named and there, and the words for those that are not."""
         named, missing = set(), set()
-        for word in dict.fromkeys(_WORD.findall(body)):
+        # To split a text costs little, to try a pattern at each of its letters much.
+        likely = (part for part in dict.fromkeys(body.split()) if "/" in part or "." in part[:-1])
+        for word in dict.fromkeys(_WORD.findall(" ".join(likely))):
             word = word.rstrip(".")
             if not word or word[0] in "/-" or not ("/" in word or _FILE.search(word)):
                 continue
