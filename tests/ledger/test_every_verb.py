@@ -81,6 +81,8 @@ def use(ledger: Ledger) -> None:
     ledger.permissions("q"), ledger.forget_permissions("q"), ledger.sweep_locks("q")
     ledger.agent_started("p", "pool-1", number, 1, "1"), ledger.agent_writes("p", "t", "")
     ledger.held_since(0.0), ledger.ready(number, 5), ledger.pools()
+    ledger.in_this_tree(0.0), ledger.tokens_over(), ledger.note_commits(number)
+    ledger.named_ahead(number, 10), ledger.set_branches("q", True)
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])

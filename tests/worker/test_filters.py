@@ -14,7 +14,7 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, merge, rows, take
 from hypervisor import worker
-from hypervisor.commits import commit
+from hypervisor.commits.commit import commit
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError

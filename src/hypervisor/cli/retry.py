@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         outbox.flush(ledger, limit=None)
         told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
         if told.ready:
+            opening.note_tree(ledger, args.queue)
             live.mark(ledger, args.queue)
             opening.attend(ledger, args.queue)
         standing = told_of(ledger, args.queue)

@@ -8,7 +8,7 @@ import re
 
 from hypervisor import outbox, reconcile, usage
 from hypervisor.agents import rights
-from hypervisor.hooks import Event, context, permission
+from hypervisor.hooks import Event, context, edits, permission
 from hypervisor.system.text import one_line
 from hypervisor.usage import claims_in
 from hypervisor.worker import off_limits
@@ -65,6 +65,7 @@ def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         _started(ledger, event)
     elif event.text("tool_name") == "TaskStop":
         _task_stopped(ledger, event)
+    edits.after(ledger, event)
     _note_unseen(ledger, event)
     ledger.renew(event.session, event.agent)
     if not event.agent:

@@ -7,7 +7,7 @@ import os
 from hypervisor.agents import rights, tools
 from hypervisor.config.roots import find_root
 from hypervisor.config.tools import PREFIX
-from hypervisor.hooks import Event
+from hypervisor.hooks import Event, edits
 from hypervisor.ledger import Ledger, NoLedger
 
 TYPE_CHECKING = False
@@ -87,6 +87,7 @@ def _granted(event: Event) -> str:
     root = find_root(event.text("cwd") or None)
     try:
         with Ledger.open(root, patience=0) as ledger:
+            edits.before(ledger, event)
             grant = _grant(ledger, event)
             if grant is None:
                 return ""

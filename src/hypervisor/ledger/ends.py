@@ -36,8 +36,8 @@ _HELD = (
 )
 _HOLDING = (
     f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    "q.verify, q.check_env, q.check_base, q.scope, q.may_write, q.instructions, c.claimed_at, "
-    f"c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
+    "q.verify, q.check_env, q.check_base, q.scope, q.commits, q.may_write, q.instructions, "
+    f"c.claimed_at, c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
 )
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
 _BY_TOKEN = (

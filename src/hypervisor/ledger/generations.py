@@ -89,6 +89,10 @@ class Generations(Adding):
                 queue = self._new_queue(name, options)
                 if earlier is not None:
                     self._keep_tools(earlier, queue)
+                    self.change(
+                        "update queue set branches = ?, commits = ? where no = ?",
+                        (earlier["branches"], earlier["commits"], queue["no"]),
+                    )
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._newest(name)
             elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(

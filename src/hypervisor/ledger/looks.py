@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.claim import loads
 from hypervisor.ledger.retries import Retries
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of
@@ -159,6 +160,15 @@ class Looks(Retries):
             if not found:
                 return
             after = found[-1]["no"]
+
+    def named_ahead(self, queue: int, limit: int) -> list[list[str]]:
+        """Return the files that each of the next `limit` open items names in its text, in the order
+        in which they are handed out: those in work first, those that wait for others last."""
+        rows = self.rows(
+            "select named from item where queue = ? and turn is not null order by turn limit ?",
+            (queue, limit),
+        ).fetchall()
+        return [loads(row["named"]) if row["named"] else [] for row in rows]
 
     def claims_on(self, item: int) -> list[Any]:
         """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""

@@ -57,6 +57,27 @@ class Pools(Store):
             (at,),
         ).fetchall()
 
+    def in_this_tree(self, since: float) -> list[Any]:
+        """Return the claims that were held at `since` (Unix time) or later, without a branch, on
+        items of which any file is known: `no` is the item's."""
+        return self.rows(
+            "select i.no, i.id, i.named, i.files, c.token, c.claimed_at, c.outcome from claim c "
+            "join item i on i.no = c.item where i.project = ? and c.branch is null "
+            "and (c.ended_at is null or c.ended_at >= ?) "
+            "and (i.named is not null or i.files is not null) "
+            "and coalesce(c.outcome, '') <> 'skipped' order by c.no",
+            (self.project, since),
+        ).fetchall()
+
+    def tokens_over(self) -> list[str]:
+        """Return the tokens of all claims on items that have ended, where workers commit."""
+        rows = self.rows(
+            "select c.token from queue q join item i on i.queue = q.no join claim c "
+            "on c.item = i.no where q.project = ? and q.commits = 1 and i.turn is null",
+            (self.project,),
+        )
+        return [row["token"] for row in rows.fetchall()]
+
     def ready(self, queue: int, limit: int) -> int:
         """Return how many items of a queue are ready, counted up to `limit`."""
         count: int = self.row(

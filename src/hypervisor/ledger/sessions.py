@@ -242,6 +242,11 @@ class Sessions(Agents):
                 (commit, token_no(token), token),
             )
 
+    def note_commits(self, queue: int) -> None:
+        """Note that workers of a generation commit, given its number."""
+        with self.write():
+            self.change("update queue set commits = 1 where no = ?", (queue,))
+
     def commit_of(self, token: str) -> str | None:
         """Return the commit noted with a claim, or None."""
         row = self.row("select commit_id from claim where no = ?", (token_no(token),))

@@ -227,6 +227,11 @@ class Store:
         """
         self._write.proof = (sql, values)
 
+    @property
+    def is_shared(self) -> bool:
+        """True if other machines, with checkouts of their own, may work with this ledger."""
+        return self._engine.shared
+
     def _host(self) -> str | None:
         """Return the machine whose processes a session's number is one of; None: there is one."""
         return f"{machine.machine_id()}:{os.uname().nodename}" if self._engine.shared else None

@@ -44,6 +44,14 @@ class Terms(Sessions):
         with self.write():
             self._set_bounds(self.queue_row(queue)["no"], bounds)
 
+    def set_branches(self, queue: str, on: bool) -> None:
+        """Note whether the workers of a queue work on branches of their own."""
+        with self.write():
+            self.change(
+                "update queue set branches = ? where no = ?",
+                (int(on), self.queue_row(queue)["no"]),
+            )
+
     def set_trial(self, queue: str, *, begun: bool) -> None:
         """Note that a session was told to try the first items of a queue, or has seen the end."""
         row = self.queue_row(queue)

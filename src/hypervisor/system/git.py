@@ -36,7 +36,7 @@ _NO_HOOKS = "core.hooksPath=/dev/null"
 # Those only look: no hook of anybody's runs.
 _LOOKS = frozenset((
     "check-attr", "config", "diff-index", "diff-tree", "for-each-ref", "ls-files", "merge-base",
-    "rev-parse", "status", "symbolic-ref", "var", "version",
+    "ls-tree", "rev-parse", "status", "symbolic-ref", "var", "version",
 ))  # fmt: skip
 # Those put files into the repository.
 _STORES = frozenset(("add", "commit"))
@@ -102,6 +102,7 @@ class Git:
         self._root = folder if root is None else root
         self._seconds, self.beat, self._beat_every = seconds, beat, beat_every
         self._bound = False
+        self._index: str | None = None
         # What counts of the configuration; and what a foreign repository says, undone.
         self._configuration: dict[str, str] | None = None
         self._undone: dict[str, str] = {}
@@ -120,6 +121,19 @@ class Git:
         other._bound = True
         other._where()
         other._configuration = self._configured()
+        return other
+
+    def with_index(self, index: str) -> Git:
+        """Return git in the same checkout with an index of its own, kept in the file `index`."""
+        other = Git(
+            self.folder,
+            root=self._root,
+            seconds=self._seconds,
+            beat=self.beat,
+            beat_every=self._beat_every,
+        )
+        other._index, other._configuration = index, self._configured()
+        other._undone = self._undone
         return other
 
     def __call__(self, *words: str, fix: str = "", input: str | None = None) -> str:
@@ -154,7 +168,8 @@ class Git:
             code, out, said = processes.run(
                 ["git", *self._options(verb, where[1]), *words],
                 cwd=where[0],
-                env=environment(*where),
+                env=environment(*where)
+                | ({"GIT_INDEX_FILE": self._index} if self._index is not None else {}),
                 seconds=self._seconds,
                 input=told,
                 beat=self.beat,

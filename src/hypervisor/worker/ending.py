@@ -106,6 +106,10 @@ def _finish(
             from hypervisor import scope
 
             scope.end(ledger.state, token)
+        if row is not None and row["commits"] and ended.state != "ready":
+            from hypervisor.commits import begun
+
+            begun.forget(ledger.state, [claim["token"] for claim in ledger.claims_on(row["no"])])
         if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
             # Its report names what it changed; or there was nothing to name just now.
             off_limits.end(ledger, token)

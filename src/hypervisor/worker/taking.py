@@ -72,9 +72,16 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        if taken and ledger.queue_row(queue)["scope"]:
+        row = ledger.queue_row(queue) if taken else None
+        if row is not None and row["scope"]:
             _keep_scope(ledger, taken)
-        if taken and (branch or here):
+        if row is not None and row["commits"] and not (branch or here):
+            from hypervisor.commits import begun
+
+            begun.note(ledger.state, *[claim.token for claim in taken])
+        if row is not None and (branch or here):
+            if not row["branches"]:
+                ledger.set_branches(queue, True)
             _branch_off(ledger, taken, here)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
