@@ -249,11 +249,22 @@ def test_a_hook_that_fails_says_nothing_and_leaves_its_error_for_people(session:
     ["{", "[" * 100_000, "[]", "7", '{"session_id": 7}', '{"session_id": "SESSION", "cwd": "ROOT", '
      '"agent_id": "\\ud800", "tool_name": "\\ud800x", "tool_input": {"command": "\\udfff"}}',
      '{"session_id": "SESSION", "cwd": "ROOT\\u0000", "permission_mode": "\\u0000"}',
+     '{"session_id": "SESSION", "cwd": "ROOT", "agent_id": "a1", "agent_transcript_path": '
+     '"\\u0000", "transcript_path": "\\u0000/x", "error": "x", "prompt": "\\u0000"}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": 7}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": [7, {"rules": [7]}]}'],
 )  # fmt: skip
 @pytest.mark.parametrize(
-    "name", ["PermissionRequest", "PostToolUse", "SubagentStop", "SessionStart", "AfterTool"]
+    "name",
+    [
+        "PermissionRequest",
+        "PostToolUse",
+        "SubagentStop",
+        "StopFailure",
+        "Stop",
+        "SessionStart",
+        "AfterTool",
+    ],
 )
 def test_an_event_of_another_shape_than_the_clients_fails_no_hook(
     session: Session, monkeypatch: pytest.MonkeyPatch, sent: str, name: str

@@ -173,7 +173,8 @@ def test_a_text_without_half_a_character_is_whole(text: str) -> None:
     assert whole(f"{text}\ud800x\udcff") == f"{text}�x�"
 
 
-def test_json_of_others_holds_no_half_of_a_character() -> None:
-    told = '{"\\ud800": ["\\uDFFF\ud800", "\\ud83d\\ude80", "\ud83d\ude80"]}'
-    assert json_value(told) == {"�": ["��", "🚀", "🚀"]}
+def test_json_of_others_holds_no_half_of_a_character_and_no_nul() -> None:
+    told = '{"\\ud800": ["\\uDFFF\ud800", "\\ud83d\\ude80", "\ud83d\ude80", "\\u0000", 7]}'
+    assert json_value(told) == {"�": ["��", "🚀", "🚀", "�", 7]}
+    assert json_value('{"\\u0000": "\\\\u0000"}') == {"�": "\\u0000"}
     assert list(json_rows([told, "{"])) == [json_value(told)]

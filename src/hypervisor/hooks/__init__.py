@@ -63,8 +63,7 @@ def run(name: str) -> int:
     try:
         event = Event(name, _payload())
         if event.session:
-            cwd = event.text("cwd").replace("\0", "")
-            with Ledger.open(find_root(cwd or None), patience=0) as ledger:
+            with Ledger.open(find_root(event.text("cwd") or None), patience=0) as ledger:
                 answer = handle(ledger, event)
             if answer is not None:
                 print(json.dumps(answer))

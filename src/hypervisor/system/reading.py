@@ -130,14 +130,13 @@ def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
 
 
 def json_value(text: str) -> Any:
-    """Return what JSON of others stands for; no text in it holds half of a character, which JSON
-    can spell. Raises ValueError and RecursionError."""
+    """Return what JSON of others stands for. No text in it holds half of a character or a NUL: no
+    ledger and no path takes what JSON can spell there. Raises ValueError and RecursionError."""
     import json
 
     value = json.loads(whole(text))
-    if "\\ud" in text or "\\uD" in text:
-        value = json.loads(whole(json.dumps(value, ensure_ascii=False)))
-    return value
+    spelt = any(escape in text for escape in ("\\ud", "\\uD", "\\u0000"))
+    return _mended(value) if spelt else value
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[object]:
@@ -156,6 +155,16 @@ def json_rows(lines: Iterable[str]) -> Iterator[object]:
                 return
             continue
         yield row
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole(value).replace("\0", "�")
+    if isinstance(value, list):
+        return [_mended(one) for one in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(one) for key, one in value.items()}
+    return value
 
 
 def _not_regular() -> NotReadable:
