@@ -14,7 +14,9 @@ from hypervisor import opening, worker
 from hypervisor.commits import edits
 from hypervisor.commits.commit import commit
 from hypervisor.commits.whose import NotTold, Whose
+from hypervisor.config.roots import create_state
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.worker.off_limits import tokens_out
 from ledger.conftest import engine, pytest_generate_tests
 from worker.support import open_queue, write_task
 
@@ -358,3 +360,49 @@ def test_no_tree_is_looked_at_for_a_queue_whose_workers_do_not_commit(tree: Tree
     tree.open()
     claim = tree.take("t0")
     assert claim.token not in os.listdir(tree.root / ".hypervisor" / "begun")
+
+
+def test_an_item_that_is_out_in_another_checkout_is_no_hindrance(tree: Tree) -> None:
+    tree.open()
+    ours, other = tree.take("t0"), tree.take("t1")
+    tree.change(3, "of t0")
+    row = tree.ledger.holding(ours.token)
+    assert tokens_out(tree.ledger) == {ours.token, other.token}
+    whose = Whose(tree.ledger, row, {ours.token})
+    commit(tree.ledger.state, "m", [F], str(tree.root), whose=whose)
+    assert tree.kept() == {3: "of t0"}
+
+
+def test_a_commit_in_a_repository_of_its_own_within_the_project_goes_by_what_is_known_there(
+    tree: Tree,
+) -> None:
+    inner = tree.root / "inner"
+    git(tree.root, "init", "--quiet", "-b", "main", "inner")
+    (inner / F).write_text("x\n")
+    commit_all(inner, "inner")
+    tree.open(commits=True)
+    claim = tree.take("t0")
+    with pytest.raises(NotTold, match="is as it was"):
+        commit_in(tree, claim, inner)
+    (inner / F).write_text("of t0\n")
+    commit_in(tree, claim, inner)
+    assert git(inner, "show", "HEAD:f.txt") == "of t0\n"
+    assert git(tree.root, "log", "--format=%s") == "first\n"
+
+
+def commit_in(tree: Tree, claim: Claim, folder: Path) -> None:
+    row = tree.ledger.holding(claim.token)
+    commit(tree.ledger.state, "m", [F], str(folder), whose=Whose(tree.ledger, row))
+
+
+def test_what_is_known_of_edits_is_bounded_and_the_newest_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edits, "_LARGEST", 2000)
+    git(project, "init", "--quiet")
+    state = create_state(str(project))
+    for number in range(100):
+        edits.note(state, edits.AFTER, [str(number)], str(project / "f"))
+    known = [edit.tokens for edit in edits.of_file(state, "f")]
+    assert known[-1] == ["99"] and 5 < len(known) < 40
+    assert (project / ".hypervisor" / "edits").stat().st_size < 2500

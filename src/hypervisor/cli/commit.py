@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         whose = None
         if row["branch"] is None:
             # Whoever is handed an item from now on finds noted what was there before.
-            ledger.note_commits(row["queue"])
+            if not row["commits"]:
+                ledger.note_commits(row["queue"])
             here = off_limits.tokens_out(ledger) if ledger.is_shared else None
             whose = Whose(ledger, row, here)
 

@@ -28,8 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--branch",
-        action=argparse.BooleanOptionalAction,
+        action="store_true",
+        default=None,
         help="with workers that work on branches of their own; the queue remembers it",
+    )
+    parser.add_argument(
+        "--no-branch",
+        dest="branch",
+        action="store_false",
+        default=None,
+        help="in one working tree again",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 

@@ -75,6 +75,7 @@ class Whose:
 
     def __init__(self, ledger: Ledger, row: Any, here: Container[str] | None = None) -> None:
         self._ledger, self._row, self._here = ledger, row, here
+        self._root = os.path.realpath(ledger.root)
         claims = ledger.claims_on(row["no"])
         self._own = {claim["token"] for claim in claims}
         # What earlier attempts have done is the item's, too.
@@ -89,7 +90,7 @@ class Whose:
     def parts(self, git: Git, paths: list[str]) -> dict[str, Part]:
         """Return the files of `paths` (from the top) of which only a part is to be committed; all
         others are the item's as they are. Raises NotTold."""
-        if git.top() != top_of(self._ledger.root):
+        if os.path.realpath(git.top()) != top_of(self._root):
             # Another repository than the one that was looked at.
             self._begun, self._noted_here = None, False
         now = _entries(git, "HEAD", paths)
@@ -115,11 +116,16 @@ class Whose:
 
     # -- one file --
 
+    def _inside(self, file: str) -> str:
+        """Return where a file lies, from the root."""
+        folder = os.path.realpath(os.path.dirname(file))
+        return os.path.relpath(os.path.join(folder, os.path.basename(file)), self._root)
+
     def _part(
         self, git: Git, path: str, now: tuple[str, str] | None, then: tuple[str, str] | None
     ) -> Part | None:
         file = os.path.join(git.top(), path)
-        inside = os.path.relpath(file, self._ledger.root)
+        inside = self._inside(file)
         known = edits.of_file(self._ledger.state, inside)
         start = self._start(git, path, known, now, then)
         looks = fingerprint(file) or ""
@@ -163,7 +169,7 @@ class Whose:
 
     def conflict(self, git: Git, path: str) -> NotTold:
         """Return what to say of a file whose own change can't be had without what was before it."""
-        inside = os.path.relpath(os.path.join(git.top(), path), self._ledger.root)
+        inside = self._inside(os.path.join(git.top(), path))
         known = edits.of_file(self._ledger.state, inside)
         others = self._others(inside, known, self._opened, self._handed_out, None)
         what = f"was changed in the same lines before this item was handed out{_by(others)}"
