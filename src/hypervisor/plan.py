@@ -44,7 +44,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     """
     row = ledger.queue_row(queue)
     counts = ledger.stats(queue)
-    left = counts["ready"] + counts["waiting"]
+    left = counts["ready"] + counts["waiting"] - len(ledger.aside(row["no"]))
     tools = ledger.tools(queue)
     told: dict[str, Any] = {"queue": queue, "left": left, "counts": counts, "tools": list(tools)}
     if row["state"] == "paused":

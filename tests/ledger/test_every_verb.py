@@ -107,6 +107,8 @@ def use(ledger: Ledger) -> None:
     ledger.note_asked("s", number), ledger.note_answer("s"), ledger.note_goes_on("s", "q")
     ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
     ledger.claims_of("s", "")
+    ledger.narrow("q", ["task-00007"], "x=1"), ledger.narrow("q", [], "all"), ledger.open_rows("q")
+    ledger.aside(number), ledger.condition(number)
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 
 from hypervisor import locks
-from hypervisor.ledger.saying import End, dumps, prepared
-from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.saying import End, dumps, prepared, reason_of
+from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.ledger.store import Store
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
@@ -230,7 +230,7 @@ class Ends(Store):
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
-                self._ready_again(row, "attempts", None)
+                self._ready_again(row, "attempts", reason_of(text))
                 state = "ready"
             else:
                 # What was done on a branch is told, and satisfies others, once it is merged.
@@ -312,10 +312,12 @@ class Ends(Store):
     def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
         """Make an item ready; what cost it something goes behind all others."""
         self._ahead = None
+        # While it was held, it may have been set aside.
         self.change(
-            "update item set state = 'ready', turn = position, claim = null, cause = ? "
-            "where no = ?",
-            (cause, row["no"]),
+            "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
+            "cause = coalesce(?, cause) where no = ?",
+            (WAITING, cause, row["no"]),
         )
         if column is not None:
             self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
@@ -326,8 +328,9 @@ class Ends(Store):
         if items:
             first = self.next_positions(len(items))
             self.change_many(
-                "update item set position = ?, turn = ? where no = ?",
-                [(first + place, first + place, item) for place, item in enumerate(items)],
+                "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
+                "where no = ?",
+                [(first + place, first + place, WAITING, item) for place, item in enumerate(items)],
             )
 
     def _reopen(self) -> bool:

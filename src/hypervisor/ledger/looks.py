@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.retries import Retries
-from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.narrowing import Narrowing
+from hypervisor.ledger.schema import ASIDE, LEASED
 from hypervisor.ledger.tokens import number_of
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ _CLAIMS = (
 )
 
 
-class Looks(Retries):
+class Looks(Narrowing):
     """The questions of people; none of them writes."""
 
     def ends_are_noted(self) -> bool:
@@ -163,7 +163,7 @@ class Looks(Retries):
     def waits_for(self, item: int) -> list[str]:
         """Return the ids that an item still waits for."""
         rows = self.rows("select after from dependency where item = ? order by after", (item,))
-        return [row["after"] for row in rows]
+        return [row["after"] for row in rows if row["after"] != ASIDE]
 
     def waiting_for(self, item_id: str) -> list[Any]:
         """Return the items that wait for an id: `id`, `queue_name`, `state`."""
