@@ -82,6 +82,7 @@ def use(ledger: Ledger) -> None:
     ledger.agent_started("p", "pool-1", number, 1, "1"), ledger.agent_writes("p", "t", "")
     ledger.held_since(0.0), ledger.ready(number, 5), ledger.pools()
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
+    ledger.meets_work(ledger.item("q", "f"))
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
     ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
