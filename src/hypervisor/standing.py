@@ -69,6 +69,7 @@ def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
     at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
+    waits = ledger.waits_in(queue["no"])
     found = []
     for row in ledger.open_rows(queue["name"]):
         state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
@@ -78,7 +79,7 @@ def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
                 "title": row["title"],
                 "state": state,
                 "worker": at_work.get(row["id"]),
-                "waits_for": ledger.waits_for(row["no"]) if row["waits"] > 0 else [],
+                "waits_for": waits.get(row["no"], []),
             }
         )
     return found

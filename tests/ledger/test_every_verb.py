@@ -109,7 +109,7 @@ def use(ledger: Ledger) -> None:
     ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
     ledger.claims_of("s", "")
     ledger.narrow("q", ["task-00007"], "x=1"), ledger.narrow("q", [], "all"), ledger.open_rows("q")
-    ledger.aside(number), ledger.condition(number)
+    ledger.aside(number), ledger.condition(number), ledger.waits_in(number)
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

@@ -11,6 +11,7 @@ from hypervisor.task_index import Entry, TaskIndex
 
 LONGEST_BODY = 64 * 1024
 _SHOWN_ODD = 20
+_BEFORE = 400
 
 
 def failure(message: str, **more: Any) -> dict[str, Any]:
@@ -66,6 +67,9 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, Any]:
         told |= {"row": claim.payload} if claim.payload is not None else {}
     if claim.instructions:
         told["instructions"] = claim.instructions
+    if claim.before is not None:
+        # Why an earlier attempt ended, in the words of others.
+        told["before"] = one_line(claim.before, _BEFORE)
     return told
 
 
