@@ -170,8 +170,9 @@ _NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
 }
 
 
-def lines(summary: dict[str, Any]) -> list[str]:
-    """Return the summary as lines of text: the counts, what wants a look, then all the others."""
+def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
+    """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
+    to be `brief`, all the others."""
     counts = ", ".join(
         f"{count} {status.replace('_', ' ')}"
         for status, count in summary["counts"].items()
@@ -233,7 +234,9 @@ def lines(summary: dict[str, Any]) -> list[str]:
             f"report pending: {one_line(worker['task_id'], 60)}: {one_line(why, 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
-    return [*shown, *(line for status in _OTHERS for line in sections[status])]
+    if not brief:
+        shown += [line for status in _OTHERS for line in sections[status]]
+    return shown
 
 
 def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]:
