@@ -59,9 +59,8 @@ def _why(ledger: Ledger, row: Any) -> str | None:
             f"hypervisor open {queue} --where all"
         )
     if state == "waiting":
-        others = ledger.waits_for(row["no"])
-        told = [f"{one_line(one, 60)} ({ledger.state_of(queue, one)})" for one in others[:_AWAITED]]
-        return f"it waits for {', '.join(told)}"
+        others = ledger.waits_for(row["no"])[:_AWAITED]
+        return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
     if state == "ready":
         return _not_handed_out(ledger, row)
     if state in ("blocked", "failed"):
@@ -75,6 +74,14 @@ def _why(ledger: Ledger, row: Any) -> str | None:
     return None
 
 
+def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
+    state = ledger.state_of(queue, item_id)
+    if state == "done":
+        # What was done on a branch satisfies others once it is merged.
+        state = f"done, not merged yet: hypervisor integrate {queue}"
+    return f"{one_line(item_id, 60)} ({state})"
+
+
 def _not_handed_out(ledger: Ledger, row: Any) -> str:
     queue = ledger.queue_row(row["queue_name"])
     if queue["state"] == "paused":
@@ -85,9 +92,10 @@ def _not_handed_out(ledger: Ledger, row: Any) -> str:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.meets_work(row):
         return "it touches files that others work on now"
-    before = [one["id"] for one in ledger.ready_items(queue["name"])].index(row["id"])
+    ready = [one["id"] for one in ledger.ready_items(queue["name"])]
+    place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
     earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
-    return f"{earlier}it is ready, {before} items come before it"
+    return f"{earlier}it is ready{place}"
 
 
 def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:

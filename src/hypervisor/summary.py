@@ -30,11 +30,11 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     agents, shares = ledger.costs(row["no"])
     untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
     workers, first, last = [], None, None
-    aside = set(ledger.aside(row["no"]))
+    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
     for item in ledger.results(queue):
         told = _item(item, shares.get(item["no"]))
         if item["id"] in aside:
-            told["reason"] = f"set aside: not {ledger.condition(row['no'])}"
+            told["reason"] = aside[item["id"]]
         if untried and item["state"] == "ready":
             told["reason"] = untried
         counts[told["status"]] += 1
