@@ -53,7 +53,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     """
     row = ledger.queue_row(queue)
     counts = ledger.stats(queue)
-    left = counts["ready"] + counts["waiting"]
+    left = counts["ready"] + counts["waiting"] - len(ledger.aside(row["no"]))
     tools = ledger.tools(queue)
     branch = bool(row["branches"]) and not tools
     at_once, shared = _apart(ledger.named_ahead(row["no"], _AHEAD))

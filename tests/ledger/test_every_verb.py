@@ -84,6 +84,7 @@ def use(ledger: Ledger) -> None:
     ledger.in_this_tree(0.0), ledger.tokens_over(), ledger.note_commits(number)
     ledger.named_ahead(number, 10), ledger.set_branches("q", True)
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
+    ledger.meets_work(ledger.item("q", "f"))
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
     ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
@@ -109,6 +110,8 @@ def use(ledger: Ledger) -> None:
     ledger.note_asked("s", number), ledger.note_answer("s"), ledger.note_goes_on("s", "q")
     ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
     ledger.claims_of("s", "")
+    ledger.narrow("q", ["task-00007"], "x=1"), ledger.narrow("q", [], "all"), ledger.open_rows("q")
+    ledger.aside(number), ledger.condition(number), ledger.waits_in(number)
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

@@ -8,11 +8,13 @@ import sys
 from hypervisor.system.errors import HypervisorError, UsageError
 
 LONGEST_TEXT = 64 * 1024
+_NAMED = 30
 _CUT = "\n… (cut here)"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
@@ -155,6 +157,23 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
     from hypervisor.worker import base_files
 
     return base_files.named(root, os.getcwd(), args.from_base) if args.from_base else []
+
+
+def name(item_id: str, title: str | None) -> str:
+    """Return how people call an item: its id, and its title where that says more."""
+    from hypervisor.system.text import one_line
+
+    told = one_line(item_id, 60)
+    return told if title in (None, "", item_id) else f"{told} “{one_line(title, 60)}”"
+
+
+def named(ids: Sequence[str]) -> str:
+    """Return ids as the end of a line, bounded: ": a, b and 3 more"; nothing for none."""
+    from hypervisor.system.text import one_line
+
+    shown = ", ".join(one_line(item, 60) for item in ids[:_NAMED])
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f": {shown}{more}" if ids else ""
 
 
 def left_out(names: list[str]) -> str:

@@ -10,8 +10,8 @@ import time
 
 from hypervisor.ledger.claim_locks import ClaimLocks
 from hypervisor.ledger.pauses import LIMITS
-from hypervisor.ledger.saying import End, dumps, prepared
-from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.saying import End, dumps, prepared, reason_of
+from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -218,7 +218,7 @@ class Ends(ClaimLocks):
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
-                self._ready_again(row, "attempts", None)
+                self._ready_again(row, "attempts", reason_of(text))
                 state = "ready"
             else:
                 # What was done on a branch is told, and satisfies others, once it is merged.
@@ -300,10 +300,12 @@ class Ends(ClaimLocks):
     def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
         """Make an item ready; what cost it something goes behind all others."""
         self._ahead = None
+        # While it was held, it may have been set aside.
         self.change(
-            "update item set state = 'ready', turn = position, claim = null, cause = ? "
-            "where no = ?",
-            (cause, row["no"]),
+            "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
+            "cause = coalesce(?, cause) where no = ?",
+            (WAITING, cause, row["no"]),
         )
         if column is not None:
             self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
@@ -314,8 +316,9 @@ class Ends(ClaimLocks):
         if items:
             first = self.next_positions(len(items))
             self.change_many(
-                "update item set position = ?, turn = ? where no = ?",
-                [(first + place, first + place, item) for place, item in enumerate(items)],
+                "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
+                "where no = ?",
+                [(first + place, first + place, WAITING, item) for place, item in enumerate(items)],
             )
 
     def _expire(self, queue: int | None = None) -> int:

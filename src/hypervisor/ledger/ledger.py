@@ -223,6 +223,10 @@ class Ledger(Looks, Merges, Pools):
         at_work = self._files_at_work()
         return sum(at_work.meet_text(files) for (files,) in named)
 
+    def meets_work(self, item: Any) -> bool:
+        """True if an item (its row) names a file that is in work."""
+        return item["files"] is not None and self._files_at_work().meet_text(item["files"])
+
     def written(self, token: str, fingerprint: str | None = None) -> None:
         """Note that the end that `token` brought stands in the task file, and how that looks now:
         what looks otherwise later was edited since."""

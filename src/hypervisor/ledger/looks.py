@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.retries import Retries
-from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.narrowing import Narrowing
+from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
 
@@ -34,7 +34,7 @@ _CLAIMS = (
 )
 
 
-class Looks(Retries):
+class Looks(Narrowing):
     """The questions of people; none of them writes."""
 
     def ends_are_noted(self) -> bool:
@@ -177,7 +177,20 @@ class Looks(Retries):
     def waits_for(self, item: int) -> list[str]:
         """Return the ids that an item still waits for."""
         rows = self.rows("select after from dependency where item = ? order by after", (item,))
-        return [row["after"] for row in rows]
+        return [row["after"] for row in rows if row["after"] != ASIDE]
+
+    def waits_in(self, queue: int) -> dict[int, list[str]]:
+        """Return the ids that each waiting item of a generation (its number) waits for, by the
+        number of the item."""
+        found: dict[int, list[str]] = {}
+        rows = self.rows(
+            "select d.item, d.after from item i join dependency d on d.item = i.no "
+            "where i.queue = ? and i.turn >= ? and d.after <> ? order by d.item, d.after",
+            (queue, WAITING, ASIDE),
+        )
+        for item, other in rows.fetchall():
+            found.setdefault(item, []).append(other)
+        return found
 
     def waiting_for(self, item_id: str) -> list[Any]:
         """Return the items that wait for an id: `id`, `queue_name`, `state`."""

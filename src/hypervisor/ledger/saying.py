@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+# So much of a reason is kept with an item for whoever takes it up again.
+_REASON = 1000
 FINAL = ("done", "blocked", "failed", "skipped")
 _encode: Callable[[object], str] | None = None
 
@@ -33,3 +35,12 @@ def dumps(report: dict[str, Any]) -> str:
 
         _encode = json.JSONEncoder(ensure_ascii=False).encode
     return whole(_encode(report))
+
+
+def reason_of(report: str | None) -> str | None:
+    """Return why an end came, as its report (the text) says it; None where it says nothing."""
+    import json
+
+    told = json.loads(report) if report else {}
+    why = told.get("reason") or told.get("cause")
+    return str(why)[:_REASON] if why else None

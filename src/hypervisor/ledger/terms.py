@@ -135,8 +135,8 @@ class Terms(Sessions):
     def has_agreed(self, queue: int) -> bool:
         """True if the user has agreed to the cost since items were last added."""
         last = self.row(
-            "select kind from event where queue = ? and kind in ('agreed', 'added', 'opened') "
-            "order by no desc limit 1",
+            "select kind from event where queue = ? "
+            "and kind in ('agreed', 'added', 'opened', 'widened') order by no desc limit 1",
             (queue,),
         )
         return last is not None and last["kind"] == "agreed"

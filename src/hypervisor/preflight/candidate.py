@@ -59,17 +59,20 @@ class Candidate(Node):
 
 def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
     """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
-    return _priority(task.priority), _order(meta)
+    known = priority_of(task.priority)
+    return _USUAL_PRIORITY if known is None else known, _order(meta)
 
 
-def _priority(raw: str | None) -> float:
+def priority_of(raw: str | None) -> float | None:
+    """Return the number of a priority, the smaller the more urgent: `1` and `p1` are 1, critical
+    is 0, high 1, medium 2, low 3. None for what is no priority."""
     word = (raw or "").strip().lower()
     if word in _PRIORITIES:
         return _PRIORITIES[word]
     digits = word.removeprefix("p")
     if digits.isascii() and digits.isdigit() and len(digits) < 4:
         return float(digits)
-    return _USUAL_PRIORITY
+    return None
 
 
 def _order(meta: dict[str, object]) -> float:

@@ -12,6 +12,7 @@ from hypervisor.worker import asks
 
 LONGEST_BODY = 64 * 1024
 _SHOWN_ODD = 20
+_BEFORE = 400
 
 
 def failure(message: str, **more: Any) -> dict[str, Any]:
@@ -69,6 +70,9 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, Any]:
         told["instructions"] = claim.instructions
     if asked := asks(index.root, claim):
         told["asks"] = asked
+    if claim.before is not None:
+        # Why an earlier attempt ended, in the words of others.
+        told["before"] = one_line(claim.before, _BEFORE)
     return told
 
 
