@@ -6,9 +6,9 @@ of workers in it are bounded, on one line each, and marked as theirs.
 
 from __future__ import annotations
 
-import json
 import time
 
+from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
@@ -191,7 +191,7 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
             lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
     odd = [row for row in ended if row["state"] in ("blocked", "failed")]
     for row in odd[:_LINES_SHOWN]:
-        report = json.loads(row["report"]) if row["report"] else {}
+        report = loads(row["report"]) if row["report"] else {}
         reason = row["cause"] or report.get("reason") or "no reason given"
         lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
     if len(odd) > _LINES_SHOWN:

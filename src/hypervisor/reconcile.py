@@ -52,12 +52,9 @@ def stopped(
     return None
 
 
-def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
-    """Count a tool call of a worker, and end what it has used more for than its queue allows: that
-    costs an attempt. Return what tells the worker so, or None."""
-    past = ledger.count_call(session, agent)
-    if not past:
-        return None
+def overrun(ledger: Ledger, past: list[Any]) -> str:
+    """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
+    costs an attempt. Return what tells the worker so."""
     # Ends those whose time is over.
     ledger.expire()
     for row in past:

@@ -7,10 +7,9 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.agents import rights
 from hypervisor.config import tools
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ _COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
 # A text on standard input (`<<`) is how reports are given; nothing else is read or written.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_REDIRECTED = re.compile(r"[>&]|(?<!<)<(?!<)|<<<")
+_QUOTED = late(r"'[^']*'|\"[^\"]*\"")
+_REDIRECTED = late(r"[>&]|(?<!<)<(?!<)|<<<")
 _VERBS = frozenset(rights.WORKER_VERBS)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.agents import said, upgrade
-from hypervisor.hooks import Event, agents, context
+from hypervisor.hooks import Event, context, meet
+from hypervisor.system.late import late
 from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
 
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
-_GOES_ON_WITH = re.compile(r"\s*/hypervisor:resume(?:\s+(\S+))?")
-_DESCRIBED = re.compile(r'^Agent ".*?" ')
+_GOES_ON_WITH = late(r"\s*/hypervisor:resume(?:\s+(\S+))?")
+_DESCRIBED = late(r'^Agent ".*?" ')
 # How the client tells, in the place of a notice, that a person has stopped all agents at once.
-_STOPPED = re.compile(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
-_TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
+_STOPPED = late(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
+_TAG = late(r"(?s)<(task-id|status|summary)>(.*?)</\1>")
 # How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
-_NOTICE = re.compile(
+_NOTICE = late(
     r"(?:Another Claude session sent a message[^\n]*\n)?"
     r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
 )
@@ -39,7 +38,7 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     reconcile.gone_sessions(ledger)
     ledger.reopen()
     if event.text("source") == "clear":
-        agents.meet(ledger, event)
+        meet(ledger, event)
         ledger.inherit(event.session)
     outbox.flush(ledger)
     if event.text("source") == "compact":
@@ -81,7 +80,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     text = digest.take(ledger, event.session, by=by)
     if event.from_gemini and ledger.session(event.session) is None:
         # This client has no room for it at the session's start.
-        agents.meet(ledger, event)
+        meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     live.settle(ledger)
     return context("UserPromptSubmit", text) if text else None
@@ -91,7 +90,7 @@ def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
     """Whatever the user says answers what was asked, but for a command; the one that goes on with a
     queue is a yes by itself."""
     if goes_on := _GOES_ON_WITH.match(prompt):
-        agents.meet(ledger, event)
+        meet(ledger, event)
         ledger.note_goes_on(event.session, goes_on[1] or "*")
     elif not prompt.lstrip().startswith("/"):
         ledger.note_answer(event.session)
@@ -216,7 +215,7 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
     for name, agent in told:
         if name != "task-id":
             continue
-        path = agents.transcript_of(event, agent)
+        path = event.transcript_of(agent)
         how = words if status and status != "killed" else None
         by = "notice" if delivered else None
         if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 
 from hypervisor.config import address
+from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger.embedded import connect, identity, refuse_programs
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.looks import Looks
@@ -93,6 +93,10 @@ class Ledger(Looks, Merges, Pools):
         if self.row("select 1 from permission where agent = ? and call = ?", (agent, call)):
             with self.write():
                 self.change("delete from permission where agent = ? and call = ?", (agent, call))
+
+    def lacks_permissions(self, agent: str) -> bool:
+        """True if a worker has asked for a permission that it wasn't seen to be given."""
+        return self.row("select 1 from permission where agent = ? limit 1", (agent,)) is not None
 
     def permissions(self, queue: str) -> list[str]:
         """Return the rules that workers of `queue` lacked."""
