@@ -6,7 +6,7 @@ the rest is not guessed: such a call is told as one that can't be read.
 
 from __future__ import annotations
 
-import re
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> li
     `seen` are the texts around this one that were looked at already.
     """
     seen = set() if seen is None else seen
-    plain = re.sub(r"\\\n|[\\'\"]", "", line)
+    if plain_words := _plain_call(line):
+        return [Call(plain_words[1], tuple(plain_words[2:]))]
+    plain = _QUOTING.sub("", line)
     if not _SPEAKS.search(plain) and "$'" not in line:
         return []
     seen.add(line)
@@ -97,6 +99,8 @@ def only_calls(line: str) -> list[Call] | None:
     ends of lines, and a pipe into `head` or `tail`. Nothing is replaced by the shell, no file is
     named by a redirection, no variable set, nothing left running.
     """
+    if plain_words := _plain_call(line):
+        return [Call(plain_words[1], tuple(plain_words[2:]))]
     reader = _Reader(line)
     try:
         reader.read("")
@@ -114,22 +118,38 @@ def only_calls(line: str) -> list[Call] | None:
     return told or None
 
 
+def _plain_call(line: str) -> list[str]:
+    """Return the words of a line that is one call by our name and has nothing in it that a shell
+    would change; none for any other."""
+    words = line.split(" ")
+    plain = words[0] == PROGRAM and len(words) > 1 and "" not in words
+    return words if plain and _AS_IT_IS.issuperset(line) else []
+
+
 def _commands(reader: _Reader) -> list[list[Word]]:
     return [words for words in (_stripped(each) for each in reader.found) if words]
 
 
+# What a shell reads as it stands there.
+_AS_IT_IS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@+- ")
+_QUOTING = late(r"\\\n|[\\'\"]")
+_SPACE = late(r"\s")
+_LOOKS_CALLED = late(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)")
+_REDIRECTS = late(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>")
+_ESCAPED = late(r"\\([\\$`])")
+_NAMED_BY = late(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 # The name, or a part of it that something else may be put to.
-_SPEAKS = re.compile(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
+_SPEAKS = late(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
 # The name is kept in a variable, to be called by that.
-_KEEPS = re.compile(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
+_KEEPS = late(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
 # The program as a part of another one.
-_IMPORTS = re.compile(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
+_IMPORTS = late(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
 # Programs that run what stands in their standard input.
-_RUNS = re.compile(
+_RUNS = late(
     r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.|python[0-9.]*|pypy[0-9.]*|perl|ruby|node|php|deno|bun"
     r"|[gmn]?awk|xargs|parallel|ssh|su|sudo|doas|env|busybox|at|batch|nohup|setsid|timeout"
 )
-_SHELLS = re.compile(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
+_SHELLS = late(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
 # Programs to which words are nothing but text.
 _DATA = frozenset(("echo", "printf", "grep", "egrep", "fgrep", "rg", "gh", "cd", "ls"))
 _GIT_DATA = frozenset(
@@ -137,16 +157,16 @@ _GIT_DATA = frozenset(
      "push", "rm", "show", "status", "switch", "tag")
 )  # fmt: skip
 # What a model puts behind a command of which it wants to see less.
-_CUTS = re.compile(r"(?:head|tail)(?: -n? ?[0-9]+)?")
+_CUTS = late(r"(?:head|tail)(?: -n? ?[0-9]+)?")
 # Programs that give another one a second name; and those that add words to a command.
 _NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
-_NAMED = re.compile(rf"(?:=|bin/|\s){PROGRAM}$")
+_NAMED = late(rf"(?:=|bin/|\s){PROGRAM}$")
 _ADDS = frozenset(("xargs", "parallel"))
 _ORDER = frozenset(
     ("if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc", "exec",
      "command", "builtin", "function")
 )  # fmt: skip
-_ASSIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
+_ASSIGNS = late(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
 
 
 def _name(text: str) -> str:
@@ -225,7 +245,7 @@ def _within(text: str, verbs: Collection[str], seen: set[str], *, code: bool = F
         rest = _within(text[assigned.end() :], verbs, seen, code=code)
         if rest:
             return rest
-    if text in seen or not re.search(r"\s", text):
+    if text in seen or not _SPACE.search(text):
         return []
     try:
         commands(text)
@@ -237,7 +257,7 @@ def _within(text: str, verbs: Collection[str], seen: set[str], *, code: bool = F
 
 
 def _looks_called(text: str, verbs: Collection[str]) -> list[str]:
-    found = re.findall(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)", text)
+    found = _LOOKS_CALLED.findall(text)
     return [verb for verb in found if verb in verbs]
 
 
@@ -334,7 +354,7 @@ class _Reader:
             self._take(inner)
 
     def _redirection(self, part: _Part) -> None:
-        sign = re.compile(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>").match(self.text, self.at)
+        sign = _REDIRECTS.match(self.text, self.at)
         assert sign
         self.at = sign.end()
         if sign[0].endswith("("):
@@ -399,7 +419,7 @@ class _Reader:
                 stop += 2 if self.text[stop] == "\\" else 1
             if stop >= len(self.text):
                 raise Unreadable
-            inner = _Reader(re.sub(r"\\([\\$`])", r"\1", self.text[self.at + 1 : stop]))
+            inner = _Reader(_ESCAPED.sub(r"\1", self.text[self.at + 1 : stop]))
             inner.read("")
             self._take(inner)
             self.at = stop + 1
@@ -419,7 +439,7 @@ class _Reader:
             self.at = stop + 1
         else:
             self.at += 1
-            name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]").match(self.text, self.at)
+            name = _NAMED_BY.match(self.text, self.at)
             if name is None:
                 part.add("$")
                 return

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.quick_json import dumps, loads
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Handler = Callable[[Ledger, "Event"], "dict[str, Any] | None"]
+    from hypervisor.ledger.sessions import Sessions
+
+    Handler = Callable[[Any, "Event"], "dict[str, Any] | None"]
 
 
 # With these, claims may have ended of which no worker said so.
@@ -51,12 +52,14 @@ class Event:
     """
 
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
-        from hypervisor.hooks import gemini
-
         self.sent_as = name
-        self.from_gemini = gemini.sent(name, payload)
-        if self.from_gemini:
-            name, payload = gemini.read(name, payload)
+        self.from_gemini = False
+        if "timestamp" in payload or name not in (*_HANDLERS, "PreToolUse"):
+            from hypervisor.hooks import gemini
+
+            self.from_gemini = gemini.sent(name, payload)
+            if self.from_gemini:
+                name, payload = gemini.read(name, payload)
         self.name = name
         self.payload = payload
         self.session: str = self.text("session_id")
@@ -86,7 +89,7 @@ def run(name: str) -> int:
         event = Event(name, _payload())
         if event.session:
             cwd = event.text("cwd").replace("\0", "")
-            with Ledger.open(find_root(cwd or None), patience=0) as ledger:
+            with _ledger(event).open(find_root(cwd or None), patience=0) as ledger:
                 answer = handle(ledger, event)
             if answer is not None:
                 print(dumps(answer))
@@ -98,6 +101,17 @@ def run(name: str) -> int:
         root = find_root()
         hook_errors.keep(root, explained(root, error) or error)
     return 0
+
+
+def _ledger(event: Event) -> type[Sessions]:
+    """Return as much of the ledger as the event needs: what most of them do is loaded sooner."""
+    if event.name.startswith("PostToolUse"):
+        from hypervisor.ledger.sessions import Sessions
+
+        return Sessions
+    from hypervisor.ledger import Ledger
+
+    return Ledger
 
 
 def _before(name: str) -> int:
@@ -142,17 +156,19 @@ def _payload() -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
     """Carry out what `event` means, and return what the client is to be told, if anything."""
     module, _, name = _HANDLERS.get(event.name, "").partition(".")
     answer = None
     if module:
-        handler: Handler = getattr(import_module(f"hypervisor.hooks.{module}"), name)
+        loaded = __import__(f"hypervisor.hooks.{module}", fromlist=[name])
+        handler: Handler = getattr(loaded, name)
         answer = handler(ledger, event)
     if event.name in _ENDS:
+        from hypervisor.ledger import Ledger
         from hypervisor.worker import off_limits
 
-        off_limits.settle(ledger)
+        off_limits.settle(Ledger.of(ledger))
     if answer is not None and event.from_gemini:
         from hypervisor.hooks import gemini
 
@@ -165,7 +181,7 @@ def context(event: str, text: str) -> dict[str, Any]:
     return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 
 
-def meet(ledger: Ledger, event: Event) -> None:
+def meet(ledger: Sessions, event: Event) -> None:
     """Note that the hooks of this session work, and which process its client is."""
     import time
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.agents import said, upgrade
 from hypervisor.hooks import Event, context, meet
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Ledger
 
+# Its time is when outputs were last pruned.
+_PRUNED, _PRUNE_SECONDS = "pruned", 3600
 # So much of a transcript's end is looked at.
 _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
-_GOES_ON_WITH = late(r"\s*/hypervisor:resume(?:\s+(\S+))?")
+_GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
 _DESCRIBED = late(r'^Agent ".*?" ')
 # How the client tells, in the place of a notice, that a person has stopped all agents at once.
 _STOPPED = late(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
@@ -29,6 +33,7 @@ _NOTICE = late(
     r"(?:Another Claude session sent a message[^\n]*\n)?"
     r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
 )
+_BEGINS = ("<", "Another Claude session")
 # What stands in the transcript's rows that hold one.
 _IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 
@@ -68,9 +73,9 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
-    if _STOPPED.match(prompt):
+    if prompt[:1].isdigit() and _STOPPED.match(prompt):
         reconcile.missing(ledger, event.session, None)
-    if _NOTICE.match(prompt):
+    if prompt.startswith(_BEGINS) and _NOTICE.match(prompt):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
     elif said.is_typed(prompt):
@@ -89,10 +94,11 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
     """Whatever the user says answers what was asked, but for a command; the one that goes on with a
     queue is a yes by itself."""
-    if goes_on := _GOES_ON_WITH.match(prompt):
+    typed = prompt.lstrip()
+    if typed.startswith("/") and (goes_on := _GOES_ON_WITH.match(typed)):
         meet(ledger, event)
         ledger.note_goes_on(event.session, goes_on[1] or "*")
-    elif not prompt.lstrip().startswith("/"):
+    elif not typed.startswith("/"):
         ledger.note_answer(event.session)
 
 
@@ -139,10 +145,15 @@ def ended(ledger: Ledger, event: Event) -> None:
 
 
 def outputs_pruned(ledger: Ledger) -> None:
-    """Prune the kept transcripts to the limits of the project."""
+    """Prune the kept transcripts to the limits of the project, if that is an hour ago: reading the
+    settings takes longer than all else that the end of a turn does."""
+    last = ledger.state.folder.look(_PRUNED)
+    if last is not None and 0 <= time.time() - last.st_mtime < _PRUNE_SECONDS:
+        return
     from hypervisor import outputs
     from hypervisor.config.settings import load
 
+    ledger.state.folder.write(_PRUNED, b"")
     limits = load(ledger.root).limits
     outputs.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
 

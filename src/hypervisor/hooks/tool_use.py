@@ -9,6 +9,7 @@ import os
 
 from hypervisor import calls, reconcile, usage
 from hypervisor.hooks import Event, context, meet
+from hypervisor.system import signs
 from hypervisor.system.late import late
 from hypervisor.system.text import one_line
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.sessions import Sessions
 
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
@@ -35,7 +37,7 @@ _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _WORKER, _OTHERS = 15.0, 60.0
 
 
-def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def tool_used(ledger: Sessions, event: Event) -> dict[str, Any] | None:
     """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
     takes too much for an item loses it, and is told."""
     earlier = calls.taken(ledger.state, event.agent or event.session)
@@ -50,19 +52,22 @@ def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     return context(event.name, words) if words else None
 
 
-def _learn(ledger: Ledger, event: Event) -> None:
+def _learn(ledger: Sessions, event: Event) -> None:
     tool = event.text("tool_name")
     if not event.agent and tool == "AskUserQuestion":
         _answered(ledger, event)
     if not event.agent and "hypervisor wait" in event.asked("command"):
         from hypervisor.hooks import session
+        from hypervisor.ledger import Ledger
 
         # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
-        session.read_notices(ledger, event)
+        session.read_notices(Ledger.of(ledger), event)
     if event.agent and event.name == "PostToolUse" and ledger.lacks_permissions(event.agent):
         ledger.permission_given(event.agent, call_of(event.payload))
     if event.from_gemini:
-        _used_in_gemini(ledger, event)
+        from hypervisor.ledger import Ledger
+
+        _used_in_gemini(Ledger.of(ledger), event)
     elif tool == "Bash":
         tokens = usage.claims_in(_output(event))
         if tokens and not ledger.assign(event.session, event.agent, tokens):
@@ -77,21 +82,23 @@ def _learn(ledger: Ledger, event: Event) -> None:
         _task_stopped(ledger, event)
 
 
-def _worked(ledger: Ledger, event: Event) -> str | None:
+def _worked(ledger: Sessions, event: Event) -> str | None:
     """Note what a worker does and what it has used; return what tells it that this was too much."""
     if ledger.saw_tool(event.agent, _told(event)):
         reconcile.note_use(ledger, event.agent)
     past = ledger.count_call(event.session, event.agent)
     if not past:
         return None
+    from hypervisor.ledger import Ledger
     from hypervisor.worker import off_limits
 
-    words = reconcile.overrun(ledger, past)
-    off_limits.settle(ledger)
+    whole = Ledger.of(ledger)
+    words = reconcile.overrun(whole, past)
+    off_limits.settle(whole)
     return words
 
 
-def _rest(ledger: Ledger, event: Event) -> None:
+def _rest(ledger: Sessions, event: Event) -> None:
     """Have the guard let pass what changes nothing from now on."""
     state = ledger.state
     held: dict[str | None, list[Any]] = {}
@@ -118,7 +125,7 @@ def _sooner(one: float, other: float | None) -> float:
     return one if other is None else min(one, other)
 
 
-def join(ledger: Ledger, event: Event) -> None:
+def join(ledger: Sessions, event: Event) -> None:
     """Note for which queue a worker works: it may never be handed anything."""
     _, called, rest = event.asked("command").partition("hypervisor next ")
     if called:
@@ -137,7 +144,7 @@ def _used_in_gemini(ledger: Ledger, event: Event) -> None:
             ledger.follow(event.session, plain or quoted)
 
 
-def _started(ledger: Ledger, event: Event) -> None:
+def _started(ledger: Sessions, event: Event) -> None:
     """The session has started a worker: note for which queue, from the prompt that it got."""
     response = event.payload.get("tool_response")
     agent = response.get("agentId") if isinstance(response, dict) else None
@@ -146,7 +153,7 @@ def _started(ledger: Ledger, event: Event) -> None:
         _join_named(ledger, event, agent, prompt.removeprefix("queue "))
 
 
-def _join_named(ledger: Ledger, event: Event, agent: str, words: str) -> None:
+def _join_named(ledger: Sessions, event: Event, agent: str, words: str) -> None:
     """Note that an agent works for the queue whose name `words` begin with."""
     end = next((at for at, char in enumerate(words) if char not in _IN_NAMES), len(words))
     name = words[:end].rstrip(".")
@@ -155,14 +162,14 @@ def _join_named(ledger: Ledger, event: Event, agent: str, words: str) -> None:
             ledger.join(agent, event.session, queue["no"], event.transcript_of(agent))
 
 
-def note_unseen(ledger: Ledger, event: Event) -> None:
+def note_unseen(ledger: Sessions, event: Event) -> None:
     """Note what the client asks the service for this worker that no transcript tells."""
     mode = event.text("permission_mode")
     if event.agent and mode:
         reconcile.note_unseen(ledger, event.agent, usage.unseen(mode, os.environ))
 
 
-def _answered(ledger: Ledger, event: Event) -> None:
+def _answered(ledger: Sessions, event: Event) -> None:
     """The session has asked its user, who chose an answer: all but a no let it go on."""
     response = event.payload.get("tool_response")
     answers = response.get("answers") if isinstance(response, dict) else None
@@ -175,21 +182,24 @@ def _told(event: Event) -> str:
     """Return a tool call in a few words, for people who look at the worker."""
     words = (event.asked(key) for key in _TELLING)
     what = next((word for word in words if word), "")
-    if what:
+    what = what[:_LOOKED_AT]
+    if signs.may_hold_key(what, os.environ):
         from hypervisor.system.redact import Redactor
 
-        what = Redactor().text(what[:_LOOKED_AT])
+        what = Redactor().text(what)
     tool = one_line(event.text("tool_name"), 60)
     return f"{tool}: {one_line(what, _TOLD)}" if what else tool
 
 
-def _task_stopped(ledger: Ledger, event: Event) -> None:
+def _task_stopped(ledger: Sessions, event: Event) -> None:
     """The session has ended a worker, of which no other event tells: a person has it do that."""
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
+        from hypervisor.ledger import Ledger
+
         path = event.transcript_of(agent)
-        reconcile.person_stopped(ledger, event.session, agent, transcript=path)
+        reconcile.person_stopped(Ledger.of(ledger), event.session, agent, transcript=path)
 
 
 def _output(event: Event) -> str:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.config import address
 from hypervisor.ledger.agents import Agents
+from hypervisor.ledger.embedded import connect
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of, token_no
+from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, Self
 
 
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
@@ -30,7 +33,40 @@ _OF_AGENT = (
 
 
 class Sessions(Agents):
-    """The verbs of sessions."""
+    """The verbs of sessions: all of the ledger that most calls of tools need."""
+
+    @classmethod
+    def open(
+        cls,
+        root: str,
+        *,
+        create: bool = False,
+        project: str | None = None,
+        patience: float | None = None,
+    ) -> Self:
+        """Open the ledger of `root` in the store that this shell names; with `create`, make it if
+        there is none.
+
+        `project` names the project in a new ledger; without it a random name is made. `patience`
+        is for how many seconds a server that doesn't answer is waited for.
+        Raises NoLedger and LedgerError.
+        """
+        told = address.address()
+        state = State.find(root)
+        kept = address.check(root, told, state)
+        if told is None:
+            return cls(root, connect(root, state, create, project))
+        from hypervisor.ledger.shared import open_shared
+
+        kind: type[Any] = cls
+        if cls is Sessions:
+            # How a verb is said to a server hangs on the whole of them.
+            from hypervisor.ledger.ledger import Ledger
+
+            kind = Ledger
+        name = kept[1] if kept else project
+        opened: Self = open_shared(kind, root, told, name, create=create, patience=patience)
+        return opened
 
     def meet(
         self,

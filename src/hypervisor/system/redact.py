@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.system import signs
 from hypervisor.system.late import late
 
 TYPE_CHECKING = False
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 MARK = "[redacted]"
 
 
-# Whose values are keys.
-_PARTS = ("SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "AUTHORIZATION")
-_SHORTEST = 8
 # The services that the clients talk to, and those that workers' commands often do.
 _SHAPES = (
     # Models.
@@ -56,18 +54,6 @@ _SHAPES = (
     r"(?:ntn|secret)_(?=[A-Za-z]*\d)[0-9A-Za-z]{43,}", r"figd_[\w-]{36,}", r"PMAK-[0-9a-f-]{40,}",
     # Signed web tokens, and encrypted ones.
     r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}",
-)  # fmt: skip
-# Each shape has one of these in it: most texts have none, and are not looked at with it.
-_SIGNS = (
-    "sk-", "AIza", "ya29.", "1//0", "GOCSPX-", "hf_", "r8_", "gsk_", "xai-", "pplx-", "nvapi-",
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "glcbt-",
-    "glptt-", "glft-", "glimt-", "glagent-", "gloas-", "glsoat-", "glffct-", "ATATT", "ATCTT",
-    "ATBB", "npm_", "pypi-", "dckr_", "rubygems_", "cio", "oy2", "AKCp", "AKIA", "ASIA", "ABIA",
-    "ACCA", "LTAI", "doo_", "dop_", "dor_", "hvs.", "hvb.", "hvr.", "dapi", "HRKU-", "atlasv1",
-    "pul-", "dp.", "8Q~", "tskey-", "pscale_", "sbp_", "sntrys_", "sntryu_", "glsa_", "glc_",
-    "NRAK-", "AGE-", "_live_", "_test_", "whsec_", "sq0", "shpat_", "shpca_", "shppa_", "shpss_",
-    "access_token$", "SG.", "key-", "-us", "SK", "xox", "xapp-", ":AA", "lin_", "ntn_", "secret_",
-    "figd_", "PMAK-", "eyJ",
 )  # fmt: skip
 _SHAPED = late(rf"(?<![0-9A-Za-z])(?:{'|'.join(_SHAPES)})")
 
@@ -137,23 +123,13 @@ _NO_SECRET = late(
 )
 _ODD = late(r"[!@#%^&*+=~?/]|\d{4}")
 _CODE = late(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)+$|.*[(\[{`]")
-_HINTS = (
-    "pass", "secret", "token", "key", "auth", "bearer", "basic", "pwd", "credential", "://", "sig",
-)  # fmt: skip
 
 
 class Redactor:
     """Takes keys out of text. `environment` is where values of keys are known from."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        known: set[str] = set()
-        for name, value in (os.environ if environment is None else environment).items():
-            if _names_a_key(name) and not _is_place(value):
-                # A private key is kept in a variable as its lines.
-                known |= {line.strip() for line in value.splitlines() if not line.strip().isdigit()}
-        # The longest first: one key may begin with another.
-        values = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
-        self._values = values
+        self._values = signs.values(os.environ if environment is None else environment)
 
     def text(self, text: str) -> str:
         """Return a whole text without keys."""
@@ -161,10 +137,9 @@ class Redactor:
             text = _without_known(text, self._values)
         if "-----" in text:
             text = _without_ends(_PRIVATE.sub(MARK, text))
-        if any(sign in text for sign in _SIGNS):
+        if signs.of_a_shape(text):
             text = _SHAPED.sub(MARK, text)
-        folded = text.casefold()
-        if any(hint in folded for hint in _HINTS):
+        if signs.hints(text):
             text = _PLACED.sub(_only_group, text)
             text = _BASIC.sub(_basic, text)
             text = _ASSIGNED.sub(_assigned, text)
@@ -227,26 +202,8 @@ def secrets(environment: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name, value in environment.items()
-        if _names_a_key(name) or shapes.text(value) != value
+        if signs.names_a_key(name) or shapes.text(value) != value
     )
-
-
-def _names_a_key(name: str) -> bool:
-    """True for a variable whose value is a key, by its name."""
-    upper = name.upper()
-    parts = upper.split("_")
-    return (
-        any(word in upper for word in _PARTS)
-        or "TOKEN" in upper.replace("TOKENIZ", "")
-        or any(part == "AUTH" or part.endswith(("KEY", "KEYS")) for part in parts)
-        or parts[-1] == "PAT"
-        or (len(parts) > 1 and parts[-1] == "PWD")
-    )
-
-
-def _is_place(value: str) -> bool:
-    """True for what names a file or socket: SSH_AUTH_SOCK, GOOGLE_APPLICATION_CREDENTIALS."""
-    return value.startswith(("/", "./", "~/"))
 
 
 def _without_known(text: str, values: Iterable[str]) -> str:
