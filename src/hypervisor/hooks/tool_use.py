@@ -34,7 +34,7 @@ _HANDS_OUT = late(r"\bhypervisor[\"']? (?:next|done|pull)\b")
 _NO = late(r"no\b")
 _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 # In how many seconds a worker's call, and any other, is looked at again, leases apart.
-_WORKER, _OTHERS = 15.0, 60.0
+WORKER_SECONDS, OTHERS_SECONDS = 15.0, 60.0
 
 
 def tool_used(ledger: Sessions, event: Event) -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ def _rest(ledger: Sessions, event: Event) -> None:
             calls.wake(state, event.agent)
         else:
             seconds, left = ledger.next_look(held.get(event.agent, ()))
-            calls.rest(state, event.agent, _sooner(_WORKER, seconds), left)
+            calls.rest(state, event.agent, _sooner(WORKER_SECONDS, seconds), left)
         return
     # Who holds nothing goes by its session; so nobody may hold anything without a folder.
     for agent in held:
@@ -118,7 +118,7 @@ def _rest(ledger: Sessions, event: Event) -> None:
             calls.wake(state, agent)
     calls.taken(state, event.session)
     seconds, _ = ledger.next_look(held.get("", ()))
-    calls.rest(state, event.session, _sooner(_OTHERS, seconds), None)
+    calls.rest(state, event.session, _sooner(OTHERS_SECONDS, seconds), None)
 
 
 def _sooner(one: float, other: float | None) -> float:

@@ -188,7 +188,9 @@ class Sessions(Agents):
 
     def add_calls(self, session: str, agent: str, calls: int) -> None:
         """Count so many tool calls more with each claim that an agent holds."""
-        held = self.held_by(session, agent)
+        self._add_calls(self.held_by(session, agent), calls)
+
+    def _add_calls(self, held: list[Any], calls: int) -> None:
         if held:
             with self.write():
                 self.change_many(
@@ -201,7 +203,7 @@ class Sessions(Agents):
         `held_by`, with `cause`) that have had more of them, or more time, than their queue allows.
         """
         held = self.held_by(session, agent)
-        self.add_calls(session, agent, 1)
+        self._add_calls(held, 1)
         now = self.lease_clock()
         past = []
         for row in map(dict, held):
