@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AGENT = "hypervisor:worker-tools"
 # What other workers have too, and what such an agent needs to find a tool and to end.
-_COMMON = frozenset(
+COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
 # A text on standard input (`<<`) is how reports are given; nothing else is read or written.
@@ -32,7 +32,7 @@ def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
     `line` is the command line of a shell's call; `grants` are the tools of the queues whose items
     the agent holds.
     """
-    if tool in _COMMON:
+    if tool in COMMON:
         return None
     if tool == "Bash":
         if _is_ours(line):
