@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # With these, claims may have ended of which no worker said so.
 _ENDS = frozenset(("SubagentStop", "StopFailure", "SessionEnd"))
 # Each event loads what it needs: it is a start of Python of its own.
-_HANDLERS = {
+HANDLERS = {
     "PostToolUse": "tool_use.tool_used",
     "PostToolUseFailure": "tool_use.tool_used",
     "PermissionRequest": "agents.permission_asked",
@@ -54,7 +54,7 @@ class Event:
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
         self.sent_as = name
         self.from_gemini = False
-        if "timestamp" in payload or name not in (*_HANDLERS, "PreToolUse"):
+        if "timestamp" in payload or name not in (*HANDLERS, "PreToolUse"):
             from hypervisor.hooks import gemini
 
             self.from_gemini = gemini.sent(name, payload)
@@ -134,7 +134,10 @@ def _before(name: str) -> int:
 def _sent() -> str:
     """Return what the client has sent: what the guard has read of it, and the rest."""
     head = os.environb.pop(_HEAD, b"")
-    return head.decode("utf-8", "surrogateescape") + sys.stdin.read()
+    source = getattr(sys.stdin, "buffer", None)
+    if source is None:
+        return head.decode("utf-8", "surrogateescape") + sys.stdin.read()
+    return b"".join((head, source.read())).decode("utf-8", "surrogateescape")
 
 
 def _payload() -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _payload() -> dict[str, Any]:
 
 def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
     """Carry out what `event` means, and return what the client is to be told, if anything."""
-    module, _, name = _HANDLERS.get(event.name, "").partition(".")
+    module, _, name = HANDLERS.get(event.name, "").partition(".")
     answer = None
     if module:
         loaded = __import__(f"hypervisor.hooks.{module}", fromlist=[name])

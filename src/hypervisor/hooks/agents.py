@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from hypervisor import calls, outbox, reconcile
-from hypervisor.agents import rights
-from hypervisor.hooks import Event, permission
+from hypervisor.hooks import Event
 from hypervisor.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.system.late import late
-from hypervisor.worker import off_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +22,11 @@ def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """Somebody needs a tool that nobody has allowed: what belongs to the work is granted; what a
     worker lacks is kept as the rule that would allow it."""
     if rules := _suggested(event.payload):
+        from hypervisor.worker import off_limits
+
         off_limits.asked(ledger, rules)
+    from hypervisor.hooks import permission
+
     granted = permission.requested(ledger, event)
     if granted is not None:
         return granted
@@ -73,7 +75,11 @@ def handing_back(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         return None
     last = event.asked("message")
     words = reconcile.stopped(ledger, event.session, event.agent, last_message=last, again=False)
-    return permission.decided("PreToolUse", "deny", words) if words else None
+    if not words:
+        return None
+    from hypervisor.hooks import permission
+
+    return permission.decided("PreToolUse", "deny", words)
 
 
 def failed(ledger: Ledger, event: Event) -> None:
@@ -111,6 +117,8 @@ def _rule(payload: dict[str, Any]) -> str | None:
     wanted = payload.get("tool_input")
     command = wanted.get("command") if isinstance(wanted, dict) else None
     if isinstance(command, str) and command.startswith("hypervisor ") and command.split()[1:]:
+        from hypervisor.agents import rights
+
         verb = command.split()[1]
         return rights.rule(verb) if verb in rights.WORKER_VERBS else None
     if rules := _suggested(payload):
