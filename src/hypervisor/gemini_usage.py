@@ -21,11 +21,6 @@ _CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task
 _TASK_ID = late(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
-def is_gemini(first_line: str) -> bool:
-    """True if a transcript that begins with this line is one of Gemini CLI."""
-    return '"projectHash"' in first_line
-
-
 def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]]:
     """Return the total, or None for an unknown shape, and the share of each item that was claimed,
     in order: an item that was claimed twice stands twice. A torn last line is passed over.

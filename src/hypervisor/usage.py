@@ -17,7 +17,6 @@ import errno
 import os
 from itertools import chain
 
-from hypervisor import gemini_usage
 from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
 
 TYPE_CHECKING = False
@@ -42,6 +41,8 @@ _NO_SUMMARIES = "CLAUDE_CODE_DISABLE_AGENT_PROGRESS_SUMMARIES"
 _ENTRYPOINT = "CLAUDE_CODE_ENTRYPOINT"
 _BETWEEN = ", "
 
+# What stands in the first line of a transcript of Gemini CLI.
+_OF_GEMINI = '"projectHash"'
 # The tool by which a worker ends in auto mode.
 _HANDBACK = "SubagentHandback"
 # So much of a transcript's end is looked at for an error.
@@ -198,7 +199,7 @@ def read_transcript(path: str) -> Usage:
     paths = transcripts(path)
     rows = chain.from_iterable(map(_rows, paths))
     first = next(rows, "")
-    return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
+    return _of_gemini(rows) if _OF_GEMINI in first else sum_up(chain((first,), rows))
 
 
 def _rows(path: str) -> Iterator[str]:
@@ -220,6 +221,8 @@ def _rows(path: str) -> Iterator[str]:
 
 
 def _of_gemini(rows: Iterable[str]) -> Usage:
+    from hypervisor import gemini_usage
+
     usage = Usage()
     total, usage.by_id = gemini_usage.sum_up(rows)
     usage.known = usage.complete = total is not None

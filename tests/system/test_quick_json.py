@@ -55,3 +55,18 @@ def test_events_of_most_kinds_load_neither_expressions_nor_the_json_package() ->
     heavy = {"re", "json", "typing", "datetime", "sqlite3", "argparse", "enum", "contextlib"}
     assert not heavy & set(ran.stdout.split())
     assert "hypervisor.ledger.ledger" not in ran.stdout
+
+
+def test_sqlite_works_as_ever_without_what_its_package_loads() -> None:
+    told = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from hypervisor.ledger import driver;"
+        "loaded = 'functools' in sys.modules or 'sqlite3' in sys.modules;"
+        "c = driver.connect(':memory:', cached_statements=2); c.row_factory = driver.Row;"
+        "rows = [c.execute(f'select {n} as n').fetchone()['n'] for n in (1, 2, 3, 1)];"
+        "import functools, sqlite3; functools.wraps;"
+        "print(loaded, rows, driver.Error is sqlite3.Error, driver.connect is sqlite3.connect)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", told, SOURCE], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "False [1, 2, 3, 1] True True\n"
