@@ -6,9 +6,9 @@ of workers in it are bounded, on one line each, and marked as theirs.
 
 from __future__ import annotations
 
-import json
 import time
 
+from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
@@ -195,14 +195,14 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
             lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
     odd = [row for row in ended if row["state"] in ("blocked", "failed")]
     for row in odd[:_LINES_SHOWN]:
-        report = json.loads(row["report"]) if row["report"] else {}
+        report = loads(row["report"]) if row["report"] else {}
         reason = row["cause"] or report.get("reason") or "no reason given"
         lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
     if len(odd) > _LINES_SHOWN:
         lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
     noted = [row for row in ended if '"note"' in (row["report"] or "")]
     for row in noted[:_LINES_SHOWN]:
-        if note := json.loads(row["report"]).get("note"):
+        if note := loads(row["report"]).get("note"):
             lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
         lines.append(f"{waiting} items wait for items that did not succeed.")

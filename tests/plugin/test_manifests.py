@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -65,7 +66,11 @@ def test_the_hook_before_a_tool_is_called_for_our_commands_files_and_workers_wit
     # It ends in the guard for whoever is no worker of ours.
     assert hook["command"].endswith('hooks/guard" PreToolUse file')
     [hook] = given["hooks"]
-    assert "matcher" not in given and hook["command"].endswith(" PreToolUse tools")
+    assert hook["command"].endswith(" PreToolUse tools")
+    # What is left to the client whoever calls it costs no shell.
+    called = ("Bash", "WebFetch", "Agent", "Skill", "mcp__zotero__search", "Reader", "MultiEdit")
+    assert all(re.search(given["matcher"], name) for name in called)
+    assert not any(re.search(given["matcher"], name) for name in agent_tools.COMMON)
 
 
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:

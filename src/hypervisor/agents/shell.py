@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from hypervisor.system.late import late
 
 # Words that stand before a command and are none of it.
 _ORDER = frozenset(
     ("if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc", "exec",
      "command", "builtin", "function")
 )  # fmt: skip
-ASSIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
+ASSIGNS = late(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
+_REDIRECTS = late(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>")
+_ESCAPED = late(r"\\([\\$`])")
+_NAMED_BY = late(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 
 
 class Word:
@@ -142,7 +145,7 @@ class Reader:
             self._take(inner)
 
     def _redirection(self, part: _Part) -> None:
-        sign = re.compile(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>").match(self.text, self.at)
+        sign = _REDIRECTS.match(self.text, self.at)
         assert sign
         self.at = sign.end()
         if sign[0].endswith("("):
@@ -207,7 +210,7 @@ class Reader:
                 stop += 2 if self.text[stop] == "\\" else 1
             if stop >= len(self.text):
                 raise Unreadable
-            inner = Reader(re.sub(r"\\([\\$`])", r"\1", self.text[self.at + 1 : stop]))
+            inner = Reader(_ESCAPED.sub(r"\1", self.text[self.at + 1 : stop]))
             inner.read("")
             self._take(inner)
             self.at = stop + 1
@@ -227,7 +230,7 @@ class Reader:
             self.at = stop + 1
         else:
             self.at += 1
-            name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]").match(self.text, self.at)
+            name = _NAMED_BY.match(self.text, self.at)
             if name is None:
                 part.add("$")
                 return

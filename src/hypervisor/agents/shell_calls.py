@@ -6,10 +6,9 @@ read.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.agents import shell
 from hypervisor.agents.shell import ASSIGNS, Unreadable, Word
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +39,9 @@ def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> li
     `seen` are the texts around this one that were looked at already.
     """
     seen = set() if seen is None else seen
-    plain = re.sub(r"\\\n|[\\'\"]", "", line)
+    if plain_words := _plain_call(line):
+        return [Call(plain_words[1], tuple(plain_words[2:]))]
+    plain = _QUOTING.sub("", line)
     if not _SPEAKS.search(plain) and "$'" not in line:
         return []
     seen.add(line)
@@ -76,6 +77,8 @@ def only_calls(line: str) -> list[Call] | None:
     ends of lines, and a pipe into `head` or `tail`. Nothing is replaced by the shell, no file is
     named by a redirection, no variable set, nothing left running.
     """
+    if plain_words := _plain_call(line):
+        return [Call(plain_words[1], tuple(plain_words[2:]))]
     try:
         reader = shell.read(line)
     except Unreadable:
@@ -92,18 +95,31 @@ def only_calls(line: str) -> list[Call] | None:
     return told or None
 
 
+def _plain_call(line: str) -> list[str]:
+    """Return the words of a line that is one call by our name and has nothing in it that a shell
+    would change; none for any other."""
+    words = line.split(" ")
+    plain = words[0] == PROGRAM and len(words) > 1 and "" not in words
+    return words if plain and _AS_IT_IS.issuperset(line) else []
+
+
+# What a shell reads as it stands there.
+_AS_IT_IS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@+- ")
+_QUOTING = late(r"\\\n|[\\'\"]")
+_SPACE = late(r"\s")
+_LOOKS_CALLED = late(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)")
 # The name, or a part of it that something else may be put to.
-_SPEAKS = re.compile(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
+_SPEAKS = late(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
 # The name is kept in a variable, to be called by that.
-_KEEPS = re.compile(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
+_KEEPS = late(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
 # The program as a part of another one.
-_IMPORTS = re.compile(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
+_IMPORTS = late(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
 # Programs that run what stands in their standard input.
-_RUNS = re.compile(
+_RUNS = late(
     r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.|python[0-9.]*|pypy[0-9.]*|perl|ruby|node|php|deno|bun"
     r"|[gmn]?awk|xargs|parallel|ssh|su|sudo|doas|env|busybox|at|batch|nohup|setsid|timeout"
 )
-_SHELLS = re.compile(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
+_SHELLS = late(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
 # Programs to which words are nothing but text.
 _DATA = frozenset(("echo", "printf", "grep", "egrep", "fgrep", "rg", "gh", "cd", "ls"))
 _GIT_DATA = frozenset(
@@ -111,10 +127,10 @@ _GIT_DATA = frozenset(
      "push", "rm", "show", "status", "switch", "tag")
 )  # fmt: skip
 # What a model puts behind a command of which it wants to see less.
-_CUTS = re.compile(r"(?:head|tail)(?: -n? ?[0-9]+)?")
+_CUTS = late(r"(?:head|tail)(?: -n? ?[0-9]+)?")
 # Programs that give another one a second name; and those that add words to a command.
 _NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
-_NAMED = re.compile(rf"(?:=|bin/|\s){PROGRAM}$")
+_NAMED = late(rf"(?:=|bin/|\s){PROGRAM}$")
 _ADDS = frozenset(("xargs", "parallel"))
 
 
@@ -187,7 +203,7 @@ def _within(text: str, verbs: Collection[str], seen: set[str], *, code: bool = F
         rest = _within(text[assigned.end() :], verbs, seen, code=code)
         if rest:
             return rest
-    if text in seen or not re.search(r"\s", text):
+    if text in seen or not _SPACE.search(text):
         return []
     try:
         shell.read(text)
@@ -199,5 +215,5 @@ def _within(text: str, verbs: Collection[str], seen: set[str], *, code: bool = F
 
 
 def _looks_called(text: str, verbs: Collection[str]) -> list[str]:
-    found = re.findall(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)", text)
+    found = _LOOKS_CALLED.findall(text)
     return [verb for verb in found if verb in verbs]

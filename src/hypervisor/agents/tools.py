@@ -7,10 +7,9 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.agents import rights
 from hypervisor.config import tools
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 AGENT = "hypervisor:worker-tools"
 # What other workers have too, and what such an agent needs to find a tool and to end.
-_COMMON = frozenset(
+COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
 # A text on standard input (`<<`) is how reports are given; nothing else is read or written.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_REDIRECTED = re.compile(r"[>&]|(?<!<)<(?!<)|<<<")
+_QUOTED = late(r"'[^']*'|\"[^\"]*\"")
+_REDIRECTED = late(r"[>&]|(?<!<)<(?!<)|<<<")
 _VERBS = frozenset(rights.WORKER_VERBS)
 
 
@@ -33,7 +32,7 @@ def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
     `line` is the command line of a shell's call; `grants` are the tools of the queues whose items
     the agent holds.
     """
-    if tool in _COMMON:
+    if tool in COMMON:
         return None
     if tool == "Bash":
         if _is_ours(line):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 
 from hypervisor.config.roots import create_state
+from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger import schema
 from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger

@@ -39,15 +39,6 @@ class Pools(Store):
                 (transcript, unseen, agent),
             )
 
-    def agent_claims(self, agent: str) -> list[Any]:
-        """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""
-        return self.rows(
-            "select c.token, i.id, c.outcome from claim c join item i on i.no = c.item "
-            "where c.agent = ? and c.session = (select session from agent where id = ?) "
-            "order by c.no",
-            (agent, agent),
-        ).fetchall()
-
     def held_since(self, at: float) -> list[Any]:
         """Return the items that were in somebody's hands at `at` (Unix time) or later."""
         return self.rows(

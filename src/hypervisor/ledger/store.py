@@ -165,6 +165,11 @@ class Store:
         self._engine.close()
 
     @property
+    def engine(self) -> Engine:
+        """What the ledger is kept by."""
+        return self._engine
+
+    @property
     def state(self) -> State:
         """The project's folder of state. Raises Foreign."""
         if self._state is None:

@@ -6,7 +6,8 @@ machine, device, inode and path of the folder that it belongs to, it has this us
 nobody else may read it. Everything in it is reached by descriptor, links are never followed
 (`system.folder`), and what SQLite opens by its path is looked at just before and just after.
 
-`hooks/guard` reads the id and the note too, with the tests that a shell has.
+`hooks/guard` reads the note too, with the tests that a shell has; it writes nothing but the empty
+files in `calls`, each made where none is, in a folder that it has reached without a link.
 """
 
 from __future__ import annotations
