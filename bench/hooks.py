@@ -188,17 +188,20 @@ def cases(place: Place, idle: Path) -> list[Case]:
             Case(f"session: Bash, {shown}", post, place.after("", "Bash", "make", text)),
             Case(f"session: Edit, before, {shown}", edit, place.before("", "Edit", "x", size)),
             Case(f"worker: Read, {shown}", post, place.after(WORKER, "Read", "x", text)),
-            Case(f"worker: Edit, {shown}", post, place.after(WORKER, "Edit", "x", text)),
             Case(f"worker: Bash, {shown}", post, place.after(WORKER, "Bash", "make", text)),
         ]
     bypass = place.before(WORKER, "Edit", "tasks/x") | {"permission_mode": "bypassPermissions"}
     found += [
         Case("worker: Bash, before, queue without tools", tools, place.before(WORKER, "Bash", "x")),
-        Case("worker: Edit, before, all allowed", edit, bypass),
+        Case("worker: Edit, before, all allowed", edit, bypass, against=PYTHON),
     ]
     for size, shown in ((1_000, "1 KB"), (100_000, "100 KB")):
         call = place.before(WORKER, "Edit", "tasks/x.md", size)
-        found.append(Case(f"worker: Edit allowed, before, {shown}", edit, call, against=PYTHON))
+        found += [
+            Case(f"worker: Edit allowed, before, {shown}", edit, call, against=PYTHON),
+            Case(f"worker: Edit, {shown}", post, place.after(WORKER, "Edit", "x", "y" * size),
+                 against=PYTHON),
+        ]  # fmt: skip
     own = f"hypervisor heartbeat {place.token}"
     report = f"hypervisor done {place.token} --summary - <<'END'\nIt's done.\nEND"
     found += [

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hypervisor.agents import shell
+from hypervisor.agents import shell_calls
 from hypervisor.agents.rights import VERBS
 from hypervisor.agents.shell_calls import calls, only_calls
 
@@ -267,5 +267,5 @@ def test_a_plain_call_is_what_a_reading_of_the_line_finds(
         return [(call.verb, call.words, call.known) for call in told]
 
     plain = found()
-    monkeypatch.setattr(shell, "_plain_call", lambda line: [])
+    monkeypatch.setattr(shell_calls, "_plain_call", lambda line: [])
     assert found() == plain and len(plain) == 2

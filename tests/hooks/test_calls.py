@@ -88,7 +88,7 @@ def guard(session: Session, tmp_path: Path) -> Guard:
 def test_what_changes_nothing_passes_and_is_counted_with_its_agent(guard: Guard) -> None:
     long = {"stdout": "x" * 100_000}
     assert guard.lets_pass()
-    assert guard.lets_pass(tool="Edit", tool_input={"new_string": "y" * 100_000})
+    assert guard.lets_pass(tool="mcp__x__y", tool_input={"text": "y" * 100_000})
     assert guard.lets_pass(tool="Bash", tool_input={"command": "make"}, tool_response=long)
     failed = guard.after(tool="Bash", tool_input={"command": "make"}, error="Exit code 2")
     del failed["tool_response"]
@@ -115,6 +115,8 @@ def test_a_call_that_is_due_is_handed_on_whole(guard: Guard) -> None:
         {"agent": "", "tool": "Agent", "tool_input": {"prompt": "queue q"}},
         {"agent": "", "tool": "TaskStop"},
         {"agent": "", "tool": "AskUserQuestion"},
+        {"tool": "Edit", "tool_input": {"file_path": "x"}},
+        {"agent": "", "tool": "Write", "tool_input": {"file_path": "x"}},
         {"agent": "../../etc"},
         {"agent": "a b"},
         {"agent": "", "session_id": ""},
@@ -148,7 +150,7 @@ def test_before_a_tool_only_the_agents_that_it_concerns_are_handed_on(guard: Gua
     assert guard.hands_on("PreToolUse file", before("a1")) is not None
     assert guard.hands_on("PreToolUse file", before("")) is None
     assert guard.hands_on("PreToolUse file", before("a1", "general-purpose")) is None
-    assert guard.hands_on("PreToolUse file", before("a1", mode="bypassPermissions")) is None
+    assert guard.hands_on("PreToolUse file", before("a1", mode="bypassPermissions"))
     tools = guard.session.root / ".hypervisor" / "tools"
     assert guard.hands_on("PreToolUse tools", before("a1", "hypervisor:worker-tools")) is None
     tools.mkdir()
