@@ -8,7 +8,8 @@ import os
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import NotOwner, SetupError
+from hypervisor.ledger.claims import keep_every
+from hypervisor.system.errors import SetupError
 
 SUMMARY = "commit what is the item's in these files, one committer at a time"
 
@@ -44,14 +45,11 @@ def run(args: argparse.Namespace) -> int:
             here = off_limits.tokens_out(ledger) if ledger.is_shared else None
             whose = Whose(ledger, row, here)
 
-        def beat() -> None:
-            if not ledger.heartbeat([args.token]):
-                raise NotOwner(*ledger.lost(args.token))
-
         try:
             sha = commit(
                 ledger.state, message, args.files, os.getcwd(), whose=whose,
-                beat=beat, beat_every=min(30.0, row["lease_ms"] / 3000),
+                beat=lambda: ledger.keep(args.token),
+                beat_every=keep_every(row["lease_ms"] / 1000),
             )  # fmt: skip
         except SetupError as error:
             stop_pool(ledger, row["queue_name"], args.token, error)
