@@ -72,7 +72,8 @@ def test_a_cancelled_queue_refuses_late_reports_frees_its_locks_and_hands_out_no
     kept = claimed(run_hypervisor("next", "q").stdout)
     run_hypervisor("done", kept, "--summary", "x")
     token = claimed(run_hypervisor("next", "q").stdout)
-    assert run_hypervisor("cancel", "q").stdout == "cancelled q: 2 open items ended\n"
+    said = run_hypervisor("cancel", "q").stdout
+    assert said.startswith("cancelled q: 2 open items ended, 1 of them half done:\n  b “Task b”: ")
     assert locks(project) == []
     assert run_hypervisor("done", token, "--summary", "x").returncode == 4
     nothing = run_hypervisor("next", "q")
