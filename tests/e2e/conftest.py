@@ -18,6 +18,7 @@ from .model import Model
 from .network import Network
 from .pools import PoolMachine
 from .queue_scripts import REPOSITORY
+from .ways import WAYS, Sitting, Way
 from .workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -37,11 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that take `client` on each Claude Code, or on those that their mark names."""
+    """Run tests that take `client` on each Claude Code, or on those that their mark names, and
+    those that take `way` on the newest in every mode, with a screen and without."""
     if metafunc.definition.get_closest_marker("modes"):
         metafunc.parametrize(
             ("client", "mode"), clients.MODES, indirect=["client"], scope="session"
         )
+    elif "way" in metafunc.fixturenames:
+        runs = [(clients.VERSIONS[-1], way) for way in WAYS]
+        metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")
     elif "client" in metafunc.fixturenames:
         versions = clients.VERSIONS
         if metafunc.definition.get_closest_marker("newest_client"):
@@ -76,6 +81,11 @@ def workspace(
     workspace = Workspace(tmp_path / "machine", client, model, network)
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def sitting(workspace: Workspace, model: Model, home: str, way: Way) -> Sitting:
+    return Sitting(workspace, model, home, way)
 
 
 @pytest.fixture(scope="session")
