@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypervisor import digest
+from hypervisor import digest, reconcile
 from hypervisor.agents import rights
 from hypervisor.agents.tools import AGENT
 from hypervisor.caller import Caller
@@ -65,6 +65,9 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         if not not_done:
             return told | {"step": "canary", "workers": min(untried, counts["ready"])}
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
+    if cost["tokens"] is None and cost["items"]:
+        reconcile.look_again(ledger, queue)
+        cost = ledger.cost_of_ended(queue)
     limit = settings.limits.workers
     wanted = max(1, min(limit, -(-left // _PER_WORKER)))
     workers = max(0, wanted - counts["claimed"])

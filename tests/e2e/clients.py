@@ -11,11 +11,9 @@ PACKAGE = "@anthropic-ai/claude-code"
 VERSIONS = ("2.1.197", "2.1.332")  # the oldest that is supported, and the newest that is tested
 # What permissions hang on is tested in the modes that people use; the oldest has no auto mode.
 MODES = [
-    ("2.1.197", "default"),
-    ("2.1.330", "default"),
-    ("2.1.330", "auto"),
-    ("2.1.332", "default"),
-    ("2.1.332", "auto"),
+    (VERSIONS[0], "default"),
+    (VERSIONS[-1], "default"),
+    (VERSIONS[-1], "auto"),
 ]
 
 

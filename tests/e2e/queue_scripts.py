@@ -100,16 +100,22 @@ class ByPlan:
         self._then = ""  # to be run once the workers are started, or the user has said yes
 
     def __call__(self, conversation: Conversation) -> Answer:
+        answer = self._obey(conversation)
+        for words, aside in self._asides.items():
+            if words in conversation.last:
+                # A prompt may come together with what the program says.
+                calls = answer if isinstance(answer, list) else [answer]
+                return [text(aside), *(call for call in calls if isinstance(call, ToolCall))]
+        return answer
+
+    def _obey(self, conversation: Conversation) -> Answer:
         told = conversation.last
-        for words, answer in self._asides.items():
-            if words in told:
-                return text(answer)
         if self._steps:
             return bash(f"hypervisor {self._steps.pop(0)}")
         if _last_command(conversation).startswith("hypervisor summary"):
             self.summary = told
             return text("SUMMED UP")
-        if "AskUserQuestion" in told and "AskUserQuestion" in conversation.tools:
+        if "Ask the user now" in told and "AskUserQuestion" in conversation.tools:
             self.asked, self._then = told, self._printed(told)
             return question("Go on?")
         if "Async agent launched" in told or conversation.last_use == "AskUserQuestion":

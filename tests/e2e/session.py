@@ -237,6 +237,10 @@ class Interactive:
                 self.enter()
             time.sleep(0.1)
 
+    def close_terminal(self) -> None:
+        """Close the window under the client, which hears of it by SIGHUP."""
+        self._tmux("kill-server")
+
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the client; its screen and tmux are gone afterwards."""
         pid = self.pid

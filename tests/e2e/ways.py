@@ -36,6 +36,7 @@ from .queue_scripts import (
 from .session import BYPASS, Headless, Interactive, Result
 from .workspace import Workspace
 
+MANUAL, AUTO = "default", "auto"
 _DIALOG = "Do you want to"
 _LOOK = 1.0  # seconds between two looks at the screen
 # What the client never asks the service about, or asks it only whether a worker may be started.
@@ -49,11 +50,11 @@ class Way(NamedTuple):
     screen: bool
 
     def __str__(self) -> str:
-        mode = {"default": "manual", BYPASS: "bypass"}.get(self.mode, self.mode)
+        mode = {MANUAL: "manual", BYPASS: "bypass"}.get(self.mode, self.mode)
         return f"{mode}-{'screen' if self.screen else 'p'}"
 
 
-WAYS = [Way(mode, screen) for mode in ("default", "auto", BYPASS) for screen in (True, False)]
+WAYS = [Way(mode, screen) for mode in (MANUAL, AUTO, BYPASS) for screen in (True, False)]
 
 
 class Claimed(NamedTuple):
@@ -215,6 +216,10 @@ class Sitting:
     def heard(self, agent: str = "") -> str:
         """All that a conversation was told; the session's, or a worker's."""
         return "\n".join(request.conversation.last for request in self.model.of(agent))
+
+    def tokens(self, agent: str) -> int:
+        """What the service has counted for a worker."""
+        return self.model.tokens(agent).total
 
     def summed_up(self) -> bool:
         """True once the session has run the summary that it was told to run."""
