@@ -49,7 +49,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "way" in metafunc.fixturenames and not newest:
         runs = [(clients.VERSIONS[-1], way) for way in WAYS]
         if metafunc.definition.get_closest_marker("oldest_too"):
-            runs += [(clients.VERSIONS[0], way) for way in WAYS if way.mode == MANUAL]
+            runs += [
+                (old, way) for old in clients.VERSIONS[:-1] for way in WAYS if way.mode == MANUAL
+            ]
         metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")
     elif "client" in metafunc.fixturenames:
         versions = clients.VERSIONS[-1:] if newest else clients.VERSIONS

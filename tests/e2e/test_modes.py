@@ -52,7 +52,8 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
     told, used = sitting.summary(), sum(map(sitting.tokens, sitting.model.agents))
     # What stands in no transcript is only asked for with a screen, or in auto mode.
     assert told["tokens_exact"] == (not sitting.way.screen and sitting.way.mode != AUTO), told
-    assert told["total_tokens"] == used
+    total = told["total_tokens"]
+    assert total == used if told["tokens_exact"] else 0 < total <= used
     # Where the mode itself allows all, the hooks add nothing.
     log = sitting.hypervisor("log", QUEUE).stdout
     assert ("permitted" in log) == (sitting.way.mode != BYPASS), log
