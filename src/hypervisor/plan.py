@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from hypervisor import digest
+from hypervisor import digest, reconcile
 from hypervisor.agents import rights
 from hypervisor.agents.tools import AGENT
 from hypervisor.caller import Caller
@@ -90,6 +90,9 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
                 "held_back": most < min(untried, counts["ready"]),
             }
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
+    if cost["tokens"] is None and cost["items"]:
+        reconcile.look_again(ledger, queue)
+        cost = ledger.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])

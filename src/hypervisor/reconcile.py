@@ -365,6 +365,16 @@ def note_use(ledger: Sessions, agent: str) -> None:
         ledger.set_usage(agent, used.total, items, complete=False)
 
 
+def look_again(ledger: Ledger, queue: str) -> None:
+    """Read again what the agents of a queue have used: the hooks of one that has just ended its
+    item may not have come that far."""
+    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+        if row["ended_at"] is None:
+            note_use(ledger, row["id"])
+        elif not row["complete"]:
+            collect(ledger, row["id"])
+
+
 def note_unseen(ledger: Sessions, agent: str, kinds: str) -> None:
     """Note what of an agent's use stands in no transcript, as `usage.unseen` says it: the agent's
     figures are a lower bound from then on. "" says that nothing is known to be missing."""

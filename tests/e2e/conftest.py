@@ -18,6 +18,7 @@ from .model import Model
 from .network import Network
 from .pools import PoolMachine
 from .queue_scripts import REPOSITORY
+from .ways import MANUAL, WAYS, Sitting, Way
 from .workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -33,19 +34,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
+    config.addinivalue_line("markers", "oldest_too: takes `way`: in manual mode on the oldest, too")
     config.addinivalue_line("markers", "modes: takes `mode`: manual, and auto on what has it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that take `client` on each Claude Code, or on those that their mark names."""
+    """Run tests that take `client` on each Claude Code, or on those that their mark names, and
+    those that take `way` on the newest in every mode, with a screen and without."""
+    newest = metafunc.definition.get_closest_marker("newest_client")
     if metafunc.definition.get_closest_marker("modes"):
         metafunc.parametrize(
             ("client", "mode"), clients.MODES, indirect=["client"], scope="session"
         )
+    elif "way" in metafunc.fixturenames and not newest:
+        runs = [(clients.VERSIONS[-1], way) for way in WAYS]
+        if metafunc.definition.get_closest_marker("oldest_too"):
+            runs += [
+                (old, way) for old in clients.VERSIONS[:-1] for way in WAYS if way.mode == MANUAL
+            ]
+        metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")
     elif "client" in metafunc.fixturenames:
-        versions = clients.VERSIONS
-        if metafunc.definition.get_closest_marker("newest_client"):
-            versions = clients.VERSIONS[-1:]
+        versions = clients.VERSIONS[-1:] if newest else clients.VERSIONS
         metafunc.parametrize("client", versions, indirect=True, scope="session")
 
 
@@ -76,6 +85,11 @@ def workspace(
     workspace = Workspace(tmp_path / "machine", client, model, network)
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def sitting(workspace: Workspace, model: Model, home: str, way: Way) -> Sitting:
+    return Sitting(workspace, model, home, way)
 
 
 @pytest.fixture(scope="session")

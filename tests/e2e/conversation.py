@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 _WORKER_NOTICE = re.compile(
-    r"<task-notification>(?:(?!</task-notification>).)*<summary>Agent .*?</task-notification>", re.S
+    r"<task-notification>(?:(?!</task-notification>).)*<summary>Agent .*?</task-notification>"
+    r"|<agent-message from=[^>]*>\s*\[Subagent hand-back\].*?</agent-message>",
+    re.S,
 )
 MAIN = ""  # the agent id under which the requests of the main conversation are counted
 
@@ -57,12 +59,15 @@ class Conversation:
     @property
     def last(self) -> str:
         """Text of everything since the last answer: prompts, notices, tool results."""
-        tail: list[str] = []
+        return "\n".join(_text_of(message["content"]) for message in self._since_answer())
+
+    def _since_answer(self) -> list[dict[str, Any]]:
+        tail: list[dict[str, Any]] = []
         for message in reversed(self.messages):
             if message["role"] == "assistant":
                 break
-            tail.insert(0, _text_of(message["content"]))
-        return "\n".join(tail)
+            tail.insert(0, message)
+        return tail
 
     @property
     def text(self) -> str:
@@ -78,6 +83,14 @@ class Conversation:
 
     def used(self, name: str) -> list[ToolUse]:
         return [use for use in self.tool_uses if use.name == name]
+
+    @property
+    def last_use(self) -> str:
+        """The tool whose result this conversation has just been given; "" behind a prompt."""
+        new = [block for message in self._since_answer() for block in _blocks(message)]
+        if not any(block["type"] == "tool_result" for block in new):
+            return ""
+        return self.tool_uses[-1].name if self.tool_uses else ""
 
     @property
     def results(self) -> list[str]:

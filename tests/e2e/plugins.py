@@ -163,7 +163,7 @@ class Recorder:
 # --- lost notifications ----------------------------------------------------------------------
 
 # A worker's notice as it stands in a hook's payload; monitor events and prompts do not match.
-_NOTICE = "*'<task-notification>'*'<summary>Agent '*"
+_NOTICE = "*'<task-notification>'*'<summary>Agent '*|*'[Subagent hand-back]'*"
 
 _DROP = f"""#!/bin/sh
 payload=$(cat)

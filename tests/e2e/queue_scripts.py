@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .answers import Answer, bash, spawn, text
+from .answers import Answer, ToolCall, bash, spawn, text, tool
 from .conversation import Conversation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+QUEUE, SOURCE = "inbox", "tasks"
 _CLAIM = re.compile(r"^claim (\S+)$", re.MULTILINE)
 _ITEM = re.compile(r"^item: (\S+)$", re.MULTILINE)
 
@@ -53,7 +54,7 @@ def by_the_book(queue: str) -> Callable[[Conversation], Answer]:
             return bash(f"hypervisor next {queue}")
         claim = claim_of(conversation)
         if claim is None:
-            return text("ended my items")
+            return ended(conversation)
         return done(*claim, more="one item only" not in conversation.first)
 
     return worker
@@ -78,6 +79,127 @@ def fan_out(queue: str, source: str, workers: int) -> Callable[[Conversation], A
         return text("heard: " + conversation.last[-300:])
 
     return main
+
+
+class ByPlan:
+    """A session that does what the plugin's own words tell it, and nothing else.
+
+    `steps` are the commands that it begins with (open the queue, ask for the plan), `branch` is for
+    workers in worktrees, and `asides` are words of the user's that have nothing to do with it, with
+    their answers.
+    """
+
+    def __init__(
+        self, *steps: str, branch: bool = False, asides: dict[str, str] | None = None
+    ) -> None:
+        self.summary = ""  # what it was told when it summed up
+        self.asked = ""  # what it has put to the user
+        self._branch = " --branch" if branch else ""
+        self._steps = list(steps or (f"open {QUEUE} {SOURCE}", f"plan {QUEUE}{self._branch}"))
+        self._asides = asides or {}
+        self._then = ""  # to be run once the workers are started, or the user has said yes
+
+    def __call__(self, conversation: Conversation) -> Answer:
+        answer = self._obey(conversation)
+        for words, aside in self._asides.items():
+            if words in conversation.last:
+                # A prompt may come together with what the program says.
+                calls = answer if isinstance(answer, list) else [answer]
+                return [text(aside), *(call for call in calls if isinstance(call, ToolCall))]
+        return answer
+
+    def _obey(self, conversation: Conversation) -> Answer:
+        told = conversation.last
+        if self._steps:
+            return bash(f"hypervisor {self._steps.pop(0)}")
+        if _last_command(conversation).startswith("hypervisor summary"):
+            self.summary = told
+            return text("SUMMED UP")
+        if "Ask the user now" in told and "AskUserQuestion" in conversation.tools:
+            self.asked, self._then = told, self._printed(told)
+            return question("Go on?")
+        if "Async agent launched" in told or conversation.last_use == "AskUserQuestion":
+            following, self._then = self._then, ""
+            return bash(following) if following else text("They are at work.")
+        if started := self._started(told):
+            self._then = self._printed(told)
+            return started
+        # What stops a batch names commands, too: for the user.
+        ends = "Stop: " in told or "Nobody can be asked" in told
+        command = "" if ends else self._printed(told)
+        return bash(command) if command else text("heard")
+
+    def _printed(self, told: str) -> str:
+        """The command for the session itself that a text of the program names first."""
+        verbs = "wait|plan|integrate|summary"
+        named = re.search(rf"hypervisor ({verbs}) {QUEUE}\b(?: --[a-z][a-z-]*)*", told)
+        if named and named[1] == "summary" and self._branch:
+            # As the skill says it: merged first, and once.
+            self._branch = ""
+            return f"hypervisor integrate {QUEUE} && {named[0]}"
+        if named and named[1] == "plan" and self._branch not in named[0]:
+            return named[0] + self._branch
+        return named[0] if named else ""
+
+    @staticmethod
+    def _started(told: str) -> Answer:
+        """The workers that a plan names."""
+        count = re.search(r"Start (one|\d+) workers?(?: of type (\S+))? in", told)
+        prompt = re.search(rf"the prompt: (queue {QUEUE}.*)", told)
+        if not count or not prompt:
+            return None
+        number = 1 if count[1] == "one" else int(count[1])
+        kind = count[2] or "hypervisor:worker"
+        return [spawn(kind, prompt[1], model="haiku") for _ in range(number)]
+
+
+def _last_command(conversation: Conversation) -> str:
+    """The command whose result the conversation has just been given; "" behind anything else."""
+    uses = conversation.tool_uses
+    if conversation.last_use != "Bash":
+        return ""
+    return str(uses[-1].input["command"]).rpartition(" && ")[2]
+
+
+def question(words: str) -> ToolCall:
+    """Ask the user, who may choose Yes or No."""
+    options = [{"label": word, "description": word} for word in ("Yes", "No")]
+    asked = {"question": words, "header": "Cost", "multiSelect": False, "options": options}
+    return tool("AskUserQuestion", {"questions": [asked]})
+
+
+def ended(conversation: Conversation) -> Answer:
+    """A worker's last act, as its own text says."""
+    if "SubagentHandback" in conversation.tools and not conversation.used("SubagentHandback"):
+        return tool("SubagentHandback", {"message": "ended my items"})
+    return text("ended my items")
+
+
+def token_of(conversation: Conversation) -> str:
+    """The claim that a worker took last, ended or not."""
+    return _CLAIM.findall(conversation.text)[-1]
+
+
+def edits(here: str = "") -> Callable[[Conversation], Answer]:
+    """A worker that reads its task, edits it and reports it, item after item; `here` is what it
+    asks for its first item with."""
+
+    def worker(conversation: Conversation) -> Answer:
+        if not conversation.tool_uses:
+            return bash(f"hypervisor next {QUEUE}{here}")
+        claim, used = claim_of(conversation), conversation.tool_uses[-1]
+        if used.name == "Bash" and claim:
+            return tool("Read", {"file_path": f"{SOURCE}/{claim[1]}.md"})
+        if used.name == "Read":
+            change = {"old_string": "Rename it.", "new_string": "Renamed."}
+            return tool("Edit", {"file_path": used.input["file_path"], **change})
+        if used.name == "Edit":
+            item = Path(used.input["file_path"]).stem
+            more = "one item only" not in conversation.first
+            return done(token_of(conversation), item, more=more)
+        return ended(conversation)
+
+    return worker
 
 
 def hypervisor(project: Path, *words: str, home: str) -> subprocess.CompletedProcess[str]:

@@ -75,6 +75,7 @@ class Headless:
 
     plugins: folders for `--plugin-dir`. mode: a permission mode (BYPASS, "default", "dontAsk" …).
     args: more arguments (`--resume`, ID …). env: more variables. cwd: instead of the project.
+    talks: prompts go in by standard input, where `say` adds more of them until `wait`.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Headless:
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        talks: bool = False,
     ) -> None:
-        command, whole_env = workspace.command(plugins, mode, ["-p", prompt, *_STREAM, *args], env)
+        own = ["-p", "--input-format", "stream-json"] if talks else ["-p", prompt]
+        command, whole_env = workspace.command(plugins, mode, [*own, *_STREAM, *args], env)
         self._out = tempfile.TemporaryFile("w+", dir=workspace.tmp)  # noqa: SIM115
         self._err = tempfile.TemporaryFile("w+", dir=workspace.tmp)  # noqa: SIM115
         self._start = time.monotonic()
@@ -96,14 +99,25 @@ class Headless:
             command,
             env=whole_env,
             cwd=cwd or workspace.project,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
             start_new_session=True,
         )
+        if talks and prompt:
+            self.say(prompt)
+
+    def say(self, prompt: str) -> None:
+        """Give it another prompt."""
+        assert self.process.stdin
+        message = {"type": "user", "message": {"role": "user", "content": prompt}}
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
 
     def wait(self, timeout: float = PATIENCE) -> Result:
         """Wait for the end. After `timeout` seconds it is killed, and the test fails."""
+        if self.process.stdin:
+            self.process.stdin.close()
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -219,7 +233,13 @@ class Interactive:
         while self.alive:
             if time.monotonic() > end:
                 raise AssertionError(f"the client did not end:\n{self.screen()}")
+            if "Exit and stop tasks" in self.screen():
+                self.enter()
             time.sleep(0.1)
+
+    def close_terminal(self) -> None:
+        """Close the window under the client, which hears of it by SIGHUP."""
+        self._tmux("kill-server")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the client; its screen and tmux are gone afterwards."""

@@ -21,7 +21,7 @@ from .conversation import Conversation
 from .model import Model
 from .plugins import copy_plugin
 from .pools import PoolMachine
-from .queue_scripts import REPOSITORY, by_the_book, claim_of, done, fan_out, lay_out, summary
+from .queue_scripts import REPOSITORY, by_the_book, claim_of, done, lay_out, summary
 from .workspace import Workspace
 
 pytestmark = pytest.mark.e2e
@@ -40,27 +40,6 @@ def window(used: float, resets_at: float, status: str = "allowed") -> dict[str, 
         f"{name}-5h-reset": at,
         f"{name}-5h-status": status,
     }
-
-
-def test_a_lasting_rate_limit_pauses_the_queue_and_the_rest_is_not_attempted(
-    workspace: Workspace, model: Model, home: str
-) -> None:
-    lay_out(workspace.project / "tasks", 6)
-    steady = by_the_book("limits")
-    model.main = fan_out("limits", "tasks", 2)
-    model.worker = lambda c: steady(c) if not c.tool_uses else error(429)
-    run = workspace.run(
-        "/hypervisor tasks",
-        plugins=[REPOSITORY],
-        env={"HYPERVISOR_HOME": home, "CLAUDE_CODE_MAX_RETRIES": "0"},
-    )
-    assert run.rc == 0, run.stderr
-    told = summary(workspace.project, "limits", home=home)
-    assert told["state"] == "paused" and told["reason"].startswith("rate limit: ")
-    assert told["counts"]["not_attempted"] == 6
-    assert {(w["attempts"], w["deaths"]) for w in told["workers"]} == {(0, 0)}
-    heard = model.of("")[-1].conversation.text
-    assert heard.count("queue limits is paused, 6 left; go on with: hypervisor resume limits") == 1
 
 
 def test_an_item_that_kills_every_worker_ends_as_failed_and_the_others_get_done(

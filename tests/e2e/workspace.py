@@ -169,6 +169,7 @@ class Workspace:
             # As root the client wants to be told that it is in a sandbox.
             command.append("--dangerously-skip-permissions")
             more.setdefault("IS_SANDBOX", "1")
-        elif mode != "default":
+        else:
+            # Without it the newer clients' screen begins in auto mode.
             command += ["--permission-mode", mode]
         return [*command, *args], self.env(more)

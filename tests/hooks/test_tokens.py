@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from hypervisor import reconcile, summary, usage
+from hypervisor import plan, reconcile, summary, usage
 from hypervisor.cli import main
+from hypervisor.config.settings import load
 from hypervisor.ledger import Claim
 
 from .conftest import SESSION, Session
@@ -84,6 +85,17 @@ def told(session: Session) -> dict[str, Any]:
 def exact(headless: Session) -> Session:
     """A run of `claude -p` whose worker a1 has two items in hand, in bypass mode."""
     return headless
+
+
+def test_the_plan_knows_the_cost_of_an_item_whose_worker_has_only_just_ended_it(
+    exact: Session,
+) -> None:
+    claim = exact.takes("a1")
+    write(exact.transcript_of("a1"), work(exact, [claim]).rows[:-1])
+    # The hooks of its last calls, and of its end, are still to come.
+    exact.reports(claim)
+    found = plan.plan(exact.ledger, "q", load(str(exact.root)))
+    assert (found["step"], found["left"], found["tokens"]) == ("workers", 5, 5 * 110)
 
 
 def test_a_worker_that_goes_on_after_a_clear_is_counted_over_both_transcripts(

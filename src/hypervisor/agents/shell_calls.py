@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROGRAM = "hypervisor"
 # A line that holds more texts inside of each other is not read to its end.
 _MOST_TEXTS = 50
+# Nor one that holds so much: whoever waits for a hook waits for this.
+_MOST_CHARACTERS = 200_000
 
 
 class Call:
@@ -45,7 +47,7 @@ def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> li
     if not _SPEAKS.search(plain) and "$'" not in line:
         return []
     seen.add(line)
-    if len(seen) > _MOST_TEXTS:
+    if len(seen) > _MOST_TEXTS or sum(map(len, seen)) > _MOST_CHARACTERS:
         return [Call("")]
     try:
         reader = shell.read(line)
