@@ -112,7 +112,7 @@ def make(folder: Path) -> int:
     _run(project, "git", "commit", "-q", "-m", "begin")
     real = str(REPO / "bin/hypervisor")
     opened = ("open", QUEUE, "tasks", "--instructions", "how.md")
-    _run(project, real, *opened, "--verify", "python3 -m unittest -q discover tests")
+    _run(project, real, *opened, "--verify", "python3 -m unittest discover -q tests")
     first = shlex.quote(str(folder / "bin"))
     print(f"export PATH={first}:$PATH; cd {shlex.quote(str(project))}")
     print(f"two workers: {REPO / 'agents/worker.md'}, with the prompt: queue {QUEUE}")
