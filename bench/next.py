@@ -66,15 +66,15 @@ def main() -> int:
 
 def lay_out(root: Path, count: int) -> None:
     """Open the queue `q` over `count` tasks, and `changed` over as many as are edited later."""
-    from hypervisor import worker
     from hypervisor.ledger import Ledger, NewItem
+    from hypervisor.system.files import fingerprint_of
 
     (root / "tasks").mkdir()
     items = []
     for number in range(count):
         path = task_path(root, number)
         path.write_text(task(number, "Update `lib/loader.py`."))
-        seen = worker.fingerprint(os.stat(path))
+        seen = fingerprint_of(os.stat(path))
         items.append(
             NewItem(f"task-{number}", str(path.relative_to(root)), title="T", fingerprint=seen)
         )

@@ -149,6 +149,7 @@ def count(folder: Path) -> int:
     wrong = list(_wrong(items))
     refused = [call for call in of_workers if call["words"][0] == "done" and call["code"]]
     mixed = list(_mixed(project, items))
+    commits = [call for call in of_workers if call["words"][0] == "commit"]
     each = len(of_workers) / len(TASKS)
     verbs = Counter(call["words"][0] for call in of_workers)
     print("| counted | goal | seen |\n|---|---:|---:|")
@@ -156,6 +157,8 @@ def count(folder: Path) -> int:
     print(f"| refused `done` | 0 | {len(refused)} |")
     print(f"| wrong ends | 0 | {len(wrong)} |")
     print(f"| commits with another item's change | 0 | {len(mixed)} |")
+    kept_back = sum(call["code"] != 0 for call in commits)
+    print(f"| refused `commit`, where it can't be told whose | – | {kept_back} of {len(commits)} |")
     print(f"\ncalls: {', '.join(f'{number} {verb}' for verb, number in verbs.most_common())}")
     for line in (*(f"refused: {shlex.join(call['words'])}" for call in refused), *wrong, *mixed):
         print(line)
