@@ -17,6 +17,7 @@ from hypervisor.system.text import one_line
 STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
+_FEW = 20
 # What the text names, those that want a look first: a conversation shows all of it.
 _ODD = ("failed", "blocked", "cancelled")
 _OTHERS = ("success", "skipped", "not_attempted")
@@ -244,13 +245,15 @@ def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]
     if not workers:
         return []
     shown = [f"{status.replace('_', ' ')} ({len(workers)}):"]
+    # What has to be known of a few; of many the beginning tells which kind it is.
+    width = 160 if status == "success" or len(workers) > _FEW else 400
     for worker in workers[:room]:
         name = one_line(worker["task_id"], 60)
         if worker["title"] and worker["title"] != worker["task_id"]:
             name += f" “{one_line(worker['title'], 60)}”"
         half = "half done; " if worker.get("half_done") else ""
         said = worker["outcome"] if status == "success" else worker["reason"]
-        shown.append(f"  {name}: {half}{one_line(said, 160)}")
+        shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
     if len(workers) > room:

@@ -55,7 +55,7 @@ def test_what_is_left_is_told_by_names(batch: Path, run: Run) -> None:
     assert {one["id"]: one["worker"] for one in told["left"] if one["worker"]} == {"b": "ann"}
     run("block", held, "--reason", "which port?")
     said = run("status", "q").stdout
-    assert "! blocked b: which port?; hypervisor retry q --blocked" in said
+    assert "  ! blocked b: which port?\n    hypervisor retry q --blocked\n" in said
 
 
 def test_what_waits_is_told_with_what_it_waits_for(batch: Path, run: Run) -> None:
@@ -321,8 +321,8 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
     with Ledger.open(str(batch)) as ledger:
         for item in "ab":
             [held] = worker.take(ledger, "q", "w", only=item)
-            told = {"summary": "x", "files": ["src/x.py"] if item == "a" else []}
-            worker.done(ledger, held.token, told, force=False)
+            told = {"a": {"files": ["src/x.py"]}, "b": {"commit": "1a2b3c4"}}[item]
+            worker.done(ledger, held.token, {"summary": "x", **told}, force=False)
     path = batch / "tasks/b.md"
     path.write_text(path.read_text() + "mine\n")
     undone = run("undo", "q")
@@ -331,13 +331,15 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
         "1 files restored, 1 left as they are",
         "  restored: tasks/a.md",
         "  tasks/b.md: edited since: somebody edited it after us; left as it is",
-        "not put back, since workers changed them and not hypervisor (git can):",
+        "that is what hypervisor wrote; what workers changed stays (git diff, git log):",
+        "  commit 1a2b3c4 (b)",
         "  src/x.py (a)",
     ]
     assert (batch / "tasks/a.md").read_bytes() == before
     told = json.loads(run("undo", "q", "--json").stdout)
     check("undo", told)
     assert told["not_ours"] == [{"id": "a", "path": "src/x.py"}]
+    assert told["commits"] == [{"id": "b", "commit": "1a2b3c4"}]
     assert run("undo", "q", "b").stdout.startswith("0 files restored, 1 left")
 
 

@@ -172,7 +172,7 @@ def test_the_text_of_a_status_is_bounded_at_50_workers_and_many_queues(
     for claim in ledger.claim("q", "w", 100):
         ledger.finish(claim.token, "failed", {"reason": long})
     text = run_hypervisor("status").stdout
-    assert len(text.splitlines()) == 1 + 6 + 1 + 6 + 1
+    assert len(text.splitlines()) == 1 + 7 + 1 + 6 + 1
     assert max(map(len, text.splitlines())) < 300
     assert "… and 44 more workers" in text
     for number in range(40):

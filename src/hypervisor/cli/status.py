@@ -116,8 +116,9 @@ def detail(one: dict[str, Any]) -> list[str]:
     shown += _left(one.get("left", []))
     problems = one["problems"]
     for problem in problems[:_PROBLEMS]:
-        fix = f"; {problem['fix']}" if problem["fix"] else ""
-        shown.append(f"  ! {problem['text']}{fix}")
+        shown.append(f"  ! {problem['text']}")
+        if problem["fix"]:
+            shown.append(f"    {problem['fix']}")
     if len(problems) > _PROBLEMS:
         shown.append(f"  ! … and {len(problems) - _PROBLEMS} more (--json lists all)")
     workers = one["workers"]

@@ -1,4 +1,4 @@
-"""`hypervisor undo`: put files back to what they were before a queue's edits."""
+"""`hypervisor undo`: take back what we wrote into task files: status, assignee, report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
 
-SUMMARY = "put task files back to what they were before a queue's edits"
+SUMMARY = "take our own edits of task files back; what workers did stays"
 _SHOWN = 50
 
 
@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     fine = ("restored", "already as before")
     left = [result for result in results if result.outcome not in fine]
     restored = sum(result.outcome == "restored" for result in results)
-    others = _others(
-        root, args.queue, args.id, {os.path.relpath(one.path, root) for one in results}
-    )
+    ours = {os.path.relpath(one.path, root) for one in results}
+    theirs = _theirs(root, args.queue, args.id, ours)
     if args.json:
         told = [{**one._asdict(), "path": os.path.relpath(one.path, root)} for one in results]
-        shown = {"queue": args.queue, "files": told, "not_ours": others}
+        nothing: dict[str, list[dict[str, str]]] = {"not_ours": [], "commits": []}
+        shown = {"queue": args.queue, "files": told, **(theirs or nothing)}
         print(json.dumps(shown, ensure_ascii=False))
         return 1 if left else 0
     already = len(results) - restored - len(left)
@@ -55,9 +55,10 @@ def run(args: argparse.Namespace) -> int:
     )
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
-    if others:
-        print("not put back, since workers changed them and not hypervisor (git can):")
-        _list([f"{one_line(one['path'], 500)} ({one_line(one['id'], 60)})" for one in others])
+    if theirs is not None:
+        print("that is what hypervisor wrote; what workers changed stays (git diff, git log):")
+        _list([f"commit {_shown(one, 'commit')}" for one in theirs["commits"]])
+        _list([_shown(one, "path") for one in theirs["not_ours"]])
     return 1 if left else 0
 
 
@@ -76,20 +77,32 @@ def _list(lines: list[str]) -> None:
         print(f"  … and {len(lines) - _SHOWN} more (--json lists all)")
 
 
-def _others(root: str, queue: str, item_id: str | None, ours: set[str]) -> list[dict[str, str]]:
-    """Return the files that reports of the queue, or of an item of it, name as changed, and of
-    which we have edited none: `id` and `path`."""
+def _shown(one: dict[str, str], what: str) -> str:
+    return f"{one_line(one[what], 500)} ({one_line(one['id'], 60)})"
+
+
+def _theirs(
+    root: str, queue: str, item_id: str | None, ours: set[str]
+) -> dict[str, list[dict[str, str]]] | None:
+    """Return what the workers of a queue, or of an item of it, are known to have done beside:
+    `not_ours`, the files that they told of, and of which we have edited none (`id` and `path`),
+    and `commits` (`id` and `commit`). None for a queue that had no workers."""
+    files, commits = [], []
     try:
         with Ledger.open(root) as ledger:
-            return [
-                {"id": row["id"], "path": str(path)}
-                for row in (ledger.results(queue) if queue in ledger.queue_names() else ())
-                if item_id in (None, row["id"])
-                for path in (row["report"] or {}).get("files") or ()
-                if path not in ours
-            ]
+            if queue not in ledger.queue_names() or ledger.queue_row(queue)["purpose"] != "work":
+                return None
+            for row in ledger.results(queue):
+                report = row["report"] or {}
+                if item_id not in (None, row["id"]):
+                    continue
+                named = report.get("files") or ()
+                files += [{"id": row["id"], "path": str(one)} for one in named if one not in ours]
+                if report.get("commit"):
+                    commits.append({"id": row["id"], "commit": str(report["commit"])})
     except NoLedger:
-        return []
+        return None
+    return {"not_ours": files, "commits": commits}
 
 
 def _folders(root: str, queue: str) -> set[str]:
