@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -32,13 +31,12 @@ def way() -> Way:
 
 
 @pytest.fixture
-def batch(sitting: Sitting) -> Iterator[Sitting]:
+def batch(sitting: Sitting) -> Sitting:
     """Five items; their workers edit them, and take their time."""
     sitting.lay_out(5)
     work = edits()
     sitting.model.worker = lambda c: slow(0.4, work(c))
-    yield sitting
-    assert sitting.no_dialog()
+    return sitting
 
 
 def in_the_middle(batch: Sitting) -> None:
