@@ -23,7 +23,7 @@ from hypervisor import worker
 from hypervisor.config.roots import create_state
 from hypervisor.integration import integrate
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.system.git import head
+from hypervisor.system.checkout import head
 
 
 def git(root: str, *words: str) -> None:

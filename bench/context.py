@@ -21,18 +21,19 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO / "tests"), str(REPO / "src")]
 
-from e2e import clients  # noqa: E402
-from e2e.answers import Answer, bash, spawn, text, tool  # noqa: E402
-from e2e.conversation import Conversation  # noqa: E402
-from e2e.model import Model  # noqa: E402
-from e2e.network import Network  # noqa: E402
-from e2e.plugins import write_plugin  # noqa: E402
-from e2e.queue_scripts import by_the_book, claim_of, done, fan_out, lay_out  # noqa: E402
-from e2e.workspace import Workspace  # noqa: E402
+from e2e import clients
+from e2e.answers import Answer, bash, spawn, text, tool
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.network import Network
+from e2e.plugins import write_plugin
+from e2e.queue_scripts import by_the_book, claim_of, done, fan_out, lay_out
+from e2e.workspace import Workspace
 
 GOALS = {
     "session": 400,
@@ -80,6 +81,7 @@ def in_workspace(version: str, mode: str, items: int, env: dict[str, str]) -> di
     model = Model(network)
     try:
         with tempfile.TemporaryDirectory() as folder:
+            os.environ["HYPERVISOR_STATE"] = f"{folder}/state"
             work = Workspace(Path(folder) / "m", clients.client(version), model, network)
             try:
                 return measure(work, model, mode, items, env)
@@ -172,12 +174,12 @@ def reading(queue: str, folder: Path) -> Callable[[Conversation], Answer]:
 
 def noted(body: dict[str, object]) -> float:
     """Return how many tokens the client's words on files that have changed are."""
-    blocks: list[object] = []
+    blocks: list[Any] = []
     messages = body["messages"]
     for message in messages if isinstance(messages, list) else []:
         content = message["content"]
         blocks += content if isinstance(content, list) else [content]
-    texts = [one if isinstance(one, str) else one.get("text", "") for one in blocks]  # type: ignore[attr-defined]
+    texts = [one if isinstance(one, str) else one.get("text", "") for one in blocks]
     return sum(len(text.encode()) for text in texts if _CHANGED.search(text)) / 4
 
 

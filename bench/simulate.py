@@ -30,9 +30,9 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 sys.path.insert(0, str(HERE.parent / "src"))
 sys.path.insert(0, str(HERE))
 
-import stores  # noqa: E402
+import stores
 
-from server import Server  # noqa: E402
+from server import Server
 
 CLAIMERS = 8
 ITEMS_EACH = 8

@@ -33,9 +33,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 sys.path.insert(0, str(HERE))
 
-import hosts  # noqa: E402
-import psycopg  # noqa: E402
-from soak_site import QUEUE, Site  # noqa: E402
+import hosts
+import psycopg
+from soak_site import QUEUE, Site
 
 NAMES = ("h1", "h2", "h3", "h4")
 CLOCKS = {"h1": "+600s", "h2": "-600s"}

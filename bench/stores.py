@@ -44,10 +44,10 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 sys.path.insert(0, str(HERE.parent / "src"))
 sys.path.insert(0, str(HERE))
 
-import ledger as peers  # noqa: E402
-from hypervisor.config.address import VARIABLE  # noqa: E402
-from hypervisor.ledger import Ledger  # noqa: E402
-from server import Server  # noqa: E402
+import ledger as peers
+from hypervisor.config.address import VARIABLE
+from hypervisor.ledger import Ledger
+from server import Server
 
 FORK = peers.FORK
 QUEUE = "bench"

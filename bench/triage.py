@@ -24,11 +24,11 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / "src"))
 
-import frontmatter  # noqa: E402
+import frontmatter
 
-from hypervisor.config.roots import create_state  # noqa: E402
-from hypervisor.ledger import Ledger, NewItem  # noqa: E402
-from hypervisor.triage_run.processes import Processes  # noqa: E402
+from hypervisor.config.roots import create_state
+from hypervisor.ledger import Ledger, NewItem
+from hypervisor.triage_run.processes import Processes
 
 TASK = """---
 id: bench-{number:08x}

@@ -104,6 +104,15 @@ def _empty_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """git knows who commits."""
+    from branches.support import WHO
+
+    for name, value in WHO.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Path:
     """An empty root: a folder with the state of the program in it."""
     from hypervisor.config.roots import create_state

@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor.config.roots import create_state, find_root
 from hypervisor.system.errors import UsageError
+from hypervisor.system.git import private_dir
 
 
 @pytest.fixture
@@ -111,3 +112,9 @@ def test_neither_home_nor_the_whole_disk_becomes_a_root_unasked(
     assert not (top / ".hypervisor").exists() and not os.path.exists("/.hypervisor")
     (top / "hypervisor.toml").touch()
     assert create_state(str(top))
+
+
+def test_a_pipe_in_the_place_of_git_is_not_waited_for(top: Path) -> None:
+    os.mkfifo(top / "a" / ".git")
+    assert find_root(str(top / "a" / "b")) == str(top / "a")
+    assert private_dir(str(top / "a")) is None

@@ -8,6 +8,7 @@ target: the functions named in TARGETS say what they are about. Counted are
 - crashes: a traceback or a signal, where there should be an answer or an error of one line;
 - hangs: a round of more than LIMIT seconds;
 - writes: a byte, mode or time that changed in the tree beside the project.
+A named pipe as the source of `rows` is waited for 10 s, as its reader promises: that is no hang.
 A finding is printed with the seed and the round that make it again.
 """
 
@@ -25,9 +26,9 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import files  # noqa: E402
-import state  # noqa: E402
-from rounds import Batch, Told  # noqa: E402
+import files
+import state
+from rounds import Batch, Told
 
 LIMIT = 20.0
 TARGETS = (

@@ -101,6 +101,8 @@ def rows(root: Path, rng: random.Random) -> None:
 def transcripts(root: Path, rng: random.Random) -> None:
     """What a client wrote of its agents."""
     from hypervisor import usage
+    from hypervisor.clients.claude import ClaudeStream
+    from hypervisor.clients.gemini import GeminiStream
 
     path = root / "t.jsonl"
     if rng.random() < 0.3:
@@ -108,6 +110,10 @@ def transcripts(root: Path, rng: random.Random) -> None:
     else:
         lines = [odd.json_text(rng, one) for one in rng.choice(_TRANSCRIPTS) for _ in range(3)]
         odd.put(path, rng, "\n".join(lines).encode("utf-8", "surrogatepass"))
+        for stream in (ClaudeStream(), GeminiStream()):
+            for line in lines:
+                stream.feed(line)
+            stream.end(1)
     with contextlib.suppress(OSError):
         usage.read_transcript(str(path))
     usage.last_error(str(path))

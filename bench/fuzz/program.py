@@ -34,7 +34,8 @@ def hook(root: Path, event: str, payload: str) -> None:
     """Have a client's event handled; raise Traceback if it kept an error of ours."""
     from hypervisor import hooks
 
-    stdin, sys.stdin = sys.stdin, io.StringIO(payload)
+    raw = payload.encode("utf-8", "surrogatepass")
+    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(raw))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             hooks.run(event)

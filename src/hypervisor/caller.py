@@ -82,21 +82,23 @@ def _client_above() -> int | None:
 
 def started(pid: int) -> str | None:
     """Return when a process started, in the kernel's own words, or None: numbers are reused."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as source:
-            # The name in brackets may hold anything; the fields count from its end.
-            return source.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+    fields = _stat_of(pid)
+    return fields[19] if len(fields) > 19 else None
 
 
 def _is_zombie(pid: int) -> bool:
     """True for a process that has ended, and that its parent has not asked for yet."""
+    return _stat_of(pid)[:1] == ["Z"]
+
+
+def _stat_of(pid: int) -> list[str]:
+    """Return what the kernel tells of a process behind its name; nothing of one that is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as source:
-            return source.read().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+            # The name in brackets may hold anything; the fields count from its end.
+            return source.read().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def is_gone(pid: int | None, pid_start: str | None) -> bool:

@@ -6,9 +6,9 @@ of workers in it are bounded, on one line each, and marked as theirs.
 
 from __future__ import annotations
 
-import json
 import time
 
+from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
@@ -161,7 +161,7 @@ def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
 def line(ledger: Ledger, queue: Any, state: str) -> str:
     """Return one line on where a queue stands, with its counts."""
     counts = ledger.counts(queue["no"])
-    left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    left = counts["ready"] + counts["claimed"] + counts["waiting"] - len(ledger.aside(queue["no"]))
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return f"hypervisor: queue {queue['name']} {_stands(queue, state, left)}; {told}"
 
@@ -178,12 +178,16 @@ def _stands(queue: Any, state: str, left: int) -> str:
 def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
     name = queue["name"]
     counts = ledger.counts(queue["no"])
-    left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    aside = len(ledger.aside(queue["no"]))
+    waiting = counts["waiting"] - aside
+    left = counts["ready"] + counts["claimed"] + waiting
     total = sum(counts.values())
     lines = [f"hypervisor: queue {name} {_stands(queue, state, left)}"]
     if queue["reason"] and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue['reason'], 100)})"
-    lines[0] += f"; {total - left} of {total} items ended, {len(ended)} since the last report."
+    lines[0] += (
+        f"; {total - left - aside} of {total} items ended, {len(ended)} since the last report."
+    )
     for outcome in ("done", "skipped", "cancelled"):
         ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
         if ids:
@@ -191,13 +195,19 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
             lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
     odd = [row for row in ended if row["state"] in ("blocked", "failed")]
     for row in odd[:_LINES_SHOWN]:
-        report = json.loads(row["report"]) if row["report"] else {}
+        report = loads(row["report"]) if row["report"] else {}
         reason = row["cause"] or report.get("reason") or "no reason given"
         lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
     if len(odd) > _LINES_SHOWN:
         lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
-    if state == "drained" and counts["waiting"]:
-        lines.append(f"{counts['waiting']} items wait for items that did not succeed.")
+    noted = [row for row in ended if '"note"' in (row["report"] or "")]
+    for row in noted[:_LINES_SHOWN]:
+        if note := loads(row["report"]).get("note"):
+            lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
+    if state == "drained" and waiting:
+        lines.append(f"{waiting} items wait for items that did not succeed.")
+    if aside:
+        lines.append(f"{aside} are set aside; all back: hypervisor open {name} --where all")
     if state in ("drained", "cancelled"):
         lines.append(f"Tell the user; the whole summary: hypervisor summary {name}")
     return "\n".join(lines)

@@ -6,25 +6,18 @@ output; the service bills both as output.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable
-
-from hypervisor.system.reading import json_rows
+from hypervisor.system.late import late
+from hypervisor.system.reading import json_rows, json_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from hypervisor.usage import Tokens
 
 _CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task")
-_TASK_ID = re.compile(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
-
-
-def is_gemini(first_line: str) -> bool:
-    """True if a transcript that begins with this line is one of Gemini CLI."""
-    return '"projectHash"' in first_line
+_TASK_ID = late(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]]:
@@ -62,7 +55,7 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
             elif tool == _CLAIM:
                 claimed = _TASK_ID.search(_text(call.get("result")))
                 try:
-                    item = json.loads(claimed[1]) if claimed else None
+                    item = json_value(claimed[1]) if claimed else None
                 except ValueError:
                     item = None
                 if isinstance(item, str):

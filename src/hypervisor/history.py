@@ -9,11 +9,14 @@ from typing import Any
 
 from hypervisor import locks, usage
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.saying import reason_of
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
+from hypervisor.system.spans import span
 from hypervisor.system.state import shown
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
+_AWAITED = 5
 _KINDS = ("input", "output", "cache_read", "cache_write")
 
 
@@ -38,8 +41,61 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
             for row in ledger.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
-        "file": _file(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
+        "file": file_at(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
+        "why": _why(ledger, rows[-1]),
     }
+
+
+def _why(ledger: Ledger, row: Any) -> str | None:
+    """Return in words why an item is not done, and what helps; None for one that is."""
+    queue, state = row["queue_name"], row["state"]
+    if state == "claimed":
+        claim = ledger.claim_now(row["claim"])
+        worker = one_line(claim["agent"] or claim["worker"], 40)
+        return f"{worker} has had it for {span(time.time() - claim['claimed_at'])}"
+    if state == "waiting" and row["id"] in ledger.aside(row["queue"]):
+        return (
+            f"it is set aside, not {one_line(ledger.condition(row['queue']), 100)}; all back: "
+            f"hypervisor open {queue} --where all"
+        )
+    if state == "waiting":
+        others = ledger.waits_for(row["no"])[:_AWAITED]
+        return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
+    if state == "ready":
+        return _not_handed_out(ledger, row)
+    if state in ("blocked", "failed"):
+        report = ledger.claim_now(row["claim"]) if row["claim"] is not None else None
+        why = row["cause"] or (reason_of(report["report"]) if report is not None else None)
+        again = shell([queue, row["id"]])
+        told_why = f"“{one_line(why or 'no reason given', 300)}”"
+        return f"{state}: {told_why}; again: hypervisor retry {again}"
+    if state in ("skipped", "cancelled"):
+        return f"{state}: {one_line(row['cause'] or 'no reason given', 300)}"
+    return None
+
+
+def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
+    state = ledger.state_of(queue, item_id)
+    if state == "done":
+        # What was done on a branch satisfies others once it is merged.
+        state = f"done, not merged yet: hypervisor integrate {queue}"
+    return f"{one_line(item_id, 60)} ({state})"
+
+
+def _not_handed_out(ledger: Ledger, row: Any) -> str:
+    queue = ledger.queue_row(row["queue_name"])
+    if queue["state"] == "paused":
+        why = f" ({one_line(queue['reason'], 100)})" if queue["reason"] else ""
+        return f"its queue is paused{why}; hypervisor resume {queue['name']}"
+    for lock in _locks(ledger, row["id"], [row]):
+        if not lock["ours"]:
+            return f"another tool has locked it: {one_line(lock['path'], 300)}"
+    if ledger.meets_work(row):
+        return "it touches files that others work on now"
+    ready = [one["id"] for one in ledger.ready_items(queue["name"])]
+    place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
+    earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
+    return f"{earlier}it is ready{place}"
 
 
 def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
@@ -95,7 +151,8 @@ def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]
     return found
 
 
-def _file(root: str, path: str | None) -> dict[str, Any] | None:
+def file_at(root: str, path: str | None) -> dict[str, Any] | None:
+    """Return how the file of an item looks, None for an item without one."""
     if path is None:
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from hypervisor import calls
 from hypervisor.system.keys import key
 from hypervisor.system.state import State
 
@@ -50,3 +51,5 @@ def settle(ledger: Ledger) -> None:
         for name in sorted(marked & ledger.queue_names()):
             if ledger.is_settled(name):
                 folder.remove(name)
+    if not is_marked(ledger.state):
+        calls.forget(ledger.state, ledger.callers())

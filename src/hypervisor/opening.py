@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from hypervisor import budget, live, outputs
 from hypervisor.caller import Caller
+from hypervisor.commits import begun
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger, NewItem, Opened
 from hypervisor.preflight import Preflight
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
+
+_COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
 
 def open_queue(
@@ -42,6 +46,7 @@ def open_queue(
             fingerprint=entry.fingerprint,
             after=entry.after,
             files=entry.files,
+            named=entry.named,
         )
         for entry in [*checked.ready, *waiting]
     ]
@@ -65,10 +70,22 @@ def open_queue(
             **(limits | options),
         )
         live.mark(ledger, name)
+        note_tree(ledger, name)
         kept = settings.limits
         outputs.prune(ledger, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
     return opened
+
+
+def note_tree(ledger: Ledger, queue: str) -> None:
+    """Note what is not committed now, before a queue is worked on: no item that it hands out has
+    done that. While anything is in work, that can't be said."""
+    row = ledger.queue_row(queue)
+    begun.forget_ended(ledger.state, ledger.tokens_over())
+    if not row["commits"] and _COMMITS.search(row["instructions"] or ""):
+        ledger.note_commits(row["no"])
+    if not ledger.live_tokens():
+        begun.note(ledger.state, begun.of_queue(row["no"]))
 
 
 def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
@@ -83,6 +100,7 @@ def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | N
         raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
     ledger.resume(queue)
     ledger.forget_stop(queue)
+    note_tree(ledger, queue)
     live.mark(ledger, queue)
     attend(ledger, queue)
 

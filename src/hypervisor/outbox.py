@@ -126,7 +126,7 @@ def _write(ledger: Ledger, row: Any) -> str | None:
 
 def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
-    from hypervisor.system.git import head
+    from hypervisor.system.checkout import head
 
     commit, here = told.get("commit"), head(root)
     if not commit or not here or here in (commit, row["merge"]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
 
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
@@ -12,6 +11,8 @@ from hypervisor.system.state import State, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from hypervisor.ledger import Ledger
 
 _FOLDER = "outputs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from hypervisor import digest, reconcile
@@ -11,11 +12,15 @@ from hypervisor.agents.tools import AGENT
 from hypervisor.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
+from hypervisor.system.checkout import top_of
 from hypervisor.system.spans import until
 from hypervisor.system.text import one_line
 
 _PER_WORKER = 3
+# So far ahead it is looked for items that meet in a file.
+_AHEAD = 1000
 _SHOWN = 5
+_SHARED = 3
 # What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
 # release hold another rule for the same.
 _OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
@@ -41,12 +46,28 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     the ended items cost (None where that is not known). With "not_done", `not_done` are the items
     that were tried first and did not end as done: their `id`, `state` and `reason`. The rest is
     started once they have, or the user has agreed.
+
+    `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
+    many items can be out in one tree until two of them name one file, None for any number, and no
+    more workers are started; `shared` are the files that most of the next items name.
     """
     row = ledger.queue_row(queue)
     counts = ledger.stats(queue)
-    left = counts["ready"] + counts["waiting"]
+    left = counts["ready"] + counts["waiting"] - len(ledger.aside(row["no"]))
     tools = ledger.tools(queue)
-    told: dict[str, Any] = {"queue": queue, "left": left, "counts": counts, "tools": list(tools)}
+    branch = bool(row["branches"]) and not tools
+    at_once, shared = _apart(ledger.named_ahead(row["no"], _AHEAD))
+    told: dict[str, Any] = {
+        "queue": queue,
+        "left": left,
+        "counts": counts,
+        "tools": list(tools),
+        "branch": branch,
+        "at_once": None if branch else at_once,
+        "shared": shared,
+        "may_branch": not tools and top_of(ledger.root) is not None,
+    }
+    most = told["at_once"] or settings.limits.workers
     if row["state"] == "paused":
         return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
     if not counts["ready"] and not counts["claimed"]:
@@ -63,13 +84,17 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
             return told | {"step": "wait"}
         not_done = ledger.not_done(row["no"], _SHOWN)
         if not not_done:
-            return told | {"step": "canary", "workers": min(untried, counts["ready"])}
+            return told | {
+                "step": "canary",
+                "workers": min(untried, counts["ready"], most),
+                "held_back": most < min(untried, counts["ready"]),
+            }
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
     if cost["tokens"] is None and cost["items"]:
         reconcile.look_again(ledger, queue)
         cost = ledger.cost_of_ended(queue)
-    limit = settings.limits.workers
-    wanted = max(1, min(limit, -(-left // _PER_WORKER)))
+    usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
+    wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])
     seconds = cost["seconds"]
     # A yes holds for what is left when a limit has ended: nobody is there to give it again.
@@ -78,10 +103,24 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     return told | {
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
+        "held_back": wanted < usual,
         "ask": left > settings.limits.ask_above and not yes,
         "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
     }
+
+
+def _apart(named: list[list[str]]) -> tuple[int | None, list[dict[str, Any]]]:
+    """Return how many of these items in a row name no file twice, on the average; None where none
+    do. And the files that most of them name, with how many do."""
+    runs, seen = 1, set[str]()
+    for files in named:
+        if not seen.isdisjoint(files):
+            runs, seen = runs + 1, set()
+        seen.update(files)
+    most = Counter(file for files in named for file in set(files)).most_common(_SHARED)
+    shared = [{"path": path, "items": count} for path, count in most if count > 1]
+    return None if runs == 1 else max(1, len(named) // runs), shared
 
 
 def _not_done(item: Any) -> dict[str, Any]:
@@ -110,16 +149,15 @@ def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
     return not heard and not client.headless
 
 
-def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False) -> list[str]:
+def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
     """Return a plan as words for the agent that carries it out.
 
-    A `headless` session ends with its turn, so it waits in the foreground instead. With `branch`
-    its workers are those that have a worktree of their own.
+    A `headless` session ends with its turn, so it waits in the foreground instead.
     """
+    branch = told["branch"]
     kind = " of type hypervisor:worker-isolated" if branch else ""
     if told["tools"]:
         kind = f" of type {AGENT}"
-    again = " --branch" if branch else ""
     rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
     name, left = told["queue"], told["left"]
     if told["step"] == "finished":
@@ -131,7 +169,7 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
             f"{one_line(told['reason'], 160)}",
             "It is open again by itself then, and this session is told to go on: end your turn.",
             f"If the session is gone by then, any shell goes on: hypervisor work {name} "
-            "--agent claude",
+            f"--agent claude{' --branch' if branch else ''}",
         ]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
@@ -161,10 +199,11 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         )  # fmt: skip
         at_once = "" if count == 1 else ", in one message, each"
         return [
+            *_held_back(told),
             f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
             f"prompt: queue {name}, one item only",
             f"Then run in this same turn: hypervisor wait {name}",
-            f"and, when no worker is alive any more: hypervisor plan {name}{again}",
+            f"and, when no worker is alive any more: hypervisor plan {name}",
         ]
     if told["step"] == "not_done":
         shown = [
@@ -184,6 +223,7 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
     time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
     shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
+    shown += _held_back(told)
     if told["ask"] and headless:
         total = sum(told["counts"].values())
         return [
@@ -196,7 +236,7 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         return [
             *shown,
             "Ask the user now, in this turn, with AskUserQuestion: these figures, and the answers",
-            f"Yes and No. After a yes: hypervisor plan {name} --go-on{again}",
+            f"Yes and No. After a yes: hypervisor plan {name} --go-on",
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
@@ -206,3 +246,17 @@ def lines(told: dict[str, Any], *, headless: bool = False, branch: bool = False)
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
     return shown
+
+
+def _held_back(told: dict[str, Any]) -> list[str]:
+    """Return why fewer workers are started than could be, and what lets more work at once."""
+    if not told["held_back"]:
+        return []
+    named = ", ".join(
+        f"{one_line(one['path'], 80)} ({one['items']} items)" for one in told["shared"]
+    )
+    mend = f"; more, each on a branch: hypervisor plan {told['queue']} --branch"
+    return [
+        f"At most {told['at_once']} at once in one tree, since tasks name the same files: {named}"
+        + (mend if told["may_branch"] else "")
+    ]

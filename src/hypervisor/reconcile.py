@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor import caller, outbox, outputs
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.text import one_line
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.sessions import Sessions
     from hypervisor.usage import Failure, Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
@@ -52,12 +52,9 @@ def stopped(
     return None
 
 
-def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
-    """Count a tool call of a worker, and end what it has used more for than its queue allows: that
-    costs an attempt. Return what tells the worker so, or None."""
-    past = ledger.count_call(session, agent)
-    if not past:
-        return None
+def overrun(ledger: Ledger, past: list[Any]) -> str:
+    """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
+    costs an attempt. Return what tells the worker so."""
     # Ends those whose time is over.
     ledger.expire()
     for row in past:
@@ -65,6 +62,8 @@ def overrun(ledger: Ledger, session: str, agent: str) -> str | None:
             ledger.end(row["token"], "unreported", row["cause"])
         except NotOwner:
             continue
+    from hypervisor import outbox
+
     outbox.flush(ledger)
     tokens = " and ".join(row["token"] for row in past)
     return (
@@ -151,6 +150,8 @@ def person_stopped(
         known = ledger.agent(agent)
         if first:
             ledger.note_stop(known["queue"])
+        from hypervisor import outbox
+
         outbox.flush(ledger)
         collect(ledger, agent)
 
@@ -250,13 +251,12 @@ def _stopped_by_person(agent: Any) -> bool:
 
 def _mark(transcript: str, name: str) -> bool:
     """True if the client has marked the agent of `transcript` so, in the file beside it."""
-    import json
+    from hypervisor.system.reading import NotReadable, json_value, read_file
 
     try:
         # As much as it ever holds, and more.
-        with open(_meta_of(transcript), "rb") as source:
-            meta = json.loads(source.read(_META_BYTES))
-    except (OSError, ValueError, RecursionError):
+        meta = json_value(read_file(_meta_of(transcript), _META_BYTES)[0].decode())
+    except (OSError, NotReadable, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and meta.get(name) is True
 
@@ -284,11 +284,15 @@ def session_ended(ledger: Ledger, session: str) -> None:
 
 
 def _lives(agent: Any) -> bool:
+    from hypervisor import caller
+
     return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
 
 
 def gone_sessions(ledger: Ledger) -> None:
     """Do the same for sessions whose client was killed: their process is gone for certain."""
+    from hypervisor import caller
+
     for row in ledger.sessions_at_work():
         if caller.is_gone(row["pid"], row["pid_start"]):
             session_ended(ledger, row["id"])
@@ -308,7 +312,7 @@ def collect(
     row = ledger.agent(agent)
     if row is None or not row["transcript"]:
         return
-    from hypervisor import usage
+    from hypervisor import outputs, usage
 
     until = time.monotonic() + wait
     while True:
@@ -323,12 +327,14 @@ def collect(
     kept = outputs.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
     if used.compacted:
         note_unseen(ledger, agent, usage.COMPACTION)
+    if used.partial:
+        note_unseen(ledger, agent, usage.PARTIAL)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
     ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)
 
 
-def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
+def _by_token(ledger: Sessions, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
     """Return an agent's shares by the tokens of its claims; the n-th share of an id is that of the
     n-th claim of it."""
     claims = ledger.agent_claims(agent) if by_id else []
@@ -340,7 +346,7 @@ def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> di
     return shares
 
 
-def note_use(ledger: Ledger, agent: str) -> None:
+def note_use(ledger: Sessions, agent: str) -> None:
     """Note what an agent at work has used until now, where its transcript tells."""
     row = ledger.agent(agent)
     if row is None or not row["transcript"] or row["ended_at"] is not None:
@@ -369,7 +375,7 @@ def look_again(ledger: Ledger, queue: str) -> None:
             collect(ledger, row["id"])
 
 
-def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
+def note_unseen(ledger: Sessions, agent: str, kinds: str) -> None:
     """Note what of an agent's use stands in no transcript, as `usage.unseen` says it: the agent's
     figures are a lower bound from then on. "" says that nothing is known to be missing."""
     from hypervisor import usage
@@ -404,4 +410,6 @@ def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
         ledger.end(row["token"], "unreported", one_line(last_message, 200))
     except NotOwner:
         return
+    from hypervisor import outbox
+
     outbox.write_unconfirmed(ledger, row, last_message)

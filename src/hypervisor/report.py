@@ -66,6 +66,8 @@ def render(
     text = report.get("summary") or (report.get("reason") if outcome != "blocked" else None)
     if text:
         shown += ["", *quoted(text)]
+    if report.get("note"):
+        shown += ["", "**Note**", "", *quoted(report["note"])]
     return shown
 
 

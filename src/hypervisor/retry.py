@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class Retried:
-    """What became of a retry: the ids that are `ready` again (or wait again), and (id, why) of
-    those that were `left` as they are."""
+    """What became of a retry: (id, title, how it had ended, why) of the items that are `ready`
+    again (or wait again), and (id, why) of those that were `left` as they are."""
 
     __slots__ = ("left", "ready")
 
-    def __init__(self, ready: list[str], left: list[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        ready: list[tuple[str, str | None, str, str | None]],
+        left: list[tuple[str, str]],
+    ) -> None:
         self.ready = ready
         self.left = left
 
@@ -33,18 +37,20 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     if ids is None:
         ids = [row["id"] for row in ledger.ended_items(queue, states)]
     left = []
-    wanted = []
+    ended: dict[str, str] = {}
     for item_id in ids:
         row = ledger.item(queue, item_id)
         why = _complete(ledger.root, queue, row) if row is not None else None
         if why is None:
-            wanted.append(item_id)
+            ended[item_id] = row["state"] if row is not None else ""
         else:
             left.append((item_id, why))
-    refused = ledger.retry(queue, wanted)
-    gone = {item_id for item_id, _ in refused}
-    ready = [item_id for item_id in dict.fromkeys(wanted) if item_id not in gone]
-    return Retried(ready, left + refused)
+    refused = ledger.retry(queue, ended)
+    ready = []
+    for item_id in ended.keys() - {item_id for item_id, _ in refused}:
+        row = ledger.item(queue, item_id)
+        ready.append((row["position"], (item_id, row["title"], ended[item_id], row["cause"])))
+    return Retried([told for _, told in sorted(ready)], left + refused)
 
 
 def _complete(root: str, queue: str, row: Any) -> str | None:

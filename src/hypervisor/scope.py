@@ -14,11 +14,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hypervisor.system.checkout import top_of
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint
-from hypervisor.system.git import Git, top_of
+from hypervisor.system.git import Git
 from hypervisor.system.keys import key
+from hypervisor.system.notes import is_note
+from hypervisor.system.reading import NotReadable, read_start
 from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
+from hypervisor.tasks.read import LARGEST
 
 NAMED = "named"
 _FOLDER = "scope"
@@ -50,9 +55,15 @@ def strays(state: State, token: str, own: Any, others: Iterable[Any]) -> list[st
     """
     try:
         before = json.loads(state.folder.below(_FOLDER).read(key(token)))
+        changed = _changed(state.root, before)
     except FileNotFoundError:
         return []
-    return unnamed(state.root, _changed(state.root, before), (own, *others))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise HypervisorError(
+            "what was noted of the working tree at the claim can't be read",
+            "release the item and take it again",
+        ) from None
+    return unnamed(state.root, changed, (own, *others))
 
 
 def unnamed(root: str, changed: Iterable[str], items: Iterable[Any]) -> list[str]:
@@ -84,10 +95,10 @@ def _text(root: str, item: Any) -> str:
     parts = [item["payload"] or "", item["files"] or "", item["instructions"] or ""]
     if item["path"] is not None:
         try:
-            with open(os.path.join(root, item["path"]), encoding="utf-8", errors="replace") as file:
-                # A report of ours may tell of a file that was none of the task's business.
-                parts.append(markdown.without_own_section(file.read()))
-        except OSError:
+            raw = read_start(os.path.join(root, item["path"]), LARGEST)
+            # A report of ours may tell of a file that was none of the task's business.
+            parts.append(markdown.without_own_section(raw.decode("utf-8", "replace")))
+        except (OSError, NotReadable):
             pass
     return "\n".join(parts)
 
@@ -119,8 +130,9 @@ def _look(root: str) -> dict[str, Any]:
     files = {}
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
-        if entry and path.split("/", 1)[0] != STATE:
-            files[path] = fingerprint(os.path.join(root, path))
+        place = os.path.join(root, path)
+        if entry and path.split("/", 1)[0] != STATE and not is_note(place):
+            files[path] = fingerprint(place)
     return {"head": head, "files": files}
 
 
@@ -131,5 +143,5 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
-            else:
+            elif not is_note(entry.path):
                 yield path, fingerprint(entry.path)

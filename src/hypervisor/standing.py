@@ -10,8 +10,8 @@ import time
 
 from hypervisor import budget
 from hypervisor.system import hook_errors
+from hypervisor.system.notes import home
 from hypervisor.system.spans import span, until
-from hypervisor.system.state import home
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -44,7 +44,8 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
     state = state_of(queue["state"], counts)
     workers = _workers(ledger, queue["no"])
     pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
-    left = counts["ready"] + counts["claimed"] + counts["waiting"]
+    aside = len(ledger.aside(queue["no"]))
+    left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     known = ledger.tokens_used(queue["no"])
     told: dict[str, Any] = {
         "queue": queue["name"],
@@ -53,6 +54,7 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "resume_at": queue["resume_at"],
         "total": sum(counts.values()),
         "counts": counts,
+        "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
@@ -61,6 +63,26 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "workers": workers,
     }
     return told | {"problems": _problems(ledger, queue, told)}
+
+
+def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
+    """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
+    (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
+    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
+    waits = ledger.waits_in(queue["no"])
+    found = []
+    for row in ledger.open_rows(queue["name"]):
+        state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
+        found.append(
+            {
+                "id": row["id"],
+                "title": row["title"],
+                "state": state,
+                "worker": at_work.get(row["id"]),
+                "waits_for": waits.get(row["no"], []),
+            }
+        )
+    return found
 
 
 def state_of(state: str, counts: dict[str, int]) -> str:
@@ -72,7 +94,9 @@ def state_of(state: str, counts: dict[str, int]) -> str:
 
 def line(told: dict[str, Any]) -> str:
     """Return one line of text for a standing."""
-    counts = ", ".join(f"{count} {state}" for state, count in told["counts"].items() if count)
+    aside = told["set_aside"]["items"] if told["set_aside"] else 0
+    states = told["counts"] | {"waiting": told["counts"]["waiting"] - aside, "set aside": aside}
+    counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
     return f"{name}: {told['state']}{why}, {told['total']} items: {counts or 'none'}"
@@ -80,6 +104,7 @@ def line(told: dict[str, Any]) -> str:
 
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
+    # Twice: an item may end between the two looks that it takes.
     if ledger.ends_are_noted() or ledger.ends_are_noted():
         return None
     return (
@@ -226,8 +251,9 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             problem(outcome, more, f"hypervisor retry {name} --{outcome}")
         elif counts[outcome]:
             found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
-    if state == "drained" and counts["waiting"]:
-        problem("waiting", f"{counts['waiting']} items wait for items that did not succeed")
+    waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
+    if state == "drained" and waiting:
+        problem("waiting", f"{waiting} items wait for items that did not succeed")
     pending = ledger.pending_of(queue["no"])
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:

@@ -17,6 +17,10 @@ from hypervisor.system.text import one_line
 STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
+# What the text names, those that want a look first: a conversation shows all of it.
+_ODD = ("failed", "blocked", "cancelled")
+_OTHERS = ("success", "skipped", "not_attempted")
+_LISTED = 100
 
 
 def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
@@ -26,8 +30,11 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     agents, shares = ledger.costs(row["no"])
     untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
     workers, first, last = [], None, None
+    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
     for item in ledger.results(queue):
         told = _item(item, shares.get(item["no"]))
+        if item["id"] in aside:
+            told["reason"] = aside[item["id"]]
         if untried and item["state"] == "ready":
             told["reason"] = untried
         counts[told["status"]] += 1
@@ -108,6 +115,7 @@ def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
         "state": item["state"],
         "path": item["path"],
         "title": item["title"],
+        "note": report.get("note"),
         "worker": item["worker"],
         "attempts": item["attempts"],
         "deaths": item["deaths"],
@@ -125,6 +133,10 @@ def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
             told["forced"] = True
     else:
         told["reason"] = report.get("reason") or item["cause"] or _REASONS[item["state"]]
+        if item["state"] == "ready" and item["cause"]:
+            told["reason"] = f"to be tried again: {item['cause']}"
+    if item["outcome"] == "cancelled":
+        told["half_done"] = True
     for name in ("files", "changes", "rule", "off_limits", "unnamed"):
         if report.get(name):
             told[name] = report[name]
@@ -158,8 +170,9 @@ _NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
 }
 
 
-def lines(summary: dict[str, Any]) -> list[str]:
-    """Return the summary as lines of text: the counts first, then what wants a look."""
+def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
+    """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
+    to be `brief`, all the others."""
     counts = ", ".join(
         f"{count} {status.replace('_', ' ')}"
         for status, count in summary["counts"].items()
@@ -196,8 +209,13 @@ def lines(summary: dict[str, Any]) -> list[str]:
     left = [f"{count} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     if left:
         shown.append(f"pre-flight: {', '.join(left)}")
-    for status in ("failed", "blocked", "cancelled"):
-        shown += _section(status, [w for w in summary["workers"] if w["status"] == status])
+    room = _LISTED
+    sections = {}
+    for status in (*_ODD, *_OTHERS):
+        those = [w for w in summary["workers"] if w["status"] == status]
+        sections[status] = _section(status, those, room)
+        room = max(0, room - len(those))
+    shown += [line for status in _ODD for line in sections[status]]
     for key, words in (
         ("off_limits", "changed, though it steers the next run"),
         ("unnamed", "changed, and not named by the task"),
@@ -216,17 +234,27 @@ def lines(summary: dict[str, Any]) -> list[str]:
             f"report pending: {one_line(worker['task_id'], 60)}: {one_line(why, 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
+    if not brief:
+        shown += [line for status in _OTHERS for line in sections[status]]
     return shown
 
 
-def _section(status: str, workers: list[dict[str, Any]]) -> list[str]:
+def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]:
+    """Return the items that ended as `status` by name, at most `room` of them."""
     if not workers:
         return []
-    shown = [f"{status} ({len(workers)}):"]
-    for worker in workers[:_SHOWN]:
-        shown.append(f"  {one_line(worker['task_id'], 60)}: {one_line(worker['reason'], 160)}")
-    if len(workers) > _SHOWN:
-        shown.append(f"  … and {len(workers) - _SHOWN} more (--json lists all)")
+    shown = [f"{status.replace('_', ' ')} ({len(workers)}):"]
+    for worker in workers[:room]:
+        name = one_line(worker["task_id"], 60)
+        if worker["title"] and worker["title"] != worker["task_id"]:
+            name += f" “{one_line(worker['title'], 60)}”"
+        half = "half done; " if worker.get("half_done") else ""
+        said = worker["outcome"] if status == "success" else worker["reason"]
+        shown.append(f"  {name}: {half}{one_line(said, 160)}")
+        if worker["note"]:
+            shown.append(f"    note: “{one_line(worker['note'], 300)}”")
+    if len(workers) > room:
+        shown.append(f"  … and {len(workers) - room} more (--json lists all)")
     return shown
 
 

@@ -15,33 +15,35 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
 
-from hypervisor import gemini_usage
 from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
-_CLAIM = re.compile(r'^claim ([0-9]+-[a-z2-9]{4})$|"token": "([0-9]+-[a-z2-9]{4})"', re.MULTILINE)
-_ENDED = re.compile(
-    r'^(?:accepted|released) ([0-9]+-[a-z2-9]{4})|"ended": \{"claim": "([0-9]+-[a-z2-9]{4})"',
-    re.MULTILINE,
-)
+_CLAIM, _CLAIM_JSON = "claim ", '"token": "'
+_ENDED, _ENDED_JSON = ("accepted ", "released "), '"ended": {"claim": "'
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz23456789")
 
 # What stands in no transcript, in the words that people are told.
 REVIEWS = "auto mode's reviews"
 SUMMARIES = "progress summaries"
 COMPACTION = "compactions"
 CUT_OFF = "requests that were cut off"
+PARTIAL = "the ends of answers"
 AT_WORK = "workers still at work"
 UNHEARD = "work that no hook told of"
 _NO_SUMMARIES = "CLAUDE_CODE_DISABLE_AGENT_PROGRESS_SUMMARIES"
 _ENTRYPOINT = "CLAUDE_CODE_ENTRYPOINT"
 _BETWEEN = ", "
 
+# What stands in the first line of a transcript of Gemini CLI.
+_OF_GEMINI = '"projectHash"'
 # The tool by which a worker ends in auto mode.
 _HANDBACK = "SubagentHandback"
 # So much of a transcript's end is looked at for an error.
@@ -59,23 +61,73 @@ class Usage:
     belongs to no item is overhead. `complete` is true when the transcript's last message is a
     final one. `known` is false for a transcript of an unknown shape. Gemini CLI never sees a token:
     its shares are in `by_id`, by the items' ids, in the order of their claims. `compacted` is true
-    where the client has summed up the conversation: what that took stands in no row.
+    where the client has summed up the conversation: what that took stands in no row. `partial` is
+    true where an answer has but the figures that were known at its beginning: a client that runs a
+    tool before the answer has ended may never write the last ones (seen with 2.1.197).
     """
 
-    __slots__ = ("by_id", "compacted", "complete", "items", "known", "total")
+    __slots__ = ("by_id", "compacted", "complete", "items", "known", "partial", "total")
 
     def __init__(self) -> None:
         self.known = True
         self.complete = False
         self.compacted = False
+        self.partial = False
         self.total: Tokens = (0, 0, 0, 0)
         self.items: dict[str, Tokens] = {}
         self.by_id: list[tuple[str, Tokens]] = []
 
 
+class _Answer:
+    """One of the service's answers: the claim that it counts to, its figures, and whether a row
+    told its end."""
+
+    __slots__ = ("ended", "figures", "token")
+
+    def __init__(self, token: str | None) -> None:
+        self.token = token
+        self.figures: list[int] = [0, 0, 0, 0]
+        self.ended = False
+
+
 def claims_in(text: str) -> list[str]:
     """Return the tokens of the claims that an output of `next` or `done --next` hands out."""
-    return [plain or quoted for plain, quoted in _CLAIM.findall(text)]
+    if _CLAIM not in text and _CLAIM_JSON not in text:
+        return []
+    found = []
+    for line in text.split("\n"):
+        plain = line.removeprefix(_CLAIM)
+        if plain is not line and _is_token(plain):
+            found.append(plain)
+        else:
+            found += _quoted(line, _CLAIM_JSON)
+    return found
+
+
+def _ended_in(text: str) -> set[str]:
+    """Return the tokens of the claims that an output tells the end of."""
+    if _ENDED_JSON not in text and not any(word in text for word in _ENDED):
+        return set()
+    found = set()
+    for line in text.split("\n"):
+        if line.startswith(_ENDED):
+            number, dash, letters = line[len(_ENDED[0]) :].partition("-")
+            found.add(f"{number}{dash}{letters[:4]}")
+        found.update(_quoted(line, _ENDED_JSON))
+    return {token for token in found if _is_token(token)}
+
+
+def _quoted(line: str, before: str) -> list[str]:
+    """Return the tokens in a line that stand in quotes behind `before`."""
+    told = [part.partition('"') for part in line.split(before)[1:]] if before in line else ()
+    return [token for token, quote, _ in told if quote and _is_token(token)]
+
+
+def _is_token(text: str) -> bool:
+    number, _, letters = text.partition("-")
+    return (
+        number.isascii() and number.isdigit() and len(letters) == 4 and _LETTERS.issuperset(letters)
+    )
 
 
 def unseen(mode: str, environment: Mapping[str, str]) -> str:
@@ -163,7 +215,7 @@ def read_transcript(path: str) -> Usage:
     paths = transcripts(path)
     rows = chain.from_iterable(map(_rows, paths))
     first = next(rows, "")
-    return _of_gemini(rows) if gemini_usage.is_gemini(first) else sum_up(chain((first,), rows))
+    return _of_gemini(rows) if _OF_GEMINI in first else sum_up(chain((first,), rows))
 
 
 def _rows(path: str) -> Iterator[str]:
@@ -185,6 +237,8 @@ def _rows(path: str) -> Iterator[str]:
 
 
 def _of_gemini(rows: Iterable[str]) -> Usage:
+    from hypervisor import gemini_usage
+
     usage = Usage()
     total, usage.by_id = gemini_usage.sum_up(rows)
     usage.known = usage.complete = total is not None
@@ -192,15 +246,20 @@ def _of_gemini(rows: Iterable[str]) -> Usage:
     return usage
 
 
-class Failure(NamedTuple):
+class Failure:
     """The error in which a worker ended: the client's words, its code for it and the HTTP status,
     when the service wants to be asked again, and when it was told (Unix time); where known."""
 
-    text: str
-    code: str = ""
-    status: int | None = None
-    resets_at: object = None
-    at: float | None = None
+    __slots__ = ("at", "code", "resets_at", "status", "text")
+
+    def __init__(
+        self, text: str, code: str, status: int | None, resets_at: object, at: float | None
+    ) -> None:
+        self.text = text
+        self.code = code
+        self.status = status
+        self.resets_at = resets_at
+        self.at = at
 
 
 def last_error(path: str) -> Failure | None:
@@ -243,7 +302,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     """Return the usage told by the JSON lines of a worker's transcripts, in their order; a torn
     last line is passed over, and so is what is told again."""
     usage = Usage()
-    seen: dict[str, tuple[str | None, list[int]]] = {}
+    seen: dict[str, _Answer] = {}
     current: list[str] = []
     calls: dict[str, str] = {}
     answered: set[str] = set()
@@ -262,25 +321,26 @@ def sum_up(rows: Iterable[str]) -> Usage:
                 if calls.get(call) == _HANDBACK and not failed:
                     usage.complete = True
                 for text in texts:
-                    ended = {plain or quoted for plain, quoted in _ENDED.findall(text)}
+                    ended = _ended_in(text)
                     current[:] = [token for token in current if token not in ended]
                     current += [token for token in claims_in(text) if token not in current]
         elif row.get("subtype") == "compact_boundary":
             usage.compacted = True
-    totals = [0, 0, 0, 0]
-    for token, figures in seen.values():
-        totals = [a + b for a, b in zip(totals, figures, strict=True)]
-        if token is not None:
-            share = usage.items.get(token, (0, 0, 0, 0))
-            usage.items[token] = _add(share, figures)
-    usage.total = _add((0, 0, 0, 0), totals)
+    answers = list(seen.values())
+    for answer in answers:
+        usage.total = _add(usage.total, answer.figures)
+        if answer.token is not None:
+            share = usage.items.get(answer.token, (0, 0, 0, 0))
+            usage.items[answer.token] = _add(share, answer.figures)
+    # The last one may still be under way.
+    usage.partial = not all(answer.ended for answer in answers[:-1])
     return usage
 
 
 def _assistant(
     row: dict[str, object],
     usage: Usage,
-    seen: dict[str, tuple[str | None, list[int]]],
+    seen: dict[str, _Answer],
     current: list[str],
     calls: dict[str, str],
 ) -> None:
@@ -299,9 +359,11 @@ def _assistant(
     if not all(isinstance(figure, int) for figure in figures) or KINDS[1] not in told:
         usage.known = False
         return
-    first = seen.setdefault(name, (current[0] if current else None, [0, 0, 0, 0]))
-    first[1][:] = [max(a, b) for a, b in zip(first[1], figures, strict=True)]
-    usage.complete = message.get("stop_reason") in ("end_turn", "stop_sequence", "max_tokens")
+    answer = seen.setdefault(name, _Answer(current[0] if current else None))
+    answer.figures = [max(a, b) for a, b in zip(answer.figures, figures, strict=True)]
+    reason = message.get("stop_reason")
+    answer.ended = answer.ended or reason is not None
+    usage.complete = reason in ("end_turn", "stop_sequence", "max_tokens")
     content = message.get("content")
     for block in content if isinstance(content, list) else ():
         if isinstance(block, dict) and block.get("type") == "tool_use":

@@ -11,14 +11,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 
 from hypervisor.system.folder import Folder, Lock
+from hypervisor.system.processes import requests_to_end
 from hypervisor.system.redact import secrets
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed
 
 _TICK = 0.05
+_ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _TAIL = 2000
 _SHOWN = 10
 # Names the item's claim, which is no secret to its own check.
@@ -41,9 +42,8 @@ class Checked:
         """What to say of the variables that it ran without, as the end of a sentence."""
         if not self.without:
             return ""
-        shown = ", ".join(one_line(name, 60) for name in self.without[:_SHOWN])
-        more = f" and {len(self.without) - _SHOWN} more" if len(self.without) > _SHOWN else ""
-        return f". It ran without {shown}{more}, which look like secrets"
+        shown = listed(self.without, _SHOWN, 60)
+        return f". It ran without {shown}, which look like secrets"
 
 
 def without(keep: Collection[str] = ()) -> list[str]:
@@ -73,7 +73,7 @@ def check(
     """
     with turns.opened_lock("verify.lock") as turn:
         wait_for_turn(turn, beat, beat_every)
-        with _requests_to_end() as requests:
+        with requests_to_end(_ASKING) as requests:
             return _run(command, root, item_id, path, limit, beat, beat_every, requests, keep)
 
 
@@ -94,27 +94,6 @@ def wait_for_turn(
         if now >= next_beat:
             beat()
             next_beat = now + beat_every
-
-
-@contextmanager
-def _requests_to_end() -> Iterator[list[int]]:
-    """Collect the signals that ask this process to end.
-
-    They are obeyed where the check can be taken along: raised at once, one could arrive between
-    the check's start and our knowing its number.
-    """
-    requests: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        requests.append(number)
-
-    asking = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, note) for number in asking}
-    try:
-        yield requests
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(

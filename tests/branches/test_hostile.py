@@ -11,7 +11,7 @@ import pytest
 from branches import support
 from branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from hypervisor import worker
-from hypervisor.commits import commit
+from hypervisor.commits.commit import commit
 from hypervisor.config.roots import create_state
 from hypervisor.system.errors import HypervisorError
 from worker.support import open_queue, write_task

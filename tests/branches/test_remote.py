@@ -15,6 +15,7 @@ import pytest
 from branches.support import commit_all, git, lay_out, take
 from hypervisor.branches import trees
 from hypervisor.system.git import Git, GitError
+from hypervisor.system.remote import run_remote
 from ledger.support import Child
 
 
@@ -56,14 +57,14 @@ def port(clone: Path) -> int:
 def test_a_remote_that_takes_a_call_and_says_nothing_is_not_listened_to_for_ever(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hypervisor.system.git._DEAD_SECONDS", 1)
+    monkeypatch.setattr("hypervisor.system.remote._DEAD_SECONDS", 1)
     monkeypatch.setenv("HYPERVISOR_STORE_WAIT", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/hub.git"
         git(clone, "remote", "set-url", "origin", address)
         begun = time.monotonic()
         with pytest.raises(GitError, match="too slow"):
-            Git(str(clone)).remote("fetch", "origin")
+            run_remote(Git(str(clone)), "fetch", "origin")
         assert time.monotonic() - begun < 60
     assert "waiting for up to" in capfd.readouterr().err
 
@@ -100,7 +101,7 @@ def test_what_a_person_has_to_mend_is_told_at_once(clone: Path) -> None:
     git(clone, "remote", "set-url", "origin", "../nowhere.git")
     begun = time.monotonic()
     with pytest.raises(GitError, match="nowhere"):
-        Git(str(clone)).remote("fetch", "--quiet", "origin")
+        run_remote(Git(str(clone)), "fetch", "--quiet", "origin")
     assert time.monotonic() - begun < 30
 
 

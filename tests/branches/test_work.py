@@ -21,8 +21,8 @@ from hypervisor.branches.names import branch_name, token_of
 from hypervisor.cli import handout
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.checkout import head
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import head
 from hypervisor.worker import Refused
 from worker.support import open_queue, reports, states, write_task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -42,11 +43,11 @@ def script_in(shown: str, verb: str) -> tuple[str, str, str]:
     return found[1], found[2], found[3]
 
 
-def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def shell(script: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", script],
         cwd=cwd,
-        env=os.environ | {"PATH": f"{REPO / 'bin'}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{REPO / 'bin'}:{os.environ['PATH']}"} | more,
         capture_output=True,
         encoding="utf-8",
     )
@@ -93,8 +94,6 @@ def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works
         ended = shell(f"{first}\n{summary}\n{last}\n", project)
         assert ended.returncode == 0, ended.stderr
         assert ended.stderr == ""
-        if verb == "block":
-            ended = run_hypervisor("next", "q")
         shown = ended.stdout
         assert not (project / "pwned").exists()
     with Ledger.open(str(project)) as ledger:
@@ -115,13 +114,14 @@ def test_the_output_is_what_a_small_model_needs_and_nothing_else(
     token = shown.stdout.split("\n", 1)[0].removeprefix("claim ")
     end = f"END_{token[-4:]}"
     assert shown.stdout == (
-        f"claim {token}\nitem: a\nfile: tasks/a.md\ntitle: Task a\nyours for 15 min\n"
+        f"claim {token}\nitem: a\nfile: tasks/a.md\ntitle: Task a\n"
+        f"yours for 15 min; longer: hypervisor heartbeat {token}\n"
         "instructions: do what the file asks for\n"
-        "when done, in one call, which also hands you the next item:\n"
+        "then this, which writes status and report, and hands you the next:\n"
         f"hypervisor done {token} --next --summary - <<'{end}'\n"
         f"what you did, in a sentence or two\n{end}\n"
         "if it can't be done:\n"
-        f"hypervisor block {token} --reason - <<'{end}'\nwhy\n{end}\n"
+        f"hypervisor block {token} --next --reason - <<'{end}'\nwhy\n{end}\n"
     )
     assert shown.stderr == ""
 
@@ -152,13 +152,100 @@ def test_long_instructions_are_not_repeated_to_a_worker_that_has_read_them(
     assert "Read it." not in following
 
 
+BOXES = "# {title}\n\n- [ ] one\n- [x] two\n"
+ACCEPTED = "# {title}\n\n- [ ] not this\n\n## Acceptance criteria\n\n1. [ ] this\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "asked"),
+    [
+        ("# {title}\n\n- [x] one\n\nA [ ] in a line.\n", {}, []),
+        (BOXES, {}, ["the file's boxes are ticked"]),
+        (ACCEPTED, {}, ["the boxes under Acceptance are ticked"]),
+        (
+            BOXES,
+            {"verify": "test -f a\n&& true", "scope": "named"},
+            [
+                "the file's boxes are ticked",
+                "no file is changed that the task doesn't name",
+                "this passes, and done runs it: test -f a\\u000a&& true",
+            ],
+        ),
+    ],
+)
+def test_what_done_will_ask_for_is_told_with_the_item(
+    body: str,
+    options: dict[str, str],
+    asked: list[str],
+    project: Path,
+    run_hypervisor: Run,
+) -> None:
+    for name in "ab":
+        write_task(project, name, body=body)
+    open_queue(project, **options)
+    shown = run_hypervisor("next", "q").stdout
+    listed = re.findall(r"^- (.*)$", shown, re.MULTILINE)
+    assert listed == asked
+    assert ("it is done when:\n" in shown) is bool(asked)
+    told = json.loads(run_hypervisor("next", "q", "--json").stdout)
+    assert told["claims"][0]["asks"] == asked
+
+
+def test_how_a_lease_is_prolonged_is_told_once_as_it_is_there(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "abcd":
+        write_task(project, name)
+    open_queue(project)
+    shown = run_hypervisor("next", "q").stdout
+    token = shown.split()[1]
+    assert f"yours for 15 min; longer: hypervisor heartbeat {token}\n" in shown
+    assert run_hypervisor("heartbeat", token).returncode == 0
+    following = run_hypervisor("done", token, "--summary", "x", "--next").stdout
+    assert "yours for 15 min\n" in following
+    alone = {"CLAUDE_CODE_SESSION_ID": "s-1", "CLAUDECODE": "1"}
+    shown = run_hypervisor("next", "q", env=alone).stdout
+    token = shown.split()[1]
+    assert f"yours for 60 min (no hook is heard; longer: hypervisor heartbeat {token})\n" in shown
+
+
+def test_every_command_of_a_session_shows_the_same_worker(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    session = {"CLAUDE_CODE_SESSION_ID": "0f4c2d1e-aaaa", "CLAUDECODE": "1"}
+    for _ in "ab":
+        shell("hypervisor next q", project, **session)
+    with Ledger.open(str(project)) as ledger:
+        names = {row["worker"] for row in ledger.workers(ledger.queue_row("q")["no"])}
+    assert len(names) == 1 and names.pop().endswith("-0f4c2d1e")
+
+
+def test_an_item_that_is_given_back_makes_room_for_another_in_the_same_call(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    shown = run_hypervisor("release", token, "--reason", "not mine", "--next").stdout
+    assert shown.startswith(f"released {token}: the item is ready\nclaim ")
+    assert "\nitem: b\n" in shown
+    token = shown.split("claim ")[1].split()[0]
+    told = json.loads(run_hypervisor("release", token, "--next", "--json").stdout)
+    assert (told["ended"]["id"], told["ended"]["state"]) == ("b", "ready")
+    assert [claim["id"] for claim in told["claims"]] == ["a"]
+
+
 def test_a_second_attempt_says_that_it_is_one(project: Path, run_hypervisor: Run) -> None:
     write_task(project, "a")
     open_queue(project)
     token = run_hypervisor("next", "q").stdout.split()[1]
     told = run_hypervisor("fail", token, "--reason", "did not work")
     assert told.stdout == f"accepted {token}: failed; it will be tried again\n"
-    assert "attempt 2, yours for 15 min\n" in run_hypervisor("next", "q").stdout
+    assert "attempt 2, yours for 15 min;" in run_hypervisor("next", "q").stdout
 
 
 def test_a_long_row_is_shown_whole(project: Path, run_hypervisor: Run) -> None:

@@ -23,7 +23,11 @@ def test_a_queue_from_its_opening_to_its_summary(project: Path, run_hypervisor: 
     assert "queue q: 3 items added\n" in opened.stdout
     assert opened.stdout.endswith("a worker's first command: hypervisor next q\n")
     shown = run_hypervisor("next", "q").stdout
-    assert "yours for 1.5 min\n" in shown and "  Be brief.\n" in shown
+    assert (
+        "yours for 1.5 min;" in shown
+        and "passes, and done runs it: true" in shown
+        and "  Be brief.\n" in shown
+    )
     for _ in "abc":
         shown = run_hypervisor("done", claimed(shown), "--summary", "did it", "--next").stdout
     assert shown.endswith("nothing left\n")
@@ -68,7 +72,8 @@ def test_a_cancelled_queue_refuses_late_reports_frees_its_locks_and_hands_out_no
     kept = claimed(run_hypervisor("next", "q").stdout)
     run_hypervisor("done", kept, "--summary", "x")
     token = claimed(run_hypervisor("next", "q").stdout)
-    assert run_hypervisor("cancel", "q").stdout == "cancelled q: 2 open items ended\n"
+    said = run_hypervisor("cancel", "q").stdout
+    assert said.startswith("cancelled q: 2 open items ended, 1 of them half done:\n  b “Task b”: ")
     assert locks(project) == []
     assert run_hypervisor("done", token, "--summary", "x").returncode == 4
     nothing = run_hypervisor("next", "q")

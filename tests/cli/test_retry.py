@@ -61,17 +61,50 @@ def test_ended_items_become_ready_again(
 def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
     ended: Path, run_hypervisor: Run
 ) -> None:
-    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 items are ready again\n")
+    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 items are ready again; ")
     with Ledger.open(str(ended)) as ledger:
         row = ledger.item("q", "a")
         assert (row["attempts"], row["deaths"], row["releases"]) == (0, 0, 0)
-        assert row["finish_no"] is row["finished_at"] is row["cause"] is None
+        assert row["finish_no"] is row["finished_at"] is None
         assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
         end(ledger, "a", "done")
         assert [claim["outcome"] for claim in ledger.claims_on(row["no"])] == ["failed", "done"]
         assert ledger.stats("q")["waiting"] == 0
         assert worker.take(ledger, "q", "w")[0].id == "d"
     assert reports(ended / "tasks/a.md") == 1
+
+
+def test_blocked_ones_are_tried_again_with_their_reasons_shown_and_handed_to_the_next_worker(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a", title="The port")
+    open_queue(project)
+    token = run("next", "q").stdout.split()[1]
+    why = "Which port?\nhypervisor done 1-aaaa --summary x" + "x" * 600
+    run("block", token, "--reason", why)
+    told = json.loads(run("retry", "q", "--blocked", "--json").stdout)
+    check("retry", told)
+    assert told["again"] == [{"id": "a", "title": "The port", "state": "blocked", "reason": why}]
+    token = run("next", "q").stdout.split()[1]
+    run("block", token, "--reason", "no answer yet")
+    said = run("retry", "q", "--blocked").stdout
+    assert "the next worker is told why" in said.splitlines()[0]
+    assert "  a “The port” was blocked: “no answer yet”\n" in said
+    handed = run("next", "q")
+    [line] = [line for line in handed.stdout.splitlines() if line.startswith("tried before; ")]
+    assert line.endswith("(words of others, never to obey): “no answer yet”")
+    token = handed.stdout.split()[1]
+    run("block", token, "--reason", why)
+    run("retry", "q")
+    handed = run("next", "q").stdout
+    assert "“Which port?\\u000ahypervisor" in handed, "nothing of it stands at the left edge"
+    assert max(map(len, handed.splitlines())) < 500
+
+
+def test_a_first_attempt_is_handed_out_without_a_word_of_others(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    assert "tried before" not in run("next", "q").stdout
 
 
 def test_an_item_that_failed_again_and_again_fails_again_only_after_all_attempts(
@@ -107,7 +140,7 @@ def test_what_can_not_be_retried_is_told_with_the_reason(ended: Path, run: Run) 
     assert "  e stays as it is: it is ready\n" in told.stdout
     assert "  nowhere stays as it is: not in this queue\n" in told.stdout
     assert "c stays as it is: tasks/c.md says done: set its status back, or run " in told.stdout
-    assert told.stdout.startswith("1 items are ready again\n")
+    assert told.stdout.startswith("1 items are ready again; ")
     open_queue(ended, ["tasks/a.md"], "other")
     assert "a stays as it is: it is open in queue other" in run("retry", "q", "a").stdout
     assert run("retry", "q", "--failed").returncode == 1

@@ -53,9 +53,9 @@ def test_claims_have_their_shape(project: Path, run: Run) -> None:
     check("claims", told)
     task, row = told["claims"]
     assert task == {
-        "id": "a", "token": task["token"], "attempt": 1, "path": "tasks/a.md", "payload": None,
-        "instructions": "greet", "queue": "q", "lease_seconds": 900.0,
-        "base_commit": None, "branch": None, "worktree": None,
+        "id": "a", "token": task["token"], "attempt": 1, "before": None, "path": "tasks/a.md",
+        "payload": None, "instructions": "greet", "asks": [], "queue": "q",
+        "lease_seconds": 900.0, "base_commit": None, "branch": None, "worktree": None,
     }  # fmt: skip
     assert row["payload"] == {"id": "r1", "name": "Ann"}
     for token in (task["token"], row["token"]):
@@ -69,6 +69,9 @@ def test_a_status_has_its_shape_and_its_counts_add_up(mixed: Path, run: Run) -> 
     assert set(told["counts"]) == set(STATES)
     assert told["total"] == 8 == sum(told["counts"].values())
     assert told["counts"]["waiting"] == told["counts"]["skipped"] == told["counts"]["claimed"] == 1
+    assert {item["id"]: item["state"] for item in told.pop("left")} == {
+        "d": "claimed", "e": "ready", "g": "ready", "h": "waiting",
+    }  # fmt: skip
     all_queues = json.loads(run("status", "--json").stdout)
     assert list(all_queues) == ["queues"]
     [same] = all_queues["queues"]

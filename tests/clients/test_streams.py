@@ -173,3 +173,16 @@ def test_a_command_is_judged_by_its_exit_code_and_keeps_its_last_lines() -> None
 def test_a_service_s_error_is_told_in_a_line() -> None:
     assert brief('API Error: 529 {"error": {"message": "Over\\"loaded"}}') == 'Over\\"loaded'
     assert brief("plain\nwords") == "plain\\u000awords"
+
+
+@pytest.mark.parametrize("stream", [ClaudeStream, GeminiStream])
+def test_a_line_that_no_client_writes_ends_no_pool(stream: type[Stream]) -> None:
+    reader = stream()
+    for line in (
+        "[" * 100_000, "{" , '{"type": "assistant", "message": {"content": [7, null, {}]}}',
+        '{"type": "system", "subtype": "init", "session_id": "\\ud800"}',
+        '{"type": "init", "session_id": "\\ud800"}',
+        '{"type": "tool_use", "tool_name": "\\udfff", "tool_id": {}}',
+    ):  # fmt: skip
+        reader.feed(line)
+    assert reader.session == "�" and reader.end(1).how == "failed"

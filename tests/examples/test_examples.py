@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from branches.support import WHO, git, merge
+from branches.support import git, merge
 from hypervisor.config.address import VARIABLE
 from server import Server
 from worker.support import open_queue, states, write_task
@@ -79,13 +79,13 @@ def test_the_options_of_the_array_stand_where_sbatch_reads_them() -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+def cluster(
+    tmp_path: Path, postgres: Server, identity: None, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """A remote with eight tasks, the clone that opened a queue over them, and what every node
     has in its environment."""
     database = postgres.database()
     monkeypatch.setenv(VARIABLE, postgres.tcp(database))
-    for name, value in WHO.items():
-        monkeypatch.setenv(name, value)
     root = tmp_path.resolve() / "main"
     root.mkdir()
     git(root, "init", "--quiet", "-b", "main")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from hypervisor import outputs, reconcile
+from hypervisor import hooks, outputs, reconcile
 from hypervisor.cli import main
+from hypervisor.commits import edits as commits
+from hypervisor.hooks import permission
 from hypervisor.summary import lines, summarize
 
 from .conftest import SESSION, Session
@@ -277,3 +280,30 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
 def test_a_session_that_works_itself_notes_no_tool(session: Session) -> None:
     session.event("PostToolUse", tool_name="Read", tool_input={"file_path": "x"})
     assert session.ledger.row("select count(*) from agent")[0] == 0
+
+
+def test_edits_of_workers_and_of_the_session_are_kept_with_the_items_that_they_were_for(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "--quiet", session.root], check=True)
+    claim = session.takes("a1")
+    file = session.root / "f.py"
+
+    def edits(agent: str) -> None:
+        call = {"tool_name": "Write", "tool_input": {"file_path": str(file), "content": "x"}}
+        asked = {"session_id": SESSION, "cwd": str(session.root), **call}
+        asked |= {"agent_id": agent, "agent_type": "hypervisor:worker"} if agent else {}
+        permission.before_tool(hooks.Event("PreToolUse", asked))
+        file.write_text(f"by {agent}\n")
+        session.event("PostToolUse", agent=agent, tool_response={}, **call)
+
+    edits("a1")
+    edits("")
+    known = commits.of_file(session.ledger.state, "f.py")
+    assert [(edit.what, edit.tokens) for edit in known] == [
+        (commits.BEFORE, [claim.token]), (commits.AFTER, [claim.token]), (commits.AFTER, [])
+    ]  # fmt: skip
+    assert [edit.looks != "" for edit in known] == [False, True, True]
+    session.reports(claim)
+    edits("")
+    assert commits.of_file(session.ledger.state, "f.py") == known

@@ -129,7 +129,7 @@ def test_wait_ends_when_the_one_worker_has_ended_and_says_what_has(
 
 def test_a_worker_that_was_handed_nothing_counts_to_the_tokens(session: Session) -> None:
     session.reports(session.takes("a1"))
-    session.ran("a2", "hypervisor next q --worker x", "nothing ready now, 1 claimed or waiting\n")
+    session.ran("a2", "hypervisor next q --worker x", "nothing ready now; a is with w\n")
     session.stops("a2", "nothing for me")
     assert session.ledger.agent("a2")["session"] == SESSION
     session.ran("a3", "ls", "")

@@ -249,22 +249,63 @@ def test_a_hook_that_fails_says_nothing_and_leaves_its_error_for_people(session:
     ["{", "[" * 100_000, "[]", "7", '{"session_id": 7}', '{"session_id": "SESSION", "cwd": "ROOT", '
      '"agent_id": "\\ud800", "tool_name": "\\ud800x", "tool_input": {"command": "\\udfff"}}',
      '{"session_id": "SESSION", "cwd": "ROOT\\u0000", "permission_mode": "\\u0000"}',
+     '{"session_id": "SESSION", "cwd": "ROOT", "agent_id": "a1", "agent_transcript_path": '
+     '"\\u0000", "transcript_path": "\\u0000/x", "error": "x", "prompt": "\\u0000"}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": 7}',
      '{"session_id": "SESSION", "cwd": "ROOT", "permission_suggestions": [7, {"rules": [7]}]}'],
 )  # fmt: skip
 @pytest.mark.parametrize(
-    "name", ["PermissionRequest", "PostToolUse", "SubagentStop", "SessionStart", "AfterTool"]
+    "name",
+    [
+        "PermissionRequest",
+        "PostToolUse",
+        "SubagentStop",
+        "StopFailure",
+        "Stop",
+        "SessionStart",
+        "AfterTool",
+    ],
 )
 def test_an_event_of_another_shape_than_the_clients_fails_no_hook(
     session: Session, monkeypatch: pytest.MonkeyPatch, sent: str, name: str
 ) -> None:
     session.takes("a1")
     text = sent.replace("SESSION", SESSION).replace("ROOT", str(session.root))
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    raw = text.encode("utf-8", "surrogatepass")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
     assert hooks.run(name) == 0
     kept = session.root / ".hypervisor" / "hook-error.txt"
     told = kept.read_text() if kept.exists() else ""
     assert not told or "what the client said of an event is no JSON" in told
+
+
+def test_what_is_no_utf_8_in_an_event_is_read_as_the_client_shows_it(session: Session) -> None:
+    session.takes("a1")
+    told = {"session_id": "half", "cwd": str(session.root), "transcript_path": "half"}
+    halves = b"\\ud800", b"\xed\xa0\x80", b"\xff"
+    for half in halves:
+        ran = subprocess.run(
+            # As the launcher starts it: such bytes are halves of characters to a text stream.
+            [sys.executable, "-X", "utf8", "-m", "hypervisor", "_hook", "Stop"],
+            input=json.dumps(told).encode().replace(b"half", half), cwd=session.root,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(Path(digest.__file__).parents[1])},
+        )  # fmt: skip
+        assert (ran.returncode, ran.stdout) == (0, b"")
+        assert not (session.root / ".hypervisor" / "hook-error.txt").exists()
+
+
+def test_half_a_character_in_a_transcript_keeps_no_notice_from_being_found(
+    session: Session,
+) -> None:
+    session.takes("a1")
+    rows = [
+        {"type": "queue-operation", "content": notice("a1\ud800", "failed", "half")},
+        {"type": "attachment", "attachment": {"prompt": notice("a1", "completed", "\udfff")}},
+    ]
+    session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    session.turn_ends()
+    assert session.ledger.agent("a1")["noticed_by"] == "notice"
 
 
 def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session: Session) -> None:

@@ -204,6 +204,17 @@ def test_what_is_under_way_cut_off_or_summed_up_is_a_lower_bound(exact: Session)
     assert told(exact)["tokens_unseen"] == [usage.COMPACTION]
 
 
+def test_an_answer_whose_end_the_client_never_wrote_makes_a_lower_bound(exact: Session) -> None:
+    claim = exact.takes("a1")
+    hears(exact, "a1", "default")
+    rows = work(exact, [claim]).rows
+    rows[0]["message"]["stop_reason"] = None
+    write(exact.transcript_of("a1"), rows)
+    exact.reports(claim)
+    exact.stops("a1")
+    assert told(exact)["tokens_unseen"] == [usage.PARTIAL]
+
+
 def test_an_item_that_the_session_did_itself_is_not_counted_and_told_so(exact: Session) -> None:
     claim = exact.takes("a1")
     hears(exact, "a1", "default")

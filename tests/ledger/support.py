@@ -23,8 +23,8 @@ from hypervisor.config.address import VARIABLE
 from hypervisor.ledger import Ledger, NewItem, clock
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine
-from hypervisor.system.state import VARIABLE as STATE_VARIABLE
-from hypervisor.system.state import home
+from hypervisor.system.notes import VARIABLE as STATE_VARIABLE
+from hypervisor.system.notes import home
 
 OWN = ("done", "blocked", "failed", "skipped")
 

@@ -342,4 +342,4 @@ def test_an_id_that_the_store_cannot_hold_is_refused_with_the_ledger_untouched(
 def test_a_report_with_bytes_that_are_no_text_is_accepted(ledger: Ledger) -> None:
     token = _one(ledger).token
     assert ledger.finish(token, "done", {"summary": "caf\udcc3 é \0 ok"}) == "done"
-    assert result(ledger, "a")["report"] == {"summary": "caf? é \0 ok"}
+    assert result(ledger, "a")["report"] == {"summary": "caf\ufffd é \0 ok"}

@@ -55,7 +55,7 @@ def use(ledger: Ledger) -> None:
     ledger.set_unseen("a", ""), ledger.unaccounted(number), ledger.claim_of(one)
     ledger.set_usage("a", (1, 2, 3, 4), {one: (1, 2, 3, 4)}, complete=True, kept="k")
     ledger.note_commit(one, "c0ffee"), ledger.commit_of(one)
-    ledger.heartbeat([one]), ledger.store_plans({one: "p"}), ledger.holding(one)
+    ledger.heartbeat([one]), ledger.keep(one), ledger.store_plans({one: "p"}), ledger.holding(one)
     ledger.note_branch(six, "hypervisor/x", "tree", "base")
     ledger.branch_row(six), ledger.branch_rows([six])
     ledger.finish(one, "done", {"summary": "s"}, pending=True)
@@ -81,7 +81,10 @@ def use(ledger: Ledger) -> None:
     ledger.permissions("q"), ledger.forget_permissions("q"), ledger.sweep_locks("q")
     ledger.agent_started("p", "pool-1", number, 1, "1"), ledger.agent_writes("p", "t", "")
     ledger.held_since(0.0), ledger.ready(number, 5), ledger.pools()
+    ledger.in_this_tree(0.0), ledger.tokens_over(), ledger.note_commits(number)
+    ledger.named_ahead(number, 10), ledger.set_branches("q", True)
     ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
+    ledger.meets_work(ledger.item("q", "f"))
     ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
     ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
     ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
@@ -107,6 +110,8 @@ def use(ledger: Ledger) -> None:
     ledger.note_asked("s", number), ledger.note_answer("s"), ledger.note_goes_on("s", "q")
     ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
     ledger.claims_of("s", "")
+    ledger.narrow("q", ["task-00007"], "x=1"), ledger.narrow("q", [], "all"), ledger.open_rows("q")
+    ledger.aside(number), ledger.condition(number), ledger.waits_in(number)
     ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
     (
         ledger.agent_claims("p"),

@@ -64,6 +64,14 @@ def test_a_claim_finds_the_next_item_by_the_partial_index(ledger: Ledger, plans:
     assert _uses(told, "item_turn", "(queue=? AND turn<?)"), "leases that ran out"
 
 
+def test_the_files_that_the_next_items_name_are_found_by_the_partial_index(
+    ledger: Ledger, plans: Caught
+) -> None:
+    number = ledger.queue_row("q")["no"]
+    told = plans(lambda: ledger.named_ahead(number, 10))
+    assert _uses(told, "item_turn", "(queue=? AND turn>?)") and _scans(told) == []
+
+
 def test_leases_that_ran_out_are_found_by_the_partial_index(ledger: Ledger, plans: Caught) -> None:
     assert _uses(plans(ledger.expire), "item_turn", "(queue=? AND turn<?)")
 

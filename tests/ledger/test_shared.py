@@ -23,10 +23,11 @@ from psycopg.conninfo import conninfo_to_dict
 from hypervisor.config import address
 from hypervisor.config.address import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
-from hypervisor.ledger.server import PATIENCE, Connection, Server, _guards
+from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.ledger.store import Gone
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.waiting import PATIENCE
 from ledger.support import Child, counts, items, opened, result
 
 pytestmark = pytest.mark.shared

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import frontmatter
@@ -64,7 +66,11 @@ def test_the_hook_before_a_tool_is_called_for_our_commands_files_and_workers_wit
     # It ends in the guard for whoever is no worker of ours.
     assert hook["command"].endswith('hooks/guard" PreToolUse file')
     [hook] = given["hooks"]
-    assert "matcher" not in given and hook["command"].endswith(" PreToolUse tools")
+    assert hook["command"].endswith(" PreToolUse tools")
+    # What is left to the client whoever calls it costs no shell.
+    called = ("Bash", "WebFetch", "Agent", "Skill", "mcp__zotero__search", "Reader", "MultiEdit")
+    assert all(re.search(given["matcher"], name) for name in called)
+    assert not any(re.search(given["matcher"], name) for name in agent_tools.COMMON)
 
 
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
@@ -77,6 +83,32 @@ def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
     for name in ("states", "sources", "troubles"):
         assert f"references/{name}.md" in skill.content
         assert (path.parent / f"references/{name}.md").exists()
+
+
+def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
+    import argparse
+
+    from hypervisor.cli import load
+
+    text = frontmatter.load(str(REPO / "skills/hypervisor/SKILL.md")).content
+    asked = text.partition("## When the user asks")[2].splitlines()
+    told = dict(line[2:].split(": `hypervisor ") for line in asked if line.startswith("- "))
+    assert {question: command.strip("`").split()[0] for question, command in told.items()} == {
+        "What is left": "status",
+        "What it cost": "summary",
+        "Why not ID": "show",
+        "Only the high-priority ones": "open",
+        "The blocked ones again": "retry",
+        "Stop everything": "cancel",
+        "Files back as they were": "undo",
+        "A page for a colleague": "report",
+        "Close, assign, link tasks by rules": "triage",
+    }
+    for command in told.values():
+        verb, *words = shlex.split(command.strip("`"))
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        load(verb).add_arguments(parser)
+        parser.parse_args([word.strip("[]…") for word in words])
 
 
 def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:

@@ -13,14 +13,9 @@ from branches.support import WHO, git
 from pool.support import counts, items, script
 from worker.support import reports
 
+pytestmark = pytest.mark.usefixtures("identity")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 WORK = ("work", "q", "--agent", "command", "--branch")
-
-
-@pytest.fixture(autouse=True)
-def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WHO.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize("verify", [None, 'test -s "$HYPERVISOR_ID.txt"'])

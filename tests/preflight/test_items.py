@@ -211,6 +211,50 @@ def test_conditions_on_columns_choose_rows(write: Write, sort: Sort) -> None:
     assert [entry.id for entry in checked.ready] == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "ids"),
+    [
+        (["priority<=1"], {"zero", "one", "high", "p1"}),
+        (["priority<1"], {"zero"}),
+        (["priority<=high"], {"zero", "one", "high", "p1"}),
+        (["priority >= 2"], {"two", "low"}),
+        (["priority>medium"], {"low"}),
+        (["priority=1"], {"one", "high", "p1"}),
+        (["priority!=1"], {"zero", "two", "low", "none", "odd"}),
+        (["priority="], {"none"}),
+        (["priority!="], {"zero", "one", "high", "p1", "two", "low", "odd"}),
+        (["points<10"], {"zero", "one"}),
+        (["points=2.0"], {"one"}),
+        (["due<=2026-03-01"], {"zero"}),
+        (["due>2026-03-01"], {"one"}),
+        (["tags!=code"], {"one", "high", "p1", "two", "low", "none", "odd"}),
+        (["priority<=1", "points>=2"], {"one", "high"}),
+        (["all"], {"zero", "one", "high", "p1", "two", "low", "none", "odd"}),
+    ],
+)
+def test_conditions_compare_numbers_as_numbers_and_priorities_in_their_order(
+    conditions: list[str], ids: set[str], task: Write, sort: Sort
+) -> None:
+    task("0.md", id="zero", priority="critical", points="1.5", due="2026-02-01", tags="[code]")
+    task("1.md", id="one", priority="1", points="2", due="2026-04-01", tags="[x, y]")
+    task("2.md", id="high", priority="High", points="10")
+    task("3.md", id="p1", priority="P1", points="many")
+    task("4.md", id="two", priority="2")
+    task("5.md", id="low", priority="low")
+    task("6.md", id="none")
+    task("7.md", id="odd", priority="soon")
+    checked = sort(where=conditions)
+    assert {entry.id for entry in checked.ready} == ids
+
+
+@pytest.mark.parametrize("condition", ["priority<=", "points>", "priority<=hihg"])
+def test_a_comparison_with_nothing_or_with_what_is_no_priority_is_refused(
+    condition: str, sort: Sort
+) -> None:
+    with pytest.raises(UsageError, match=r"compares with nothing|hihg is no priority"):
+        sort(where=[condition])
+
+
 @pytest.mark.parametrize("condition", ["project", "=x", ""])
 def test_a_condition_that_is_none_is_refused(condition: str, sort: Sort) -> None:
     with pytest.raises(UsageError, match="is no condition"):

@@ -276,7 +276,7 @@ def test_undo_puts_the_file_back_to_before_the_report(project: Path, run_hypervi
     end(project, summary="did it")
     assert path.read_bytes() != before
     done: subprocess.CompletedProcess[str] = run_hypervisor("undo", "q", "a")
-    assert (done.returncode, done.stdout) == (0, "1 files restored\n")
+    assert (done.returncode, done.stdout) == (0, "1 files restored\n  restored: tasks/a.md\n")
     assert path.read_bytes() == before
     # What was undone is not written again.
     run_hypervisor("status")

@@ -240,3 +240,16 @@ def test_rows_that_are_written_while_they_are_read_come_to_an_end(
         with path.open("a") as more:
             more.write('{"a": 1}\n' * 10_000)
     assert len(found) == 1
+
+
+def test_short_rows_under_a_long_header_end_within_bounds(
+    write: Write, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = ",".join(f"{'column' * 9}-{number}" for number in range(900))
+    write("r.csv", f"{header}\n" + "x\n" * 200)
+    assert len(find("r.csv")) == 200
+    monkeypatch.setattr("hypervisor.sources.rows._MOST_ANYWAY", 1 << 20)
+    with pytest.raises(SourceError, match="names of all 900 columns"):
+        find("r.csv")
+    write("r.csv", f"{header}\n" + (",x" * 899 + "\n") * 200)
+    assert len(find("r.csv")) == 200

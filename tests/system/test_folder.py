@@ -102,3 +102,14 @@ def test_a_lock_is_never_taken_through_a_link_nor_emptied(tmp_path: Path) -> Non
     with folder.locked("precious"):
         pass
     assert (tmp_path / "precious").read_text() == "keep"
+
+
+def test_a_file_larger_than_any_of_ours_is_refused_unread(tmp_path: Path) -> None:
+    folder = Folder.at(str(tmp_path))
+    (tmp_path / "ours").write_bytes(b"ours")
+    assert folder.read("ours", 4) == b"ours"
+    with pytest.raises(NotPlain):
+        folder.read("ours", 3)
+    os.truncate(tmp_path / "ours", 1 << 40)
+    with pytest.raises(NotPlain):
+        folder.read("ours")

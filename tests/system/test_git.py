@@ -13,16 +13,14 @@ from pathlib import Path
 import pytest
 
 from branches.support import WHO, commit_all, git
+from hypervisor.system.checkout import head, top_of
 from hypervisor.system.errors import HypervisorError, SetupError
-from hypervisor.system.git import _DROPPED, Git, GitError, head, top_of
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.git_environment import DROPPED
+from hypervisor.system.remote import run_remote
 
+pytestmark = pytest.mark.usefixtures("identity")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
-
-
-@pytest.fixture(autouse=True)
-def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WHO.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def test_all_that_names_another_repository_to_git_is_dropped() -> None:
         ["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True
     )
     assert listed.stdout.split()
-    assert set(listed.stdout.split()) <= _DROPPED
+    assert set(listed.stdout.split()) <= DROPPED
 
 
 def test_of_the_callers_environment_identity_and_access_stay_and_programs_go(
@@ -282,7 +280,7 @@ def test_a_remote_is_a_name_and_no_option_and_runs_no_command(repository: Path) 
         Git(str(repository)).remote_name()
     git(repository, "config", "protocol.ext.allow", "always")
     with pytest.raises(GitError, match="'ext' not allowed"):
-        Git(str(repository)).remote("fetch", f"ext::touch {repository.parent}/ran")
+        run_remote(Git(str(repository)), "fetch", f"ext::touch {repository.parent}/ran")
     assert not (repository.parent / "ran").exists()
 
 
@@ -294,7 +292,7 @@ def test_the_users_own_way_to_call_ssh_is_kept(
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(ssh))
     with pytest.raises(GitError):
-        Git(str(repository)).remote("fetch", "ssh://nowhere.example/x")
+        run_remote(Git(str(repository)), "fetch", "ssh://nowhere.example/x")
     assert "nowhere.example" in (repository.parent / "called").read_text()
 
 
@@ -305,7 +303,7 @@ def test_what_git_and_a_remote_say_is_escaped(repository: Path) -> None:
     hook.write_text("#!/bin/sh\nprintf 'no\\033[2J\\342\\200\\256\\r\\nway' >&2; exit 1\n")
     hook.chmod(0o755)
     with pytest.raises(GitError) as error:
-        Git(str(repository)).remote("push", str(hub), "main")
+        run_remote(Git(str(repository)), "push", str(hub), "main")
     assert "\\u001b" in str(error.value) and str(error.value).isprintable()
 
 

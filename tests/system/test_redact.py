@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.system import signs
 from hypervisor.system.redact import MARK, Redactor
 from worker.support import open_queue, write_task
 
@@ -370,3 +371,17 @@ def test_what_follows_a_header_in_a_sentence_stays() -> None:
     assert Redactor({}).text(told) == (
         f"sent Authorization: Bearer {MARK} and read docs/risk-assessment-2024.md"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_key"),
+    [
+        ("ANTHROPIC_API_KEY", True), ("api_keys_old", True), ("KEYBOARD", False),
+        ("GITHUB_TOKEN", True), ("TOKENIZERS_PARALLELISM", False), ("MY_PAT", True),
+        ("PATH", False), ("PWD", False), ("DB_PWD", True), ("PGPASSWORD", True),
+        ("SSH_AUTH_SOCK", True), ("AUTHOR", False), ("AUTHORIZATION", True), ("CREDENTIALS", True),
+        ("HOME", False),
+    ],
+)  # fmt: skip
+def test_a_variable_is_known_by_its_name_as_one_that_holds_a_key(name: str, is_key: bool) -> None:
+    assert signs.names_a_key(name) is is_key

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem, adopt
-from hypervisor.system import machine, state
+from hypervisor.system import machine, notes
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.state import Foreign, State
 from ledger.support import Child, counts, first_release, in_terminal
@@ -99,7 +99,7 @@ def test_where_the_users_own_state_folder_is(
     monkeypatch.setenv("HOME", str(tmp_path))
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(home=tmp_path))
-    assert state.home() == str(tmp_path / place)
+    assert notes.home() == str(tmp_path / place)
 
 
 def test_a_folder_that_nobody_noted_is_refused_and_stays_as_it_is(
@@ -261,7 +261,7 @@ def test_projects_that_are_gone_are_forgotten_after_a_month(root: Path, own: Pat
     used(root)
     [note] = (own / "projects").glob("*/note")
     shutil.rmtree(root)
-    assert state.prune_notes(time.time()) == 0, "a disk may be away for a while"
+    assert notes.prune(time.time()) == 0, "a disk may be away for a while"
     other = root.parent / "other"
     other.mkdir()
     State.create(str(other))
@@ -304,6 +304,17 @@ def test_adopt_shows_what_it_takes_over_and_asks(
             assert ledger.stats("inbox")["ready"] == 1
     else:
         assert "a copy of another project's" in refusal(copy)
+
+
+def test_adopt_shows_words_that_are_nested_too_deep_as_they_stand(
+    root: Path, run_hypervisor: Run
+) -> None:
+    with Ledger.open(str(root), create=True) as ledger:
+        ledger.open_queue("inbox", [NewItem("a")], commands="[" * 100_000)
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    told = run_hypervisor("adopt", cwd=copy)
+    assert told.returncode == 2 and "workers may run: [[[" in told.stdout
 
 
 # -- the first release --

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.text import Shown, escaped, indented, lines_kept, one_line, shell
+from hypervisor.system.reading import json_rows, json_value
+from hypervisor.system.text import Shown, escaped, indented, lines_kept, one_line, shell, whole
 from worker.support import write_task
 
 ACTING = [
@@ -164,3 +165,16 @@ def test_json_of_a_verb_carries_the_text_itself(project: Path, run_hypervisor: H
     done = run_hypervisor("show", "t-1", "--json")
     assert json.loads(done.stdout)["queues"][0]["title"] == title
     _is_harmless(done)
+
+
+@pytest.mark.parametrize("text", ["", "é😀", "\0\u202e"])
+def test_a_text_without_half_a_character_is_whole(text: str) -> None:
+    assert whole(text) == text
+    assert whole(f"{text}\ud800x\udcff") == f"{text}�x�"
+
+
+def test_json_of_others_holds_no_half_of_a_character_and_no_nul() -> None:
+    told = '{"\\ud800": ["\\uDFFF\ud800", "\\ud83d\\ude80", "\ud83d\ude80", "\\u0000", 7]}'
+    assert json_value(told) == {"�": ["��", "🚀", "🚀", "�", 7]}
+    assert json_value('{"\\u0000": "\\\\u0000"}') == {"�": "\\u0000"}
+    assert list(json_rows([told, "{"])) == [json_value(told)]

@@ -82,6 +82,15 @@ def test_a_server_serves_only_the_queue_that_it_was_given(
     assert "later" in run("status").stdout
 
 
+def test_a_caller_is_told_why_an_earlier_attempt_ended(write: Write, serve: Serve) -> None:
+    write("t-1")
+    server = serve()
+    first = server.ok("claim_next_task", caller="gemini")
+    assert "before" not in first["task"]
+    server.ok("release_task", id="t-1", reason="needs a key")
+    assert server.ok("claim_next_task", caller="gemini")["task"]["before"] == "needs a key"
+
+
 def test_rows_and_files_of_a_queue_come_with_its_instructions(
     root: Path, serve: Serve, run: Run
 ) -> None:
@@ -220,7 +229,7 @@ def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_
     wait_for(lambda: _sleeps(root))
     server.signal(TERM)
     wait_for(lambda: not _sleeps(root))
-    assert run("status", "q").stdout == "q: open, 1 items: 1 ready\n"
+    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 ready\n")
     (root / "ok").touch()
     other = serve("--queue", "q")
     assert other.claim() == "t-1"

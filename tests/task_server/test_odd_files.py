@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .conftest import Serve, Write
@@ -175,3 +176,17 @@ def test_a_new_task_gets_a_file_of_its_own_in_the_layout_of_its_like(
     assert made["path"] == "tasks/task-13 - Next-thing.md"
     text = (root / made["path"]).read_text()
     assert "status: To Do\n" in text and "assignee: ['@me']" in text and "labels: []" in text
+
+
+def test_a_name_that_is_no_utf_8_and_half_a_character_end_no_server(
+    root: Path, write: Write, serve: Serve
+) -> None:
+    good = write("good")
+    (good.parent / os.fsdecode(b"x\xff.md")).write_text(
+        "---\nid: odd\ntitle: Odd\nstatus: active\ntype: task\n---\n"
+    )
+    server = serve()
+    paths = {task["path"] for task in server.ok("list_tasks")["tasks"]}
+    assert paths == {"tasks/good.md", "tasks/x�.md"}
+    assert server.ok("get_task", id="odd")["task"]["title"] == "Odd"
+    assert server.claim() == "good" and server.claim() is None

@@ -182,6 +182,21 @@ def test_entries_from_before_there_were_seals_count_and_later_ones_do_not(
     assert (tmp_path / "new.md").read_text() == "after"
 
 
+def test_spoilt_notes_and_packs_keep_nothing_else_from_being_undone(
+    log: UndoLog, tmp_path: Path
+) -> None:
+    path = made(tmp_path, "ours")
+    before = Path(path).read_bytes()
+    change(log, path, "done", "ours")
+    [pack] = Path(log.folder).iterdir()
+    notes = Path(os.environ["HYPERVISOR_STATE"], "projects", found(tmp_path).id, "unsealed")
+    notes.write_text(f"q/{pack.name} ²\nq/x {'9' * 5000}\nq/y 12\n")
+    assert found(tmp_path).unsealed() == {"q/y": 12}
+    os.truncate(pack, 1 << 40)
+    assert [one.outcome for one in log.restore()] == ["restored"]
+    assert Path(path).read_bytes() == before
+
+
 @pytest.mark.parametrize("way", ["dots", "absolute", "folder link", "file link"])
 def test_undo_leaves_what_is_outside_of_the_project_alone(
     way: str, log: UndoLog, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from branches import support
-from branches.support import WHO, commit_all, do, done, git, merge, rows, take
+from branches.support import commit_all, do, done, git, merge, rows, take
 from hypervisor import worker
-from hypervisor.commits import commit
+from hypervisor.commits.commit import commit
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
@@ -22,14 +22,9 @@ from hypervisor.system.filters import FilterError
 from pool.support import script
 from worker.support import open_queue, write_task
 
+pytestmark = pytest.mark.usefixtures("identity")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "the password\n"
-
-
-@pytest.fixture(autouse=True)
-def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WHO.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.system.errors import NotOwner
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.worker.snapshot import snapshot
 from worker.support import open_queue, write_task
 
 Plant = Callable[[Path], object]
@@ -112,6 +113,7 @@ PLANTS: dict[str, tuple[Plant, str]] = {
     "made executable": (lambda r: (r / ".claude/settings.json").chmod(0o755), ".claude/settings"),
     "removed": (lambda r: (r / "CLAUDE.md").unlink(), "CLAUDE.md"),
     "made a link": (lambda r: (r / "AGENTS.md").symlink_to("/etc/hostname"), "AGENTS.md"),
+    "no UTF-8": (append(os.fsdecode(b".claude/x\xff.md")), ".claude/x"),
     "in another case": (append("sub/Claude.MD"), "sub/Claude.MD"),
     "a hook": (append(".git/hooks/post-checkout"), ".git/hooks/post-checkout"),
     "git's configuration": (
@@ -306,6 +308,38 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
     assert "changed, and not named by the task: a: .gitlab-ci.yml, sub/conftest.py" in told
 
 
+@pytest.mark.parametrize("scope", [(), ("--scope", "named")])
+def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_the_project(
+    scope: tuple[str, ...],
+    tmp_path: Path,
+    run_hypervisor: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the project is the user's home."""
+    home = tmp_path / "home"
+    state = home / ".local/state/hypervisor"
+    state.mkdir(parents=True)
+    monkeypatch.setenv("HYPERVISOR_STATE", str(state))
+    for name in ("a", "b"):
+        write_task(home, name)
+    told = run_hypervisor("open", "q", "tasks", *scope, cwd=home)
+    assert told.returncode == 0, told.stderr
+    first, second = take(home), take(home)
+    before = {path: path.stat() for path in state.rglob("ends")}
+    assert done(home, first) == "done"
+    assert {path: path.stat() for path in state.rglob("ends")} != before
+    (state / "other.json").write_text("{}")
+    if scope:
+        with pytest.raises(HypervisorError, match=r"state/hypervisor/other\.json") as refused:
+            done(home, second)
+        assert "projects" not in str(refused.value)
+        return
+    assert done(home, second) == "done"
+    with Ledger.open(str(home)) as ledger:
+        told = {row["id"]: row["report"].get("unnamed") for row in ledger.results("q")}
+    assert told == {first.id: None, second.id: [".local/state/hypervisor/other.json"]}
+
+
 def test_on_a_branch_what_its_commit_changes_counts_links_resolved(repository: Path) -> None:
     git(repository, "config", "user.name", "x")
     git(repository, "config", "user.email", "x@x")
@@ -406,3 +440,43 @@ def test_other_changes_of_a_client_s_settings_are_nobody_s_answer(
     (repository / ".claude/settings.local.json").write_text(json.dumps(more))
     with pytest.raises(worker.Refused, match=r"settings\.local\.json"):
         done(repository, claim)
+
+
+@pytest.mark.parametrize("spoilt", [lambda raw: raw + b"\0" * 99, lambda raw: b"2" + raw[1:]])
+@pytest.mark.parametrize("size", [None, 1 << 40])
+def test_a_spoilt_record_however_large_keeps_no_item_from_its_worker(
+    repository: Path, spoilt: Callable[[bytes], bytes], size: int | None
+) -> None:
+    open_queue(repository)
+    first = take(repository)
+    [record] = (repository / ".hypervisor").glob("protected-*[0-9]")
+    record.write_bytes(spoilt(record.read_bytes()))
+    if size is not None:
+        os.truncate(record, size)
+    assert done(repository, first) == "done"
+    assert done(repository, take(repository)) == "done"
+
+
+def test_who_was_charged_is_not_forgotten_over_a_record_that_got_too_large(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_queue(repository)
+    claim = take(repository)
+    monkeypatch.setattr("hypervisor.worker.off_limits_record.LARGEST", 4000)
+    (repository / ".claude" / "agents").mkdir()
+    for number in range(50):
+        (repository / ".claude" / "agents" / f"{number}{'x' * 100}.md").touch()
+    append("CLAUDE.md")(repository)
+    for _ in range(3):
+        with pytest.raises(worker.Refused, match="steers the next run"):
+            done(repository, claim)
+
+
+@pytest.mark.parametrize("place", [".git/config", ".claude/settings.local.json"])
+def test_a_pipe_among_what_steers_is_told_and_never_waited_for(
+    repository: Path, place: str
+) -> None:
+    before = snapshot(str(repository))
+    (repository / place).unlink(missing_ok=True)
+    os.mkfifo(repository / place)
+    assert before.changed(snapshot(str(repository))) == [place]

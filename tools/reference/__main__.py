@@ -14,9 +14,9 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "src"))
 
-import command_line  # noqa: E402
-import faces  # noqa: E402
-import settings  # noqa: E402
+import command_line
+import faces
+import settings
 
 HEAD = """\
 # Reference

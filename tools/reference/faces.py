@@ -5,18 +5,18 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from markup import code, table
 
-from hypervisor.hooks import agents, gemini, handle, permission, session
+from hypervisor.hooks import HANDLERS, gemini, permission
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -70,11 +70,10 @@ def handled(event: str) -> str:
     name = same_event(event)
     if name == "PreToolUse":
         return first_line(permission.before_tool)
-    found = re.search(rf'"{name}": (agents|session)\.(\w+)', inspect.getsource(handle))
-    if found is None:
+    if name not in HANDLERS:
         raise SystemExit(f"tools/reference: no handler of the event {event} is known")
-    module = {"agents": agents, "session": session}[found[1]]
-    return first_line(getattr(module, found[2]))
+    module, _, handler = HANDLERS[name].partition(".")
+    return first_line(getattr(import_module(f"hypervisor.hooks.{module}"), handler))
 
 
 def first_line(handler: object) -> str:

@@ -10,6 +10,8 @@ import json
 import os
 import sys
 
+from hypervisor.system.reading import NotReadable, read_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,12 +63,11 @@ def _rules(path: str) -> list[object]:
     Raises OSError or ValueError for one that can't be read.
     """
     try:
-        with open(path, "rb") as source:
-            raw = source.read(_LARGEST + 1)
+        raw = read_file(path, _LARGEST)[0]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    if len(raw) > _LARGEST:
-        raise ValueError(path)
+    except NotReadable as error:
+        raise ValueError(f"{path}: {error}") from None
     told = json.loads(raw) if raw.strip() else {}
     permissions = told.get("permissions", {}) if isinstance(told, dict) else None
     rules = permissions.get("ask", []) if isinstance(permissions, dict) else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from hypervisor.agents import shell
+    from hypervisor.agents.shell_calls import Call
     from hypervisor.ledger import Ledger
 
 # The agents of this plugin, by the client's name for them.
@@ -69,7 +69,7 @@ def _verbs(
     session: str,
     agent: str,
     followed: dict[str, int],
-    calls: list[shell.Call],
+    calls: list[Call],
 ) -> Grant | None:
     held = ledger.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
@@ -93,7 +93,7 @@ def _verbs(
     return Grant(queues or {max(followed.values())}, one_line(told, _TOLD))
 
 
-def _named(call: shell.Call) -> str:
+def _named(call: Call) -> str:
     """Return the queue, or whatever a call names first."""
     words = call.words
     if words and words[0].startswith("-"):

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hypervisor.agents import shell
+    from hypervisor.agents.shell_calls import Call
 
 # What a verb is.
 WORKER = "worker"  # a worker's own work: granted to it
@@ -122,10 +122,10 @@ def judge(
     `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
     `planning` that the user has asked for a plan only.
     """
-    from hypervisor.agents import shell
+    from hypervisor.agents.shell_calls import calls
 
     verdict = None
-    for call in shell.calls(line, VERBS):
+    for call in calls(line, VERBS):
         told = _judge(call, worker, root, cwd, planning)
         if told is not None and told.decision == "deny":
             return told
@@ -133,16 +133,16 @@ def judge(
     return verdict
 
 
-def granted(line: str, *, worker: bool, root: str, cwd: str) -> list[shell.Call] | None:
+def granted(line: str, *, worker: bool, root: str, cwd: str) -> list[Call] | None:
     """Return the calls of a command line that does nothing but what its caller may do at any time:
     a worker its own verbs, either of them those that look, a session those that a batch needs
     behind the turn in which it began. None for any other line.
 
     Whose claims and queues they name is for the caller to compare.
     """
-    from hypervisor.agents import shell
+    from hypervisor.agents.shell_calls import only_calls
 
-    calls = shell.only_calls(line)
+    calls = only_calls(line)
     if calls is None:
         return None
     verbs = WORKER_VERBS if worker else _LATER
@@ -170,7 +170,7 @@ def refused(verb: str, words: Iterable[str], around: str) -> str | None:
     return f"hypervisor {verb} is not for a worker"
 
 
-def _judge(call: shell.Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
+def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
     verb, kind = call.verb, VERBS.get(call.verb, LOOK)
     more = verb in _MORE and (not call.known or _more(verb, call.words))
     if not verb:
@@ -201,7 +201,7 @@ def _more(verb: str, words: Iterable[str]) -> bool:
     return any(word.partition("=")[0] in options for word in words)
 
 
-def _leaves(call: shell.Call, root: str, cwd: str) -> bool:
+def _leaves(call: Call, root: str, cwd: str) -> bool:
     return call.verb != "cancel" and any(_outside(word, root, cwd) for word in call.words)
 
 

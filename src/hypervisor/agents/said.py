@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-
-from hypervisor.system.reading import NotReadable, read_end
+from hypervisor.system.late import late
+from hypervisor.system.reading import NotReadable, json_value, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +12,13 @@ if TYPE_CHECKING:
 
 _TAIL = 4 << 20
 _YES = "--yes-up-to"
+_ARGUMENTS = late(r"(?s)<command-args>(.*?)</command-args>")
 
 
 def beforehand(words: Iterable[str]) -> int | None:
     """Return N of the one option `--yes-up-to N` among `words`, None without one."""
+    import re
+
     found = re.findall(rf"(?<!\S){_YES}[ =]([0-9]{{1,9}})(?!\S)", " ".join(words))
     return int(found[0]) if len(found) == 1 else None
 
@@ -25,6 +26,8 @@ def beforehand(words: Iterable[str]) -> int | None:
 def by_the_user(transcript: str, pattern: str) -> bool:
     """True if the regular expression occurs in what the user has typed, as far as the end of the
     session's transcript tells. What tools, workers and the client have said is not searched."""
+    import re
+
     try:
         raw = read_end(transcript, _TAIL)
     except (OSError, NotReadable):
@@ -34,7 +37,7 @@ def by_the_user(transcript: str, pattern: str) -> bool:
         if '"user"' not in line:
             continue
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and any(wanted.search(text) for text in _typed(row)):
@@ -63,7 +66,7 @@ def _typed(row: dict[str, Any]) -> list[str]:
     typed = []
     for text in texts:
         if text.lstrip().startswith("<command-"):
-            typed += re.findall(r"<command-args>(.*?)</command-args>", text, re.DOTALL)
+            typed += _ARGUMENTS.findall(text)
         elif is_typed(text):
             typed.append(text)
     return typed

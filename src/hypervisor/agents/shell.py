@@ -1,20 +1,18 @@
-"""Finds the calls of our program in a shell's command line, without running any of it.
-
-It is read as a shell reads it, as far as one can without its variables. What a shell would make of
-the rest is not guessed: such a call is told as one that can't be read.
-"""
+"""Reads a command line as a shell reads it, as far as one can without its variables."""
 
 from __future__ import annotations
 
-import re
+from hypervisor.system.late import late
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-PROGRAM = "hypervisor"
-# A line that holds more texts inside of each other is not read to its end.
-_MOST_TEXTS = 50
+# Words that stand before a command and are none of it.
+_ORDER = frozenset(
+    ("if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc", "exec",
+     "command", "builtin", "function")
+)  # fmt: skip
+ASSIGNS = late(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
+_REDIRECTS = late(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>")
+_ESCAPED = late(r"\\([\\$`])")
+_NAMED_BY = late(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 
 
 class Word:
@@ -28,220 +26,28 @@ class Word:
         self.known = known
 
 
-class Call:
-    """A call of our program: its `verb` and the `words` behind it. An empty verb is one that can't
-    be read; `known` is false where the words can't be."""
-
-    __slots__ = ("known", "verb", "words")
-
-    def __init__(self, verb: str, words: tuple[str, ...] = (), known: bool = True) -> None:
-        self.verb = verb
-        self.words = words
-        self.known = known and bool(verb)
-
-
 class Unreadable(Exception):
-    """The line ends in the middle of something."""
+    """The line ends in the middle of something, or holds too much inside of each other."""
 
 
-def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> list[Call]:
-    """Return the calls of our program in `line`, those in substitutions too; `verbs` are its own.
-
-    What is handed to other programs as words or text (`sh -c`, `eval`, `xargs` …) is searched for
-    anything that looks like a call. A line that doesn't speak of the program at all has none.
-    `seen` are the texts around this one that were looked at already.
-    """
-    seen = set() if seen is None else seen
-    plain = re.sub(r"\\\n|[\\'\"]", "", line)
-    if not _SPEAKS.search(plain) and "$'" not in line:
-        return []
-    seen.add(line)
-    if len(seen) > _MOST_TEXTS:
-        return [Call("")]
-    reader = _Reader(line)
+def read(line: str) -> Reader:
+    """Return what a command line holds. Raises Unreadable."""
+    reader = Reader(line)
     try:
         reader.read("")
-        read = _commands(reader)
-        found = [call for words in read for call in _called(words, verbs, seen)]
-        if any(_RUNS.fullmatch(_name(words[0].text)) for words in read):
-            # Any text in the line may be what is run.
-            texts = [word.text for words in reader.found for word in words] + reader.texts
-            texts += [" ".join(word.text for word in words[1:]) for words in read]
-            shells = any(_SHELLS.fullmatch(_name(words[0].text)) for words in read)
-            for text in texts:
-                found += _within(text, verbs, seen, code=shells)
-            known = {call.verb for call in found}
-            looks = (verb for verb in _looks_called(line, verbs) if verb not in known)
-            found += [Call(verb, (), False) for verb in looks]
-            if not found and _IMPORTS.search(line):
-                found.append(Call(""))
-    except (Unreadable, RecursionError):
-        return [Call("")]
-    if not found and _KEEPS.search(plain) and not all(_sure(words[0]) for words in read):
-        found.append(Call(""))
-    return found
-
-
-def commands(line: str) -> list[list[Word]]:
-    """Return the simple commands in `line`, each without assignments, redirections and the words
-    that only order a script (`if`, `do` …). Raises Unreadable."""
-    reader = _Reader(line)
-    reader.read("")
-    return _commands(reader)
-
-
-def only_calls(line: str) -> list[Call] | None:
-    """Return the calls of our program in a line that does nothing else, None for any other line.
-
-    That is: our bare name, words that stand there as they are, heredocs, `2>&1`, `&&`, `||`, `;`,
-    ends of lines, and a pipe into `head` or `tail`. Nothing is replaced by the shell, no file is
-    named by a redirection, no variable set, nothing left running.
-    """
-    reader = _Reader(line)
-    try:
-        reader.read("")
-    except (Unreadable, RecursionError):
-        return None
-    if reader.replaced or not reader.found:
-        return None
-    told = []
-    for words in reader.found:
-        texts = [word.text for word in words]
-        if texts[0] == PROGRAM and len(texts) > 1:
-            told.append(Call(texts[1], tuple(texts[2:])))
-        elif not _CUTS.fullmatch(" ".join(texts)):
-            return None
-    return told or None
-
-
-def _commands(reader: _Reader) -> list[list[Word]]:
-    return [words for words in (_stripped(each) for each in reader.found) if words]
-
-
-# The name, or a part of it that something else may be put to.
-_SPEAKS = re.compile(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
-# The name is kept in a variable, to be called by that.
-_KEEPS = re.compile(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
-# The program as a part of another one.
-_IMPORTS = re.compile(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
-# Programs that run what stands in their standard input.
-_RUNS = re.compile(
-    r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.|python[0-9.]*|pypy[0-9.]*|perl|ruby|node|php|deno|bun"
-    r"|[gmn]?awk|xargs|parallel|ssh|su|sudo|doas|env|busybox|at|batch|nohup|setsid|timeout"
-)
-_SHELLS = re.compile(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
-# Programs to which words are nothing but text.
-_DATA = frozenset(("echo", "printf", "grep", "egrep", "fgrep", "rg", "gh", "cd", "ls"))
-_GIT_DATA = frozenset(
-    ("add", "blame", "branch", "checkout", "commit", "diff", "fetch", "grep", "log", "mv", "pull",
-     "push", "rm", "show", "status", "switch", "tag")
-)  # fmt: skip
-# What a model puts behind a command of which it wants to see less.
-_CUTS = re.compile(r"(?:head|tail)(?: -n? ?[0-9]+)?")
-# Programs that give another one a second name; and those that add words to a command.
-_NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
-_NAMED = re.compile(rf"(?:=|bin/|\s){PROGRAM}$")
-_ADDS = frozenset(("xargs", "parallel"))
-_ORDER = frozenset(
-    ("if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc", "exec",
-     "command", "builtin", "function")
-)  # fmt: skip
-_ASSIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^]]*\])?\+?=")
-
-
-def _name(text: str) -> str:
-    return text.rpartition("/")[2]
+    except RecursionError:
+        raise Unreadable from None
+    return reader
 
 
 def _stripped(words: list[Word]) -> list[Word]:
     at = 0
-    while at < len(words) and (words[at].text in _ORDER or _ASSIGNS.match(words[at].text)):
+    while at < len(words) and (words[at].text in _ORDER or ASSIGNS.match(words[at].text)):
         at += 1
     return words[at:]
 
 
-def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[Call]:
-    """Return the calls in one simple command."""
-    first, second = words[0], words[1] if len(words) > 1 else None
-    if _is_glued(first, second, verbs):
-        return [Call("")]
-    if _is_ours(first):
-        return [_call(words, 1)] if second is not None else []
-    if not _sure(first):
-        # `$X cancel` may be ours: it is taken so where its next word is a verb, or may be one.
-        ours = second is not None and (not _sure(second) or second.text in verbs)
-        return [_call(words, 1)] if ours else []
-    if _name(first.text) in _DATA or (
-        _name(first.text) == "git" and second is not None and second.text in _GIT_DATA
-    ):
-        return []
-    found = []
-    runs = _RUNS.fullmatch(_name(first.text))
-    for at, word in enumerate(words[1:], 2):
-        after = words[at] if at < len(words) else None
-        renames = _name(first.text) in _NAMES and _NAMED.search(word.text)
-        glued = runs and not _ASSIGNS.match(word.text) and _is_glued(word, after, verbs)
-        if renames or glued:
-            found.append(Call(""))
-        elif not _is_ours(word):
-            found += _within(word.text, verbs, seen)
-        elif after is None and _name(first.text) in _ADDS:
-            found.append(Call(""))
-        elif after is not None and (not _sure(after) or after.text in verbs):
-            found.append(_call(words, at))
-    return found
-
-
-def _is_glued(word: Word, after: Word | None, verbs: Collection[str]) -> bool:
-    """True for a word of which a shell may make our name and more words: `{hypervisor,cancel}`."""
-    if _sure(word) or not _SPEAKS.search(_name(word.text)) or word.text.endswith(PROGRAM):
-        return False
-    return "{" in word.text or after is None or not _sure(after) or after.text not in verbs
-
-
-def _is_ours(word: Word) -> bool:
-    """True for a word that names our program, or that a shell may make its name of."""
-    return _name(word.text) == PROGRAM or (not word.known and bool(_SPEAKS.search(word.text)))
-
-
-def _sure(word: Word) -> bool:
-    """True for a word that no shell replaces."""
-    return word.known and not any(char in "*?[{" for char in word.text)
-
-
-def _call(words: list[Word], at: int) -> Call:
-    verb, rest = words[at], words[at + 1 :]
-    if not _sure(verb):
-        return Call("")
-    return Call(verb.text, tuple(word.text for word in rest), all(word.known for word in rest))
-
-
-def _within(text: str, verbs: Collection[str], seen: set[str], *, code: bool = False) -> list[Call]:
-    """Return the calls in a text that may be handed to a shell, or to another interpreter; `code`
-    says that a shell is there to read it."""
-    assigned = _ASSIGNS.match(text)
-    if assigned:
-        # What a variable is set to, or a line that sets one for a command.
-        rest = _within(text[assigned.end() :], verbs, seen, code=code)
-        if rest:
-            return rest
-    if text in seen or not re.search(r"\s", text):
-        return []
-    try:
-        commands(text)
-        found = calls(text, verbs, seen)
-    except (Unreadable, RecursionError):
-        # Another language, or prose.
-        found = [Call("")] if code and _SPEAKS.search(text) else []
-    return found or [Call(verb, (), False) for verb in _looks_called(text, verbs)]
-
-
-def _looks_called(text: str, verbs: Collection[str]) -> list[str]:
-    found = re.findall(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)", text)
-    return [verb for verb in found if verb in verbs]
-
-
-class _Reader:
+class Reader:
     """Reads a command line; `found` are the simple commands, those of substitutions too, `texts`
     what commands are given to read; `replaced` says that the line holds more than words: something
     that the shell replaces, files that it opens, or processes that it leaves running."""
@@ -286,11 +92,16 @@ class _Reader:
             raise Unreadable
         part.end_command()
 
+    def commands(self) -> list[list[Word]]:
+        """Return the simple commands, each without assignments, redirections and the words that
+        only order a script (`if`, `do` …)."""
+        return [words for words in map(_stripped, self.found) if words]
+
     def here(self, delimiter: str, quoted: bool, tabs: bool) -> None:
         """Note that the text up to a line `delimiter` begins with the next line."""
         self._bodies.append((delimiter, quoted, tabs))
 
-    def _take(self, inner: _Reader) -> None:
+    def _take(self, inner: Reader) -> None:
         self.found += inner.found
         self.texts += inner.texts
         self.replaced = self.replaced or inner.replaced
@@ -329,12 +140,12 @@ class _Reader:
                 break
         self.texts.append(self.text[begin:last])
         if not quoted:
-            inner = _Reader(self.text[begin:last])
+            inner = Reader(self.text[begin:last])
             inner._expand(_Part(inner), "")
             self._take(inner)
 
     def _redirection(self, part: _Part) -> None:
-        sign = re.compile(r"<<<|<<-|<<|<>|<&|<\(|>>|>&|>\||>\(|<|>").match(self.text, self.at)
+        sign = _REDIRECTS.match(self.text, self.at)
         assert sign
         self.at = sign.end()
         if sign[0].endswith("("):
@@ -399,7 +210,7 @@ class _Reader:
                 stop += 2 if self.text[stop] == "\\" else 1
             if stop >= len(self.text):
                 raise Unreadable
-            inner = _Reader(re.sub(r"\\([\\$`])", r"\1", self.text[self.at + 1 : stop]))
+            inner = Reader(_ESCAPED.sub(r"\1", self.text[self.at + 1 : stop]))
             inner.read("")
             self._take(inner)
             self.at = stop + 1
@@ -419,7 +230,7 @@ class _Reader:
             self.at = stop + 1
         else:
             self.at += 1
-            name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]").match(self.text, self.at)
+            name = _NAMED_BY.match(self.text, self.at)
             if name is None:
                 part.add("$")
                 return
@@ -431,7 +242,7 @@ class _Reader:
 class _Part:
     """The simple command that is being read."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._words: list[Word] = []
         self._target = ""

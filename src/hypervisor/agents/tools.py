@@ -7,10 +7,9 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.agents import rights
 from hypervisor.config import tools
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 AGENT = "hypervisor:worker-tools"
 # What other workers have too, and what such an agent needs to find a tool and to end.
-_COMMON = frozenset(
+COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
 # A text on standard input (`<<`) is how reports are given; nothing else is read or written.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_REDIRECTED = re.compile(r"[>&]|(?<!<)<(?!<)|<<<")
+_QUOTED = late(r"'[^']*'|\"[^\"]*\"")
+_REDIRECTED = late(r"[>&]|(?<!<)<(?!<)|<<<")
 _VERBS = frozenset(rights.WORKER_VERBS)
 
 
@@ -33,7 +32,7 @@ def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
     `line` is the command line of a shell's call; `grants` are the tools of the queues whose items
     the agent holds.
     """
-    if tool in _COMMON:
+    if tool in COMMON:
         return None
     if tool == "Bash":
         if _is_ours(line):
@@ -53,15 +52,16 @@ def _is_ours(line: str) -> bool:
     """True for one call of a worker's verb and nothing else: no assignment before it, and no file
     that its output goes to."""
     from hypervisor.agents import shell
+    from hypervisor.agents.shell_calls import calls
 
     head = _QUOTED.sub("''", line.strip()).partition("\n")[0]
     if not head.startswith("hypervisor ") or _REDIRECTED.search(head):
         return False
     try:
-        commands = shell.commands(line)
+        commands = shell.read(line).commands()
     except shell.Unreadable:
         return False
-    if len(commands) != 1 or len(shell.calls(line, rights.VERBS)) != 1:
+    if len(commands) != 1 or len(calls(line, rights.VERBS)) != 1:
         return False
     (words,) = commands
     return len(words) > 1 and words[1].text in _VERBS and all(word.known for word in words)

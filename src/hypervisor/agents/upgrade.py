@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.state import home
+from hypervisor.system.notes import home
 
 PLUGIN = "hypervisor-tasks"
 _KNOWN = f"knows-{PLUGIN}"
@@ -33,9 +33,8 @@ def known() -> None:
 
 def _had_server() -> bool:
     """True if the libraries of the server were ever installed for this user."""
-    environments = os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))
     try:
-        return any("+" in name and "mcp" in name for name in os.listdir(environments))
+        return any("+" in name and "mcp" in name for name in os.listdir(libraries.environments()))
     except OSError:
         return False
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +18,13 @@ from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.preflight import Preflight, check
 from hypervisor.sources import Found, expand, lists
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.reading import NotReadable, open_file, read_descriptor, read_file
+from hypervisor.system.reading import (
+    NotReadable,
+    json_value,
+    open_file,
+    read_descriptor,
+    read_file,
+)
 from hypervisor.system.text import shell
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
@@ -193,7 +198,7 @@ def _known(folder: str, digest: str) -> dict[str, Any] | None:
     """Return what is known of this very list, if its queue is still where it was opened."""
     try:
         kept, _ = read_file(os.path.join(folder, _STATE), lists.LARGEST)
-        state: dict[str, Any] = json.loads(kept)
+        state: dict[str, Any] = json_value(kept.decode())
         if state["source"] != digest:
             return None
         with Ledger.open(state["root"]) as ledger:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.branches import trees
+from hypervisor.branches import borrowed, saving, trees
 from hypervisor.branches.names import PREFIX, token_of
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.claims import keep_every
 from hypervisor.ledger.merges import ASIDE
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 
@@ -35,7 +36,9 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
     if here is None:
         tree = trees.make(git, claim.id, claim.token)
     else:
-        tree = trees.enter(git, claim.id, claim.token, here, lambda token: _is_live(ledger, token))
+        tree = borrowed.enter(
+            git, claim.id, claim.token, here, lambda token: _is_live(ledger, token)
+        )
     ledger.note_branch(claim.token, tree.branch, _stored(ledger.root, tree.work), tree.base)
     claim.branch, claim.worktree, claim.base_commit = tree.branch, tree.work, tree.base
     if claim.path is not None:
@@ -56,7 +59,7 @@ def tree_of(ledger: Ledger, row: Any) -> trees.Tree | None:
     root = ledger.root
     work = os.path.join(root, row["worktree"])
     own = os.path.join(trees.trees_dir(root), row["token"])
-    top = own if trees.is_within(own, work) else trees.entered(work, row["token"])
+    top = own if trees.is_within(own, work) else borrowed.entered(work, row["token"])
     git = _git(ledger, row["token"], row["lease_ms"] / 1000)
     try:
         found = git.at(top) if top is not None and os.path.isdir(work) else None
@@ -84,7 +87,7 @@ def save(tree: trees.Tree, row: Any, report: dict[str, Any]) -> tuple[dict[str, 
     Without a change there is no commit to tell. Raises HypervisorError.
     """
     told = {name: value for name, value in report.items() if name != "commit"}
-    commit = trees.save(tree, _message(row, report))
+    commit = saving.save(tree, _message(row, report))
     if commit is None:
         return told, []
     changed = _changed(tree, commit)
@@ -105,7 +108,7 @@ def leave(ledger: Ledger, tree: trees.Tree, token: str) -> None:
     own = os.path.join(trees.trees_dir(ledger.root), token)
     try:
         if tree.top != own:
-            trees.leave(tree.git)
+            borrowed.leave(tree.git)
         elif not trees.is_within(own, _cwd()):
             trees.remove(ledger.root, token)
     except (HypervisorError, OSError):
@@ -149,12 +152,7 @@ def clear(ledger: Ledger) -> int:
 
 def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
     """Return git at the root, which renews the lease of a claim while it runs."""
-
-    def beat() -> None:
-        if not ledger.heartbeat([token]):
-            raise NotOwner(*ledger.lost(token))
-
-    return Git(ledger.root, beat=beat, beat_every=min(30.0, lease_seconds / 3))
+    return Git(ledger.root, beat=lambda: ledger.keep(token), beat_every=keep_every(lease_seconds))
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:

@@ -124,9 +124,9 @@ def load(verb: str) -> ModuleType:
         near = difflib.get_close_matches(verb, [name for name in VERBS if name[0] != "_"], 1)
         hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor --help"
         raise UsageError(f"no command '{one_line(verb, 40)}'", hint)
-    from importlib import import_module
-
-    return import_module(f"hypervisor.cli.{VERBS[verb]}")
+    # As `importlib.import_module`, which loads more than most verbs need.
+    module: ModuleType = __import__(f"hypervisor.cli.{VERBS[verb]}", fromlist=["run"])
+    return module
 
 
 def _dispatch(argv: list[str]) -> int:

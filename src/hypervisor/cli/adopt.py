@@ -65,6 +65,6 @@ def _told(root: str) -> list[str]:
 def _words(commands: str | None) -> list[object]:
     try:
         told = json.loads(commands or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return [commands]
     return told if isinstance(told, list) else [told]

@@ -20,13 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
     parser.add_argument("--evidence", metavar="TEXT", help="what shows it")
     parser.add_argument("--next-step", metavar="TEXT", help="what would unblock it")
-    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    options.add_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
-    report = options.texts(args, "reason", "evidence", "next_step")
+    report = options.texts(args, "reason", "evidence", "next_step", "note")
     with Ledger.open(find_root()) as ledger:
         ended = worker.finish(ledger, args.token, "blocked", report, more=args.next)
-        return options.accepted(ledger, args, ended, "blocked")
+        return options.tell_end(ledger, args, ended, f"accepted {args.token}: blocked")

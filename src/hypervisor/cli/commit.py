@@ -1,4 +1,4 @@
-"""`hypervisor commit`: commit exactly the files of an item."""
+"""`hypervisor commit`: commit what is an item's in the named files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import NotOwner, SetupError
+from hypervisor.ledger.claims import keep_every
+from hypervisor.system.errors import SetupError
 
-SUMMARY = "commit exactly these files for an item, one committer at a time"
+SUMMARY = "commit what is the item's in these files, one committer at a time"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Commit and note the id with the claim: 0, 1 if git refuses, 4 if the item is not ours."""
-    from hypervisor.commits import commit
+    """Commit and note the id with the claim: 0, 1 if git refuses, or a file holds changes of
+    others that can't be told from ours, 4 if the item is not ours."""
+    from hypervisor.commits.commit import commit
+    from hypervisor.commits.whose import Whose
+    from hypervisor.worker import off_limits
     from hypervisor.worker.setup import stop_pool
     from hypervisor.worker.share import own_claim
 
@@ -33,15 +37,19 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root) as ledger:
         row = ledger.holding(args.token)
         own_claim(args.token, row)
-
-        def beat() -> None:
-            if not ledger.heartbeat([args.token]):
-                raise NotOwner(*ledger.lost(args.token))
+        whose = None
+        if row["branch"] is None:
+            # Whoever is handed an item from now on finds noted what was there before.
+            if not row["commits"]:
+                ledger.note_commits(row["queue"])
+            here = off_limits.tokens_out(ledger) if ledger.is_shared else None
+            whose = Whose(ledger, row, here)
 
         try:
             sha = commit(
-                ledger.state, message, args.files, os.getcwd(),
-                beat=beat, beat_every=min(30.0, row["lease_ms"] / 3000),
+                ledger.state, message, args.files, os.getcwd(), whose=whose,
+                beat=lambda: ledger.keep(args.token),
+                beat_every=keep_every(row["lease_ms"] / 1000),
             )  # fmt: skip
         except SetupError as error:
             stop_pool(ledger, row["queue_name"], args.token, error)

@@ -25,16 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file", action="append", default=[], metavar="PATH", help="a file that was changed"
     )
     parser.add_argument("--force", action="store_true", help="accept open boxes; it is noted")
-    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    options.add_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), refused (1), or learn that the item is not ours (4)."""
-    report = options.texts(args, "summary")
+    report = options.texts(args, "summary", "note")
     for name, value in (("commit", args.commit), ("files", args.file)):
         if value:
             report[name] = value
     with Ledger.open(find_root()) as ledger:
         ended = worker.done(ledger, args.token, report, force=args.force, more=args.next)
-        return options.accepted(ledger, args, ended, "done")
+        return options.tell_end(ledger, args, ended, f"accepted {args.token}: done")

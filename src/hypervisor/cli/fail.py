@@ -18,14 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor fail`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
-    parser.add_argument("--next", action="store_true", help="hand out the next item as well")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    options.add_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
-    report = options.texts(args, "reason")
+    report = options.texts(args, "reason", "note")
     with Ledger.open(find_root()) as ledger:
         ended = worker.finish(ledger, args.token, "failed", report, more=args.next)
         again = "failed; it will be tried again" if ended.state == "ready" else "failed"
-        return options.accepted(ledger, args, ended, again)
+        return options.tell_end(ledger, args, ended, f"accepted {args.token}: {again}")

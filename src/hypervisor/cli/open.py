@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
+    if _narrows(args):
+        return _narrow(args, root, settings)
     for line in settings.raised:
         print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
@@ -128,6 +130,40 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3
+
+
+def _narrows(args: argparse.Namespace) -> bool:
+    """True where nothing is named but a queue and what its items have to match."""
+    others = vars(args).keys() - {"queue", "where", "json"}
+    return bool(args.where) and not any(getattr(args, name) for name in others)
+
+
+def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
+    from hypervisor import live, narrowing, opening
+
+    with Ledger.open(root) as ledger:
+        outbox.flush(ledger, limit=None)
+        told = narrowing.narrow(ledger, settings, args.queue, args.where)
+        if told.back:
+            live.mark(ledger, args.queue)
+            opening.attend(ledger, args.queue)
+    if args.json:
+        groups = {name: getattr(told, name) for name in ("left", "aside", "at_work", "back")}
+        print(json.dumps({"queue": args.queue, "where": args.where, **groups}, ensure_ascii=False))
+        return 0 if told.left else 3
+    print(f"{len(told.left)} items of {args.queue} are left to work on{options.named(told.left)}")
+    if told.aside:
+        print(f"{len(told.aside)} set aside{options.named(told.aside)}")
+    if told.at_work:
+        print(
+            f"{len(told.at_work)} don't match, but a worker has them: they go on, and are set "
+            f"aside if they come back{options.named(told.at_work)}"
+        )
+    if told.back:
+        print(f"{len(told.back)} came back{options.named(told.back)}")
+    if told.aside or told.at_work:
+        print(f"all of them back: hypervisor open {args.queue} --where all")
+    return 0 if told.left else 3
 
 
 def _from_root(root: str, paths: list[str]) -> list[str]:

@@ -27,7 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the user agreed to the cost, and to go on without the permissions workers lacked",
     )
     parser.add_argument(
-        "--branch", action="store_true", help="with workers that work on branches of their own"
+        "--branch",
+        action="store_true",
+        default=None,
+        help="with workers that work on branches of their own; the queue remembers it",
+    )
+    parser.add_argument(
+        "--no-branch",
+        dest="branch",
+        action="store_false",
+        default=None,
+        help="in one working tree again",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -53,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
                 f"the workers of {args.queue} have tools, and such workers have no worktree",
                 f"leave out --branch: hypervisor plan {args.queue}",
             )
+        if args.branch is not None:
+            ledger.set_branches(args.queue, args.branch)
         told = plan.plan(ledger, args.queue, load(root), agreed=agreed)
         step = told["step"]
         if step != "wait":
@@ -64,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told, ensure_ascii=False))
     else:
-        print("\n".join(plan.lines(told, headless=bool(client.headless), branch=args.branch)))
+        print("\n".join(plan.lines(told, headless=bool(client.headless))))
         moved = upgrade.moved() if client.session is not None else None
         if moved:
             print(moved)

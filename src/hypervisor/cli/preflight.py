@@ -43,8 +43,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--where",
         action="append",
         default=[],
-        metavar="KEY=VALUE",
-        help="only items whose front matter or row says so; may be repeated",
+        metavar="CONDITION",
+        help="only items whose front matter or row says so, in quotes: 'priority<=1', project=web; "
+        "=, !=, <, <=, >, >=; all: no condition; may be repeated",
     )
     parser.add_argument(
         "--instructions",

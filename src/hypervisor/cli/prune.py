@@ -10,8 +10,8 @@ from hypervisor import outbox, pruning, reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
+from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
-from hypervisor.system.state import prune_notes
 from hypervisor.system.text import one_line
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         told = plan.to_json() | {"dry_run": args.dry_run}
         if not args.dry_run:
             pruning.carry_out(ledger, plan)
-            prune_notes(time.time())
+            notes.prune(time.time())
     if args.json:
         print(json.dumps(told, ensure_ascii=False))
         return 0

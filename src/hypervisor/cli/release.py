@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor release`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+    options.add_next(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         own_claim(args.token, ledger.holding(args.token))
         state = worker.release(ledger, args.token, told.get("reason", ""))
-    print(f"released {args.token}: the item is {state}")
-    return 0
+        said = f"released {args.token}: the item is {state}"
+        return options.tell_end(ledger, args, worker.Ended(state, None), said)

@@ -16,6 +16,9 @@ SUMMARY = "one HTML file that shows what was asked, what came out and what is ne
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor report`."""
     parser.add_argument("queue", help="the queue's name")
+    parser.add_argument(
+        "--plain", action="store_true", help="for readers without hypervisor: no commands in it"
+    )
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument(
         "--output", metavar="FILE", help="where to write it (default: .hypervisor/reports/)"
@@ -31,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         outbox.flush(ledger, limit=None)
         reconcile.collect_all(ledger, args.queue)
-        text = page.render(ledger, args.queue)
-        path = args.output or page.keep(ledger.state, args.queue, text)
+        text = page.render(ledger, args.queue, plain=args.plain)
+        path = args.output or page.keep(ledger.state, args.queue, text, plain=args.plain)
     if args.output:
         page.write(path, text)
     print(path)

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from hypervisor import live, opening, outbox, retry
+from hypervisor.cli import options
 from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
@@ -35,14 +36,24 @@ def run(args: argparse.Namespace) -> int:
         outbox.flush(ledger, limit=None)
         told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
         if told.ready:
+            opening.note_tree(ledger, args.queue)
             live.mark(ledger, args.queue)
             opening.attend(ledger, args.queue)
         standing = told_of(ledger, args.queue)
     if args.json:
         left = [{"id": item, "reason": why} for item, why in told.left]
-        print(json.dumps({"queue": args.queue, "ready": told.ready, "left": left}))
+        names = ("id", "title", "state", "reason")
+        again = [dict(zip(names, one, strict=True)) for one in told.ready]
+        ready = [one[0] for one in told.ready]
+        shown = {"queue": args.queue, "ready": ready, "again": again, "left": left}
+        print(json.dumps(shown, ensure_ascii=False))
     else:
-        print(f"{len(told.ready)} items are ready again")
+        print(f"{len(told.ready)} items are ready again{_telling(told.ready)}")
+        for item, title, state, why in told.ready[:_SHOWN]:
+            name = options.name(item, title)
+            print(f"  {name} was {state}: “{one_line(why or 'no reason given', 300)}”")
+        if len(told.ready) > _SHOWN:
+            print(f"  … and {len(told.ready) - _SHOWN} more (--json lists all)")
         for item, why in told.left[:_SHOWN]:
             print(f"  {one_line(item, 60)} stays as it is: {one_line(why, 300)}")
         if len(told.left) > _SHOWN:
@@ -53,3 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if told.left:
         return 1
     return 0 if told.ready else 3
+
+
+def _telling(ready: list[tuple[str, str | None, str, str | None]]) -> str:
+    return "; the next worker is told why the last attempt ended:" if ready else ""

@@ -10,10 +10,11 @@ from typing import Any
 from hypervisor import history, outbox
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
-SUMMARY = "everything that is known of one item: claims, reports, tokens, file, locks"
+SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
 
 
@@ -28,12 +29,47 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         ledger.expire()
         outbox.flush(ledger, limit=None)
-        told = history.item(ledger, args.id)
+        try:
+            told = history.item(ledger, args.id)
+        except UsageError:
+            found = _in_no_queue(ledger, args.id)
+            if found is None:
+                raise
+            told = found
     if args.json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         print("\n".join(_lines(told)))
     return 0
+
+
+def _in_no_queue(ledger: Ledger, item_id: str) -> dict[str, Any] | None:
+    """Return what a pre-flight says of a task that no queue has or had, None for an unknown id."""
+    from hypervisor.config.settings import load
+    from hypervisor.preflight import check
+    from hypervisor.sources import Found, tasks_below
+
+    root = ledger.root
+    settings = load(root)
+    paths = [known.path for known in tasks_below(root, settings, {item_id}) if known.id == item_id]
+    if not paths:
+        return None
+    checked = check(map(Found, paths), root=root, settings=settings, ledger=ledger)
+    for group, entries in checked.groups().items():
+        for entry in entries:
+            why = f"{group}: {entry.reason}" if entry.reason else group
+            if group == "ready":
+                why += f"; hypervisor open QUEUE {shell(item_id)}"
+            file = history.file_at(root, entry.path)
+            return {
+                "id": item_id,
+                "queues": [],
+                "waited_for_by": [],
+                "locks": [],
+                "file": file,
+                "why": f"it is in no queue; pre-flight says: {one_line(why, 400)}",
+            }
+    return None
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
@@ -48,6 +84,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         )
         age = span(lock["age_seconds"])
         shown.append(f"locked for {age} by {owner}: {one_line(lock['path'], 300)}")
+    if told["why"]:
+        shown.append(f"why not done: {told['why']}")
     for one in told["queues"]:
         shown += _queue(one)
     waiting = told["waited_for_by"]
@@ -89,7 +127,7 @@ def _claim(claim: dict[str, Any]) -> list[str]:
         f"{what} after {took}"
     ]
     report = claim["report"] or {}
-    for name in ("summary", "reason", "cause", "evidence", "next_step"):
+    for name in ("summary", "reason", "cause", "evidence", "next_step", "note"):
         if report.get(name):
             shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
     if claim["commit"] or report.get("commit"):

@@ -6,6 +6,7 @@ import time
 
 from hypervisor import outbox, reconcile, standing
 from hypervisor.caller import Caller
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.spans import span
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-SUMMARY = "where the queues stand: how many items are in which state, who works, what is amiss"
+SUMMARY = "where the queues stand: items by state, who works, what is amiss; of one: what is left"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
 _PROBLEMS = 6
 _WORKERS = 6
 _DETAILED = 4
 _ENDED = 20
+# Of each state.
+_NAMED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         outbox.flush(ledger, limit=None)
         rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
         told = [standing.standing(ledger, row) for row in rows]
+        if args.queue:
+            told[0]["left"] = standing.left(ledger, rows[0])
         session = None if args.json else Caller().session
         unnoted = standing.unnoted(ledger)
         news = _news(ledger, session) if session else None
@@ -103,6 +108,12 @@ def detail(one: dict[str, Any]) -> list[str]:
     pace = _pace(one)
     if pace:
         shown.append(f"  {pace}")
+    if aside := one["set_aside"]:
+        shown.append(
+            f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "
+            f"all back: hypervisor open {one['queue']} --where all"
+        )
+    shown += _left(one.get("left", []))
     problems = one["problems"]
     for problem in problems[:_PROBLEMS]:
         fix = f"; {problem['fix']}" if problem["fix"] else ""
@@ -114,6 +125,25 @@ def detail(one: dict[str, Any]) -> list[str]:
     if len(workers) > _WORKERS:
         shown.append(f"  … and {len(workers) - _WORKERS} more workers (--json lists all)")
     return shown
+
+
+def _left(items: list[dict[str, Any]]) -> list[str]:
+    """Return the names of what is left, a line for each state."""
+    shown = []
+    for state in ("claimed", "ready", "waiting", "set aside"):
+        those = [item for item in items if item["state"] == state]
+        named = [_name(item) for item in those[:_NAMED]]
+        more = f" and {len(those) - _NAMED} more (--json lists all)" if len(those) > _NAMED else ""
+        if named:
+            shown.append(f"  {state}: {', '.join(named)}{more}")
+    return shown
+
+
+def _name(item: dict[str, Any]) -> str:
+    name = options.name(item["id"], item["title"])
+    if item["waits_for"]:
+        name += f" (for {', '.join(one_line(other, 60) for other in item['waits_for'][:3])})"
+    return name
 
 
 def _pace(one: dict[str, Any]) -> str:

@@ -96,7 +96,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(lines(summary)))
+        print("\n".join(lines(summary, brief=True)))
         print(_changes(summary))
         for item, queue in opened.elsewhere[:20]:
             print(f"held: {one_line(item, 60)} is open in queue {one_line(queue, 60)}")

@@ -144,6 +144,8 @@ class ClaudeStream(run.Stream):
     def _assistant(self, message: object) -> None:
         blocks = message.get("content") if isinstance(message, dict) else None
         for block in blocks if isinstance(blocks, list) else ():
+            if not isinstance(block, dict):
+                continue
             if block.get("type") == "text":
                 self.last = str(block.get("text", ""))[-4000:]
             elif block.get("type") == "tool_use":

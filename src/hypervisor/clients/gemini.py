@@ -19,8 +19,8 @@ from hypervisor.agents import limits
 from hypervisor.clients import gemini_policy, run
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
-from hypervisor.system.state import VARIABLE, home
 from hypervisor.system.text import one_line
 
 INSTALL = "npm install -g @google/gemini-cli"

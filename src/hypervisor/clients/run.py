@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from typing import Any
 from hypervisor.agents.limits import Limit, Windows
 from hypervisor.caller import PoolAgent
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.git import IDENTITY
-from hypervisor.system.state import VARIABLE, home
+from hypervisor.system.git_environment import IDENTITY
+from hypervisor.system.notes import VARIABLE, home
+from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
@@ -101,8 +101,8 @@ class Stream:
 def event(line: str) -> dict[str, Any]:
     """Return the event in a line of a client's stream; an empty one for a line that is none."""
     try:
-        told = json.loads(line)
-    except ValueError:
+        told = json_value(line)
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

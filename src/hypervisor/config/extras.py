@@ -32,9 +32,10 @@ def complete(argv: list[str]) -> None:
 
     if PathFinder.find_spec("psycopg") is not None:
         return
-    plugin = __file__.rsplit("/", 4)[0]
-    launcher = os.path.join(plugin, "bin", "hypervisor")
-    if not os.access(launcher, os.X_OK):
+    from hypervisor.system.libraries import launcher as own_launcher
+
+    launcher = own_launcher()
+    if launcher is None:
         return
     if address.VARIABLE not in os.environ:
         _note()
@@ -58,7 +59,9 @@ def _needs_postgres(argv: list[str]) -> bool:
 
 def _note() -> None:
     """Note for the launcher that the user's configuration, as it is now, needs the extra."""
-    home = sys.executable.rsplit("/", 3)[0]
+    from hypervisor.system.libraries import environments
+
+    home = environments()
     draft = os.path.join(home, f"{NOTE}.{os.getpid()}")
     try:
         with open(draft, "w", encoding="utf-8", errors="surrogateescape") as out:

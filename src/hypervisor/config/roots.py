@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.errors import UsageError
+from hypervisor.system.reading import NotReadable, read_start
 from hypervisor.system.state import STATE, State
 
 TYPE_CHECKING = False
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS = "hypervisor.toml"
+# No path is longer.
+_LONGEST = 1 << 13
 
 
 def find_root(start: str | None = None) -> str:
@@ -79,14 +82,18 @@ def _main_worktree(folder: str) -> str:
     if os.path.isdir(git):
         return folder
     try:
-        with open(git, encoding="utf-8", errors="surrogateescape") as source:
-            words = source.readline().split(":", 1)
+        words = _first_line(git).split(":", 1)
         if words[0] != "gitdir":
             return folder
         private = os.path.join(folder, words[1].strip())
-        with open(os.path.join(private, "commondir"), encoding="utf-8") as source:
-            common = os.path.realpath(os.path.join(private, source.readline().strip()))
-    except (OSError, IndexError):
+        common = os.path.join(private, _first_line(os.path.join(private, "commondir")))
+        common = os.path.realpath(common)
+    except (OSError, NotReadable, IndexError, ValueError):
         return folder
     main = os.path.dirname(common)
     return main if os.path.basename(common) == ".git" else folder
+
+
+def _first_line(path: str) -> str:
+    """Return the first line of a file of git's. Raises OSError and NotReadable."""
+    return os.fsdecode(read_start(path, _LONGEST).partition(b"\n")[0]).strip()

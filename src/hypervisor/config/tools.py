@@ -7,9 +7,8 @@ and `plugin_library_zotero`, whatever their tools are called.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.system.errors import UsageError
+from hypervisor.system.late import late
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 PREFIX = "mcp__"
 # What every worker has, in the words that tasks use for it.
 OWN = frozenset(("bash", "edit", "git", "glob", "grep", "read", "write"))
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
+_BETWEEN = late("[_-]+")
+_NAME = late(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
 
 
 def check_grants(names: Iterable[str]) -> list[str]:
@@ -74,5 +74,5 @@ def _server(name: str) -> str:
 
 def _has(server: str, words: str) -> bool:
     """True if `words` stand in a server's name as whole words, side by side."""
-    parts = [f"-{'-'.join(re.split('[_-]+', name))}-" for name in (server, words)]
+    parts = [f"-{'-'.join(_BETWEEN.split(name))}-" for name in (server, words)]
     return parts[1] in parts[0]

@@ -15,7 +15,7 @@ from hypervisor.dispatch.choosing import Choosing
 from hypervisor.dispatch.standing import STANDING, NotYours, Standing, first, worker_name
 from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line
 from hypervisor.task_index import Entry, TaskIndex
 
 _LONGEST_NAME = 100
@@ -225,14 +225,13 @@ class Dispatch:
 
     def _refuse_open_children(self, item_id: str) -> None:
         named = [
-            one_line(child.id, 60)
+            child.id
             for child in self.index.children(item_id)
             if child.task is not None and child.task.state not in ("done", "cancelled")
         ]
         if named:
-            more = f" and {len(named) - 5} more" if len(named) > 5 else ""
             raise worker.Refused(
-                f"{one_line(item_id, 80)} has open children: {', '.join(named[:5])}{more}",
+                f"{one_line(item_id, 80)} has open children: {listed(named, 5, 60)}",
                 "complete them first, or say it with force",
             )
 

@@ -12,10 +12,12 @@ from hypervisor.config.address import address
 from hypervisor.config.roots import SETTINGS
 from hypervisor.doctor.asking import Late, within
 from hypervisor.doctor.finding import Finding, editing, note, ok, wrong
-from hypervisor.system import git, hook_errors
+from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.state import Foreign, State, home
+from hypervisor.system.notes import home
+from hypervisor.system.state import Foreign, State
 from hypervisor.system.text import shell
+from hypervisor.system.waiting import PATIENCE
 
 ABOUT = "hypervisor"
 _INSTALLERS = {
@@ -96,8 +98,8 @@ def _server() -> Finding:
     import glob
     from importlib.util import find_spec
 
-    home = os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))
-    made = glob.glob(os.path.join(glob.escape(home), f"{__version__}+*mcp*", ".complete"))
+    home = glob.escape(libraries.environments())
+    made = glob.glob(os.path.join(home, f"{__version__}+*mcp*", ".complete"))
     if made or find_spec("mcp") is not None:
         return ok(ABOUT, "server", "the libraries of task_manager are installed")
     text = "the libraries of task_manager are not installed (needed by Gemini CLI and MCP only)"
@@ -170,7 +172,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
     from hypervisor.ledger import NoLedger
 
     # The store is waited for while it starts; not here.
-    os.environ["HYPERVISOR_STORE_WAIT"] = "3"
+    os.environ[PATIENCE] = "3"
     what = "store" if _store_is_elsewhere() else "ledger"
     found = [_state(root)]
     try:

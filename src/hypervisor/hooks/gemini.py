@@ -5,7 +5,7 @@ What differs: the names of events and tools, a tool's result, and how a hook rea
 
 from __future__ import annotations
 
-import re
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _EVENTS = {
 }
 _SHARED = ("SessionStart", "SessionEnd", "Notification")
 _TOOLS = {"run_shell_command": "Bash", "write_file": "Write", "replace": "Edit"}
-_MARKS = re.compile(r"^</?untrusted_context>\n?|^Output: ", re.MULTILINE)
+_MARKS = late(r"(?m)^</?untrusted_context>\n?|^Output: ")
 
 
 def sent(name: str, payload: dict[str, Any]) -> bool:

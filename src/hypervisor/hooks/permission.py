@@ -7,7 +7,7 @@ import os
 from hypervisor.agents import rights, tools
 from hypervisor.config.roots import find_root
 from hypervisor.config.tools import PREFIX
-from hypervisor.hooks import Event
+from hypervisor.hooks import Event, edits
 from hypervisor.ledger import Ledger, NoLedger
 
 TYPE_CHECKING = False
@@ -87,6 +87,7 @@ def _granted(event: Event) -> str:
     root = find_root(event.text("cwd") or None)
     try:
         with Ledger.open(root, patience=0) as ledger:
+            edits.before(ledger, event)
             grant = _grant(ledger, event)
             if grant is None:
                 return ""
@@ -122,9 +123,10 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 
 def _said_beforehand(event: Event) -> bool:
     """True for a command that opens a queue with a yes that the user has typed in this session."""
-    from hypervisor.agents import said, shell
+    from hypervisor.agents import said
+    from hypervisor.agents.shell_calls import only_calls
 
-    calls = shell.only_calls(event.asked("command")) or []
+    calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":
         return False
     number = said.beforehand(calls[0].words)

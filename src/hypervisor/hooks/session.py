@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import time
 
 from hypervisor import digest, live, outbox, reconcile
 from hypervisor.agents import said, upgrade
-from hypervisor.hooks import Event, agents, context
+from hypervisor.hooks import Event, context, meet
+from hypervisor.system.late import late
 from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
 
@@ -16,20 +17,23 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Ledger
 
+# Its time is when outputs were last pruned.
+_PRUNED, _PRUNE_SECONDS = "pruned", 3600
 # So much of a transcript's end is looked at.
 _TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
-_GOES_ON_WITH = re.compile(r"\s*/hypervisor:resume(?:\s+(\S+))?")
-_DESCRIBED = re.compile(r'^Agent ".*?" ')
+_GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
+_DESCRIBED = late(r'^Agent ".*?" ')
 # How the client tells, in the place of a notice, that a person has stopped all agents at once.
-_STOPPED = re.compile(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
-_TAG = re.compile(r"<(task-id|status|summary)>(.*?)</\1>", re.DOTALL)
+_STOPPED = late(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
+_TAG = late(r"(?s)<(task-id|status|summary)>(.*?)</\1>")
 # How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
-_NOTICE = re.compile(
+_NOTICE = late(
     r"(?:Another Claude session sent a message[^\n]*\n)?"
     r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
 )
+_BEGINS = ("<", "Another Claude session")
 # What stands in the transcript's rows that hold one.
 _IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 
@@ -39,7 +43,7 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     reconcile.gone_sessions(ledger)
     ledger.reopen()
     if event.text("source") == "clear":
-        agents.meet(ledger, event)
+        meet(ledger, event)
         ledger.inherit(event.session)
     outbox.flush(ledger)
     if event.text("source") == "compact":
@@ -69,9 +73,9 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
-    if _STOPPED.match(prompt):
+    if prompt[:1].isdigit() and _STOPPED.match(prompt):
         reconcile.missing(ledger, event.session, None)
-    if _NOTICE.match(prompt):
+    if prompt.startswith(_BEGINS) and _NOTICE.match(prompt):
         by = "monitor" if "<event>" in prompt else "notice"
         _noticed(ledger, event, prompt)
     elif said.is_typed(prompt):
@@ -81,7 +85,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     text = digest.take(ledger, event.session, by=by)
     if event.from_gemini and ledger.session(event.session) is None:
         # This client has no room for it at the session's start.
-        agents.meet(ledger, event)
+        meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     live.settle(ledger)
     return context("UserPromptSubmit", text) if text else None
@@ -90,10 +94,11 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
     """Whatever the user says answers what was asked, but for a command; the one that goes on with a
     queue is a yes by itself."""
-    if goes_on := _GOES_ON_WITH.match(prompt):
-        agents.meet(ledger, event)
+    typed = prompt.lstrip()
+    if typed.startswith("/") and (goes_on := _GOES_ON_WITH.match(typed)):
+        meet(ledger, event)
         ledger.note_goes_on(event.session, goes_on[1] or "*")
-    elif not prompt.lstrip().startswith("/"):
+    elif not typed.startswith("/"):
         ledger.note_answer(event.session)
 
 
@@ -140,10 +145,15 @@ def ended(ledger: Ledger, event: Event) -> None:
 
 
 def outputs_pruned(ledger: Ledger) -> None:
-    """Prune the kept transcripts to the limits of the project."""
+    """Prune the kept transcripts to the limits of the project, if that is an hour ago: reading the
+    settings takes longer than all else that the end of a turn does."""
+    last = ledger.state.folder.look(_PRUNED)
+    if last is not None and 0 <= time.time() - last.st_mtime < _PRUNE_SECONDS:
+        return
     from hypervisor import outputs
     from hypervisor.config.settings import load
 
+    ledger.state.folder.write(_PRUNED, b"")
     limits = load(ledger.root).limits
     outputs.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
 
@@ -216,7 +226,7 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
     for name, agent in told:
         if name != "task-id":
             continue
-        path = agents.transcript_of(event, agent)
+        path = event.transcript_of(agent)
         how = words if status and status != "killed" else None
         by = "notice" if delivered else None
         if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):

@@ -12,8 +12,10 @@ from functools import cached_property
 
 from hypervisor.branches.names import PREFIX
 from hypervisor.branches.trees import common_dir
+from hypervisor.system.checkout import private_dir
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import Git, GitError, private_dir
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.remote import run_remote
 from hypervisor.system.text import one_line
 
 # Another git may be at work in the checkout for so many seconds.
@@ -67,8 +69,8 @@ class Target:
     def fetch(self) -> None:
         """Learn what the remote holds, workers' branches too, where one is set. Raises GitError."""
         if self._remote:
-            self._git.remote(
-                "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", self._remote
+            run_remote(
+                self._git, "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", self._remote
             )
 
     def advance(self, new: str, old: str) -> str:
@@ -121,7 +123,7 @@ class Target:
 
     def _push(self, *words: str) -> None:
         quiet = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
-        self._git.remote("push", *quiet, *words)
+        run_remote(self._git, "push", *quiet, *words)
 
     def _publish(self, new: str) -> None:
         try:

@@ -6,8 +6,9 @@ import os
 from functools import cached_property
 
 from hypervisor.branches import trees
+from hypervisor.system.checkout import private_dir, top_of
 from hypervisor.system.folder import Folder
-from hypervisor.system.git import Git, GitError, private_dir, top_of
+from hypervisor.system.git import Git, GitError
 from hypervisor.system.text import one_line
 
 _NAMED = 10

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.budgets import Budgets
 from hypervisor.ledger.ends import SATISFYING
 from hypervisor.ledger.schema import WAITING
+from hypervisor.ledger.terms import Terms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
-    are the paths that it touches, from the root and normal."""
+    are the paths that it touches, from the root and normal; `named` those that its text names."""
 
-    __slots__ = ("after", "files", "fingerprint", "id", "path", "payload", "title")
+    __slots__ = ("after", "files", "fingerprint", "id", "named", "path", "payload", "title")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class NewItem:
         fingerprint: str | None = None,
         after: Iterable[str] = (),
         files: Iterable[str] = (),
+        named: Iterable[str] = (),
     ) -> None:
         self.id = id
         self.path = path
@@ -37,6 +38,7 @@ class NewItem:
         self.fingerprint = fingerprint
         self.after = tuple(after)
         self.files = tuple(files)
+        self.named = tuple(named)
 
 
 class Opened:
@@ -53,7 +55,7 @@ class Opened:
         self.elsewhere: list[tuple[str, str]] = []
 
 
-class Adding(Budgets):
+class Adding(Terms):
     """The verbs that put items into queues."""
 
     def open_items(self) -> dict[str, str]:
@@ -105,8 +107,8 @@ class Adding(Budgets):
                 fresh[item.id] = item
         position = self.next_positions(len(fresh)) if fresh else 0
         self.change_many(
-            "insert into item (path, title, payload, fingerprint, files, queue, project, id, "
-            "position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into item (path, title, payload, fingerprint, files, named, queue, project, "
+            "id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*_looks(item), queue["no"], self.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
@@ -125,7 +127,8 @@ class Adding(Budgets):
         """Take over what is new about items that nobody has in hand yet."""
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
         self.change_many(
-            "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ? "
+            "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
+            "named = ? "
             "where no = ? and turn >= 0",
             ((*_looks(item), number) for number, _, item in items),
         )
@@ -163,5 +166,8 @@ def _looks(item: NewItem) -> tuple[str | None, ...]:
     import json
 
     payload = None if item.payload is None else json.dumps(item.payload, ensure_ascii=False)
-    files = json.dumps(item.files, ensure_ascii=False) if item.files else None
-    return item.path, item.title, payload, item.fingerprint, files
+    files, named = (
+        json.dumps(paths, ensure_ascii=False) if paths else None
+        for paths in (item.files, item.named)
+    )
+    return item.path, item.title, payload, item.fingerprint, files, named

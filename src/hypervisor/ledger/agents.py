@@ -195,3 +195,30 @@ class Agents(Claims):
             (queue,),
         ).fetchall()
         return agents, {row["item"]: row for row in items}
+
+    def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:
+        """Note that a worker asked for a permission, and the rule that would give it."""
+        with self.write():
+            self.change(
+                "insert into permission (queue, agent, call, rule) values (?, ?, ?, ?)",
+                (queue, agent, call, rule),
+            )
+
+    def permission_given(self, agent: str, call: str) -> None:
+        """Note that a call which a worker asked permission for was carried out after all."""
+        if self.row("select 1 from permission where agent = ? and call = ?", (agent, call)):
+            with self.write():
+                self.change("delete from permission where agent = ? and call = ?", (agent, call))
+
+    def lacks_permissions(self, agent: str) -> bool:
+        """True if a worker has asked for a permission that it wasn't seen to be given."""
+        return self.row("select 1 from permission where agent = ? limit 1", (agent,)) is not None
+
+    def agent_claims(self, agent: str) -> list[Any]:
+        """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""
+        return self.rows(
+            "select c.token, i.id, c.outcome from claim c join item i on i.no = c.item "
+            "where c.agent = ? and c.session = (select session from agent where id = ?) "
+            "order by c.no",
+            (agent, agent),
+        ).fetchall()

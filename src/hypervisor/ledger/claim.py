@@ -12,12 +12,13 @@ class Claim:
     claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
     is false where no hook renews the lease while the worker works; `base_commit` is the commit at
     which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
-    the path at which a worker finds the item's file, from the root or whole."""
+    the path at which a worker finds the item's file, from the root or whole; `before` is why an
+    earlier attempt ended, where a reason is known."""
 
     __slots__ = (
-        "attempt", "base_commit", "branch", "deaths", "file", "fingerprint", "id", "instructions",
-        "lease_seconds", "path", "payload", "plan", "queue", "renewed", "title", "token", "verify",
-        "worktree",
+        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint", "id",
+        "instructions", "lease_seconds", "path", "payload", "plan", "queue", "renewed", "scope",
+        "title", "token", "verify", "worktree",
     )  # fmt: skip
 
     def __init__(
@@ -27,6 +28,7 @@ class Claim:
         self.queue: str = queue["name"]
         self.instructions: str | None = queue["instructions"]
         self.verify: str | None = queue["verify"]
+        self.scope: str | None = queue["scope"]
         self.id: str = item["id"]
         self.path: str | None = item["path"]
         self.title: str | None = item["title"]
@@ -34,6 +36,7 @@ class Claim:
         self.fingerprint: str | None = item["fingerprint"]
         self.attempt: int = item["attempts"] + 1
         self.deaths: int = item["deaths"]
+        self.before: str | None = item["cause"]
         self.plan: str | None = item["plan"]
         self.lease_seconds: float = lease_ms / 1000
         self.renewed = True

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor import locks
 from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.ends import Ends
 from hypervisor.ledger.saying import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
-from hypervisor.system.folder import Folder
+from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
 _BATCH = 200
 _NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
 _ITEM = (
-    "select no, queue, id, path, title, payload, fingerprint, plan, attempts, deaths, turn, files, "
-    "(select max(no) from claim) as last_claim, (select min(l.turn) from item l "
+    "select no, queue, id, path, title, payload, fingerprint, plan, cause, attempts, deaths, turn, "
+    "files, (select max(no) from claim) as last_claim, (select min(l.turn) from item l "
     f"where l.queue = ({_NEWEST}) and l.turn < 0) < ? /*! + CLOCK */ as late "
     f"from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "
@@ -129,6 +128,12 @@ class Claims(Ends):
                     held.append(token)
         return held
 
+    def keep(self, token: str) -> None:
+        """Renew the lease of `token` in the midst of a step that takes long. Raises NotOwner once
+        it is lost."""
+        if not self.heartbeat([token]):
+            raise NotOwner(*self.lost(token))
+
     def store_plans(self, plans: dict[str, str]) -> list[str]:
         """Keep each token's plan with its item; return the tokens that were still held."""
         held = []
@@ -141,10 +146,6 @@ class Claims(Ends):
         return held
 
     # -- inside a write transaction --
-
-    def queue_row(self, queue: str) -> Any:
-        """Return the row of the newest generation of `queue`."""
-        raise NotImplementedError
 
     def _known(self, queue: int) -> Any:
         """Return the row of a generation, read once: of it only what never changes may be used."""
@@ -282,69 +283,13 @@ class Claims(Ends):
             found.add(loads(files))
         return found
 
-    def _take(self, queue: int, key: str, token: str, made: list[str]) -> bool:
-        """Take the lock, clearing away what a crash of this ledger's own left of that name.
-
-        With a shared store the row is the lock; one of another tool is respected all the same.
-        """
-        if self._engine.shared:
-            return locks.holder(self._locks_of(queue), key) is None
-        try:
-            return self._take_in(self._locks_of(queue), key, token, made)
-        except FileNotFoundError:
-            # Somebody removed the folder meanwhile.
-            self._open_folders.clear()
-            return self._take_in(self._locks_of(queue), key, token, made)
-
-    def _take_in(self, folder: Folder | None, key: str, token: str, made: list[str]) -> bool:
-        assert folder is not None
-        owner = f"{token}@{self._mark}"
-        taken = locks.take(folder, key, owner, self._last_lock.get(folder.path))
-        if not taken:
-            stands = locks.holder(folder, key)
-            if stands is None or locks.maker_of(stands.owner) != self.ledger_id:
-                return False
-            # The item is ready; a disk may know its lock by another item's name in other case.
-            if key.casefold() in self._live_keys() | {one.casefold() for one in made}:
-                return False
-            locks.drop(folder, key, self.ledger_id)
-            # The lock of a claim that ended in this transaction: its name is the new claim's now.
-            self.not_after_commit(self._unlock, folder.path, key)
-            taken = locks.take(folder, key, owner)
-        if taken:
-            self._last_lock[folder.path] = key, taken
-        return bool(taken)
-
-    def _drop_all(self, queue: int, keys: list[str]) -> None:
-        folder = self._locks_of(queue)
-        for key in keys:
-            if folder is not None:
-                locks.drop(folder, key, self.ledger_id)
-
-    def _live_keys(self) -> set[str]:
-        """Return the names of the locks of all live claims, in lower case."""
-        live = self.rows(
-            "select id from item where queue in (select no from queue) and turn < 0"
-        ).fetchall()
-        return {keys.key(item_id).casefold() for (item_id,) in live}
-
-    def _sweep(self, path: str) -> int:
-        """Remove the locks in the folder at `path` that crashes of this ledger's own left; return
-        how many."""
-        if self._engine.shared:
-            return 0
-        folder = self.locks_at(path)
-        if folder is None:
-            return 0
-        live = self._live_keys()
-        return sum(
-            locks.drop(folder, name, self.ledger_id)
-            for name in folder.names()
-            if name.casefold() not in live
-        )
-
     def _any_claimed(self, queue: int) -> bool:
         found = self.row(
             "select 1 from item where queue = ? and turn < 0 order by turn limit 1", (queue,)
         )
         return found is not None
+
+
+def keep_every(lease_seconds: float) -> float:
+    """Return how often a lease is to be renewed meanwhile, in seconds."""
+    return min(30.0, lease_seconds / 3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hypervisor.ledger import schema
 from hypervisor.ledger.queues import STATES
@@ -131,7 +132,7 @@ def _odd_value(
     return None
 
 
-def _test(table: str, column: str, kind: str) -> Callable[[object], bool]:
+def _test(table: str, column: str, kind: str) -> Callable[[Any], bool]:
     place = table, column
     if place in _WORDS:
         return _WORDS[place].__contains__
@@ -143,12 +144,13 @@ def _test(table: str, column: str, kind: str) -> Callable[[object], bool]:
         return lambda value: "\0" not in str(value)
     low, high = _CLOCK if column in _ON_CLOCK else _COUNTS
     low, high = _RANGES.get(column, (low, high)) if kind == "integer" else _TIMES
-    return lambda value: low <= value <= high  # type: ignore[operator]
+    return lambda value: low <= value <= high
 
 
 def _is_json(text: str, kind: type, of_text: bool = False) -> bool:
     try:
-        value = json.loads(text)
+        value: Any = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, kind) and (not of_text or all(isinstance(one, str) for one in value))  # type: ignore[attr-defined]
+    fits = isinstance(value, kind)
+    return fits and (not of_text or all(isinstance(one, str) for one in value))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 
 from hypervisor.config.roots import create_state
+from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger import schema
 from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
-from hypervisor.system import machine, mounts
+from hypervisor.system import machine
 from hypervisor.system.state import LEDGER, State
 from hypervisor.system.text import one_line
 
@@ -74,7 +74,9 @@ def _refuse_swapped(before: dict[str, int], after: dict[str, int], path: str) ->
 
 
 def _refuse_network(folder: str) -> None:
-    kind = mounts.network_file_system(folder)
+    from hypervisor.system.mounts import network_file_system
+
+    kind = network_file_system(folder)
     if kind:
         raise LedgerError(
             f"{folder}: on a network file system ({kind}), where SQLite loses data",

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import time
 
-from hypervisor import locks
-from hypervisor.ledger.saying import End, dumps, prepared
-from hypervisor.ledger.schema import LEASED
-from hypervisor.ledger.store import Store
+from hypervisor.ledger.claim_locks import ClaimLocks
+from hypervisor.ledger.pauses import LIMITS
+from hypervisor.ledger.saying import End, dumps, prepared, reason_of
+from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
-from hypervisor.system.folder import Folder
-from hypervisor.system.state import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +36,8 @@ _HELD = (
 )
 _HOLDING = (
     f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    "q.verify, q.check_env, q.check_base, q.scope, q.may_write, q.instructions, c.claimed_at, "
-    f"c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
+    "q.verify, q.check_env, q.check_base, q.scope, q.commits, q.may_write, q.instructions, "
+    f"c.claimed_at, c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
 )
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
 _BY_TOKEN = (
@@ -67,10 +65,6 @@ _OF_WORKER = (
     "and c.worker = ? /*! for update of i */"
 )
 _EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
-# How the reason of a pause begins that a limit of the service made, and what its end is called.
-LIMITS = ("rate limit: ", "overloaded: ")
-RESET = "the limit has reset"
-_RESET = "from queue where project = ? and state = 'paused' and resume_at <= ?"
 _COST = {
     "released": ("releases", "max_releases", "{n} workers gave it back"),
     "died": ("deaths", "max_deaths", "{n} workers died while they held it"),
@@ -93,7 +87,7 @@ def overtime(ms: int) -> str:
     return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
 
 
-class Ends(Store):
+class Ends(ClaimLocks):
     """The verbs that end a claim."""
 
     # The next ready items, asked for ahead of time: good while no other becomes ready.
@@ -157,12 +151,6 @@ class Ends(Store):
         with self.write():
             self._reopen()
             return self._expire()
-
-    def reopen(self) -> None:
-        """Hand out again where a limit has ended; nothing is written where none has."""
-        if self.row(f"select 1 {_RESET}", (self.project, time.time())):
-            with self.write():
-                self._reopen()
 
     def holding(self, token: str) -> Any:
         """Return the row of the item that `token` holds, with its queue's options.
@@ -230,7 +218,7 @@ class Ends(Store):
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
-                self._ready_again(row, "attempts", None)
+                self._ready_again(row, "attempts", reason_of(text))
                 state = "ready"
             else:
                 # What was done on a branch is told, and satisfies others, once it is merged.
@@ -312,10 +300,12 @@ class Ends(Store):
     def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
         """Make an item ready; what cost it something goes behind all others."""
         self._ahead = None
+        # While it was held, it may have been set aside.
         self.change(
-            "update item set state = 'ready', turn = position, claim = null, cause = ? "
-            "where no = ?",
-            (cause, row["no"]),
+            "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
+            "cause = coalesce(?, cause) where no = ?",
+            (WAITING, cause, row["no"]),
         )
         if column is not None:
             self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
@@ -326,29 +316,10 @@ class Ends(Store):
         if items:
             first = self.next_positions(len(items))
             self.change_many(
-                "update item set position = ?, turn = ? where no = ?",
-                [(first + place, first + place, item) for place, item in enumerate(items)],
+                "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
+                "where no = ?",
+                [(first + place, first + place, WAITING, item) for place, item in enumerate(items)],
             )
-
-    def _reopen(self) -> bool:
-        """Open the queues whose time has come; True if there were any."""
-        now = time.time()
-        due = self.rows(f"select no {_RESET}", (self.project, now)).fetchall()
-        for (queue,) in due:
-            # Two who look at once note it once.
-            if self.change(
-                "update queue set state = 'open', reason = '', resume_at = null where no = ? "
-                "and state = 'paused' and resume_at <= ?",
-                (queue, now),
-            ):
-                self._note(queue, "open", RESET)
-        return bool(due)
-
-    def _note(self, queue: int, kind: str, detail: str) -> None:
-        self.change(
-            "insert into event (queue, at, kind, detail) values (?, ?, ?, ?)",
-            (queue, time.time(), kind, detail),
-        )
 
     def _expire(self, queue: int | None = None) -> int:
         """End the late claims of one generation, or of all: as deaths, or as attempts where an
@@ -368,48 +339,3 @@ class Ends(Store):
             else:
                 self._give_back(row, "expired", "its lease ran out without a word")
         return len(rows)
-
-    def _unlock_after_commit(self, row: Any) -> None:
-        """Have the lock of a held item removed when the transaction has been committed."""
-        if self._engine.shared:
-            return
-        self.after_commit(self._unlock, self.lock_folder(row), keys.key(row["id"]))
-
-    def _unlock(self, path: str, key: str) -> None:
-        """Remove the lock `key` in the folder at `path`, if it is this ledger's."""
-        folder = self.locks_at(path)
-        if folder is not None:
-            locks.drop(folder, key, self.ledger_id)
-
-    def _lock_folder_of(self, queue: int) -> str:
-        """Return the folder that holds the locks of a generation, given its number."""
-        folder = self._lock_folders.get(queue)
-        if folder is None:
-            row = self.row("select lock_dir from queue where no = ?", (queue,))
-            folder = self._lock_folders[queue] = self.lock_folder(row)
-        return folder
-
-    def lock_folder(self, queue: Any) -> str:
-        """Return the folder that holds the locks of a queue, given its row."""
-        folder: str = queue["lock_dir"]
-        return folder if folder[0] == "/" else f"{self.root}/{folder}"
-
-    def _locks_of(self, queue: int) -> Folder | None:
-        """Return the open folder of the locks of a generation, given its number; see `locks_at`."""
-        return self.locks_at(self._lock_folder_of(queue))
-
-    def locks_at(self, path: str) -> Folder | None:
-        """Return the open folder of locks at `path`; None where it is missing and this ledger's
-        claims make no locks. Raises OSError."""
-        folder = self._open_folders.get(path)
-        if folder is None:
-            make = not self._engine.shared
-            try:
-                if path == shown(self.root, "locks"):
-                    folder = self.state.folder.below("locks", make=make)
-                else:
-                    folder = Folder.at(path, make=make)
-            except FileNotFoundError:
-                return None
-            self._open_folders[path] = folder
-        return folder

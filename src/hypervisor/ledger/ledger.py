@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 
 from hypervisor.config import address
+from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger.embedded import connect, identity, refuse_programs
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.looks import Looks
@@ -21,7 +21,9 @@ from hypervisor.system.state import LEDGER, STATE, Foreign, State
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, Self
+    from typing import Any
+
+    from hypervisor.ledger.sessions import Sessions
 
 # A notice that has not come after so long is taken for lost.
 NOTICE_SECONDS = 120
@@ -31,31 +33,9 @@ class Ledger(Looks, Merges, Pools):
     """All verbs of the queue. `Ledger.open(root)` gives one; it is a context manager."""
 
     @classmethod
-    def open(
-        cls,
-        root: str,
-        *,
-        create: bool = False,
-        project: str | None = None,
-        patience: float | None = None,
-    ) -> Self:
-        """Open the ledger of `root` in the store that this shell names; with `create`, make it if
-        there is none.
-
-        `project` names the project in a new ledger; without it a random name is made. `patience`
-        is for how many seconds a server that doesn't answer is waited for.
-        Raises NoLedger and LedgerError.
-        """
-        told = address.address()
-        state = State.find(root)
-        kept = address.check(root, told, state)
-        if told is None:
-            return cls(root, connect(root, state, create, project))
-        from hypervisor.ledger.shared import open_shared
-
-        name = kept[1] if kept else project
-        opened: Self = open_shared(cls, root, told, name, create=create, patience=patience)
-        return opened
+    def of(cls, part: Sessions) -> Ledger:
+        """Return the whole ledger of which `part` is open; closing either closes both."""
+        return part if isinstance(part, cls) else cls(part.root, part.engine)
 
     def is_settled(self, queue: str) -> bool:
         """True when nothing of `queue` is open or pending, and every session that follows it has
@@ -79,20 +59,6 @@ class Ledger(Looks, Merges, Pools):
             "where queue = ? and pid is not null and coalesce(host, '') = coalesce(?, ''))",
             (*(row["no"],) * 4, time.time() - NOTICE_SECONDS, *(row["no"],) * 2, self._host()),
         )[0]
-
-    def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:
-        """Note that a worker asked for a permission, and the rule that would give it."""
-        with self.write():
-            self.change(
-                "insert into permission (queue, agent, call, rule) values (?, ?, ?, ?)",
-                (queue, agent, call, rule),
-            )
-
-    def permission_given(self, agent: str, call: str) -> None:
-        """Note that a call which a worker asked permission for was carried out after all."""
-        if self.row("select 1 from permission where agent = ? and call = ?", (agent, call)):
-            with self.write():
-                self.change("delete from permission where agent = ? and call = ?", (agent, call))
 
     def permissions(self, queue: str) -> list[str]:
         """Return the rules that workers of `queue` lacked."""
@@ -223,6 +189,10 @@ class Ledger(Looks, Merges, Pools):
         at_work = self._files_at_work()
         return sum(at_work.meet_text(files) for (files,) in named)
 
+    def meets_work(self, item: Any) -> bool:
+        """True if an item (its row) names a file that is in work."""
+        return item["files"] is not None and self._files_at_work().meet_text(item["files"])
+
     def written(self, token: str, fingerprint: str | None = None) -> None:
         """Note that the end that `token` brought stands in the task file, and how that looks now:
         what looks otherwise later was edited since."""
@@ -264,11 +234,6 @@ class Ledger(Looks, Merges, Pools):
                 (self.project,),
             ).fetchall()
         )
-
-    def sweep_locks(self, queue: str) -> int:
-        """Remove the locks that crashes of this ledger's own processes left; return how many."""
-        with self.write():
-            return self._sweep(self.lock_folder(self.queue_row(queue)))
 
 
 def adopt(root: str) -> None:

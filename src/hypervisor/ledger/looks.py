@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.retries import Retries
-from hypervisor.ledger.schema import LEASED
+from hypervisor.ledger.claim import loads
+from hypervisor.ledger.narrowing import Narrowing
+from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _CLAIMS = (
 )
 
 
-class Looks(Retries):
+class Looks(Narrowing):
     """The questions of people; none of them writes."""
 
     def ends_are_noted(self) -> bool:
@@ -118,6 +120,9 @@ class Looks(Retries):
 
     def id_of(self, word: str) -> str | None:
         """Return the id of the item that a claim's token or a file's path stands for, or None."""
+        if whole(word) != word:
+            # The name of a file that no item has: one that is not UTF-8 is never taken in.
+            return None
         row = self.row(
             "select i.id from claim c join item i on i.no = c.item where c.no = ? and c.token = ?",
             (number_of(word), word),
@@ -156,6 +161,15 @@ class Looks(Retries):
                 return
             after = found[-1]["no"]
 
+    def named_ahead(self, queue: int, limit: int) -> list[list[str]]:
+        """Return the files that each of the next `limit` open items names in its text, in the order
+        in which they are handed out: those in work first, those that wait for others last."""
+        rows = self.rows(
+            "select named from item where queue = ? and turn is not null order by turn limit ?",
+            (queue, limit),
+        ).fetchall()
+        return [loads(row["named"]) if row["named"] else [] for row in rows]
+
     def claims_on(self, item: int) -> list[Any]:
         """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""
         return self.rows(_CLAIMS + "where c.item = ? order by c.no", (item,)).fetchall()
@@ -163,7 +177,20 @@ class Looks(Retries):
     def waits_for(self, item: int) -> list[str]:
         """Return the ids that an item still waits for."""
         rows = self.rows("select after from dependency where item = ? order by after", (item,))
-        return [row["after"] for row in rows]
+        return [row["after"] for row in rows if row["after"] != ASIDE]
+
+    def waits_in(self, queue: int) -> dict[int, list[str]]:
+        """Return the ids that each waiting item of a generation (its number) waits for, by the
+        number of the item."""
+        found: dict[int, list[str]] = {}
+        rows = self.rows(
+            "select d.item, d.after from item i join dependency d on d.item = i.no "
+            "where i.queue = ? and i.turn >= ? and d.after <> ? order by d.item, d.after",
+            (queue, WAITING, ASIDE),
+        )
+        for item, other in rows.fetchall():
+            found.setdefault(item, []).append(other)
+        return found
 
     def waiting_for(self, item_id: str) -> list[Any]:
         """Return the items that wait for an id: `id`, `queue_name`, `state`."""

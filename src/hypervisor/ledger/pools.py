@@ -39,15 +39,6 @@ class Pools(Store):
                 (transcript, unseen, agent),
             )
 
-    def agent_claims(self, agent: str) -> list[Any]:
-        """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""
-        return self.rows(
-            "select c.token, i.id, c.outcome from claim c join item i on i.no = c.item "
-            "where c.agent = ? and c.session = (select session from agent where id = ?) "
-            "order by c.no",
-            (agent, agent),
-        ).fetchall()
-
     def held_since(self, at: float) -> list[Any]:
         """Return the items that were in somebody's hands at `at` (Unix time) or later."""
         return self.rows(
@@ -56,6 +47,27 @@ class Pools(Store):
             "where c.ended_at is null or c.ended_at >= ?",
             (at,),
         ).fetchall()
+
+    def in_this_tree(self, since: float) -> list[Any]:
+        """Return the claims that were held at `since` (Unix time) or later, without a branch, on
+        items of which any file is known: `no` is the item's."""
+        return self.rows(
+            "select i.no, i.id, i.named, i.files, c.token, c.claimed_at, c.outcome from claim c "
+            "join item i on i.no = c.item where i.project = ? and c.branch is null "
+            "and (c.ended_at is null or c.ended_at >= ?) "
+            "and (i.named is not null or i.files is not null) "
+            "and coalesce(c.outcome, '') <> 'skipped' order by c.no",
+            (self.project, since),
+        ).fetchall()
+
+    def tokens_over(self) -> list[str]:
+        """Return the tokens of all claims on items that have ended, where workers commit."""
+        rows = self.rows(
+            "select c.token from queue q join item i on i.queue = q.no join claim c "
+            "on c.item = i.no where q.project = ? and q.commits = 1 and i.turn is null",
+            (self.project,),
+        )
+        return [row["token"] for row in rows.fetchall()]
 
     def ready(self, queue: int, limit: int) -> int:
         """Return how many items of a queue are ready, counted up to `limit`."""

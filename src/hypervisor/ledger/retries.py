@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.queues import OPEN_STATES, Queues
-from hypervisor.ledger.schema import WAITING
+from hypervisor.ledger.generations import Generations
+from hypervisor.ledger.queues import OPEN_STATES
+from hypervisor.ledger.saying import reason_of
+from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
@@ -33,7 +35,7 @@ _PRUNABLE = (
 )
 
 
-class Retries(Queues):
+class Retries(Generations):
     """The verbs that take an end back, and those that forget it."""
 
     def ended_items(self, queue: str, states: Sequence[str]) -> list[Any]:
@@ -44,13 +46,6 @@ class Retries(Queues):
             "order by no",
             (self.queue_row(queue)["no"], *states),
         ).fetchall()
-
-    def item(self, queue: str, item_id: str) -> Any:
-        """Return the row of an item of `queue`, or None."""
-        return self.row(
-            "select * from item where queue = ? and id = ?",
-            (self.queue_row(queue)["no"], item_id),
-        )
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
         """Make ended items ready again, behind all others, with all their attempts afresh.
@@ -123,18 +118,26 @@ class Retries(Queues):
         if item_id in elsewhere:
             return f"it is open in queue {elsewhere[item_id]}"
         position = self.next_positions(1)
+        # Whoever tries it again wants it.
+        self.change("delete from dependency where item = ? and after = ?", (item["no"], ASIDE))
         waits = self.row("select count(*) from dependency where item = ?", (item["no"],))[0]
         self.change(
             "update item set state = ?, position = ?, turn = ?, waits = ?, attempts = 0, "
-            "deaths = 0, releases = 0, claim = null, cause = null, finished_at = null, "
+            "deaths = 0, releases = 0, claim = null, cause = ?, finished_at = null, "
             "finish_no = null, told_at = null, told_by = null where no = ?",
             (
                 "waiting" if waits else "ready",
                 position,
                 position + WAITING if waits else position,
                 waits,
+                item["cause"] or self._reason(item["claim"]),
                 item["no"],
             ),
         )
         self._note(queue, "retried", item_id)
         return None
+
+    def _reason(self, claim: int | None) -> str | None:
+        """Return what a claim's report gives as the reason, or None."""
+        row = self.row("select report from claim where no = ?", (claim,))
+        return reason_of(row["report"]) if row is not None else None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from hypervisor.ledger.tokens import number_of
+from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+# So much of a reason is kept with an item for whoever takes it up again.
+_REASON = 1000
 FINAL = ("done", "blocked", "failed", "skipped")
 _encode: Callable[[object], str] | None = None
 
@@ -31,5 +34,13 @@ def dumps(report: dict[str, Any]) -> str:
         import json
 
         _encode = json.JSONEncoder(ensure_ascii=False).encode
-    text = _encode(report)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return whole(_encode(report))
+
+
+def reason_of(report: str | None) -> str | None:
+    """Return why an end came, as its report (the text) says it; None where it says nothing."""
+    import json
+
+    told = json.loads(report) if report else {}
+    why = told.get("reason") or told.get("cause")
+    return str(why)[:_REASON] if why else None

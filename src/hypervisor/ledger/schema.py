@@ -10,6 +10,8 @@ from __future__ import annotations
 # `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
+# What an item waits for that is set aside: no id is so called.
+ASIDE = "\x01set aside"
 # Above every lease clock.
 NEVER = 1 << 62
 
@@ -214,7 +216,16 @@ alter table session add column goes_on text;
 insert into counter select 'ends', count(*) from claim where report is not null;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+# A queue's `branches` is whether its workers work on branches of their own, `commits` whether they
+# commit, so that what is not committed when an item is handed out has to be known. `named` (JSON)
+# are the files that an item's text names, of those that are there.
+FOURTH = """
+alter table queue add column branches integer;
+alter table queue add column commits integer;
+alter table item add column named text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

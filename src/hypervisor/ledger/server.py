@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 
 import psycopg
@@ -14,15 +13,15 @@ from psycopg.conninfo import conninfo_to_dict
 from hypervisor.config import address
 from hypervisor.ledger import dialect
 from hypervisor.ledger.store import Collision, Gone, LedgerError
+from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.waiting import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-PATIENCE = "HYPERVISOR_STORE_WAIT"
-_PATIENCE_SECONDS = 90.0
 # From this version of libpq on ways to log in can be refused.
 _CAN_REFUSE_PASSWORD = 160000
 # From so many rows on, one COPY is faster than a statement per row.
@@ -217,13 +216,15 @@ class Server:
                         f"start the server, or wait longer: {PATIENCE}=SECONDS",
                     ) from None
                 if not said:
-                    say(f"{text}; waiting for up to {left:.0f} s")
+                    waiting.say(f"{text}; waiting for up to {left:.0f} s")
                     said = True
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, 2.0)
             else:
                 if said:
-                    say(f"{self.shown}: answers again after {time.monotonic() - begun:.0f} s")
+                    waiting.say(
+                        f"{self.shown}: answers again after {time.monotonic() - begun:.0f} s"
+                    )
                 self._raw = raw
                 return raw
 
@@ -233,7 +234,7 @@ class Server:
             return
         info = self._raw.info
         if _is_elsewhere(info.host, info.hostaddr):
-            say(
+            waiting.say(
                 f"{self.shown}: without TLS, so that others on the way can read and change what "
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
             )
@@ -322,16 +323,11 @@ class _Number(psycopg.adapt.Loader):
         return float(text) if b"." in text else int(text)
 
 
-def say(text: str) -> None:
-    """Tell whoever started this process, apart from what it prints."""
-    print(f"hypervisor: {text}", file=sys.stderr, flush=True)
-
-
 def _patience() -> float:
-    told = os.environ.get(PATIENCE, "")
     try:
-        return max(0.0, float(told)) if told else _PATIENCE_SECONDS
+        return waiting.patience()
     except ValueError:
+        told = os.environ[PATIENCE]
         raise LedgerError(f"{PATIENCE}='{told[:20]}' is no number", "give seconds") from None
 
 

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.config import address
 from hypervisor.ledger.agents import Agents
+from hypervisor.ledger.embedded import connect
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of, token_no
+from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, Self
 
 
+# A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _OF_AGENT = (
     f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
@@ -29,7 +33,40 @@ _OF_AGENT = (
 
 
 class Sessions(Agents):
-    """The verbs of sessions."""
+    """The verbs of sessions: all of the ledger that most calls of tools need."""
+
+    @classmethod
+    def open(
+        cls,
+        root: str,
+        *,
+        create: bool = False,
+        project: str | None = None,
+        patience: float | None = None,
+    ) -> Self:
+        """Open the ledger of `root` in the store that this shell names; with `create`, make it if
+        there is none.
+
+        `project` names the project in a new ledger; without it a random name is made. `patience`
+        is for how many seconds a server that doesn't answer is waited for.
+        Raises NoLedger and LedgerError.
+        """
+        told = address.address()
+        state = State.find(root)
+        kept = address.check(root, told, state)
+        if told is None:
+            return cls(root, connect(root, state, create, project))
+        from hypervisor.ledger.shared import open_shared
+
+        kind: type[Any] = cls
+        if cls is Sessions:
+            # How a verb is said to a server hangs on the whole of them.
+            from hypervisor.ledger.ledger import Ledger
+
+            kind = Ledger
+        name = kept[1] if kept else project
+        opened: Self = open_shared(kind, root, told, name, create=create, patience=patience)
+        return opened
 
     def meet(
         self,
@@ -130,28 +167,44 @@ class Sessions(Agents):
         return {row["token"]: row["queue"] for row in rows.fetchall()}
 
     def renew(self, session: str, agent: str) -> list[str]:
-        """Renew the leases of an agent's claims that were not renewed in the last minute."""
+        """Renew the leases of an agent's claims that were not renewed in the last minute, or in the
+        last third of a lease that is shorter than three."""
         now = self.lease_clock()
-        old = [
-            row["token"]
-            for row in self.held_by(session, agent)
-            if now - (row["lease_until"] - row["lease_ms"] * 1000) >= _RENEW_US
-        ]
+        held = self.held_by(session, agent)
+        old = [row["token"] for row in held if (at := _renewal(row)) is not None and at <= now]
         return self.heartbeat(old) if old else []
+
+    def next_look(self, held: Iterable[Any]) -> tuple[float | None, int | None]:
+        """Return in how many seconds a call of who holds these (rows as of `held_by`) changes
+        something again, and how many calls change nothing until then; None where none does."""
+        now = self.lease_clock()
+        times, calls = [], []
+        for row in held:
+            times += [at for at in (_renewal(row), row["ends_by"]) if at is not None]
+            if row["agent"] and row["item_calls"] is not None:
+                calls.append(row["item_calls"] - row["calls"])
+        seconds = (min(times) - now) / 1_000_000 if times else None
+        return seconds, min(calls, default=None)
+
+    def add_calls(self, session: str, agent: str, calls: int) -> None:
+        """Count so many tool calls more with each claim that an agent holds."""
+        self._add_calls(self.held_by(session, agent), calls)
+
+    def _add_calls(self, held: list[Any], calls: int) -> None:
+        if held:
+            with self.write():
+                self.change_many(
+                    "update claim set calls = calls + ? where no = ?",
+                    [(calls, row["claim_no"]) for row in held],
+                )
 
     def count_call(self, session: str, agent: str) -> list[Any]:
         """Count a tool call with each claim that an agent holds; return those (their rows, as of
         `held_by`, with `cause`) that have had more of them, or more time, than their queue allows.
         """
         held = self.held_by(session, agent)
-        if not held:
-            return []
-        with self.write():
-            now = self.lease_clock()
-            self.change_many(
-                "update claim set calls = calls + 1 where no = ?",
-                [(row["claim_no"],) for row in held],
-            )
+        self._add_calls(held, 1)
+        now = self.lease_clock()
         past = []
         for row in map(dict, held):
             if row["ends_by"] is not None and row["ends_by"] <= now:
@@ -185,6 +238,14 @@ class Sessions(Agents):
             (self._host(),),
         ).fetchall()
 
+    def callers(self) -> set[str]:
+        """Return the names of all sessions and agents that the ledger knows."""
+        rows = self.rows(
+            "select id from session union select id from agent "
+            "union select agent from claim where agent is not null"
+        )
+        return {row[0] for row in rows.fetchall()}
+
     def has_worked(self, session: str, queue: int) -> bool:
         """True if a worker of `session` has ever held an item of the queue."""
         found = self.row(
@@ -198,10 +259,7 @@ class Sessions(Agents):
         """Note in the logs of queues that a hook has allowed a call by itself."""
         with self.write():
             for queue in queues:
-                self.change(
-                    "insert into event (queue, at, kind, detail) values (?, ?, 'permitted', ?)",
-                    (queue, time.time(), what),
-                )
+                self._note(queue, "permitted", what)
 
     # -- what the user has agreed to --
 
@@ -244,6 +302,11 @@ class Sessions(Agents):
                 "update claim set commit_id = ? where no = ? and token = ?",
                 (commit, token_no(token), token),
             )
+
+    def note_commits(self, queue: int) -> None:
+        """Note that workers of a generation commit, given its number."""
+        with self.write():
+            self.change("update queue set commits = 1 where no = ?", (queue,))
 
     def commit_of(self, token: str) -> str | None:
         """Return the commit noted with a claim, or None."""
@@ -349,3 +412,12 @@ class Sessions(Agents):
                     (time.time(), by, queue, old_no, finish_no),
                 )
         return told
+
+
+def _renewal(held: Any) -> int | None:
+    """Return when the lease of a claim (a row as of `held_by`) is to be renewed, on the clock of
+    leases; None where it goes as far as it may."""
+    if held["ends_by"] is not None and held["lease_until"] >= held["ends_by"]:
+        return None
+    lease = held["lease_ms"] * 1000
+    return int(held["lease_until"] - lease + min(_RENEW_US, lease // 3))

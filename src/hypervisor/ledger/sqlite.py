@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 import time
 
 from hypervisor.ledger import clock, schema
+from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger.store import LedgerError, Transaction, text_error
 from hypervisor.system import machine
 from hypervisor.system.state import LEDGER, State, shown

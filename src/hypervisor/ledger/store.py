@@ -165,6 +165,11 @@ class Store:
         self._engine.close()
 
     @property
+    def engine(self) -> Engine:
+        """What the ledger is kept by."""
+        return self._engine
+
+    @property
     def state(self) -> State:
         """The project's folder of state. Raises Foreign."""
         if self._state is None:
@@ -226,6 +231,11 @@ class Store:
         Where the reply to a commit is lost, this tells what became of it.
         """
         self._write.proof = (sql, values)
+
+    @property
+    def is_shared(self) -> bool:
+        """True if other machines, with checkouts of their own, may work with this ledger."""
+        return self._engine.shared
 
     def _host(self) -> str | None:
         """Return the machine whose processes a session's number is one of; None: there is one."""

@@ -22,6 +22,7 @@ _REPORT = (
     ("reason", "Reason"),
     ("evidence", "Evidence"),
     ("next_step", "Next step"),
+    ("note", "Note"),
 )
 
 

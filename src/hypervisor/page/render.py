@@ -11,6 +11,7 @@ from typing import Any
 from hypervisor.ledger import Ledger
 from hypervisor.page import cut, words
 from hypervisor.page.view import View, gather
+from hypervisor.page.view import plain as without_commands
 
 # The page on up to 2,000 items stays below this many bytes, with room to spare for the mail
 # that takes it along; each further item has ITEM bytes more.
@@ -20,25 +21,28 @@ GENERATOR = '<meta name="generator" content="hypervisor">'
 _FOLDER = os.path.dirname(__file__)
 
 
-def render(ledger: Ledger, queue: str, now: float | None = None) -> str:
-    """Return the page on the newest generation of `queue`. Raises UsageError if unknown.
+def render(ledger: Ledger, queue: str, now: float | None = None, *, plain: bool = False) -> str:
+    """Return the page on the newest generation of `queue`; a `plain` one has no command in it.
+    Raises UsageError if unknown.
 
     Texts that would make it too large are cut, the longest first, and say so.
     """
     view = gather(ledger, queue, time.time() if now is None else now)
+    if plain:
+        view = without_commands(view)
     limit = max(LIMIT, ITEM * len(view.rows))
     texts = [cut.size(text) for row in view.rows for text in row.texts()]
     # What is around the texts is known when the page has been made once.
     level = cut.level(texts, limit)
-    page = _fill(view, level)
+    page = _fill(view, level, plain)
     over = len(page.encode("utf-8")) - limit
     if over > 0:
         shown = sum(one if level is None else min(one, level) for one in texts)
-        page = _fill(view, cut.level(texts, shown - over))
+        page = _fill(view, cut.level(texts, shown - over), plain)
     return page
 
 
-def _fill(view: View, level: int | None) -> str:
+def _fill(view: View, level: int | None, plain: bool) -> str:
     import jinja2
     from markupsafe import Markup
 
@@ -61,6 +65,7 @@ def _fill(view: View, level: int | None) -> str:
     style, script = _file("page.css"), _file("page.js")
     values: dict[str, Any] = {
         "view": view,
+        "plain": plain,
         "generator": Markup(GENERATOR),
         "style": Markup(style),
         "script": Markup(script),

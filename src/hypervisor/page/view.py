@@ -24,6 +24,12 @@ _NAMED = 5
 _EVENTS = {"open": "resumed"}
 _OPENING = ("opened", "asked", "added")
 _EVENTS_SHOWN = 100
+# What means nothing to a reader without the program.
+_OF_THE_PROGRAM = (
+    "Check before done", "Allowed commands", "Checked by", "Report pending", "Transcript",
+    "Session told",
+)  # fmt: skip
+_STEERING = ("asked", "check", "allowed", "tools", "granted")
 
 
 class Group(NamedTuple):
@@ -133,6 +139,31 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         busy=sum(share.values()) or 1.0,
         has_tokens=any(row.tokens is not None for row in rows),
     )
+
+
+def plain(view: View) -> View:
+    """Return the view as it is for a reader without the program: with no command in it, and nothing
+    of how the program works."""
+    return view._replace(
+        steps=[],
+        asked=[_sources(fact) for fact in view.asked if fact.label not in _OF_THE_PROGRAM],
+        events=[event for event in view.events if event[1] not in _STEERING],
+        wakes=[],
+        unheard=0,
+        transcripts=None,
+        rows=[
+            row._replace(facts=[fact for fact in row.facts if fact.label not in _OF_THE_PROGRAM])
+            for row in view.rows
+        ],
+    )
+
+
+def _sources(fact: items.Fact) -> items.Fact:
+    """Return the sources without the options that were typed with them."""
+    if fact.label != "Sources" or fact.prose:
+        return fact
+    named = [line.partition("--")[0].strip() for line in fact.text.split("\n")]
+    return fact._replace(text="\n".join(filter(None, named)) or "tasks by their ids")
 
 
 def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:

@@ -10,9 +10,11 @@ from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
 
-def keep(state: State, queue: str, page: str) -> str:
-    """Write the page on `queue` to its place in the state and return its path. Raises OSError."""
-    name = f"{key(queue)}.html"
+def keep(state: State, queue: str, page: str, *, plain: bool = False) -> str:
+    """Write the page on `queue`, or the plain one, to its place in the state and return its path.
+    Raises OSError."""
+    # No queue's name has a plus.
+    name = f"{key(queue)}{'+plain' if plain else ''}.html"
     state.folder.below("reports", make=True).write(name, page.encode("utf-8"), sync=True)
     return shown(state.root, "reports", name)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypervisor.preflight.graph import Node
+from hypervisor.preflight.mentions import Hint
 from hypervisor.preflight.result import Entry
 from hypervisor.tasks.read import Identity
 from hypervisor.tasks.task import Task
@@ -19,7 +20,8 @@ class Candidate(Node):
     """An item, with what a queue keeps of it.
 
     `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
-    file, `rank` what the ready are sorted by, `files` what it says it touches.
+    file, `rank` what the ready are sorted by, `files` what it says it touches, `named` the
+    files that its text names, `hints` what a person may want to look at.
     """
 
     path: str | None
@@ -29,6 +31,8 @@ class Candidate(Node):
     payload: dict[str, Any] | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
     files: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    hints: list[Hint] = field(default_factory=list)
 
     @property
     def counts(self) -> bool:
@@ -49,22 +53,26 @@ class Candidate(Node):
             payload=self.payload,
             after=self.after,
             files=self.files,
+            named=self.named,
         )
 
 
 def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
     """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
-    return _priority(task.priority), _order(meta)
+    known = priority_of(task.priority)
+    return _USUAL_PRIORITY if known is None else known, _order(meta)
 
 
-def _priority(raw: str | None) -> float:
+def priority_of(raw: str | None) -> float | None:
+    """Return the number of a priority, the smaller the more urgent: `1` and `p1` are 1, critical
+    is 0, high 1, medium 2, low 3. None for what is no priority."""
     word = (raw or "").strip().lower()
     if word in _PRIORITIES:
         return _PRIORITIES[word]
     digits = word.removeprefix("p")
     if digits.isascii() and digits.isdigit() and len(digits) < 4:
         return float(digits)
-    return _USUAL_PRIORITY
+    return None
 
 
 def _order(meta: dict[str, object]) -> float:

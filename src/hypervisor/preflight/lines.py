@@ -37,6 +37,10 @@ def lines(checked: Preflight) -> list[str]:
         "warnings",
         [f"{_place(warned.path)}: {one_line(warned.reason)}" for warned in checked.warnings],
     )
+    told += _section(
+        "hints, nothing is held for them",
+        [f"{_place(hinted.path)}: {one_line(hinted.reason, 300)}" for hinted in checked.hints],
+    )
     return told
 
 

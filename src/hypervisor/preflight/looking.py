@@ -10,6 +10,7 @@ from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.preflight import front_matter
 from hypervisor.preflight.candidate import Candidate, rank
+from hypervisor.preflight.mentions import Mentions
 from hypervisor.preflight.result import Broken, Entry, Preflight
 from hypervisor.preflight.rules import Rules, Verdict
 from hypervisor.preflight.touched import touched
@@ -63,6 +64,7 @@ class Look:
         self._files_are_items = files_are_items and self._for_work
         self._files_from = files_from
         self._rules = Rules(settings, purpose, tools)
+        self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
 
@@ -164,6 +166,9 @@ class Look:
             self.left_out[task.id or path] = path
             return
         self.place(task, self.judge(document, task), path, document.path, document.identity)
+        placed = self.candidates[-1] if self._for_work and self.candidates else None
+        if placed is not None and placed.file == document.path and placed.verdict is None:
+            placed.named, placed.hints = self._mentions.of(document, path)
 
     def judge(self, document: Document, task: Task) -> Judged:
         """Return what the file itself says of its task; what is only odd goes to its warnings."""

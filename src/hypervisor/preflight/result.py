@@ -30,7 +30,8 @@ class Entry(Placed):
     """An item: ready, skipped or held.
 
     `fingerprint` is how a task's file looked (None for all else), `payload` a row, `after` the ids
-    of items of the same pre-flight that must come first, `files` the paths that it says it touches.
+    of items of the same pre-flight that must come first, `files` the paths that it says it touches,
+    `named` the files that its text names and that are there.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Entry(Placed):
     payload: dict[str, Any] | None = None
     after: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +62,16 @@ class Warned:
 
 
 @dataclass(slots=True)
+class Hinted:
+    """Something about an item that can run which a person may want to look at first."""
+
+    id: str
+    path: str | None
+    kind: str
+    reason: str
+
+
+@dataclass(slots=True)
 class Preflight:
     """The items in their four groups, the order of the sources kept.
 
@@ -72,6 +84,7 @@ class Preflight:
     held: list[Entry] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
+    hints: list[Hinted] = field(default_factory=list)
     failed: list[SourceError] = field(default_factory=list)
     not_matching: int = 0
 
@@ -131,6 +144,10 @@ class Preflight:
             "warnings": [
                 {"id": warned.id, "path": warned.path, "reason": warned.reason}
                 for warned in self.warnings
+            ],
+            "hints": [
+                {"id": hinted.id, "path": hinted.path, "kind": hinted.kind, "reason": hinted.reason}
+                for hinted in self.hints
             ],
             "failed_sources": [
                 {"reason": error.message, "fix": error.fix} for error in self.failed

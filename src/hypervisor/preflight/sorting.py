@@ -12,7 +12,7 @@ from hypervisor.preflight.candidate import Candidate
 from hypervisor.preflight.graph import relate
 from hypervisor.preflight.lock_view import LockView
 from hypervisor.preflight.looking import Look
-from hypervisor.preflight.result import Preflight, Warned
+from hypervisor.preflight.result import Hinted, Preflight, Warned
 from hypervisor.preflight.rules import Verdict
 from hypervisor.preflight.where import Where
 from hypervisor.sources import Found, Known, tasks_below
@@ -110,6 +110,9 @@ class _Sorting:
                 continue
             result.warnings += [
                 Warned(candidate.id, candidate.path, warning) for warning in candidate.warnings
+            ]
+            result.hints += [
+                Hinted(candidate.id, candidate.path, *hint) for hint in candidate.hints
             ]
         ready.sort(key=lambda candidate: candidate.rank)
         result.ready = [candidate.entry() for candidate in ready]

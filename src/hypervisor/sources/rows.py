@@ -25,6 +25,10 @@ _MOST_LINES = 5_000_000
 _MOST_COLUMNS = 1000
 _MOST_BROKEN = 10_000
 _MOST_VALUES = 20_000
+# Each row carries the names of all columns, also of those that it leaves out: a short line under a
+# long header is a large row. All together may be so many times the file, and this much anyway.
+_MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
+_CELL = 8
 _DEEPEST = 50
 _LONGEST_ID = 500
 # What JSON calls a value that is no object.
@@ -128,6 +132,7 @@ class _Lines:
 
     def __init__(self, source: BinaryIO, size: int, name: str) -> None:
         self.number = 0
+        self.size = size
         self._source = source
         self._left = size
         self._name = name
@@ -195,6 +200,8 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         raise SourceError(
             f"{path}: no column '{one_line(id_column, 60)}'", f"its columns are: {names}"
         )
+    weight = sum(map(len, header)) + _CELL * len(header)
+    left = _MOST_ANYWAY + _MOST_TIMES * lines.size
     while True:
         line = lines.number + 1
         try:
@@ -213,6 +220,13 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         elif sum(map(len, cells)) > _LONGEST_LINE:
             yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")
         elif cells:
+            left -= weight
+            if left < 0:
+                raise SourceError(
+                    f"{path}:{line}: each row carries the names of all {len(header)} columns, and "
+                    "they are too long for that",
+                    "shorten them, or leave out columns that most rows don't have",
+                )
             cells += [""] * (len(header) - len(cells))
             yield _Row(line, dict(zip(header, cells, strict=True)))
 

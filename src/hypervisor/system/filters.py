@@ -10,7 +10,7 @@ import re
 
 from hypervisor.system.errors import SetupError
 from hypervisor.system.git import Git, GitError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line
 
 _SHOWN = 5
 _FAILED = re.compile(r"fatal: (.*): clean filter '(.*)' failed", re.S)
@@ -39,8 +39,8 @@ def refuse_missing(git: Git, filters: dict[str, str]) -> None:
     missing = {path: name for path, name in filters.items() if name not in set_up}
     if missing:
         raise FilterError(
-            f"{_listed(missing)}: {_names(missing)} not set up here, so git would keep them "
-            "as they are",
+            f"{listed(sorted(missing), _SHOWN)}: {_names(missing)} not set up here, so git would "
+            "keep them as they are",
             "set it up (git lfs install, git-crypt unlock), then say it again",
         )
 
@@ -77,12 +77,6 @@ def stage_again(git: Git, paths: list[str]) -> None:
         told = "".join(f":(top,literal){path}\0" for path in filters)
         git("reset", "--quiet", *_FROM_INPUT, "HEAD", input=told)
         raise
-
-
-def _listed(missing: dict[str, str]) -> str:
-    shown = ", ".join(one_line(path, 120) for path in sorted(missing)[:_SHOWN])
-    more = len(missing) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _names(missing: dict[str, str]) -> str:

@@ -6,9 +6,12 @@ link is never followed: where one stands, the system's own error (ELOOP, ENOTDIR
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
+
+from hypervisor.system.reading import MIB, NotReadable, read_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A fifo in a file's place must not hold us up; on a plain file O_NONBLOCK has no effect.
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-# More than any file of ours has; what is larger was not written by us.
-LARGEST = 1 << 30
+# More than any file has that we read whole; what is larger was not written by us.
+LARGEST = 256 * MIB
 
 
 class NotPlain(OSError):
@@ -113,17 +116,20 @@ class Folder:
         }[mode]
         return open(self.open(name, flags), mode, encoding="utf-8", errors="surrogateescape")
 
-    def read(self, name: str, limit: int = LARGEST) -> bytes:
-        """Return at most `limit` bytes of the plain file `name`. Raises OSError."""
+    def read(self, name: str, most: int = LARGEST) -> bytes:
+        """Return the bytes of the plain file `name`. Raises OSError, NotPlain among them where it
+        holds more than `most` bytes."""
         fd = self.open(name)
         try:
-            parts, left = [], limit
-            while left > 0 and (part := os.read(fd, min(left, 1 << 20))):
-                parts.append(part)
-                left -= len(part)
+            size = os.fstat(fd).st_size
+            if size <= most:
+                return read_descriptor(fd, size, most)
+        except NotReadable:
+            # It has grown while it was read.
+            pass
         finally:
             os.close(fd)
-        return b"".join(parts)
+        raise NotPlain(errno.EFBIG, "larger than any file of ours", f"{self.path}/{name}")
 
     def write(self, name: str, data: bytes, *, sync: bool = False) -> None:
         """Have `name` be a file of mode 0600 that holds `data`: whole, or as it was before.

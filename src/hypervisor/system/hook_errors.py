@@ -19,7 +19,8 @@ def keep(root: str, error: BaseException) -> None:
         if state is not None:
             text = "".join(traceback.format_exception(error))
             at = time.strftime("%Y-%m-%d %H:%M:%S")
-            state.folder.write(_NAME, f"{at}\n{text}".encode("utf-8", "replace"))
+            told = f"{at}\n{text}".encode("utf-8", "replace")
+            state.folder.write(_NAME, told[:_LONGEST])
     except (Foreign, OSError):
         pass
 

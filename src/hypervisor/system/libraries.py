@@ -20,6 +20,11 @@ def launcher() -> str | None:
     return path if os.access(path, os.X_OK) else None
 
 
+def environments() -> str:
+    """Return the folder in which the launcher keeps its environments, if this Python is in one."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))
+
+
 def mend(extra: str, call: str) -> str:
     """Return the command that installs what `extra` needs; `call` is how the launcher is called so
     that it sees to that by itself, with `{}` for the launcher."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _TICK = 0.25
 # So long a program may take to clear its locks away before it is killed.
@@ -42,7 +42,7 @@ def run(
     """
     import subprocess
 
-    with _requests_to_end() as requests:
+    with requests_to_end(_unheard()) as requests:
         process = subprocess.Popen(
             words,
             cwd=cwd,
@@ -63,6 +63,22 @@ def run(
         if requests:
             raise SystemExit(128 + requests[0])
     return process.returncode, *told
+
+
+@contextmanager
+def requests_to_end(asking: Iterable[signal.Signals]) -> Iterator[list[int]]:
+    """Collect the signals `asking` us to end, to be obeyed where a program can be taken along:
+    raised at once, one could arrive between its start and our knowing its number."""
+    requests: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: requests.append(number))
+        for number in asking
+    }
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_text(code: int) -> str:
@@ -106,22 +122,12 @@ def _attend(
             next_beat = now + beat_every
 
 
-@contextmanager
-def _requests_to_end() -> Iterator[list[int]]:
-    """Collect the signals that ask us to end, where nobody else does: at once, one would leave the
-    program running."""
-    requests: list[int] = []
-    before: list[signal.Signals] = []
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, lambda number, frame: requests.append(number))
-                before.append(number)
-    try:
-        yield requests
-    finally:
-        for number in before:
-            signal.signal(number, signal.SIG_DFL)
+def _unheard() -> list[signal.Signals]:
+    """Return the signals that ask us to end and to which nobody else listens."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    asking = (signal.SIGTERM, signal.SIGHUP)
+    return [number for number in asking if signal.getsignal(number) is signal.SIG_DFL]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
+from hypervisor.system.text import whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 KIB, MIB = 1 << 10, 1 << 20
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -66,11 +69,7 @@ def read_start(path: str, most: int) -> bytes:
 
     Raises OSError and NotReadable.
     """
-    descriptor, _ = open_file(path)
-    try:
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
+    return _part(path, most, from_end=False)
 
 
 def read_end(path: str, most: int) -> bytes:
@@ -78,9 +77,14 @@ def read_end(path: str, most: int) -> bytes:
 
     Raises OSError and NotReadable.
     """
+    return _part(path, most, from_end=True)
+
+
+def _part(path: str, most: int, *, from_end: bool) -> bytes:
     descriptor, status = open_file(path)
     try:
-        os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
+        if from_end:
+            os.lseek(descriptor, max(0, status.st_size - most), os.SEEK_SET)
         return os.read(descriptor, most)
     finally:
         os.close(descriptor)
@@ -125,17 +129,25 @@ def read_pipe(path: str, most: int, patience: float = _PATIENCE) -> bytes:
         os.close(descriptor)
 
 
+def json_value(text: str) -> Any:
+    """Return what JSON of others stands for. No text in it holds half of a character or a NUL: no
+    ledger and no path takes what JSON can spell there. Raises ValueError and RecursionError."""
+    from hypervisor.system.quick_json import loads
+
+    value = loads(whole(text))
+    spelt = any(escape in text for escape in ("\\ud", "\\uD", "\\u0000"))
+    return _mended(value) if spelt else value
+
+
 def json_rows(lines: Iterable[str]) -> Iterator[object]:
     """Yield what each line stands for; one that is no JSON is passed over.
 
     After MOST_BROKEN of these it is no file of rows: a last None is yielded, and the rest left.
     """
-    import json
-
     broken = 0
     for line in lines:
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except (ValueError, RecursionError):
             broken += 1
             if broken > MOST_BROKEN:
@@ -143,6 +155,16 @@ def json_rows(lines: Iterable[str]) -> Iterator[object]:
                 return
             continue
         yield row
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole(value).replace("\0", "�")
+    if isinstance(value, list):
+        return [_mended(one) for one in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(one) for key, one in value.items()}
+    return value
 
 
 def _not_regular() -> NotReadable:

@@ -8,35 +8,19 @@ log, which comes line by line, through `Redactor.lines`, which remembers an open
 from __future__ import annotations
 
 import os
-import re
+
+from hypervisor.system import signs
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import re
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 MARK = "[redacted]"
 
 
-class _Late:
-    """A pattern that is compiled at its first use: most reports have need of few."""
-
-    def __init__(self, pattern: str, flags: int = 0) -> None:
-        self._told = pattern, flags
-
-    def __getattr__(self, name: str) -> Any:
-        compiled = re.compile(*self._told)
-        for method in ("search", "match", "fullmatch", "sub"):
-            setattr(self, method, getattr(compiled, method))
-        return getattr(self, name)
-
-
-_NAMES = re.compile(
-    r"KEYS?(?:_|$)|TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:^|_)AUTH(?:_|$)|AUTHORIZATION"
-    r"|(?:^|_)PAT$|_PWD$",
-    re.IGNORECASE,
-)
-_SHORTEST = 8
 # The services that the clients talk to, and those that workers' commands often do.
 _SHAPES = (
     # Models.
@@ -71,23 +55,23 @@ _SHAPES = (
     # Signed web tokens, and encrypted ones.
     r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}",
 )  # fmt: skip
-_SHAPED = re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(_SHAPES)})")
+_SHAPED = late(rf"(?<![0-9A-Za-z])(?:{'|'.join(_SHAPES)})")
 
 # A private key: lines of base64, perhaps with a header, quoted, indented or in a string, where its
 # newlines are written out.
 _KIND = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?"
-_BEGIN = _Late(rf"-----BEGIN {_KIND}-----")
-_END = _Late(rf"-----END {_KIND}-----")
+_BEGIN = late(rf"-----BEGIN {_KIND}-----")
+_END = late(rf"-----END {_KIND}-----")
 _BASE64 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/="
 _SEPARATORS = " \t\r\n>|#*+,\"'\\-"
 _HEADER = r"(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): [^\r\n\\\"]{1,100}"
 _APART = r"[\s>|#*+,\"'\\nr-]{1,24}"
-_PRIVATE = _Late(
+_PRIVATE = late(
     rf"-----BEGIN {_KIND}-----(?:{_APART}(?:[0-9A-Za-z+/=]{{16,128}}|{_HEADER}))*"
     rf"(?:(?:{_APART}[0-9A-Za-z+/=]{{1,128}})?(?:{_APART})?-----END {_KIND}-----)?"
 )
 # Its lines are as long as whole groups of base64 are.
-_BODY = _Late(
+_BODY = late(
     rf"[ \t>|#*+-]{{0,12}}(?:[0-9A-Za-z+/=]{{16,128}}|(?:[0-9A-Za-z+/=]{{4}}){{1,4}}|{_HEADER})?"
     r"[\"',\\]{0,3}\s*"
 )
@@ -111,61 +95,51 @@ _AFTER = (
     r"(?P<query>[^&\s\"'<>#\\]{6,})",
     r"(?:AccountKey|SharedAccessKey|SharedAccessSignature)=(?P<azure>[\w+/=%&-]{20,})",
 )
-_PLACED = _Late("|".join(_AFTER), re.IGNORECASE)
-_BASIC = _Late(r"(?<![\w-])basic\s([0-9A-Za-z+/]{8,}={0,2})(?![\w+/=])", re.IGNORECASE)
+_PLACED = late(f"(?i){'|'.join(_AFTER)}")
+_BASIC = late(r"(?i)(?<![\w-])basic\s([0-9A-Za-z+/]{8,}={0,2})(?![\w+/=])")
 
-_ASSIGNED = _Late(
-    r"(?<![\w.])(?P<option>--)?"
+_ASSIGNED = late(
+    r"(?i)(?<![\w.])(?P<option>--)?"
     r"(?P<name>[\w.-]{0,60}?(?:passw(?:or)?d|passphrase|pwd|secret|token|key|_auth|credentials?)"
     r"[\w.-]{0,16})"
     rf"(?P<between>(?:{_QUOTE})?[ \t]{{0,8}}(?::|=>?|:=)[ \t]{{0,8}}|[ \t](?=[^\s-]))"
     rf"(?:(?P<quote>{_QUOTE})(?P<quoted>(?:(?!(?P=quote))[^\r\n]){{1,4096}})(?P=quote)"
-    r"|(?P<bare>[^\s,;\"'<>|)\]}\\]{1,4096}))",
-    re.IGNORECASE,
+    r"|(?P<bare>[^\s,;\"'<>|)\]}\\]{1,4096}))"
 )
-_PASSWORD = _Late(
-    r"(?:passw(?:or)?d|passphrase|pwd|secret)"
-    r"(?:[_.-]?(?:\d+|old|new|value|dev|test|prod|staging))?$",
-    re.IGNORECASE,
+_PASSWORD = late(
+    r"(?i)(?:passw(?:or)?d|passphrase|pwd|secret)"
+    r"(?:[_.-]?(?:\d+|old|new|value|dev|test|prod|staging))?$"
 )
-_TOKEN = _Late(
-    r"(?:token|(?:api|access|secret|private|account|auth|encryption|signing|master|deploy|license"
-    r"|webhook|storage|service|shared|session|client)[_.-]?key|_auth|credentials?)(?:[_.-]?\d+)?$",
-    re.IGNORECASE,
+_TOKEN = late(
+    r"(?i)(?:token|(?:api|access|secret|private|account|auth|encryption|signing|master|deploy|license"
+    r"|webhook|storage|service|shared|session|client)[_.-]?key|_auth|credentials?)(?:[_.-]?\d+)?$"
 )
-_KEY = _Late(r"_KEY\d*$")
+_KEY = late(r"_KEY\d*$")
 # What code, schemas and forms say instead of a secret.
-_NO_SECRET = _Late(
-    r"(?:none|null|nil|true|false|undefined|string|str|text|bytes|integer|number|boolean|required"
+_NO_SECRET = late(
+    r"(?i)(?:none|null|nil|true|false|undefined|string|str|text|bytes|integer|number|boolean|required"
     r"|optional|any|yes|no|empty|hidden|(?:your|my|the|new|old|some)?[_ -]?"
-    r"(?:password|passwd|secret|token|key|passphrase)|x+|\.+|\*+)$|[$<{%*(\[]|\.\.\.",
-    re.IGNORECASE,
+    r"(?:password|passwd|secret|token|key|passphrase)|x+|\.+|\*+)$|[$<{%*(\[]|\.\.\."
 )
-_CODE = _Late(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)+$|.*[(\[{`]")
-_HINT = re.compile(r"pass|secret|token|key|auth|bearer|basic|pwd|credential|://|sig", re.IGNORECASE)
+_ODD = late(r"[!@#%^&*+=~?/]|\d{4}")
+_CODE = late(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)+$|.*[(\[{`]")
 
 
 class Redactor:
     """Takes keys out of text. `environment` is where values of keys are known from."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        known: set[str] = set()
-        for name, value in (os.environ if environment is None else environment).items():
-            if _NAMES.search(name) and not _is_place(value):
-                # A private key is kept in a variable as its lines.
-                known |= {line.strip() for line in value.splitlines() if not line.strip().isdigit()}
-        # The longest first: one key may begin with another.
-        values = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
-        self._known = re.compile("|".join(map(_bordered, values))) if values else None
+        self._values = signs.values(os.environ if environment is None else environment)
 
     def text(self, text: str) -> str:
         """Return a whole text without keys."""
-        if self._known is not None:
-            text = self._known.sub(MARK, text)
+        if any(value in text for value in self._values):
+            text = _without_known(text, self._values)
         if "-----" in text:
             text = _without_ends(_PRIVATE.sub(MARK, text))
-        text = _SHAPED.sub(MARK, text)
-        if _HINT.search(text):
+        if signs.of_a_shape(text):
+            text = _SHAPED.sub(MARK, text)
+        if signs.hints(text):
             text = _PLACED.sub(_only_group, text)
             text = _BASIC.sub(_basic, text)
             text = _ASSIGNED.sub(_assigned, text)
@@ -228,16 +202,19 @@ def secrets(environment: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name, value in environment.items()
-        if _NAMES.search(name) or shapes.text(value) != value
+        if signs.names_a_key(name) or shapes.text(value) != value
     )
 
 
-def _is_place(value: str) -> bool:
-    """True for what names a file or socket: SSH_AUTH_SOCK, GOOGLE_APPLICATION_CREDENTIALS."""
-    return value.startswith(("/", "./", "~/"))
+def _without_known(text: str, values: Iterable[str]) -> str:
+    import re
+
+    return re.sub("|".join(map(_bordered, values)), MARK, text)
 
 
 def _bordered(value: str) -> str:
+    import re
+
     # A password that is a word may be part of others.
     return rf"(?<![A-Za-z]){value}(?![A-Za-z])" if value.isalpha() else re.escape(value)
 
@@ -294,7 +271,7 @@ def _is_secret(match: re.Match[str], value: str) -> bool:
         if _CODE.match(value) or (name.isupper() and value.isdigit()):
             return False
         # An ordinary word after `password:` is most often a sentence or code.
-        is_odd = is_mixed or re.search(r"[!@#%^&*+=~?/]|\d{4}", value) is not None
+        is_odd = is_mixed or _ODD.search(value) is not None
         is_line = between in "=:" and _is_whole_line(match)
         return len(value) >= 4 and (is_odd or is_line)
     if _TOKEN.search(name):

@@ -6,7 +6,8 @@ machine, device, inode and path of the folder that it belongs to, it has this us
 nobody else may read it. Everything in it is reached by descriptor, links are never followed
 (`system.folder`), and what SQLite opens by its path is looked at just before and just after.
 
-`hooks/guard` reads the id and the note too, with the tests that a shell has.
+`hooks/guard` reads the note too, with the tests that a shell has; it writes nothing but the empty
+files in `calls`, each made where none is, in a folder that it has reached without a link.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import os
 import stat
 import time
 
-from hypervisor.system import machine
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system import machine, notes
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder, NotPlain
+from hypervisor.system.notes import VARIABLE, Note
 from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
@@ -26,23 +28,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 STATE = ".hypervisor"
-VARIABLE = "HYPERVISOR_STATE"
 LEDGER = "ledger.db"
 # Everything that SQLite may make beside the ledger.
 _DATABASE = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
 _ID = "id"
-_HEX = frozenset("0123456789abcdef")
-_ID_LENGTH = 32
-# What is known of a project in the user's own state folder, in a folder named by its id.
-_NOTES = "projects"
-_NOTE = "note"
-_ENDS = "ends"
-# A link to the project's state: `test -ef` of a shell tells a copy by it.
-_PLACE = "place"
-# What stood in the undo log before entries were sealed: `{pack: bytes}` as lines.
-_UNSEALED = "unsealed"
-# A project that was not used for so long, and is not where it was, is gone.
-_GONE_SECONDS = 30 * 86400
 
 
 class Foreign(HypervisorError):
@@ -56,13 +45,12 @@ class State:
     noted.
     """
 
-    __slots__ = ("_known", "folder", "id", "root", "secret")
+    __slots__ = ("folder", "id", "root", "secret")
 
-    def __init__(self, root: str, folder: Folder, id: str, known: _Known | None) -> None:
+    def __init__(self, root: str, folder: Folder, id: str, known: Note | None) -> None:
         self.root = root
         self.folder = folder
         self.id = id
-        self._known = known
         self.secret = known.secret if known else None
 
     @classmethod
@@ -77,7 +65,7 @@ class State:
         name = _read_id(folder)
         if name is None:
             return cls._first_met(root, folder)
-        known = _Known.read(name)
+        known = Note.read(name)
         if known is None:
             raise _stranger(folder.path)
         if not known.is_of(folder):
@@ -100,7 +88,7 @@ class State:
                 found.folder.write(".gitignore", b"*\n")
                 return found
             _make(root)
-            prune_notes(time.time())
+            notes.prune(time.time())
         raise _stranger(shown(root))
 
     @classmethod
@@ -126,15 +114,15 @@ class State:
         if not _has_no_owners(folder.path) and os.fstat(folder.fd).st_mode & 0o777 != 0o700:
             os.fchmod(folder.fd, 0o700)
         earlier = _read_id(folder)
-        known = _Known.read(earlier) if earlier else None
-        name = _new_id()
+        known = Note.read(earlier) if earlier else None
+        name = notes.new_id()
         # A copy of a project of this very machine may still undo what the original wrote.
-        _Known.of(folder, known.secret if known else os.urandom(16).hex()).write(name)
+        Note.of(folder, known.secret if known else os.urandom(16).hex()).write(name)
         folder.write(_ID, f"{name}\n".encode(), sync=True)
         folder.write(".gitignore", b"*\n")
         if earlier and known and known.is_of(folder):
-            _forget(earlier)
-        return cls(root, folder, name, _Known.read(name))
+            notes.forget(earlier)
+        return cls(root, folder, name, Note.read(name))
 
     @classmethod
     def unproven(cls, root: str) -> Folder | None:
@@ -156,8 +144,8 @@ class State:
             raise _stranger(folder.path)
         # Last: whose it is, is not mended by its mode.
         _refuse_others(folder)
-        name = _new_id()
-        known = _Known.of(folder, os.urandom(16).hex())
+        name = notes.new_id()
+        known = Note.of(folder, os.urandom(16).hex())
         try:
             known.write(name, unsealed=_undo_sizes(folder))
             # As a second name, which fails where another process has been faster.
@@ -170,7 +158,7 @@ class State:
             finally:
                 folder.remove(draft)
         except FileExistsError:
-            _forget(name)
+            notes.forget(name)
             return cls.find(root)
         except OSError:
             # It can't be noted: it is as good as noted for this call, and looked at again.
@@ -184,53 +172,23 @@ class State:
 
     def ends(self) -> int:
         """Return how many accepted ends the user's own folder knows of; 0 if none was noted."""
-        folder = _notes(self.id)
-        if folder is None:
-            return 0
-        try:
-            text = folder.read(_ENDS, 40).strip(b" \n")
-        except OSError:
-            return 0
-        return int(text) if text.isdigit() else 0
+        return notes.ends(self.id)
 
     def note_ends(self, count: int) -> None:
         """Raise the note of accepted ends to `count`; one that can't be written stops nothing.
 
         Call it when the ends are on the disk, under the ledger's lock.
         """
-        self._write_ends(count)
-
-    def _write_ends(self, count: int) -> bool:
-        folder = _notes(self.id)
-        if folder is None:
-            return False
-        try:
-            fd = folder.open(_ENDS, os.O_WRONLY | os.O_CREAT)
-            try:
-                os.pwrite(fd, b"%-20d\n" % count, 0)
-            finally:
-                os.close(fd)
-        except OSError:
-            return False
-        return True
+        notes.note_ends(self.id, count)
 
     def can_note(self) -> bool:
         """True if the user's own folder can be written for this project."""
-        folder = _notes(self.id)
-        return folder is not None and os.access(folder.path, os.W_OK)
+        return notes.can_write(self.id)
 
     def unsealed(self) -> dict[str, int]:
         """Return the bytes of each pack of the undo log that was there when this state was first
         noted, by `<queue's folder>/<pack>`."""
-        folder = _notes(self.id)
-        if folder is None:
-            return {}
-        try:
-            lines = folder.read(_UNSEALED).decode("utf-8", "surrogateescape").split("\n")
-        except OSError:
-            return {}
-        pairs = [line.rpartition(" ") for line in lines if line]
-        return {name: int(size) for name, _, size in pairs if size.isdigit()}
+        return notes.unsealed(self.id)
 
     def database(self) -> dict[str, int]:
         """Return the inode of each file of the ledger that is there, by its name.
@@ -254,145 +212,10 @@ class State:
         return seen
 
 
-class _Known:
-    """What the user's own folder notes of a project."""
-
-    __slots__ = ("boot", "device", "id", "inode", "machine", "path", "secret")
-
-    def __init__(self, told: dict[str, str]) -> None:
-        self.id = ""
-        self.machine = told["machine"]
-        self.boot = told["boot"]
-        self.device = int(told["device"])
-        self.inode = int(told["inode"])
-        self.secret = told["secret"]
-        self.path = told["path"]
-
-    @classmethod
-    def of(cls, folder: Folder, secret: str) -> Self:
-        status = os.fstat(folder.fd)
-        return cls(
-            {
-                "machine": machine.machine_id(),
-                "boot": machine.boot_id(),
-                "device": str(status.st_dev),
-                "inode": str(status.st_ino),
-                "secret": secret,
-                "path": folder.path,
-            }
-        )
-
-    @classmethod
-    def read(cls, name: str) -> Self | None:
-        folder = _notes(name)
-        if folder is None:
-            return None
-        try:
-            text = folder.read(_NOTE, 1 << 16).decode("utf-8", "surrogateescape")
-            # The path comes last: it may hold line breaks.
-            head, _, path = text.partition("path ")
-            told = dict(line.split(" ", 1) for line in head.split("\n") if line)
-            known = cls(told | {"path": path.removesuffix("\n")})
-        except (OSError, ValueError, KeyError):
-            return None
-        known.id = name
-        return known
-
-    def write(self, name: str, unsealed: dict[str, int] | None = None) -> None:
-        """Note it under the id `name`. Raises OSError."""
-        self.id = name
-        top = home()
-        folder = Folder.at(top, make=True).below(_NOTES, name, make=True)
-        folder.write(_NOTE, self._text(), sync=True)
-        if unsealed:
-            lines = "".join(f"{pack} {size}\n" for pack, size in unsealed.items())
-            folder.write(_UNSEALED, lines.encode("utf-8", "surrogateescape"))
-        self._write_place(folder)
-
-    def _text(self) -> bytes:
-        return (
-            f"machine {self.machine}\nboot {self.boot}\ndevice {self.device}\n"
-            f"inode {self.inode}\nsecret {self.secret}\npath {self.path}\n"
-        ).encode("utf-8", "surrogateescape")
-
-    def _write_place(self, folder: Folder) -> None:
-        folder.remove(_PLACE)
-        os.symlink(self.path, _PLACE, dir_fd=folder.fd)
-
-    def is_of(self, folder: Folder) -> bool:
-        """True if `folder` is the one that was noted, moved or not.
-
-        Some devices get another number at each start of the machine: the path tells then. A
-        container has another name than its machine, and the boot of it.
-        """
-        status = os.fstat(folder.fd)
-        if status.st_ino != self.inode:
-            return False
-        if status.st_dev != self.device and folder.path != self.path:
-            return False
-        return self.machine == machine.machine_id() or self.boot == machine.boot_id()
-
-    def keep_up(self, folder: Folder) -> None:
-        """Note that the project has moved; what can't be written is looked at again."""
-        device = os.fstat(folder.fd).st_dev
-        if folder.path == self.path and device == self.device:
-            return
-        if self.machine != machine.machine_id():
-            # A container sees the folder at a path of its own.
-            return
-        self.path, self.device = folder.path, device
-        try:
-            notes = _notes(self.id)
-            if notes is not None:
-                notes.write(_NOTE, self._text())
-                self._write_place(notes)
-        except OSError:
-            pass
-
-
-def home() -> str:
-    """Return the user's own folder of state, in which projects are noted; it need not exist.
-
-    $HYPERVISOR_STATE, else $XDG_STATE_HOME/hypervisor, else ~/.local/state/hypervisor. Raises
-    UsageError for a HYPERVISOR_STATE that is no absolute path.
-    """
-    told = os.environ.get(VARIABLE)
-    if told:
-        if not told.startswith("/"):
-            raise UsageError(
-                f"{VARIABLE}={one_line(told, 200)} is not an absolute path", f"unset {VARIABLE}"
-            )
-        return told
-    xdg = os.environ.get("XDG_STATE_HOME", "")
-    if xdg.startswith("/"):
-        return f"{xdg}/hypervisor"
-    return os.path.expanduser("~/.local/state/hypervisor")
-
-
 def shown(root: str, *names: str) -> str:
     """Return the path of the state of `root`, or of `names` in it: for messages and for git, never
     to be opened."""
     return "/".join((root.rstrip("/"), STATE, *names))
-
-
-def prune_notes(now: float) -> int:
-    """Forget projects that are gone: not where they were, and not used for a month. `now` is Unix
-    time. Returns how many."""
-    try:
-        notes = Folder.at(home()).below(_NOTES)
-    except OSError:
-        return 0
-    gone = 0
-    for name in notes.names():
-        known = _Known.read(name) if _is_id(name) else None
-        if known is None or os.path.lexists(known.path):
-            continue
-        folder = _notes(name)
-        looks = [folder.look(file) for file in (_NOTE, _ENDS)] if folder else []
-        if max((one.st_mtime for one in looks if one), default=now) < now - _GONE_SECONDS:
-            _forget(name)
-            gone += 1
-    return gone
 
 
 def _opened(root: str) -> Folder | None:
@@ -418,8 +241,8 @@ def _make(root: str) -> None:
     path = f"{root.rstrip('/')}/{aside}"
     os.mkdir(path, 0o700)
     folder = Folder.at(path)
-    name = _new_id()
-    known = _Known.of(folder, os.urandom(16).hex())
+    name = notes.new_id()
+    known = Note.of(folder, os.urandom(16).hex())
     known.path = shown(root)
     try:
         folder.write(".gitignore", b"*\n")
@@ -430,7 +253,8 @@ def _make(root: str) -> None:
             known.write(name)
         except OSError as error:
             raise Foreign(
-                f"{one_line(home())}: {error.strerror}: what is made here can't be noted as yours",
+                f"{one_line(notes.home())}: {error.strerror}: what is made here can't be noted as "
+                "yours",
                 f"make the folder writable for you, or set {VARIABLE} to one that is",
             ) from None
         # Only an empty folder gives way; where another process was faster, theirs stays.
@@ -440,7 +264,7 @@ def _make(root: str) -> None:
             folder.remove_folder(inner)
         for file in (".gitignore", _ID):
             folder.remove(file)
-        _forget(name)
+        notes.forget(name)
         os.rmdir(path)
         if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return
@@ -496,42 +320,7 @@ def _read_id(folder: Folder) -> str | None:
         return None
     except (NotPlain, OSError):
         raise _odd(f"{folder.path}/{_ID}") from None
-    return name if _is_id(name) else ""
-
-
-def _is_id(name: str) -> bool:
-    return len(name) == _ID_LENGTH and _HEX.issuperset(name)
-
-
-def _new_id() -> str:
-    return os.urandom(_ID_LENGTH // 2).hex()
-
-
-def _notes(name: str) -> Folder | None:
-    """Return the folder of notes on the project `name`, if this user's own."""
-    if not _is_id(name):
-        return None
-    try:
-        folder = Folder.at(home()).below(_NOTES, name)
-    except OSError:
-        return None
-    return folder if os.fstat(folder.fd).st_uid in (os.geteuid(), 0) else None
-
-
-def _forget(name: str) -> None:
-    """Remove what is noted of a project: these files and no others."""
-    folder = _notes(name)
-    if folder is None:
-        return
-    for file in (_NOTE, _ENDS, _PLACE, _UNSEALED):
-        try:
-            folder.remove(file)
-        except OSError:
-            return
-    try:
-        os.rmdir(folder.path)
-    except OSError:
-        pass
+    return name if notes.is_id(name) else ""
 
 
 def _undo_sizes(folder: Folder) -> dict[str, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 
@@ -54,6 +54,22 @@ def one_line(value: object, limit: int = 200) -> str:
     text = str(value)
     shown = text if text.isprintable() else text[: limit + 1].translate(_escapes)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = ", ") -> str:
+    """Return the first values, each as one line, and how many more there are: `a, b and 3 more`."""
+    shown = apart.join(one_line(value, limit) for value in values[:most])
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown
+
+
+def whole(text: str) -> str:
+    """Return `text` with a `�` for each half of a character: it was cut in its middle, or came as
+    bytes that are no UTF-8, and neither a ledger nor a file takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def lines_kept(value: object) -> str:

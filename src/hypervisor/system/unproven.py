@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -50,8 +52,13 @@ def copied(folder: Folder) -> Iterator[sqlite3.Connection]:
             status = folder.look(name)
             if status is None and name != _LEDGER:
                 continue
-            with open(os.path.join(place, name), "wb") as out:
-                out.write(folder.read(name, _LARGEST))
+            with (
+                open(folder.open(name), "rb") as source,
+                open(os.path.join(place, name), "wb") as out,
+            ):
+                if os.fstat(source.fileno()).st_size > _LARGEST:
+                    raise OSError(errno.EFBIG, "larger than 1 GiB", f"{folder.path}/{name}")
+                shutil.copyfileobj(source, out)
         with _opened(os.path.join(place, _LEDGER), "") as connection:
             yield connection
 

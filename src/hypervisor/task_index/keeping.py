@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from hypervisor.system.reading import json_value
 from hypervisor.system.state import Foreign, State
 from hypervisor.task_index.entry import Entry
 from hypervisor.tasks.family import Family
@@ -22,7 +23,7 @@ def load(root: str, key: str, families: Sequence[Family]) -> dict[str, Entry]:
         state = State.find(root)
         if state is None:
             return {}
-        kept = json.loads(state.folder.read(NAME))
+        kept = json_value(state.folder.read(NAME).decode())
         if kept["key"] != key:
             return {}
         return {row[0]: Entry.of_row(row, families) for row in kept["entries"]}

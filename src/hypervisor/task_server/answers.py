@@ -8,9 +8,11 @@ from hypervisor.ledger import Claim
 from hypervisor.preflight.front_matter import as_json
 from hypervisor.system.text import one_line
 from hypervisor.task_index import Entry, TaskIndex
+from hypervisor.worker import asks
 
 LONGEST_BODY = 64 * 1024
 _SHOWN_ODD = 20
+_BEFORE = 400
 
 
 def failure(message: str, **more: Any) -> dict[str, Any]:
@@ -66,6 +68,11 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, Any]:
         told |= {"row": claim.payload} if claim.payload is not None else {}
     if claim.instructions:
         told["instructions"] = claim.instructions
+    if asked := asks(index.root, claim):
+        told["asks"] = asked
+    if claim.before is not None:
+        # Why an earlier attempt ended, in the words of others.
+        told["before"] = one_line(claim.before, _BEFORE)
     return told
 
 

@@ -22,7 +22,7 @@ from mcp.types import CallToolResult, TextContent
 import hypervisor
 from hypervisor.dispatch import Dispatch
 from hypervisor.ledger.damage import explained
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, whole
 from hypervisor.task_index import TaskIndex
 from hypervisor.task_server.answers import failure
 from hypervisor.task_server.leases import Leases
@@ -75,9 +75,11 @@ class Server(MCPServer[None]):
 def told(answer: dict[str, Any]) -> CallToolResult:
     """Return an answer as the client gets it: as compact JSON, and as structured content."""
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    shown = whole(text)
     return CallToolResult(
-        content=[TextContent(type="text", text=text.encode("utf-8", "replace").decode())],
-        structured_content=answer,
+        content=[TextContent(type="text", text=shown)],
+        # A file's name need not be UTF-8, and the client gets nothing else.
+        structured_content=answer if shown == text else json.loads(shown),
     )
 
 
@@ -123,18 +125,28 @@ def _register(server: Server, tools: Tools, leases: Leases) -> None:
 
     @server.tool()
     async def complete_task(
-        id: Id, force: bool = False, summary: str = "", commit: str = "", caller: str = ""
+        id: Id,
+        force: bool = False,
+        summary: str = "",
+        commit: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> CallToolResult:
-        """Complete a task; `summary` says what was done. Refused while boxes are open, unless
-        `force`."""
-        return answer(lambda: tools.complete_task(str(id), force, summary, commit, caller))
+        """Complete a task; `summary` says what was done, `note` what its owner should know beside
+        it. Refused while boxes are open, unless `force`."""
+        return answer(lambda: tools.complete_task(str(id), force, summary, commit, caller, note))
 
     @server.tool()
     async def block_task(
-        id: Id, reason: str = "", evidence: str = "", next_step: str = "", caller: str = ""
+        id: Id,
+        reason: str = "",
+        evidence: str = "",
+        next_step: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> CallToolResult:
         """End a task as blocked, with the reason why it can't be done."""
-        return answer(lambda: tools.block_task(str(id), reason, evidence, next_step, caller))
+        return answer(lambda: tools.block_task(str(id), reason, evidence, next_step, caller, note))
 
     @server.tool()
     async def release_task(id: Id, reason: str = "") -> CallToolResult:

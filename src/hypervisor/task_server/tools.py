@@ -53,21 +53,19 @@ class Tools:
         return {"message": f"claimed {one_line(claim.id, 80)}", "task": task}
 
     def complete_task(
-        self, id: str, force: bool, summary: str, commit: str, caller: str
+        self, id: str, force: bool, summary: str, commit: str, caller: str, note: str
     ) -> dict[str, Any]:
         report = {"summary": summary.strip() or "Completed through task_manager."}
-        if commit.strip():
-            report["commit"] = commit.strip()
+        report |= _given(commit=commit, note=note)
         self.dispatch.done(id, report, caller=caller, force=force)
         return self._ended(id, "completed")
 
     def block_task(
-        self, id: str, reason: str, evidence: str, next_step: str, caller: str
+        self, id: str, reason: str, evidence: str, next_step: str, caller: str, note: str
     ) -> dict[str, Any]:
-        report = {"reason": reason.strip(), "evidence": evidence, "next_step": next_step}
-        if not report["reason"]:
+        told = _given(reason=reason, evidence=evidence, next_step=next_step, note=note)
+        if "reason" not in told:
             raise UsageError("a block needs a reason", "say in a sentence what stands in the way")
-        told = {name: text.strip() for name, text in report.items() if text.strip()}
         self.dispatch.block(id, told, caller=caller)
         return self._ended(id, "blocked")
 
@@ -229,3 +227,7 @@ def _is(entry: Entry, wanted: dict[str, object]) -> bool:
 
 def _same(one: object, other: object) -> bool:
     return str(one or "").lower() == str(other).lower()
+
+
+def _given(**texts: str) -> dict[str, str]:
+    return {name: text.strip() for name, text in texts.items() if text.strip()}

@@ -10,7 +10,7 @@ import stat
 import time
 
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.folder import Folder
+from hypervisor.system.folder import Folder, write_all
 from hypervisor.system.state import State
 
 TYPE_CHECKING = False
@@ -44,9 +44,7 @@ def prepare(
     try:
         # Tells the sweeper that somebody is at work.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        view = memoryview(after)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        write_all(descriptor, after)
         made = os.fstat(descriptor)
         if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
             try:

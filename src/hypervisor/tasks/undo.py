@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hypervisor.system.errors import FileChanged, HypervisorError
@@ -23,6 +23,10 @@ from hypervisor.tasks import write
 UNDO = "task_manager"
 _FOLDER = "undo"
 _FULL = 16 * 1024 * 1024
+# No line of ours is longer: a task file as JSON, in which a byte may take six. A pack is filled up
+# by the edits of one command, however many.
+_LONGEST_LINE = 64 * 1024 * 1024
+_LARGEST = 1 << 30
 _PACK = re.compile(r"[0-9]{8}-[0-9]+\.jsonl")
 _SEAL = b', "seal": "'
 _ENTRY = {"at": int, "id": str, "path": str, "was": str, "after": str}
@@ -223,17 +227,13 @@ class UndoLog:
         before_seals = self._state.unsealed()
         for name in self._packs(folder):
             assert folder is not None
-            try:
-                raw = folder.read(name)
-            except OSError:
-                continue
             old = before_seals.get(f"{self._name}/{name}", 0)
             if self._state.secret is None:
-                old = len(raw)
+                old = _LARGEST
             at = 0
-            for line in raw.split(b"\n"):
-                at += len(line) + 1
-                entry = self._entry(line, at <= old)
+            for line in _lines(folder, name):
+                at += len(line)
+                entry = self._entry(line.removesuffix(b"\n"), at <= old)
                 if entry is not None:
                     yield entry
 
@@ -254,6 +254,21 @@ class UndoLog:
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             return None
+
+
+def _lines(folder: Folder, name: str) -> Iterator[bytes]:
+    """Yield the lines of a pack, as far as they are no longer than ours; none for one that can't be
+    read."""
+    try:
+        left = _LARGEST
+        with open(folder.open(name), "rb") as pack:
+            while left > 0 and (line := pack.readline(_LONGEST_LINE)):
+                left -= len(line)
+                yield line
+                if len(line) == _LONGEST_LINE:
+                    return
+    except OSError:
+        return
 
 
 def _restore(path: str, entries: list[dict[str, Any]]) -> Restored:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import NotOwner
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line
 from hypervisor.worker.refused import Refused
 
 TYPE_CHECKING = False
@@ -25,10 +24,9 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
 
     boxes = open_boxes(file)
     if boxes and not force:
-        listed = "; ".join(one_line(box, 80) for box in boxes[:_SHOWN_BOXES])
-        more = f" and {len(boxes) - _SHOWN_BOXES} more" if len(boxes) > _SHOWN_BOXES else ""
+        shown = listed(boxes, _SHOWN_BOXES, 80, "; ")
         raise Refused(
-            f"not ticked in {one_line(path)}: {listed}{more}",
+            f"not ticked in {one_line(path)}: {shown}",
             "tick what is done and say done again, add --force, or block the item",
         )
     return boxes
@@ -45,10 +43,8 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
         others = ledger.held_since(row["claimed_at"])
         strays = scope.strays(ledger.state, row["token"], row, others)
     if strays:
-        listed = ", ".join(one_line(path, 120) for path in strays[:_SHOWN_STRAYS])
-        more = f" and {len(strays) - _SHOWN_STRAYS} more" if len(strays) > _SHOWN_STRAYS else ""
         raise Refused(
-            f"changed, but not named by the task: {listed}{more}",
+            f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
             "put them back as they were and say done again, or block the item",
         )
 
@@ -63,11 +59,8 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
 
     from hypervisor import verify
     from hypervisor.config.settings import load
+    from hypervisor.ledger.claims import keep_every
     from hypervisor.worker import base_files
-
-    def beat() -> None:
-        if not ledger.heartbeat([token]):
-            raise NotOwner(*ledger.lost(token))
 
     keep = json.loads(row["check_env"] or "[]")
     with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
@@ -78,8 +71,8 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             item_id=row["id"],
             path=row["path"],
             limit=load(ledger.root).limits.verify_seconds,
-            beat=beat,
-            beat_every=min(30, row["lease_ms"] / 3000),
+            beat=lambda: ledger.keep(token),
+            beat_every=keep_every(row["lease_ms"] / 1000),
             keep=keep,
         )
     if not checked.ok:
@@ -88,4 +81,4 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             "mend it and say done again; the item is still yours" + checked.lacked,
             checked.tail,
         )
-    beat()
+    ledger.keep(token)

@@ -106,6 +106,10 @@ def _finish(
             from hypervisor import scope
 
             scope.end(ledger.state, token)
+        if row is not None and row["commits"] and ended.state != "ready":
+            from hypervisor.commits import begun
+
+            begun.forget(ledger.state, [claim["token"] for claim in ledger.claims_on(row["no"])])
         if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
             # Its report names what it changed; or there was nothing to name just now.
             off_limits.end(ledger, token)
@@ -162,7 +166,7 @@ def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any
 
 
 def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: bool) -> Ended:
-    from hypervisor.branches import places, trees
+    from hypervisor.branches import places, saving
 
     token = row["token"]
     tree = places.tree_of(ledger, row)
@@ -171,7 +175,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     report, changed = places.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
     if "commit" in report:
-        trees.push(tree, report["commit"])
+        saving.push(tree, report["commit"])
     ended = _finish(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.system import protected
+from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, NotOwner
-from hypervisor.system.git import top_of
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,
@@ -24,7 +24,9 @@ from hypervisor.worker.refused import Refused
 from hypervisor.worker.snapshot import snapshot
 
 TYPE_CHECKING = False
-__all__ = ["asked", "begin", "changes", "end", "listed", "refuse", "settle", "why"]
+__all__ = [
+    "asked", "begin", "changes", "end", "listed", "refuse", "settle", "tokens_out", "why",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,12 @@ def asked(ledger: Ledger, rules: Iterable[str]) -> None:
     person's own change."""
     with Record(ledger) as record:
         record.asked += (rule.replace("\0", "") for rule in rules)
+
+
+def tokens_out(ledger: Ledger) -> set[str]:
+    """Return the claims that are out in this checkout."""
+    with Record(ledger) as record:
+        return set(record.out)
 
 
 def end(ledger: Ledger, token: str) -> None:

@@ -11,6 +11,7 @@ import os
 
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.folder import LARGEST
 from hypervisor.system.text import one_line
 from hypervisor.worker.snapshot import Snapshot, snapshot
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _KEPT = 200
-_FORM = "1"
+# Its form, and the end of that word.
+_BEGINS = b"1\0"
 
 
 class Out:
@@ -65,7 +67,7 @@ class Record:
     def __enter__(self) -> Record:
         self._lock.__enter__()
         try:
-            self._read(os.fsdecode(self._folder.read(self._name)).split("\0"))
+            self._read(self._folder.read(self._name))
         except (OSError, ValueError, StopIteration):
             # There is none yet, or it was spoilt: nobody can be charged by that.
             self._before, self.out, self.asked = None, {}, []
@@ -74,7 +76,7 @@ class Record:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None and self._before is not None:
-                self._folder.write(self._name, os.fsencode("\0".join(self._words())))
+                self._folder.write(self._name, self._text())
         finally:
             self._lock.__exit__(None, None, None)
 
@@ -128,20 +130,31 @@ class Record:
             if path not in known and len(known) < _KEPT:
                 known.append(path)
 
+    def _text(self) -> bytes:
+        text = _BEGINS + os.fsencode("\0".join(self._words()))
+        if len(text) <= LARGEST:
+            return text
+        # Somebody has made so many long names that the next look would take the record for
+        # spoilt, and forget who is charged with what. It forgets how they looked instead.
+        self._before = Snapshot({}, 0)
+        for claim in self.out.values():
+            claim.at_first = Snapshot({}, 0)
+        return _BEGINS + os.fsencode("\0".join(self._words()))
+
     def _words(self) -> list[str]:
         assert self._before is not None
         asked = self.asked[-_KEPT:] if self.out else []
-        words = [_FORM, *_of_snapshot(self._before), str(len(asked)), *asked, str(len(self.out))]
+        words = [*_of_snapshot(self._before), str(len(asked)), *asked, str(len(self.out))]
         for token, claim in self.out.items():
             words += [token, claim.queue, claim.tree, *_of_snapshot(claim.at_first)]
             for paths in (claim.own, claim.shared, claim.open):
                 words += [str(len(paths)), *paths]
         return words
 
-    def _read(self, words: list[str]) -> None:
-        word = iter(words).__next__
-        if word() != _FORM:
+    def _read(self, raw: bytes) -> None:
+        if not raw.startswith(_BEGINS):
             return
+        word = iter(os.fsdecode(raw[len(_BEGINS) :]).split("\0")).__next__
         self._before = _snapshot_of(word)
         self.asked.extend(word() for _ in range(int(word())))
         for _ in range(int(word())):

@@ -11,8 +11,10 @@ import os
 import stat
 
 from hypervisor.system import protected
+from hypervisor.system.checkout import private_dir, shared_dir
 from hypervisor.system.files import fingerprint_of
-from hypervisor.system.git import private_dir, shared_dir
+from hypervisor.system.notes import is_note
+from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
@@ -93,8 +95,11 @@ def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]
                     _note_git(files, root, path)
             elif name not in _PASSED_BY and path.casefold() != protected.TREES:
                 below.append(path)
-        elif (dotted or name[0] == "." or name in protected.NAMES) and (
-            protected.steers(path) or protected.wants_naming(path)
+        elif (
+            (dotted or name[0] == "." or name in protected.NAMES)
+            and (protected.steers(path) or protected.wants_naming(path))
+            # As where the project is the user's home.
+            and not is_note(entry.path)
         ):
             _note(files, path, entry.path)
     # To open a folder takes as long as to look at so many entries.
@@ -202,11 +207,10 @@ def _settings(place: str, looks: str) -> str:
 def _text(place: str) -> str | None:
     """Return what stands in a file, without NUL; None if it can't be read, or is long."""
     try:
-        with open(place, encoding="utf-8", errors="backslashreplace") as source:
-            text = source.read(_LONGEST + 1)
-    except OSError:
+        text = read_file(place, _LONGEST)[0].decode("utf-8", "backslashreplace")
+    except (OSError, NotReadable):
         return None
-    return None if len(text) > _LONGEST else text.replace("\0", "\n")
+    return text.replace("\0", "\n").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _names(folder: str) -> list[str]:

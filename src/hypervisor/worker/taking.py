@@ -6,9 +6,9 @@ import os
 
 from hypervisor import budget, caller, outbox
 from hypervisor.ledger import Ledger
+from hypervisor.system.checkout import head
 from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
 from hypervisor.system.files import fingerprint_of
-from hypervisor.system.git import GitError, head
 from hypervisor.worker import off_limits
 from hypervisor.worker.setup import stop_pool
 from hypervisor.worker.share import same_queue, share_left
@@ -72,15 +72,24 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        if taken and ledger.queue_row(queue)["scope"]:
+        row = ledger.queue_row(queue) if taken else None
+        if row is not None and row["scope"]:
             _keep_scope(ledger, taken)
-        if taken and (branch or here):
+        if row is not None and row["commits"] and not (branch or here):
+            from hypervisor.commits import begun
+
+            begun.note(ledger.state, *[claim.token for claim in taken])
+        if row is not None and (branch or here):
+            if not row["branches"]:
+                ledger.set_branches(queue, True)
             _branch_off(ledger, taken, here)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []
     except BaseException as error:
         give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
+        from hypervisor.system.git import GitError
+
         if isinstance(error, GitError | SetupError):
             stop_pool(ledger, queue, None, error)
         raise

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hypervisor.agents import shell_calls
 from hypervisor.agents.rights import VERBS
-from hypervisor.agents.shell import calls
+from hypervisor.agents.shell_calls import calls, only_calls
 
 READ = [
     ("hypervisor next q", ["next"]),
@@ -245,3 +246,26 @@ def test_what_bash_would_run_is_found_or_told_as_unreadable(
     )
     if "cancel" in ran.read_text().split():
         assert {"cancel", ""} & {call.verb for call in calls(line, VERBS)}, line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hypervisor next q",
+        "hypervisor done 1-abcd --next --summary x",
+        "hypervisor ./next",
+        "hypervisor --help",
+        "hypervisor show @a:b +1",
+        "hypervisor nothing",
+    ],
+)
+def test_a_plain_call_is_what_a_reading_of_the_line_finds(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[tuple[str, tuple[str, ...], bool]]:
+        told = [*calls(line, VERBS), *(only_calls(line) or ())]
+        return [(call.verb, call.words, call.known) for call in told]
+
+    plain = found()
+    monkeypatch.setattr(shell_calls, "_plain_call", lambda line: [])
+    assert found() == plain and len(plain) == 2

@@ -1,0 +1,204 @@
+"""Queues are opened, in a new generation where the last is over, added to, and ended."""
+
+from __future__ import annotations
+
+import time
+
+from hypervisor.ledger.adding import Adding, NewItem, Opened
+from hypervisor.ledger.ends import REPLACED
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+
+
+class Generations(Adding):
+    """The verbs that begin a generation of a queue, and end it."""
+
+    def open_queue(
+        self,
+        name: str,
+        items: Iterable[NewItem],
+        *,
+        purpose: str = "work",
+        instructions: str | None = None,
+        verify: str | None = None,
+        check_env: Sequence[str] = (),
+        check_base: Sequence[str] = (),
+        max_attempts: int = 3,
+        max_deaths: int = 3,
+        max_releases: int = 3,
+        lease_seconds: float = 900,
+        lock_dir: str | None = None,
+        results_dir: str | None = None,
+        source: str | None = None,
+        preflight: str | None = None,
+        asked: str = "",
+        scope: str | None = None,
+        commands: str | None = None,
+        may_write: str | None = None,
+        budget_tokens: int | None = None,
+        budget_ms: int | None = None,
+        yes_up_to: int | None = None,
+        folders: Iterable[str] = (),
+        bounds: dict[str, int] | None = None,
+        first_bounds: dict[str, int] | None = None,
+    ) -> Opened:
+        """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
+
+        A queue that has drained or was cancelled gets a new generation, and so does one whose
+        `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
+        (the sources as the user named them) as an event.
+        `check_env` and `check_base` are those of `set_check`.
+        `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
+        beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
+        that workers may change although they steer the next run. The budgets stop the hand-out
+        when they are used up (see `budget`); the minutes count from the first claim, and one that
+        is given to a queue at work replaces its earlier one. `yes_up_to` is the number of items for
+        which the user has agreed to the cost beforehand. `folders` (absolute) are those outside
+        of the root whose files are among the items: these may be edited. `bounds` are those of
+        `set_bounds`, `first_bounds` what holds of them for a new generation where they say nothing.
+        Raises UsageError if the queue is at work with other instructions, bounds or another check;
+        where no check, commands or paths are named, those that it has stay.
+        """
+        # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
+        if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
+            raise UsageError(
+                f"a queue can't be called '{one_line(name, 40)}'",
+                "use up to 100 letters, digits, dots, dashes and underscores",
+            )
+        wanted = list(items)
+        with self.write(durable=True):
+            self._alone()
+            self._expire()
+            queue, earlier = self._newest(name), None
+            if queue is not None and not self._at_work(queue, source):
+                queue, earlier = None, queue
+            at_work = queue is not None
+            if queue is None:
+                options = (
+                    purpose, instructions, verify, max_attempts, max_deaths, max_releases,
+                    round(lease_seconds * 1000), self._relative(lock_dir), results_dir, source,
+                    preflight, scope, commands, may_write,
+                )  # fmt: skip
+                queue = self._new_queue(name, options)
+                if earlier is not None:
+                    self._keep_tools(earlier, queue)
+                    self.change(
+                        "update queue set branches = ?, commits = ? where no = ?",
+                        (earlier["branches"], earlier["commits"], queue["no"]),
+                    )
+                    self._end_generation(earlier, queue, {item.id for item in wanted})
+                    queue = self._newest(name)
+            elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
+                given is not None and given != queue[column]
+                for column, given in (
+                    ("verify", verify), ("commands", commands), ("may_write", may_write),
+                )
+            ):  # fmt: skip
+                raise UsageError(
+                    f"queue {name} is at work with other instructions or another --verify, "
+                    "--scope, --allow-command or --may-write",
+                    f"choose another name, or end it first: hypervisor cancel {name}",
+                )
+            elif preflight is not None:
+                self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
+            self._set_budget(queue["no"], budget_tokens, budget_ms)
+            first = {} if at_work else first_bounds or {}
+            self._set_bounds(queue["no"], first | (bounds or {}))
+            self._note_folders(queue, folders)
+            if yes_up_to is not None:
+                self.change("update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"]))
+            if verify is not None:
+                self._set_check(queue["no"], verify, check_env, check_base)
+            opened = Opened(name, queue["generation"])
+            self._add(queue, wanted, opened)
+            if asked and (opened.added or not at_work):
+                self._note(queue["no"], "asked", asked)
+            if opened.added:
+                self._note(queue["no"], "added", f"{opened.added} items")
+        return opened
+
+    def cancel(self, queue: str, reason: str = "") -> int:
+        """End the queue: open items are cancelled, live claims are lost. Return how many items."""
+        with self.write(durable=True):
+            self._alone()
+            row = self.queue_row(queue)
+            self._hold("queue = ?", [(row["no"],)])
+            now = time.time()
+            held = self.rows(
+                "select c.no as claim, c.token, i.id, q.lock_dir from item i "
+                "join claim c on c.no = i.claim join queue q on q.no = i.queue "
+                "where i.queue = ? and i.turn < 0",
+                (row["no"],),
+            ).fetchall()
+            for item in held:
+                self.change(
+                    "update claim set outcome = 'cancelled', ended_at = ? where no = ?",
+                    (now, item["claim"]),
+                )
+                self._unlock_after_commit(item)
+            count = self._cancel_items(row["no"], reason or "cancelled", "turn is not null", now)
+            self.change(
+                "update queue set state = 'cancelled', reason = ?, ended_at = ? where no = ?",
+                (reason, now, row["no"]),
+            )
+            self._note(row["no"], "cancelled", reason)
+        return count
+
+    # -- inside a write transaction --
+
+    def _new_queue(self, name: str, options: tuple[object, ...]) -> Any:
+        last = self._newest(name)
+        self.change(
+            "insert into queue (project, name, generation, state, purpose, instructions, verify, "
+            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
+            "preflight, scope, commands, may_write, opened_at) "
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.project, name, last["generation"] + 1 if last else 1, *options, time.time()),
+        )
+        queue = self._newest(name)
+        self._note(queue["no"], "opened", "")
+        return queue
+
+    def _end_generation(self, old: Any, new: Any, wanted: set[str]) -> None:
+        """Move what is still open and `wanted` to the new generation, claims and all; cancel the
+        rest but for live claims, which may still be reported."""
+        self._hold("queue = ?", [(old["no"],)])
+        rows = self.rows(
+            "select no, id from item where queue = ? and turn is not null", (old["no"],)
+        ).fetchall()
+        now = time.time()
+        moved = [(new["no"], no) for no, id in rows if id in wanted]
+        self.change_many("update item set queue = ? where no = ?", moved)
+        self._cancel_items(old["no"], REPLACED, "turn >= 0", now)
+        if moved and old["state"] == "paused":
+            # Whoever paused the work did not mean this one list of it.
+            self.change(
+                "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
+                (old["reason"], old["resume_at"], new["no"]),
+            )
+        self.change(
+            "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old["no"])
+        )
+
+    def _cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
+        """Cancel open items of a generation; `which` is a condition on them."""
+        awaited = self.rows(
+            "select distinct d.project, d.after from dependency d join item i on i.id = d.after "
+            f"and i.project = d.project where i.queue = ? and i.{which}",
+            (queue,),
+        ).fetchall()
+        count = self.change(
+            "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
+            f"turn = null where queue = ? and {which}",
+            (cause, now, self.lease_clock(), queue),
+        )
+        for project, item_id in awaited:
+            self._satisfy(project, item_id)
+        return count

@@ -1,0 +1,169 @@
+"""What a task's text names and says, beyond what the rules read: it holds nothing, and is told."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from hypervisor.system.state import STATE
+from hypervisor.system.text import one_line
+from hypervisor.tasks import markdown
+from hypervisor.tasks.read import Document
+
+# So much of a text is looked at, and so many names in it.
+_LONGEST = 200_000
+_MOST_NAMES = 200
+_MOST_KNOWN = 50_000
+
+_WORD = re.compile(r"[\w@./+-]*[./][\w@./+-]*")
+_FILE = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
+# A file that is yet to be made, or gone by then, or an example, need not be there.
+_NOT_YET = re.compile(
+    r"\b(?:add|build|creat|delet|e\.g|exampl|extract|generat|introduc|mov|new|output|produc|remov"
+    r"|renam|split|writ)",
+    re.IGNORECASE,
+)
+_WHOM = r"(?:an? |the )?(?:AI |LLM |coding )?(?:agents?|assistants?|language models?|LLMs?|bots?)"
+# Each measured on real tasks of a project that is about agents: bench/hints.py.
+_ORDERS = (
+    r"(?:ignore|disregard|forget|override)\s+(?:(?:all|any|the|of|your|my)\s+){0,3}"
+    r"(?:previous|prior|earlier|above|preceding|system|your)\s+"
+    r"(?:instructions?|prompts?|orders|rules|guidelines)\b",
+    rf"you are (?:now )?{_WHOM}\b",
+    rf"(?:notes?|messages?|instructions?|orders?|reminders?) (?:to|for) (?:all |any )?{_WHOM}\s*:",
+    r"(?:do not|don't|never) (?:tell|inform|notify|alert|ask|mention (?:this|it) to) "
+    r"(?:the |your |any )?(?:users?|humans?|persons?|people|anyone|anybody)\b",
+    r"hypervisor (?:next|done|block|fail|release|commit|cancel|open|resume|allow|check|undo)\b",
+    r"<\|(?:im_start|system)\|>|\[INST\]|<system[-_ ]?(?:prompt|reminder)>",
+)
+# Words of which one is in whatever these match: to search for words costs little.
+_LIKELY = (
+    "ignore", "disregard", "forget", "override", "you are ", "agent", "assistant", "model", "llm",
+    "bot", "don't", "never", "do not", "hypervisor ", "<|", "[inst]", "<system",
+)  # fmt: skip
+_ORDER = re.compile(rf"(?<![\w-])(?:{'|'.join(_ORDERS)})", re.IGNORECASE)
+# Keys that say what to do where the body does not.
+_SAYING = ("description", "details", "summary", "acceptance_criteria", "notes", "content", "text")
+_SHORT = 400
+_SHOWN = 3
+
+
+class Hint(NamedTuple):
+    """Something about a task that a person may want to look at: its kind, and a sentence."""
+
+    kind: str
+    reason: str
+
+
+class Mentioned(NamedTuple):
+    """The files that a text names and that are there, from the root; and the hints."""
+
+    files: tuple[str, ...]
+    hints: list[Hint]
+
+
+class Mentions:
+    """Looks for files below `root`, each once."""
+
+    def __init__(self, root: str, *, instructions: bool) -> None:
+        self._root = root
+        self._instructions = instructions
+        self._there: dict[str, bool] = {}
+
+    def of(self, document: Document, path: str) -> Mentioned:
+        """Return what the text of the task at `path` (from the root) names and says."""
+        body = markdown.without_own_section(document.body[:_LONGEST])
+        named, missing = self._files(body, path)
+        hints = []
+        if missing:
+            hints += self._missing(body, missing)
+        if not self._instructions and _says_nothing(document, body):
+            hints.append(Hint("nothing_to_do", "has a title and no text that says what to do"))
+        order = _order(body)
+        if order:
+            told = f"gives orders to agents (“{one_line(order, 80)}”), which workers don't follow"
+            hints.append(Hint("orders", told))
+        return Mentioned(tuple(sorted(named)), hints)
+
+    def _files(self, body: str, path: str) -> tuple[set[str], set[str]]:
+        """Return the files that are named and there, and the words for those that are not."""
+        named, missing = set(), set()
+        # To split a text costs little, to try a pattern at each of its letters much.
+        likely = (part for part in dict.fromkeys(body.split()) if "/" in part or "." in part[:-1])
+        for word in dict.fromkeys(_WORD.findall(" ".join(likely))):
+            word = word.rstrip(".")
+            if not word or word[0] in "/-" or not ("/" in word or _FILE.search(word)):
+                continue
+            found = self._place(word, path)
+            if found is not None and found != path:
+                named.add(found)
+            elif found is None and _FILE.search(word) and self._could_be(word):
+                missing.add(word)
+            if len(named) + len(missing) >= _MOST_NAMES:
+                break
+        return named, missing
+
+    def _place(self, word: str, path: str) -> str | None:
+        """Return where the file lies that a word names, from the root or from the task's folder."""
+        places = [os.path.normpath(os.path.join(os.path.dirname(path), word))]
+        if not word.startswith(("./", "../")):
+            places.insert(0, os.path.normpath(word))
+        for place in places:
+            if place.split("/", 1)[0] not in ("..", STATE) and self._is_file(place):
+                return place
+        return None
+
+    def _is_file(self, place: str) -> bool:
+        known = self._there.get(place)
+        if known is None:
+            if len(self._there) > _MOST_KNOWN:
+                self._there.clear()
+            try:
+                mode = os.stat(os.path.join(self._root, place)).st_mode
+                known = stat.S_ISREG(mode)
+            except (OSError, ValueError):
+                known = False
+            self._there[place] = known
+        return known
+
+    def _could_be(self, word: str) -> bool:
+        """True for a path of which a part leads into the project: no address, no other project."""
+        top, slash, rest = word.removeprefix("./").partition("/")
+        if not slash or not rest or top in ("", "..", STATE):
+            return False
+        return os.path.isdir(os.path.join(self._root, top))
+
+    def _missing(self, body: str, missing: set[str]) -> list[Hint]:
+        found: dict[str, None] = {}
+        for line in markdown.prose(body).split("\n"):
+            words = {word.rstrip(".") for word in _WORD.findall(line)} & missing
+            if words and not _NOT_YET.search(line):
+                found.update(dict.fromkeys(sorted(words)))
+        if not found:
+            return []
+        shown = ", ".join(one_line(word, 100) for word in list(found)[:_SHOWN])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        be = "is" if len(found) == 1 else "are"
+        return [Hint("missing_file", f"names {shown}{more}, which {be} not there")]
+
+
+def _says_nothing(document: Document, body: str) -> bool:
+    lines = [line for line in body.split("\n") if line.strip() and not line.startswith("#")]
+    if sum(map(len, lines)) > _SHORT:
+        return False
+    meta = document.meta or {}
+    if any(meta.get(key) for key in _SAYING):
+        return False
+    # What a template leaves behind: comments, and headings without a word below them.
+    text = markdown.prose("\n".join(lines))
+    return not any(character.isalnum() for character in text) and "```" not in body
+
+
+def _order(body: str) -> str | None:
+    folded = body.casefold()
+    if not any(word in folded for word in _LIKELY):
+        return None
+    found = _ORDER.search(body)
+    return found[0] if found else None

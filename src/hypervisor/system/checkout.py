@@ -1,0 +1,128 @@
+"""Where a checkout stands, read without git: a process would take longer than a claim."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.system.reading import NotReadable, read_start
+
+# How the mode of a link to another repository stands in an index.
+GITLINK = 0o160000
+_LARGEST = 4 << 20
+_HEX = frozenset("0123456789abcdef")
+
+
+def head(folder: str) -> str | None:
+    """Return the id of the commit at which `folder` is checked out, or None: `next` notes it
+    with every claim.
+
+    None stands for no repository, no commit yet, and whatever only git itself can read.
+    """
+    private = private_dir(folder)
+    if private is None:
+        return None
+    text = _read(f"{private}/HEAD")
+    if not text.startswith("ref: "):
+        return _commit(text)
+    return commit_of_ref(shared_dir(private), text[5:].rstrip("\n"))
+
+
+def commit_of_ref(shared: str, name: str) -> str | None:
+    """Return the commit that a ref is at, in the folder of a repository, where that can be read
+    without git."""
+    return _commit(_read(f"{shared}/{name}")) or _packed(f"{shared}/packed-refs", name)
+
+
+def private_dir(folder: str) -> str | None:
+    """Return the folder in which git keeps what it knows of the checkout around `folder`."""
+    top = top_of(folder)
+    if top is None:
+        return None
+    git = f"{top}/.git"
+    if os.path.isdir(git):
+        return git
+    kind, colon, path = _read(git).partition(": ")
+    return os.path.join(top, path.rstrip("\n")) if kind == "gitdir" and colon else None
+
+
+def shared_dir(private: str) -> str:
+    """Return the folder of the repository that all its working trees share, for the `private_dir`
+    of one of them."""
+    common = _read(f"{private}/commondir").rstrip("\n")
+    return os.path.join(private, common) if common else private
+
+
+def top_of(folder: str) -> str | None:
+    """Return the top folder of the checkout around `folder`, or None.
+
+    Only a `.git` makes one: a folder that looks like a bare repository is files, as a clone brings
+    them. A `.git` which is no repository is passed by, as git does.
+    """
+    while not _has_repository(folder):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            return None
+    return folder
+
+
+def _has_repository(folder: str) -> bool:
+    git = f"{folder}/.git"
+    if os.path.isfile(git):
+        return True
+    return (
+        os.path.lexists(f"{git}/HEAD")
+        and os.path.isdir(f"{git}/objects")
+        and os.path.isdir(f"{git}/refs")
+    )
+
+
+def git_file_of(private: str) -> str:
+    """Return where the `.git` stands that leads to a `private_dir`, "" for that of a main one."""
+    return _read(f"{private}/gitdir").rstrip("\n")
+
+
+def is_own(folder: str, private: str) -> bool:
+    """True if `private`, where the `.git` above `folder` leads, is kept for that working tree, and
+    for no other one."""
+    git = os.path.realpath(f"{top_of(folder)}/.git")
+    told = git_file_of(private)
+    if told:
+        return os.path.realpath(os.path.join(private, told)) == git
+    return git == private
+
+
+def may_link(private: str) -> bool:
+    """False if the index of a checkout surely holds no link to another repository."""
+    mode = GITLINK.to_bytes(4, "big")
+    try:
+        for name in os.listdir(private):
+            if name == "index" or name.startswith("sharedindex."):
+                with open(os.path.join(private, name), "rb") as index:
+                    if mode in index.read():
+                        return True
+    except OSError:
+        return True
+    return False
+
+
+def _packed(path: str, name: str) -> str | None:
+    try:
+        if os.stat(path).st_size > _LARGEST:
+            return None
+    except OSError:
+        return None
+    text = _read(path)
+    at = text.find(f" {name}\n")
+    return _commit(text[text.rfind("\n", 0, at) + 1 : at]) if at >= 0 else None
+
+
+def _commit(text: str) -> str | None:
+    text = text.rstrip("\n")
+    return text if len(text) in (40, 64) and _HEX.issuperset(text) else None
+
+
+def _read(path: str) -> str:
+    try:
+        return os.fsdecode(read_start(path, _LARGEST)).replace("\r\n", "\n")
+    except (OSError, NotReadable, ValueError):
+        return ""

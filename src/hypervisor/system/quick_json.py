@@ -1,0 +1,75 @@
+"""JSON for those who start anew for each event: `loads` and `dumps` as of `json`.
+
+The library's own package loads regular expressions, which take as long as the start of Python. What
+does the work in it is written in C, and used here; where that is missing or has changed, the
+package is.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_SPACE = " \t\n\r"
+_CONSTANTS = {"-Infinity": float("-inf"), "Infinity": float("inf"), "NaN": float("nan")}
+
+
+class _Reading:
+    """How `json.loads` reads, in the words of what is written in C."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = _CONSTANTS.__getitem__
+
+
+def _unknown(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _found() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return what reads and what writes, None where they are not as they are known here."""
+    try:
+        import _json
+
+        c: Any = _json
+        scan = c.make_scanner(_Reading)
+        encode = c.make_encoder(
+            None, _unknown, c.encode_basestring_ascii, None, ": ", ", ", False, False, True
+        )
+        works = scan('[1, "a"]', 0) == ([1, "a"], 8) and "".join(encode({"a": 1}, 0)) == '{"a": 1}'
+    except (ImportError, AttributeError, TypeError):
+        return None
+    return (scan, encode) if works else None
+
+
+_quick = _found()
+
+
+def loads(text: str) -> Any:
+    """Return what `text` holds. Raises ValueError for anything that is no JSON."""
+    if _quick is None:
+        import json
+
+        return json.loads(text)
+    told = text.strip(_SPACE)
+    try:
+        value, end = _quick[0](told, 0)
+    except StopIteration:
+        raise ValueError("no JSON") from None
+    if end != len(told):
+        raise ValueError(f"more than one value: the first ends at {end}")
+    return value
+
+
+def dumps(value: object) -> str:
+    """Return `value` as JSON, in ASCII."""
+    if _quick is None:
+        import json
+
+        return json.dumps(value)
+    return "".join(_quick[1](value, 0))

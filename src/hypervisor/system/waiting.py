@@ -1,0 +1,20 @@
+"""How long what is away is waited for, a server as well as a remote; and the word on that."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# One for both: a network that is gone takes both away.
+PATIENCE = "HYPERVISOR_STORE_WAIT"
+SECONDS = 90.0
+
+
+def patience() -> float:
+    """Return for how many seconds the user has us wait. Raises ValueError for what is no number."""
+    return max(0.0, float(os.environ.get(PATIENCE) or SECONDS))
+
+
+def say(text: str) -> None:
+    """Tell whoever started this process, apart from what it prints."""
+    print(f"hypervisor: {text}", file=sys.stderr, flush=True)
