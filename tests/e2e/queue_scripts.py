@@ -137,8 +137,6 @@ class ByPlan:
             # As the skill says it: merged first, and once.
             self._branch = ""
             return f"hypervisor integrate {QUEUE} && {named[0]}"
-        if named and named[1] == "plan" and self._branch not in named[0]:
-            return named[0] + self._branch
         return named[0] if named else ""
 
     @staticmethod

@@ -56,7 +56,7 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
     assert total == used if told["tokens_exact"] else 0 < total <= used
     # Where the mode itself allows all, the hooks add nothing.
     log = sitting.hypervisor("log", QUEUE).stdout
-    assert ("permitted" in log) == (sitting.way.mode != BYPASS), log
+    assert (f"Edit {SOURCE}/demo-0005.md" in log) == (sitting.way.mode != BYPASS), log
 
 
 @pytest.mark.oldest_too

@@ -226,7 +226,7 @@ class Sitting:
         return bool(self.main.summary)
 
     def assert_each_is_done_once(self, *, costs: Sequence[tuple[int, int]] = ()) -> None:
-        """Every task has its worker's edit and one report; `costs` are the attempts and deaths of
+        """Every task has one report, and was accepted once; `costs` are the attempts and deaths of
         the items that had any."""
         told = self.summary()
         assert told["counts"]["success"] == len(self.tasks), told
