@@ -21,7 +21,7 @@ from branches.support import do, done, git, lay_out, merge, rows, take
 from hypervisor import worker
 from hypervisor.branches import trees
 from hypervisor.config.roots import create_state
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, driver
 from hypervisor.ledger.ledger import adopt
 from hypervisor.system.git import Git
 from ledger.support import Child, Steps
@@ -55,7 +55,7 @@ class GitSteps(Steps):
             )
             return told
 
-        sqlite3.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
+        driver.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
         Git.run = counted  # type: ignore[method-assign]
         trees.discard = self.around("discard", trees.discard)
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from hypervisor.config.address import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, clock
+from hypervisor.ledger import Ledger, NewItem, clock, driver
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine
 from hypervisor.system.notes import VARIABLE as STATE_VARIABLE
@@ -247,7 +247,7 @@ class Steps:
                 return steps.around(sql, super().executemany)(sql, *args)
 
         connect = sqlite3.connect
-        sqlite3.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
+        driver.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
         if "hypervisor.ledger.server" in sys.modules:
             server = sys.modules["hypervisor.ledger.server"].Connection
             for name in ("begin", "execute", "executemany", "commit"):

@@ -45,6 +45,8 @@ def use(ledger: Ledger) -> None:
     ledger.assign("s", "b", [two], unknown=True)
     ledger.held_by("s"), ledger.held_by("s", "a"), ledger.renew("s", "a")
     ledger.send_back([one])
+    ledger.next_look(ledger.held_by("s")), ledger.add_calls("s", "a", 0)
+    ledger.callers(), ledger.lacks_permissions("a")
     assert ledger.count_call("s", "a") == []
     assert [row["token"] for row in ledger.count_call("s", "a")] == [one]
     ledger.sessions_at_work(), ledger.has_worked("s", number)

@@ -18,7 +18,7 @@ import pytest
 
 from hypervisor import outbox, worker
 from hypervisor.cli import main
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, driver
 from hypervisor.system.errors import NotOwner
 from hypervisor.tasks import markdown, read, swap, temporary
 from ledger.support import Child, Steps
@@ -44,7 +44,7 @@ class VerbSteps(Steps):
                 return steps.around("many", super().executemany)(sql, *args)
 
         connect = sqlite3.connect
-        sqlite3.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
+        driver.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
         for name in ("symlink", "unlink", "mkdir", "rename", "write", "fsync", "fchmod"):
             setattr(os, name, self.around(name, getattr(os, name)))
         swap.exchange = self.around("exchange", swap.exchange)

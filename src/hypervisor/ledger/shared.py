@@ -12,6 +12,7 @@ import contextlib
 import functools
 import random
 import time
+from types import FunctionType
 
 from hypervisor.config import address
 from hypervisor.config.roots import create_state
@@ -84,7 +85,9 @@ def patient(kind: type[Any]) -> type[Any]:
     verbs = {
         name: _repeated(getattr(kind, name))
         for name in dir(kind)
-        if not name.startswith("_") and not hasattr(Store, name) and name != "open"
+        if not name.startswith("_")
+        and not hasattr(Store, name)
+        and isinstance(getattr(kind, name), FunctionType)
     }
     return type(kind.__name__, (kind,), verbs)
 
