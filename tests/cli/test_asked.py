@@ -144,6 +144,9 @@ def test_a_queue_that_matches_nothing_says_so_with_exit_code_three(batch: Path, 
         3,
         "0 items of q are left to work on",
     )
+    alone = "hypervisor open q --where project="
+    assert f"those without project match no comparison; they alone: {alone}\n" in nothing.stdout
+    assert run(*alone.split()[1:]).stdout.startswith("6 items of q are left")
 
 
 @pytest.mark.parametrize(

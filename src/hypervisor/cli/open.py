@@ -154,6 +154,13 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
     print(f"{len(told.left)} items of {args.queue} are left to work on{options.named(told.left)}")
     if told.aside:
         print(f"{len(told.aside)} set aside{options.named(told.aside)}")
+    if told.aside and not told.left:
+        from hypervisor.preflight.where import Where
+        from hypervisor.system.text import one_line, shell
+
+        for key in Where(args.where).keys:
+            line = f"hypervisor open {args.queue} --where {shell(f'{key}=')}"
+            print(f"those without {one_line(key, 40)} match no comparison; they alone: {line}")
     if told.at_work:
         print(
             f"{len(told.at_work)} don't match, but a worker has them: they go on, and are set "

@@ -43,6 +43,11 @@ class Where:
     def __bool__(self) -> bool:
         return bool(self._wanted)
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys that it asks about, each once."""
+        return list(dict.fromkeys(key for key, _, _ in self._wanted))
+
     def holds(self, meta: Mapping[str, object] | None, task: Task | None) -> bool:
         """Return whether an item with these keys and values is wanted."""
         return all(
