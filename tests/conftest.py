@@ -41,11 +41,26 @@ FOREIGN = ("HYPERVISOR_", "CLAUDE", "XDG_", "GIT_", "GEMINI_", "PG")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--all",
+        action="store_true",
+        help="also what takes long: the older client, every mode of the newest, the soak, "
+        "the long random kills, the launcher's matrix",
+    )
+    parser.addoption(
         "--rewrite", action="store_true", help="write docs/ anew where it differs from the program"
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `--all` runs."""
+    if not config.getoption("--all"):
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: takes long, so only `--all` runs it")
     for name, path in PACKAGE_SETTINGS.items():
         if path.exists() or name.endswith("_DIR"):
             os.environ.setdefault(name, str(path))

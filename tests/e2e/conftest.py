@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from .model import Model
 from .network import Network
 from .pools import PoolMachine
 from .queue_scripts import REPOSITORY
-from .ways import MANUAL, WAYS, Sitting, Way
+from .ways import MANUAL, OFTEN, WAYS, Sitting, Way
 from .workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -41,21 +42,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take `client` on each Claude Code, or on those that their mark names, and
     those that take `way` on the newest in every mode, with a screen and without."""
-    newest = metafunc.definition.get_closest_marker("newest_client")
+    older, newest = clients.VERSIONS[:-1], clients.VERSIONS[-1]
+    newest_alone = metafunc.definition.get_closest_marker("newest_client")
     if metafunc.definition.get_closest_marker("modes"):
-        metafunc.parametrize(
-            ("client", "mode"), clients.MODES, indirect=["client"], scope="session"
-        )
-    elif "way" in metafunc.fixturenames and not newest:
-        runs = [(clients.VERSIONS[-1], way) for way in WAYS]
+        runs = [_run(*run, often=run[0] == newest) for run in clients.MODES]
+        metafunc.parametrize(("client", "mode"), runs, indirect=["client"], scope="session")
+    elif "way" in metafunc.fixturenames and not newest_alone:
+        runs = [_run(newest, way, often=way in OFTEN) for way in WAYS]
         if metafunc.definition.get_closest_marker("oldest_too"):
-            runs += [
-                (old, way) for old in clients.VERSIONS[:-1] for way in WAYS if way.mode == MANUAL
-            ]
+            manual = [way for way in WAYS if way.mode == MANUAL]
+            runs += [_run(old, way) for old in older for way in manual]
         metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")
     elif "client" in metafunc.fixturenames:
-        versions = clients.VERSIONS[-1:] if newest else clients.VERSIONS
-        metafunc.parametrize("client", versions, indirect=True, scope="session")
+        runs = [_run(old) for old in older if not newest_alone] + [_run(newest, often=True)]
+        metafunc.parametrize("client", runs, indirect=True, scope="session")
+
+
+def _run(*values: object, often: bool = False) -> Any:
+    """One run of a test; one that is not made `often` takes `--all`."""
+    return pytest.param(*values, marks=() if often else pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,8 @@ class Way(NamedTuple):
 
 
 WAYS = [Way(mode, screen) for mode in (MANUAL, AUTO, BYPASS) for screen in (True, False)]
+# Those that most people use; the others are shown with `--all`.
+OFTEN = (Way(MANUAL, True), Way(AUTO, False))
 
 
 class Claimed(NamedTuple):

@@ -149,7 +149,7 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
         session.ledger.change("delete from session")
     main(["status", "q"])
     told = capsys.readouterr().out
-    assert f"at {clock} (in 2 h 00 min), but its session is gone; hypervisor work q" in told
+    assert f"at {clock} (in 2 h 00 min), but its session is gone\n    hypervisor work q" in told
 
 
 def limit_for(session: Session, seconds: float) -> None:

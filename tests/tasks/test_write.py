@@ -387,7 +387,8 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         assert document.raw_text("count") is not None
     seconds, temporary._SWEEP_SECONDS = temporary._SWEEP_SECONDS, -10.0
     try:
-        write.sweep_temporaries(str(tmp_path), str(tmp_path.parent / "recovered"))
+        recovered = str(tmp_path.parent / "recovered")
+        write.sweep_temporaries(str(tmp_path), functools.partial(Folder.at, recovered, make=True))
     finally:
         temporary._SWEEP_SECONDS = seconds
     assert os.listdir(tmp_path) == ["task.md"]
