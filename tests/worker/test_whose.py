@@ -506,3 +506,15 @@ def test_what_the_user_has_staged_in_the_same_file_stays_staged(tree: Tree) -> N
     assert tree.kept() == {20: "of t0"}
     assert tree._changed(git(tree.root, "show", ":f.txt")) == {1: "staged", 20: "of t0"}
     assert tree.stands() == {1: "staged", 5: "not staged", 20: "of t0"}
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_what_the_user_keeps_from_git_is_not_committed(tree: Tree, how: str) -> None:
+    git(tree.root, "update-index", how, F)
+    tree.change(1, "the user's")
+    tree.open()
+    claim = tree.take("t0")
+    tree.change(20, "of t0")
+    with pytest.raises(HypervisorError, match=r"^f\.txt: git was told to overlook changes there"):
+        tree.commit(claim)
+    assert tree.kept() == {}

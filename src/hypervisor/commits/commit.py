@@ -16,7 +16,7 @@ from hypervisor.system.checkout import private_dir, top_of
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.state import State
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line
 
 # Others wait meanwhile. What takes longer waits for a person.
 _SECONDS = 120.0
@@ -53,7 +53,7 @@ def commit(
     with state.folder.opened_lock("commit.lock") as turn:
         if not verify.wait_for_turn(turn, beat, beat_every, 3 * _SECONDS):
             raise HypervisorError("others are committing and don't end", "see: git status")
-        _refuse_merges(git, top, specs)
+        _refuse_kept_back(git, top, specs)
         _refuse_folders(git, top, paths)
         filters.refuse_missing(git, filters.wanted(git, _regular(top, paths)))
         try:
@@ -159,18 +159,27 @@ def _from_top(top: str, cwd: str, name: str) -> str:
     return os.path.relpath(os.path.join(folder, os.path.basename(path)), os.path.realpath(top))
 
 
-def _refuse_merges(git: Git, top: str, specs: list[str]) -> None:
+def _refuse_kept_back(git: Git, top: str, specs: list[str]) -> None:
     """Raise HypervisorError where a commit would end what somebody is in the midst of, in another
-    way than they meant; nothing is staged by then."""
+    way than they meant, or take what they keep from git; nothing is staged by then."""
     private = private_dir(top) or ""
     what = next((what for sign, what in _UNDER_WAY if os.path.exists(f"{private}/{sign}")), None)
-    if what is None and git("ls-files", "--unmerged", "--", *specs):
+    # Each with what git knows of it: M is a conflict, S and small letters hide all changes.
+    known = git("ls-files", "-v", "-z", "--", *specs).split("\0")[:-1]
+    if what is None and any(entry[0] == "M" for entry in known):
         what = "a merge of these files"
     if what is not None:
         raise HypervisorError(
             f"{what} is under way here: nothing was committed",
             "end it first (see: git status), or end the item without a commit and name its files "
             "in the summary",
+        )
+    hidden = [entry[2:] for entry in known if entry[0] == "S" or entry[0].islower()]
+    if hidden:
+        raise HypervisorError(
+            f"{listed(hidden, 5)}: git was told to overlook changes there (assume-unchanged, "
+            "skip-worktree), so nobody knows whose they are: nothing was committed",
+            "leave these files out",
         )
 
 
