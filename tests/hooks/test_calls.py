@@ -242,20 +242,21 @@ def test_while_a_worker_lacks_a_permission_each_of_its_calls_is_looked_at(guard:
 
 
 def test_who_holds_nothing_goes_by_its_session(guard: Guard) -> None:
-    assert guard.lets_pass(agent="stranger")
+    stranger = {"agent": "stranger", "agent_type": "general-purpose"}
+    assert guard.lets_pass(**stranger)
     assert (guard.counted(SESSION), (guard.calls / "stranger").exists()) == (1, False)
     (guard.calls / SESSION / "due").unlink()
-    assert not guard.lets_pass(agent="stranger")
-    guard.session.event("PostToolUse", agent="stranger", tool_name="Read", tool_input={})
-    assert guard.lets_pass(agent="stranger")
+    assert not guard.lets_pass(**stranger)
+    guard.session.event("PostToolUse", **stranger, tool_name="Read", tool_input={})
+    assert guard.lets_pass(**stranger)
 
 
 def test_who_holds_an_item_and_has_no_folder_yet_gets_one(guard: Guard) -> None:
     state = guard.session.ledger.state
     calls.forget(state, ["a1"])  # as with an earlier version
-    assert guard.lets_pass()
+    assert guard.lets_pass(agent_type="general-purpose")
     guard.session.event("PostToolUse", tool_name="Read", tool_input={}, tool_response={})
-    assert not guard.lets_pass()
+    assert not guard.lets_pass(agent_type="general-purpose")
 
 
 def test_nothing_is_made_or_followed_where_a_link_stands(guard: Guard, tmp_path: Path) -> None:
@@ -331,6 +332,15 @@ def test_what_is_no_folder_of_an_agent_has_its_calls_looked_at(guard: Guard) -> 
     folder.unlink()
     folder.symlink_to("nowhere")
     assert not guard.lets_pass()
+
+
+def test_a_worker_whose_folder_is_gone_is_looked_at_and_gets_one(guard: Guard) -> None:
+    calls.forget(guard.session.ledger.state, ["a1"])
+    assert not guard.lets_pass()
+    told = guard.after("new")
+    guard.session.event("PostToolUse", **{**told, "agent": told.pop("agent_id")})
+    assert guard.lets_pass(agent="new")
+    assert guard.counted("new") == 1
 
 
 @pytest.mark.parametrize("name", ["1", "due", "since"])
