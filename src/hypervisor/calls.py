@@ -36,7 +36,7 @@ def taken(state: State, who: str) -> int:
     # The guard becomes this process.
     this = str(os.getpid())
     names = [name for name in os.listdir(folder.fd)[: 4 * MOST] if name.isdigit()]
-    return sum(folder.remove(name) and name != this for name in names)
+    return sum(_remove(folder, name) and name != this for name in names)
 
 
 def rest(state: State, who: str, seconds: float, calls: int | None) -> None:
@@ -44,21 +44,25 @@ def rest(state: State, who: str, seconds: float, calls: int | None) -> None:
     folder = _folder(state, who, make=True)
     if folder is None:
         return
-    folder.write(_SINCE, b"")
-    seen = folder.look(_SINCE)
-    if seen is not None:
-        left = MOST if calls is None else min(max(calls, 0), MOST)
-        # The two files are counted too.
-        folder.write(_DUE, b"%d\n" % (left + 2))
-        until = seen.st_mtime_ns + int(max(seconds, 0) * 1e9)
-        os.utime(_DUE, ns=(until, until), dir_fd=folder.fd, follow_symlinks=False)
+    left = MOST if calls is None else min(max(calls, 0), MOST)
+    try:
+        folder.write(_SINCE, b"")
+        seen = folder.look(_SINCE)
+        if seen is not None:
+            # The two files are counted too.
+            folder.write(_DUE, b"%d\n" % (left + 2))
+            until = seen.st_mtime_ns + int(max(seconds, 0) * 1e9)
+            os.utime(_DUE, ns=(until, until), dir_fd=folder.fd, follow_symlinks=False)
+    except OSError:
+        # Something else stands in their place: each call is looked at.
+        _remove(folder, _DUE)
 
 
 def wake(state: State, who: str) -> None:
     """Have the next call of `who` looked at, whatever the calls of its session are."""
     folder = _folder(state, who, make=True)
     if folder is not None:
-        folder.remove(_DUE)
+        _remove(folder, _DUE)
 
 
 def is_known(state: State, who: str) -> bool:
@@ -78,8 +82,16 @@ def forget(state: State, names: Iterable[str]) -> None:
         if folder is not None:
             for name in folder.names():
                 if name.isdigit() or name in (_DUE, _SINCE):
-                    folder.remove(name)
+                    _remove(folder, name)
             place.remove_folder(who)
+
+
+def _remove(folder: Folder, name: str) -> bool:
+    """Remove a file or link; what is none is not ours, and stays."""
+    try:
+        return folder.remove(name)
+    except OSError:
+        return False
 
 
 def _folder(state: State, who: str, *, make: bool = False) -> Folder | None:

@@ -242,20 +242,21 @@ def test_while_a_worker_lacks_a_permission_each_of_its_calls_is_looked_at(guard:
 
 
 def test_who_holds_nothing_goes_by_its_session(guard: Guard) -> None:
-    assert guard.lets_pass(agent="stranger")
+    stranger = {"agent": "stranger", "agent_type": "general-purpose"}
+    assert guard.lets_pass(**stranger)
     assert (guard.counted(SESSION), (guard.calls / "stranger").exists()) == (1, False)
     (guard.calls / SESSION / "due").unlink()
-    assert not guard.lets_pass(agent="stranger")
-    guard.session.event("PostToolUse", agent="stranger", tool_name="Read", tool_input={})
-    assert guard.lets_pass(agent="stranger")
+    assert not guard.lets_pass(**stranger)
+    guard.session.event("PostToolUse", **stranger, tool_name="Read", tool_input={})
+    assert guard.lets_pass(**stranger)
 
 
 def test_who_holds_an_item_and_has_no_folder_yet_gets_one(guard: Guard) -> None:
     state = guard.session.ledger.state
     calls.forget(state, ["a1"])  # as with an earlier version
-    assert guard.lets_pass()
+    assert guard.lets_pass(agent_type="general-purpose")
     guard.session.event("PostToolUse", tool_name="Read", tool_input={}, tool_response={})
-    assert not guard.lets_pass()
+    assert not guard.lets_pass(agent_type="general-purpose")
 
 
 def test_nothing_is_made_or_followed_where_a_link_stands(guard: Guard, tmp_path: Path) -> None:
@@ -288,3 +289,69 @@ def test_a_worker_is_looked_at_often_enough_for_its_tokens(guard: Guard) -> None
     folder = guard.calls / "a1"
     waits = (folder / "due").stat().st_mtime - (folder / "since").stat().st_mtime
     assert waits == pytest.approx(tool_use.WORKER_SECONDS)
+
+
+# --- what a worker can put there
+
+
+def test_a_long_folder_hides_nobody_before_a_call(guard: Guard) -> None:
+    tools = guard.session.root / ".hypervisor" / "tools"
+    tools.mkdir()
+    (tools / "q").touch()
+    deep = guard.after("a1", "Edit", cwd="/x" * 2030) | {"hook_event_name": "PreToolUse"}
+    assert guard.hands_on("PreToolUse file", deep) is not None
+    deep["agent_type"] = "hypervisor:worker-tools"
+    assert guard.hands_on("PreToolUse tools", deep) is not None
+
+
+def test_no_number_that_is_written_there_lets_more_calls_pass_than_the_program_would(
+    guard: Guard,
+) -> None:
+    folder = guard.calls / "a1"
+    for number in range(calls.MOST):
+        (folder / str(number + 9_000_000)).touch()
+    for most in ("99999999", "1e9", "-1", ""):
+        (folder / "due").write_text(f"{most}\n")
+        os.utime(folder / "due", (time.time() + 3600,) * 2)
+        assert not guard.lets_pass()
+
+
+def test_a_pipe_in_the_place_of_a_mark_is_not_waited_for(guard: Guard) -> None:
+    folder = guard.calls / "a1"
+    (folder / "due").unlink()
+    os.mkfifo(folder / "due")
+    os.utime(folder / "due", (time.time() + 3600,) * 2)
+    assert not guard.lets_pass()
+
+
+def test_what_is_no_folder_of_an_agent_has_its_calls_looked_at(guard: Guard) -> None:
+    folder = guard.calls / "a1"
+    calls.forget(guard.session.ledger.state, ["a1"])
+    folder.touch()
+    assert not guard.lets_pass()
+    folder.unlink()
+    folder.symlink_to("nowhere")
+    assert not guard.lets_pass()
+
+
+def test_a_worker_whose_folder_is_gone_is_looked_at_and_gets_one(guard: Guard) -> None:
+    calls.forget(guard.session.ledger.state, ["a1"])
+    assert not guard.lets_pass()
+    told = guard.after("new")
+    guard.session.event("PostToolUse", **{**told, "agent": told.pop("agent_id")})
+    assert guard.lets_pass(agent="new")
+    assert guard.counted("new") == 1
+
+
+@pytest.mark.parametrize("name", ["1", "due", "since"])
+def test_a_folder_in_the_place_of_a_mark_keeps_no_call_from_being_counted(
+    guard: Guard, name: str
+) -> None:
+    session, place = guard.session, guard.calls / "a1" / name
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    for _ in range(3):
+        session.event("PostToolUse", agent="a1", tool_name="Read", tool_input={})
+    (held,) = session.ledger.held_by(SESSION, "a1")
+    assert held["calls"] == 4
+    assert guard.lets_pass() == (name == "1")

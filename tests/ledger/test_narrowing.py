@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger.schema import ASIDE
 from hypervisor.system.errors import UsageError
 from ledger.support import counts, let_expire, result
 
@@ -109,6 +110,16 @@ def test_what_is_brought_back_is_agreed_to_anew(ledger: Ledger) -> None:
     assert ledger.has_agreed(number)
     ledger.narrow("q", (), "all")
     assert not ledger.has_agreed(number)
+
+
+def test_no_item_brings_back_what_is_set_aside_whatever_it_is_called(ledger: Ledger) -> None:
+    ledger.open_queue("q", [NewItem(ASIDE), NewItem("b")])
+    ledger.narrow("q", {"b"}, "x=1")
+    [claim] = ledger.claim("q", "w")
+    ledger.finish(claim.token, "done", {})
+    assert _claim(ledger) == ""
+    ledger.narrow("q", (), "all")
+    assert _claim(ledger) == "b"
 
 
 def test_a_queue_that_has_ended_is_not_narrowed(ledger: Ledger) -> None:

@@ -119,6 +119,22 @@ def test_adopting_frees_no_item_into_a_list_that_was_replaced(root: str, tmp_pat
         assert ledger.open_items() == {"task-00001": "q"}
 
 
+def test_adopting_hands_out_nothing_that_is_to_be_set_aside_when_it_comes_back(
+    root: str, tmp_path: Path
+) -> None:
+    _used(root)
+    with Ledger.open(root) as ledger:
+        ledger.narrow("q", {"task-00000", "task-00001"}, "x=1")
+    copy = str(tmp_path / "copy")
+    shutil.copytree(root, copy, symlinks=True)
+    adopt(copy)
+    with Ledger.open(copy) as ledger:
+        assert counts(ledger) == {"ready": 1, "waiting": 2}
+        assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["task-00002"]
+        ledger.narrow("q", (), "all")
+        assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["task-00000", "task-00001"]
+
+
 def test_the_ledger_of_another_machine_is_refused(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from hypervisor.commits.commit import commit
 from hypervisor.commits.whose import NotTold, Whose
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git
 from hypervisor.worker.off_limits import tokens_out
 from ledger.conftest import engine, pytest_generate_tests
 from worker.support import open_queue, write_task
@@ -406,3 +408,113 @@ def test_what_is_known_of_edits_is_bounded_and_the_newest_stays(
     known = [edit.tokens for edit in edits.of_file(state, "f")]
     assert known[-1] == ["99"] and 5 < len(known) < 40
     assert (project / ".hypervisor" / "edits").stat().st_size < 2500
+
+
+# --- what its user is doing meanwhile
+
+
+def _two_lines_of_work(tree: Tree) -> None:
+    """Put a commit on each of two branches that change the same line of another file."""
+    for branch in ("side", "main"):
+        git(
+            tree.root, "checkout", "--quiet", "-B", branch, *(["first"] if branch == "main" else [])
+        )
+        (tree.root / "other").write_text(f"of {branch}\n")
+        (tree.root / f"{branch}.txt").write_text("alone\n")
+        commit_all(tree.root, branch)
+
+
+@pytest.mark.parametrize(
+    ("sign", "words"),
+    [
+        ("MERGE_HEAD", ("merge", "--no-commit", "--strategy=ours", "side")),
+        ("CHERRY_PICK_HEAD", ("cherry-pick", "--strategy=recursive", "side")),
+        ("REVERT_HEAD", ("revert", "--no-commit", "HEAD")),
+    ],
+)
+def test_no_commit_ends_what_its_user_is_in_the_midst_of(
+    tree: Tree, sign: str, words: tuple[str, ...]
+) -> None:
+    git(tree.root, "tag", "first")
+    _two_lines_of_work(tree)
+    tree.change(1, "the user's")
+    tree.open()
+    claim = tree.take("t0")
+    tree.change(20, "of t0")
+    before = git(tree.root, "rev-parse", "HEAD")
+    try:
+        git(tree.root, *words)
+    except AssertionError:
+        assert sign == "CHERRY_PICK_HEAD", "it stops at a conflict"
+    (tree.root / "new").write_text("of t0\n")
+    at_work = git(tree.root, "status", "--porcelain")
+    for files in ((F,), ("new",)):
+        with pytest.raises(HypervisorError, match="is under way here: nothing was committed"):
+            tree.commit(claim, *files)
+    assert git(tree.root, "rev-parse", "HEAD") == before
+    assert git(tree.root, "status", "--porcelain") == at_work
+    assert (tree.root / ".git" / sign).exists()
+
+
+def test_a_file_in_conflict_is_not_taken_for_merged(tree: Tree) -> None:
+    tree.open()
+    tree.change(5, "the user's")
+    git(tree.root, "stash", "--quiet")
+    tree.change(5, "another")
+    commit_all(tree.root, "another")
+    claim = tree.take("t0")
+    with pytest.raises(AssertionError):
+        git(tree.root, "stash", "pop")
+    with pytest.raises(HypervisorError, match="a merge of these files is under way here"):
+        tree.commit(claim)
+    assert "UU f.txt" in git(tree.root, "status", "--porcelain")
+
+
+def test_a_commit_of_a_part_takes_back_nothing_that_somebody_commits_meanwhile(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.change(1, "the user's")
+    tree.open()
+    claim = tree.take("t0")
+    tree.change(20, "of t0")
+    ran = Git.__call__
+
+    def run(self: Git, *words: str, **more: str) -> str:
+        if words[0] == "commit" and not (tree.root / "u").exists():
+            (tree.root / "u").write_text("the user's\n")
+            git(tree.root, "add", "u")
+            git(tree.root, "commit", "--quiet", "-m", "meanwhile", "--", "u")
+        return ran(self, *words, **more)
+
+    monkeypatch.setattr(Git, "__call__", run)
+    with pytest.raises(HypervisorError, match="somebody else has committed meanwhile; say it"):
+        tree.commit(claim)
+    assert git(tree.root, "log", "-1", "--format=%s") == "meanwhile\n"
+    tree.commit(claim)
+    assert git(tree.root, "show", "HEAD:u") == "the user's\n"
+    assert (tree.kept(), tree.stands()) == ({20: "of t0"}, {1: "the user's", 20: "of t0"})
+
+
+def test_what_the_user_has_staged_in_the_same_file_stays_staged(tree: Tree) -> None:
+    tree.change(1, "staged")
+    git(tree.root, "add", F)
+    tree.change(5, "not staged")
+    tree.open()
+    claim = tree.take("t0")
+    tree.change(20, "of t0")
+    tree.commit(claim)
+    assert tree.kept() == {20: "of t0"}
+    assert tree._changed(git(tree.root, "show", ":f.txt")) == {1: "staged", 20: "of t0"}
+    assert tree.stands() == {1: "staged", 5: "not staged", 20: "of t0"}
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_what_the_user_keeps_from_git_is_not_committed(tree: Tree, how: str) -> None:
+    git(tree.root, "update-index", how, F)
+    tree.change(1, "the user's")
+    tree.open()
+    claim = tree.take("t0")
+    tree.change(20, "of t0")
+    with pytest.raises(HypervisorError, match=r"^f\.txt: git was told to overlook changes there"):
+        tree.commit(claim)
+    assert tree.kept() == {}

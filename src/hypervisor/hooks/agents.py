@@ -64,7 +64,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         note_unseen(ledger, event)
         outbox.flush(ledger)
         reconcile.collect(ledger, event.agent, wait=_LAG)
-        calls.forget(ledger.state, (event.agent,))
+    calls.forget(ledger.state, (event.agent,))
     return None
 
 

@@ -109,7 +109,8 @@ def _rest(ledger: Sessions, event: Event) -> None:
     held: dict[str | None, list[Any]] = {}
     for row in ledger.held_by(event.session):
         held.setdefault(row["agent"], []).append(row)
-    if event.agent and (event.agent in held or calls.is_known(state, event.agent)):
+    ours = event.text("agent_type").startswith("hypervisor:")
+    if event.agent and (ours or event.agent in held or calls.is_known(state, event.agent)):
         if ledger.lacks_permissions(event.agent):
             # Each of its calls may be the one that it was given after all.
             calls.wake(state, event.agent)

@@ -11,7 +11,7 @@ import time
 from hypervisor.ledger.claim_locks import ClaimLocks
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.saying import End, dumps, prepared, reason_of
-from hypervisor.ledger.schema import LEASED, WAITING
+from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -265,6 +265,9 @@ class Ends(ClaimLocks):
 
     def _satisfy(self, project: str, item_id: str) -> None:
         """Make ready what waited for this item alone, in whichever queue."""
+        if item_id == ASIDE:
+            # A file may call its item so; what is set aside comes back on request alone.
+            return
         self._ahead = None
         waiting = self.rows(
             "select item from dependency where project = ? and after = ?", (project, item_id)

@@ -261,7 +261,10 @@ def adopt(root: str) -> None:
             "update claim set outcome = 'freed', ended_at = ? where outcome is null", (time.time(),)
         )
         ledger.change(
-            "update item set state = 'ready', turn = position, claim = null where turn < 0"
+            "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null "
+            "where turn < 0",
+            (WAITING,),
         )
         for queue in ledger.rows("select * from queue").fetchall():
             if queue["state"] == "replaced":

@@ -10,7 +10,7 @@ from __future__ import annotations
 # `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
-# What an item waits for that is set aside: no id is so called.
+# What an item waits for that is set aside: an end of that name never satisfies it.
 ASIDE = "\x01set aside"
 # Above every lease clock.
 NEVER = 1 << 62

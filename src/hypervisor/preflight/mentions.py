@@ -17,7 +17,7 @@ _LONGEST = 200_000
 _MOST_NAMES = 200
 _MOST_KNOWN = 50_000
 
-_WORD = re.compile(r"[\w@./+-]*[./][\w@./+-]*")
+_WORD = re.compile(r"[\w@./+-]+")
 _FILE = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
 # A file that is yet to be made, or gone by then, or an example, need not be there.
 _NOT_YET = re.compile(
@@ -92,8 +92,7 @@ class Mentions:
         named, missing = set(), set()
         # To split a text costs little, to try a pattern at each of its letters much.
         likely = (part for part in dict.fromkeys(body.split()) if "/" in part or "." in part[:-1])
-        for word in dict.fromkeys(_WORD.findall(" ".join(likely))):
-            word = word.rstrip(".")
+        for word in dict.fromkeys(_words(" ".join(likely))):
             if not word or word[0] in "/-" or not ("/" in word or _FILE.search(word)):
                 continue
             found = self._place(word, path)
@@ -138,7 +137,7 @@ class Mentions:
     def _missing(self, body: str, missing: set[str]) -> list[Hint]:
         found: dict[str, None] = {}
         for line in markdown.prose(body).split("\n"):
-            words = {word.rstrip(".") for word in _WORD.findall(line)} & missing
+            words = missing.intersection(_words(line))
             if words and not _NOT_YET.search(line):
                 found.update(dict.fromkeys(sorted(words)))
         if not found:
@@ -147,6 +146,13 @@ class Mentions:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         be = "is" if len(found) == 1 else "are"
         return [Hint("missing_file", f"names {shown}{more}, which {be} not there")]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text that may name files."""
+    # A pattern that asked for the dot or slash would look for it again from each letter.
+    found = (word for word in _WORD.findall(text) if "/" in word or "." in word)
+    return [word.rstrip(".") for word in found]
 
 
 def _says_nothing(document: Document, body: str) -> bool:
