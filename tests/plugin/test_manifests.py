@@ -100,7 +100,7 @@ def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
         "Only the high-priority ones": "open",
         "The blocked ones again": "retry",
         "Stop everything": "cancel",
-        "Files back (our edits; it names what workers did, which stays)": "undo",
+        "Files back (our edits)": "undo",
         "A page for a colleague": "report",
         "Close, assign, link tasks by rules": "triage",
     }
