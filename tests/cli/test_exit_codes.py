@@ -257,3 +257,33 @@ def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: st
         "and its item is cancelled; nothing was written; go on with: hypervisor next q\n"
     )
     assert path.read_bytes() == before
+
+
+def test_a_source_that_is_not_there_opens_no_queue(project: Path, run: Run) -> None:
+    refused = run("open", "inbox", "nosuch")
+    assert refused.returncode == 1
+    assert "no queue was opened" in refused.stderr and "nosuch" in refused.stderr
+    assert run("next", "inbox").returncode == 2
+    write_task(project, "a")
+    partly = run("open", "inbox", "nosuch", "tasks")
+    assert partly.returncode == 1
+    assert run("next", "inbox").stdout.startswith("claim ")
+
+
+@pytest.mark.parametrize("verb", ["undo", "summary", "retry", "cancel", "report"])
+def test_a_queue_that_nobody_opened_is_a_matter_of_usage(
+    verb: str, project: Path, run: Run, token: str
+) -> None:
+    refused = run(verb, "nowhere")
+    assert refused.returncode == 2
+    assert "no queue 'nowhere'" in refused.stderr
+
+
+@pytest.mark.parametrize("typed", ["run", "cancle", "und", "unlok", "prun"])
+def test_what_takes_something_away_is_not_offered_in_the_place_of_another_word(
+    typed: str, run: Run
+) -> None:
+    refused = run(typed, "inbox")
+    assert refused.returncode == 2
+    offered = refused.stderr.rpartition("did you mean")[2]
+    assert not any(verb in offered for verb in ("prune", "cancel", "undo", "unlock"))

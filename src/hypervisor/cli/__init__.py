@@ -116,12 +116,17 @@ def _carry_out(argv: list[str]) -> int:
         return 1
 
 
+# What takes something away is never offered to somebody who has typed something else.
+_TAKE_AWAY = frozenset(("cancel", "prune", "undo", "unlock"))
+
+
 def load(verb: str) -> ModuleType:
     """Return the module of `verb`. Raises UsageError for an unknown one."""
     if verb not in VERBS:
         import difflib
 
-        near = difflib.get_close_matches(verb, [name for name in VERBS if name[0] != "_"], 1)
+        offered = [name for name in VERBS if name[0] != "_" and name not in _TAKE_AWAY]
+        near = difflib.get_close_matches(verb, offered, 1)
         hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor --help"
         raise UsageError(f"no command '{one_line(verb, 40)}'", hint)
     # As `importlib.import_module`, which loads more than most verbs need.

@@ -99,6 +99,11 @@ def run(args: argparse.Namespace) -> int:
     _not_more_for_agents(bounds, usual)
     _write_reports(root)
     checked, failed = preflight_verb.check(args, root, settings)
+    if failed and not checked.ready:
+        # A misspelt source leaves no queue behind of which `next` says that nothing is left.
+        print(json.dumps(checked.to_json()) if args.json else "\n".join(checked.lines()))
+        print("hypervisor: no queue was opened", file=sys.stderr)
+        return 1
     opened = opening.open_queue(
         root,
         settings,

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     state = State.find(root)
     if state is None:
         raise no_ledger(root)
+    _refuse_unknown(root, state, args.queue)
     results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
     fine = ("restored", "already as before")
     left = [result for result in results if result.outcome not in fine]
@@ -60,6 +61,20 @@ def run(args: argparse.Namespace) -> int:
         _list([f"commit {_shown(one, 'commit')}" for one in theirs["commits"]])
         _list([_shown(one, "path") for one in theirs["not_ours"]])
     return 1 if left else 0
+
+
+def _refuse_unknown(root: str, state: State, queue: str) -> None:
+    """Raise UsageError for a queue of which neither the ledger nor the undo log knows anything."""
+    from hypervisor.tasks.undo import UndoLog
+
+    if UndoLog.is_kept(state, queue):
+        return
+    try:
+        with Ledger.open(root) as ledger:
+            if queue not in ledger.queue_names():
+                ledger.queue_row(queue)
+    except NoLedger:
+        raise no_ledger(root) from None
 
 
 def _path(root: str, one: Restored) -> str:
