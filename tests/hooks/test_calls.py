@@ -294,7 +294,11 @@ def test_a_worker_is_looked_at_often_enough_for_its_tokens(guard: Guard) -> None
 # --- what a worker can put there
 
 
-def test_a_long_folder_hides_nobody_before_a_call(guard: Guard) -> None:
+def test_a_long_folder_hides_neither_who_calls_nor_what(guard: Guard) -> None:
+    told = guard.after("", "Agent")
+    start = compact(told).index("Agent") + len("Ag")
+    told["cwd"] += "/" + "x" * (4096 - start - 1)
+    assert guard.hands_on("PostToolUse", told) is not None
     tools = guard.session.root / ".hypervisor" / "tools"
     tools.mkdir()
     (tools / "q").touch()

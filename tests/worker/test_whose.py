@@ -430,6 +430,8 @@ def _two_lines_of_work(tree: Tree) -> None:
         ("MERGE_HEAD", ("merge", "--no-commit", "--strategy=ours", "side")),
         ("CHERRY_PICK_HEAD", ("cherry-pick", "--strategy=recursive", "side")),
         ("REVERT_HEAD", ("revert", "--no-commit", "HEAD")),
+        ("rebase-merge", ("rebase", "--autostash", "--exec", "false", "HEAD~1")),
+        ("BISECT_LOG", ("bisect", "start")),
     ],
 )
 def test_no_commit_ends_what_its_user_is_in_the_midst_of(
@@ -445,7 +447,7 @@ def test_no_commit_ends_what_its_user_is_in_the_midst_of(
     try:
         git(tree.root, *words)
     except AssertionError:
-        assert sign == "CHERRY_PICK_HEAD", "it stops at a conflict"
+        assert sign in ("CHERRY_PICK_HEAD", "rebase-merge"), "these stop in the middle"
     (tree.root / "new").write_text("of t0\n")
     at_work = git(tree.root, "status", "--porcelain")
     for files in ((F,), ("new",)):

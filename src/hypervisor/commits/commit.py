@@ -20,11 +20,15 @@ from hypervisor.system.text import listed, one_line
 
 # Others wait meanwhile. What takes longer waits for a person.
 _SECONDS = 120.0
-# What git keeps while it waits for a commit that is to end something.
+# What git keeps while it waits for a commit that is to end something, and while a commit would be
+# on no branch once that is given up.
 _UNDER_WAY = (
     ("MERGE_HEAD", "a merge"),
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase"),
     ("CHERRY_PICK_HEAD", "a cherry-pick"),
     ("REVERT_HEAD", "a revert"),
+    ("BISECT_LOG", "a bisection"),
 )
 
 
