@@ -73,6 +73,10 @@ def test_the_hook_before_a_tool_is_called_for_our_commands_files_and_workers_wit
     assert not any(re.search(given["matcher"], name) for name in agent_tools.COMMON)
 
 
+def test_no_rule_prints_the_end_of_a_text_that_the_hand_out_names_otherwise() -> None:
+    assert [path.name for path in REPO.glob("agents/*.md") if "<<" in path.read_text()] == []
+
+
 def test_the_skill_is_short_and_its_description_holds_its_triggers() -> None:
     path = REPO / "skills/hypervisor/SKILL.md"
     skill = frontmatter.load(str(path))

@@ -57,9 +57,11 @@ def run(args: argparse.Namespace) -> int:
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if theirs is not None:
-        print("that is what hypervisor wrote; what workers changed stays (git diff, git log):")
-        _list([f"commit {_shown(one, 'commit')}" for one in theirs["commits"]])
-        _list([_shown(one, "path") for one in theirs["not_ours"]])
+        stays = [f"commit {_shown(one, 'commit')}" for one in theirs["commits"]]
+        stays += [_shown(one, "path") for one in theirs["not_ours"]]
+        end = ":" if stays else ""
+        print(f"that is what hypervisor wrote; what workers changed stays (git diff, git log){end}")
+        _list(stays)
     return 1 if left else 0
 
 
