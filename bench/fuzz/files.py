@@ -135,8 +135,8 @@ def calls(root: Path, rng: random.Random) -> None:
 
     kinds = (
         lambda: tools.claim_next_task(word(), rng.choice(("", word()))),
-        lambda: tools.complete_task(word(), rng.random() < 0.5, word(), word(), word()),
-        lambda: tools.block_task(word(), word(), word(), word(), word()),
+        lambda: tools.complete_task(word(), rng.random() < 0.5, word(), word(), word(), word()),
+        lambda: tools.block_task(word(), word(), word(), word(), word(), word()),
         lambda: tools.release_task(word(), word()),
         lambda: tools.get_task(word()),
         lambda: tools.get_children(word()),
