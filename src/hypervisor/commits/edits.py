@@ -6,14 +6,13 @@ by nobody: what stands here is never all.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import NamedTuple
 
 from hypervisor.system.checkout import top_of
 from hypervisor.system.files import fingerprint
 from hypervisor.system.folder import write_all
+from hypervisor.system.quick_json import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +26,23 @@ _LARGEST = 1 << 20
 BEFORE, AFTER, COMMITTED, PART = "before", "after", "committed", "part"
 
 
-class Edit(NamedTuple):
-    """One line: at which time, what (`BEFORE` an edit, `AFTER` it, `COMMITTED`, `PART`), by the
+class Edit:
+    """One line: `at` which time, what (`BEFORE` an edit, `AFTER` it, `COMMITTED`, `PART`), by the
     holder of which claims (none: by somebody without an item), to which file (from the root), how
     that looked then ("" for none), and what git keeps of all that stood in it as it was committed.
     """
 
-    at: float
-    what: str
-    tokens: list[str]
-    path: str
-    looks: str
-    blob: str | None
+    __slots__ = ("at", "blob", "looks", "path", "tokens", "what")
+
+    def __init__(
+        self, at: float, what: str, tokens: list[str], path: str, looks: str, blob: str | None
+    ) -> None:
+        self.at = at
+        self.what = what
+        self.tokens = tokens
+        self.path = path
+        self.looks = looks
+        self.blob = blob
 
 
 def note(
@@ -49,7 +53,8 @@ def note(
     path = _from_root(state.root, file)
     if path is None or top_of(state.root) is None:
         return
-    line = json.dumps(Edit(time.time(), what, list(tokens), path, fingerprint(file) or "", blob))
+    # In the order in which `Edit` takes them.
+    line = dumps([time.time(), what, list(tokens), path, fingerprint(file) or "", blob])
     with state.folder.locked(f"{_NAME}.lock"):
         seen = state.folder.look(_NAME)
         if seen is not None and seen.st_size > _LARGEST:
@@ -71,8 +76,8 @@ def of_file(state: State, path: str) -> list[Edit]:
     found = []
     for line in lines:
         try:
-            edit = Edit(*json.loads(line))
-        except (ValueError, TypeError):
+            edit = Edit(*loads(line.decode()))
+        except (ValueError, TypeError, RecursionError):
             continue
         if edit.path == path:
             found.append(edit)

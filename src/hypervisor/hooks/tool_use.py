@@ -82,9 +82,8 @@ def _learn(ledger: Sessions, event: Event) -> None:
         _task_stopped(ledger, event)
     elif event.asked("file_path"):
         from hypervisor.hooks import edits
-        from hypervisor.ledger import Ledger
 
-        edits.after(Ledger.of(ledger), event)
+        edits.after(ledger, event)
 
 
 def _worked(ledger: Sessions, event: Event) -> str | None:
