@@ -14,6 +14,7 @@ from typing import Any
 from hypervisor.ledger import schema
 from hypervisor.ledger.queues import STATES
 from hypervisor.ledger.store import LedgerError
+from hypervisor.ledger.tokens import number_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
 from hypervisor.system.state import LEDGER, State
@@ -39,11 +40,13 @@ _JSON = {
     ("queue", "check_base"): list,
     ("queue", "tools"): list,
     ("item", "files"): list,
+    ("item", "named"): list,
     ("item", "plan"): dict,
     ("claim", "report"): dict,
 }
 _LISTS_OF_TEXT = (
     "commands", "may_write", "folders", "check_env", "check_base", "tools", "files",
+    "named",
 )  # fmt: skip
 _NEEDED = (
     ("meta", "key", ("machine", "inode", "ledger", "project")),
@@ -96,6 +99,9 @@ def _found(connection: sqlite3.Connection) -> Iterator[str]:
             odd = _odd_value(connection, table, column, kind, must)
             if odd is not None:
                 yield odd
+    for number, token in connection.execute("select no, token from claim"):
+        if number_of(token) != number:
+            yield f"claim.token in row {number} is {one_line(token, 60)}"
     for table, column, names in _NEEDED:
         known = {row[0] for row in connection.execute(f"select {column} from {table}")}
         for name in names:
