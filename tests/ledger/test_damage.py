@@ -55,6 +55,7 @@ def bend(root: Path, *statements: str) -> None:
         (("plan", "q"), "update queue set tools = 'x'", "queue.tools in row 1 is x"),
         (("wait", "q", "--timeout", "0"), "update queue set state = 'x'", "queue.state in row 1"),
         (("cancel", "q"), "update claim set token = '99-abcd'", "claim.token in row 1 is 99-abcd"),
+        (("cancel", "q"), "update claim set item = 99", "claim.item in row 1 is 99, and there"),
         (("log", "q"), "update event set at = 'x'", "event.at in row 1 is x"),
         (("status",), "drop table agent", "it has no table agent"),
         (("summary", "q"), "alter table claim drop column worker", "claim has no column worker"),

@@ -48,6 +48,8 @@ _LISTS_OF_TEXT = (
     "commands", "may_write", "folders", "check_env", "check_base", "tools", "files",
     "named",
 )  # fmt: skip
+# A column, and the table whose `no` it holds.
+_LEADS = (("item", "queue", "queue"), ("item", "claim", "claim"), ("claim", "item", "item"))
 _NEEDED = (
     ("meta", "key", ("machine", "inode", "ledger", "project")),
     ("counter", "name", ("position", "files", "ends")),
@@ -102,6 +104,10 @@ def _found(connection: sqlite3.Connection) -> Iterator[str]:
     for number, token in connection.execute("select no, token from claim"):
         if number_of(token) != number:
             yield f"claim.token in row {number} is {one_line(token, 60)}"
+    for table, column, other in _LEADS:
+        gone = f"select rowid, {column} from {table} where {column} not in (select no from {other})"
+        for number, value in connection.execute(gone):
+            yield f"{table}.{column} in row {number} is {value}, and there is no such {other}"
     for table, column, names in _NEEDED:
         known = {row[0] for row in connection.execute(f"select {column} from {table}")}
         for name in names:
