@@ -100,7 +100,7 @@ class Batch:
             os._exit(code)
 
     def _rounds(self, pipe: int) -> None:
-        sys.stdin = open(os.devnull)  # noqa: SIM115
+        sys.stdin = open(os.devnull)  # noqa: SIM115 (for all rounds)
         outer, home = self.place / "outer", self.place / "home"
         _live_in(home)
         shutil.rmtree(self.place, ignore_errors=True)
