@@ -7,7 +7,6 @@ An unrelated prompt, a kill and a stop of all agents are in test_modes.py, for e
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 
@@ -121,12 +120,9 @@ def test_a_sleep_past_the_lease(batch: Sitting) -> None:
     batch.lay_out(5, lease="10s")
     batch.begin()
     in_the_middle(batch)
-    asleep = batch.workspace.processes()
-    for pid in asleep:
-        os.kill(pid, signal.SIGSTOP)
+    batch.workspace.send(signal.SIGSTOP)
     time.sleep(12)
-    for pid in asleep:
-        os.kill(pid, signal.SIGCONT)
+    batch.workspace.send(signal.SIGCONT)
     batch.until(batch.summed_up)
     batch.end()
     # Who comes first after the waking says if a lease has run out: the watch, or the worker's word.

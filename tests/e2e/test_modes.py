@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -295,8 +294,7 @@ def test_what_a_killed_session_has_left_is_done_by_the_next(sitting: Sitting) ->
     sitting.begin()
     sitting.until(lambda: sitting.held() == 2)
     sitting.kill()
-    for pid in sitting.workspace.processes():
-        os.kill(pid, signal.SIGKILL)
+    sitting.workspace.send(signal.SIGKILL)
     sitting.model.worker = BOOK
     goes_on = ByPlan("status", f"resume {QUEUE}", f"plan {QUEUE} --go-on")
     sitting.main = sitting.model.main = goes_on

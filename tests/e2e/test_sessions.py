@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 from pathlib import Path
@@ -51,8 +50,7 @@ def test_a_batch_that_its_session_left_goes_on_in_the_next_one(
     first = workspace.headless("/hypervisor tasks", plugins=[REPOSITORY], env=env)
     model.wait(lambda _: len(list(workspace.project.glob("stuck-*"))) == 2)
     first.kill(how)
-    for pid in workspace.processes():
-        os.kill(pid, signal.SIGKILL)
+    workspace.send(signal.SIGKILL)
 
     def go_on(c: Conversation) -> Answer:
         steps = ("status", "resume left", "plan left")

@@ -47,12 +47,17 @@ class Workspace:
         for run in self._open:
             run.kill()
         end = time.monotonic() + 10
-        while (left := self.processes()) and time.monotonic() < end:
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while self.send(signal.SIGKILL) and time.monotonic() < end:
             time.sleep(0.02)
         shutil.rmtree(self.tmp, ignore_errors=True)
+
+    def send(self, number: signal.Signals) -> list[int]:
+        """Signal all processes of this workspace; one that has just ended is none of them."""
+        pids = self.processes()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return pids
 
     def processes(self) -> list[int]:
         """All processes that a session of this workspace is or has started, by their environment.

@@ -148,10 +148,16 @@ def test_undo_of_one_item_leaves_the_others_and_edits_made_since(
     assert paths[0].read_bytes() == before[0]
 
 
-def test_undo_of_what_never_was_says_so(project, run_hypervisor):
+def test_undo_of_what_never_was_says_so(write_tasks, project, run_hypervisor):
     ran = run_hypervisor("undo", "nothing")
-    assert ran.returncode != 0
-    assert "nothing to undo" in ran.stderr
+    assert ran.returncode == 2
+    assert "no queue was ever opened here" in ran.stderr
+    write_tasks(1)
+    assert run_hypervisor("triage", "tasks").returncode == 0
+    ran = run_hypervisor("undo", "nothing")
+    assert ran.returncode == 2
+    assert "no queue 'nothing'" in ran.stderr
+    assert "queues here: triage" in ran.stderr
 
 
 @pytest.mark.parametrize("words", [("--workers", "0"), ("--batch", "0"), ("--workers", "1000")])
