@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from hypervisor import worker
 from hypervisor.config.roots import create_state
-from hypervisor.integration import integrate
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.system.checkout import head
+from hypervisor.worker.integrate import integrate
 
 
 def git(root: str, *words: str) -> None:

@@ -26,9 +26,9 @@ def main() -> int:
     parser.add_argument("root", help="the project's root")
     parser.add_argument("folder", nargs="?", help="where its tasks are")
     args = parser.parse_args()
+    from hypervisor.agents.next_step import _apart
     from hypervisor.config.settings import load
-    from hypervisor.plan import _apart
-    from hypervisor.preflight.mentions import Mentions
+    from hypervisor.intake.preflight.mentions import Mentions
     from hypervisor.system.errors import BrokenFile
     from hypervisor.tasks import read, task_of
 

@@ -137,8 +137,8 @@ def bare_loop(folder: Path) -> None:
 def preflight(folder: Path) -> None:
     """Do what `hypervisor preflight` does but for printing."""
     from hypervisor.config.settings import load
-    from hypervisor.preflight import check
-    from hypervisor.sources import expand
+    from hypervisor.intake.preflight import check
+    from hypervisor.intake.sources import expand
 
     root = str(folder)
     settings = load(root)

@@ -26,10 +26,10 @@ IMAGES = REPO / "docs" / "images"
 # In place of this folder, whose scripts have names that the tests use too.
 sys.path[:1] = [str(REPO / "src"), str(REPO / "tests")]
 
-from hypervisor import page as pages
 from hypervisor.ledger import Ledger, NewItem
-from page import batches
-from watch.support import Screen
+from hypervisor.views import page as pages
+from views.page import batches
+from views.watch.support import Screen
 
 SIZE = {"width": 1180, "height": 1630}
 COLUMNS, LINES = 104, 15

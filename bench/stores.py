@@ -45,7 +45,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 sys.path.insert(0, str(HERE))
 
 import ledger as peers
-from hypervisor.config.address import VARIABLE
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger
 from server import Server
 

@@ -28,7 +28,7 @@ import frontmatter
 
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.triage_run.processes import Processes
+from hypervisor.triage.processes import Processes
 
 TASK = """---
 id: bench-{number:08x}

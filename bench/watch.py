@@ -167,9 +167,9 @@ def refresh(root: Path) -> None:
     """Print how long one look and one drawing take."""
     from rich.console import Console
 
-    from hypervisor.watch import Look
-    from hypervisor.watch.screen import draw
-    from hypervisor.watch.view import View
+    from hypervisor.views.watch import Look
+    from hypervisor.views.watch.screen import draw
+    from hypervisor.views.watch.view import View
 
     looks, drawings = [], []
     with Ledger.open(str(root)) as ledger, open(os.devnull, "w") as nowhere:

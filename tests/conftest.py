@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from repository import REPO
+
 if TYPE_CHECKING:
     from server import Server
 
-REPO = Path(__file__).resolve().parent.parent
 REAL_HOME = Path(os.environ.get("HOME") or "/nonexistent")
 REAL_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or REAL_HOME / ".cache")
 
@@ -121,7 +122,7 @@ def _empty_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """git knows who commits."""
-    from branches.support import WHO
+    from worker.branches.support import WHO
 
     for name, value in WHO.items():
         monkeypatch.setenv(name, value)

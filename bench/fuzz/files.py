@@ -38,8 +38,8 @@ _TRANSCRIPTS: tuple[list[dict[str, object]], ...] = (
 def tasks(root: Path, rng: random.Random) -> None:
     """A task file among good ones: looked at, opened, triaged, undone."""
     from hypervisor.config.settings import load
-    from hypervisor.preflight import check
-    from hypervisor.sources import expand
+    from hypervisor.intake.preflight import check
+    from hypervisor.intake.sources import expand
 
     (root / "good.md").write_text(GOOD)
     odd.put(root / "a.md", rng)
@@ -58,9 +58,9 @@ def tasks(root: Path, rng: random.Random) -> None:
 
 def edits(root: Path, rng: random.Random) -> None:
     """A task file that is edited field by field, and one that is made anew."""
+    from hypervisor.agents.mcp.writing import create, update
+    from hypervisor.intake.index import TaskIndex
     from hypervisor.system.errors import HypervisorError
-    from hypervisor.task_index import TaskIndex
-    from hypervisor.task_writing import create, update
 
     odd.put(root / "a.md", rng)
     index = TaskIndex(str(root))
@@ -100,9 +100,9 @@ def rows(root: Path, rng: random.Random) -> None:
 
 def transcripts(root: Path, rng: random.Random) -> None:
     """What a client wrote of its agents."""
-    from hypervisor import usage
-    from hypervisor.clients.claude import ClaudeStream
-    from hypervisor.clients.gemini import GeminiStream
+    from hypervisor.agents.claude import transcript
+    from hypervisor.agents.claude.client import ClaudeStream
+    from hypervisor.agents.gemini.client import GeminiStream
 
     path = root / "t.jsonl"
     if rng.random() < 0.3:
@@ -115,15 +115,15 @@ def transcripts(root: Path, rng: random.Random) -> None:
                 stream.feed(line)
             stream.end(1)
     with contextlib.suppress(OSError):
-        usage.read_transcript(str(path))
-    usage.last_error(str(path))
+        transcript.read_transcript(str(path))
+    transcript.last_error(str(path))
 
 
 def calls(root: Path, rng: random.Random) -> None:
     """Calls of the MCP server's tools, in an order and with arguments that make no sense."""
-    from hypervisor.dispatch import Dispatch
-    from hypervisor.task_index import TaskIndex
-    from hypervisor.task_server.tools import Tools
+    from hypervisor.agents.mcp.claims import Dispatch
+    from hypervisor.agents.mcp.tools import Tools
+    from hypervisor.intake.index import TaskIndex
 
     (root / "good.md").write_text(GOOD)
     odd.put(root / "a.md", rng)

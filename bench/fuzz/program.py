@@ -32,7 +32,7 @@ def command(*words: str) -> str:
 
 def hook(root: Path, event: str, payload: str) -> None:
     """Have a client's event handled; raise Traceback if it kept an error of ours."""
-    from hypervisor import hooks
+    from hypervisor.agents import hooks
 
     raw = payload.encode("utf-8", "surrogatepass")
     stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(raw))

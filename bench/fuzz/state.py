@@ -154,7 +154,7 @@ def _json(rng: random.Random, raw: bytes) -> bytes:
 
 def _server(root: Path) -> None:
     """Start as the MCP server does, from the index that an earlier one kept."""
-    from hypervisor.task_index import TaskIndex
+    from hypervisor.intake.index import TaskIndex
 
     index = TaskIndex(str(root))
     index.refresh()

@@ -23,8 +23,8 @@ def run_hook() -> int:
 
     if len(sys.argv) != 3 or os.environ.get("HYPERVISOR_POOL") or os.path.lexists(user_file()):
         return run()
-    from hypervisor.hooks import limit
-    from hypervisor.hooks import run as handle
+    from hypervisor.agents.hooks import limit
+    from hypervisor.agents.hooks import run as handle
 
     limit.begin()
     return handle(sys.argv[2])

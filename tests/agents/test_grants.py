@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from hooks.conftest import SESSION, Session, session
-from hypervisor.agents import claude_settings, grants
-from hypervisor.history import Log
-from hypervisor.hooks import Event, permission
+from agents.hooks.conftest import SESSION, Session, session
+from hypervisor.agents import grants
+from hypervisor.agents.claude import settings
+from hypervisor.agents.hooks import Event, permission
+from hypervisor.views.history import Log
+from repository import REPO
 
 __all__ = ["session"]
 
@@ -214,7 +216,7 @@ def test_a_dialog_that_the_user_asks_for_is_not_answered(
         tmp_path / "managed/managed-settings.json",
         tmp_path / "managed/managed-settings.d/a.json",
     ):
-        monkeypatch.setattr(claude_settings, "_MANAGED", str(tmp_path / "managed"))
+        monkeypatch.setattr(settings, "_MANAGED", str(tmp_path / "managed"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"permissions": {"ask": [rule]}}))
         assert (answer() is None) is asks, path
@@ -224,5 +226,5 @@ def test_a_dialog_that_the_user_asks_for_is_not_answered(
 
 
 def test_only_the_names_of_this_plugins_agents_count() -> None:
-    names = [path.stem for path in (Path(__file__).parents[2] / "agents").glob("*.md")]
+    names = [path.stem for path in (REPO / "agents").glob("*.md")]
     assert names and all(f"hypervisor:{name}".startswith(grants.OURS) for name in names)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.agents import upgrade
+from hypervisor.agents.claude import upgrade
 
 Run = Callable[..., "object"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from branches.support import WHO, lay_out
 from cli.test_shapes import check
 from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem
+from worker.branches.support import WHO, lay_out
 from worker.support import open_queue, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

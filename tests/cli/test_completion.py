@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from conftest import REPO
-from hypervisor import completion
+from hypervisor.cli import completing
 from hypervisor.ledger import Ledger, NewItem
-from watch.support import Screen
+from views.watch.support import Screen
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 HOSTILE = ["$(touch owned)", "`touch owned`", "a;touch owned", "x\ntouch owned", "'", "../up", "é"]
-INSTALLED = [shell for shell in completion.SHELLS if shutil.which(shell)]
+INSTALLED = [shell for shell in completing.SHELLS if shutil.which(shell)]
 
 
 @pytest.fixture

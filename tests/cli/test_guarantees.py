@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
+from repository import REPO
 
 
 def existing_tests() -> set[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem
+from repository import REPO
 from worker.support import open_queue, reports, states, write_task
 
-REPO = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 HOSTILE = [

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from branches.support import WHO, commit_all, git
 from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem
 from ledger.conftest import engine, pytest_generate_tests
+from worker.branches.support import WHO, commit_all, git
 from worker.support import write_task
 
 __all__ = ["engine", "pytest_generate_tests"]

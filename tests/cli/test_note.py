@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import digest
 from hypervisor.ledger import Ledger
+from hypervisor.views import news
 from worker.support import open_queue, write_task
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,7 +41,7 @@ def test_a_note_stands_in_the_task_s_own_file(noted: Path) -> None:
 
 def test_a_note_reaches_the_session_at_its_next_wake(noted: Path) -> None:
     with Ledger.open(str(noted)) as ledger:
-        told = digest.take(ledger, "s", by="prompt") or ""
+        told = news.take(ledger, "s", by="prompt") or ""
     assert [line for line in told.splitlines() if line.startswith("note on ")] == [
         f"note on {name}: “{SHOWN}”" for name in "abc"
     ]

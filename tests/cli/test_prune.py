@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli.test_shapes import check
-from hypervisor import outputs, worker
+from hypervisor import worker
+from hypervisor.agents import retention
 from hypervisor.ledger import Ledger
 from worker.support import open_queue, states, write_task
 
@@ -50,7 +51,7 @@ def aged(project: Path) -> Path:
         with Ledger.open(str(project)) as ledger:
             agent = f"agent-of-{queue}"
             ledger.join(agent, "session", ledger.queue_row(queue)["no"], str(transcript))
-            assert outputs.keep(ledger.state, queue, agent, [str(transcript)])
+            assert retention.keep(ledger.state, queue, agent, [str(transcript)])
     for queue in ("old", "busy"):
         date_back(project, queue)
     return project

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from hypervisor import summary, worker
+from hypervisor import worker
 from hypervisor.ledger import OPEN_STATES, STATES, Ledger, NewItem
+from hypervisor.views import summary
+from repository import REPO
 from worker.support import open_queue, write_task
 
-REPO = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

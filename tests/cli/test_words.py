@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor import cli
-from hypervisor.cli.plain import PlainParser
+from hypervisor.cli.arguments import PlainParser
+from repository import REPO
 from worker.support import open_queue, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -140,7 +141,7 @@ def test_a_text_too_long_is_cut_and_says_so(project: Path, run: Run) -> None:
 def test_a_closed_standard_input_is_answered_in_a_line(project: Path) -> None:
     write_task(project, "a")
     open_queue(project)
-    hypervisor = shlex.quote(str(Path(__file__).resolve().parents[2] / "bin/hypervisor"))
+    hypervisor = shlex.quote(str(REPO / "bin/hypervisor"))
     script = (
         f'token=$({hypervisor} next q | head -1); {hypervisor} done "${{token#* }}" --summary - <&-'
     )

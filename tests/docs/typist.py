@@ -13,8 +13,8 @@ import tty
 from pathlib import Path
 
 from docs.pages import Block, agree, blocks, swap, tokens
+from repository import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 # What moves the cursor of a terminal, or does something else that is no text.
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[()][A-Z0-9]|[\r\n]")
 # Said by whichever command is the first on a machine: not for a page to foresee.

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import npm
+from e2e import npm
 
 PACKAGE = "@anthropic-ai/claude-code"
 # The oldest that is supported, and the newest that is tested; or others, to see what differs.

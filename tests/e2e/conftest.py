@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from . import clients, gemini_client
-from .clients import Client
-from .gemini_client import GeminiMachine
-from .gemini_model import GeminiModel
-from .model import Model
-from .network import Network
-from .pools import PoolMachine
-from .queue_scripts import REPOSITORY
-from .ways import MANUAL, OFTEN, WAYS, Sitting, Way
-from .workspace import Workspace
+from e2e import clients, gemini_client
+from e2e.clients import Client
+from e2e.gemini_client import GeminiMachine
+from e2e.gemini_model import GeminiModel
+from e2e.model import Model
+from e2e.network import Network
+from e2e.pools import PoolMachine
+from e2e.queue_scripts import REPOSITORY
+from e2e.ways import MANUAL, OFTEN, WAYS, Sitting, Way
+from e2e.workspace import Workspace
 
 HERE = Path(__file__).parent
 

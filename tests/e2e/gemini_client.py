@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import npm
-from .gemini_model import GeminiModel
-from .network import PATIENCE, Network
-from .tokens import Tokens
+from e2e import npm
+from e2e.gemini_model import GeminiModel
+from e2e.network import PATIENCE, Network
+from e2e.tokens import Tokens
 
 PACKAGE = "@google/gemini-cli"
 VERSION = "0.61.0"

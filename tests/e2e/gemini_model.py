@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from .answers import Answer, Failure, Part, Slow, Text, error
-from .conversation import MAIN, ToolUse
-from .model import Model, Request
-from .network import Network
-from .tokens import Tokens
-from .wire import Server
+from e2e.answers import Answer, Failure, Part, Slow, Text, error
+from e2e.conversation import MAIN, ToolUse
+from e2e.model import Model, Request
+from e2e.network import Network
+from e2e.tokens import Tokens
+from e2e.wire import Server
 
 _ROUTE = re.compile(r"(?:/([\w.-]+))?/v1(?:beta)?/models/([^:]+):(\w+)$")
 _STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from .answers import Answer, ToolCall, error, text
-from .conversation import MAIN, Conversation, without_notices
-from .network import PATIENCE, Network
-from .tokens import Tokens
-from .wire import Handler, Server
+from e2e.answers import Answer, ToolCall, error, text
+from e2e.conversation import MAIN, Conversation, without_notices
+from e2e.network import PATIENCE, Network
+from e2e.tokens import Tokens
+from e2e.wire import Handler, Server
 
 
 @dataclass

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .model import Model
+from e2e.model import Model
 
 # Known to every supported version; 2.1.197 refuses a whole hooks.json for one unknown event.
 EVENTS = (

@@ -15,15 +15,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from e2e.answers import Answer, text, tool
+from e2e.clients import Client
+from e2e.gemini_model import GeminiConversation, GeminiModel
+from e2e.model import Model
+from e2e.network import Network
+from e2e.queue_scripts import REPOSITORY, hypervisor, summary
 from hypervisor.ledger import Ledger
-from hypervisor.pool import killing
-
-from .answers import Answer, text, tool
-from .clients import Client
-from .gemini_model import GeminiConversation, GeminiModel
-from .model import Model
-from .network import Network
-from .queue_scripts import REPOSITORY, hypervisor, summary
+from hypervisor.system import killing
 
 SERVER = "mcp_task_manager_"
 _TASK = re.compile(r'"task"\s*:\s*\{\s*"id"\s*:\s*"([^"]+)"')

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .answers import Answer, ToolCall, bash, spawn, text, tool
-from .conversation import Conversation
+from e2e.answers import Answer, ToolCall, bash, spawn, text, tool
+from e2e.conversation import Conversation
+from repository import REPO
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = REPO
 QUEUE, SOURCE = "inbox", "tasks"
 _CLAIM = re.compile(r"^claim (\S+)$", re.MULTILINE)
 _ITEM = re.compile(r"^item: (\S+)$", re.MULTILINE)

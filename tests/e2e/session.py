@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .network import PATIENCE
-from .tokens import Tokens
+from e2e.network import PATIENCE
+from e2e.tokens import Tokens
 
 if TYPE_CHECKING:
-    from .workspace import Workspace
+    from e2e.workspace import Workspace
 
 BYPASS = "bypassPermissions"
 _STREAM = ["--output-format", "stream-json", "--verbose", "--include-hook-events"]

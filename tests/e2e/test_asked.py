@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .answers import Answer, bash, text
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import REPOSITORY, hypervisor, lay_out
-from .workspace import Workspace
+from e2e.answers import Answer, bash, text
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, hypervisor, lay_out
+from e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 

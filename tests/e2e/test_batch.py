@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .plugins import lost_notices
-from .queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
+from e2e.plugins import lost_notices
+from e2e.queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
 
 pytestmark = pytest.mark.e2e
 

@@ -12,12 +12,12 @@ import time
 
 import pytest
 
-from .answers import Answer, slow, text
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import QUEUE, REPOSITORY, ByPlan, by_the_book, edits
-from .ways import MANUAL, Sitting, Way
-from .workspace import Workspace
+from e2e.answers import Answer, slow, text
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import QUEUE, REPOSITORY, ByPlan, by_the_book, edits
+from e2e.ways import MANUAL, Sitting, Way
+from e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 

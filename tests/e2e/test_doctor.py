@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from .clients import Client
-from .gemini_client import GeminiMachine
-from .queue_scripts import REPOSITORY
-from .workspace import Workspace
+from e2e.clients import Client
+from e2e.gemini_client import GeminiMachine
+from e2e.queue_scripts import REPOSITORY
+from e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 

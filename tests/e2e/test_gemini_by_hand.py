@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .answers import Answer, text
-from .gemini_client import GeminiMachine
-from .gemini_model import GeminiConversation, GeminiModel
-from .pools import by_the_prompt, call
-from .queue_scripts import REPOSITORY
+from e2e.answers import Answer, text
+from e2e.gemini_client import GeminiMachine
+from e2e.gemini_model import GeminiConversation, GeminiModel
+from e2e.pools import by_the_prompt, call
+from e2e.queue_scripts import REPOSITORY
 
 pytestmark = pytest.mark.e2e
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from e2e.answers import Answer, text, tool
+from e2e.gemini_client import Ended, GeminiMachine
+from e2e.gemini_model import GeminiConversation, GeminiModel
+from e2e.plugins import copy_plugin
+from e2e.queue_scripts import REPOSITORY, hypervisor, lay_out
 from hypervisor import __version__
-
-from .answers import Answer, text, tool
-from .gemini_client import Ended, GeminiMachine
-from .gemini_model import GeminiConversation, GeminiModel
-from .plugins import copy_plugin
-from .queue_scripts import REPOSITORY, hypervisor, lay_out
 
 pytestmark = pytest.mark.e2e
 

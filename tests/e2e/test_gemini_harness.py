@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .answers import Answer, text, tool
-from .gemini_client import VERSION, GeminiMachine
-from .gemini_model import GeminiConversation, GeminiModel, daily_quota
+from e2e.answers import Answer, text, tool
+from e2e.gemini_client import VERSION, GeminiMachine
+from e2e.gemini_model import GeminiConversation, GeminiModel, daily_quota
 
 pytestmark = pytest.mark.e2e
 

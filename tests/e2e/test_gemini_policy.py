@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.clients.gemini_policy import policy
-
-from .answers import ToolCall, text, tool
-from .gemini_client import GeminiMachine
-from .gemini_model import GeminiModel
+from e2e.answers import ToolCall, text, tool
+from e2e.gemini_client import GeminiMachine
+from e2e.gemini_model import GeminiModel
+from hypervisor.agents.gemini.policy import policy
 
 pytestmark = pytest.mark.e2e
 

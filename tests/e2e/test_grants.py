@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, ToolCall, bash, spawn, text, tool
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import REPOSITORY, done, hypervisor, lay_out, summary
-from .session import Interactive
-from .workspace import Workspace
+from e2e.answers import Answer, ToolCall, bash, spawn, text, tool
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, done, hypervisor, lay_out, summary
+from e2e.session import Interactive
+from e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, bash, error, slow, spawn, stop_task, text, wait_command
-from .conversation import MAIN, Conversation
-from .model import Model, Script
-from .network import Network
-from .plugins import Recorder, lost_notices, write_plugin
-from .workspace import Workspace
+from e2e.answers import Answer, bash, error, slow, spawn, stop_task, text, wait_command
+from e2e.conversation import MAIN, Conversation
+from e2e.model import Model, Script
+from e2e.network import Network
+from e2e.plugins import Recorder, lost_notices, write_plugin
+from e2e.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

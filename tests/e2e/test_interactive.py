@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from e2e.model import Model
+from e2e.plugins import lost_notices
+from e2e.queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
+from e2e.workspace import Workspace
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
-
-from .model import Model
-from .plugins import lost_notices
-from .queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
-from .workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

@@ -12,17 +12,16 @@ from typing import Any
 
 import pytest
 
+from e2e.answers import Answer, bash, error, slow, spawn, text
+from e2e.clients import Client
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.plugins import copy_plugin
+from e2e.pools import PoolMachine
+from e2e.queue_scripts import REPOSITORY, by_the_book, claim_of, done, lay_out, summary
+from e2e.workspace import Workspace
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
-
-from .answers import Answer, bash, error, slow, spawn, text
-from .clients import Client
-from .conversation import Conversation
-from .model import Model
-from .plugins import copy_plugin
-from .pools import PoolMachine
-from .queue_scripts import REPOSITORY, by_the_book, claim_of, done, lay_out, summary
-from .workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 # Usage windows are those of a subscription's login.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, bash, error, slow, text, tool
-from .conversation import Conversation
-from .plugins import lost_notices
-from .queue_scripts import (
+from e2e.answers import Answer, bash, error, slow, text, tool
+from e2e.conversation import Conversation
+from e2e.plugins import lost_notices
+from e2e.queue_scripts import (
     QUEUE,
     REPOSITORY,
     SOURCE,
@@ -25,8 +25,8 @@ from .queue_scripts import (
     ended,
     token_of,
 )
-from .session import BYPASS
-from .ways import AUTO, MANUAL, Sitting
+from e2e.session import BYPASS
+from e2e.ways import AUTO, MANUAL, Sitting
 
 pytestmark = pytest.mark.e2e
 

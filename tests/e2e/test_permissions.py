@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from .answers import Answer, bash, spawn, text, tool
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import REPOSITORY, by_the_book, claim_of, hypervisor, lay_out, summary
-from .workspace import Workspace
+from e2e.answers import Answer, bash, spawn, text, tool
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, by_the_book, claim_of, hypervisor, lay_out, summary
+from e2e.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

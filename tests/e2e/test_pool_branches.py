@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from .answers import text, tool
-from .clients import Client
-from .model import Model
-from .pools import PoolMachine
-from .queue_scripts import claim_of, done, hypervisor
+from e2e.answers import text, tool
+from e2e.clients import Client
+from e2e.model import Model
+from e2e.pools import PoolMachine
+from e2e.queue_scripts import claim_of, done, hypervisor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 

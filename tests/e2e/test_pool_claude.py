@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, bash, error, slow, text, tool
-from .clients import Client
-from .conversation import Conversation
-from .gemini_model import GeminiModel
-from .model import Model
-from .pools import PoolMachine, by_the_prompt
-from .queue_scripts import claim_of, done
+from e2e.answers import Answer, bash, error, slow, text, tool
+from e2e.clients import Client
+from e2e.conversation import Conversation
+from e2e.gemini_model import GeminiModel
+from e2e.model import Model
+from e2e.pools import PoolMachine, by_the_prompt
+from e2e.queue_scripts import claim_of, done
 
 pytestmark = pytest.mark.e2e
 

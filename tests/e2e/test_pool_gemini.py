@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.pool import killing
-from pool.support import eventually
-
-from .answers import Answer, error, slow, text, tool
-from .gemini_model import GeminiConversation, GeminiModel, daily_quota, retry_after
-from .pools import PoolMachine, by_the_prompt, call, claimed
+from agents.pool.support import eventually
+from e2e.answers import Answer, error, slow, text, tool
+from e2e.gemini_model import GeminiConversation, GeminiModel, daily_quota, retry_after
+from e2e.pools import PoolMachine, by_the_prompt, call, claimed
+from hypervisor.system import killing
 
 pytestmark = pytest.mark.e2e
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, bash, spawn, text, wait_command
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import REPOSITORY, by_the_book, lay_out, summary
-from .workspace import Workspace
+from e2e.answers import Answer, bash, spawn, text, wait_command
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, by_the_book, lay_out, summary
+from e2e.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SOAK = Path(__file__).resolve().parents[2] / "bench" / "soak.py"
+from repository import REPO
+
+SOAK = REPO / "bench" / "soak.py"
 
 
 @pytest.mark.timeout(900)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, text, tool
-from .conversation import Conversation
-from .model import Model
-from .plugins import copy_plugin
-from .queue_scripts import REPOSITORY, lay_out
-from .workspace import Workspace
+from e2e.answers import Answer, text, tool
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.plugins import copy_plugin
+from e2e.queue_scripts import REPOSITORY, lay_out
+from e2e.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

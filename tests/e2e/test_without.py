@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from .answers import bash, text
-from .model import Model
-from .queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
-from .workspace import Workspace
+from e2e.answers import bash, text
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, by_the_book, fan_out, lay_out, summary
+from e2e.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 

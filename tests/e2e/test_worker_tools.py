@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .answers import Answer, bash, spawn, text, tool
-from .conversation import Conversation
-from .model import Model
-from .queue_scripts import REPOSITORY, claim_of, done, hypervisor, summary
-from .workspace import Workspace
+from e2e.answers import Answer, bash, spawn, text, tool
+from e2e.conversation import Conversation
+from e2e.model import Model
+from e2e.queue_scripts import REPOSITORY, claim_of, done, hypervisor, summary
+from e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.modes]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .tokens import Tokens
+from e2e.tokens import Tokens
 
 _FIELDS = (
     "input_tokens",

@@ -21,9 +21,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .model import Model
-from .network import PATIENCE
-from .queue_scripts import (
+from e2e.model import Model
+from e2e.network import PATIENCE
+from e2e.queue_scripts import (
     QUEUE,
     REPOSITORY,
     SOURCE,
@@ -33,8 +33,8 @@ from .queue_scripts import (
     lay_out,
     summary,
 )
-from .session import BYPASS, Headless, Interactive, Result
-from .workspace import Workspace
+from e2e.session import BYPASS, Headless, Interactive, Result
+from e2e.workspace import Workspace
 
 MANUAL, AUTO = "default", "auto"
 _DIALOG = "Do you want to"

@@ -6,13 +6,13 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from .answers import Failure, Part, Slow, Text, ToolCall
-from .conversation import MAIN
-from .network import Network
-from .tokens import Tokens
+from e2e.answers import Failure, Part, Slow, Text, ToolCall
+from e2e.conversation import MAIN
+from e2e.network import Network
+from e2e.tokens import Tokens
 
 if TYPE_CHECKING:
-    from .model import Model, Request
+    from e2e.model import Model, Request
 
 
 class Server(ThreadingHTTPServer):

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .clients import Client
-from .model import Model
-from .network import PATIENCE, Network
-from .plugins import copy_plugin
-from .session import BYPASS, Headless, Interactive, Result
-from .transcripts import Transcript
+from e2e.clients import Client
+from e2e.model import Model
+from e2e.network import PATIENCE, Network
+from e2e.plugins import copy_plugin
+from e2e.session import BYPASS, Headless, Interactive, Result
+from e2e.transcripts import Transcript
 
 _KEY = "sk-dummy"
 

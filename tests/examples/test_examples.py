@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from branches.support import git, merge
-from hypervisor.config.address import VARIABLE
+from hypervisor.config.store import VARIABLE
+from repository import REPO
 from server import Server
+from worker.branches.support import git, merge
 from worker.support import open_queue, states, write_task
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = REPO
 EXAMPLES = ROOT / "examples"
 # Options of sbatch(1) that the script uses, and what their values look like.
 SBATCH = {

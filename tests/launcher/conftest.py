@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .plugins import PYTHON, Plugin, commands, copy_plugin, real_uv
+from launcher.plugins import PYTHON, Plugin, commands, copy_plugin, real_uv
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPO = Path(__file__).resolve().parents[2]
+from repository import REPO
+
 PYTHON = os.path.realpath(sys._base_executable)
 
 

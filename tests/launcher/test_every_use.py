@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .plugins import Plugin, commands, copy_plugin
+from launcher.plugins import Plugin, commands, copy_plugin
 
 SHELLS = [
     command

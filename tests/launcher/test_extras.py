@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .plugins import EXTRAS, PYTHON, Plugin, commands, copy_plugin, real_uv
+from launcher.plugins import EXTRAS, PYTHON, Plugin, commands, copy_plugin, real_uv
 
 STORE = "postgresql://somewhere/hypervisor"
 SHELLS = [

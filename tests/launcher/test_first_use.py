@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .plugins import EXTRAS, PYTHON, REPO, Plugin, commands, real_uv
+from launcher.plugins import EXTRAS, PYTHON, REPO, Plugin, commands, real_uv
 
 # A uv that takes its time, one whose set-up dies meanwhile, and one that fails half-way.
 SLOW_UV = f'#!/bin/sh\n[ "$1" != pip ] || /bin/sleep 2\nexec "{real_uv()}" "$@"\n'

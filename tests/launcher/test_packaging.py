@@ -12,8 +12,7 @@ import tomllib
 from pathlib import Path
 
 import hypervisor
-
-from .plugins import PYTHON, REPO, real_uv
+from launcher.plugins import PYTHON, REPO, real_uv
 
 
 def test_the_key_of_the_environment_is_that_of_version_and_pins() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.config.address import VARIABLE
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger
 
 ENGINES = ("sqlite", "postgres")

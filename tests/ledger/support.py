@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.config.address import VARIABLE
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, NewItem, clock, driver
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hypervisor.config.roots import create_state
+from hypervisor.intake.preflight.touched import touched
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.ledger.files import FilesAtWork
-from hypervisor.preflight.touched import touched
+from hypervisor.ledger.overlaps import FilesAtWork
 from ledger.support import Child, let_expire
 from worker.support import open_queue, write_backlog_task, write_task
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from hypervisor.ledger import Ledger
+from repository import REPO
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+SOURCE = REPO / "src"
 HEAVY = {
     "argparse", "asyncio", "dataclasses", "difflib", "frontmatter", "hashlib", "importlib.metadata",
     "inspect", "jinja2", "jsonschema", "logging", "multiprocessing", "pathlib", "random", "rich",

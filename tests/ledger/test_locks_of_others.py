@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import locks
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from ledger.support import Child, content, items, let_expire, locks_of, opened

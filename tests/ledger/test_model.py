@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from hypervisor.config.address import VARIABLE
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, NewItem, clock
 from hypervisor.system.errors import NotOwner
 

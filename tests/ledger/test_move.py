@@ -6,13 +6,12 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hypervisor.config import address
-from hypervisor.config.address import VARIABLE
+from hypervisor.config import store as address
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
 from hypervisor.ledger.move import move
 from hypervisor.ledger.tokens import number_of
@@ -28,6 +27,7 @@ from ledger.support import (
     opened,
     result,
 )
+from repository import REPO
 
 
 @pytest.fixture
@@ -368,7 +368,7 @@ def test_a_move_to_an_address_asks_and_without_a_terminal_it_is_refused(
         run = run_hypervisor("move", "sqlite", store)
         assert run.returncode == 2 and "--yes" in run.stderr and run.stdout == ""
     else:
-        program = str(Path(__file__).resolve().parents[2] / "bin/hypervisor")
+        program = str(REPO / "bin/hypervisor")
         code, shown = in_terminal([program, "move", "sqlite", store], str(project), f"{said}\n")
         assert "Send it there? [y/N]" in shown
         assert (code, "moved 1 queues" in shown) == ((0, True) if said == "y" else (1, False))

@@ -20,8 +20,8 @@ import pytest
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from hypervisor.config import address
-from hypervisor.config.address import VARIABLE
+from hypervisor.config import store
+from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.ledger.store import Gone
@@ -144,18 +144,18 @@ def test_the_users_own_configuration_names_a_store_and_no_file_of_the_project_do
     told = os.environ[VARIABLE]
     monkeypatch.delenv(VARIABLE)
     Path(root, "hypervisor.toml").write_text(f'store = "{told}"\n')
-    assert address.address() is None
+    assert store.address() is None
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     own = tmp_path / "config" / "hypervisor" / "config.toml"
     own.parent.mkdir(parents=True)
     own.write_text(f'# mine\nstore = "{told}"\n')
-    assert address.address() == told
+    assert store.address() == told
     monkeypatch.setenv(VARIABLE, "sqlite")
-    assert address.address() is None
+    assert store.address() is None
     monkeypatch.delenv(VARIABLE)
     own.write_text("store = [")
     with pytest.raises(HypervisorError, match=r"config\.toml"):
-        address.address()
+        store.address()
 
 
 def test_a_shared_store_is_not_adopted(ledger: Ledger, root: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from hypervisor import __version__
 from hypervisor.cli import VERBS
+from repository import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 EXTENSION = REPO / "gemini"
 EVENTS = {"SessionStart", "BeforeAgent", "AfterTool", "AfterAgent", "SessionEnd"}
 

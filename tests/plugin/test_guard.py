@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor.config.roots import create_state, find_root
+from repository import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 GUARD = REPO / "hooks" / "guard"
 
 

@@ -14,8 +14,8 @@ from hypervisor import __version__
 from hypervisor.agents import rights
 from hypervisor.agents import tools as agent_tools
 from hypervisor.cli import VERBS
+from repository import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 # What the oldest supported client knows: one unknown event makes it refuse the whole file.
 EVENTS = {
     "SessionStart", "SessionEnd", "UserPromptSubmit", "UserPromptExpansion", "PreToolUse",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
+from repository import REPO
 
 
 def program(folder: Path, says: str) -> Path:

@@ -12,8 +12,9 @@ import pytest
 
 from hypervisor.cli import main
 from hypervisor.system.state import STATE, State
+from repository import REPO
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "hypervisor"
+SOURCE = REPO / "src" / "hypervisor"
 
 
 def _literals(path: Path) -> set[str]:

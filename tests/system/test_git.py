@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from branches.support import WHO, commit_all, git
 from hypervisor.system.checkout import head, top_of
 from hypervisor.system.errors import HypervisorError, SetupError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.git_environment import DROPPED
 from hypervisor.system.remote import run_remote
+from repository import REPO
+from worker.branches.support import WHO, commit_all, git
 
 pytestmark = pytest.mark.usefixtures("identity")
-SOURCES = Path(__file__).resolve().parents[2] / "src"
+SOURCES = REPO / "src"
 
 
 @pytest.fixture
@@ -248,7 +249,7 @@ def test_hooks_and_remotes_of_a_foreign_repository_do_not_count(repository: Path
     git(repository, "init", "--quiet", "sub")
     for root in (repository, nested):
         git(root, "config", "hypervisor.remote", "origin")
-        git(root, "config", "hypervisor.hooks", "true")
+        git(root, "config", "hypervisor.agents.hooks", "true")
     assert Git(str(repository)).remote_name() == "origin"
     foreign = Git(str(nested), root=str(repository))
     assert foreign.remote_name() is None
@@ -258,7 +259,7 @@ def test_hooks_and_remotes_of_a_foreign_repository_do_not_count(repository: Path
     (repository.parent / "config").write_text("[core]\neditor = false\n")
     git(nested, "config", "include.path", str(repository.parent / "config"))
     # Even where the user runs hooks everywhere.
-    git(repository, "config", "--global", "hypervisor.hooks", "true")
+    git(repository, "config", "--global", "hypervisor.agents.hooks", "true")
     foreign = Git(str(nested), root=str(repository))
     foreign("commit", "--quiet", "--allow-empty", "--message", "x")
     assert not (repository.parent / "ran").exists()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[2] / "src" / "hypervisor"
+from repository import REPO
+
+SOURCES = REPO / "src" / "hypervisor"
 # What the doctor writes before its findings.
 _LABELS = ("note", "ok", "wrong", "_install")
 

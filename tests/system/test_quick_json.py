@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from hypervisor.system import quick_json
+from repository import REPO
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+SOURCE = REPO / "src"
 TEXTS = [
     '{"a": [1, -2.5e3, true, null, "é\\u00e9\\n\\ud800"], "": {}}', " [] \n", '"x"', "3", "NaN",
     '{"a": 1, "a": 2}', "", "  ", "{", "[1,]", '{"a"}', "1 2", "'x'", '"\n"', "[" * 100_000,

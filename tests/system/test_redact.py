@@ -14,9 +14,10 @@ import pytest
 
 from hypervisor.system import signs
 from hypervisor.system.redact import MARK, Redactor
+from repository import REPO
 from worker.support import open_queue, write_task
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = REPO
 LETTERS = string.ascii_letters + string.digits
 HEX, UPPER = "0123456789abcdef", string.digits + string.ascii_uppercase
 _chance = random.Random(11)

@@ -19,6 +19,7 @@ from hypervisor.system import machine, notes
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.state import Foreign, State
 from ledger.support import Child, counts, first_release, in_terminal
+from repository import REPO
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -294,7 +295,7 @@ def test_adopt_shows_what_it_takes_over_and_asks(
         assert told.returncode == 2 and "hypervisor adopt --yes" in told.stderr
         shown = told.stdout
     else:
-        program = str(Path(__file__).resolve().parents[2] / "bin/hypervisor")
+        program = str(REPO / "bin/hypervisor")
         code, shown = in_terminal([program, "adopt"], str(copy), f"{said}\n")
         assert code == (0 if said == "y" else 1)
     assert "inbox: open, 1 items" in shown and "workers may run: npm x" in shown

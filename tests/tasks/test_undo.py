@@ -15,6 +15,7 @@ from hypervisor.system.state import State
 from hypervisor.tasks import edit, write
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import NothingToUndo, UndoLog
+from repository import REPO
 from tasks.support import HEADER
 
 
@@ -262,7 +263,7 @@ log = UndoLog(State.find(sys.argv[1]), "q")
 for number in range(40):
     log.record([(f"{sys.argv[2]}-{number}.md", b"before", b"after" * 1000, sys.argv[2])])
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(write.__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(REPO / "src")}
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path), name], cwd=tmp_path, env=environment

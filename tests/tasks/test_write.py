@@ -20,9 +20,10 @@ from hypervisor.tasks import edit, guard, swap, temporary, write
 from hypervisor.tasks.exchange import CannotExchange
 from hypervisor.tasks.read import read
 from hypervisor.tasks.write import NotWritten
+from repository import REPO
 from tasks.support import HEADER
 
-SRC = str(Path(write.__file__).resolve().parents[2])
+SRC = str(REPO / "src")
 
 
 @pytest.fixture(name="path")

@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.triage_run import Worker
+from hypervisor.triage.run import Worker
 
 TASK = """---
 id: {id}

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as test_settings
 from hypothesis import strategies as st
 
+from hypervisor.cli import demo_files
 from hypervisor.config.settings import Settings, load
-from hypervisor.demo import files
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit
 from hypervisor.tasks.edit import EditRefused
 from hypervisor.tasks.read import parse
 from hypervisor.tasks.task import task_of
-from hypervisor.triage import plan, stands
+from hypervisor.triage import decide, stands
 
 VARIANTS = {
     "defaults": "",
@@ -42,7 +42,7 @@ def triaged(raw: bytes, settings: Settings) -> bytes | None:
     task = task_of(document, settings)
     if task is None:
         return None
-    wanted = plan(document, task, settings)
+    wanted = decide(document, task, settings)
     try:
         return edit.edit(document, wanted.edits).after
     except EditRefused:
@@ -56,12 +56,12 @@ def check_twice(raw: bytes, settings: Settings) -> bool:
     document = parse(once, "/x/task.md")
     task = task_of(document, settings)
     assert task is not None
-    again = plan(document, task, settings)
+    again = decide(document, task, settings)
     assert again.edits == ()
     first = parse(raw, "/x/task.md")
     first_task = task_of(first, settings)
     assert first_task is not None
-    changes = list(plan(first, first_task, settings).changes)
+    changes = list(decide(first, first_task, settings).changes)
     if changes:
         # What a crashed worker had planned is seen to stand in the file that it wrote.
         assert stands(changes, document, task, settings)
@@ -70,7 +70,7 @@ def check_twice(raw: bytes, settings: Settings) -> bool:
 
 
 def test_over_the_example_files(settings):
-    changed = [path for path, raw in files() if check_twice(raw, settings)]
+    changed = [path for path, raw in demo_files() if check_twice(raw, settings)]
     assert len(changed) > 10
 
 

@@ -15,8 +15,7 @@ import pytest
 
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import parse
-
-REPO = Path(__file__).resolve().parent.parent.parent
+from repository import REPO
 
 
 @pytest.fixture

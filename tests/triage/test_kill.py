@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hypervisor.system.state import State
 from hypervisor.tasks.undo import UndoLog
-from hypervisor.triage_run.processes import Processes, worker_command
+from hypervisor.triage.processes import Processes, worker_command
 
 KILLS = 100
 FILES = 400

@@ -7,7 +7,7 @@ import pytest
 from hypervisor.config.settings import Settings, load
 from hypervisor.tasks.read import parse
 from hypervisor.tasks.task import task_of
-from hypervisor.triage import Plan, plan
+from hypervisor.triage import Plan, decide
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def planned(
     document = parse(text.encode(), "/x/t-1.md")
     task = task_of(document, settings)
     assert task is not None
-    return plan(document, task, settings, **options)
+    return decide(document, task, settings, **options)
 
 
 def backlog(settings: Settings, body: str = "", assignee: str = "assignee: []\n") -> Plan:
@@ -36,7 +36,7 @@ def backlog(settings: Settings, body: str = "", assignee: str = "assignee: []\n"
     document = parse(text.encode(), "/x/b.md")
     task = task_of(document, settings)
     assert task is not None
-    return plan(document, task, settings)
+    return decide(document, task, settings)
 
 
 # -- closure --
@@ -85,7 +85,7 @@ def test_a_done_task_needs_no_change_whatever_its_word_for_done(settings):
     document = parse(text, "/x/a.md")
     task = task_of(document, settings)
     assert task is not None
-    got = plan(document, task, settings)
+    got = decide(document, task, settings)
     assert (got.action, got.changes, got.close_reason) == ("close", (), "status_done")
 
 
@@ -105,7 +105,7 @@ def test_a_status_word_that_a_family_lacks_is_not_invented(tmp_path):
     document = parse(b"---\nticket: 7\ntitle: x\nstatus: open\n---\n## Closed\n\ny\n", "/x/7.md")
     task = task_of(document, settings)
     assert task is not None
-    got = plan(document, task, settings)
+    got = decide(document, task, settings)
     assert (got.action, got.changes, got.edits) == ("close", (), ())
     assert "bare" in got.notes[0]
 
@@ -345,7 +345,7 @@ def test_complexity_rules(complex_settings, title, body, more, wanted):
     document = parse(text.encode(), "/x/t.md")
     task = task_of(document, complex_settings)
     assert task is not None
-    got = plan(document, task, complex_settings)
+    got = decide(document, task, complex_settings)
     levels = [c.partition("->")[2] for c in got.changes if c.startswith("complexity")]
     assert levels == ([wanted] if wanted else [])
 
@@ -361,7 +361,7 @@ def test_a_container_is_judged_by_its_children_if_they_are_known(
     document = parse(text.encode(), "/x/t.md")
     task = task_of(document, complex_settings)
     assert task is not None
-    got = plan(document, task, complex_settings, children=children)
+    got = decide(document, task, complex_settings, children=children)
     assert got.complexity == wanted
 
 

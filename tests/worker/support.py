@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hypervisor import opening, preflight, sources
 from hypervisor.config.settings import load
+from hypervisor.intake import opening, preflight, sources
 from hypervisor.ledger import Ledger, Opened
 
 BODY = "# {title}\n\nDo it.\n"

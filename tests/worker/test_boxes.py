@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import summary, worker
+from hypervisor import worker
 from hypervisor.ledger import Ledger
+from hypervisor.views import summary
 from worker.support import open_queue, states, write_task
 
 

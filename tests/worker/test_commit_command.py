@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from branches.support import WHO, commit_all, git
+from repository import REPO
+from worker.branches.support import WHO, commit_all, git
 from worker.support import open_queue, write_task
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-COMMAND = Path(__file__).resolve().parents[2] / "bin" / "hypervisor"
+COMMAND = REPO / "bin" / "hypervisor"
 
 
 def test_eight_processes_commit_at_once_and_each_report_names_its_own_commit(

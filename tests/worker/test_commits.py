@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.commits.commit import commit
 from hypervisor.config.roots import create_state
 from hypervisor.system.errors import HypervisorError, SetupError, UsageError
+from hypervisor.worker.commits.commit import commit
 from ledger.support import Child
 
 
@@ -145,7 +145,7 @@ def test_what_waits_for_a_person_is_ended_and_holds_up_nobody(
     (repository / ".gitattributes").write_text("*.slow filter=slow\n")
     (repository / "a.slow").write_text("x\n")
     (repository / "new").write_text("x\n")
-    monkeypatch.setattr("hypervisor.commits.commit._SECONDS", 2.0)
+    monkeypatch.setattr("hypervisor.worker.commits.commit._SECONDS", 2.0)
     waiting = Child(made, repository, "slow", "a.slow")
     time.sleep(0.5)
     made(repository, "quick", "new")

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from branches import support
-from branches.support import commit_all, do, done, git, merge, rows, take
+from agents.pool.support import script
 from hypervisor import worker
-from hypervisor.commits.commit import commit
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.filters import FilterError
-from pool.support import script
+from hypervisor.worker.commits.commit import commit
+from worker.branches import support
+from worker.branches.support import commit_all, do, done, git, merge, rows, take
 from worker.support import open_queue, write_task
 
 pytestmark = pytest.mark.usefixtures("identity")

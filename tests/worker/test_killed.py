@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from hypervisor import outbox, worker
+from hypervisor import worker
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger, driver
 from hypervisor.system.errors import NotOwner
 from hypervisor.tasks import markdown, read, swap, temporary
+from hypervisor.worker import outbox
 from ledger.support import Child, Steps
 from worker.support import locks, open_queue, reports, states, write_task
 

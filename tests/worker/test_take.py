@@ -11,9 +11,9 @@ import pytest
 from hypervisor import worker
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from repository import REPO
 from worker.support import locks, open_queue, states, write_task
 
-REPO = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from hypervisor import verify, worker
+from hypervisor import worker
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.worker import verify
 from ledger.support import Child
+from repository import REPO
 from worker.support import open_queue, reports, states, write_task
 
 
@@ -189,7 +191,7 @@ def test_ending_the_caller_ends_its_check_and_the_item_stays(project: Path, numb
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=REPO,
         stderr=subprocess.DEVNULL,
     )
     pid = int(wait_for(project / "started"))

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from branches.support import WHO, commit_all, git
-from hypervisor import opening, worker
-from hypervisor.commits import edits
-from hypervisor.commits.commit import commit
-from hypervisor.commits.whose import NotTold, Whose
+from hypervisor import worker
 from hypervisor.config.roots import create_state
+from hypervisor.intake import opening
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
+from hypervisor.worker.commits import edits
+from hypervisor.worker.commits.commit import commit
+from hypervisor.worker.commits.whose import NotTold, Whose
 from hypervisor.worker.off_limits import tokens_out
 from ledger.conftest import engine, pytest_generate_tests
+from worker.branches.support import WHO, commit_all, git
 from worker.support import open_queue, write_task
 
 __all__ = ["engine", "pytest_generate_tests"]

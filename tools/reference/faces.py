@@ -16,7 +16,8 @@ from typing import Any
 
 from markup import code, table
 
-from hypervisor.hooks import HANDLERS, gemini, permission
+from hypervisor.agents.gemini import events
+from hypervisor.agents.hooks import HANDLERS, permission
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -73,7 +74,7 @@ def handled(event: str) -> str:
     if name not in HANDLERS:
         raise SystemExit(f"tools/reference: no handler of the event {event} is known")
     module, _, handler = HANDLERS[name].partition(".")
-    return first_line(getattr(import_module(f"hypervisor.hooks.{module}"), handler))
+    return first_line(getattr(import_module(f"hypervisor.agents.hooks.{module}"), handler))
 
 
 def first_line(handler: object) -> str:
@@ -82,7 +83,7 @@ def first_line(handler: object) -> str:
 
 def same_event(event: str) -> str:
     """Return the name that Claude Code has for an event of either client."""
-    return str(gemini.read(event, {})[0])
+    return str(events.read(event, {})[0])
 
 
 def monitors() -> Iterator[str]:

@@ -159,7 +159,7 @@ def _refuse(verb: str, words: list[str]) -> None:
     if verb in _QUICK and not os.environ.get("HYPERVISOR_POOL"):
         return
     from hypervisor.agents import rights
-    from hypervisor.caller import around
+    from hypervisor.config.caller import around
 
     why = rights.refused(verb, words, around())
     if why is not None:
@@ -168,7 +168,7 @@ def _refuse(verb: str, words: list[str]) -> None:
 
 def _parse(verb: str, line: list[str], module: ModuleType) -> object:
     if verb in _QUICK:
-        from hypervisor.cli.plain import PlainParser
+        from hypervisor.cli.arguments import PlainParser
 
         plain = PlainParser()
         module.add_arguments(plain)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import budget
+from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
-from hypervisor.clients.boundaries import check_commands
 from hypervisor.config.roots import find_root
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, budget
 from hypervisor.system.text import one_line
 
 SUMMARY = "let the workers of a queue run or call more, or spend more; or show what they may"

@@ -11,8 +11,8 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
-    from hypervisor.batch_directory import Batch
-    from hypervisor.triage_run import Ended
+    from hypervisor.triage.batch_directory import Batch
+    from hypervisor.triage.run import Ended
 
 SUMMARY = "claim and triage the items of a batch directory"
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Work on a batch: 0, 1 if an item failed, 3 if nothing was there to claim."""
-    from hypervisor import batch_directory
+    from hypervisor.triage import batch_directory
 
     if args.batch < 1:
         raise UsageError(f"--batch {args.batch}: the number of items is 1 or more")
@@ -103,7 +103,7 @@ def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
 
 def _print_summary(batch: Batch, *, as_json: bool) -> None:
     from hypervisor.ledger import Ledger
-    from hypervisor.summary import lines, summarize
+    from hypervisor.views.summary import lines, summarize
 
     with Ledger.open(batch.root) as ledger:
         ledger.expire()

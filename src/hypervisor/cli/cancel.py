@@ -6,13 +6,13 @@ import argparse
 import json
 from typing import Any
 
-from hypervisor import half_done
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
+from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
 _SHOWN = 50

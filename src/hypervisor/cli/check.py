@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def about(keep: list[str], base: list[str]) -> list[str]:
     """Return in lines what a check runs with, and who decides what it does."""
-    from hypervisor import verify
+    from hypervisor.worker import verify
 
     lines = []
     if base:

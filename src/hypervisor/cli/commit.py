@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Commit and note the id with the claim: 0, 1 if git refuses, or a file holds changes of
     others that can't be told from ours, 4 if the item is not ours."""
-    from hypervisor.commits.commit import commit
-    from hypervisor.commits.whose import Whose
     from hypervisor.worker import off_limits
+    from hypervisor.worker.commits.commit import commit
+    from hypervisor.worker.commits.whose import Whose
     from hypervisor.worker.setup import stop_pool
     from hypervisor.worker.share import own_claim
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import completion
+from hypervisor.cli import completing
 
 SUMMARY = "words that may stand at the end of a command line"
 
@@ -23,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     named = [verb for verb in cli.VERBS if not verb.startswith("_")]
     wanted = args.described and len(args.words) <= 1
     verbs = {verb: cli.load(verb).SUMMARY if wanted else "" for verb in named}
-    completion.say(completion.offers(args.words, verbs, cli.load), args.described)
+    completing.say(completing.offers(args.words, verbs, cli.load), args.described)
     return 0

@@ -12,7 +12,7 @@ from hypervisor.system.text import escaped, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.doctor import Finding
+    from hypervisor.agents.doctor import Finding
 
 SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
 _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings: 0, or 1 if something does not work until it is mended."""
-    from hypervisor import doctor
+    from hypervisor.agents import doctor
 
     if not args.timeout > 0:
         raise UsageError("--timeout takes a number of seconds above 0")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     findings = doctor.examine(root, args.timeout)
     made: tuple[str, list[str]] | None = None
     if args.bundle is not None:
-        from hypervisor.doctor import bundle
+        from hypervisor.agents.doctor import bundle
 
         path = time.strftime(_MADE) if args.bundle == _MADE else args.bundle
         made = path, bundle.write(path, root, findings, args.timeout)

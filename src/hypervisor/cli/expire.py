@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import outbox
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.worker import outbox
 
 SUMMARY = "end claims whose lease has run out (every other verb does so too)"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.caller import in_pool
+from hypervisor.config.caller import in_pool
 from hypervisor.system.text import one_line
 from hypervisor.worker import asks, share_left
 
@@ -60,7 +60,7 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
     if not counts["ready"] and not counts["claimed"]:
         return f"nothing left{_stuck(ledger, row, waiting)}", True
     if row["state"] == "paused":
-        from hypervisor import budget
+        from hypervisor.ledger import budget
 
         why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
         mend = f"hypervisor resume {queue} goes on"

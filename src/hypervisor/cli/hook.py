@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Handle the event on standard input; always 0."""
-    from hypervisor import hooks
-    from hypervisor.hooks import limit
+    from hypervisor.agents import hooks
+    from hypervisor.agents.hooks import limit
 
     limit.begin()
     return hooks.run(args.event)

@@ -9,11 +9,11 @@ import sys
 import time
 from typing import Any
 
-from hypervisor import history
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
+from hypervisor.views import history
 
 SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
 _TICK = 0.5

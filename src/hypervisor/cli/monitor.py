@@ -8,11 +8,12 @@ import fcntl
 import os
 import time
 
-from hypervisor import digest, live, reconcile
-from hypervisor.caller import Caller, is_gone
+from hypervisor.agents import reconcile
+from hypervisor.config.caller import Caller, is_gone
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger, LedgerError
+from hypervisor.ledger import Ledger, LedgerError, markers
 from hypervisor.system.state import Foreign, State
+from hypervisor.views import news
 
 SUMMARY = "print a line when a queue of this session drains, stalls, pauses or may go on"
 _TICK = 1.0
@@ -32,15 +33,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     root = find_root()
     said: dict[int, tuple[str, int]] = {}
-    still = digest.Stillness()
+    still = news.Stillness()
     turn = None
     while os.getppid() == parent and not is_gone(client.pid, client.pid_start):
         try:
             state = State.find(root)
-            if state is not None and live.is_marked(state):
+            if state is not None and markers.is_marked(state):
                 if turn is None:
                     # Held for the life of the process.
-                    turn = state.folder.open(live.watch_lock(session), os.O_RDWR | os.O_CREAT)
+                    turn = state.folder.open(markers.watch_lock(session), os.O_RDWR | os.O_CREAT)
                     fcntl.flock(turn, fcntl.LOCK_EX)
                 with Ledger.open(root) as ledger:
                     _look(ledger, session, said, still)
@@ -52,22 +53,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(
-    ledger: Ledger, session: str, said: dict[int, tuple[str, int]], still: digest.Stillness
+    ledger: Ledger, session: str, said: dict[int, tuple[str, int]], still: news.Stillness
 ) -> None:
     ledger.expire()
     reconcile.finished(ledger, session)
     for queue in ledger.followed(session):
         workers = still.workers(ledger, session, queue["no"])
-        state = digest.state_of(ledger, queue, workers)
-        if state == "working" or not digest.is_news(ledger, queue, state):
+        state = news.state_of(ledger, queue, workers)
+        if state == "working" or not news.is_news(ledger, queue, state):
             continue
         if said.get(queue["no"]) == (state, queue["told_no"]):
             continue
         time.sleep(_GRACE)
         fresh = next((row for row in ledger.followed(session) if row["no"] == queue["no"]), None)
-        if fresh is not None and digest.is_news(ledger, fresh, state):
+        if fresh is not None and news.is_news(ledger, fresh, state):
             # A pool goes on by itself within that time.
-            if state == "reset" and digest.state_of(ledger, fresh, workers) != state:
+            if state == "reset" and news.state_of(ledger, fresh, workers) != state:
                 continue
-            print(digest.line(ledger, fresh, state), flush=True)
+            print(news.line(ledger, fresh, state), flush=True)
         said[queue["no"]] = state, queue["told_no"]

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.config.roots import find_root
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import one_line, shell
@@ -31,21 +31,19 @@ def run(args: argparse.Namespace) -> int:
     source, target = _store(args.source, "FROM"), _store(args.target, "TO")
     root = find_root()
     if target is not None and not args.yes:
-        _ask(root, address.shown(source), address.shown(target))
+        _ask(root, store.shown(source), store.shown(target))
     counts = move(root, source, target)
     if counts:
         print(
             f"moved {counts['queue']} queues, {counts['item']} items and {counts['claim']} claims "
-            f"to {one_line(address.shown(target))}; tokens stay valid"
+            f"to {one_line(store.shown(target))}; tokens stay valid"
         )
     else:
-        print(f"the move to {one_line(address.shown(target))} is complete")
+        print(f"the move to {one_line(store.shown(target))} is complete")
     if target is None:
-        print(f"from now on, in every shell: unset {address.VARIABLE}")
+        print(f"from now on, in every shell: unset {store.VARIABLE}")
     else:
-        print(
-            f"from now on, in every shell: export {address.VARIABLE}={shell(address.shown(target))}"
-        )
+        print(f"from now on, in every shell: export {store.VARIABLE}={shell(store.shown(target))}")
     return 0
 
 
@@ -68,12 +66,12 @@ def _ask(root: str, source: str, target: str) -> None:
 
 
 def _store(told: str, where: str) -> str | None:
-    if address.has_password(told):
+    if store.has_password(told):
         raise UsageError(
             f"{where}: a password in a command can be read by everybody on this machine",
             "put it into ~/.pgpass or PGPASSWORD",
         )
-    named = address.parse(told, where)
+    named = store.parse(told, where)
     # What the environment says of the same store may hold more, such as a password.
-    known = os.environ.get(address.VARIABLE)
-    return known if known and named and address.same(known, named) else named
+    known = os.environ.get(store.VARIABLE)
+    return known if known and named and store.same(known, named) else named

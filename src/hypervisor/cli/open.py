@@ -7,17 +7,18 @@ import json
 import os
 import sys
 
-from hypervisor import budget, caller, outbox
+from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
-from hypervisor.clients.boundaries import check_commands
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger, NoLedger, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
 from hypervisor.system.text import one_line, shell
+from hypervisor.worker import outbox
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the queue: 0 if it has items to work on, 3 if nothing can run, 1 if a source failed."""
-    from hypervisor import opening
+    from hypervisor.intake import opening
 
     root = find_root()
     settings = load(root)
@@ -144,13 +145,14 @@ def _narrows(args: argparse.Namespace) -> bool:
 
 
 def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
-    from hypervisor import live, narrowing, opening
+    from hypervisor.intake import narrowing, opening
+    from hypervisor.ledger import markers
 
     with Ledger.open(root) as ledger:
         outbox.flush(ledger, limit=None)
         told = narrowing.narrow(ledger, settings, args.queue, args.where)
         if told.back:
-            live.mark(ledger, args.queue)
+            markers.mark(ledger, args.queue)
             opening.attend(ledger, args.queue)
     if args.json:
         groups = {name: getattr(told, name) for name in ("left", "aside", "at_work", "back")}
@@ -160,7 +162,7 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
     if told.aside:
         print(f"{len(told.aside)} set aside{options.named(told.aside)}")
     if told.aside and not told.left:
-        from hypervisor.preflight.where import Where
+        from hypervisor.intake.preflight.where import Where
         from hypervisor.system.text import one_line, shell
 
         for key in Where(args.where).keys:

@@ -58,13 +58,12 @@ def add_tools(parser: argparse.ArgumentParser) -> None:
 def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
     """Give tools to the workers of a queue, and have the hooks look at their calls; return all that
     they have."""
-    from hypervisor import live
-    from hypervisor.ledger import Ledger
+    from hypervisor.ledger import Ledger, markers
 
     with Ledger.open(root) as ledger:
         allowed = ledger.allow_tools(queue, names)
         if allowed:
-            live.mark(ledger, queue)
+            markers.mark(ledger, queue)
     return allowed
 
 
@@ -252,7 +251,7 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
 def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
-    from hypervisor import reconcile
+    from hypervisor.agents import reconcile
 
     claim = ledger.claim_of(token)
     if claim["agent"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from hypervisor.caller import Caller
+from hypervisor.config.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
@@ -44,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
-    from hypervisor import digest, plan, reconcile
-    from hypervisor.agents import upgrade
+    from hypervisor.agents import next_step, reconcile
+    from hypervisor.agents.claude import upgrade
+    from hypervisor.views import news
 
     root = find_root()
     client = Caller()
@@ -54,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         agreed = False
         if args.go_on:
-            agreed = plan.has_agreed(ledger, args.queue, client)
+            agreed = next_step.has_agreed(ledger, args.queue, client)
             if agreed:
                 ledger.agree(args.queue, client.session)
-                plan.go_on(ledger, args.queue)
+                next_step.go_on(ledger, args.queue)
         if args.branch and ledger.tools(args.queue):
             raise UsageError(
                 f"the workers of {args.queue} have tools, and such workers have no worktree",
@@ -65,18 +66,18 @@ def run(args: argparse.Namespace) -> int:
             )
         if args.branch is not None:
             ledger.set_branches(args.queue, args.branch)
-        told = plan.plan(ledger, args.queue, load(root), agreed=agreed)
+        told = next_step.plan(ledger, args.queue, load(root), agreed=agreed)
         step = told["step"]
         if step != "wait":
             ledger.set_trial(args.queue, begun=step == "canary")
         if client.session is not None and (told.get("ask") or step in _ASKS):
             ledger.note_asked(client.session, ledger.queue_row(args.queue)["no"])
         if client.session is not None and step in _ACTS:
-            digest.expect(ledger, client.session, args.queue, work=False)
+            news.expect(ledger, client.session, args.queue, work=False)
     if args.json:
         print(json.dumps(told, ensure_ascii=False))
     else:
-        print("\n".join(plan.lines(told, headless=bool(client.headless))))
+        print("\n".join(next_step.lines(told, headless=bool(client.headless))))
         moved = upgrade.moved() if client.session is not None else None
         if moved:
             print(moved)

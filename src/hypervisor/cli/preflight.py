@@ -11,10 +11,10 @@ from contextlib import ExitStack
 
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
+from hypervisor.intake.preflight import Preflight
+from hypervisor.intake.preflight import check as check_items
+from hypervisor.intake.sources import SourceError, expand
 from hypervisor.ledger import Ledger, NoLedger
-from hypervisor.preflight import Preflight
-from hypervisor.preflight import check as check_items
-from hypervisor.sources import SourceError, expand
 from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import MIB, NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line, shell

@@ -6,13 +6,14 @@ import argparse
 import json
 import time
 
-from hypervisor import outbox, pruning, reconcile
+from hypervisor.agents import pruning, reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
+from hypervisor.worker import outbox
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
 _DAYS = 30.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import preflight
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
+from hypervisor.intake import preflight
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
@@ -27,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
     """Claim the task in the queue that holds it, else in one of its own: 0, or 1 if it is held."""
     import os
 
-    from hypervisor import opening, sources, worker
+    from hypervisor import worker
     from hypervisor.cli import options
+    from hypervisor.intake import opening, sources
     from hypervisor.ledger import Ledger
 
     root = find_root()

@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from hypervisor import outbox, reconcile
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.worker import outbox
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
-    from hypervisor import page
+    from hypervisor.views import page
 
     root = find_root()
     with Ledger.open(root) as ledger:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import budget, caller, opening, reconcile
+from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.status import told_of
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger
+from hypervisor.intake import opening
+from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 
 SUMMARY = "hand out again after a pause"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 
-from hypervisor import live, opening, outbox, retry
 from hypervisor.cli import options
 from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger
+from hypervisor.intake import opening
+from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
+from hypervisor.worker import outbox, retry
 
 SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
 _SHOWN = 20
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
         if told.ready:
             opening.note_tree(ledger, args.queue)
-            live.mark(ledger, args.queue)
+            markers.mark(ledger, args.queue)
             opening.attend(ledger, args.queue)
         standing = told_of(ledger, args.queue)
     if args.json:

@@ -30,14 +30,14 @@ def run(args: argparse.Namespace) -> int:
     if args.setup:
         print("task_manager is set up; a client that runs already has to reconnect it (/mcp)")
         return 0
-    from hypervisor.agents import upgrade
+    from hypervisor.agents.claude import upgrade
 
     upgrade.known()
     # The library makes hundreds of classes that stay for good: to look through them for garbage,
     # again and again while they are made, takes a tenth of the start.
     gc.disable()
     try:
-        from hypervisor.task_server.server import serve
+        from hypervisor.agents.mcp.server import serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "hypervisor":
             raise

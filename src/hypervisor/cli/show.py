@@ -7,12 +7,13 @@ import json
 import time
 from typing import Any
 
-from hypervisor import history, outbox
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line, shell
+from hypervisor.views import history
+from hypervisor.worker import outbox
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
@@ -46,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
 def _in_no_queue(ledger: Ledger, item_id: str) -> dict[str, Any] | None:
     """Return what a pre-flight says of a task that no queue has or had, None for an unknown id."""
     from hypervisor.config.settings import load
-    from hypervisor.preflight import check
-    from hypervisor.sources import Found, tasks_below
+    from hypervisor.intake.preflight import check
+    from hypervisor.intake.sources import Found, tasks_below
 
     root = ledger.root
     settings = load(root)

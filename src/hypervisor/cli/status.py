@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
-from hypervisor import outbox, reconcile, standing
-from hypervisor.caller import Caller
+from hypervisor.agents import reconcile
 from hypervisor.cli import options
+from hypervisor.config.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
+from hypervisor.views import status
+from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print where one queue stands, or all of them."""
     if args.watch:
-        from hypervisor.watch import watch
+        from hypervisor.views.watch import watch
 
         return watch(find_root(), args.queue, as_json=args.json)
     root = find_root()
@@ -46,19 +48,19 @@ def run(args: argparse.Namespace) -> int:
         ledger.expire()
         outbox.flush(ledger, limit=None)
         rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
-        told = [standing.standing(ledger, row) for row in rows]
+        told = [status.standing(ledger, row) for row in rows]
         if args.queue:
-            told[0]["left"] = standing.left(ledger, rows[0])
+            told[0]["left"] = status.left(ledger, rows[0])
         session = None if args.json else Caller().session
-        unnoted = standing.unnoted(ledger)
+        unnoted = status.unnoted(ledger)
         news = _news(ledger, session) if session else None
     if args.json:
         import json
 
         print(json.dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
         return 0
-    print("\n".join(_lines(told, bool(args.queue))) or standing.NOTHING)
-    for trouble in (standing.hook_error(root), unnoted):
+    print("\n".join(_lines(told, bool(args.queue))) or status.NOTHING)
+    for trouble in (status.hook_error(root), unnoted):
         if trouble:
             print(f"! {trouble}")
     if news:
@@ -69,20 +71,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _news(ledger: Ledger, session: str) -> str | None:
-    from hypervisor import digest
+    from hypervisor.views import news as digest
 
     return digest.take(ledger, session, by="status")
 
 
 def _moved() -> str | None:
-    from hypervisor.agents import upgrade
+    from hypervisor.agents.claude import upgrade
 
     return upgrade.moved()
 
 
 def told_of(ledger: Ledger, queue: str) -> str:
     """Return one line on where `queue` stands."""
-    return standing.line(standing.standing(ledger, ledger.queue_row(queue)))
+    return status.line(status.standing(ledger, ledger.queue_row(queue)))
 
 
 def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:
@@ -93,7 +95,7 @@ def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:
     for one in told:
         if id(one) in hidden:
             continue
-        shown.append(standing.line(one))
+        shown.append(status.line(one))
         if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
             shown += detail(one)
             detailed += 1
@@ -154,7 +156,7 @@ def _pace(one: dict[str, Any]) -> str:
     if one["eta_seconds"] is not None:
         words.append(f"about {span(one['eta_seconds'])} left")
     if one["tokens"] is not None:
-        words.append(f"{standing.used(one)} tokens used")
+        words.append(f"{status.used(one)} tokens used")
     return ", ".join(words)
 
 
@@ -173,5 +175,5 @@ def _worker(worker: dict[str, Any]) -> str:
         ago = span(time.time() - worker["seen_at"])
         words.append(f"{one_line(worker['last_tool'], 50)} ({ago} ago)")
     if worker["tokens"] is not None:
-        words.append(f"{standing.tokens(worker['tokens'])} tokens")
+        words.append(f"{status.tokens(worker['tokens'])} tokens")
     return ", ".join(words)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from hypervisor import outbox, reconcile
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.summary import lines, summarize
+from hypervisor.views.summary import lines, summarize
+from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
 

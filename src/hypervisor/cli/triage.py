@@ -16,7 +16,7 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import lines_kept, one_line
 
 if TYPE_CHECKING:
-    from hypervisor.preflight import Preflight
+    from hypervisor.intake.preflight import Preflight
 
 SUMMARY = "close, assign and link tasks by rules, with several processes"
 _WORKERS = 4
@@ -62,11 +62,12 @@ def run(args: argparse.Namespace) -> int:
 
 def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.Namespace) -> bool:
     """Open the queue, work it off, print the summary; return whether anything went wrong."""
-    from hypervisor import opening, triage_run
     from hypervisor.cli.progress import progress
+    from hypervisor.intake import opening
     from hypervisor.ledger import Ledger
-    from hypervisor.summary import lines, summarize
-    from hypervisor.triage_run.processes import Processes
+    from hypervisor.triage import run as triage_run
+    from hypervisor.triage.processes import Processes
+    from hypervisor.views.summary import lines, summarize
 
     triage_run.tidy(root, args.queue, settings, checked)
     opened = opening.open_queue(
@@ -106,7 +107,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
 
 def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
     """Print for each file what would change and why, as a unified diff; return if one can't be."""
-    from hypervisor import triage_run
+    from hypervisor.triage import run as triage_run
 
     changed = unchanged = failed = 0
     for entry in triage_run.with_children(root, settings, checked).ready:

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Triage until nothing is left, or until told to stop."""
     from hypervisor.config.settings import load
     from hypervisor.ledger import Ledger
-    from hypervisor.triage_run import Worker
+    from hypervisor.triage.run import Worker
 
     parent = os.getppid()
     stopped = False

@@ -6,9 +6,8 @@ import argparse
 import os
 import time
 
-from hypervisor import locks
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger, NoLedger, locks
 from hypervisor.system import keys
 from hypervisor.system.errors import NothingLeft, UsageError
 from hypervisor.system.folder import Folder

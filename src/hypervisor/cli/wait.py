@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 
-from hypervisor import digest, live, outbox, reconcile
-from hypervisor.caller import Caller
+from hypervisor.agents import reconcile
+from hypervisor.config.caller import Caller
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import NobodyWorks, UsageError
+from hypervisor.views import news
+from hypervisor.worker import outbox
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
 # A client ends a foreground command after two minutes unless it is told otherwise.
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         if not any(row["name"] == args.queue for row in ledger.followed(session)):
             ledger.follow(session, args.queue, all=True)
-        still = digest.Stillness()
+        still = news.Stillness()
         while True:
             ledger.expire()
             outbox.flush(ledger)
@@ -43,22 +45,20 @@ def run(args: argparse.Namespace) -> int:
             reconcile.finished(ledger, session)
             row = ledger.queue_row(args.queue)
             workers = still.workers(ledger, session, row["no"], asked=True)
-            state = digest.state_of(ledger, row, workers)
+            state = news.state_of(ledger, row, workers)
             soon = row["resume_at"] is not None and row["resume_at"] - time.time() < _SLICE
             waits = state == "working" or (state == "paused" and soon)
             if not waits or time.monotonic() >= until:
                 break
             time.sleep(min(_TICK, max(0.01, until - time.monotonic())))
-        if state == "working" and digest.is_deserted(ledger, row["no"]):
+        if state == "working" and news.is_deserted(ledger, row["no"]):
             # The time is over, and has not been long enough to be sure that nobody will come.
             workers, state = 0, "stalled"
-        text = digest.take(
-            ledger, session, by="wait", queue=args.queue, workers=workers, asked=True
-        )
-        print(text or digest.line(ledger, row, state))
+        text = news.take(ledger, session, by="wait", queue=args.queue, workers=workers, asked=True)
+        print(text or news.line(ledger, row, state))
         if session == "shell":
             ledger.unfollow(session)
-        live.settle(ledger)
+        markers.settle(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code
     if state == "working":

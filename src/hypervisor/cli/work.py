@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor import clients
+from hypervisor.agents import clients
 from hypervisor.cli import handout
 from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Work the queue off: 0 when it has drained, 1 if not or if an item failed, 3 if nothing was
     left to do."""
-    from hypervisor.pool.pool import Pool
-    from hypervisor.summary import lines, summarize
+    from hypervisor.agents.pool.pool import Pool
+    from hypervisor.views.summary import lines, summarize
 
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.config.roots import user_file
 from hypervisor.config.toml import read_raw
 from hypervisor.system.errors import HypervisorError
@@ -37,21 +37,21 @@ def complete(argv: list[str]) -> None:
     launcher = own_launcher()
     if launcher is None:
         return
-    if address.VARIABLE not in os.environ:
+    if store.VARIABLE not in os.environ:
         _note()
     sys.stdout.flush()
     os.execve(launcher, [launcher, *argv], os.environ | {VARIABLE: _POSTGRES})
 
 
 def _needs_postgres(argv: list[str]) -> bool:
-    if argv[:1] == ["move"] and any(word.startswith(address.SCHEMES) for word in argv[1:]):
+    if argv[:1] == ["move"] and any(word.startswith(store.SCHEMES) for word in argv[1:]):
         return True
-    if address.VARIABLE in os.environ:
+    if store.VARIABLE in os.environ:
         return False
     try:
         raw = read_raw(user_file())
         # A key may spell its letters as escapes.
-        return (b"postgres" in raw or b"\\" in raw) and address.address() is not None
+        return (b"postgres" in raw or b"\\" in raw) and store.address() is not None
     except (HypervisorError, OSError):
         # Whoever asks for the store says what is wrong.
         return False

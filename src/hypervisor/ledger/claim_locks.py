@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor import locks
+from hypervisor.ledger import locks
 from hypervisor.ledger.pauses import Pauses
 from hypervisor.system import keys
 from hypervisor.system.folder import Folder

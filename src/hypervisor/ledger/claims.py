@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from hypervisor.ledger.files import FilesAtWork
+    from hypervisor.ledger.overlaps import FilesAtWork
 
 # Without i, l, o, 0, 1: a small model copies the token by eye.
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
@@ -276,7 +276,7 @@ class Claims(Ends):
 
     def _files_at_work(self) -> FilesAtWork:
         """Return the files of all live claims of the project that name any."""
-        from hypervisor.ledger.files import FilesAtWork
+        from hypervisor.ledger.overlaps import FilesAtWork
 
         found = FilesAtWork()
         for (files,) in self.rows(_AT_WORK, (self.project, self._late())):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.ledger import driver as sqlite3
+from hypervisor.ledger.branches import Merges
 from hypervisor.ledger.embedded import connect, identity, refuse_programs
 from hypervisor.ledger.ends import REPLACED
-from hypervisor.ledger.looks import Looks
-from hypervisor.ledger.merges import Merges
 from hypervisor.ledger.pools import Pools
+from hypervisor.ledger.queries import Looks
 from hypervisor.ledger.schema import NEVER, WAITING
 from hypervisor.ledger.sqlite import unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
@@ -242,12 +242,12 @@ def adopt(root: str) -> None:
     Old tokens end here, so a worker of the original can't report into the copy; locks that were
     copied along go. Raises NoLedger and LedgerError.
     """
-    told = address.address()
+    told = store.address()
     if told is not None:
         if _is_ours(root):
             raise LedgerError(
-                f"{address.shown(told)}: a shared store needs no adopting: any machine may use it",
-                f"for the embedded one: unset {address.VARIABLE}",
+                f"{store.shown(told)}: a shared store needs no adopting: any machine may use it",
+                f"for the embedded one: unset {store.VARIABLE}",
             )
         State.adopt(root)
         return
@@ -255,7 +255,7 @@ def adopt(root: str) -> None:
     if folder is None or folder.look(LEDGER) is None:
         raise no_ledger(root)
     state = State.adopt(root)
-    address.check(root, None, state)
+    store.check(root, None, state)
     with Ledger(root, connect(root, state, adopting=True)) as ledger, ledger.write(durable=True):
         ledger.change(
             "update claim set outcome = 'freed', ended_at = ? where outcome is null", (time.time(),)
@@ -285,7 +285,7 @@ def contents(root: str) -> list[dict[str, Any]]:
     """
     folder = State.unproven(root)
     if folder is None or folder.look(LEDGER) is None:
-        if address.address() is None:
+        if store.address() is None:
             raise no_ledger(root)
         return []
     from hypervisor.system import unproven

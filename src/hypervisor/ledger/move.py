@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hypervisor import locks
-from hypervisor.config import address
-from hypervisor.ledger import embedded
+from hypervisor.config import store
+from hypervisor.ledger import embedded, locks
 from hypervisor.ledger.ledger import Ledger
 from hypervisor.ledger.schema import LEASED, TABLES
 from hypervisor.ledger.store import LedgerError
@@ -32,13 +31,13 @@ def move(root: str, source: str | None, target: str | None) -> dict[str, int]:
         raise UsageError("FROM and TO are the same store", "name two")
     with _opened(root, source, None) as old:
         mark = dict(old.rows("select key, value from meta").fetchall()).get("moved")
-        if mark not in (None, address.shown(target)):
+        if mark not in (None, store.shown(target)):
             raise LedgerError(f"{root}: this ledger was moved to {mark}", "move it from there")
         with _target(root, target, old) as new:
             counts = {} if mark else _carry(old, new, target)
             with new.write(durable=True):
                 new.change("delete from meta where key = 'arriving'")
-            address.note(new.state, target, new.project)
+            store.note(new.state, target, new.project)
             _renew_locks(old, new)
     return counts
 
@@ -51,7 +50,7 @@ def _opened(root: str, told: str | None, project: str | None) -> Ledger:
         return Ledger(root, engine, moving=True)
     from hypervisor.ledger.shared import open_engine
 
-    kept = address.noted(State.find(root))
+    kept = store.noted(State.find(root))
     name = project or (kept[1] if kept else None)
     engine = open_engine(root, told, name, create=project is not None)
     return Ledger(root, engine, moving=True)
@@ -68,7 +67,7 @@ def _target(root: str, told: str | None, old: Ledger) -> Ledger:
     elif meta.get("arriving") != old.ledger_id and new.row("select 1 from queue limit 1"):
         new.close()
         raise LedgerError(
-            f"{address.shown(told)}: project {old.project} has queues there already",
+            f"{store.shown(told)}: project {old.project} has queues there already",
             "choose another database",
         )
     return new
@@ -87,9 +86,9 @@ def _carry(old: Ledger, new: Ledger, target: str | None) -> dict[str, int]:
             )
             counts = _copy(old, new)
             new._engine.number_from_here()
-        old.change("insert into meta (key, value) values (?, ?)", ("moved", address.shown(target)))
+        old.change("insert into meta (key, value) values (?, ?)", ("moved", store.shown(target)))
         old._engine.refuse_writes(
-            f"{old.root}: this ledger was moved to {address.shown(target)}".replace("'", "’")
+            f"{old.root}: this ledger was moved to {store.shown(target)}".replace("'", "’")
         )
     return counts
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.ledger import dialect
 from hypervisor.ledger.store import Collision, Gone, LedgerError
 from hypervisor.system import waiting
@@ -180,7 +180,7 @@ class Connection:
         if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
             return Collision(text, "run the command again")
         if isinstance(error, errors.RaiseException) and " was moved to " in text:
-            return LedgerError(_first_line(error), f"name its new store in {address.VARIABLE}")
+            return LedgerError(_first_line(error), f"name its new store in {store.VARIABLE}")
         if isinstance(error, errors.DiskFull | errors.InsufficientPrivilege):
             return LedgerError(text, "mend it on the server, then run the command again")
         return LedgerError(text, "see docs/postgresql.md")
@@ -190,7 +190,7 @@ class Server:
     """Where the store is, as this shell reaches it, and how long to wait for it (seconds)."""
 
     def __init__(self, told: str, patience: float | None = None) -> None:
-        self.shown = address.shown(told)
+        self.shown = store.shown(told)
         self.patience = _patience() if patience is None else patience
         self._told = told
         self._raw: psycopg.Connection[Any] | None = None
@@ -244,7 +244,7 @@ class Server:
             given = conninfo_to_dict(self._told)
         except psycopg.Error as error:
             raise LedgerError(
-                f"{self.shown}: {_first_line(error)}", f"check {address.VARIABLE}"
+                f"{self.shown}: {_first_line(error)}", f"check {store.VARIABLE}"
             ) from None
         options: Any = {key: value for key, value in _CLIENT.items() if key not in given}
         options |= _guards(given)
@@ -361,4 +361,4 @@ def _mend(text: str) -> str:
         return "put the password into ~/.pgpass or PGPASSWORD, never into a command"
     if "certificate" in text or "SSL" in text:
         return "see docs/postgresql.md on TLS"
-    return f"check {address.VARIABLE} and the server's pg_hba.conf"
+    return f"check {store.VARIABLE} and the server's pg_hba.conf"

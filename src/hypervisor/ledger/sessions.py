@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.ledger.agents import Agents
 from hypervisor.ledger.embedded import connect
 from hypervisor.ledger.ends import overtime
@@ -51,9 +51,9 @@ class Sessions(Agents):
         is for how many seconds a server that doesn't answer is waited for.
         Raises NoLedger and LedgerError.
         """
-        told = address.address()
+        told = store.address()
         state = State.find(root)
-        kept = address.check(root, told, state)
+        kept = store.check(root, told, state)
         if told is None:
             return cls(root, connect(root, state, create, project))
         from hypervisor.ledger.shared import open_shared

@@ -14,7 +14,7 @@ import random
 import time
 from types import FunctionType
 
-from hypervisor.config import address
+from hypervisor.config import store
 from hypervisor.config.roots import create_state
 from hypervisor.ledger.store import Collision, Gone, LedgerError, Store
 from hypervisor.system import libraries
@@ -46,7 +46,7 @@ def open_shared(
         if create:
             # Those who come first at once agree on one name for the project.
             stack.enter_context(create_state(root).folder.locked("store.lock"))
-        kept = address.noted(State.find(root))
+        kept = store.noted(State.find(root))
         name = kept[1] if kept else project
         for again in range(_COLLISIONS, -1, -1):
             try:
@@ -60,7 +60,7 @@ def open_shared(
         if create or kept is None:
             engine.server.warn_of_plain()
         if kept is None:
-            address.note(create_state(root), told, ledger.project)
+            store.note(create_state(root), told, ledger.project)
     return ledger
 
 
@@ -72,10 +72,8 @@ def open_engine(
         from hypervisor.ledger import postgres
     except ImportError as error:
         raise LedgerError(
-            f"{address.shown(told)}: {error.name} is not installed here",
-            libraries.mend(
-                "postgres", f"HYPERVISOR_STORE={shell(address.shown(told))} {{}} status"
-            ),
+            f"{store.shown(told)}: {error.name} is not installed here",
+            libraries.mend("postgres", f"HYPERVISOR_STORE={shell(store.shown(told))} {{}} status"),
         ) from None
     return postgres.connect(root, told, project, create=create, patience=patience)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.config.address import EMBEDDED, VARIABLE
+from hypervisor.config.store import EMBEDDED, VARIABLE
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder

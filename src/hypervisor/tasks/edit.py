@@ -17,14 +17,7 @@ from hypervisor.tasks.entries import Entries, Entry, locate
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.remove import RemoveKey, remove_key
 from hypervisor.tasks.scalar import written
-from hypervisor.tasks.splice import (
-    EditRefused,
-    check_body,
-    check_header,
-    harmless,
-    reparsed,
-    shown,
-)
+from hypervisor.tasks.splice import EditRefused, check_body, check_header, harmless, reparsed, shown
 
 __all__ = [
     "AppendText",

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from hypervisor.worker import off_limits
     from hypervisor.worker.asks import asks
     from hypervisor.worker.checks import boxes_ticked
-    from hypervisor.worker.ending import Ended, done, finish, release
+    from hypervisor.worker.finish import Ended, done, finish, release
     from hypervisor.worker.refused import Refused
     from hypervisor.worker.share import drain_mark, share_left
-    from hypervisor.worker.taking import UNHEARD_SECONDS, give_back, take
+    from hypervisor.worker.take import UNHEARD_SECONDS, give_back, take
 
 _PLACES = {
     "UNHEARD_SECONDS": "taking",

@@ -20,7 +20,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
 
     Raises Refused for any, unless `force`.
     """
-    from hypervisor.boxes import open_boxes
+    from hypervisor.tasks.boxes import open_boxes
 
     boxes = open_boxes(file)
     if boxes and not force:
@@ -35,7 +35,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
 def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None:
     """Raise Refused if files were changed which the item does not name; `changed` are those of a
     branch, from the root."""
-    from hypervisor import scope
+    from hypervisor.worker import scope
 
     if changed is not None:
         strays = scope.unnamed(ledger.root, changed, [row])
@@ -57,10 +57,9 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
     """
     import json
 
-    from hypervisor import verify
     from hypervisor.config.settings import load
     from hypervisor.ledger.claims import keep_every
-    from hypervisor.worker import base_files
+    from hypervisor.worker import base_files, verify
 
     keep = json.loads(row["check_env"] or "[]")
     with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:

@@ -124,7 +124,7 @@ def _unnamed(ledger: Ledger, row: Any, found: Out, committed: list[str] | None) 
     paths = [path for path in paths if path != row["path"] and ledger.id_of(path) is None]
     if not paths:
         return []
-    from hypervisor import scope
+    from hypervisor.worker import scope
 
     if committed is not None:
         return scope.unnamed(ledger.root, paths, [row])

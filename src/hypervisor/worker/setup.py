@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor import caller
+from hypervisor.config import caller
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
 

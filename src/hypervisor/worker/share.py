@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.caller import in_pool
+from hypervisor.config.caller import in_pool
 from hypervisor.system.errors import NotAllowed
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from hypervisor.caller import PoolAgent
+    from hypervisor.config.caller import PoolAgent
     from hypervisor.ledger import Ledger
 
 

@@ -1,0 +1,1 @@
+"""Claude Code: how it is started, held in bounds, read and examined."""

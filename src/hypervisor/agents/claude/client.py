@@ -1,0 +1,180 @@
+"""`claude -p` as a worker: the queue through the command line, an allow-list, and nothing else.
+
+Settings, hooks, plugins and MCP servers of the user and of the project have no part in the run.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from hypervisor.agents import client, limits, rights
+from hypervisor.system import protected
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.processes import exit_text
+from hypervisor.system.text import one_line
+
+INSTALL = "npm install -g @anthropic-ai/claude-code"
+TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
+READING = ("Read", "Glob", "Grep")
+_NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
+             "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
+
+
+class Claude:
+    """The client; `words` are added to its command line."""
+
+    name = "claude"
+    one_item_each = False
+    start_gap = 0.5
+    unseen = ""
+
+    def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
+        self._model, self._turns, self._words = model or "haiku", turns, list(words)
+        self._program = ""
+
+    def check(self) -> None:
+        """Find the client. Raises HypervisorError."""
+        self._program = client.find("claude", INSTALL)
+        for word in self._words:
+            if "dangerously" in word or word.startswith("--permission-mode"):
+                raise HypervisorError(
+                    "workers run with an allow-list and everything else denied",
+                    f"leave out {word}; grant commands with 'hypervisor open --allow-command'",
+                )
+
+    def start(self, place: client.Place) -> client.Start:
+        """Return how to start one agent."""
+        allowed = rights.rules(rights.WORKER_VERBS)
+        allowed += [f"Bash({command}:*)" for command in place.commands]
+        # Where git does not hold an item's file, it stands at the root, outside of the tree.
+        reading = dict.fromkeys(("./**", f"/{place.root}/**"))
+        allowed += [f"{tool}({where})" for tool in READING for where in reading]
+        allowed.append("Edit(./**)")
+        words = [
+            self._program,
+            "-p",
+            *("--output-format", "stream-json", "--verbose"),
+            *("--permission-mode", "dontAsk"),
+            *("--setting-sources", ""),
+            "--strict-mcp-config",
+            *("--tools", ",".join(TOOLS)),
+            *("--allowedTools", ",".join(allowed)),
+            *("--disallowedTools", ",".join(denied())),
+            *("--model", self._model),
+            *("--max-turns", str(self._turns)),
+            *("--session-id", str(uuid.uuid4())),
+        ]
+        environment = client.scrubbed(
+            place, frozenset(("IS_SANDBOX",)), ("ANTHROPIC_", "CLAUDE_", "AWS_", "DISABLE_")
+        )
+        for name in ("CLAUDE_CODE_SESSION_ID", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT"):
+            environment.pop(name, None)
+        folder = os.path.dirname(client.own_program())
+        environment["PATH"] = f"{folder}:{environment.get('PATH', os.defpath)}"
+        environment["CLAUDE_CODE_TMPDIR"] = str(place.tmp)
+        # The pool waits better: it starts no further agent meanwhile.
+        environment.setdefault("CLAUDE_CODE_MAX_RETRIES", "3")
+        # A command that outlives its call would outlive the item.
+        environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
+        return client.Start([*words, *self._words], environment, self._prompt(place))
+
+    def stream(self) -> ClaudeStream:
+        """Return a reader of one run's output."""
+        return ClaudeStream()
+
+    def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
+        """Return where this run's transcript is, or None while there is none."""
+        if not stream.session:
+            return None
+        base = os.environ.get("CLAUDE_CONFIG_DIR") or os.path.expanduser("~/.claude")
+        name = glob.escape(f"{stream.session}.jsonl")
+        found = glob.glob(os.path.join(glob.escape(base), "projects", "*", name))
+        return found[0] if found else None
+
+    def _prompt(self, place: client.Place) -> str:
+        items = place.agent.items
+        count = "" if items is None else f" Stop after {items} items."
+        granted = ", ".join(f"`{command}`" for command in place.commands)
+        allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
+        role = "worker" if place.tree is None else "worker-isolated"
+        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{count}{allowed}\n"
+
+
+def denied() -> list[str]:
+    """Return the rules that keep a worker from what steers the next run. A rule for Edit holds
+    for every tool that writes files, and for redirections of commands."""
+    rules = []
+    for folder in protected.FOLDERS:
+        rules += [f"Edit(./{folder}/**)", f"Edit(./**/{folder}/**)"]
+    for name in protected.FILES:
+        rules += [f"Edit(./{name})", f"Edit(./**/{name})"]
+    return rules
+
+
+class ClaudeStream(client.Stream):
+    """Reads `--output-format stream-json`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._result: dict[str, Any] | None = None
+        self._resume_at: float | None = None
+
+    def feed(self, line: str) -> None:
+        """Take in one event; what is none is passed over."""
+        event = client.event(line)
+        kind = event.get("type")
+        if kind == "system" and event.get("subtype") == "init":
+            self.session = str(event.get("session_id", ""))
+        elif kind == "assistant":
+            self._assistant(event.get("message"))
+        elif kind == "rate_limit_event":
+            told = event.get("rate_limit_info")
+            self.windows = {**self.windows, **limits.windows(told)}
+            at = told.get("resetsAt") if isinstance(told, dict) else None
+            if isinstance(at, (int, float)) and told and told.get("status") == "rejected":
+                self._resume_at = float(at)
+        elif kind == "result":
+            self._result = event
+
+    def _assistant(self, message: object) -> None:
+        blocks = message.get("content") if isinstance(message, dict) else None
+        for block in blocks if isinstance(blocks, list) else ():
+            if not isinstance(block, dict):
+                continue
+            if block.get("type") == "text":
+                self.last = str(block.get("text", ""))[-4000:]
+            elif block.get("type") == "tool_use":
+                self.tool = str(block.get("name", ""))
+                asked = block.get("input")
+                command = asked.get("command") if isinstance(asked, dict) else None
+                if isinstance(command, str) and command.startswith("hypervisor next"):
+                    self.asked = True
+
+    def end(self, code: int) -> client.End:
+        """Return how the run ended, by its last `result` event first."""
+        result = self._result
+        if result is None:
+            said = next((line for line in self.complaints if line.strip()), "")
+            if code > 0 and said:
+                return client.End("refused", one_line(said, 300), self.last)
+            return client.End("failed", f"ended by {exit_text(code)}", self.last)
+        subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
+        if subtype == "error_max_turns":
+            return client.End("limited", "the client's turn limit was reached", self.last)
+        if not result.get("is_error") and subtype == "success":
+            return client.End("finished", "", self.last)
+        status = result.get("api_error_status")
+        limit = limits.read(
+            text,
+            status=status if isinstance(status, int) else None,
+            resets_at=self._resume_at,
+        )
+        if limit is not None:
+            return client.End("rate_limited", client.brief(text), self.last, limit)
+        refused = any(sign in text.lower() for sign in _NOT_OURS)
+        cause = client.brief(text) or subtype or exit_text(code)
+        return client.End("refused" if refused else "failed", cause, self.last)

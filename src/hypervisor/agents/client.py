@@ -1,0 +1,182 @@
+"""One run of a client: where it works, how it is started, what it tells, how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypervisor.agents.limits import Limit, Windows
+from hypervisor.config.caller import PoolAgent
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git_environment import IDENTITY
+from hypervisor.system.notes import VARIABLE, home
+from hypervisor.system.reading import json_value
+from hypervisor.system.text import one_line
+
+# What a program needs to find its way about; nothing else of the caller's environment goes in.
+_ALWAYS = frozenset(
+    (
+        "HOME", "HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "LANG", "LANGUAGE",
+        "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "PATH", "SHELL", "SSL_CERT_DIR",
+        "SSL_CERT_FILE", "TERM", "TZ", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+    )
+)  # fmt: skip
+_PROXIES = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an agent works: the `root` of the project, the `queue`, the agent's name in its pool,
+    and a `folder` of its own for temporary files. `commands` are granted by the queue; `tree` is
+    the linked worktree that it works in instead of the root, for work on branches."""
+
+    root: str
+    queue: str
+    agent: PoolAgent
+    folder: Path
+    commands: tuple[str, ...] = ()
+    tree: str | None = None
+
+    @property
+    def tmp(self) -> Path:
+        """The agent's TMPDIR; it exists."""
+        return self.folder / "tmp"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How to start a process: its words, its whole environment, what it reads."""
+
+    words: list[str]
+    environment: dict[str, str]
+    stdin: str = ""
+
+
+@dataclass
+class End:
+    """How a run ended. `how` is one of
+
+    finished (the client says so), limited (turns), failed (an error of the service or the client),
+    rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
+    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met.
+    """
+
+    how: str
+    cause: str = ""
+    last: str = ""
+    limit: Limit | None = None
+
+
+@dataclass
+class Stream:
+    """What a client's output has told so far. Subclasses read the lines.
+
+    `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
+    of its standard error; `windows` is how much of the service's usage windows is used, where the
+    client tells.
+    """
+
+    tool: str = ""
+    asked: bool = False
+    last: str = ""
+    session: str = ""
+    complaints: list[str] = field(default_factory=list)
+    windows: Windows = field(default_factory=dict)
+
+    def feed(self, line: str) -> None:
+        """Take in one line of standard output."""
+
+    def complain(self, line: str) -> None:
+        """Take in one line of standard error."""
+        self.complaints = [*self.complaints[-19:], line]
+
+    def end(self, code: int) -> End:
+        """Return how the run ended, given the exit code (negative: a signal)."""
+        raise NotImplementedError
+
+
+def event(line: str) -> dict[str, Any]:
+    """Return the event in a line of a client's stream; an empty one for a line that is none."""
+    try:
+        told = json_value(line)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[str, ...] = ()) -> (
+    dict[str, str]
+):  # fmt: skip
+    """Return an environment of its own for an agent: what every program needs, the variables in
+    `more` or with one of `prefixes`, and what tells the agent's own commands who they are."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _ALWAYS
+        or name in IDENTITY
+        or name in more
+        or name.startswith(("LC_", *prefixes))
+        or name.lower() in _PROXIES
+    }
+    return kept | {
+        "TMPDIR": str(place.tmp),
+        "HYPERVISOR_WORKER": place.agent.name,
+        # HOME may be another one there; what is ours is known by the user's own folder.
+        VARIABLE: home(),
+        **place.agent.environment(),
+    }
+
+
+def find(program: str, install: str) -> str:
+    """Return the path of a client on PATH. Raises HypervisorError with how to install it."""
+    import shutil
+
+    found = shutil.which(program)
+    if found is None:
+        raise HypervisorError(f"{program} is not on PATH", install)
+    return found
+
+
+def own_program() -> str:
+    """Return the path of `hypervisor` as agents call it. Raises HypervisorError."""
+    import shutil
+    import sys
+
+    launcher = plugin_folder() / "bin" / "hypervisor"
+    if launcher.is_file():
+        return str(launcher)
+    beside = os.path.join(os.path.dirname(sys.executable), "hypervisor")
+    found = beside if os.access(beside, os.X_OK) else shutil.which("hypervisor")
+    if found is None:
+        raise HypervisorError("hypervisor is not on PATH", "add its bin folder to PATH")
+    return found
+
+
+def plugin_folder() -> Path:
+    """Return the folder of the plugin, which holds `bin/`, `prompts/` and `agents/`."""
+    return Path(__file__).resolve().parents[3]
+
+
+def prompt(name: str) -> str:
+    """Return a text of the plugin without its front matter. Raises HypervisorError."""
+    try:
+        text = (plugin_folder() / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise HypervisorError(
+            f"{plugin_folder() / name}: {error.strerror}", "install the whole plugin"
+        ) from None
+    if text.startswith("---\n"):
+        text = text[text.index("\n---\n", 4) + 5 :]
+    return text.strip() + "\n"
+
+
+def brief(text: str) -> str:
+    """Return an error's text as one line, without the service's wrapping."""
+    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
+    if not found:
+        return one_line(text, 300)
+    status = re.search(r'"code"\s*:\s*(\d{3})', text)
+    return one_line((f"{status[1]} " if status else "") + found[1], 300)

@@ -1,0 +1,130 @@
+"""Any command as a worker: one process per item, which it gets by environment and by its words.
+
+Nothing goes through a shell. `{id}`, `{path}`, `{title}`, `{token}`, `{queue}` and the columns of a
+row are replaced in each word (see `holes`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from hypervisor.agents import client, holes
+from hypervisor.system.errors import UsageError
+from hypervisor.system.processes import exit_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger import Claim
+
+_TAIL_LINES = 8
+_TAIL = 2000
+# The kernel refuses a longer word or variable.
+_LONGEST = 100_000
+# By custom a program that can't be run at all ends so.
+_CANT_RUN = (126, 127)
+
+
+class Command:
+    """The command line `words`."""
+
+    name = "command"
+    one_item_each = True
+    start_gap = 0.0
+    unseen = ""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+
+    def check(self) -> None:
+        """Find the program. Raises UsageError, HypervisorError."""
+        if not self._words:
+            raise UsageError(
+                "no command to run", "write it behind --, like: -- python3 convert.py {path}"
+            )
+        holes.check(self._words)
+        found = client.find(self._words[0], "write its whole path, or put its folder on PATH")
+        if "/" in self._words[0]:
+            # It is started in the root, wherever the user stands.
+            self._words[0] = os.path.abspath(found)
+
+    def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
+        """Raise UsageError for a hole that none of the items with these columns can fill."""
+        holes.check_names(self._words, rows)
+
+    def start(self, place: client.Place, claim: Claim) -> client.Start:
+        """Return how to start the process for one item. Raises Unfit for a value that the command
+        would take for an option."""
+        path = claim.path or ""
+        if claim.worktree is not None and claim.file is not None:
+            # What git does not hold is not in the tree that the command runs in.
+            inside = os.path.join(claim.worktree, path)
+            path = path if os.path.lexists(inside) else claim.file
+        values = {
+            "id": claim.id,
+            "path": path,
+            "title": claim.title or "",
+            "token": claim.token,
+            "queue": place.queue,
+        }
+        payload = claim.payload
+        if isinstance(payload, dict):
+            values = {str(name): _shown(value) for name, value in payload.items()} | values
+        told = {
+            "HYPERVISOR_ID": claim.id,
+            "HYPERVISOR_PATH": path,
+            "HYPERVISOR_TITLE": claim.title or "",
+            "HYPERVISOR_TOKEN": claim.token,
+            "HYPERVISOR_ROOT": place.root,
+            "HYPERVISOR_ATTEMPT": str(claim.attempt),
+            "HYPERVISOR_INSTRUCTIONS": claim.instructions or "",
+            "HYPERVISOR_DATA": "" if payload is None else _shown(payload),
+        }
+        environment = client.scrubbed(place) | {name: _fit(value) for name, value in told.items()}
+        words = [_fit(word) for word in holes.fill(self._words, values)]
+        return client.Start(words, environment)
+
+    def stream(self) -> CommandStream:
+        """Return a reader of one run's output."""
+        return CommandStream()
+
+    def transcript(self, place: client.Place, stream: client.Stream) -> None:
+        """A command has none."""
+
+
+class CommandStream(client.Stream):
+    """Keeps the last lines that a command printed."""
+
+    def __init__(self) -> None:
+        super().__init__(asked=True)
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def feed(self, line: str) -> None:
+        """Take in one line."""
+        if line.strip():
+            self._tail.append(line.rstrip()[: _TAIL // 2])
+
+    complain = feed
+
+    def end(self, code: int) -> client.End:
+        """Return how the command ended: finished only with exit code 0."""
+        self.last = "\n".join(self._tail)[-_TAIL:]
+        if code == 0:
+            return client.End("finished", "", self.last)
+        how = "refused" if code in _CANT_RUN else "failed"
+        last = self._tail[-1] if self._tail else ""
+        cause = exit_text(code) + (f": {last[:200]}" if last else "")
+        return client.End(how, cause, self.last)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _fit(value: str) -> str:
+    # Neither a word nor a variable holds a NUL; an id from a row may.
+    value = value.replace("\0", "\ufffd")
+    raw = os.fsencode(value)
+    return value if len(raw) <= _LONGEST else os.fsdecode(raw[:_LONGEST])

@@ -1,0 +1,1 @@
+"""Gemini CLI: how it is started, held in bounds, read and examined."""

@@ -1,0 +1,94 @@
+"""Tokens out of a Gemini CLI transcript, per item; unknown is None, never 0.
+
+One response stands in it once or several times under one id. The client tells thinking apart from
+output; the service bills both as output.
+"""
+
+from __future__ import annotations
+
+from hypervisor.system.late import late
+from hypervisor.system.reading import json_rows, json_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from hypervisor.agents.claude.transcript import Tokens
+
+_CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task")
+_TASK_ID = late(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]]:
+    """Return the total, or None for an unknown shape, and the share of each item that was claimed,
+    in order: an item that was claimed twice stands twice. A torn last line is passed over.
+
+    What is used between a claim and the call that ends the item, with that call, is the item's.
+    """
+    known = True
+    messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
+    for row in json_rows(rows):
+        if row is None:
+            known = False
+        if not isinstance(row, dict) or row.get("type") != "gemini":
+            continue
+        figures = _figures(row.get("tokens"))
+        name = row.get("id")
+        if figures is None or not isinstance(name, str):
+            known = False
+            continue
+        calls = row.get("toolCalls")
+        calls = calls if isinstance(calls, list) else []
+        messages[name] = figures, [call for call in calls if isinstance(call, dict)]
+    total: Tokens = (0, 0, 0, 0)
+    items: list[tuple[str, Tokens]] = []
+    current = False
+    for figures, calls in messages.values():
+        total = _add(total, figures)
+        if current:
+            items[-1] = items[-1][0], _add(items[-1][1], figures)
+        for call in calls:
+            tool = str(call.get("name", "")).rpartition("task_manager_")[2]
+            if tool in _ENDS and call.get("status") == "success":
+                current = False
+            elif tool == _CLAIM:
+                claimed = _TASK_ID.search(_text(call.get("result")))
+                try:
+                    item = json_value(claimed[1]) if claimed else None
+                except ValueError:
+                    item = None
+                if isinstance(item, str):
+                    items.append((item, (0, 0, 0, 0)))
+                    current = True
+    return (total if known else None), items
+
+
+def _figures(told: object) -> Tokens | None:
+    if not isinstance(told, dict):
+        return None
+    kinds = [told.get(kind) for kind in ("input", "cached", "total")]
+    if not all(isinstance(figure, int) for figure in kinds):
+        return None
+    prompt, cached, total = (int(figure or 0) for figure in kinds)
+    return prompt - cached, total - prompt, cached, 0
+
+
+def _text(result: object) -> str:
+    """Return all texts of a tool's result, however deep they are wrapped."""
+    found: list[str] = []
+    rest = [result]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, dict):
+            rest += reversed(one.values())
+        elif isinstance(one, list):
+            rest += reversed(one)
+    return "\n".join(found)
+
+
+def _add(one: Tokens, two: Tokens) -> Tokens:
+    a, b, c, d = (x + y for x, y in zip(one, two, strict=True))
+    return a, b, c, d

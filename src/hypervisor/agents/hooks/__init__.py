@@ -1,0 +1,200 @@
+"""The clients' events: each is turned into words of the program, and holds no rule of its own.
+
+Handlers know the names and shapes of Claude Code; `gemini` reads the other client's as these.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from hypervisor.config.roots import find_root
+from hypervisor.ledger.store import NoLedger
+from hypervisor.system import hook_errors
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.quick_json import dumps
+from hypervisor.system.reading import json_value
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypervisor.ledger.sessions import Sessions
+
+    Handler = Callable[[Any, "Event"], "dict[str, Any] | None"]
+
+
+# With these, claims may have ended of which no worker said so.
+_ENDS = frozenset(("SubagentStop", "StopFailure", "SessionEnd"))
+# Each event loads what it needs: it is a start of Python of its own.
+HANDLERS = {
+    "PostToolUse": "tool_use.tool_used",
+    "PostToolUseFailure": "tool_use.tool_used",
+    "PermissionRequest": "agents.permission_asked",
+    "PermissionDenied": "agents.permission_denied",
+    "SubagentHandback": "agents.handing_back",
+    "SubagentStop": "agents.stopped",
+    "StopFailure": "agents.failed",
+    "SessionStart": "session.started",
+    "UserPromptSubmit": "session.prompted",
+    "Stop": "session.turn_ended",
+    "SessionEnd": "session.ended",
+}
+# In the environment, since others can read the words of a command.
+_HEAD = b"HYPERVISOR_HEAD"
+
+
+class Event:
+    """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
+
+    `sent_as` is the name that the client itself has for the event.
+    """
+
+    def __init__(self, name: str, payload: dict[str, Any]) -> None:
+        self.sent_as = name
+        self.from_gemini = False
+        if "timestamp" in payload or name not in (*HANDLERS, "PreToolUse"):
+            from hypervisor.agents.gemini import events
+
+            self.from_gemini = events.sent(name, payload)
+            if self.from_gemini:
+                name, payload = events.read(name, payload)
+        self.name = name
+        self.payload = payload
+        self.session: str = self.text("session_id")
+        self.agent: str = self.text("agent_id")
+
+    def text(self, key: str) -> str:
+        """Return the string at `key`, or "" if there is none."""
+        value = self.payload.get(key)
+        return value if isinstance(value, str) else ""
+
+    def asked(self, key: str) -> str:
+        """Return what the tool was called with at `key`, or "" if there is nothing."""
+        asked = self.payload.get("tool_input")
+        return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+
+    def transcript_of(self, agent: str | None = None) -> str | None:
+        """Return where the client keeps the transcript of an agent of the session."""
+        base, dot, _ = self.text("transcript_path").rpartition(".jsonl")
+        return f"{base}/subagents/agent-{agent or self.agent}.jsonl" if dot else None
+
+
+def run(name: str) -> int:
+    """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
+    if name == "PreToolUse":
+        return _before(name)
+    try:
+        event = Event(name, _payload())
+        if event.session:
+            cwd = event.text("cwd")
+            with _ledger(event).open(find_root(cwd or None), patience=0) as ledger:
+                answer = handle(ledger, event)
+            if answer is not None:
+                print(dumps(answer))
+    except NoLedger:
+        pass
+    except Exception as error:  # whatever it is, the session goes on
+        from hypervisor.ledger.damage import explained
+
+        root = find_root()
+        hook_errors.keep(root, explained(root, error) or error)
+    return 0
+
+
+def _ledger(event: Event) -> type[Sessions]:
+    """Return as much of the ledger as the event needs: what most of them do is loaded sooner."""
+    if event.name.startswith("PostToolUse"):
+        from hypervisor.ledger.sessions import Sessions
+
+        return Sessions
+    from hypervisor.ledger import Ledger
+
+    return Ledger
+
+
+def _before(name: str) -> int:
+    """Say whether a tool call may be made. What is refused or asked about doesn't hang on a ledger:
+    whatever that holds has no part in it. Where it can't be told, the user is asked."""
+    from hypervisor.agents.hooks import permission
+
+    try:
+        payload = _payload()
+        if not payload:
+            raise HypervisorError("the client said nothing of the call")
+        answer = permission.before_tool(Event(name, payload))
+    except Exception as error:
+        answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
+    if answer is not None:
+        print(dumps(answer))
+    return 0
+
+
+def _sent() -> str:
+    """Return what the client has sent: what the guard has read of it, and the rest."""
+    head = os.environb.pop(_HEAD, b"")
+    source = getattr(sys.stdin, "buffer", None)
+    if source is None:
+        return head.decode("utf-8", "surrogateescape") + sys.stdin.read()
+    return b"".join((head, source.read())).decode("utf-8", "surrogateescape")
+
+
+def _payload() -> dict[str, Any]:
+    """Return what the client says of its event. Raises HypervisorError for no JSON."""
+    try:
+        payload = json_value(_sent() or "{}")
+    except (ValueError, RecursionError) as error:
+        raise HypervisorError(
+            f"what the client said of an event is no JSON: {one_line(error, 200)}",
+            "update the client or hypervisor: hypervisor doctor",
+        ) from None
+    return payload if isinstance(payload, dict) else {}
+
+
+def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
+    """Carry out what `event` means, and return what the client is to be told, if anything."""
+    module, _, name = HANDLERS.get(event.name, "").partition(".")
+    answer = None
+    if module:
+        loaded = __import__(f"hypervisor.agents.hooks.{module}", fromlist=[name])
+        handler: Handler = getattr(loaded, name)
+        answer = handler(ledger, event)
+    if event.name in _ENDS:
+        from hypervisor.ledger import Ledger
+        from hypervisor.worker import off_limits
+
+        off_limits.settle(Ledger.of(ledger))
+    if answer is not None and event.from_gemini:
+        from hypervisor.agents.gemini import events
+
+        return events.answer(event.sent_as, answer)
+    return answer
+
+
+def context(event: str, text: str) -> dict[str, Any]:
+    """Return the answer that puts `text` before the model."""
+    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
+
+
+def meet(ledger: Sessions, event: Event) -> None:
+    """Note that the hooks of this session work, and which process its client is."""
+    import time
+
+    known = ledger.session(event.session)
+    if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
+        if event.from_gemini:
+            # What the environment tells is of Claude Code, which this client may run inside of.
+            ledger.meet(event.session, heard=True)
+            return
+        from hypervisor.config.caller import Caller
+
+        client = Caller()
+        ledger.meet(
+            event.session,
+            pid=client.pid,
+            pid_start=client.pid_start,
+            headless=client.headless,
+            heard=True,
+        )

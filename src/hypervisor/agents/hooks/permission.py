@@ -1,0 +1,145 @@
+"""What an agent may do without a dialog, what it may not, and what the user is asked about."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.agents import rights, tools
+from hypervisor.agents.hooks import Event, edits
+from hypervisor.config.roots import find_root
+from hypervisor.config.tools import PREFIX
+from hypervisor.ledger import Ledger, NoLedger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.agents.grants import Grant
+
+
+def before_tool(event: Event) -> dict[str, Any] | None:
+    """A tool is about to be used: refuse, or have the user asked, where `rights` says so; allow
+    what `grants` does. None leaves it to the client and its own rules.
+
+    The client applies the user's own ask and deny rules behind an answer that allows.
+    """
+    cwd = event.text("cwd") or os.getcwd()
+    if event.agent and event.text("agent_type") == tools.AGENT:
+        told = tools.judge(event.text("tool_name"), event.asked("command"), _given(event, cwd))
+        if told is not None:
+            return decided(event.name, told.decision, told.reason)
+    if event.text("tool_name") == "Bash":
+        verdict = rights.judge(
+            event.asked("command"),
+            worker=bool(event.agent),
+            root=find_root(cwd),
+            cwd=cwd,
+            planning=event.text("permission_mode") == "plan",
+        )
+        if verdict is not None:
+            if verdict.decision != "ask" or not _said_beforehand(event):
+                return decided(event.name, verdict.decision, verdict.reason)
+            return decided(event.name, "allow", "hypervisor: the user has said so")
+    what = _granted(event)
+    return decided(event.name, "allow", f"hypervisor: {what}") if what else None
+
+
+def _given(event: Event, cwd: str) -> list[str]:
+    """Return the tools that were given to the queues whose items the agent holds."""
+    if not event.text("tool_name").startswith(PREFIX):
+        return []
+    try:
+        with Ledger.open(find_root(cwd), patience=0) as ledger:
+            held = ledger.held_by(event.session, event.agent)
+            queues = {row["queue_name"] for row in held}
+            return [tool for queue in queues for tool in ledger.tools(queue)]
+    except NoLedger:
+        return []
+
+
+def requested(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A dialog is about to be shown: answer it with what `grants` allows.
+
+    Such an answer overrides the user's ask rules. So there is none where one of theirs names the
+    tool, or may match, or can't be read.
+    """
+    from hypervisor.agents.claude import settings
+
+    grant = _grant(ledger, event)
+    if grant is None:
+        return None
+    folders = (os.environ.get("CLAUDE_PROJECT_DIR", ""), event.text("cwd"), ledger.root)
+    if settings.may_ask(event.text("tool_name"), folders):
+        return None
+    ledger.note_grant(grant.queues, grant.what)
+    answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
+    return {"hookSpecificOutput": answer}
+
+
+def _granted(event: Event) -> str:
+    """Return what is allowed, in a few words; "" where the client is to decide, also where the
+    ledger can't be asked."""
+    from hypervisor.system import hook_errors
+
+    tool = event.text("tool_name")
+    if tool == "Bash" and "hypervisor " not in event.asked("command"):
+        return ""
+    root = find_root(event.text("cwd") or None)
+    try:
+        with Ledger.open(root, patience=0) as ledger:
+            edits.before(ledger, event)
+            grant = _grant(ledger, event)
+            if grant is None:
+                return ""
+            ledger.note_grant(grant.queues, grant.what)
+            return grant.what
+    except NoLedger:
+        return ""
+    except Exception as error:  # whatever it is, the client decides
+        hook_errors.keep(root, error)
+        return ""
+
+
+def _grant(ledger: Ledger, event: Event) -> Grant | None:
+    from hypervisor.agents import grants
+    from hypervisor.config import by_hooks
+
+    mode, tool = event.text("permission_mode"), event.text("tool_name")
+    # A plan changes nothing, and where all is allowed nothing needs us.
+    if mode == "bypassPermissions" or (mode == "plan" and tool != "Bash") or event.from_gemini:
+        return None
+    asked = event.payload.get("tool_input")
+    grant = grants.for_call(
+        ledger,
+        session=event.session,
+        agent=event.agent,
+        kind=event.text("agent_type"),
+        tool=tool,
+        asked=asked if isinstance(asked, dict) else {},
+        cwd=event.text("cwd") or os.getcwd(),
+    )
+    return grant if grant is not None and by_hooks.allowed(ledger.root) else None
+
+
+def _said_beforehand(event: Event) -> bool:
+    """True for a command that opens a queue with a yes that the user has typed in this session."""
+    from hypervisor.agents.claude import said
+    from hypervisor.agents.shell_calls import only_calls
+
+    calls = only_calls(event.asked("command")) or []
+    if event.agent or len(calls) != 1 or calls[0].verb != "open":
+        return False
+    number = said.beforehand(calls[0].words)
+    return number is not None and said.by_the_user(
+        event.text("transcript_path"), rf"--yes-up-to[ =]{number}(?![0-9])"
+    )
+
+
+def decided(event: str, decision: str, reason: str) -> dict[str, Any]:
+    """Return the answer of a hook that runs before a tool: "allow", "ask" or "deny", and why."""
+    answer = {
+        "hookEventName": event,
+        "permissionDecision": decision,
+        "permissionDecisionReason": reason,
+    }
+    return {"hookSpecificOutput": answer}

@@ -1,0 +1,249 @@
+"""Events of a session: its start and end, its prompts, and the ends of its turns."""
+
+from __future__ import annotations
+
+import time
+
+from hypervisor.agents import reconcile
+from hypervisor.agents.claude import said, upgrade
+from hypervisor.agents.hooks import Event, context, meet
+from hypervisor.ledger import markers
+from hypervisor.system.late import late
+from hypervisor.system.reading import NotReadable, json_rows, read_end
+from hypervisor.system.spans import until
+from hypervisor.views import news
+from hypervisor.worker import outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+# Its time is when outputs were last pruned.
+_PRUNED, _PRUNE_SECONDS = "pruned", 3600
+# So much of a transcript's end is looked at.
+_TAIL = 4 << 20
+# A cleared or resumed session goes on with its workers.
+_GOES_ON = ("clear", "resume", "compact")
+_GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
+_DESCRIBED = late(r'^Agent ".*?" ')
+# How the client tells, in the place of a notice, that a person has stopped all agents at once.
+_STOPPED = late(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
+_TAG = late(r"(?s)<(task-id|status|summary)>(.*?)</\1>")
+# How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
+_NOTICE = late(
+    r"(?:Another Claude session sent a message[^\n]*\n)?"
+    r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
+)
+_BEGINS = ("<", "Another Claude session")
+# What stands in the transcript's rows that hold one.
+_IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
+
+
+def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A session began: free what killed sessions held, and tell of the queues that are open."""
+    reconcile.gone_sessions(ledger)
+    ledger.reopen()
+    if event.text("source") == "clear":
+        meet(ledger, event)
+        ledger.inherit(event.session)
+    outbox.flush(ledger)
+    if event.text("source") == "compact":
+        return None
+    moved = None if event.from_gemini else upgrade.moved()
+    text = "\n".join(filter(None, (_left_open(ledger), moved)))
+    return context("SessionStart", text) if text else None
+
+
+def _left_open(ledger: Ledger) -> str | None:
+    """Return a line on the queues that have something left, or None."""
+    lines = []
+    for queue in ledger.queues():
+        counts = ledger.counts(queue["no"])
+        left = counts["ready"] + counts["claimed"]
+        if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
+            line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
+            if queue["state"] == "paused" and queue["resume_at"] is not None:
+                line += f", paused until {until(queue['resume_at'])}"
+            lines.append(line)
+    if not lines:
+        return None
+    return f"hypervisor: {'; '.join(lines[:10])}. To go on: /hypervisor:resume QUEUE"
+
+
+def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """A prompt or a notice came: whatever it is, it carries the news."""
+    prompt = event.text("prompt")
+    by = "prompt"
+    if prompt[:1].isdigit() and _STOPPED.match(prompt):
+        reconcile.missing(ledger, event.session, None)
+    if prompt.startswith(_BEGINS) and _NOTICE.match(prompt):
+        by = "monitor" if "<event>" in prompt else "notice"
+        _noticed(ledger, event, prompt)
+    elif said.is_typed(prompt):
+        _user_said(ledger, event, prompt)
+    _settle_agents(ledger, event)
+    outbox.flush(ledger)
+    text = news.take(ledger, event.session, by=by)
+    if event.from_gemini and ledger.session(event.session) is None:
+        # This client has no room for it at the session's start.
+        meet(ledger, event)
+        text = "\n".join(filter(None, (_left_open(ledger), text)))
+    markers.settle(ledger)
+    return context("UserPromptSubmit", text) if text else None
+
+
+def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
+    """Whatever the user says answers what was asked, but for a command; the one that goes on with a
+    queue is a yes by itself."""
+    typed = prompt.lstrip()
+    if typed.startswith("/") and (goes_on := _GOES_ON_WITH.match(typed)):
+        meet(ledger, event)
+        ledger.note_goes_on(event.session, goes_on[1] or "*")
+    elif not typed.startswith("/"):
+        ledger.note_answer(event.session)
+
+
+def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+    """The session's turn ended: look at who still runs, and tell what has come to rest."""
+    tasks = event.payload.get("background_tasks")
+    running = None
+    read_notices(ledger, event)
+    if isinstance(tasks, list):
+        running = {
+            str(task.get("id"))
+            for task in tasks
+            if isinstance(task, dict) and task.get("type") == "subagent"
+        }
+        reconcile.missing(ledger, event.session, running)
+    _settle_agents(ledger, event)
+    outbox.flush(ledger)
+    outputs_pruned(ledger)
+    if event.payload.get("stop_hook_active"):
+        return None
+    workers = None if running is None else len(running)
+    if workers:
+        news.expect(ledger, event.session, None, work=True)
+    if headless(ledger, event.session):
+        # The client leaves with this turn, or soon after: the turn is where it must hear the rest.
+        text = _wait_instead(ledger, event.session, workers)
+        if text:
+            return context("Stop", text)
+    text = news.take(ledger, event.session, by="stop", workers=workers, at_rest=True)
+    markers.settle(ledger)
+    return context("Stop", text) if text else None
+
+
+def ended(ledger: Ledger, event: Event) -> None:
+    """The session is over: what its workers held is free for the next one."""
+    if event.text("reason") in _GOES_ON:
+        return
+    read_notices(ledger, event)
+    _settle_agents(ledger, event)
+    reconcile.session_ended(ledger, event.session)
+    ledger.state.folder.remove(markers.watch_lock(event.session))
+    outbox.flush(ledger)
+    markers.settle(ledger)
+
+
+def outputs_pruned(ledger: Ledger) -> None:
+    """Prune the kept transcripts to the limits of the project, if that is an hour ago: reading the
+    settings takes longer than all else that the end of a turn does."""
+    last = ledger.state.folder.look(_PRUNED)
+    if last is not None and 0 <= time.time() - last.st_mtime < _PRUNE_SECONDS:
+        return
+    from hypervisor.agents import retention
+    from hypervisor.config.settings import load
+
+    ledger.state.folder.write(_PRUNED, b"")
+    limits = load(ledger.root).limits
+    retention.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+
+
+def headless(ledger: Ledger, session: str) -> bool:
+    """True if the session is known to run without a person (`claude -p`)."""
+    known = ledger.session(session)
+    return bool(known is not None and known["headless"])
+
+
+def _wait_instead(ledger: Ledger, session: str, workers: int | None) -> str | None:
+    for queue in ledger.followed(session):
+        counts = ledger.counts(queue["no"])
+        if queue["state"] == "open" and (counts["claimed"] or (workers and counts["ready"])):
+            return (
+                f"hypervisor: queue {queue['name']} is at work and this run ends with your turn. "
+                f"Wait for it in the foreground, again and again until it is at rest: "
+                f"hypervisor wait {queue['name']}"
+            )
+    return None
+
+
+def read_notices(ledger: Ledger, event: Event) -> None:
+    """Take from the session's transcript the notices for which no hook was called.
+
+    A notice that joins a turn in its middle may reach the model without any event.
+    """
+    if not ledger.unnoticed_agents(event.session):
+        return
+    try:
+        raw = read_end(event.text("transcript_path"), _TAIL)
+    except (OSError, NotReadable):
+        return
+    rows = raw.decode("utf-8", "replace").splitlines()
+    wanted = (text for text in rows if any(words in text for words in _IN_ROWS))
+    for row in json_rows(wanted):
+        if not isinstance(row, dict):
+            continue
+        told, delivered = _notice_in(row)
+        if told and _NOTICE.match(told):
+            _noticed(ledger, event, told, delivered=delivered)
+
+
+def _notice_in(row: dict[str, Any]) -> tuple[str | None, bool]:
+    """Return the text in a row of a session's transcript that may be a notice, and whether it has
+    reached the model: what is only queued may be dropped."""
+    kind, told = row.get("type"), None
+    if kind == "queue-operation":
+        told = row.get("content")
+    elif kind == "attachment" and isinstance(row.get("attachment"), dict):
+        told = row["attachment"].get("prompt")
+    # A prompt that somebody has typed has no origin.
+    elif kind == "user" and isinstance(row.get("origin"), dict):
+        message = row.get("message")
+        told = message.get("content") if isinstance(message, dict) else None
+    return told if isinstance(told, str) else None, kind != "queue-operation"
+
+
+def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = True) -> None:
+    """The client tells of ended agents: note that it did, and end what they still hold.
+
+    What the worker itself has said in a notice is passed over: it may look like more notices.
+    """
+    begins = _NOTICE.match(prompt)
+    told = _TAG.findall(prompt.partition("<result>")[0])
+    if begins and begins[1]:
+        told = [("task-id", begins[1])]
+    status = next((text for name, text in told if name == "status"), "")
+    words = next((text for name, text in told if name == "summary"), "")
+    for name, agent in told:
+        if name != "task-id":
+            continue
+        path = event.transcript_of(agent)
+        how = words if status and status != "killed" else None
+        by = "notice" if delivered else None
+        if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
+            continue
+        if status == "killed":
+            # By the user, or by the session because of what the user said.
+            reconcile.person_stopped(ledger, event.session, agent, transcript=path)
+        elif status == "failed":
+            said = _DESCRIBED.sub("", words)
+            reconcile.failed(ledger, event.session, agent, said, code="", transcript=path)
+        elif status:
+            reconcile.died(ledger, event.session, agent, words)
+
+
+def _settle_agents(ledger: Ledger, event: Event) -> None:
+    for agent in ledger.unsettled_agents(event.session):
+        reconcile.collect(ledger, agent)

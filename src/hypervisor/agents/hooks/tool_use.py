@@ -1,0 +1,223 @@
+"""Tool calls that have ended: who holds what by them, and what they cost.
+
+Most of them change nothing and never come here: `hooks/guard` lets them pass.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.agents import reconcile
+from hypervisor.agents.claude import transcript
+from hypervisor.agents.hooks import Event, context, meet
+from hypervisor.ledger import calls
+from hypervisor.system import signs
+from hypervisor.system.late import late
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+    from hypervisor.ledger.sessions import Sessions
+
+# What of a tool's input tells most; so much of it is kept.
+_TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
+_TOLD = 120
+# So much of a call is searched for keys before it is cut.
+_LOOKED_AT = 4000
+# What `hypervisor open` prints.
+_OPENED = late(
+    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items added"
+    r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"'
+)
+_HANDS_OUT = late(r"\bhypervisor[\"']? (?:next|done|pull)\b")
+_NO = late(r"no\b")
+_IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+# In how many seconds a worker's call, and any other, is looked at again, leases apart.
+WORKER_SECONDS, OTHERS_SECONDS = 15.0, 60.0
+
+
+def tool_used(ledger: Sessions, event: Event) -> dict[str, Any] | None:
+    """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
+    takes too much for an item loses it, and is told."""
+    earlier = calls.taken(ledger.state, event.agent or event.session)
+    meet(ledger, event)
+    if event.agent and earlier:
+        ledger.add_calls(event.session, event.agent, earlier)
+    _learn(ledger, event)
+    note_unseen(ledger, event)
+    ledger.renew(event.session, event.agent)
+    words = _worked(ledger, event) if event.agent else None
+    _rest(ledger, event)
+    return context(event.name, words) if words else None
+
+
+def _learn(ledger: Sessions, event: Event) -> None:
+    tool = event.text("tool_name")
+    if not event.agent and tool == "AskUserQuestion":
+        _answered(ledger, event)
+    if not event.agent and "hypervisor wait" in event.asked("command"):
+        from hypervisor.agents.hooks import session
+        from hypervisor.ledger import Ledger
+
+        # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
+        session.read_notices(Ledger.of(ledger), event)
+    if event.agent and event.name == "PostToolUse" and ledger.lacks_permissions(event.agent):
+        ledger.permission_given(event.agent, call_of(event.payload))
+    if event.from_gemini:
+        from hypervisor.ledger import Ledger
+
+        _used_in_gemini(Ledger.of(ledger), event)
+    elif tool == "Bash":
+        tokens = transcript.claims_in(_output(event))
+        if tokens and not ledger.assign(event.session, event.agent, tokens):
+            # A worker's own processes may still go by the name of a cleared session.
+            ledger.inherit(event.session)
+            ledger.assign(event.session, event.agent, tokens)
+        if event.agent:
+            join(ledger, event)
+    elif tool == "Agent":
+        _started(ledger, event)
+    elif tool == "TaskStop":
+        _task_stopped(ledger, event)
+    elif event.asked("file_path"):
+        from hypervisor.agents.hooks import edits
+
+        edits.after(ledger, event)
+
+
+def _worked(ledger: Sessions, event: Event) -> str | None:
+    """Note what a worker does and what it has used; return what tells it that this was too much."""
+    if ledger.saw_tool(event.agent, _told(event)):
+        reconcile.note_use(ledger, event.agent)
+    past = ledger.count_call(event.session, event.agent)
+    if not past:
+        return None
+    from hypervisor.ledger import Ledger
+    from hypervisor.worker import off_limits
+
+    whole = Ledger.of(ledger)
+    words = reconcile.overrun(whole, past)
+    off_limits.settle(whole)
+    return words
+
+
+def _rest(ledger: Sessions, event: Event) -> None:
+    """Have the guard let pass what changes nothing from now on."""
+    state = ledger.state
+    held: dict[str | None, list[Any]] = {}
+    for row in ledger.held_by(event.session):
+        held.setdefault(row["agent"], []).append(row)
+    ours = event.text("agent_type").startswith("hypervisor:")
+    if event.agent and (ours or event.agent in held or calls.is_known(state, event.agent)):
+        if ledger.lacks_permissions(event.agent):
+            # Each of its calls may be the one that it was given after all.
+            calls.wake(state, event.agent)
+        else:
+            seconds, left = ledger.next_look(held.get(event.agent, ()))
+            calls.rest(state, event.agent, _sooner(WORKER_SECONDS, seconds), left)
+        return
+    # Who holds nothing goes by its session; so nobody may hold anything without a folder.
+    for agent in held:
+        if agent and not calls.is_known(state, agent):
+            calls.wake(state, agent)
+    calls.taken(state, event.session)
+    seconds, _ = ledger.next_look(held.get("", ()))
+    calls.rest(state, event.session, _sooner(OTHERS_SECONDS, seconds), None)
+
+
+def _sooner(one: float, other: float | None) -> float:
+    return one if other is None else min(one, other)
+
+
+def join(ledger: Sessions, event: Event) -> None:
+    """Note for which queue a worker works: it may never be handed anything."""
+    _, called, rest = event.asked("command").partition("hypervisor next ")
+    if called:
+        _join_named(ledger, event, event.agent, rest)
+
+
+def _used_in_gemini(ledger: Ledger, event: Event) -> None:
+    """Learn from a shell call what its session holds and follows: its shell knows no session."""
+    if event.text("tool_name") != "Bash":
+        return
+    output = _output(event)
+    if _HANDS_OUT.search(event.asked("command")):
+        ledger.assign(event.session, "", transcript.claims_in(output), unknown=True)
+    for plain, quoted in _OPENED.findall(output):
+        if any(queue["name"] == (plain or quoted) for queue in ledger.queues()):
+            ledger.follow(event.session, plain or quoted)
+
+
+def _started(ledger: Sessions, event: Event) -> None:
+    """The session has started a worker: note for which queue, from the prompt that it got."""
+    response = event.payload.get("tool_response")
+    agent = response.get("agentId") if isinstance(response, dict) else None
+    prompt = event.asked("prompt").lstrip()
+    if isinstance(agent, str) and prompt.startswith("queue "):
+        _join_named(ledger, event, agent, prompt.removeprefix("queue "))
+
+
+def _join_named(ledger: Sessions, event: Event, agent: str, words: str) -> None:
+    """Note that an agent works for the queue whose name `words` begin with."""
+    end = next((at for at, char in enumerate(words) if char not in _IN_NAMES), len(words))
+    name = words[:end].rstrip(".")
+    for queue in ledger.followed(event.session) if name else ():
+        if queue["name"] == name:
+            ledger.join(agent, event.session, queue["no"], event.transcript_of(agent))
+
+
+def note_unseen(ledger: Sessions, event: Event) -> None:
+    """Note what the client asks the service for this worker that no transcript tells."""
+    mode = event.text("permission_mode")
+    if event.agent and mode:
+        reconcile.note_unseen(ledger, event.agent, transcript.unseen(mode, os.environ))
+
+
+def _answered(ledger: Sessions, event: Event) -> None:
+    """The session has asked its user, who chose an answer: all but a no let it go on."""
+    response = event.payload.get("tool_response")
+    answers = response.get("answers") if isinstance(response, dict) else None
+    chosen = [str(one).strip().lower() for one in answers.values()] if answers else []
+    if not any(_NO.match(one) for one in chosen):
+        ledger.note_answer(event.session)
+
+
+def _told(event: Event) -> str:
+    """Return a tool call in a few words, for people who look at the worker."""
+    words = (event.asked(key) for key in _TELLING)
+    what = next((word for word in words if word), "")
+    what = what[:_LOOKED_AT]
+    if signs.may_hold_key(what, os.environ):
+        from hypervisor.system.redact import Redactor
+
+        what = Redactor().text(what)
+    tool = one_line(event.text("tool_name"), 60)
+    return f"{tool}: {one_line(what, _TOLD)}" if what else tool
+
+
+def _task_stopped(ledger: Sessions, event: Event) -> None:
+    """The session has ended a worker, of which no other event tells: a person has it do that."""
+    response = event.payload.get("tool_response")
+    agent = response.get("task_id") if isinstance(response, dict) else None
+    if isinstance(agent, str):
+        from hypervisor.ledger import Ledger
+
+        path = event.transcript_of(agent)
+        reconcile.person_stopped(Ledger.of(ledger), event.session, agent, transcript=path)
+
+
+def _output(event: Event) -> str:
+    response = event.payload.get("tool_response")
+    if isinstance(response, dict):
+        return str(response.get("stdout") or "")
+    return str(response or event.payload.get("error") or "")
+
+
+def call_of(payload: dict[str, Any]) -> str:
+    """Return what tells this tool call from others of its worker."""
+    import json
+
+    return json.dumps([payload.get("tool_name"), payload.get("tool_input")], sort_keys=True)[:2000]

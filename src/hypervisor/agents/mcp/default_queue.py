@@ -1,0 +1,128 @@
+"""The standing queue of a project: whatever is ready, for callers who were given no queue.
+
+It holds what was handed out and nothing else: an item goes in when it is claimed, through the same
+pre-flight and opening as any batch. So the tasks that nobody works on stay free for the queues that
+people open.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypervisor import worker
+from hypervisor.agents.mcp.choosing import Choosing
+from hypervisor.intake import opening
+from hypervisor.intake.index import Entry, TaskIndex
+from hypervisor.intake.preflight import Preflight, check
+from hypervisor.intake.sources import Found
+from hypervisor.ledger import Claim, Ledger
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
+from hypervisor.worker import outbox
+
+STANDING = "task_manager"
+# A person who names a task may end it whatever its status says, but for these.
+_NEVER = ("locked", "open", "same_id")
+
+
+class NotYours(HypervisorError):
+    """Somebody else holds the item, or nobody can; nothing was written."""
+
+
+class Standing:
+    """Claims from the standing queue of the root of `index`."""
+
+    def __init__(self, index: TaskIndex, choosing: Choosing) -> None:
+        self._index = index
+        self._choosing = choosing
+        self._root = index.root
+
+    def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
+        """Claim the best task that `caller` may have now, None if there is none."""
+        ledger.expire()
+        outbox.flush(ledger)
+        taken = ledger.open_items()
+        claimed = set(ledger.live_tokens().values())
+        for entry in self._choosing.ready(caller, project):
+            item_id = entry.id or entry.path
+            if item_id in claimed or taken.get(item_id, STANDING) != STANDING:
+                continue
+            claim = self.claim_one(ledger, item_id, entry, caller, named=False)
+            if claim is not None:
+                return claim
+        return None
+
+    def claim_one(
+        self, ledger: Ledger, item_id: str, entry: Entry, caller: str, *, named: bool
+    ) -> Claim | None:
+        """Put one task into the standing queue, if it isn't there, and claim it.
+
+        None if others have it, or it isn't ready and nobody has `named` it.
+        """
+        known = ledger.item(STANDING, item_id)
+        ended = known is not None and known["turn"] is None
+        if ended and not named and not _edited_since(known, entry):
+            return None
+        if known is None or ended:
+            checked = self._checked(ledger, entry)
+            if named and not checked.ready:
+                checked = _as_ready(checked, item_id)
+            if not checked.ready:
+                return None
+            self._open(ledger, checked, anew=ended)
+        return first(worker.take(ledger, STANDING, worker_name(caller), only=item_id))
+
+    def _checked(self, ledger: Ledger, entry: Entry) -> Preflight:
+        return check(
+            [Found(os.path.join(self._root, entry.path))],
+            root=self._root,
+            settings=self._index.settings,
+            ledger=ledger,
+            queue=STANDING,
+            search=self._index.search,
+        )
+
+    def _open(self, ledger: Ledger, checked: Preflight, *, anew: bool) -> None:
+        """Open the standing queue with one item more; one that has ended in it before, and was
+        opened again by somebody since, begins a new generation."""
+        limits = self._index.settings.limits
+        row = ledger.row(
+            "select source from queue where name = ? order by generation desc limit 1", (STANDING,)
+        )
+        number = int(row["source"].rpartition(" ")[2]) if row is not None else 1
+        opening.open_queue(
+            self._root,
+            self._index.settings,
+            STANDING,
+            checked,
+            max_attempts=limits.max_attempts,
+            lease_seconds=limits.lease_seconds,
+            source=f"ready tasks {number + anew}",
+        )
+
+
+def _as_ready(checked: Preflight, item_id: str) -> Preflight:
+    """Return the pre-flight of a task that somebody names, whatever its status says."""
+    held = [one for one in checked.held if one.kind not in _NEVER]
+    if not held:
+        told = [*checked.held, *checked.skipped, *checked.broken]
+        why = told[0].reason if told else "it is no task any more"
+        raise NotYours(f"{one_line(item_id, 80)}: {why}")
+    held[0].after = ()
+    return Preflight(ready=held[:1])
+
+
+def worker_name(caller: str) -> str:
+    """Return the name under which a claim for `caller` is shown: its pool's, if it has one."""
+    return os.environ.get("HYPERVISOR_WORKER") or caller
+
+
+def first(claims: list[Claim]) -> Claim | None:
+    """Return the one claim of a call that asked for one, or None."""
+    return claims[0] if claims else None
+
+
+def _edited_since(row: Any, entry: Entry) -> bool:
+    """Whether somebody edited the file of an ended item after its end was written there."""
+    return row["pending"] is None and row["fingerprint"] != entry.identity.fingerprint

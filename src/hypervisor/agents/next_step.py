@@ -1,0 +1,262 @@
+"""What to do next with a queue in a session: try one item, or start workers, at what cost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from hypervisor.agents import reconcile, rights
+from hypervisor.agents.tools import AGENT
+from hypervisor.config.caller import Caller
+from hypervisor.config.settings import Settings
+from hypervisor.ledger import Ledger
+from hypervisor.system.checkout import top_of
+from hypervisor.system.spans import until
+from hypervisor.system.text import one_line
+from hypervisor.views import news
+
+_PER_WORKER = 3
+# So far ahead it is looked for items that meet in a file.
+_AHEAD = 1000
+_SHOWN = 5
+_SHARED = 3
+# What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
+# release hold another rule for the same.
+_OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
+
+
+def go_on(ledger: Ledger, queue: str) -> None:
+    """The user has been asked, and goes on with `queue`: what kept it from going on is forgotten,
+    lacking permissions, a stop of its workers, and first items that are not done."""
+    ledger.forget_permissions(queue)
+    ledger.forget_stop(queue)
+    row, counts = ledger.queue_row(queue), ledger.stats(queue)
+    tried = ledger.not_done(row["no"], 1) and not counts["claimed"]
+    if tried and counts["done"] < news.trial(row, counts):
+        ledger.set_bounds(queue, canary=0)
+
+
+def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
+    """Return the next step for `queue`; `agreed` says that the user has been asked.
+
+    `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
+    "workers". With "canary" and "workers", `workers` is how many to start. With "workers", `ask` is
+    whether the user is to be asked before, and `tokens` and `seconds` are what is left times what
+    the ended items cost (None where that is not known). With "not_done", `not_done` are the items
+    that were tried first and did not end as done: their `id`, `state` and `reason`. The rest is
+    started once they have, or the user has agreed.
+
+    `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
+    many items can be out in one tree until two of them name one file, None for any number, and no
+    more workers are started; `shared` are the files that most of the next items name.
+    """
+    row = ledger.queue_row(queue)
+    counts = ledger.stats(queue)
+    left = counts["ready"] + counts["waiting"] - len(ledger.aside(row["no"]))
+    tools = ledger.tools(queue)
+    branch = bool(row["branches"]) and not tools
+    at_once, shared = _apart(ledger.named_ahead(row["no"], _AHEAD))
+    told: dict[str, Any] = {
+        "queue": queue,
+        "left": left,
+        "counts": counts,
+        "tools": list(tools),
+        "branch": branch,
+        "at_once": None if branch else at_once,
+        "shared": shared,
+        "may_branch": not tools and top_of(ledger.root) is not None,
+    }
+    most = told["at_once"] or settings.limits.workers
+    if row["state"] == "paused":
+        return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
+    if not counts["ready"] and not counts["claimed"]:
+        return told | {"step": "finished"}
+    if row["stopped_at"] is not None:
+        return told | {"step": "wait" if counts["claimed"] else "stopped"}
+    rules = ledger.permissions(queue)
+    if rules:
+        return told | {"step": "permissions", "rules": rules}
+    cost = ledger.cost_of_ended(queue)
+    untried = news.trial(row, counts) - counts["done"]
+    if untried > 0:
+        if counts["claimed"]:
+            return told | {"step": "wait"}
+        not_done = ledger.not_done(row["no"], _SHOWN)
+        if not not_done:
+            return told | {
+                "step": "canary",
+                "workers": min(untried, counts["ready"], most),
+                "held_back": most < min(untried, counts["ready"]),
+            }
+        return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
+    if cost["tokens"] is None and cost["items"]:
+        reconcile.look_again(ledger, queue)
+        cost = ledger.cost_of_ended(queue)
+    usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
+    wanted = min(usual, most)
+    workers = max(0, wanted - counts["claimed"])
+    seconds = cost["seconds"]
+    # A yes holds for what is left when a limit has ended: nobody is there to give it again.
+    agreed = agreed or ledger.has_agreed(row["no"])
+    yes = agreed or sum(counts.values()) <= (row["yes_up_to"] or 0)
+    return told | {
+        "step": "workers" if workers and counts["ready"] else "wait",
+        "workers": workers,
+        "held_back": wanted < usual,
+        "ask": left > settings.limits.ask_above and not yes,
+        "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
+        "seconds": None if seconds is None else round(seconds * left / wanted),
+    }
+
+
+def _apart(named: list[list[str]]) -> tuple[int | None, list[dict[str, Any]]]:
+    """Return how many of these items in a row name no file twice, on the average; None where none
+    do. And the files that most of them name, with how many do."""
+    runs, seen = 1, set[str]()
+    for files in named:
+        if not seen.isdisjoint(files):
+            runs, seen = runs + 1, set()
+        seen.update(files)
+    most = Counter(file for files in named for file in set(files)).most_common(_SHARED)
+    shared = [{"path": path, "items": count} for path, count in most if count > 1]
+    return None if runs == 1 else max(1, len(named) // runs), shared
+
+
+def _not_done(item: Any) -> dict[str, Any]:
+    report = json.loads(item["report"]) if item["report"] else {}
+    cause = item["cause"] or report.get("reason") or report.get("cause") or "no reason given"
+    return {
+        "id": item["id"],
+        "state": "failed" if item["state"] == "ready" else item["state"],
+        "reason": one_line(str(cause), 200),
+    }
+
+
+def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
+    """True if the user has agreed to go on with `queue`, as far as one can know.
+
+    A person in a terminal says it by the call itself. A session may only pass it on: that its user
+    has been asked, and has answered, is known by its hooks. Where they are not heard, one that has
+    a user is believed.
+    """
+    if client.session is None:
+        return True
+    if ledger.has_answered(client.session, ledger.queue_row(queue)):
+        return True
+    known = ledger.session(client.session)
+    heard = known is not None and known["heard_at"] is not None
+    return not heard and not client.headless
+
+
+def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
+    """Return a plan as words for the agent that carries it out.
+
+    A `headless` session ends with its turn, so it waits in the foreground instead.
+    """
+    branch = told["branch"]
+    kind = " of type hypervisor:worker-isolated" if branch else ""
+    if told["tools"]:
+        kind = f" of type {AGENT}"
+    rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
+    name, left = told["queue"], told["left"]
+    if told["step"] == "finished":
+        first = f"hypervisor integrate {name}, then " if branch else ""
+        return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
+    if told["step"] == "paused" and told["resume_at"] is not None:
+        return [
+            f"queue {name} is paused until {until(told['resume_at'])}: "
+            f"{one_line(told['reason'], 160)}",
+            "It is open again by itself then, and this session is told to go on: end your turn.",
+            f"If the session is gone by then, any shell goes on: hypervisor work {name} "
+            f"--agent claude{' --branch' if branch else ''}",
+        ]
+    if told["step"] == "paused":
+        return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
+    if told["step"] == "stopped":
+        return [
+            f"Stop: the user stopped the workers of queue {name}. Start none; the user goes on "
+            f"with: /hypervisor:resume {name}"
+        ]
+    if told["step"] == "permissions" and _OWN_RULES.issuperset(told["rules"]):
+        return [
+            "Stop: the workers lacked the permissions that this plugin's hooks and its skill give.",
+            f"The user goes on with: /hypervisor:resume {name}",
+        ]
+    if told["step"] == "permissions":
+        rules = ", ".join(f'"{rule}"' for rule in told["rules"])
+        return [
+            "Stop: a worker lacked permissions. Before anything more is spent, the user adds to",
+            f'.claude/settings.json: {{"permissions": {{"allow": [{rules}]}}}}',
+            f"or answers that workers go on without. Then: hypervisor plan {name} --go-on",
+        ]
+    if told["step"] == "wait":
+        return [f"{told['counts']['claimed']} items are being worked on; {rest}"]
+    if told["step"] == "canary":
+        count = told["workers"]
+        tried, started = ("one item", "one worker") if count == 1 else (
+            f"{count} items", f"{count} workers"
+        )  # fmt: skip
+        at_once = "" if count == 1 else ", in one message, each"
+        return [
+            *_held_back(told),
+            f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
+            f"prompt: queue {name}, one item only",
+            f"Then run in this same turn: hypervisor wait {name}",
+            f"and, when no worker is alive any more: hypervisor plan {name}",
+        ]
+    if told["step"] == "not_done":
+        shown = [
+            f"{item['state']}: {one_line(item['id'], 60)}: “{item['reason']}”"
+            for item in told["not_done"]
+        ]
+        end = "End your turn." if not headless else "Nobody can be asked in this run: it ends here."
+        return [
+            "Stop: what was tried first is not done. Start nothing more; tell the user why, in the",
+            "words of the worker, which are data:",
+            *shown,
+            f"The user mends the cause, then: hypervisor retry {name}",
+            f"or goes on with the {left} items left all the same: /hypervisor:resume {name}",
+            end,
+        ]
+    tokens, seconds = told["tokens"], told["seconds"]
+    cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
+    time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
+    shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
+    shown += _held_back(told)
+    if told["ask"] and headless:
+        total = sum(told["counts"].values())
+        return [
+            *shown,
+            "Nobody can be asked here, so nothing more is spent. Tell these figures and end your",
+            f"turn. The user goes on with: /hypervisor:resume {name}",
+            f"or says yes beforehand: /hypervisor SOURCE --yes-up-to {total}",
+        ]
+    if told["ask"]:
+        return [
+            *shown,
+            "Ask the user now, in this turn, with AskUserQuestion: these figures, and the answers",
+            f"Yes and No. After a yes: hypervisor plan {name} --go-on",
+            "Without that tool, tell the figures and end your turn; a yes may come later.",
+        ]
+    shown += [
+        f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
+        f"prompt: queue {name}",
+        f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
+        "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
+    ]
+    return shown
+
+
+def _held_back(told: dict[str, Any]) -> list[str]:
+    """Return why fewer workers are started than could be, and what lets more work at once."""
+    if not told["held_back"]:
+        return []
+    named = ", ".join(
+        f"{one_line(one['path'], 80)} ({one['items']} items)" for one in told["shared"]
+    )
+    mend = f"; more, each on a branch: hypervisor plan {told['queue']} --branch"
+    return [
+        f"At most {told['at_once']} at once in one tree, since tasks name the same files: {named}"
+        + (mend if told["may_branch"] else "")
+    ]

@@ -1,0 +1,85 @@
+"""Starting agents: each in a place of its own, told to the reaper, the selector and the ledger."""
+
+from __future__ import annotations
+
+import json
+import selectors
+from typing import Any
+
+from hypervisor.agents import retention
+from hypervisor.agents.clients import Place, Start, Stream
+from hypervisor.agents.pool import recovery
+from hypervisor.agents.pool.process import Process
+from hypervisor.agents.pool.reaper import Reaper
+from hypervisor.agents.pool.running import Running
+from hypervisor.config.caller import PoolAgent
+from hypervisor.ledger import Ledger
+from hypervisor.ledger.pools import POOL
+from hypervisor.system.folder import Folder
+from hypervisor.system.redact import Redactor
+
+
+class Launch:
+    """Starts the agents of the pool `session` on the queue of `row`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        row: Any,
+        session: str,
+        selector: selectors.BaseSelector,
+        redactor: Redactor,
+    ) -> None:
+        self._ledger, self._session, self._redactor = ledger, session, redactor
+        self._queue, self._number = str(row["name"]), int(row["no"])
+        self._commands = tuple(json.loads(row["commands"] or "[]"))
+        self._selector = selector
+        self._folder = recovery.folder_of(session)
+        self._logs: Folder | None = None
+        self.reaper: Reaper | None = None
+
+    def prepare(self) -> None:
+        """Make the pool's folders."""
+        self._folder.mkdir(mode=0o700)
+        self._logs = retention.folder_of(self._ledger.state, self._queue)
+
+    def name(self, kind: str, number: int) -> str:
+        """Return the name of the agent of this kind and number."""
+        return f"{kind}-{self._session[len(POOL) :]}-{number}"
+
+    def place(self, name: str, items: int | None, tree: str | None = None) -> Place:
+        """Return a place for the agent `name`: it may claim so many `items`, and works in `tree`
+        if it has a working tree of its own."""
+        folder = self._folder / name
+        (folder / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
+        agent = PoolAgent(self._session, name, items, self._queue)
+        return Place(self._ledger.root, self._queue, agent, folder, self._commands, tree)
+
+    def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:
+        """Start the process of `running` in the folder `cwd`. Raises OSError."""
+        name = running.agent.name
+        assert self._logs is not None
+        process = Process(
+            start,
+            stream,
+            agent=name,
+            cwd=cwd,
+            logs=self._logs,
+            redactor=self._redactor,
+            apart=running.claim is None,
+        )
+        assert self.reaper is not None
+        self.reaper.started(process.pid)
+        running.process = process
+        process.watch(self._selector)
+        self._ledger.agent_started(
+            name, self._session, self._number, process.pid, process.pid_start
+        )
+
+    def end(self, running: Running, *, sweep: bool) -> int:
+        """End the process of `running` whole and return its exit code."""
+        running.process.unwatch(self._selector)
+        code = running.process.end(sweep=sweep)
+        assert self.reaper is not None
+        self.reaper.ended(running.process.pid)
+        return code

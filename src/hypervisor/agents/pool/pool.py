@@ -1,0 +1,377 @@
+"""The pool: keeps so many agents at work on a queue until nothing is left for them."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hypervisor import worker
+from hypervisor.agents import reconcile
+from hypervisor.agents.client import own_program
+from hypervisor.agents.clients import End, Start, Stream
+from hypervisor.agents.command import CommandStream
+from hypervisor.agents.holes import Unfit
+from hypervisor.agents.pool import endings, recovery
+from hypervisor.agents.pool.judge import Judge
+from hypervisor.agents.pool.launch import Launch
+from hypervisor.agents.pool.reaper import Reaper
+from hypervisor.agents.pool.requests import Requests
+from hypervisor.agents.pool.running import Running, View, view_of
+from hypervisor.config import caller
+from hypervisor.config.settings import load
+from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger.pools import POOL
+from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.redact import Redactor
+from hypervisor.system.text import one_line
+from hypervisor.worker import outbox
+from hypervisor.worker.branches import worktrees
+
+TICK = 0.1
+_TEND_SECONDS = 1.0
+_SHOW_SECONDS = 0.25
+_LAG = 0.5  # a transcript may lag behind the end of its agent
+
+
+class Pool:
+    """`workers` agents of `client` at a time on `queue`. `run` returns when it is over."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        queue: str,
+        client: Any,
+        *,
+        workers: int,
+        items_each: int | None,
+        seconds: float,
+        force: bool = False,
+        branch: bool = False,
+        show: Callable[[View], None] = lambda view: None,
+    ) -> None:
+        """`items_each` is how many items an agent may claim before the next one takes over (None:
+        any number), `seconds` how long it may run; `force` accepts open boxes of commands;
+        with `branch` each item has a branch, and each command or agent a working tree."""
+        self.ledger, self.queue, self.client = ledger, queue, client
+        self.session = f"{POOL}{os.urandom(4).hex()}"
+        self.cause = ""
+        self._workers, self._items_each, self._seconds = workers, items_each, seconds
+        self._force, self._branch, self._show = force, branch, show
+        self._row = ledger.queue_row(queue)
+        self._redactor = Redactor()
+        self._selector = selectors.DefaultSelector()
+        self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
+        self._judge = Judge()
+        self._requests = Requests()
+        self._running: dict[int, Running] = {}
+        self._started = 0
+        self._next_start = self._tended = self._shown = 0.0
+        self._idle = False
+        self._share = load(ledger.root).limits.window
+
+    def run(self) -> str:
+        """Work until nothing is left, and return why it ended: drained, idle (what is left is not
+        for these agents), paused, stopped, refused (`cause` says why).
+
+        Raises HypervisorError where the ledger can't be used; agents are ended in any case.
+        """
+        own = os.getpid()
+        self.ledger.meet(self.session, pid=own, pid_start=caller.started(own), headless=True)
+        recovery.clean_up(self.ledger)
+        self._launch.prepare()
+        try:
+            with Reaper(self.session) as reaper, self._requests:
+                self._launch.reaper = reaper
+                try:
+                    self._work()
+                finally:
+                    self._stop_all()
+        finally:
+            self._selector.close()
+            recovery.forget(self.ledger.state, self.session)
+        outbox.flush(self.ledger)
+        self._show(self._view())
+        return self._why_over()
+
+    def _work(self) -> None:
+        while True:
+            self._obey()
+            if self._requests.stop:
+                return
+            self._start_more()
+            if not self._running and self._is_over():
+                return
+            self._wait()
+            now = time.monotonic()
+            if now - self._tended >= _TEND_SECONDS:
+                self._tended = now
+                self._tend()
+            if now - self._shown >= _SHOW_SECONDS:
+                self._shown = now
+                self._show(self._view())
+
+    # -- when to go on --
+
+    def _obey(self) -> None:
+        if self._requests.drain:
+            self.ledger.state.folder.write(worker.drain_mark(self.session), b"")
+
+    def _is_over(self) -> bool:
+        if self._requests.drain or self.cause or self._idle:
+            return True
+        row = self.ledger.queue_row(self.queue)
+        if row["state"] == "paused":
+            return row["resume_at"] is None
+        return row["state"] != "open" or not self.ledger.ready(row["no"], 1)
+
+    def _why_over(self) -> str:
+        if self.cause:
+            return "refused"
+        if self._requests.stop or self._requests.drain:
+            return "stopped"
+        row = self.ledger.queue_row(self.queue)
+        if row["state"] != "open":
+            return str(row["state"])
+        return "idle" if self.ledger.ready(row["no"], 1) else "drained"
+
+    def _start_more(self) -> None:
+        free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
+        if not free or self._requests.drain or self.cause or self._idle:
+            return
+        if time.monotonic() < self._next_start:
+            return
+        self.ledger.reopen()
+        row = self.ledger.queue_row(self.queue)
+        if row["state"] != "open":
+            return
+        if self.client.one_item_each:
+            for slot in free:
+                if not self._start_command(slot):
+                    return
+        else:
+            holding = {held["agent"] for held in self.ledger.held_by(self.session)}
+            looking = sum(one.agent.name not in holding for one in self._running.values())
+            if self.ledger.ready(row["no"], self._workers + 1) > looking:
+                self._start_if_free(row["no"], looking, free[0])
+
+    def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
+        """Start an agent, unless what is ready waits for files that others work on: it would find
+        nothing, and cost what its start costs."""
+        waiting = self.ledger.waiting_for_files(queue)
+        if waiting and self.ledger.counts(queue)["ready"] - waiting <= looking:
+            self._next_start = time.monotonic() + _TEND_SECONDS
+        else:
+            self._start_agent(slot)
+
+    # -- starting --
+
+    def _start_agent(self, slot: int) -> None:
+        self._started += 1
+        name = self._launch.name(self.client.name, self._started)
+        try:
+            tree = worktrees.lend(self.ledger.root, name) if self._branch else None
+        except HypervisorError as error:
+            self.cause = str(error)
+            return
+        place = self._launch.place(name, self._items_each, tree)
+        try:
+            self._begin(Running(slot, place), self.client.start(place), self.client.stream())
+        except OSError as error:
+            self.cause = f"{self.client.name} can't be started: {error.strerror or error}"
+        self._next_start = time.monotonic() + self.client.start_gap
+
+    def _start_command(self, slot: int) -> bool:
+        """Claim an item and start its process; False if there is nothing to claim."""
+        place = self._launch.place(self._launch.name(self.client.name, slot), 0)
+        asking = caller.PoolAgent(self.session, place.agent.name)
+        try:
+            claims = worker.take(
+                self.ledger, self.queue, asking.name, agent=asking, branch=self._branch
+            )
+        except HypervisorError as error:
+            if not self._branch:
+                raise
+            self.cause = str(error)
+            return False
+        if not claims:
+            # What is ready is locked by another tool, or somebody was faster.
+            self._idle = not self._running
+            return False
+        running = Running(slot, place, claim=claims[0])
+        try:
+            start = self.client.start(place, claims[0])
+        except Unfit as unfit:
+            endings.command_blocked(self.ledger, claims[0], str(unfit), self._redactor)
+            return True
+        try:
+            self._begin(running, start, self.client.stream())
+        except OSError as error:
+            worker.give_back(self.ledger, [claims[0].token])
+            self.cause = f"{start.words[0]} can't be started: {error.strerror or error}"
+            return False
+        return True
+
+    def _begin(self, running: Running, start: Start, stream: Stream) -> None:
+        # The process that reports would be in the way of its own tree's removal.
+        tree = running.place.tree
+        if running.claim and not running.reporting:
+            tree = running.claim.worktree
+        self._launch.begin(running, start, stream, tree or self.ledger.root)
+        self._running[running.slot] = running
+
+    # -- watching --
+
+    def _wait(self) -> None:
+        """Take in output until a tick has passed or an agent has ended, and deal with the ends."""
+        for key, _ in self._selector.select(TICK):
+            process, name = key.data
+            if name:
+                process.read(name, self._selector)
+        for running in list(self._running.values()):
+            self._mind_windows(running)
+            if running.process.has_ended():
+                self._has_ended(running, None)
+            elif time.monotonic() - running.process.begun > self._seconds:
+                running.process.terminate()
+                why = f"it ran longer than {self._seconds / 60:g} minutes"
+                self._has_ended(running, End("overtime", why))
+
+    def _mind_windows(self, running: Running) -> None:
+        """Hand out nothing more where too much of a usage window is used."""
+        windows = running.process.stream.windows
+        if windows != running.windows:
+            running.windows = windows
+            reconcile.near_limit(self.ledger, self.queue, windows, self._share)
+
+    def _tend(self) -> None:
+        """Renew leases, note what the agents are at, write what is pending."""
+        held = self.ledger.held_by(self.session)
+        now = self.ledger.lease_clock()
+        late = [
+            row["token"]
+            for row in held
+            if row["lease_until"] - now < row["lease_ms"] * 1000 * 2 / 3
+        ]
+        if late:
+            self.ledger.heartbeat(late)
+        items = {row["agent"]: row["id"] for row in held}
+        for running in self._running.values():
+            running.item = items.get(running.agent.name)
+            self._note(running)
+        self.ledger.expire()
+        outbox.flush(self.ledger)
+
+    def _note(self, running: Running) -> None:
+        stream = running.process.stream
+        if stream.tool != running.tool:
+            running.tool = stream.tool
+            self.ledger.saw_tool(running.agent.name, stream.tool)
+        if not running.transcript:
+            found = self.client.transcript(running.place, stream)
+            if found:
+                running.transcript = found
+                self.ledger.agent_writes(running.agent.name, found, self.client.unseen)
+
+    def _view(self) -> View:
+        running = [self._running[slot] for slot in sorted(self._running)]
+        return view_of(self.ledger, self.queue, running, draining=self._requests.drain)
+
+    # -- ending --
+
+    def _has_ended(self, running: Running, end: End | None) -> None:
+        """The process has ended (`end` is None), or is ended now."""
+        del self._running[running.slot]
+        code = self._launch.end(running, sweep=end is not None or running.claim is None)
+        end = end or running.process.stream.end(code)
+        if running.claim is None:
+            self._agent_ended(running, end)
+            shutil.rmtree(running.place.folder, ignore_errors=True)
+            self._take_back(running)
+        elif running.reporting:
+            self._report_ended(running, running.claim, end, code)
+        else:
+            self._command_ended(running, running.claim, end)
+
+    def _agent_ended(self, running: Running, end: End) -> None:
+        name = running.agent.name
+        self._note(running)
+        endings.settle(self.ledger, self.queue, self.session, name, end)
+        how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
+        self.ledger.note_agent(name, self.session, how=how)
+        lag = 0 if end.how in ("stopped", "overtime") else _LAG
+        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
+        claims = self.ledger.agent_claims(name)
+        fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
+        if end.how == "finished" and not claims:
+            # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
+            paused = self.ledger.queue_row(self.queue)["state"] == "paused"
+            self._idle = not self._running and not paused
+        self._consider(end, bool(claims), fruitful)
+
+    def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:
+        if self._judge.gives_up(end, had_items=had_items, fruitful=fruitful):
+            self.cause = f"{self.client.name}: {end.cause}"
+
+    def _command_ended(self, running: Running, claim: Claim, end: End) -> None:
+        found = worker.off_limits.changes(self.ledger, claim.token)
+        if found.own or found.inside:
+            names = worker.off_limits.listed([*found.own, *found.inside])
+            why = f"the command changed what steers the next run: {names}"
+            endings.command_blocked(self.ledger, claim, why, self._redactor)
+        elif found.shared:
+            endings.command_unsure(self.ledger, claim, found.shared)
+        elif end.how == "finished" and self._row["verify"]:
+            self._report(running, end)
+            return
+        elif end.how == "finished":
+            lacks = endings.command_done(self.ledger, claim, end, self._redactor, force=self._force)
+            self.cause = self.cause or lacks
+        elif end.how == "failed":
+            endings.command_failed(self.ledger, claim, endings.told(end), self._redactor)
+        else:
+            endings.settle(self.ledger, self.queue, self.session, running.agent.name, end)
+        # A command that fails speaks against its item, one that can't be run against itself.
+        self._consider(end, False, fruitful=end.how != "refused")
+        self.ledger.note_agent(running.agent.name, self.session, how=end.how)
+
+    def _report(self, running: Running, end: End) -> None:
+        """Have a process of its own end the item: the check may take long, and others go on."""
+        assert running.claim is not None
+        words = [own_program(), "done", running.claim.token, "--summary", "-"]
+        if self._force:
+            words.append("--force")
+        environment = dict(os.environ) | running.agent.environment()
+        said = self._redactor.text(end.last).strip() or "the command ended with exit code 0"
+        again = Running(running.slot, running.place, claim=running.claim, reporting=True)
+        self._begin(again, Start(words, environment, said), CommandStream())
+
+    def _report_ended(self, running: Running, claim: Claim, end: End, code: int) -> None:
+        if end.how == "overtime":
+            endings.settle(self.ledger, self.queue, self.session, running.agent.name, end)
+        elif code not in (0, NotOwner.exit_code):
+            said = end.last.removeprefix("hypervisor: ") or end.cause
+            endings.command_failed(self.ledger, claim, said, self._redactor)
+        self.ledger.note_agent(running.agent.name, self.session, how=end.how)
+
+    def _stop_all(self) -> None:
+        """End every agent; what they hold is free at no cost."""
+        for running in self._running.values():
+            running.process.terminate()
+        for running in list(self._running.values()):
+            name = running.agent.name
+            self._launch.end(running, sweep=True)
+            self._note(running)
+            end = End("stopped", "the pool was stopped")
+            endings.settle(self.ledger, self.queue, self.session, name, end)
+            self.ledger.note_agent(name, self.session, how="stopped")
+            reconcile.collect(self.ledger, name, clean=self._redactor.lines())
+            self._take_back(running)
+        self._running.clear()
+
+    def _take_back(self, running: Running) -> None:
+        if running.place.tree is not None:
+            worktrees.discard(self.ledger.root, running.place.tree)

@@ -1,0 +1,180 @@
+"""One process of an agent: its own group, session and log, read line by line, ended whole."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+
+from hypervisor.agents import retention
+from hypervisor.agents.clients import Start, Stream
+from hypervisor.config.caller import started
+from hypervisor.system import killing
+from hypervisor.system.folder import Folder
+from hypervisor.system.redact import Redactor
+
+_CHUNK = 1 << 16
+_LONGEST_LINE = 1 << 20
+_PATIENCE = 2.0
+
+
+class Process:
+    """A started process. Register it with a selector; call `read` when it is readable."""
+
+    def __init__(
+        self,
+        start: Start,
+        stream: Stream,
+        *,
+        agent: str,
+        cwd: str,
+        logs: Folder,
+        redactor: Redactor,
+        apart: bool,
+    ) -> None:
+        """Start it. What it says goes to its log in the folder `logs`; `apart` keeps standard error
+        out of the log of events. Raises OSError."""
+        self.stream = stream
+        self.agent = agent
+        self.begun = time.monotonic()
+        self._clean = {"out": redactor.lines(), "err": redactor.lines()}
+        self._logs = logs
+        _, log, errors = retention.names_of(agent)
+        self._names = (log, errors) if apart else (log,)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        opened = [open(logs.open(name, flags), "ab") for name in self._names]  # noqa: SIM115
+        self._log, self._errors = opened[0], opened[-1]
+        self._rest = {"out": b"", "err": b""}
+        try:
+            with tempfile.TemporaryFile() as given:
+                given.write(start.stdin.encode("utf-8", "replace"))
+                given.seek(0)
+                self._process = subprocess.Popen(
+                    start.words,
+                    env=start.environment,
+                    cwd=cwd,
+                    stdin=given if start.stdin else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE if apart else subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._close_logs()
+            raise
+        self.pid = self._process.pid
+        self.pid_start = started(self.pid)
+        assert self._process.stdout is not None
+        self._pipes = {"out": self._process.stdout}
+        if apart:
+            assert self._process.stderr is not None
+            self._pipes["err"] = self._process.stderr
+        for pipe in self._pipes.values():
+            os.set_blocking(pipe.fileno(), False)
+        self._handle = _handle_of(self.pid)
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Have `selector` wake for output and, where the system can tell of it, for the end."""
+        for name, pipe in self._pipes.items():
+            selector.register(pipe, selectors.EVENT_READ, (self, name))
+        if self._handle is not None:
+            selector.register(self._handle, selectors.EVENT_READ, (self, ""))
+
+    def unwatch(self, selector: selectors.BaseSelector) -> None:
+        """Undo `watch`, also in part."""
+        for pipe in [*self._pipes.values(), self._handle]:
+            if pipe is not None:
+                try:
+                    selector.unregister(pipe)
+                except (KeyError, ValueError):
+                    continue
+
+    def read(self, name: str, selector: selectors.BaseSelector | None = None) -> None:
+        """Take in what is there to read on one of the pipes."""
+        pipe = self._pipes.get(name)
+        if pipe is None:
+            return
+        while True:
+            try:
+                chunk = os.read(pipe.fileno(), _CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                chunk = b""
+            if not chunk:
+                if selector is not None:
+                    selector.unregister(pipe)
+                self._take(name, b"", last=True)
+                del self._pipes[name]
+                pipe.close()
+                return
+            self._take(name, chunk)
+
+    def _take(self, name: str, chunk: bytes, *, last: bool = False) -> None:
+        raw = self._rest[name] + chunk
+        lines = raw.split(b"\n")
+        rest = lines.pop()
+        if last or len(rest) > _LONGEST_LINE:
+            lines, rest = [*lines, rest] if rest else lines, b""
+        self._rest[name] = rest
+        log = self._log if name == "out" else self._errors
+        feed = self.stream.feed if name == "out" else self.stream.complain
+        for line in lines:
+            clean = self._clean[name](line)
+            log.write(clean + b"\n")
+            feed(clean.decode("utf-8", "replace"))
+        if lines:
+            log.flush()
+
+    def has_ended(self) -> bool:
+        """True once the process itself has ended. It keeps its number until `end`."""
+        state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return state is not None
+
+    def terminate(self) -> None:
+        """Ask the whole group to end."""
+        killing.signal_group(self.pid, signal.SIGTERM)
+
+    def end(self, *, sweep: bool) -> int:
+        """End it whole, if need be by force, read what is left, and return its exit code.
+
+        `sweep` looks for processes that have left the group, too.
+        """
+        until = time.monotonic() + _PATIENCE
+        while not self.has_ended() and time.monotonic() < until:
+            self._drain()
+            time.sleep(0.01)
+        # What it left running in its group goes with it; nobody else can have its number yet.
+        killing.signal_group(self.pid, signal.SIGKILL)
+        if sweep:
+            killing.kill_marked("HYPERVISOR_AGENT", self.agent)
+        code = self._process.wait()
+        self._drain()
+        for name in list(self._pipes):
+            self._take(name, b"", last=True)
+            self._pipes.pop(name).close()
+        if self._handle is not None:
+            os.close(self._handle)
+        self._close_logs()
+        return code
+
+    def _drain(self) -> None:
+        for name in list(self._pipes):
+            self.read(name)
+
+    def _close_logs(self) -> None:
+        for log, name in zip((self._log, self._errors), self._names, strict=False):
+            log.close()
+            seen = self._logs.look(name)
+            if seen is not None and seen.st_size == 0:
+                self._logs.remove(name)
+
+
+def _handle_of(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends, where there is such."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None

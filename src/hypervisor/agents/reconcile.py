@@ -1,0 +1,416 @@
+"""What becomes of a worker's items when the worker ends, by whatever way we learn of it.
+
+Every rule may run twice, late, or not at all: the lease ends a claim that nobody speaks for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hypervisor.system.errors import NotOwner
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypervisor.agents.claude.transcript import Failure, Tokens
+    from hypervisor.agents.limits import Limit, Windows
+    from hypervisor.ledger import Ledger
+    from hypervisor.ledger.sessions import Sessions
+
+# A hook of the ending worker may still be at work for so many seconds.
+_REST = 2.0
+_LAG = 0.4
+_QUICK_BYTES = 4 << 20
+_META_BYTES = 1 << 16
+_STOPPED = "the user stopped its worker"
+
+
+def stopped(
+    ledger: Ledger, session: str, agent: str, *, last_message: str, again: bool
+) -> str | None:
+    """A worker has ended its turn. Return what sends it back to report what it still holds.
+
+    It is sent back once per item. One that stops `again` with an item in its hands has not
+    reported it: that costs an attempt, and the task's body gets a report that says so.
+    """
+    held = ledger.held_by(session, agent)
+    if not held:
+        return None
+    fresh = [] if again else ledger.send_back([row["token"] for row in held])
+    if fresh:
+        tokens = " and ".join(fresh)
+        return (
+            f"You still hold {tokens}. End it now with the done or block command that came with "
+            f"it, or give it back: hypervisor release {fresh[0]}"
+        )
+    for row in held:
+        _unreported(ledger, row, last_message)
+    return None
+
+
+def overrun(ledger: Ledger, past: list[Any]) -> str:
+    """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
+    costs an attempt. Return what tells the worker so."""
+    # Ends those whose time is over.
+    ledger.expire()
+    for row in past:
+        try:
+            ledger.end(row["token"], "unreported", row["cause"])
+        except NotOwner:
+            continue
+    from hypervisor.worker import outbox
+
+    outbox.flush(ledger)
+    tokens = " and ".join(row["token"] for row in past)
+    return (
+        f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
+        f"once, nothing more of it counts; go on with: hypervisor next {past[0]['queue_name']}"
+    )
+
+
+def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
+    """A worker ended by a crash, a turn limit or an API error: its items count a death.
+
+    Where its transcript ends in an error of the service, that is the cause: a limit is no death,
+    whatever the client says of it.
+    """
+    held = ledger.held_by(session, agent)
+    known = ledger.agent(agent) if held else None
+    if known is not None and known["transcript"]:
+        if _mark(known["transcript"], "stoppedByUser"):
+            person_stopped(ledger, session, agent)
+            return
+        # The row is written when the client already tells of the end.
+        error = _last_error(known["transcript"], _LAG)
+        if error is not None:
+            limit = _limit_of(error)
+            if limit is not None:
+                limited(ledger, session, agent, limit)
+                return
+            cause = error.text
+    _end_all(ledger, held, "died", cause)
+
+
+def _last_error(transcript: str, wait: float) -> Failure | None:
+    """Return the error that ends a transcript; it is waited for, for so many seconds."""
+    from hypervisor.agents.claude import transcript as usage
+
+    until = time.monotonic() + wait
+    while (error := usage.last_error(transcript)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return error
+
+
+def _limit_of(error: Failure) -> Limit | None:
+    from hypervisor.agents import limits
+
+    return limits.read(
+        error.text,
+        code=error.code,
+        status=error.status,
+        resets_at=error.resets_at,
+        now=error.at,
+    )
+
+
+def failed(
+    ledger: Ledger, session: str, agent: str, text: str, *, code: str, transcript: str | None
+) -> None:
+    """The client tells of an API error that ended a worker, or (without an agent) the session's
+    own turn: `text` in its words, `code` its name for it. A limit of the service costs nothing."""
+    from hypervisor.agents import limits
+
+    # The words tell the minute at best, while the transcript may have the second.
+    error = _last_error(transcript, 0) if agent and transcript else None
+    limit = (_limit_of(error) if error is not None else None) or limits.read(text, code=code)
+    if limit is not None:
+        limited(ledger, session, agent, limit)
+    elif agent:
+        died(ledger, session, agent, text)
+
+
+def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
+    """A worker is no more, and not for anything of its items: they are ready again at no cost."""
+    _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+
+
+def person_stopped(
+    ledger: Ledger, session: str, agent: str, *, transcript: str | None = None
+) -> None:
+    """A person stopped a worker: what it holds is free at no cost, and no session is to start
+    others in its place until somebody goes on with the queue."""
+    freed(ledger, session, agent, _STOPPED)
+    known = ledger.agent(agent)
+    first = known is None or known["ended_at"] is None
+    if ledger.note_agent(agent, session, transcript=transcript, how=_STOPPED):
+        known = ledger.agent(agent)
+        if first:
+            ledger.note_stop(known["queue"])
+        from hypervisor.worker import outbox
+
+        outbox.flush(ledger)
+        collect(ledger, agent)
+
+
+def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
+    """The service refuses work for now: free the worker's items at no cost, and pause their queues
+    until it wants to be asked again."""
+    held = ledger.held_by(session, agent)
+    _end_all(ledger, held, "freed", "rate limit")
+    queues = {row["queue_name"] for row in held}
+    if not queues:
+        queues = {queue["name"] for queue in ledger.followed(session)}
+    for name in queues:
+        pause_for(ledger, name, limit)
+
+
+def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
+    """Pause a queue until a limit ends; one that has ended meanwhile, or was paused by a person,
+    stays as it is."""
+    from hypervisor.agents import limits
+
+    if limit.resume_at is not None and limit.resume_at <= time.time():
+        # The news of it came late.
+        return
+    row = ledger.queue_row(queue)
+    if limit.passing and row["state"] == "open":
+        limit = limits.again(limit, ledger.overloads(row["no"]), now=time.time())
+    word = "overloaded" if limit.passing else "rate limit"
+    ledger.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
+
+
+def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> None:
+    """Pause a queue where so great a `share` of a usage window is used up, until the window ends.
+
+    What is held may still end. A person who resumes the queue has decided for this window.
+    """
+    now = time.time()
+    for name, (used, resets_at) in windows.items():
+        if used >= share and resets_at > now:
+            # The same words for the same window, whenever they are said.
+            ends = time.strftime("%Y-%m-%d %H:%M", time.localtime(resets_at))
+            told = f"{share:.0%} of the {name} window is used, which ends {ends}"
+            ledger.limit(queue, f"rate limit: {told}", resets_at, once=True)
+
+
+def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
+    """End the claims of agents that the client no longer lists as `running`; None: that is not
+    known, only that a person has stopped some.
+
+    Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
+    middle of a call has claimed, and no event has told who it is.
+    """
+    for row in ledger.agents_alive(session):
+        if row["id"] not in (running or ()) and _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+    if running is None:
+        running = {row["id"] for row in ledger.agents_alive(session)}
+    else:
+        for row in ledger.held_by(session):
+            if row["agent"] and row["agent"] not in running:
+                died(ledger, session, row["agent"], "its worker ended without a word")
+    if not running:
+        held = [row for row in ledger.held_by(session) if row["agent"] is None]
+        _end_all(ledger, held, "freed", "its worker was gone before it was known")
+
+
+def finished(ledger: Ledger, session: str) -> None:
+    """End the claims of agents that the client has marked as finished, however they ended.
+
+    A turn limit ends a worker without any event; the mark is in the file beside its transcript.
+    """
+    for row in ledger.agents_alive(session):
+        if _stopped_by_person(row):
+            person_stopped(ledger, session, row["id"])
+            continue
+        held = ledger.held_by(session, row["id"])
+        since = max((item["claimed_at"] for item in held), default=0.0)
+        if row["transcript"] and _marked_finished(row["transcript"], since):
+            died(ledger, session, row["id"], "its worker ended without a report")
+            ledger.note_agent(row["id"], session, how="finished")
+            collect(ledger, row["id"])
+
+
+def _marked_finished(transcript: str, since: float) -> bool:
+    """True if the agent of `transcript` was marked as finished after `since`, and rests."""
+    try:
+        marked = os.stat(_meta_of(transcript)).st_mtime
+    except OSError:
+        return False
+    return since < marked < time.time() - _REST and _mark(transcript, "finished")
+
+
+def _stopped_by_person(agent: Any) -> bool:
+    """True if the client has marked an agent (its row) as stopped by its user."""
+    return bool(agent["transcript"]) and _mark(agent["transcript"], "stoppedByUser")
+
+
+def _mark(transcript: str, name: str) -> bool:
+    """True if the client has marked the agent of `transcript` so, in the file beside it."""
+    from hypervisor.system.reading import NotReadable, json_value, read_file
+
+    try:
+        # As much as it ever holds, and more.
+        meta = json_value(read_file(_meta_of(transcript), _META_BYTES)[0].decode())
+    except (OSError, NotReadable, ValueError, RecursionError):
+        return False
+    return isinstance(meta, dict) and meta.get(name) is True
+
+
+def _meta_of(transcript: str) -> str:
+    from hypervisor.agents.claude import transcript as usage
+
+    return usage.transcripts(transcript)[-1].removesuffix(".jsonl") + ".meta.json"
+
+
+def session_ended(ledger: Ledger, session: str) -> None:
+    """The session is over, its workers with it: free what they hold, at no cost.
+
+    An agent that is a process of its own may outlive its session: it keeps its items until it ends.
+    """
+    alive = {row["id"] for row in ledger.agents_alive(session) if _lives(row)}
+    held = [row for row in ledger.held_by(session) if row["agent"] not in alive]
+    _end_all(ledger, held, "freed", "the session ended")
+    for row in ledger.agents_alive(session):
+        if row["id"] in alive:
+            continue
+        ledger.note_agent(row["id"], session, how="session ended")
+        collect(ledger, row["id"])
+    ledger.unfollow(session)
+
+
+def _lives(agent: Any) -> bool:
+    from hypervisor.config import caller
+
+    return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
+
+
+def gone_sessions(ledger: Ledger) -> None:
+    """Do the same for sessions whose client was killed: their process is gone for certain."""
+    from hypervisor.config import caller
+
+    for row in ledger.sessions_at_work():
+        if caller.is_gone(row["pid"], row["pid_start"]):
+            session_ended(ledger, row["id"])
+
+
+def collect(
+    ledger: Ledger,
+    agent: str,
+    *,
+    wait: float = 0,
+    clean: Callable[[bytes], bytes] | None = None,
+) -> None:
+    """Sum up what an agent has used and keep its transcripts, each line passed to `clean`.
+
+    The file lags behind the agent's end: for `wait` seconds its last message is waited for.
+    """
+    row = ledger.agent(agent)
+    if row is None or not row["transcript"]:
+        return
+    from hypervisor.agents import retention
+    from hypervisor.agents.claude import transcript as usage
+
+    until = time.monotonic() + wait
+    while True:
+        try:
+            used = usage.read_transcript(row["transcript"])
+        except OSError:
+            return
+        if used.complete or time.monotonic() >= until:
+            break
+        time.sleep(0.05)
+    name = ledger.queue_name(row["queue"])
+    kept = retention.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
+    if used.compacted:
+        note_unseen(ledger, agent, usage.COMPACTION)
+    if used.partial:
+        note_unseen(ledger, agent, usage.PARTIAL)
+    total = used.total if used.known else None
+    items = used.items | _by_token(ledger, agent, used.by_id)
+    ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)
+
+
+def _by_token(ledger: Sessions, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
+    """Return an agent's shares by the tokens of its claims; the n-th share of an id is that of the
+    n-th claim of it."""
+    claims = ledger.agent_claims(agent) if by_id else []
+    shares = {}
+    for item_id, figures in by_id:
+        at = next((at for at, claim in enumerate(claims) if claim["id"] == item_id), None)
+        if at is not None:
+            shares[claims.pop(at)["token"]] = figures
+    return shares
+
+
+def note_use(ledger: Sessions, agent: str) -> None:
+    """Note what an agent at work has used until now, where its transcript tells."""
+    row = ledger.agent(agent)
+    if row is None or not row["transcript"] or row["ended_at"] is not None:
+        return
+    from hypervisor.agents.claude import transcript as usage
+
+    try:
+        # A tool call waits for this: a long transcript is summed up at the agent's end.
+        if usage.size_of(row["transcript"]) > _QUICK_BYTES:
+            return
+        used = usage.read_transcript(row["transcript"])
+    except OSError:
+        return
+    if used.known:
+        items = used.items | _by_token(ledger, agent, used.by_id)
+        ledger.set_usage(agent, used.total, items, complete=False)
+
+
+def look_again(ledger: Ledger, queue: str) -> None:
+    """Read again what the agents of a queue have used: the hooks of one that has just ended its
+    item may not have come that far."""
+    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+        if row["ended_at"] is None:
+            note_use(ledger, row["id"])
+        elif not row["complete"]:
+            collect(ledger, row["id"])
+
+
+def note_unseen(ledger: Sessions, agent: str, kinds: str) -> None:
+    """Note what of an agent's use stands in no transcript, as `usage.unseen` says it: the agent's
+    figures are a lower bound from then on. "" says that nothing is known to be missing."""
+    from hypervisor.agents.claude import transcript as usage
+
+    row = ledger.agent(agent)
+    if row is not None:
+        told = usage.joined(row["unseen"], kinds)
+        if told != row["unseen"]:
+            ledger.set_unseen(agent, told)
+
+
+def collect_all(ledger: Ledger, queue: str) -> None:
+    """Read again what was incomplete when it was last read."""
+    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+        if not row["complete"]:
+            collect(ledger, row["id"])
+
+
+def _end_all(ledger: Ledger, held: list[Any], how: str, cause: str) -> None:
+    for row in held:
+        try:
+            ledger.end(row["token"], how, cause)
+        except NotOwner:
+            continue
+
+
+def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
+    from hypervisor.system.redact import Redactor
+
+    last_message = Redactor().text(last_message)
+    try:
+        ledger.end(row["token"], "unreported", one_line(last_message, 200))
+    except NotOwner:
+        return
+    from hypervisor.worker import outbox
+
+    outbox.write_unconfirmed(ledger, row, last_message)

@@ -1,0 +1,98 @@
+"""What the index keeps of one file, and the row that keeps it on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hypervisor.intake.preflight.look import Judged
+from hypervisor.intake.preflight.rules import Verdict
+from hypervisor.intake.sources import Known
+from hypervisor.tasks.family import Family
+from hypervisor.tasks.read import Identity
+from hypervisor.tasks.task import Task
+
+_TASK_FIELDS = tuple(field.name for field in fields(Task) if field.name != "family")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One Markdown file as it was when it looked like `identity`.
+
+    `path` is relative to the root. A file that holds no task has neither `task` nor `broken`
+    (line, what is wrong, how to mend it); `id` is then what its text looks like. `archived` files
+    stand in folders that a walk leaves out: they satisfy dependencies and are listed nowhere.
+    `verdict` is what the files say of it (None: ready), as far as `is_judged`. `level` is the
+    complexity that the rules give it, once somebody has asked.
+    """
+
+    path: str
+    identity: Identity
+    archived: bool
+    id: str | None = None
+    task: Task | None = None
+    judged: Judged | None = None
+    soft_depends_on: tuple[str, ...] = ()
+    order: float = 0.0
+    broken: tuple[int | None, str, str] | None = None
+    verdict: Verdict | None = None
+    is_judged: bool = False
+    level: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing in the files speaks against working on it now."""
+        return self.is_judged and self.verdict is None
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the file can't be read as a task, or not be worked on as it is."""
+        unusable = self.judged is not None and self.judged.unusable is not None
+        return self.broken is not None or unusable
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it satisfies what waits for it, by its status."""
+        return self.task is not None and self.task.state in ("done", "cancelled")
+
+    def known(self, root: str) -> Known | None:
+        """Return it as the search for other tasks tells of it; None for what is no task."""
+        path = f"{root}/{self.path}"
+        stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        if self.task is None:
+            return None if self.broken is None else Known(
+                self.id or stem, path, "broken", None, None, None
+            )  # fmt: skip
+        task = self.task
+        return Known(task.id or stem, path, task.state, task.status, task.type, task.parent)
+
+    def row(self, families: Sequence[Family]) -> list[Any]:
+        """Return it as JSON can hold it."""
+        task = self.task and [getattr(self.task, name) for name in _TASK_FIELDS]
+        family = -1
+        if self.task is not None:
+            family = next(n for n, one in enumerate(families) if one.name == self.task.family.name)
+        return [
+            self.path, self.identity, self.archived, self.id, task, family, self.judged,
+            self.soft_depends_on, self.order, self.broken, self.verdict, self.is_judged, self.level,
+        ]  # fmt: skip
+
+    @classmethod
+    def of_row(cls, row: list[Any], families: Sequence[Family]) -> Entry:
+        """Make it again of what `row` returned."""
+        (
+            path, identity, archived, id_, told, family, judged, soft, order, broken, verdict,
+            is_judged, level,
+        ) = row  # fmt: skip
+        task = None
+        if told is not None:
+            task = Task(**dict(zip(_TASK_FIELDS, told, strict=True)), family=families[family])
+        if judged is not None:
+            unusable, own, rank, files = judged
+            own = own and Verdict(*own)
+            judged = Judged(unusable and tuple(unusable), own, tuple(rank), tuple(files))
+        return cls(
+            path, Identity(*identity), archived, id_, task, judged, tuple(soft), order,
+            broken and tuple(broken), verdict and Verdict(*verdict), is_judged, level,
+        )  # fmt: skip

@@ -1,0 +1,140 @@
+"""From a pre-flight to an open queue: what is ready goes in, what waits for it goes in behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from hypervisor.agents import retention
+from hypervisor.config.caller import Caller
+from hypervisor.config.roots import create_state
+from hypervisor.config.settings import Settings
+from hypervisor.intake.preflight import Preflight
+from hypervisor.ledger import Ledger, NewItem, Opened, budget, markers
+from hypervisor.system import uncommitted
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+
+_COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
+
+
+def open_queue(
+    root: str, settings: Settings, name: str, checked: Preflight, **options: Any
+) -> Opened:
+    """Open the queue `name` at `root` with the items of a pre-flight.
+
+    Items that are held only because they wait for items of the same pre-flight are added as
+    waiting. `options` are those of `Ledger.open_queue`. Raises UsageError and LedgerError.
+    """
+    inside = {entry.id for entry in checked.ready}
+    behind = [entry for entry in checked.held if entry.after]
+    # An item may wait for another that waits itself, but not for one that stays outside.
+    waiting: list[Any] = []
+    grown = True
+    while grown:
+        fitting = [e for e in behind if e.id not in inside and inside.issuperset(e.after)]
+        inside.update(entry.id for entry in fitting)
+        waiting += fitting
+        grown = bool(fitting)
+    items = [
+        NewItem(
+            entry.id,
+            entry.path,
+            payload=entry.payload,
+            title=entry.title,
+            fingerprint=entry.fingerprint,
+            after=entry.after,
+            files=entry.files,
+            named=entry.named,
+        )
+        for entry in [*checked.ready, *waiting]
+    ]
+    left = {
+        "skipped": len(checked.skipped),
+        "held": len(checked.held) - len(waiting),
+        "broken": len(checked.broken),
+    }
+    limits = {
+        "max_deaths": settings.limits.max_deaths,
+        "max_releases": settings.limits.max_releases,
+    }
+    # Asks whether git tracks anything of it: no command of a worker pays for that.
+    create_state(root)
+    with Ledger.open(root, create=True, project=settings.project) as ledger:
+        opened = ledger.open_queue(
+            name,
+            items,
+            preflight=json.dumps(left),
+            folders=checked.folders_outside(root),
+            **(limits | options),
+        )
+        markers.mark(ledger, name)
+        note_tree(ledger, name)
+        kept = settings.limits
+        retention.prune(ledger, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
+        attend(ledger, name)
+    return opened
+
+
+def note_tree(ledger: Ledger, queue: str) -> None:
+    """Note what is not committed now, before a queue is worked on: no item that it hands out has
+    done that. While anything is in work, that can't be said."""
+    row = ledger.queue_row(queue)
+    uncommitted.forget_ended(ledger.state, ledger.tokens_over())
+    if not row["commits"] and _COMMITS.search(row["instructions"] or ""):
+        ledger.note_commits(row["no"])
+    if not ledger.live_tokens():
+        uncommitted.note(ledger.state, uncommitted.of_queue(row["no"]))
+
+
+def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
+    """Hand out again after a pause; the budgets are those of `Ledger.set_budget`.
+
+    Raises UsageError for a queue that has ended, or whose budget is used up.
+    """
+    if tokens is not None or ms is not None:
+        ledger.set_budget(queue, tokens, ms)
+    why = budget.reached(ledger, ledger.queue_row(queue))
+    if why is not None:
+        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
+    ledger.resume(queue)
+    ledger.forget_stop(queue)
+    note_tree(ledger, queue)
+    markers.mark(ledger, queue)
+    attend(ledger, queue)
+
+
+def attend(ledger: Ledger, queue: str) -> None:
+    """Have the client's session around this process, if there is one, hear of `queue`."""
+    calling = Caller()
+    if calling.session is not None:
+        ledger.meet(
+            calling.session,
+            pid=calling.pid,
+            pid_start=calling.pid_start,
+            headless=calling.headless,
+        )
+        ledger.follow(calling.session, queue)
+
+
+def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
+    """Print what was opened, and what comes next."""
+    if as_json:
+        told = {
+            "queue": opened.queue,
+            "generation": opened.generation,
+            "added": opened.added,
+            "present": opened.present,
+            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
+            "preflight": checked.to_json(),
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print("\n".join(checked.lines()))
+    present = f", {opened.present} were in it already" if opened.present else ""
+    print(f"queue {opened.queue}: {opened.added} items added{present}")
+    for item, queue in opened.elsewhere[:20]:
+        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+    if opened.added or opened.present:
+        print(f"a worker's first command: hypervisor next {opened.queue}")

@@ -1,0 +1,85 @@
+"""An item as the first look at it found it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypervisor.intake.preflight.graph import Node
+from hypervisor.intake.preflight.mentions import Hint
+from hypervisor.intake.preflight.result import Entry
+from hypervisor.tasks.read import Identity
+from hypervisor.tasks.task import Task
+
+_PRIORITIES = {"critical": 0.0, "high": 1.0, "medium": 2.0, "low": 3.0}
+_USUAL_PRIORITY = 2.0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Candidate(Node):
+    """An item, with what a queue keeps of it.
+
+    `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
+    file, `rank` what the ready are sorted by, `files` what it says it touches, `named` the
+    files that its text names, `hints` what a person may want to look at.
+    """
+
+    path: str | None
+    file: str | None = None
+    title: str | None = None
+    identity: Identity | None = None
+    payload: dict[str, Any] | None = None
+    rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
+    files: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    hints: list[Hint] = field(default_factory=list)
+
+    @property
+    def counts(self) -> bool:
+        """Whether its id is an item's: not for a second mention, nor for what is no task."""
+        return self.verdict is None or self.verdict.kind not in ("duplicate", "not_a_task")
+
+    def entry(self) -> Entry:
+        """Return it as a member of its group."""
+        kind, reason = (self.verdict.kind, self.verdict.reason) if self.verdict else ("", "")
+        seen = self.identity
+        return Entry(
+            id=self.id,
+            path=self.path,
+            kind=kind,
+            reason=reason,
+            title=self.title,
+            fingerprint=seen and seen.fingerprint,
+            payload=self.payload,
+            after=self.after,
+            files=self.files,
+            named=self.named,
+        )
+
+
+def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
+    """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
+    known = priority_of(task.priority)
+    return _USUAL_PRIORITY if known is None else known, _order(meta)
+
+
+def priority_of(raw: str | None) -> float | None:
+    """Return the number of a priority, the smaller the more urgent: `1` and `p1` are 1, critical
+    is 0, high 1, medium 2, low 3. None for what is no priority."""
+    word = (raw or "").strip().lower()
+    if word in _PRIORITIES:
+        return _PRIORITIES[word]
+    digits = word.removeprefix("p")
+    if digits.isascii() and digits.isdigit() and len(digits) < 4:
+        return float(digits)
+    return None
+
+
+def _order(meta: dict[str, object]) -> float:
+    value = meta.get("order", meta.get("ordinal"))
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:
+        return 0.0

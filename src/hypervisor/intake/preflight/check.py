@@ -1,0 +1,156 @@
+"""The pre-flight itself: each member of the sources is looked at once, then all together."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hypervisor.config.settings import Settings
+from hypervisor.intake.preflight.candidate import Candidate
+from hypervisor.intake.preflight.graph import relate
+from hypervisor.intake.preflight.lock_view import LockView
+from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
+from hypervisor.intake.preflight.rules import Verdict
+from hypervisor.intake.preflight.where import Where
+from hypervisor.intake.sources import Found, Known, tasks_below
+from hypervisor.system.text import one_line
+
+if TYPE_CHECKING:
+    from hypervisor.ledger import Ledger
+
+# From a set of ids to the tasks that have one of them, or mention one.
+Search = Callable[[set[str]], Iterable[Known]]
+
+
+def check(
+    found: Iterable[Found],
+    *,
+    root: str,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    where: Sequence[str] = (),
+    instructions: bool = False,
+    purpose: str = "work",
+    lock_folders: Iterable[str] = (),
+    queue: str | None = None,
+    search: Search | None = None,
+    files_from: str | None = None,
+    tools: tuple[str, ...] = (),
+) -> Preflight:
+    """Sort what the sources hold into ready, skipped, held and broken. Changes nothing.
+
+    `where` are conditions as `--where` takes them. With `instructions`, rows and files that are
+    not tasks are items too. `purpose` is "work", or "triage", for which any task is ready that is
+    not finished, broken, locked, or open in a queue. `lock_folders` are looked into beside those
+    of the settings. What is open already in the queue `queue` is not held for that. `search` is
+    asked for the tasks outside of the sources; without it the files below the root are looked at.
+    `files_from` is the key or column that names the files that an item touches, instead of the
+    family's. `tools` are those that workers were given besides their own.
+
+    Raises UsageError for a condition that is none. Memory grows with the number of files, not
+    with their bodies.
+    """
+    look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
+    for member in found:
+        look.at(member)
+    own = ledger.ledger_id if ledger else None
+    locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
+    open_items = ledger.open_items() if ledger else {}
+    if queue is not None:
+        open_items = {item: other for item, other in open_items.items() if other != queue}
+    return _Sorting(root, settings, look, locks, open_items, purpose, search).result()
+
+
+def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
+    """Sort what `look` has taken in by what the files say alone: no lock or queue is looked at."""
+    return _Sorting(root, settings, look, LockView(root, (), None), {}, "work", search).result()
+
+
+class _Sorting:
+    def __init__(
+        self,
+        root: str,
+        settings: Settings,
+        look: Look,
+        locks: LockView,
+        open_items: dict[str, str],
+        purpose: str,
+        search: Search | None,
+    ) -> None:
+        self._root = root
+        self._settings = settings
+        self._look = look
+        self._locks = locks
+        self._open = open_items
+        self._for_work = purpose == "work"
+        self._search = search or self._search_files
+        self._knows_all = search is not None
+
+    def result(self) -> Preflight:
+        """Compare the candidates among each other and with what others hold; return the groups."""
+        result = self._look.result
+        items = [candidate for candidate in self._look.candidates if candidate.counts]
+        self._hold_same_ids(items)
+        for item in items:
+            if item.verdict is None or item.verdict.group == "held":
+                item.verdict = self._outside(item) or item.verdict
+        if self._for_work:
+            relate(items, self._search, always=self._knows_all)
+        ready = []
+        for candidate in self._look.candidates:
+            if candidate.verdict is None:
+                ready.append(candidate)
+            elif candidate.verdict.group == "held":
+                result.held.append(candidate.entry())
+            else:
+                result.skipped.append(candidate.entry())
+                continue
+            result.warnings += [
+                Warned(candidate.id, candidate.path, warning) for warning in candidate.warnings
+            ]
+            result.hints += [
+                Hinted(candidate.id, candidate.path, *hint) for hint in candidate.hints
+            ]
+        ready.sort(key=lambda candidate: candidate.rank)
+        result.ready = [candidate.entry() for candidate in ready]
+        return result
+
+    def _outside(self, item: Candidate) -> Verdict | None:
+        """Return why others keep the item from us: an open queue, or a lock."""
+        if item.verdict is not None and item.verdict.kind == "same_id":
+            return None
+        queue = self._open.get(item.id)
+        if queue is not None:
+            return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
+        locked = self._locks.reason(item.id, item.file)
+        return Verdict("held", "locked", locked) if locked else None
+
+    def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
+        by_id: dict[str, list[Candidate]] = defaultdict(list)
+        for item in items:
+            by_id[item.id].append(item)
+        for item_id, same in by_id.items():
+            paths = [item.path for item in same]
+            if item_id in self._look.left_out:
+                paths.append(self._look.left_out[item_id])
+            if len(paths) < 2 or all(item.closed for item in same):
+                continue
+            more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+            for item in same:
+                other = one_line(paths[1] if item is same[0] else paths[0])
+                mend = "remove the copy, or give it an id of its own"
+                item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
+
+    def _search_files(self, wanted: set[str]) -> Iterable[Known]:
+        files = {item.file for item in self._look.candidates if item.file is not None}
+        return tasks_below(self._top(files), self._settings, wanted, but=files)
+
+    def _top(self, files: set[str]) -> str:
+        """Return where other tasks are looked for: the root, but never a whole disk or home."""
+        home = os.path.realpath(os.path.expanduser("~"))
+        if self._root not in ("/", home) or not files:
+            return self._root
+        return os.path.commonpath([os.path.dirname(file) for file in files])

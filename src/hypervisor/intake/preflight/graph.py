@@ -1,0 +1,249 @@
+"""What tasks wait for: dependencies, children that are open, circles, and ids that lead nowhere."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hypervisor.intake.preflight.circles import dependencies_first, find_circle
+from hypervisor.intake.preflight.rules import Verdict
+from hypervisor.intake.sources import Known
+from hypervisor.system.text import one_line
+
+CONTAINERS = frozenset({"epic", "project", "goal"})
+BEHIND = "waits_in_batch"
+_CLOSED = ("done", "cancelled")
+_SHOWN_IN_CIRCLE = 8
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A task of the batch: `verdict` is None while nothing speaks against working on it."""
+
+    id: str
+    status: str | None = None
+    state: str = "ready"
+    type: str | None = None
+    parent: str | None = None
+    depends_on: Sequence[str] = ()
+    verdict: Verdict | None = None
+    after: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it satisfies what waits for it."""
+        return self.verdict is not None and self.verdict.kind in ("complete", "cancelled")
+
+
+def relate(
+    nodes: Sequence[Node],
+    search: Callable[[set[str]], Iterable[Known]],
+    *,
+    always: bool = False,
+) -> None:
+    """Hold the tasks that wait for others, and note circles and ids that lead nowhere.
+
+    `search` yields the tasks below the root that mention any id of a set; it is called only when
+    the batch does not hold what its tasks point to, or `always`: it may know of children.
+    """
+    graph = _Graph(nodes)
+    wanted = graph.missing()
+    if wanted or always:
+        graph.add(search(wanted))
+    graph.judge_parents()
+    graph.judge_containers()
+    graph.judge_dependencies()
+
+
+class _Graph:
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = nodes
+        self._by_id: dict[str, list[Node]] = defaultdict(list)
+        self._by_folded: dict[str, list[Node]] = defaultdict(list)
+        for node in nodes:
+            self._by_id[node.id].append(node)
+            self._by_folded[node.id.casefold()].append(node)
+        self._known: dict[str, Known] = {}
+        self._open_children = Counter(
+            node.parent.casefold() for node in nodes if node.parent is not None and not node.closed
+        )
+
+    def missing(self) -> set[str]:
+        """Return the ids, outside the batch, that the verdicts depend on."""
+        wanted = set()
+        for node in self._nodes:
+            if node.closed:
+                continue
+            pointed = [node.parent] if node.parent is not None else []
+            if node.verdict is None:
+                pointed += node.depends_on
+                if _is_container(node):
+                    wanted.add(node.id)
+            wanted.update(other for other in pointed if not self._inside(other))
+        return wanted
+
+    def add(self, outside: Iterable[Known]) -> None:
+        """Take in what is below the root and not in the batch."""
+        for known in outside:
+            if known.id in self._by_id:
+                continue
+            first = self._known.setdefault(known.id.casefold(), known)
+            if first is not known and first.parent == known.parent:
+                continue
+            stem = known.path.rsplit("/", 1)[-1].rsplit(".", 1)[0].casefold()
+            self._known.setdefault(stem, known)
+            if known.parent is not None and known.state not in (*_CLOSED, "broken"):
+                self._open_children[known.parent.casefold()] += 1
+
+    def judge_parents(self) -> None:
+        """Warn of parents that do not exist and of circles of parents."""
+        parents: dict[str, str] = {
+            known.id.casefold(): known.parent.casefold()
+            for known in self._known.values()
+            if known.parent is not None
+        }
+        for node in self._nodes:
+            if node.parent is not None:
+                parents[node.id.casefold()] = node.parent.casefold()
+        settled: set[str] = set()
+        circles: dict[str, tuple[list[str], int]] = {}
+        for start in parents:
+            trail: dict[str, None] = {}
+            at: str | None = start
+            while at is not None and at not in settled and at not in trail:
+                trail[at] = None
+                at = parents.get(at)
+            if at is not None and at in trail:
+                names = list(trail)
+                circle = names[names.index(at) :]
+                circles.update((name, (circle, place)) for place, name in enumerate(circle))
+            settled.update(trail)
+        for node in self._nodes:
+            if node.parent is None or node.closed:
+                continue
+            if node.id.casefold() in circles:
+                shown = _circle(*circles[node.id.casefold()], self._shown)
+                node.warnings.append(f"parents form a circle: {shown}")
+            elif not self._inside(node.parent) and node.parent.casefold() not in self._known:
+                node.warnings.append(f"its parent {one_line(node.parent, 80)} does not exist")
+
+    def judge_containers(self) -> None:
+        """Hold what others still have to be done for."""
+        for node in self._nodes:
+            children = self._open_children.get(node.id.casefold(), 0)
+            if node.verdict is None and children:
+                own = node.parent is not None and node.parent.casefold() == node.id.casefold()
+                children -= own
+            if node.verdict is None and children:
+                count = f"{children} open child{'ren' if children > 1 else ''}"
+                node.verdict = Verdict("held", "container", f"has {count}")
+
+    def judge_dependencies(self) -> None:
+        """Hold what waits: for tasks of the batch with `after`, for others with the reason."""
+        waits_for = {
+            id(node): [
+                other
+                for name in node.depends_on
+                for other in self._inside(name)
+                if not other.closed
+            ]
+            for node in self._nodes
+            if not node.closed and node.depends_on
+        }
+        for group in dependencies_first(self._nodes, waits_for):
+            circle = find_circle(group, waits_for)
+            if circle:
+                places = {id(node): place for place, node in enumerate(circle)}
+                for node in group:
+                    shown = _circle(circle, places.get(id(node), 0), lambda other: other.id)
+                    reason = f"dependency cycle {shown}"
+                    if node.verdict is None:
+                        node.verdict = Verdict("held", "cycle", reason)
+                    else:
+                        node.warnings.append(reason)
+            elif group[0].verdict is None and group[0].depends_on:
+                self._judge(group[0])
+
+    def _judge(self, node: Node) -> None:
+        reasons: list[tuple[str, str]] = []
+        after: dict[str, None] = {}
+        for name in dict.fromkeys(node.depends_on):
+            inside = self._inside(name)
+            others = [other for other in inside if not other.closed]
+            if inside:
+                for other in others:
+                    if other.verdict is None or other.verdict.kind == BEHIND:
+                        after[other.id] = None
+                    else:
+                        reasons.append(("waits_for", _waits(other.id, _state(other))))
+                continue
+            known = self._known.get(name.casefold())
+            if known is None:
+                reason = f"depends on {one_line(name, 80)}, which does not exist"
+                reasons.append(("missing_dependency", reason))
+            elif known.state == "broken":
+                reasons.append(("waits_for", _waits(known.id, "its file is broken")))
+            elif known.state not in _CLOSED:
+                status = known.status or known.state.replace("_", " ")
+                reasons.append(("waits_for", _waits(known.id, one_line(status, 40))))
+        if reasons:
+            kind, reason = reasons[0]
+            more = len(reasons) - 1
+            node.verdict = Verdict("held", kind, f"{reason}, and {more} more" if more else reason)
+        elif after:
+            node.after = tuple(after)
+            first = one_line(node.after[0], 80)
+            if len(node.after) == 1:
+                reason = f"waiting on {first}, which is in this batch"
+            else:
+                reason = f"waiting on {first} and {len(after) - 1} more, which are in this batch"
+            node.verdict = Verdict("held", BEHIND, reason)
+
+    def _inside(self, name: str) -> list[Node]:
+        return self._by_id.get(name) or self._by_folded.get(name.casefold()) or []
+
+    def _shown(self, folded: str) -> str:
+        nodes = self._by_folded.get(folded)
+        if nodes:
+            return nodes[0].id
+        return self._known[folded].id if folded in self._known else folded
+
+
+def _is_container(node: Node) -> bool:
+    return node.type is not None and node.type.lower() in CONTAINERS
+
+
+def _waits(item_id: str, state: str) -> str:
+    return f"waits for {one_line(item_id, 80)} ({state})"
+
+
+# What is said of a task that others wait for, by the kind of its own verdict.
+_STATES = {
+    "same_id": "an id that two files have",
+    "cycle": "in a dependency cycle",
+    "waits_for": "itself waiting",
+    "missing_dependency": "itself waiting",
+}
+
+
+def _state(node: Node) -> str:
+    verdict = node.verdict
+    if verdict is not None and verdict.kind in _STATES:
+        return _STATES[verdict.kind]
+    if verdict is not None and (node.state == "ready" or verdict.kind in ("locked", "open")):
+        return verdict.reason.split(";")[0]
+    return one_line(node.status, 40) if node.status else node.state.replace("_", " ")
+
+
+def _circle(members: list[T], start: int, name: Callable[[T], str]) -> str:
+    count = len(members)
+    shown = [
+        one_line(name(members[(start + step) % count]), 60)
+        for step in range(min(count, _SHOWN_IN_CIRCLE))
+    ]
+    return " → ".join([*shown, *(["…"] if count > _SHOWN_IN_CIRCLE else []), shown[0]])

@@ -1,0 +1,92 @@
+"""The locks that stand on items: ours, other tools', in lock folders and beside the files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from hypervisor.ledger import locks
+from hypervisor.system.folder import Folder
+from hypervisor.system.keys import key
+from hypervisor.system.state import State, shown
+from hypervisor.system.text import one_line, shell
+
+_SUFFIX = ".lock"
+
+
+class LockView:
+    """Locks as they stood when a folder was first looked into; one look serves all its items.
+
+    `folders` are lock folders, relative ones below `root`. `own` names the ledger of `root`: a link
+    of its making is no other tool's lock, and the ledger tells what is at work.
+    """
+
+    def __init__(self, root: str, folders: Iterable[str], own: str | None = None) -> None:
+        told = [shown(root, "locks"), *folders]
+        self._folders = list(dict.fromkeys(os.path.join(root, folder) for folder in told))
+        self._open: dict[str, Folder | None] = {}
+        self._root = root
+        self._own = own
+        self._names: dict[tuple[str, bool], frozenset[str]] = {}
+
+    def reason(self, item_id: str, path: str | None) -> str | None:
+        """Return who holds the item since when and how to end it, or None if it isn't locked.
+
+        `path` is the item's absolute path, if it is a file.
+        """
+        name = key(item_id)
+        stem = os.path.splitext(os.path.basename(path))[0] if path else name
+        for folder in self._folders:
+            names = self._in(folder)
+            if not names:
+                continue
+            for wanted in (name, stem):
+                for full in (wanted, wanted + _SUFFIX):
+                    if full in names and (told := self._told(folder, full, wanted)):
+                        return told
+        if path is not None:
+            folder, file = os.path.split(path)
+            names = self._in(folder, only_locks=True)
+            if names:
+                for full in (file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX):
+                    if full in names and (told := self._told(folder, full, None)):
+                        return told
+        return None
+
+    def _in(self, folder: str, only_locks: bool = False) -> frozenset[str]:
+        names = self._names.get((folder, only_locks))
+        if names is None:
+            opened = self._opened(folder)
+            listed = opened.names() if opened is not None else []
+            names = frozenset(name for name in listed if not only_locks or name.endswith(_SUFFIX))
+            self._names[folder, only_locks] = names
+        return names
+
+    def _opened(self, path: str) -> Folder | None:
+        """Return the open folder at `path`, or None if there is none that can be read."""
+        if path not in self._open:
+            try:
+                if path == shown(self._root, "locks"):
+                    state = State.find(self._root)
+                    self._open[path] = state.folder.below("locks") if state else None
+                else:
+                    # The folder of a task may be reached through a link of its user's.
+                    self._open[path] = Folder.at(os.path.realpath(path))
+            except OSError:
+                self._open[path] = None
+        return self._open[path]
+
+    def _told(self, folder: str, name: str, lock_key: str | None) -> str | None:
+        opened = self._opened(folder)
+        lock = locks.look(opened, name) if opened is not None else None
+        if lock is None or (lock.kind == "link" and lock_key != name):
+            return None
+        owner = lock.owner or ""
+        if self._own is not None and f"@{self._own}:" in owner:
+            return None
+        shown = one_line(os.path.relpath(lock.path, self._root), 120)
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(lock.since))
+        who = one_line(owner, 80) if owner else f"another tool ({shown})"
+        mend = f"`hypervisor unlock {shell(lock_key)}`" if lock_key else "remove it"
+        return f"locked by {who} since {since}; {mend} once that tool is gone"

@@ -1,0 +1,288 @@
+"""The first look: each member of a source by itself."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import NamedTuple
+
+from hypervisor.config.roots import is_outside
+from hypervisor.config.settings import Settings
+from hypervisor.intake.preflight import front_matter
+from hypervisor.intake.preflight.candidate import Candidate, rank
+from hypervisor.intake.preflight.mentions import Mentions
+from hypervisor.intake.preflight.result import Broken, Entry, Preflight
+from hypervisor.intake.preflight.rules import Rules, Verdict
+from hypervisor.intake.preflight.touched import touched
+from hypervisor.intake.preflight.where import Where
+from hypervisor.intake.sources import Found, guess_id
+from hypervisor.system.errors import BrokenFile
+from hypervisor.system.text import one_line, shell
+from hypervisor.tasks.read import Document, Identity, identity_of, read
+from hypervisor.tasks.task import Task, task_of
+from hypervisor.tasks.walk import is_markdown
+
+_NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
+
+
+# What a store can look up.
+_LONGEST_ID = 500
+_LONGEST_PATH = 2000
+
+
+class Judged(NamedTuple):
+    """What a task's own file says of it: `unusable` is a key of its front matter with its line and
+    what is wrong with it, `verdict` why it isn't ready, `rank` what it is sorted by, `files` those
+    that it says it touches."""
+
+    unusable: tuple[str, int | None, str] | None
+    verdict: Verdict | None
+    rank: tuple[float, float]
+    files: tuple[str, ...]
+
+
+class Look:
+    """Looks at one member after the other and keeps no body.
+
+    What becomes an item, or would if it weren't for its own file, goes to `candidates` in the order
+    of the sources; what is broken or can't be one goes straight to `result`. `left_out` holds the
+    ids that `where` left out, with a path for each.
+    """
+
+    def __init__(
+        self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool,
+        files_from: str | None = None, tools: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.candidates: list[Candidate] = []
+        self.left_out: dict[str, str] = {}
+        self.result = Preflight()
+        self._root = root
+        self._prefix = os.path.join(root, "")
+        self._settings = settings
+        self._where = where
+        self._for_work = purpose == "work"
+        self._files_are_items = files_are_items and self._for_work
+        self._files_from = files_from
+        self._rules = Rules(settings, purpose, tools)
+        self._mentions = Mentions(root, instructions=files_are_items)
+        self._real: dict[str, str] = {}
+        self._seen: dict[tuple[object, object], str | None] = {}
+
+    def at(self, found: Found) -> None:
+        """Take in one member of a source."""
+        path = self._relative(found.path)
+        if path is not None and not _is_text(path):
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            self._broken(shown, None, "name", "the name is not UTF-8", "rename it")
+        elif path is not None and len(os.fsencode(path)) > _LONGEST_PATH:
+            self._broken(path, None, "name", "the path is too long", "move it up")
+        elif found.problem is not None:
+            self._odd(found, path)
+        elif found.row is not None:
+            self._row(found, path)
+        elif found.path is not None and path is not None:
+            self._file(found.path, path)
+
+    def _odd(self, found: Found, path: str | None) -> None:
+        assert found.problem is not None
+        group, kind, reason, fix = found.problem
+        if group == "held" and path is not None:
+            told = f"{reason}; {fix}" if fix else reason
+            self.result.held.append(Entry(id=path, path=path, kind=kind, reason=told))
+        else:
+            self._broken(path, found.line, kind, reason, fix)
+
+    def _row(self, found: Found, path: str | None) -> None:
+        if self._where and not self._where.holds(found.row, None):
+            self.result.not_matching += 1
+            return
+        verdict = None
+        if not self._for_work:
+            verdict = Verdict("skipped", "not_a_task", "not a task: a row of a table")
+        elif not self._files_are_items:
+            verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
+        elif found.path is not None:
+            verdict = self._seen_before((found.path, found.line), path)
+        row = found.row or {}
+        title = row.get("title") or row.get("name")
+        files = touched(row.get(self._files_from or ""), self._root)
+        outside = next((file for file in files if self._leads_out(file)), None)
+        if verdict is None and outside is not None:
+            reason = f"names a file outside of the project: {one_line(outside, 120)}"
+            verdict = Verdict("held", "outside", reason)
+        self.candidates.append(
+            Candidate(
+                id=found.row_id or "",
+                verdict=verdict,
+                path=path,
+                title=title if isinstance(title, str) else None,
+                payload=found.row,
+                files=files,
+            )
+        )
+
+    def _leads_out(self, file: str) -> bool:
+        return is_outside(self._root, os.path.join(self._root, file))
+
+    def _file(self, file: str, path: str) -> None:
+        try:
+            if not is_markdown(file):
+                seen = os.stat(file)
+                if not stat.S_ISREG(seen.st_mode):
+                    raise BrokenFile(file, None, "not a regular file", "leave it out of the source")
+                self._other_file(file, path, identity_of(seen))
+                return
+            document = read(file)
+        except BrokenFile as error:
+            if not self._told_twice(file, path):
+                self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
+            return
+        except OSError as error:
+            reason = f"can't be read: {error.strerror or error}"
+            fix = f"chmod u+r {shell(path)}" if error.errno == 13 else "check the file"
+            self._broken(path, None, "unreadable", reason, fix)
+            return
+        task = task_of(document, self._settings)
+        if task is None:
+            self._other_file(file, path, document.identity, document)
+        else:
+            self._task(document, task, path)
+
+    def _other_file(
+        self, file: str, path: str, identity: Identity, document: Document | None = None
+    ) -> None:
+        if self._where and not self._where.holds(document.meta if document else None, None):
+            self.result.not_matching += 1
+            return
+        verdict = self._seen_before((identity.device, identity.inode), path)
+        if verdict is None and not self._files_are_items:
+            what = "no status, no known type, not both id and title" if document else "no Markdown"
+            verdict = Verdict("skipped", "not_a_task", f"not a task: {what}")
+        self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
+
+    def _task(self, document: Document, task: Task, path: str) -> None:
+        if self._where and not self._where.holds(document.meta or {}, task):
+            self.result.not_matching += 1
+            self.left_out[task.id or path] = path
+            return
+        self.place(task, self.judge(document, task), path, document.path, document.identity)
+        placed = self.candidates[-1] if self._for_work and self.candidates else None
+        if placed is not None and placed.file == document.path and placed.verdict is None:
+            placed.named, placed.hints = self._mentions.of(document, path)
+
+    def judge(self, document: Document, task: Task) -> Judged:
+        """Return what the file itself says of its task; what is only odd goes to its warnings."""
+        violation = self._judge_front_matter(document, task)
+        if violation is None and task.id is not None and len(task.id) > _LONGEST_ID:
+            key = task.family.fields["id"]
+            what = f"is longer than {_LONGEST_ID} characters"
+            violation = front_matter.Violation(key, what, True)
+        unusable = None
+        if violation is not None:
+            key, what, _ = violation
+            unusable = (key, document.key_lines.get(key), what)
+        verdict = None if unusable else self._rules.verdict(document, task)
+        ranked, files = rank(task, document.meta or {}), self._touched(document, task)
+        return Judged(unusable, verdict, ranked, files)
+
+    def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
+        """Take in a task that `judge` has seen; `path` is relative to the root, `file` absolute."""
+        verdict = self._seen_before((identity.device, identity.inode), path)
+        if verdict is None:
+            if judged.unusable is not None:
+                key, line, what = judged.unusable
+                self._broken(path, line, "front_matter", f"{key} {what}", _mend(key), task.id)
+                return
+            verdict = judged.verdict
+        self.candidates.append(
+            Candidate(
+                id=task.id or path,
+                status=task.status,
+                state=task.state,
+                type=task.type,
+                parent=task.parent,
+                depends_on=task.depends_on,
+                verdict=verdict,
+                warnings=list(task.warnings),
+                path=path,
+                file=file,
+                title=task.title,
+                identity=identity,
+                rank=judged.rank,
+                files=judged.files,
+            )
+        )
+
+    def _touched(self, document: Document, task: Task) -> tuple[str, ...]:
+        meta = document.meta or {}
+        if self._files_from is not None:
+            return touched(meta.get(self._files_from), self._root)
+        return touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+
+    def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
+        """Return what makes the front matter unusable, if anything; warn of what is only odd."""
+        for violation in front_matter.violations(document.meta or {}):
+            if violation.unusable:
+                return violation
+            # What was read with good will has said so itself.
+            if not any(told.startswith(f"{violation.key} ") for told in task.warnings):
+                task.warnings.append(f"{violation.key} {violation.what}")
+        return None
+
+    def _seen_before(self, key: tuple[object, object], path: str | None) -> Verdict | None:
+        if key not in self._seen:
+            self._seen[key] = path
+            return None
+        first = self._seen[key]
+        same = "named twice" if first == path else f"the same file as {one_line(first)}"
+        return Verdict("skipped", "duplicate", same)
+
+    def _told_twice(self, file: str, path: str) -> bool:
+        """Say whether a broken file was told before; the second time it is a duplicate."""
+        try:
+            identity = identity_of(os.stat(file))
+        except OSError:
+            return False
+        verdict = self._seen_before((identity.device, identity.inode), path)
+        if verdict is None:
+            return False
+        self.result.skipped.append(
+            Entry(id=path, path=path, kind=verdict.kind, reason=verdict.reason)
+        )
+        return True
+
+    def _broken(
+        self,
+        path: str | None,
+        line: int | None,
+        kind: str,
+        reason: str,
+        fix: str,
+        item_id: str | None = None,
+    ) -> None:
+        self.result.broken.append(
+            Broken(path=path, line=line, kind=kind, reason=reason, fix=fix, id=item_id)
+        )
+
+    def _relative(self, path: str | None) -> str | None:
+        if path is None or path.startswith(self._prefix):
+            return path and path[len(self._prefix) :]
+        # Named through a link to the root, or outside of it.
+        folder, name = os.path.split(path)
+        if folder not in self._real:
+            self._real[folder] = os.path.relpath(os.path.realpath(folder), self._root)
+        return os.path.normpath(os.path.join(self._real[folder], name))
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _mend(key: str) -> str:
+    if key in ("id", "title", "status", "type"):
+        return f"write it as one text, in quotes: {key}: '…'"
+    return "list ids only, each on a line of its own: - ID"

@@ -1,0 +1,165 @@
+"""What a pre-flight found, for programs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypervisor.config.roots import is_outside
+from hypervisor.intake.sources import SourceError
+
+
+@dataclass(slots=True, kw_only=True)
+class Placed:
+    """A member of a group.
+
+    `path` is relative to the root, None for a row from standard input. `kind` is the word by which
+    the members of a group are counted, `reason` a sentence for people.
+    """
+
+    path: str | None
+    kind: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry(Placed):
+    """An item: ready, skipped or held.
+
+    `fingerprint` is how a task's file looked (None for all else), `payload` a row, `after` the ids
+    of items of the same pre-flight that must come first, `files` the paths that it says it touches,
+    `named` the files that its text names and that are there.
+    """
+
+    id: str
+    title: str | None = None
+    fingerprint: str | None = None
+    payload: dict[str, Any] | None = None
+    after: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Broken(Placed):
+    """Something that can't be read: in which line, where one is to blame, and how to mend it."""
+
+    id: str | None = None
+    line: int | None = None
+    fix: str = ""
+
+
+@dataclass(slots=True)
+class Warned:
+    """Something odd about an item that keeps it from nothing."""
+
+    id: str | None
+    path: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Hinted:
+    """Something about an item that can run which a person may want to look at first."""
+
+    id: str
+    path: str | None
+    kind: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Preflight:
+    """The items in their four groups, the order of the sources kept.
+
+    `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
+    what `--where` left out, `failed` holds the sources that could not be read.
+    """
+
+    ready: list[Entry] = field(default_factory=list)
+    skipped: list[Entry] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    hints: list[Hinted] = field(default_factory=list)
+    failed: list[SourceError] = field(default_factory=list)
+    not_matching: int = 0
+
+    def folders_outside(self, root: str) -> list[str]:
+        """Return the real folders outside of `root` that items lie in: somebody who may has named
+        them, and nothing else there is to be edited."""
+        paths = (os.path.join(root, entry.path) for entry in [*self.ready, *self.held]
+                 if entry.path is not None and entry.kind != "outside")  # fmt: skip
+        folders = {os.path.dirname(os.path.realpath(path)) for path in paths}
+        return sorted(folder for folder in folders if is_outside(root, folder))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many entries each group holds, their total, and what was left out."""
+        groups = {name: len(entries) for name, entries in self.groups().items()}
+        return groups | {"total": sum(groups.values()), "not_matching": self.not_matching}
+
+    def groups(self) -> dict[str, Sequence[Placed]]:
+        """Return the four groups by name."""
+        return {
+            "ready": self.ready,
+            "skipped": self.skipped,
+            "held": self.held,
+            "broken": self.broken,
+        }
+
+    def kinds(self) -> dict[str, dict[str, int]]:
+        """Return how many entries of each kind a group holds, most first; not for `ready`."""
+        return {
+            name: dict(Counter(entry.kind for entry in entries).most_common())
+            for name, entries in self.groups().items()
+            if name != "ready"
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as `schemas/preflight.schema.json` describes it."""
+        return {
+            "ready": [{"id": entry.id, "path": entry.path} for entry in self.ready],
+            "skipped": [_told(entry) for entry in self.skipped],
+            "held": [
+                _told(entry) | ({"after": list(entry.after)} if entry.after else {})
+                for entry in self.held
+            ],
+            "broken": [
+                {
+                    "id": entry.id,
+                    "path": entry.path,
+                    "line": entry.line,
+                    "reason": entry.reason,
+                    "fix": entry.fix,
+                    "kind": entry.kind,
+                }
+                for entry in self.broken
+            ],
+            "counts": self.counts,
+            "kinds": self.kinds(),
+            "warnings": [
+                {"id": warned.id, "path": warned.path, "reason": warned.reason}
+                for warned in self.warnings
+            ],
+            "hints": [
+                {"id": hinted.id, "path": hinted.path, "kind": hinted.kind, "reason": hinted.reason}
+                for hinted in self.hints
+            ],
+            "failed_sources": [
+                {"reason": error.message, "fix": error.fix} for error in self.failed
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the result as lines of text for people, of bounded number."""
+        from hypervisor.intake.preflight.lines import lines
+
+        return lines(self)
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    return {"id": entry.id, "path": entry.path, "reason": entry.reason, "kind": entry.kind}

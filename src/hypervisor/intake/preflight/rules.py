@@ -1,0 +1,119 @@
+"""What a task's own file says against working on it now."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypervisor.config.settings import Settings
+from hypervisor.config.tools import is_name
+from hypervisor.intake.preflight.tools import ToolRules
+from hypervisor.system.patterns import TooSlow
+from hypervisor.system.text import one_line
+from hypervisor.tasks import markdown
+from hypervisor.tasks.read import Document
+from hypervisor.tasks.task import Task
+
+COMPLETE, CANCELLED = "complete", "cancelled"
+
+
+class Verdict(NamedTuple):
+    """The group that an item goes to, the kind it is counted as there, and why."""
+
+    group: str
+    kind: str
+    reason: str
+
+
+class Rules:
+    """The rules of the settings for one purpose: "work", or "triage", which is what assigns tasks
+    and so takes any that is not finished. `tools` are those that the workers were given."""
+
+    def __init__(self, settings: Settings, purpose: str, tools: tuple[str, ...] = ()) -> None:
+        self._settings = settings
+        self._for_work = purpose == "work"
+        self._tools = ToolRules(settings, tools)
+        self._close_headings = settings.triage.close_headings
+
+    def verdict(self, document: Document, task: Task) -> Verdict | None:
+        """Return why the task isn't ready, as far as its own file tells, else None."""
+        finished = self._finished(document, task)
+        if finished is not None or not self._for_work:
+            return finished
+        return self._by_status(task) or self._needs_human(task) or self._needs_tool(document, task)
+
+    def _finished(self, document: Document, task: Task) -> Verdict | None:
+        word = one_line(task.status, 40)
+        if task.state == "done":
+            return Verdict("skipped", COMPLETE, f"already complete: its status is '{word}'")
+        if task.state == "cancelled":
+            return Verdict("skipped", CANCELLED, f"cancelled: its status is '{word}'")
+        if not self._for_work:
+            return None
+        closed = self._closed_by(document)
+        if closed is None:
+            return None
+        reason = f"already complete: {closed}; `hypervisor triage` sets its status"
+        return Verdict("skipped", COMPLETE, reason)
+
+    def _closed_by(self, document: Document) -> str | None:
+        if any(heading in document.text for heading in self._close_headings):
+            body = markdown.without_own_section(document.body)
+            for heading in markdown.headings(body):
+                if heading.level == 2 and heading.title in self._close_headings:
+                    return f"it has a '## {heading.title}' section"
+        if document.meta and document.meta.get("close_reason"):
+            return "it has a close_reason"
+        return None
+
+    def _by_status(self, task: Task) -> Verdict | None:
+        word = one_line(task.status, 40)
+        if task.state == "ready":
+            return None
+        if task.state == "unknown":
+            reason = f"unknown status '{word}': add it to [status] in hypervisor.toml"
+            return Verdict("held", "unknown_status", reason)
+        kind, reason = _HELD_BY_STATUS[task.state]
+        plain = task.status is None or task.status.casefold().replace("_", " ") == reason
+        return Verdict("held", kind, reason if plain else f"{reason} (status '{word}')")
+
+    def _needs_human(self, task: Task) -> Verdict | None:
+        settings = self._settings
+        why = None
+        for name in task.assignees:
+            if name.removeprefix("@").lower() in settings.humans:
+                why = f"assignee {one_line(name, 40)}"
+        for tag in task.tags:
+            if tag.lower() in settings.human_tags:
+                why = why or f"tag {one_line(tag, 40)}"
+        if task.type is not None and task.type.lower() in settings.human_types:
+            why = why or f"type {one_line(task.type, 40)}"
+        if task.complexity is not None and task.complexity.lower() in settings.human_complexities:
+            why = why or f"complexity {one_line(task.complexity, 40)}"
+        return Verdict("held", "needs_human", f"needs a human ({why})") if why else None
+
+    def _needs_tool(self, document: Document, task: Task) -> Verdict | None:
+        try:
+            tool = self._tools.needed(document, task.title)
+        except TooSlow as error:
+            tool, pattern = error.args
+            reason = (
+                f"whether it needs {one_line(tool, 60)} can't be told: the pattern "
+                f"{one_line(repr(pattern), 80)} takes too long; mend it in [preflight.tools]"
+            )
+            return Verdict("held", "slow_pattern", reason)
+        if tool is None:
+            return None
+        shown = one_line(tool, 60)
+        mend = "do it yourself (/hypervisor:pull)"
+        if is_name(tool):
+            mend += f", or hypervisor allow QUEUE --tools {tool}"
+        return Verdict("held", "needs_tool", f"needs {shown}, which workers lack: {mend}")
+
+
+_HELD_BY_STATUS = {
+    "in_progress": ("in_progress", "in progress"),
+    "blocked": ("blocked", "blocked"),
+    "waiting": ("waiting", "waiting"),
+    "failed": ("failed", "failed"),
+    "draft": ("draft", "draft"),
+}

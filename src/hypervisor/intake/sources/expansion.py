@@ -1,0 +1,252 @@
+"""What the user named, as files and rows."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from hypervisor.config.roots import is_outside
+from hypervisor.config.settings import Settings
+from hypervisor.intake.sources import lists
+from hypervisor.intake.sources.rows import Rows, holds_rows, is_json_lines
+from hypervisor.system.reading import NotReadable, read_file, read_pipe
+from hypervisor.system.text import one_line
+from hypervisor.tasks import walk
+from hypervisor.tasks.found import Found, Problem, SourceError
+from hypervisor.tasks.ids import TaskIds, tasks_below
+
+_TO_INCLUDE = "name it as a source to include it"
+
+
+def expand(
+    specs: Sequence[str],
+    *,
+    root: str,
+    cwd: str,
+    settings: Settings,
+    id_column: str | None = None,
+    children_of: str | None = None,
+    stdin: BinaryIO | None = None,
+    files_are_items: bool = False,
+    lists_lead_out: bool | None = None,
+    on_error: Callable[[SourceError], None] | None = None,
+) -> Iterator[Found]:
+    """Yield what the sources `specs` name, one after the other.
+
+    A source is the first of these that fits: `-` (a list, or JSON lines, from `stdin`), `@FILE` (a
+    list), a folder, a CSV, TSV or JSONL file (its rows), a list file (see `lists.is_list`), a file
+    of any other name, a named pipe (a list), a glob, the id of a task below `root`. In folders only
+    Markdown files are looked at unless `files_are_items`. `children_of` is one source more: all
+    tasks below the task of that id, in the order of their paths.
+
+    What a list names outside of `root`, be it through a link, is held: a list may come with a
+    project. One of a batch directory (see `lists.may_lead_out`) may lead out; `lists_lead_out` says
+    it for all instead.
+
+    A source that can't be read goes to `on_error` and the next one follows; without `on_error` the
+    SourceError is raised. What a list or a folder holds and can't be read is a Found with a
+    problem.
+    """
+    expander = _Expander(root, cwd, settings, id_column, stdin, files_are_items, lists_lead_out)
+    parts: list[tuple[Callable[[str], Iterator[Found]], str]]
+    parts = [(expander.source, spec) for spec in specs]
+    if children_of is not None:
+        parts.append((expander.children, children_of))
+    for part, spec in parts:
+        try:
+            yield from part(spec)
+        except SourceError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+
+
+class _Expander:
+    def __init__(
+        self,
+        root: str,
+        cwd: str,
+        settings: Settings,
+        id_column: str | None,
+        stdin: BinaryIO | None,
+        files_are_items: bool,
+        lists_lead_out: bool | None,
+    ) -> None:
+        self._root = root
+        self._cwd = cwd
+        self._settings = settings
+        self._stdin = stdin
+        self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
+        self._rows = Rows(id_column)
+        self._lists_lead_out = lists_lead_out
+        self._tasks: TaskIds | None = None
+        self._outside: dict[str, bool] = {}
+
+    def source(self, spec: str) -> Iterator[Found]:
+        if spec == "-":
+            data = (self._stdin or sys.stdin.buffer).read(lists.LARGEST + 1)
+            if len(data) > lists.LARGEST:
+                raise SourceError("standard input: more than 64 MiB", "write it to a file of rows")
+            yield from self._piped(spec, data)
+            return
+        path = self._named(spec)
+        if path is not None:
+            yield from self._path(path, spec)
+        elif spec.startswith("@"):
+            listed = self._named(spec[1:])
+            if listed is None:
+                raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
+            yield from self._list(listed, spec)
+        elif walk.has_magic(spec):
+            yield from self._glob(spec)
+        else:
+            yield from self._task(spec)
+
+    def children(self, item_id: str) -> Iterator[Found]:
+        tasks = self._ids()
+        below = tasks.below(item_id)
+        if not below and not tasks.find(item_id):
+            raise self._no_task(item_id)
+        if not below:
+            raise SourceError(
+                f"{one_line(item_id)}: no task names it as its parent",
+                "write `parent: ID` into its children",
+            )
+        for path in below:
+            yield Found(path, origin=f"children of {item_id}")
+
+    def _named(self, spec: str) -> str | None:
+        if not spec or "\0" in spec:
+            raise SourceError("an empty source", "name a file, a folder, a glob or a task id")
+        return lists.locate(spec, (self._cwd,))
+
+    def _path(self, path: str, spec: str) -> Iterator[Found]:
+        try:
+            mode = os.stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                os.listdir(path)
+                yield from walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
+            elif not stat.S_ISREG(mode) and not walk.is_markdown(path):
+                yield from self._piped(spec, read_pipe(path, lists.LARGEST))
+            elif holds_rows(path):
+                yield from self._rows.of_file(path, spec)
+            elif lists.is_list(path, self._cwd):
+                yield from self._list(path, spec)
+            else:
+                yield Found(path, origin=spec)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+        except NotReadable as error:
+            raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
+
+    def _list(self, path: str, spec: str) -> Iterator[Found]:
+        try:
+            if stat.S_ISFIFO(os.stat(path).st_mode):
+                data = read_pipe(path, lists.LARGEST)
+            else:
+                data, _ = read_file(path, lists.LARGEST)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+        except NotReadable as error:
+            raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
+        yield from self._entries(data, spec, (self._cwd, os.path.dirname(path)), path)
+
+    def _piped(self, spec: str, data: bytes) -> Iterator[Found]:
+        if is_json_lines(data):
+            return self._rows.of_lines(data, spec)
+        return self._entries(data, spec, (self._cwd,), None)
+
+    def _entries(
+        self, data: bytes, spec: str, folders: tuple[str, ...], listed: str | None
+    ) -> Iterator[Found]:
+        anywhere = self._lists_lead_out
+        if anywhere is None:
+            anywhere = listed is not None and lists.may_lead_out(listed, self._root)
+        for line, entry in lists.entries(data, folders):
+            origin = f"{spec}:{line}"
+            path = lists.locate(entry, folders)
+            if path is not None and not anywhere and self._is_outside(path):
+                where = f"outside of the project (line {line} of {_shown(listed)})"
+                problem = Problem("held", "outside", where, _TO_INCLUDE)
+                yield Found(path, origin=origin, line=line, problem=problem)
+            elif path is not None and os.path.isdir(path):
+                skip = self._settings.skip_folders
+                yield from walk.Walk(path, self._root, self._accept, skip)
+            elif path is not None:
+                yield Found(path, origin=origin)
+            else:
+                tasks = [] if _is_path(entry) else self._ids().find(entry)
+                for known in tasks:
+                    yield Found(known.path, origin=origin)
+                if not tasks:
+                    what = "file" if _is_path(entry) else "file or task"
+                    yield Found(
+                        os.path.normpath(os.path.join(folders[0], entry)),
+                        origin=origin,
+                        problem=Problem(
+                            "broken",
+                            "missing",
+                            f"no such {what} (line {line} of {_shown(listed)})",
+                            "mend or remove the line",
+                        ),
+                    )
+
+    def _is_outside(self, path: str) -> bool:
+        if os.path.islink(path):
+            return is_outside(self._root, path)
+        # Most lists name many files of few folders.
+        folder = os.path.dirname(path)
+        if folder not in self._outside:
+            self._outside[folder] = is_outside(self._root, folder)
+        return self._outside[folder] and path != self._root
+
+    def _glob(self, spec: str) -> Iterator[Found]:
+        found_any = False
+        pattern = os.path.normpath(os.path.join(self._cwd, spec))
+        for found in walk.glob(pattern, self._root, self._settings.skip_folders):
+            found_any = True
+            yield found._replace(origin=spec)
+        if not found_any:
+            raise SourceError(f"{one_line(spec)}: matches no file", "check the pattern")
+
+    def _task(self, spec: str) -> Iterator[Found]:
+        if _is_path(spec):
+            raise SourceError(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
+        tasks = self._ids().find(spec)
+        if not tasks:
+            raise self._no_task(spec)
+        for known in tasks:
+            yield Found(known.path, origin=spec)
+
+    def _ids(self) -> TaskIds:
+        if self._tasks is None:
+            self._tasks = TaskIds(tasks_below(self._root, self._settings))
+        return self._tasks
+
+    def _no_task(self, item_id: str) -> SourceError:
+        near = difflib.get_close_matches(item_id, self._ids().all_ids(), 1)
+        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check the id"
+        where = one_line(self._root, 120)
+        return SourceError(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
+
+    def _near_path(self, spec: str) -> str:
+        folder, name = os.path.split(os.path.join(self._cwd, spec))
+        try:
+            near = difflib.get_close_matches(name, os.listdir(folder), 1)
+        except (OSError, ValueError):
+            near = []
+        return f"the closest name there is {one_line(near[0], 80)}" if near else "check the path"
+
+
+def _is_path(entry: str) -> bool:
+    return "/" in entry or walk.is_markdown(entry)
+
+
+def _shown(listed: str | None) -> str:
+    return one_line(os.path.basename(listed), 80) if listed else "the input"

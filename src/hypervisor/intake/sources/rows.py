@@ -1,0 +1,356 @@
+"""Rows of CSV, TSV and JSONL sources as items with stable ids."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from hypervisor.system.reading import MIB, NotReadable, open_file
+from hypervisor.system.text import one_line
+from hypervisor.tasks.found import Found, Problem, SourceError
+
+_TABLES = (".csv", ".tsv")
+_LINES = (".jsonl", ".ndjson")
+# A row goes to a worker as it is, so one that nobody could read is a mistake. Millions of rows are
+# none, yet a file that somebody writes to all the time has to end somewhere.
+_LARGEST = 1024 * MIB
+_LONGEST_LINE = MIB
+_MOST_LINES = 5_000_000
+_MOST_COLUMNS = 1000
+_MOST_BROKEN = 10_000
+_MOST_VALUES = 20_000
+# Each row carries the names of all columns, also of those that it leaves out: a short line under a
+# long header is a large row. All together may be so many times the file, and this much anyway.
+_MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
+_CELL = 8
+_DEEPEST = 50
+_LONGEST_ID = 500
+# What JSON calls a value that is no object.
+_KINDS = {
+    type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "a string",
+    list: "an array",
+}  # fmt: skip
+
+
+class _Row(NamedTuple):
+    line: int
+    cells: dict[str, Any] | None
+    trouble: str = ""
+    fix: str = ""
+
+
+def holds_rows(name: str) -> bool:
+    """Return whether a file of this name is read row by row."""
+    return name.lower().endswith(_TABLES + _LINES)
+
+
+class Rows:
+    """Makes rows into items.
+
+    With an id column a row's id is its cell there; without, a hash of the row, and for rows that
+    equal an earlier one the hash and their ordinal. So an id outlives rows added above it.
+    """
+
+    def __init__(self, id_column: str | None) -> None:
+        self._id_column = id_column
+        self._equal: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
+
+    def of_file(self, path: str, origin: str) -> Iterator[Found]:
+        """Yield the rows of the file at `path`; a row that can't be read is one broken entry.
+
+        Raises SourceError for a file that is no table at all, or too large.
+        """
+        try:
+            descriptor, status = open_file(path)
+            with open(descriptor, "rb") as source:
+                if status.st_size > _LARGEST:
+                    raise SourceError(f"{origin}: larger than 1024 MiB", "divide it")
+                lines = _Lines(source, status.st_size, path)
+                is_table = path.lower().endswith(_TABLES)
+                read = _table(lines, path, self._id_column) if is_table else _json_lines(lines)
+                for row in read:
+                    yield self._found(row, path, origin)
+        except OSError as error:
+            raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
+        except NotReadable as error:
+            raise SourceError(f"{origin}: {error.what}", error.fix) from None
+
+    def of_lines(self, data: bytes, origin: str) -> Iterator[Found]:
+        """Yield the rows of JSON lines that come from a pipe."""
+        for row in _json_lines(_Lines(io.BytesIO(data), len(data), origin)):
+            yield self._found(row, None, origin)
+
+    def _found(self, row: _Row, path: str | None, origin: str) -> Found:
+        found = Found(path, row.cells, origin=origin, line=row.line)
+        if row.cells is None:
+            self._broken[origin] += 1
+            if self._broken[origin] > _MOST_BROKEN:
+                what = f"{origin}: more than {_MOST_BROKEN:,} rows can't be read"
+                raise SourceError(what, "mend the first ones; it may be no file of rows")
+            return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
+        if self._id_column is None:
+            return found._replace(row_id=self._hash(row.cells))
+        cell = row.cells.get(self._id_column)
+        if isinstance(cell, (dict, list, bool)) or cell is None or not str(cell).strip():
+            reason = f"no id in '{one_line(self._id_column, 60)}'"
+            return found._replace(
+                row=None, problem=Problem("broken", "row", reason, "give the row an id there")
+            )
+        row_id = str(cell).strip()
+        if len(row_id) > _LONGEST_ID:
+            reason = f"its id is longer than {_LONGEST_ID} characters"
+            return found._replace(
+                row=None, problem=Problem("broken", "row", reason, "give the row a shorter one")
+            )
+        return found._replace(row_id=row_id)
+
+    def _hash(self, cells: dict[str, Any]) -> str:
+        canonical = json.dumps(cells, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        self._equal[digest] += 1
+        ordinal = self._equal[digest]
+        return f"row-{digest}" if ordinal == 1 else f"row-{digest}-{ordinal}"
+
+
+class _BadLine(Exception):
+    """A line that is none of a table; the lines after it still are."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+class _Lines:
+    """The lines of a file as text, each within bounds; iterating goes on after a _BadLine."""
+
+    def __init__(self, source: BinaryIO, size: int, name: str) -> None:
+        self.number = 0
+        self.size = size
+        self._source = source
+        self._left = size
+        self._name = name
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        # What is written to the file from now on is not read: it may never end.
+        raw = self._source.readline(min(_LONGEST_LINE, self._left) + 1)[: max(self._left, 0)]
+        if not raw:
+            raise StopIteration
+        self._left -= len(raw)
+        self.number += 1
+        if self.number > _MOST_LINES:
+            raise SourceError(f"{self._name}: more than {_MOST_LINES:,} lines", "divide it")
+        if len(raw) > _LONGEST_LINE:
+            while self._left > 0 and not raw.endswith(b"\n"):
+                raw = self._source.readline(min(_LONGEST_LINE, self._left))
+                self._left -= len(raw)
+                if not raw:
+                    break
+            raise _BadLine("the line is longer than 1 MiB", "shorten or remove it")
+        if b"\0" in raw:
+            raise _BadLine("the line holds a NUL byte", "remove it")
+        try:
+            return raw.decode("utf-8-sig" if self.number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise _NotText(self.number) from None
+
+
+class _NotText(Exception):
+    """A line that is not UTF-8, and its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("not UTF-8")
+        self.number = number
+
+
+def _table(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
+    csv.field_size_limit(_LONGEST_LINE)
+    try:
+        yield from _rows(lines, path, id_column)
+    except _NotText as error:
+        where = f"{path}:{error.number}: not UTF-8"
+        raise SourceError(where, "convert the file to UTF-8") from None
+
+
+def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
+    try:
+        first = next(lines, "")
+        delimiter = "\t" if path.lower().endswith(".tsv") else _delimiter(first)
+        reader = csv.reader(_Again(first, lines), delimiter=delimiter, strict=True)
+        header = next(reader, [])
+    except (csv.Error, _BadLine) as error:
+        raise SourceError(f"{path}:1: not a table: {error}", "mend its first line") from None
+    doubled = [name for name, count in Counter(header).items() if count > 1]
+    if doubled or not any(header):
+        what = f"two columns are called '{one_line(doubled[0], 60)}'" if doubled else "no columns"
+        raise SourceError(f"{path}:1: {what}", "name each column once in the first line")
+    if len(header) > _MOST_COLUMNS:
+        raise SourceError(f"{path}:1: more than {_MOST_COLUMNS} columns", "divide the table")
+    if id_column is not None and id_column not in header:
+        names = ", ".join(one_line(name, 40) for name in header[:20])
+        raise SourceError(
+            f"{path}: no column '{one_line(id_column, 60)}'", f"its columns are: {names}"
+        )
+    weight = sum(map(len, header)) + _CELL * len(header)
+    left = _MOST_ANYWAY + _MOST_TIMES * lines.size
+    while True:
+        line = lines.number + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield _Row(line, None, f"not a row: {error}", "mend the quotes of the row")
+            continue
+        except _BadLine as error:
+            yield _Row(lines.number, None, str(error), error.fix)
+            continue
+        if len(cells) > len(header):
+            trouble = f"{len(cells)} cells under {len(header)} columns"
+            yield _Row(line, None, trouble, "quote the cell that holds the delimiter")
+        elif sum(map(len, cells)) > _LONGEST_LINE:
+            yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")
+        elif cells:
+            left -= weight
+            if left < 0:
+                raise SourceError(
+                    f"{path}:{line}: each row carries the names of all {len(header)} columns, and "
+                    "they are too long for that",
+                    "shorten them, or leave out columns that most rows don't have",
+                )
+            cells += [""] * (len(header) - len(cells))
+            yield _Row(line, dict(zip(header, cells, strict=True)))
+
+
+def _delimiter(first: str) -> str:
+    return ";" if "," not in first and ";" in first else ","
+
+
+class _Again:
+    """The first line once more, then the rest. No generator: it goes on after an error."""
+
+    def __init__(self, first: str, rest: _Lines) -> None:
+        self._first: str | None = first
+        self._rest = rest
+
+    def __iter__(self) -> _Again:
+        return self
+
+    def __next__(self) -> str:
+        first, self._first = self._first, None
+        return next(self._rest) if first is None else first
+
+
+def _json_lines(lines: _Lines) -> Iterator[_Row]:
+    while True:
+        try:
+            text = next(lines).strip()
+        except StopIteration:
+            return
+        except _BadLine as error:
+            yield _Row(lines.number, None, str(error), error.fix)
+            continue
+        except _NotText as error:
+            yield _Row(error.number, None, "not UTF-8", "convert the file to UTF-8")
+            continue
+        if not text:
+            continue
+        number = lines.number
+        try:
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
+            )
+        except (ValueError, RecursionError) as error:
+            yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "mend or remove the line")
+            continue
+        trouble = _trouble(value, text)
+        if trouble is not None:
+            yield _Row(number, None, *trouble)
+        elif isinstance(value, dict):
+            yield _Row(number, value)
+        else:
+            kind = _KINDS[type(value)]
+            yield _Row(number, None, f"{kind}, not an object", "write {…} on the line")
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{one_line(text, 60)} is too large a number")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise ValueError(f"the key {one_line(twice, 60)!r} stands twice")
+    return found
+
+
+def _trouble(value: object, text: str) -> tuple[str, str] | None:
+    """Return what makes a JSON value one that can't be kept, and its mend."""
+    if text.count("[") + text.count("{") > _DEEPEST or text.count(",") > _MOST_VALUES:
+        for count, _ in enumerate(_values(value)):
+            if count > _MOST_VALUES:
+                return f"more than {_MOST_VALUES:,} values", "divide the row"
+        if _depth(value) > _DEEPEST:
+            return "nested too deep", "write the row flat"
+    if "\\u" in text:
+        if not _is_unicode(value):
+            return "half of a character", "mend its \\u escape"
+        if "\\u0000" in text and any("\0" in one for one in _values(value) if isinstance(one, str)):
+            return "a NUL character", "remove its \\u escape"
+    return None
+
+
+def _values(value: object) -> Iterator[object]:
+    """Yield each key and value in a JSON value."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        yield one
+        if isinstance(one, dict):
+            rest += [*one, *one.values()]
+        elif isinstance(one, list):
+            rest += one
+
+
+def _depth(value: object) -> int:
+    level, depth = [value], 0
+    while level and depth <= _DEEPEST:
+        nested = [one for one in level if isinstance(one, (dict, list))]
+        level = [
+            inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        depth += 1
+    return depth
+
+
+def _is_unicode(value: object) -> bool:
+    """Say whether no text in `value` holds half a surrogate pair, which JSON can spell."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_json_lines(data: bytes) -> bool:
+    """Return whether piped data starts as JSON lines do."""
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"

@@ -1,0 +1,180 @@
+"""Folders and globs: which files they name, without following links out of the tree or in circles.
+
+Hidden files and folders, and the folders that the settings skip, are left out. In a folder only
+`*.md` and `*.markdown` are looked at; where files of any kind may be items, all but what tools
+leave beside them (`*.tmp`, `*.lock`, `*~`, `index.json`). A link to a file or a folder is followed
+if it leads into the named folder or the root; others are told, so that a project from elsewhere
+can't have files outside it edited. Links come last, so that a file keeps its own path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase
+
+from hypervisor.tasks.found import Found, Problem
+
+MARKDOWN = (".md", ".markdown")
+_LEFTOVERS = (".tmp", ".lock", "~")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def is_markdown(name: str) -> bool:
+    """Return whether a file of this name is looked at in a folder."""
+    return name.endswith(MARKDOWN) or name.lower().endswith(MARKDOWN)
+
+
+def is_no_leftover(name: str) -> bool:
+    """Return whether a file of this name can be an item where any file can."""
+    return not name.endswith(_LEFTOVERS) and name != "index.json"
+
+
+class Walk:
+    """One walk below `folder`; iterate it for what it found, in the order of the names.
+
+    `accept` decides by a file's name, `skip` holds the names of folders to leave out; the folders
+    left out are collected in `skipped`, those that were listed in `folders`, links met
+    in `links`. Links may lead into `folder` or `root`. Folders that are more than `deepest`
+    levels below are not entered.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        root: str,
+        accept: Callable[[str], bool],
+        skip: Collection[str],
+        deepest: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.skipped: list[str] = []
+        self.folders: list[str] = []
+        self._accept = accept
+        self._skip = skip
+        self._most_slashes = None if deepest is None else folder.rstrip("/").count("/") + deepest
+        self._trees = tuple(os.path.join(os.path.realpath(tree), "") for tree in {folder, root})
+        self._entered: set[tuple[int, int]] = set()
+        self.links: list[str] = []
+
+    def __iter__(self) -> Iterator[Found]:
+        yield from self._below(self.folder)
+        # Links met behind links are appended while this runs.
+        for path in self.links:
+            yield from self._link(path)
+
+    def _below(self, folder: str) -> Iterator[Found]:
+        stack: list[tuple[str, bool]] = [(folder, True)]
+        while stack:
+            path, is_folder = stack.pop()
+            if not is_folder:
+                yield Found(path, origin=self.folder)
+                continue
+            try:
+                entries = self._list(path)
+            except OSError as error:
+                yield unreadable(path, error, self.folder)
+                continue
+            stack.extend(reversed(entries))
+
+    def _list(self, folder: str) -> list[tuple[str, bool]]:
+        """Return the files and folders to go on with, sorted; links and the rest put aside."""
+        seen = os.stat(folder)
+        if (seen.st_dev, seen.st_ino) in self._entered:
+            return []
+        self._entered.add((seen.st_dev, seen.st_ino))
+        self.folders.append(folder)
+        enter = self._most_slashes is None or folder.count("/") < self._most_slashes
+        kept = []
+        links = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    links.append(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    if name in self._skip:
+                        self.skipped.append(entry.path)
+                    elif enter:
+                        kept.append((entry.path, True))
+                elif self._accept(name) and entry.is_file(follow_symlinks=False):
+                    kept.append((entry.path, False))
+        self.links.extend(sorted(links))
+        kept.sort()
+        return kept
+
+    def _link(self, path: str) -> Iterator[Found]:
+        name = os.path.basename(path)
+        is_folder = os.path.isdir(path)
+        if name in self._skip if is_folder else not self._accept(name):
+            return
+        if not is_folder and not os.path.isfile(path):
+            problem = Problem("broken", "link", "a link that leads nowhere", "remove or mend it")
+            yield Found(path, origin=self.folder, problem=problem)
+        elif not os.path.join(os.path.realpath(path), "").startswith(self._trees):
+            yield Found(
+                path,
+                origin=self.folder,
+                problem=Problem(
+                    "held",
+                    "outside",
+                    f"a link that leads out of the project, to {os.path.realpath(path)}",
+                    "name its target as a source to include it",
+                ),
+            )
+        elif is_folder:
+            yield from self._below(path)
+        else:
+            yield Found(path, origin=self.folder)
+
+
+def unreadable(path: str, error: OSError, origin: str) -> Found:
+    """Return the entry for a folder or file that can't be opened."""
+    reason = f"can't be read: {error.strerror or error}"
+    fix = f"chmod u+{'rx' if os.path.isdir(path) else 'r'} it" if error.errno == 13 else ""
+    return Found(path, origin=origin, problem=Problem("broken", "unreadable", reason, fix))
+
+
+def has_magic(pattern: str) -> bool:
+    """Return whether `pattern` holds a wildcard."""
+    return _MAGIC.search(pattern) is not None
+
+
+def glob(pattern: str, root: str, skip: Collection[str]) -> Iterator[Found]:
+    """Yield the files that an absolute pattern matches, each once, sorted.
+
+    `**` stands for any number of folders. Wildcards match neither hidden names nor the folders to
+    skip, unless the pattern spells the folder out. Folders that match are not entered.
+    """
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    fixed = 0
+    while fixed < len(parts) - 1 and not has_magic(parts[fixed]):
+        fixed += 1
+    base = "/" + "/".join(parts[:fixed])
+    rest = parts[fixed:]
+    if not os.path.isdir(base):
+        return
+    walk = Walk(
+        base,
+        root,
+        lambda name: True,
+        {name for name in skip if name not in rest},
+        deepest=None if "**" in rest else len(rest) - 1,
+    )
+    below = len(os.path.join(base, ""))
+    for found in walk:
+        if found.path is not None and _matches(found.path[below:].split("/"), rest):
+            yield found._replace(origin=pattern)
+
+
+def _matches(names: list[str], parts: list[str]) -> bool:
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        if len(parts) == 1:
+            return bool(names)
+        return any(_matches(names[place:], parts[1:]) for place in range(len(names)))
+    return bool(names) and fnmatchcase(names[0], parts[0]) and _matches(names[1:], parts[1:])

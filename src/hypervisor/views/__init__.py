@@ -1,0 +1,1 @@
+"""What people look at: status, summary, history, news, page and live view."""

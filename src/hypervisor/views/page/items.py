@@ -1,0 +1,208 @@
+"""The items of the page: one row each, that opens to all that is known of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from hypervisor.system.text import one_line
+from hypervisor.views.page import words
+from hypervisor.views.page.outcomes import MARKS, RANK, claim_words, outcome
+
+# Above this many items the page lists those that want a look first, and says what it leaves out.
+LISTED = 5000
+_TITLE = 160
+_GIST = 90
+_FILES = 40
+_TRIES = 12
+# News that reaches the session later than this is worth a word on the item.
+_LATE_SECONDS = 60
+_REPORT = (
+    ("summary", "Report"),
+    ("reason", "Reason"),
+    ("evidence", "Evidence"),
+    ("next_step", "Next step"),
+    ("note", "Note"),
+)
+
+
+class Fact(NamedTuple):
+    """Something known of an item: a label, a text, and whether the text is prose or code."""
+
+    label: str
+    text: str
+    prose: bool = True
+
+
+class Row(NamedTuple):
+    """One item as the table shows it; `whole` says that the gist is all of its report. Times are
+    in seconds, `ended` is Unix time."""
+
+    number: int
+    title: str
+    id: str | None
+    gist: str
+    whole: bool
+    outcome: str
+    mark: str
+    worker: str
+    tries: int
+    seconds: float | None
+    tokens: int | None
+    ended: float | None
+    facts: list[Fact]
+
+    def texts(self) -> list[str]:
+        """Return the texts of the row that may be cut."""
+        return [self.title, self.gist, *(fact.text for fact in self.facts)]
+
+
+class History(NamedTuple):
+    """What the ledger knows of one item."""
+
+    item: dict[str, Any]
+    told: dict[str, Any]
+    claims: list[Any]
+    seconds: float | None
+    verify: str | None
+
+
+def rows(histories: list[History], transcripts: dict[str, str], base: float) -> list[Row]:
+    """Return the rows of the items that are listed, in the queue's order.
+
+    `transcripts` are the kept ones by agent; `base` is the time whose day need not be named.
+    """
+    numbered = list(enumerate(histories, 1))
+    if len(numbered) > LISTED:
+        numbered.sort(key=lambda entry: RANK[MARKS[outcome(entry[1].told)]])
+        numbered = sorted(numbered[:LISTED], key=lambda entry: entry[0])
+    return [_row(number, history, transcripts, base) for number, history in numbered]
+
+
+def _row(number: int, history: History, transcripts: dict[str, str], base: float) -> Row:
+    item, told = history.item, history.told
+    result = outcome(told)
+    title = one_line(item["title"] or item["id"], _TITLE)
+    id = one_line(item["id"], 200)
+    text = words.text(told.get("outcome") or told.get("reason") or "")
+    gist = text.partition("\n")[0]
+    whole = gist == text and len(gist) <= _GIST
+    return Row(
+        number,
+        title,
+        id if id != title else None,
+        gist if whole else gist[:_GIST].rsplit(" ", 1)[0] + " …",
+        whole,
+        result,
+        MARKS[result],
+        one_line(item["worker"] or words.NOTHING, 60),
+        len(history.claims),
+        history.seconds,
+        sum(told["tokens"].values()) if told["tokens"] else None,
+        item["finished_at"],
+        [
+            *_report(item, text if not whole else "", result),
+            *_work(item, told, history.verify),
+            *_branch(history.claims),
+            *_tries(history, base),
+            *_kept(history.claims, transcripts),
+            *_told(item),
+        ],
+    )
+
+
+def _report(item: dict[str, Any], text: str, result: str) -> list[Fact]:
+    """Return the report's texts; its first one only as `text`, which is empty where the row
+    shows it whole."""
+    report = item["report"] or {}
+    label = "Report" if result == "success" else "Reason"
+    shown = [Fact(label, text)] if text else []
+    first = report.get("summary") if result == "success" else report.get("reason")
+    for key, label in _REPORT:
+        value = report.get(key)
+        if value and value != first:
+            shown.append(Fact(label, words.text(value)))
+    return shown
+
+
+def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> list[Fact]:
+    report = item["report"] or {}
+    shown = []
+    if item["path"] and item["path"] != item["id"]:
+        shown.append(Fact("File", one_line(item["path"], 400), False))
+    if item["payload"] and not item["path"]:
+        data = json.dumps(json.loads(item["payload"]), ensure_ascii=False)
+        shown.append(Fact("Data", one_line(data, 4000), False))
+    if report.get("commit"):
+        shown.append(Fact("Commit", one_line(report["commit"], 80), False))
+    for key, label in (
+        ("changes", "Changes"),
+        ("files", "Files"),
+        ("off_limits", "Changed, though it steers the next run"),
+        ("unnamed", "Changed, and not named by the task"),
+    ):
+        values = report.get(key) or []
+        if values and isinstance(values, list):
+            listed = [one_line(value, 200) for value in values[:_FILES]]
+            more = [f"… and {len(values) - _FILES} more"] if len(values) > _FILES else []
+            shown.append(Fact(label, "\n".join([*listed, *more]), key != "files"))
+    if report.get("rule"):
+        shown.append(Fact("Rule", one_line(report["rule"], 200)))
+    # The queue's own check is told once, above.
+    if report.get("verify") and report["verify"] != verify:
+        shown.append(Fact("Checked by", one_line(report["verify"], 400), False))
+    if report.get("forced"):
+        boxes = report["forced"] if isinstance(report["forced"], list) else []
+        shown.append(Fact("Open boxes, forced", "\n".join(one_line(b, 200) for b in boxes)))
+    if told["report_pending"]:
+        shown.append(Fact("Report pending", one_line(told["report_pending"], 400)))
+    return shown
+
+
+def _branch(claims: list[Any]) -> list[Fact]:
+    """Return where the work of the last claim stands that had a branch of its own."""
+    last = claims[-1] if claims else None
+    if last is None or not last["branch"]:
+        return []
+    shown = [Fact("Branch", one_line(last["branch"], 200), False)]
+    return [*shown, Fact("Merged", one_line(last["merge"], 400))] if last["merge"] else shown
+
+
+def _tries(history: History, base: float) -> list[Fact]:
+    """Return a line for each claim, where there is more to say than the row says."""
+    claims = history.claims
+    if not claims or (len(claims) == 1 and claims[0]["outcome"] == history.item["outcome"]):
+        return []
+    tries = list(enumerate(claims, 1))
+    left = [Fact("Tries", f"{len(tries) - _TRIES} before these")] if len(tries) > _TRIES else []
+    return [*left, *(Fact(f"Try {place}", _try(claim, base)) for place, claim in tries[-_TRIES:])]
+
+
+def _try(claim: Any, base: float) -> str:
+    began = words.moment(claim["claimed_at"], base)
+    line = f"{one_line(claim['worker'], 60)}, from {began}"
+    if claim["ended_at"] is not None:
+        line += f", {words.duration(claim['ended_at'] - claim['claimed_at'])}"
+    line += f": {claim_words(claim['outcome'])}"
+    report = json.loads(claim["report"]) if claim["report"] else {}
+    why = report.get("cause") or report.get("reason")
+    return f"{line}. {words.text(why)}" if why else line
+
+
+def _kept(claims: list[Any], transcripts: dict[str, str]) -> list[Fact]:
+    agents = dict.fromkeys(claim["agent"] for claim in claims if claim["agent"])
+    return [
+        Fact("Transcript", one_line(transcripts[agent], 300), False)
+        for agent in agents
+        if agent in transcripts
+    ]
+
+
+def _told(item: dict[str, Any]) -> list[Fact]:
+    if item["told_at"] is None or item["finished_at"] is None:
+        return []
+    late = item["told_at"] - item["finished_at"]
+    if late < _LATE_SECONDS:
+        return []
+    way = one_line(item["told_by"], 40)
+    return [Fact("Session told", f"by {way}, {words.duration(late)} after its end")]

@@ -1,0 +1,280 @@
+"""What the page shows of a queue, out of the ledger and the summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from hypervisor import __version__
+from hypervisor.ledger import Ledger
+from hypervisor.system.text import escaped, one_line
+from hypervisor.tasks.undo import UndoLog
+from hypervisor.views.page import advice, costs, items, notices, words
+from hypervisor.views.page.outcomes import MARKS, RANK, outcome
+from hypervisor.views.page.shares import shares
+from hypervisor.views.page.timeline import Timeline, draw
+from hypervisor.views.summary import KINDS, summarize
+
+_GROUPS = 12
+_NAMED = 5
+# The ledger names what a queue was set to; people read what happened to it.
+_EVENTS = {"open": "resumed"}
+_OPENING = ("opened", "asked", "added")
+_EVENTS_SHOWN = 100
+# What means nothing to a reader without the program.
+_OF_THE_PROGRAM = (
+    "Check before done", "Allowed commands", "Checked by", "Report pending", "Transcript",
+    "Session told",
+)  # fmt: skip
+_STEERING = ("asked", "check", "allowed", "tools", "granted")
+
+
+class Group(NamedTuple):
+    """Items that ended badly for the same reason; `numbers` and `titles` name the first of them."""
+
+    outcome: str
+    mark: str
+    reason: str
+    size: int
+    first: list[tuple[int, str]]
+
+
+class View(NamedTuple):
+    """All that the template shows. Texts are bounded and unescaped."""
+
+    summary: dict[str, Any]
+    version: str
+    made: str
+    outcomes: list[tuple[str, str, int]]
+    lead: str
+    when: str
+    facts: list[str]
+    steps: list[advice.Step]
+    groups: list[Group]
+    more_groups: int
+    asked: list[items.Fact]
+    timeline: Timeline | None
+    events: list[tuple[str, str, str]]
+    costs: list[costs.Cost]
+    kinds: list[tuple[str, int]]
+    wakes: list[notices.Wake]
+    unheard: int
+    rows: list[items.Row]
+    transcripts: str | None
+    base: float
+    ended: int
+    busy: float
+    has_tokens: bool
+
+
+def gather(ledger: Ledger, queue: str, now: float) -> View:
+    """Return the view of the newest generation of `queue` at Unix time `now`."""
+    row = ledger.queue_row(queue)
+    summary = summarize(ledger, queue)
+    agents, _ = ledger.costs(row["no"])
+    claims = ledger.claims_after([row["no"]], 0)
+    events = ledger.events_after([row["no"]], 0)
+    share = shares(claims, now)
+    told = {entry["task_id"]: entry for entry in summary["workers"]}
+    # What was added since the summary was made is left for the next page.
+    found = [item for item in ledger.results(queue) if item["id"] in told]
+    of_item: dict[int, list[Any]] = defaultdict(list)
+    for claim in claims:
+        of_item[claim["item"]].append(claim)
+    histories = [
+        items.History(
+            item,
+            told[item["id"]],
+            of_item[item["no"]],
+            sum(share[c["no"]] for c in of_item[item["no"]]) if of_item[item["no"]] else None,
+            row["verify"],
+        )
+        for item in found
+    ]
+    stand = [
+        a for a in agents if a["kept"] and os.path.isfile(os.path.join(ledger.root, a["kept"]))
+    ]
+    kept = {a["id"]: os.path.basename(a["kept"]) for a in stand}
+    base = claims[0]["claimed_at"] if claims else row["opened_at"]
+    seconds = {h.item["id"]: h.seconds for h in histories if h.seconds is not None}
+    opened = [e["detail"] for e in events if e["kind"] == "asked"]
+    asked = list(dict.fromkeys(opened))
+    groups = _groups(histories)
+    states = ledger.stats(queue)
+    rows = items.rows(histories, kept, base)
+    return View(
+        summary=summary,
+        version=__version__,
+        made=f"{words.day(now)}, {words.clock(now)} UTC",
+        outcomes=_counted(summary),
+        lead=_lead(summary),
+        when=_when(row, histories, base, now),
+        facts=_facts(summary, claims),
+        # Several openings have no one command that does them all again.
+        steps=advice.advice(
+            summary,
+            states,
+            row["purpose"],
+            escaped(asked[0]) if len(asked) == 1 else "",
+            undoable=UndoLog.is_kept(ledger.state, row["name"]),
+        ),
+        groups=groups[:_GROUPS],
+        more_groups=sum(group.size for group in groups[_GROUPS:]),
+        asked=_asked(row, summary, asked),
+        timeline=draw(found, told, claims, share, events, now),
+        events=_events(events, base),
+        costs=costs.costs(summary, seconds, {h.item["id"]: len(h.claims) for h in histories}),
+        kinds=[(kind.replace("_", " "), summary["tokens"][kind]) for kind in KINDS]
+        if summary["tokens"]
+        else [],
+        wakes=notices.wakes(agents, ledger.told_of(row["no"])),
+        unheard=notices.unheard(agents),
+        rows=rows,
+        transcripts=one_line(os.path.dirname(stand[0]["kept"]), 300) if stand else None,
+        base=base,
+        ended=sum(told["status"] != "not_attempted" for told in summary["workers"]),
+        busy=sum(share.values()) or 1.0,
+        has_tokens=any(row.tokens is not None for row in rows),
+    )
+
+
+def plain(view: View) -> View:
+    """Return the view as it is for a reader without the program: with no command in it, and nothing
+    of how the program works."""
+    return view._replace(
+        steps=[],
+        asked=[_sources(fact) for fact in view.asked if fact.label not in _OF_THE_PROGRAM],
+        events=[event for event in view.events if event[1] not in _STEERING],
+        wakes=[],
+        unheard=0,
+        transcripts=None,
+        rows=[
+            row._replace(facts=[fact for fact in row.facts if fact.label not in _OF_THE_PROGRAM])
+            for row in view.rows
+        ],
+    )
+
+
+def _sources(fact: items.Fact) -> items.Fact:
+    """Return the sources without the options that were typed with them."""
+    if fact.label != "Sources" or fact.prose:
+        return fact
+    named = [line.partition("--")[0].strip() for line in fact.text.split("\n")]
+    return fact._replace(text="\n".join(filter(None, named)) or "tasks by their ids")
+
+
+def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+    counted = dict.fromkeys(MARKS, 0)
+    for told in summary["workers"]:
+        counted[outcome(told)] += 1
+    order = ("success", "blocked", "failed", "running", "skipped", "cancelled", "not attempted")
+    return [(name, MARKS[name], counted[name]) for name in order if counted[name]]
+
+
+def _lead(summary: dict[str, Any]) -> str:
+    total, success = summary["total"], summary["counts"]["success"]
+    if not total:
+        return "The queue has no items."
+    if success == total:
+        return f"All {words.plural(total, 'item')} done." if total > 1 else "The one item is done."
+    return f"{success:,} of {words.plural(total, 'item')} done."
+
+
+def _when(row: Any, histories: list[items.History], base: float, now: float) -> str:
+    ends = [h.item["finished_at"] for h in histories if h.item["finished_at"] is not None]
+    if not any(h.claims for h in histories):
+        return f"opened {words.day(row['opened_at'])}, {words.clock(row['opened_at'])} UTC"
+    last = max(ends, default=now)
+    return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
+
+
+def _facts(summary: dict[str, Any], claims: list[Any]) -> list[str]:
+    """Return the figures of the headline."""
+    shown = []
+    if summary["runtime_seconds"] is not None:
+        shown.append(words.duration(summary["runtime_seconds"]))
+    if claims:
+        shown.append(words.plural(len({claim["worker"] for claim in claims}), "worker"))
+        retried = len(claims) - len({claim["item"] for claim in claims})
+        if retried:
+            shown.append(words.plural(retried, "retry").replace("retrys", "retries"))
+    if summary["total_tokens"] is not None:
+        least = "" if summary["tokens_exact"] else "at least "
+        shown.append(least + words.plural(summary["total_tokens"], "token"))
+    return shown
+
+
+def _events(events: list[Any], base: float) -> list[tuple[str, str, str]]:
+    """Return what happened to the queue: time, kind and detail. Items retried in a row are one
+    entry, and an opening to which nothing was added later goes without saying."""
+    shown: list[tuple[str, str, str]] = []
+    kinds = [event["kind"] for event in events]
+    if all(kind in _OPENING for kind in kinds) and kinds.count("asked") <= 1:
+        return shown
+    for _, same in groupby(enumerate(events), key=_alike):
+        alike = [event for _, event in same]
+        kind = alike[0]["kind"]
+        detail = alike[0]["detail"] or "" if len(alike) == 1 else words.plural(len(alike), "item")
+        told = (words.moment(alike[0]["at"], base), _EVENTS.get(kind, kind), one_line(detail, 300))
+        shown.append(told)
+    return shown[:_EVENTS_SHOWN]
+
+
+def _alike(numbered: tuple[int, Any]) -> int:
+    number, event = numbered
+    return -1 if event["kind"] == "retried" else number
+
+
+def _groups(histories: list[items.History]) -> list[Group]:
+    """Return what failed or is blocked, by outcome and reason: the most frequent first."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    for number, history in enumerate(histories, 1):
+        result = outcome(history.told)
+        if result in ("failed", "blocked"):
+            reason = one_line(history.told["reason"].strip().partition("\n")[0], 240)
+            title = one_line(history.item["title"] or history.item["id"], 60)
+            found[result, reason].append((number, title))
+    groups = [
+        Group(result, MARKS[result], reason, len(numbers), numbers[:_NAMED])
+        for (result, reason), numbers in found.items()
+    ]
+    return sorted(groups, key=lambda group: (RANK[group.mark], -group.size))
+
+
+def _asked(row: Any, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
+    """Return what the queue was opened with."""
+    work = "triage by rules, without a model" if row["purpose"] == "triage" else row["purpose"]
+    shown = [
+        items.Fact("Sources", words.text("\n".join(asked)) or "not recorded", not asked),
+        items.Fact("Purpose", one_line(work, 80)),
+    ]
+    if row["verify"]:
+        shown.append(items.Fact("Check before done", one_line(row["verify"], 1000), False))
+    shown.append(
+        items.Fact(
+            "Limits",
+            f"{words.plural(row['max_attempts'], 'attempt')}, "
+            f"{words.plural(row['max_deaths'], 'death')} and "
+            f"{words.plural(row['max_releases'], 'release')} per item; "
+            f"a lease lasts {words.duration(row['lease_ms'] / 1000)}",
+        )
+    )
+    if row["scope"]:
+        shown.append(items.Fact("Scope", one_line(row["scope"], 200)))
+    if row["commands"]:
+        commands = [one_line(command, 200) for command in json.loads(row["commands"])]
+        shown.append(items.Fact("Allowed commands", "\n".join(commands), False))
+    if row["budget_tokens"] is not None:
+        shown.append(items.Fact("Budget", words.plural(row["budget_tokens"], "token")))
+    if row["budget_ms"] is not None:
+        shown.append(items.Fact("Time budget", words.duration(row["budget_ms"] / 1000)))
+    left = [f"{count:,} {name}" for name, count in (summary["preflight"] or {}).items() if count]
+    shown.append(items.Fact("Left out by pre-flight", ", ".join(left) or "nothing"))
+    if summary["generation"] > 1:
+        shown.append(items.Fact("Generation", str(summary["generation"])))
+    if row["instructions"]:
+        shown.append(items.Fact("Instructions", words.text(row["instructions"])))
+    return shown

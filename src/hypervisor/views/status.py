@@ -1,0 +1,287 @@
+"""Where a queue stands: its counts, its pace, who works on it, and what wants a look.
+
+One picture for all who show it: `status` in text and as JSON, and the live view. The shape is
+described by `schemas/status.schema.json`; what is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hypervisor.ledger import budget
+from hypervisor.system import hook_errors
+from hypervisor.system.notes import home
+from hypervisor.system.spans import span, until
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
+# What wants a look, the most pressing first.
+KINDS = (
+    "budget", "paused", "permissions", "still", "silent", "failed", "blocked", "waiting", "pending",
+    "unmerged",
+)  # fmt: skip
+# The pace is that of so many last items.
+_PACE = 100
+_TROUBLED = 5
+# A worker that says nothing for so long, or has less than this share of its lease left, is shown.
+SILENT_SECONDS = 600
+_LEASE_LEFT = 0.25
+# Nobody at work for so long is worth a word: workers that start take a while to claim.
+_STILL_SECONDS = 120
+# An older error of a hook is no news.
+_RECENT_ERROR = 86400.0
+
+
+def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
+    """Return where a queue (its row) stands."""
+    counts = ledger.counts(queue["no"])
+    state = state_of(queue["state"], counts)
+    workers = _workers(ledger, queue["no"])
+    pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
+    aside = len(ledger.aside(queue["no"]))
+    left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
+    known = ledger.tokens_used(queue["no"])
+    told: dict[str, Any] = {
+        "queue": queue["name"],
+        "state": state,
+        "reason": queue["reason"] or None,
+        "resume_at": queue["resume_at"],
+        "total": sum(counts.values()),
+        "counts": counts,
+        "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
+        "per_minute": None if pace is None else round(pace * 60, 2),
+        "eta_seconds": None if not pace else round(left / pace),
+        "tokens": known,
+        "tokens_exact": None if known is None else tokens_exact(ledger, queue["no"]),
+        "budget": budget.spent(ledger, queue),
+        "workers": workers,
+    }
+    return told | {"problems": _problems(ledger, queue, told)}
+
+
+def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
+    """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
+    (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
+    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
+    waits = ledger.waits_in(queue["no"])
+    found = []
+    for row in ledger.open_rows(queue["name"]):
+        state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
+        found.append(
+            {
+                "id": row["id"],
+                "title": row["title"],
+                "state": state,
+                "worker": at_work.get(row["id"]),
+                "waits_for": waits.get(row["no"], []),
+            }
+        )
+    return found
+
+
+def state_of(state: str, counts: dict[str, int]) -> str:
+    """Return the state of a queue as people call it: open, paused, cancelled or drained."""
+    if state == "open" and not counts["ready"] and not counts["claimed"]:
+        return "drained"
+    return state
+
+
+def line(told: dict[str, Any]) -> str:
+    """Return one line of text for a standing."""
+    aside = told["set_aside"]["items"] if told["set_aside"] else 0
+    states = told["counts"] | {"waiting": told["counts"]["waiting"] - aside, "set aside": aside}
+    counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
+    name = one_line(told["queue"], 60)
+    return f"{name}: {told['state']}{why}, {told['total']} items: {counts or 'none'}"
+
+
+def unnoted(ledger: Ledger) -> str | None:
+    """Return in a line that the user's own folder of state can't be written, or None."""
+    # Twice: an item may end between the two looks that it takes.
+    if ledger.ends_are_noted() or ledger.ends_are_noted():
+        return None
+    return (
+        f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
+        f"put back would not be noticed; make it writable: hypervisor doctor"
+    )
+
+
+def hook_error(root: str) -> str | None:
+    """Return in a line what last went wrong in a hook at `root`, or None."""
+    told = hook_errors.last(root)
+    if told is None or time.time() - told[1] > _RECENT_ERROR:
+        return None
+    text = told[0].strip().splitlines()
+    return (
+        f"a hook failed: {one_line(text[-1], 120)} (.hypervisor/hook-error.txt)" if text else None
+    )
+
+
+def used(one: dict[str, Any]) -> str:
+    """Return the tokens of a standing for people; a lower bound is told as one."""
+    return ("" if one["tokens_exact"] else "at least ") + tokens(one["tokens"])
+
+
+def tokens(value: int | None) -> str:
+    """Return a number of tokens for people: 950, 12.3k, 4.56M; "?" where it is not known."""
+    if value is None:
+        return "?"
+    if value < 1000:
+        return str(value)
+    return f"{value / 1000:.1f}k" if value < 999_950 else f"{value / 1_000_000:.2f}M"
+
+
+def tokens_exact(ledger: Ledger, queue: int) -> bool:
+    """True if the tokens of a queue are all that was used for it; else they are a lower bound."""
+    from hypervisor.agents.claude import transcript
+
+    agents = ledger.agents_of(queue)
+    known = all(row["input_tokens"] is not None for row in agents)
+    if not known or transcript.missing(agents, unaccounted=False):
+        return False
+    return not ledger.unaccounted(queue)
+
+
+def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
+    """Return who works on a queue: those that hold items, then agents between two items."""
+    now, clock = time.time(), ledger.lease_clock()
+    agents = {row["id"]: row for row in ledger.agents_of(queue)}
+    found: dict[str, dict[str, Any]] = {}
+    for row in ledger.workers(queue):
+        known = agents.get(row["agent"] or "")
+        told = found.get(row["agent"] or row["worker"])
+        held = {
+            "id": row["id"],
+            "token": row["token"],
+            "claimed_at": round(row["claimed_at"], 3),
+            "lease_seconds": row["lease_ms"] / 1000,
+            "lease_left_seconds": round((row["lease_until"] - clock) / 1e6, 1),
+        }
+        if told is None:
+            name = row["agent"] or row["worker"]
+            found[name] = told = _worker(name, row["session"], known, now)
+        told["holds"].append(held)
+    for row in agents.values():
+        if row["ended_at"] is None and row["id"] not in found:
+            found[row["id"]] = _worker(row["id"], row["session"], row, now)
+    return list(found.values())
+
+
+def _worker(name: str, session: str | None, agent: Any, now: float) -> dict[str, Any]:
+    used = None
+    if agent is not None and agent["input_tokens"] is not None:
+        kinds = ("input", "output", "cache_read", "cache_write")
+        used = sum(agent[f"{kind}_tokens"] or 0 for kind in kinds)
+    seen = None if agent is None else agent["seen_at"]
+    return {
+        "worker": name,
+        "session": session,
+        "holds": [],
+        "last_tool": None if agent is None else agent["last_tool"],
+        "seen_at": None if seen is None else round(seen, 3),
+        "tokens": used,
+    }
+
+
+def _pace(ledger: Ledger, queue: Any) -> float | None:
+    """Return how many items end in a second, told by the last ones, or None.
+
+    A time in which the queue was paused or at rest is not counted.
+    """
+    since = ledger.at_work_since(queue["no"])
+    ends = [end for end in ledger.last_ends(queue["no"], _PACE) if end >= since]
+    if not ends:
+        return None
+    # From the oldest of them on; where there are few, from the first claim on, so that workers
+    # that started together and end together do not look faster than they are.
+    begun, done = ends[-1], len(ends) - 1
+    if len(ends) < _PACE:
+        begun, done = max(since, ledger.started_at(queue) or 0), len(ends)
+    took = time.time() - begun
+    return done / took if done and took > 0 else None
+
+
+def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what wants a look, the most pressing first: `kind`, `text`, and the command `fix`."""
+    name, counts, state = queue["name"], told["counts"], told["state"]
+    found: list[dict[str, Any]] = []
+
+    def problem(kind: str, text: str, fix: str | None = None) -> None:
+        found.append({"kind": kind, "text": text, "fix": fix})
+
+    used_up = budget.reached(ledger, queue) if told["budget"] else None
+    if used_up and state in ("open", "paused"):
+        problem("budget", f"{used_up}; {counts['ready']} items stay untried", budget.more(name))
+    elif state == "paused":
+        why = f": {one_line(queue['reason'], 100)}" if queue["reason"] else ""
+        if queue["resume_at"] is None:
+            problem("paused", f"paused{why}", f"hypervisor resume {name}")
+        else:
+            then = f"paused{why}; open again by itself at {until(queue['resume_at'])}"
+            if ledger.is_attended(queue["no"]):
+                problem("paused", f"{then}, and its session or pool goes on")
+            else:
+                gone = f"{then}, but its session is gone"
+                problem("paused", gone, f"hypervisor work {name} --agent claude")
+    rules = ledger.permissions(name) if state == "open" else []
+    if rules:
+        listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
+        problem("permissions", f"workers lacked permissions: {listed}", f"hypervisor plan {name}")
+    if state == "open" and counts["ready"] and not told["workers"]:
+        last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
+        idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
+        if last and idle > _STILL_SECONDS:
+            text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
+            problem("still", text, f"hypervisor plan {name}")
+    for worker in told["workers"]:
+        if late := _late(worker):
+            problem("silent", late)
+    for outcome in ("failed", "blocked"):
+        for row in ledger.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ():
+            problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
+        if counts[outcome] > _TROUBLED:
+            more = f"{counts[outcome] - _TROUBLED} more {outcome}"
+            problem(outcome, more, f"hypervisor retry {name} --{outcome}")
+        elif counts[outcome]:
+            found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
+    waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
+    if state == "drained" and waiting:
+        problem("waiting", f"{waiting} items wait for items that did not succeed")
+    pending = ledger.pending_of(queue["no"])
+    unwritten = [row for row in pending if row["pending"] != "merge"]
+    if unwritten:
+        why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"
+        problem("pending", f"{len(unwritten)} reports are not in their files: {why}")
+    if len(pending) > len(unwritten):
+        branches = len(pending) - len(unwritten)
+        problem("unmerged", f"{branches} branches to merge", f"hypervisor integrate {name}")
+    return sorted(found, key=lambda one: KINDS.index(one["kind"]))
+
+
+def _late(worker: dict[str, Any]) -> str | None:
+    """Return in words that a worker says nothing although it holds items, or None."""
+    if not worker["holds"]:
+        return None
+    held = min(worker["holds"], key=lambda one: one["lease_left_seconds"])
+    left = held["lease_left_seconds"]
+    silent = None if worker["seen_at"] is None else time.time() - worker["seen_at"]
+    if left > held["lease_seconds"] * _LEASE_LEFT and (silent is None or silent < SILENT_SECONDS):
+        return None
+    quiet = f", silent for {span(silent)}" if silent is not None else ""
+    name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
+    return f"{name} on {item}{quiet}: its lease ends in {span(left)}"
+
+
+def _why(row: Any) -> str:
+    # Takes longer to load than the rest of a standing takes.
+    import json
+
+    report = json.loads(row["report"]) if row["report"] else {}
+    return one_line(row["cause"] or report.get("reason") or "no reason given", 120)

@@ -1,0 +1,271 @@
+"""The structured summary of a queue: what became of every item, and what it cost.
+
+The shape is described by `schemas/summary.schema.json`. What is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import Any
+
+from hypervisor.agents.claude import transcript
+from hypervisor.ledger import Ledger
+from hypervisor.system.text import one_line
+
+STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
+KINDS = ("input", "output", "cache_read", "cache_write")
+_SHOWN = 20
+_FEW = 20
+# What the text names, those that want a look first: a conversation shows all of it.
+_ODD = ("failed", "blocked", "cancelled")
+_OTHERS = ("success", "skipped", "not_attempted")
+_LISTED = 100
+
+
+def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
+    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown."""
+    row = ledger.queue_row(queue)
+    counts = dict.fromkeys(STATUSES, 0)
+    agents, shares = ledger.costs(row["no"])
+    untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
+    workers, first, last = [], None, None
+    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
+    for item in ledger.results(queue):
+        told = _item(item, shares.get(item["no"]))
+        if item["id"] in aside:
+            told["reason"] = aside[item["id"]]
+        if untried and item["state"] == "ready":
+            told["reason"] = untried
+        counts[told["status"]] += 1
+        workers.append(told)
+        if item["first_claimed_at"] is not None:
+            first = min(first or item["first_claimed_at"], item["first_claimed_at"])
+        if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
+            last = max(last or item["finished_at"], item["finished_at"])
+    states = ledger.stats(queue)
+    drained = row["state"] == "open" and not states["ready"] and not states["claimed"]
+    unread = [agent["id"] for agent in agents if agent["input_tokens"] is None]
+    return {
+        "queue": row["name"],
+        "generation": row["generation"],
+        "state": "drained" if drained else row["state"],
+        "reason": row["reason"] or None,
+        "workers": workers,
+        "total": len(workers),
+        "counts": counts,
+        "running": states["claimed"],
+        "runtime_seconds": None if first is None or last is None else round(last - first, 3),
+        **_tokens(agents, shares, unaccounted=ledger.unaccounted(row["no"])),
+        "unknown_transcripts": unread,
+        "notices": _notices(agents, ledger.told_of(row["no"])),
+        "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
+        "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
+        "reports_pending": sum(1 for told in workers if told["report_pending"]),
+    }
+
+
+def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
+    """Return the queue's tokens: all that its workers used, and what belongs to no item.
+
+    `tokens_unseen` names what stands in no transcript: where that is something, the figures are
+    lower bounds.
+    """
+    unknown: dict[str, Any] = {"total_tokens": None, "overhead_tokens": None, "tokens": None}
+    unknown |= {"tokens_exact": None, "tokens_unseen": []}
+    if not agents or any(agent["input_tokens"] is None for agent in agents):
+        return unknown
+    total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
+    everything = sum(total.values())
+    items = sum(share[kind] for share in shares.values() for kind in KINDS)
+    unseen = transcript.missing(agents, unaccounted=unaccounted)
+    return {
+        "total_tokens": everything,
+        "overhead_tokens": everything - items,
+        "tokens": total,
+        "tokens_exact": not unseen,
+        "tokens_unseen": unseen,
+    }
+
+
+def _notices(agents: list[Any], told: list[tuple[str, float]]) -> dict[str, Any] | None:
+    """Return which of the workers' ends the client gave notice of, and by which wake, and how
+    many seconds late, the session heard of the items."""
+    # The agents of a pool are processes of its own: it needs no notice.
+    ended = [agent for agent in agents if agent["ended_at"] is not None and agent["pid"] is None]
+    if not ended and not told:
+        return None
+    late = sorted(delay for _, delay in told)
+    return {
+        "workers_ended": len(ended),
+        "arrived": sum(agent["noticed_at"] is not None for agent in ended),
+        "items_told": len(told),
+        "by": dict(Counter(by for by, _ in told)),
+        "seconds_p50": round(late[len(late) // 2], 3) if late else None,
+        "seconds_p95": round(late[int(len(late) * 0.95)], 3) if late else None,
+    }
+
+
+def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
+    report = item["report"] or {}
+    status = _status(item)
+    told: dict[str, Any] = {
+        "task_id": item["id"],
+        "status": status,
+        "state": item["state"],
+        "path": item["path"],
+        "title": item["title"],
+        "note": report.get("note"),
+        "worker": item["worker"],
+        "attempts": item["attempts"],
+        "deaths": item["deaths"],
+        "tokens": {kind: share[kind] for kind in KINDS} if share else None,
+        "runtime_seconds": None,
+        "report_pending": _NOT_TRIED.get(item["pending"], item["pending"]),
+    }
+    if item["claimed_at"] is not None and item["ended_at"] is not None:
+        told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
+    if status == "success":
+        told["outcome"] = report.get("summary") or "done"
+        if report.get("commit"):
+            told["commit"] = report["commit"]
+        if report.get("forced"):
+            told["forced"] = True
+    else:
+        told["reason"] = report.get("reason") or item["cause"] or _REASONS[item["state"]]
+        if item["state"] == "ready" and item["cause"]:
+            told["reason"] = f"to be tried again: {item['cause']}"
+    if item["outcome"] == "cancelled":
+        told["half_done"] = True
+    for name in ("files", "changes", "rule", "off_limits", "unnamed"):
+        if report.get(name):
+            told[name] = report[name]
+    return told
+
+
+def _status(item: dict[str, Any]) -> str:
+    if item["state"] == "done":
+        return "success"
+    if item["state"] == "cancelled" and item["first_claimed_at"] is not None:
+        return "cancelled"
+    if item["state"] in ("blocked", "failed", "skipped"):
+        return str(item["state"])
+    return "not_attempted"
+
+
+_REASONS = {
+    "waiting": "waits for another item",
+    "ready": "not tried yet",
+    "claimed": "being worked on",
+    "blocked": "blocked",
+    "failed": "failed",
+    "skipped": "skipped",
+    "cancelled": "the queue was cancelled",
+}
+
+
+# Why an end is pending that nobody has tried to write yet.
+_NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
+    "merge": "its branch is not merged yet"
+}
+
+
+def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
+    """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
+    to be `brief`, all the others."""
+    counts = ", ".join(
+        f"{count} {status.replace('_', ' ')}"
+        for status, count in summary["counts"].items()
+        if count
+    )
+    time = summary["runtime_seconds"]
+    tokens = summary["total_tokens"]
+    least = "" if summary["tokens_exact"] else "at least "
+    why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
+    head = f"queue {summary['queue']}: {summary['state']}{why}, {summary['total']} items"
+    shown = [
+        f"{head}: {counts or 'none'}",
+        f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
+    ]
+    if unseen := summary["tokens_unseen"]:
+        shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
+    if unread := summary["unknown_transcripts"]:
+        shown.append(
+            f"tokens are not known of {len(unread)} workers: commands have none, other transcripts "
+            f"are missing or of an unknown format (the first: agent {one_line(unread[0], 60)})"
+        )
+    notices = summary["notices"]
+    if notices:
+        ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
+        late = ""
+        if notices["seconds_p50"] is not None:
+            late = f", {notices['seconds_p50']:.1f} s late (p95 {notices['seconds_p95']:.1f} s)"
+        shown.append(
+            f"notices: {notices['arrived']} of {notices['workers_ended']} workers' ends arrived; "
+            f"items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
+        )
+    if kept := summary["transcripts"]:
+        shown.append(f"transcripts: {len(kept)} in {os.path.dirname(kept[0])}/")
+    left = [f"{count} {name}" for name, count in (summary["preflight"] or {}).items() if count]
+    if left:
+        shown.append(f"pre-flight: {', '.join(left)}")
+    room = _LISTED
+    sections = {}
+    for status in (*_ODD, *_OTHERS):
+        those = [w for w in summary["workers"] if w["status"] == status]
+        sections[status] = _section(status, those, room)
+        room = max(0, room - len(those))
+    shown += [line for status in _ODD for line in sections[status]]
+    for key, words in (
+        ("off_limits", "changed, though it steers the next run"),
+        ("unnamed", "changed, and not named by the task"),
+    ):
+        for worker in [w for w in summary["workers"] if w.get(key)][:_SHOWN]:
+            names = one_line(", ".join(worker[key]), 160)
+            shown.append(f"{words}: {one_line(worker['task_id'], 60)}: {names}")
+    unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
+    if unmerged:
+        name = one_line(summary["queue"], 60)
+        shown.append(f"not merged yet: {len(unmerged)} branches; hypervisor integrate {name}")
+    pending = [w for w in summary["workers"] if w["report_pending"] and w not in unmerged]
+    for worker in pending[:_SHOWN]:
+        why = worker["report_pending"]
+        shown.append(
+            f"report pending: {one_line(worker['task_id'], 60)}: {one_line(why, 240)}; "
+            f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
+        )
+    if not brief:
+        shown += [line for status in _OTHERS for line in sections[status]]
+    return shown
+
+
+def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]:
+    """Return the items that ended as `status` by name, at most `room` of them."""
+    if not workers:
+        return []
+    shown = [f"{status.replace('_', ' ')} ({len(workers)}):"]
+    # What has to be known of a few; of many the beginning tells which kind it is.
+    width = 160 if status == "success" or len(workers) > _FEW else 400
+    for worker in workers[:room]:
+        name = one_line(worker["task_id"], 60)
+        if worker["title"] and worker["title"] != worker["task_id"]:
+            name += f" “{one_line(worker['title'], 60)}”"
+        half = "half done; " if worker.get("half_done") else ""
+        said = worker["outcome"] if status == "success" else worker["reason"]
+        shown.append(f"  {name}: {half}{one_line(said, width)}")
+        if worker["note"]:
+            shown.append(f"    note: “{one_line(worker['note'], 300)}”")
+    if len(workers) > room:
+        shown.append(f"  … and {len(workers) - room} more (--json lists all)")
+    return shown
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "nothing ran"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,52 @@
+"""The live view without a terminal: one line per queue whenever it has changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from hypervisor.system.spans import span
+from hypervisor.views import status
+from hypervisor.views.watch.looking import Look
+
+_TICK = 1.0
+# Lines of one queue come no faster than this.
+_PAUSE = 5.0
+
+
+def follow(look: Look, *, as_json: bool, pause: float = _PAUSE) -> int:
+    """Print what changes until every queue has ended; return 0.
+
+    The first look and the last one are always told.
+    """
+    said: dict[str, str] = {}
+    told_at: dict[str, float] = {}
+    error: str | None = None
+    while True:
+        queues, over = look.refresh(), look.over()
+        now = time.monotonic()
+        for one in queues:
+            name = one["queue"]
+            text = status.line(one)
+            if text == said.get(name) or (not over and now - told_at.get(name, -pause) < pause):
+                continue
+            said[name], told_at[name] = text, now
+            print(json.dumps(one, ensure_ascii=False) if as_json else _line(one, text))
+        if look.error and look.error != error:
+            print(f"hypervisor: {look.error}", file=sys.stderr)
+        error = look.error
+        if not queues and over and not as_json:
+            print(status.NOTHING)
+        sys.stdout.flush()
+        if over:
+            return 0
+        time.sleep(_TICK)
+
+
+def _line(one: dict[str, Any], text: str) -> str:
+    pace = f", {one['per_minute']:g} a minute" if one["per_minute"] else ""
+    left = one["eta_seconds"]
+    eta = f", about {span(left)} left" if left is not None else ""
+    return f"{time.strftime('%H:%M:%S')} {text}{pace}{eta}"

@@ -1,0 +1,93 @@
+"""A working tree that a claim's caller stands in already (a client's own isolation, an agent's of a
+pool): it changes its branch for the time of the claim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from hypervisor.system.checkout import private_dir, top_of
+from hypervisor.system.errors import UsageError
+from hypervisor.system.git import Git
+from hypervisor.system.text import one_line
+from hypervisor.worker.branches.names import branch_name
+from hypervisor.worker.branches.worktrees import (
+    Tree,
+    clean,
+    common_dir,
+    is_kept,
+    standing,
+    start,
+    work_in,
+)
+
+# In a worktree's private folder: the token it works for, and what it stood at before.
+_NOTE = "hypervisor"
+
+
+def enter(at_root: Git, item_id: str, token: str, cwd: str, is_live: Callable[[str], bool]) -> Tree:
+    """Put the linked worktree around `cwd` on the branch of a claim.
+
+    What is left there of a claim that is over goes (`is_live` tells); anything else that is not
+    committed is refused. Raises UsageError, GitError and HypervisorError.
+    """
+    root = at_root.folder
+    main, head = standing(at_root)
+    top = top_of(cwd)
+    if top is None:
+        raise UsageError(f"{one_line(cwd, 300)}: in no git working tree", "go into one")
+    if top == main or common_dir(top) != common_dir(main):
+        raise UsageError(
+            f"{one_line(top, 300)}: not a linked worktree of {one_line(main, 300)}",
+            "go into one, or leave out --here",
+        )
+    private, git = private_dir(top) or "", at_root.at(top)
+    earlier = _note(private)
+    if is_kept(top):
+        raise UsageError(
+            f"{one_line(top, 300)}: holds work that could not be committed",
+            "take it from there, then: git worktree remove --force",
+        )
+    if earlier is not None:
+        if is_live(earlier[0]):
+            raise UsageError(f"this worktree works on {earlier[0]}", "end that claim first")
+        leave(git)
+    elif git("status", "--porcelain", "-z", *git.all_but_strangers()):
+        raise UsageError(
+            f"{one_line(top, 300)}: has changes that are not committed", "commit or remove them"
+        )
+    base = start(at_root, head)
+    branch = branch_name(item_id, token)
+    code, before, _ = git.run("symbolic-ref", "--quiet", "--short", "HEAD")
+    if code:
+        before = git("rev-parse", "HEAD")
+    with open(os.path.join(private, _NOTE), "w", encoding="utf-8") as note:
+        note.write(f"{token}\n{before.strip()}\n")
+    git("checkout", "--quiet", "-b", branch, base)
+    return Tree(git, work_in(top, root, main), branch, base)
+
+
+def entered(work: str, token: str) -> str | None:
+    """Return the top of the worktree around `work` if `enter` put that on the branch of `token`."""
+    top = top_of(work)
+    told = _note(private_dir(work) or "")
+    return top if told is not None and told[0] == token else None
+
+
+def leave(git: Git) -> None:
+    """Give the worktree that `enter` took back as it was; what is not committed there goes."""
+    private = private_dir(git.folder) or ""
+    told = _note(private)
+    if told is None:
+        return
+    clean(git, told[1])
+    os.unlink(os.path.join(private, _NOTE))
+
+
+def _note(private: str) -> tuple[str, str] | None:
+    try:
+        with open(os.path.join(private, _NOTE), encoding="utf-8") as note:
+            token, before = note.read().splitlines()
+    except (OSError, ValueError):
+        return None
+    return token, before

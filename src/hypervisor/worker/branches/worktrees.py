@@ -1,0 +1,257 @@
+"""One working tree per claim: made from the commit at which the root stands, and removed.
+
+It stands in `.hypervisor/worktrees/<token>`; `borrowed` has those that a caller stands in.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable
+
+from hypervisor.system.checkout import git_file_of, private_dir, shared_dir, top_of
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git, GitError
+from hypervisor.system.remote import run_remote
+from hypervisor.system.state import State, shown
+from hypervisor.system.text import one_line
+from hypervisor.worker.branches.names import branch_name
+
+# What is on its way out of git's own folder; nobody else names anything so.
+_REMOVED = "hypervisor-removed-"
+# In a worktree's private folder: nobody but a person removes this tree.
+_KEPT = "hypervisor-kept"
+# A lock of git's own that is older was left by a killed process: nobody works here but its owner.
+STALE = 5.0
+_TRIES = 3
+_NEEDED = "work on branches needs a git working tree"
+
+
+class Tree:
+    """A claim's working tree: its `top`, the folder `work` in it that stands for the root, its
+    `branch`, and the commit `base` that it began at; `git` is git in it."""
+
+    __slots__ = ("base", "branch", "git", "top", "work")
+
+    def __init__(self, git: Git, work: str, branch: str, base: str) -> None:
+        self.top = git.folder
+        self.work = work
+        self.branch = branch
+        self.base = base
+        self.git = git
+
+    @property
+    def private(self) -> str:
+        """The folder in which git keeps what it knows of this tree alone."""
+        found = private_dir(self.top)
+        if not self.git.is_there() or found is None or not os.path.isdir(found):
+            raise HypervisorError(
+                f"{one_line(self.top, 300)}: the working tree of this claim is gone",
+                "give the item back: hypervisor release TOKEN",
+            )
+        return found
+
+
+def trees_dir(root: str) -> str:
+    """Return the folder that holds the working trees of `root`; it need not exist."""
+    return shown(root, "worktrees")
+
+
+def make(git: Git, item_id: str, token: str) -> Tree:
+    """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
+    HypervisorError."""
+    root = git.folder
+    top, head = standing(git)
+    base = start(git, head)
+    branch = branch_name(item_id, token)
+    path = os.path.join(trees_dir(root), token)
+    add(git, "-b", branch, path, base)
+    tree = git.at(path)
+    tree("checkout", "--quiet", "--force")
+    return Tree(tree, work_in(path, root, top), branch, base)
+
+
+def add(git: Git, *words: str) -> None:
+    """Make a working tree, without its files, as `git worktree add WORDS` does at the root. Raises
+    GitError.
+
+    git fails where it meets another worktree that is half made or half removed: these moments are
+    short here, and we take turns. Others, who don't, are waited for.
+    """
+    root = git.folder
+    state = State.find(root) or State.create(root)
+    state.folder.below("worktrees", make=True)
+    with state.folder.locked("worktrees.lock"):
+        until = time.monotonic() + STALE
+        while True:
+            told = git.run("worktree", "add", "--quiet", "--no-checkout", *words)
+            if told[0] == 0:
+                break
+            if "commondir" not in told[2] or time.monotonic() > until:
+                raise GitError("worktree add", told[2] or told[1])
+            time.sleep(0.05)
+
+
+def keep(tree: Tree) -> None:
+    """Have a claim's working tree stay, whatever becomes of the claim: it holds what no commit
+    has."""
+    with open(os.path.join(tree.private, _KEPT), "a", encoding="ascii"):
+        pass
+
+
+def let_go(tree: Tree) -> None:
+    """Take back what `keep` was called for: a commit has it now."""
+    try:
+        os.unlink(os.path.join(tree.private, _KEPT))
+    except FileNotFoundError:
+        return
+
+
+def is_kept(path: str) -> bool:
+    """True for a working tree that `keep` was called for."""
+    return top_of(path) == path and os.path.exists(os.path.join(private_dir(path) or "", _KEPT))
+
+
+def lend(root: str, name: str) -> str:
+    """Make a working tree for an agent that will `enter` claim after claim; return its path.
+
+    Raises GitError and HypervisorError.
+    """
+    git = Git(root)
+    path = os.path.join(trees_dir(root), name)
+    add(git, "--detach", path, start(git, standing(git)[1]))
+    git.at(path)("checkout", "--quiet", "--force")
+    return path
+
+
+def start(git: Git, head: str) -> str:
+    """Return the commit that new work begins at: the checkout's, `head`, or, where a remote is set,
+    what the remote's branch of that name has come to since. Raises GitError."""
+    git("var", "GIT_COMMITTER_IDENT")
+    remote = git.remote_name()
+    name = git.run("symbolic-ref", "-q", "HEAD")[1] if remote else ""
+    if name:
+        short = name.strip().removeprefix("refs/heads/")
+        # That branch alone: the remote holds one of every item that others have done.
+        known = f"refs/remotes/{remote}/{short}"
+        wanted = f"+refs/heads/{short}:{known}"
+        try:
+            run_remote(
+                git, "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", str(remote), wanted
+            )
+        except GitError as error:
+            if "couldn't find remote ref" not in error.said:
+                raise
+        return git.refs(f"--contains={head}", known).get(known, head)
+    return head
+
+
+def clean(git: Git, name: str, *options: str) -> None:
+    """Check `name` out in the working tree `git.folder`, and leave nothing there that is not
+    committed but what git ignores."""
+    git("checkout", "--quiet", "--force", *options, name, "--")
+    git("clean", "-ffdq")
+
+
+def remove(root: str, token: str) -> None:
+    """Remove the working tree of a claim, whatever state it is in; its branch stays."""
+    path = os.path.join(trees_dir(root), token)
+    discard(root, path)
+
+
+def discard(root: str, path: str) -> None:
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it, unless it is
+    kept."""
+    if os.path.dirname(path) != trees_dir(root):
+        raise ValueError(path)
+    if is_kept(path) or os.path.islink(trees_dir(root)):
+        return
+    common = common_dir(root)
+    known = os.path.join(common, "worktrees")
+    for name in os.listdir(known) if os.path.isdir(known) else ():
+        private = os.path.join(known, name)
+        if git_file_of(private) == os.path.join(path, ".git"):
+            # In one step: git trips over a half of it.
+            aside = os.path.join(common, f"{_REMOVED}{name}-{os.getpid()}")
+            try:
+                os.rename(private, aside)
+            except OSError:
+                continue
+            shutil.rmtree(aside, ignore_errors=True)
+    for _ in range(_TRIES):
+        # A git whose hypervisor was killed may be writing there still.
+        if not os.path.lexists(path):
+            break
+        shutil.rmtree(path, onerror=_make_removable)
+
+
+def sweep(root: str) -> None:
+    """Remove what a `discard` that was killed has left."""
+    common = common_dir(root)
+    for name in os.listdir(common):
+        if name.startswith(_REMOVED) and not os.path.islink(os.path.join(common, name)):
+            shutil.rmtree(os.path.join(common, name), ignore_errors=True)
+
+
+def delete_branches(git: Git, branches: list[str]) -> None:
+    """Delete branches; that one is gone already is fine, and one that is locked stays."""
+    lines = [f"delete refs/heads/{branch}\n" for branch in branches]
+    if lines and git.run("update-ref", "--stdin", input="".join(lines))[0]:
+        for line in lines:
+            git.run("update-ref", "--stdin", input=line)
+
+
+def is_within(folder: str, path: str) -> bool:
+    """True if `path` is `folder` or lies beneath it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def standing(git: Git) -> tuple[str, str]:
+    """Return the top folder of the checkout around `git.folder`, and the commit that it stands at.
+
+    Raises GitError and HypervisorError.
+    """
+    code, out, said = git.run("rev-parse", "--show-toplevel", "HEAD", "--")
+    if code == 0:
+        top, head, _, _ = out.rsplit("\n", 3)
+        return top, head
+    if out:
+        raise HypervisorError("the repository has no commit yet", "commit something first")
+    raise GitError("rev-parse", said, _NEEDED)
+
+
+def common_dir(root: str) -> str:
+    """Return the folder of the repository around `root` that all its working trees share.
+
+    Raises HypervisorError.
+    """
+    private = private_dir(root)
+    if private is None:
+        raise HypervisorError(f"{one_line(root, 300)}: not in a git repository", _NEEDED)
+    return os.path.realpath(shared_dir(private))
+
+
+def work_in(top: str, root: str, root_top: str) -> str:
+    """Return the folder in the tree at `top` that stands for `root`, which is in `root_top`; it is
+    made where it is missing."""
+    inside = os.path.relpath(root, root_top)
+    if inside == ".":
+        return top
+    work = os.path.join(top, inside)
+    os.makedirs(work, exist_ok=True)
+    return work
+
+
+def _make_removable(function: Callable[..., object], path: str, _: object) -> None:
+    """Some tools leave folders that may not be written; what can't be removed stays."""
+    try:
+        os.chmod(os.path.dirname(path), stat.S_IRWXU)
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, stat.S_IRWXU)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    except OSError:
+        return

@@ -1,0 +1,244 @@
+"""Ending items: one report, accepted once, and written where people look."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.config import caller
+from hypervisor.ledger import Ledger, budget
+from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
+from hypervisor.system.folder import Folder
+from hypervisor.system.text import one_line
+from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.setup import stop_pool
+from hypervisor.worker.share import own_claim, share_left
+from hypervisor.worker.take import give_back, terms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hypervisor.ledger import Claim
+
+_KEPT_BOXES = 50
+_KEPT_PATHS = 50
+
+
+class Ended:
+    """How an accepted report left its item: the `state` that it is in now; and the `claims` made in
+    the same commit, to be looked at by `take`, or None where none were tried for."""
+
+    __slots__ = ("claims", "state")
+
+    def __init__(self, state: str, claims: list[Claim] | None) -> None:
+        self.state = state
+        self.claims = claims
+
+
+def finish(
+    ledger: Ledger, token: str, outcome: str, report: dict[str, Any], *, more: bool = False
+) -> Ended:
+    """Have the report accepted and written; with `more`, also claim the next item of its queue.
+
+    What was left in the working tree of a branch is kept on it. Raises NotOwner, with nothing
+    written. What can't be written into the file stays pending.
+    """
+    row = _row(ledger, token, outcome)
+    if row is not None:
+        found = off_limits.changes(ledger, token)
+        if paths := [*found.own, *found.inside, *found.shared]:
+            report = report | {"off_limits": paths[:_KEPT_PATHS]}
+    if row is not None and row["branch"]:
+        return _finish_branch(ledger, row, outcome, report)
+    return _finish(ledger, row, token, outcome, report, more=more)
+
+
+def done(
+    ledger: Ledger, token: str, report: dict[str, Any], *, force: bool, more: bool = False
+) -> Ended:
+    """Finish as done, if the task's boxes are ticked and the queue's check passes.
+
+    `force` accepts open boxes and notes them in the report; `more` is that of `finish`. What was
+    done on a branch is committed first, and checked in its own working tree. Raises Refused, and
+    the item stays its worker's; NotOwner, and nothing is written: the item is another's, or was
+    given back since it can't be told who changed what steers the next run; SetupError, which no
+    item is charged for.
+    """
+    row = _row(ledger, token, "done")
+    if row is None:
+        return _finish(ledger, None, token, "done", report, more=more)
+    if row["branch"]:
+        try:
+            return _done_on_branch(ledger, row, report, force)
+        except SetupError as error:
+            stop_pool(ledger, row["queue_name"], token, error)
+            raise
+    report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
+    commit = ledger.commit_of(token)
+    if commit and "commit" not in report:
+        report = report | {"commit": commit}
+    report = _checked(ledger, row, report, ledger.root, ledger.state.folder)
+    return _finish(ledger, row, token, "done", report, more=more)
+
+
+def release(ledger: Ledger, token: str, reason: str = "") -> str:
+    """Give an item back and return its state: a release is counted, and the last one that the queue
+    allows fails the item. Raises NotOwner."""
+    state = ledger.release(token, reason=reason)
+    off_limits.settle(ledger)
+    outbox.flush(ledger)
+    return state
+
+
+def _finish(
+    ledger: Ledger, row: Any, token: str, outcome: str, report: dict[str, Any], *, more: bool
+) -> Ended:
+    from hypervisor.system.redact import Redactor
+
+    report = Redactor().report(report)
+    pending = row is not None and _is_task(row)
+    more = more and row is not None and not budget.stop(ledger, row["queue_name"])
+    ended = _finish_and_claim(ledger, row, outcome, report, pending) if more else None
+    if ended is None:
+        ended = Ended(ledger.finish(token, outcome, report, pending=pending), None)
+    try:
+        if row is not None and row["scope"]:
+            from hypervisor.worker import scope
+
+            scope.end(ledger.state, token)
+        if row is not None and row["commits"] and ended.state != "ready":
+            from hypervisor.system import uncommitted
+
+            uncommitted.forget(
+                ledger.state, [claim["token"] for claim in ledger.claims_on(row["no"])]
+            )
+        if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
+            # Its report names what it changed; or there was nothing to name just now.
+            off_limits.end(ledger, token)
+        else:
+            off_limits.settle(ledger)
+        outbox.flush(ledger)
+    except BaseException:
+        give_back(ledger, [claim.token for claim in ended.claims or []])
+        raise
+    return ended
+
+
+def _finish_and_claim(
+    ledger: Ledger, row: Any, outcome: str, report: dict[str, Any], pending: bool
+) -> Ended | None:
+    """End an item and claim the next in one commit; None where that can't be done."""
+    agent = caller.in_pool()
+    if agent is not None and share_left(ledger, agent) < 1:
+        return None
+    queue = row["queue_name"]
+    try:
+        [state], claims = ledger.finish_and_claim(
+            [(row["token"], outcome, report)],
+            queue,
+            row["worker"],
+            pending=pending,
+            **terms(ledger, queue, agent),
+        )
+    except (HypervisorError, OSError):
+        # Nothing was written. What keeps the next item must not keep the report of this one.
+        return None
+    return None if state is None else Ended(state, claims)
+
+
+def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
+    """End an item that was not done; what its worker left in its tree is kept on its branch."""
+    from hypervisor.worker.branches import claim_tree, worktrees
+
+    tree = None
+    try:
+        tree = claim_tree.tree_of(ledger, row)
+        if tree is not None:
+            report = claim_tree.save(tree, row, report)[0]
+    except (HypervisorError, OSError) as error:
+        # The report counts, not what is left of work that was not finished: that stays where it is.
+        if tree is not None and worktrees.is_kept(tree.top):
+            left = f"what was done is not committed: {one_line(error, 600)}"
+            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
+            tree = None
+    ended = _finish(ledger, row, row["token"], outcome, report, more=False)
+    if tree is not None:
+        claim_tree.leave(ledger, tree, row["token"])
+    return ended
+
+
+def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: bool) -> Ended:
+    from hypervisor.worker.branches import claim_tree, saving
+
+    token = row["token"]
+    tree = claim_tree.tree_of(ledger, row)
+    assert tree is not None
+    path = claim_tree.file_in(tree, ledger.root, row["path"] or "")
+    report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
+    report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
+    if "commit" in report:
+        saving.push(tree, report["commit"])
+    ended = _finish(ledger, row, token, "done", report, more=False)
+    if "commit" not in report:
+        # Nothing is to be merged: those that wait for the item need not wait for that.
+        ledger.merged(token, tree.base)
+        outbox.flush(ledger)
+    claim_tree.leave(ledger, tree, token)
+    return ended
+
+
+def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[str, Any]:
+    """Return the report, with the boxes that were forced. Raises Refused if one is open."""
+    if not _is_task(row):
+        return report
+    from hypervisor.worker.checks import boxes_ticked
+
+    boxes = boxes_ticked(file, row["path"], force=force)
+    return report | {"forced": [one_line(box) for box in boxes[:_KEPT_BOXES]]} if boxes else report
+
+
+def _checked(
+    ledger: Ledger,
+    row: Any,
+    report: dict[str, Any],
+    folder: str,
+    turns: Folder,
+    changed: list[str] | None = None,
+) -> dict[str, Any]:
+    """Return the report, with the check that passed in `folder`, and what was changed in the open.
+
+    `changed` are the paths that a branch changes. Raises Refused and NotOwner.
+    """
+    # First: what steers git, a shell or a test runner would have its part in the check.
+    unnamed = off_limits.refuse(ledger, row, changed)
+    if unnamed:
+        report = report | {"unnamed": unnamed[:_KEPT_PATHS]}
+    if row["scope"] or row["verify"]:
+        from hypervisor.worker import checks
+
+        if row["scope"]:
+            checks.in_scope(ledger, row, changed)
+        if row["verify"]:
+            checks.verified(ledger, row["token"], row, folder, turns)
+            report = report | {"verify": row["verify"]}
+    return report
+
+
+def _row(ledger: Ledger, token: str, outcome: str) -> Any:
+    """Return the item that `token` holds, or None if it has already said this outcome.
+
+    Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
+    """
+    try:
+        row = ledger.holding(token)
+    except NotOwner:
+        if ledger.said(token) != outcome:
+            raise
+        return None
+    own_claim(token, row)
+    return row
+
+
+def _is_task(row: Any) -> bool:
+    # Only tasks have one: other files and rows get no report of ours.
+    return row["path"] is not None and row["fingerprint"] is not None

@@ -1,0 +1,70 @@
+"""What workers had in hand when their queue was cancelled, as far as it can be told."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypervisor.ledger import Ledger
+from hypervisor.ledger.claim import loads
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.files import fingerprint_of
+from hypervisor.worker.branches import claim_tree
+
+
+def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
+    """Return the items of a cancelled queue that a worker had then, in order: `id`, `title`,
+    `worker`, `seconds` that it had them, `branch` and `worktree` (None without), and `files`, those
+    known to have changed, from the root or the working tree."""
+    found = []
+    for item in ledger.results(queue):
+        if item["outcome"] != "cancelled":
+            continue
+        claim = ledger.claim_of(item["token"])
+        found.append(
+            {
+                "id": item["id"],
+                "title": item["title"],
+                "worker": claim["agent"] or claim["worker"],
+                "seconds": round(claim["ended_at"] - claim["claimed_at"], 1),
+                "branch": claim["branch"],
+                "worktree": claim["worktree"],
+                "files": _in_tree(ledger, claim) if claim["branch"] else _named(ledger.root, item),
+            }
+        )
+    return found
+
+
+def _in_tree(ledger: Ledger, claim: Any) -> list[str]:
+    """Return what has changed in a claim's own working tree, committed or not."""
+    try:
+        tree = claim_tree.tree_of(ledger, claim)
+        assert tree is not None
+        status = ("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all")
+        told = tree.git(*status, "--no-renames", *tree.git.all_but_strangers())
+        changed = {entry[3:] for entry in told.split("\0") if entry}
+        return sorted(changed.union(tree.git.changed(tree.base, "HEAD")))
+    except (HypervisorError, OSError):
+        # Gone, or on another machine: the branch is named all the same.
+        return []
+
+
+def _named(root: str, item: Any) -> list[str]:
+    """Return those files of an item that have changed: its own since it was opened, and those that
+    it says it touches since it was claimed."""
+    changed = set()
+    if item["path"] is not None and item["fingerprint"] is not None:
+        try:
+            now = fingerprint_of(os.stat(os.path.join(root, item["path"])))
+        except OSError:
+            now = None
+        if now != item["fingerprint"]:
+            changed.add(item["path"])
+    for path in loads(item["files"]) if item["files"] else []:
+        try:
+            seen = os.stat(os.path.join(root, path))
+        except OSError:
+            continue
+        if seen.st_mtime >= item["claimed_at"]:
+            changed.add(path)
+    return sorted(changed)

@@ -1,0 +1,225 @@
+"""One run of the integrator: what the ledger accepted is merged, checked and published, item by
+item; what does not fit is set aside.
+
+Each step may be the last before a kill -9. The branch moves before the ledger notes it, and a
+commit that the branch holds already only needs the note: the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypervisor.config.settings import load
+from hypervisor.ledger import Ledger, markers
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.git import Git
+from hypervisor.system.text import one_line
+from hypervisor.worker import base_files, outbox, verify
+from hypervisor.worker.branches import claim_tree
+from hypervisor.worker.integrate.target import InTheWay, Moved, Target
+from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
+
+# The lease of the only integrator, for those on other machines; and how often it is renewed.
+_LEASE = 120.0
+_BEAT = 20.0
+_TRIES = 20
+_MOMENT = 1.0
+_SHOWN_TAIL = 600
+
+
+class Integrated:
+    """What became of the accepted branches: (item id, commit) `merged`, and (item id, why) of those
+    `aside` and of those `left` for another run; `warnings` for the user."""
+
+    def __init__(self, into: str) -> None:
+        self.into = into
+        self.merged: list[tuple[str, str]] = []
+        self.aside: list[tuple[str, str]] = []
+        self.left: list[tuple[str, str]] = []
+        self.warnings: list[str] = []
+
+
+def integrate(
+    ledger: Ledger,
+    queue: str,
+    into: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Integrated:
+    """Merge the accepted branches of `queue` into the branch `into` (default: the one checked out
+    at the root), in the order in which their items ended; `tell` hears of each.
+
+    Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
+    """
+    ledger.queue_row(queue)
+    with _alone(ledger) as beat:
+        git = Git(ledger.root, beat=beat, beat_every=_BEAT)
+        target = Target(git, into)
+        sweep(ledger.root)
+        run = _Run(ledger, queue, git, target, tell, beat)
+        run.go()
+    claim_tree.clear(ledger)
+    target.forget(run.accepted)
+    return run.done
+
+
+class _Run:
+    def __init__(
+        self, ledger: Ledger, queue: str, git: Git, target: Target, tell: Callable[[str], None],
+        beat: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._queue = queue
+        self._target = target
+        self._tell = tell
+        self._beat = beat
+        self._git = git
+        # Where the branch is, as we have left it; None if only the repository knows.
+        self._tip: str | None = None
+        # Of what was merged: the branches, each with the commit that the ledger accepted of it.
+        self.accepted: dict[str, str] = {}
+        self.done = Integrated(target.name)
+
+    def go(self) -> None:
+        self._target.fetch()
+        tip = self._target.tip()
+        for row in self._ledger.set_aside_rows(self._queue):
+            commit = _commit(row)
+            if commit and self._git.has(commit, tip):
+                self._note_merged(row, commit, "merged by hand")
+        rows = self._ledger.unmerged(self._queue)
+        if not rows:
+            outbox.flush(self._ledger)
+            return
+        self._tip = tip
+        with Workshop(self._git, tip) as workshop:
+            for row in rows:
+                self._beat()
+                self._one(workshop, row)
+
+    def _one(self, workshop: Workshop, row: Any) -> None:
+        commit = _commit(row)
+        if commit is None:
+            self._note_merged(row, row["base_commit"], "nothing changed")
+            return
+        try:
+            for _ in range(_TRIES):
+                tip = self._tip = self._tip or self._target.tip()
+                merged = self._merged(workshop, row, commit, tip)
+                if merged == tip:
+                    self._note_merged(row, commit, f"was in {self._target.name} already")
+                    return
+                self._tip = None
+                try:
+                    warning = self._target.advance(merged, tip)
+                except Moved:
+                    continue
+                if warning:
+                    self.done.warnings.append(warning)
+                else:
+                    self._tip = merged
+                self._note_merged(row, merged, f"merged into {self._target.name}")
+                return
+            self._leave(row, f"{self._target.name} moved again and again")
+        except Missing:
+            self._leave(
+                row, f"its commit {commit[:12]} is not in this clone: git fetch, or push it"
+            )
+        except InTheWay as error:
+            self._leave(row, str(error))
+        except Conflict as error:
+            self._set_aside(row, str(error))
+
+    def _merged(self, workshop: Workshop, row: Any, commit: str, tip: str) -> str:
+        """Merge and check, and return the merge's commit, `tip` if that holds the work already.
+
+        Raises Missing and Conflict.
+        """
+        name = self._target.name
+        subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
+        message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
+        merged = workshop.merge(tip, commit, name, message)
+        if merged != tip and row["verify"]:
+            with base_files.taken(workshop.work, row["base_commit"], row["check_base"]) as copy:
+                checked = verify.check(
+                    row["verify"],
+                    root=copy,
+                    turns=workshop.turns,
+                    item_id=row["id"],
+                    path=row["path"],
+                    limit=load(self._ledger.root).limits.verify_seconds,
+                    beat=self._beat,
+                    beat_every=_BEAT,
+                    keep=json.loads(row["check_env"] or "[]"),
+                )
+            if not checked.ok:
+                files = named(self._git.changed(row["base_commit"], commit))
+                tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
+                raise Conflict(
+                    f"merged into {name} it fails the queue's check ({checked.why}); it changed "
+                    f"{files}{checked.lacked}"
+                    + (f"; the end of its output: {tail}" if tail else "")
+                )
+        return merged
+
+    def _note_merged(self, row: Any, commit: str, how: str) -> None:
+        self._beat()
+        if self._ledger.merged(row["token"], commit):
+            self.done.merged.append((row["id"], commit))
+            self.accepted[row["branch"]] = _commit(row) or ""
+            self._tell(f"{one_line(row['id'], 60)}: {how}")
+            outbox.flush(self._ledger)
+
+    def _set_aside(self, row: Any, why: str) -> None:
+        self._beat()
+        branch = row["branch"]
+        told = (
+            f"{why}. Its work is on branch {branch}: merge that by hand, then run "
+            f"hypervisor integrate {self._queue} again"
+        )
+        if self._ledger.set_aside(row["token"], told):
+            markers.mark(self._ledger, self._queue)
+            self.done.aside.append((row["id"], why))
+            self._tell(f"{one_line(row['id'], 60)}: set aside: {why}")
+            outbox.flush(self._ledger)
+
+    def _leave(self, row: Any, why: str) -> None:
+        self.done.left.append((row["id"], why))
+        self._tell(f"{one_line(row['id'], 60)}: not merged: {why}")
+
+
+def _commit(row: Any) -> str | None:
+    told = json.loads(row["report"]) if row["report"] else {}
+    return told.get("commit")
+
+
+@contextmanager
+def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
+    """Be the only integrator of the project; yields what renews the lease, and raises
+    HypervisorError once it is another's."""
+    busy = "run it again when that has ended"
+    holder = f"{os.uname().nodename}:{ledger.root}"
+    with ledger.state.folder.opened_lock("integrate.lock") as turn:
+        # What a killed one was just starting has the lock for a moment longer.
+        if not verify.wait_for_turn(turn, lambda: None, _BEAT, _MOMENT):
+            raise HypervisorError("another 'hypervisor integrate' is at work here", busy)
+        renewed = 0.0
+
+        def beat() -> None:
+            nonlocal renewed
+            if time.monotonic() - renewed < _BEAT / 2:
+                return
+            other = ledger.lead_merges(holder, _LEASE)
+            if other is not None:
+                raise HypervisorError(f"'hypervisor integrate' is at work on {other}", busy)
+            renewed = time.monotonic()
+
+        beat()
+        try:
+            yield beat
+        finally:
+            ledger.end_merges(holder)

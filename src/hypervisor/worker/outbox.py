@@ -1,0 +1,171 @@
+"""Accepted ends that still have to be written where people look: into the task files.
+
+The ledger has accepted them already. Writing is idempotent by token, so any process may do it,
+twice at once and again after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypervisor.ledger import Ledger
+
+
+def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
+    """Write what is pending; return (item id, why) of what can't be written now.
+
+    Costs one indexed look where nothing is pending. Never more than `limit` files, those first
+    that were not tried before; None tries all. What fails stays pending, whatever the reason:
+    an accepted end is not taken back.
+    """
+    left = []
+    for row in ledger.pending(limit):
+        why, looks = _written(ledger, row)
+        try:
+            if why is None:
+                ledger.written(row["token"], looks)
+                continue
+            left.append((row["id"], why))
+            if why != row["pending"]:
+                ledger.unwritten(row["token"], why)
+        except HypervisorError:
+            # The ledger can't be written now. It says pending still: somebody does it again.
+            break
+    return left
+
+
+def tidy(ledger: Ledger, queue: str) -> None:
+    """Clear away what killed writers left beside the files of `queue`, and old edits."""
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import write
+    from hypervisor.tasks.temporary import recovered
+
+    folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
+    for folder in folders:
+        try:
+            write.sweep_temporaries(os.path.join(ledger.root, folder), recovered(ledger.state))
+        except OSError:
+            continue
+    try:
+        _undo_log(ledger, queue).prune(load(ledger.root).limits.undo_days)
+    except (HypervisorError, OSError):
+        return
+
+
+def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
+    """Say in a task's body that a worker stopped without reporting it; its status stays.
+
+    The next accepted report replaces this one. A file that can't be written is left alone, and so
+    is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
+    """
+    if row["path"] is None or row["fingerprint"] is None or row["branch"]:
+        return
+    from hypervisor.tasks import report
+
+    told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
+    lines = report.render(
+        "not confirmed",
+        told,
+        worker=row["worker"],
+        attempt=row["attempts"] + 1,
+        at=time.time(),
+    )
+    try:
+        _put(ledger, row, "not confirmed", lines, lambda: True)
+    except (HypervisorError, OSError):
+        return
+
+
+def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
+    """Write one end; return in a line why it can't be written now, and how the file looks now."""
+    try:
+        return None, _write(ledger, row)
+    except HypervisorError as error:
+        return str(error).replace(os.path.join(ledger.root, ""), ""), None
+    except OSError as error:
+        return f"{one_line(row['path'])}: {error.strerror or error}", None
+    except Exception as error:
+        # One file that trips us must not keep every command from everything else.
+        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}", None
+
+
+def _write(ledger: Ledger, row: Any) -> str | None:
+    if row["path"] is None or row["fingerprint"] is None:
+        return None
+    import json
+
+    from hypervisor.tasks import report
+
+    told = json.loads(row["report"]) if row["report"] else {}
+    if row["branch"] and row["state"] == "done":
+        _wait_for_commit(ledger.root, row, told)
+    if row["state"] != row["outcome"]:
+        # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
+        told = {"reason": row["cause"]}
+    lines = report.render(
+        row["state"],
+        told,
+        worker=row["worker"],
+        attempt=row["attempt"],
+        at=row["finished_at"],
+    )
+    assignee = told.get("assignee") if row["state"] == "done" else None
+    return _put(
+        ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]), assignee
+    )
+
+
+def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
+    """Refuse to write a report where the checkout does not hold the work that it tells of."""
+    from hypervisor.system.checkout import head
+
+    commit, here = told.get("commit"), head(root)
+    if not commit or not here or here in (commit, row["merge"]):
+        return
+    waits = HypervisorError(
+        f"{one_line(row['path'])}: commit {commit[:12]} is not in this checkout, which is at "
+        f"{here[:12]}",
+        "git pull, or merge the branch that it was integrated into",
+    )
+    # What was found to be missing at a commit stays missing there: git need not be asked again.
+    if row["pending"] == str(waits):
+        raise waits
+    from hypervisor.system.git import Git
+
+    if not Git(root).has(commit):
+        raise waits
+
+
+def _put(
+    ledger: Ledger,
+    row: Any,
+    outcome: str,
+    lines: list[str],
+    wanted: Callable[[], bool],
+    assignee: str | None = None,
+) -> str | None:
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import report
+
+    path = os.path.join(ledger.root, row["path"])
+    log = _undo_log(ledger, row["queue_name"])
+    settings = load(ledger.root)
+    looks = report.put(
+        path, row["token"], outcome, lines, settings, log, row["id"], wanted, assignee
+    )
+    return looks and looks.fingerprint
+
+
+def _undo_log(ledger: Ledger, queue: str) -> Any:
+    from hypervisor.tasks.undo import UndoLog
+
+    return UndoLog(ledger.state, queue, lambda: ledger.folders(queue))

@@ -1,0 +1,177 @@
+"""Taking items: a claim on what really wants work, and what it is kept with."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.config import caller
+from hypervisor.ledger import Ledger, budget
+from hypervisor.system.checkout import head
+from hypervisor.system.errors import BrokenFile, HypervisorError, NotOwner, SetupError
+from hypervisor.system.files import fingerprint_of
+from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.setup import stop_pool
+from hypervisor.worker.share import same_queue, share_left
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from hypervisor.ledger import Claim
+
+UNHEARD_SECONDS = 3600
+
+
+def take(
+    ledger: Ledger,
+    queue: str,
+    worker: str,
+    n: int = 1,
+    only: str | None = None,
+    *,
+    claimed: list[Claim] | None = None,
+    agent: caller.PoolAgent | None = None,
+    branch: bool = False,
+    here: str | None = None,
+) -> list[Claim]:
+    """Claim up to `n` items that really want work, and return them; `claimed` are the first.
+
+    An item's file is looked at again only if it changed since `open`: a task that somebody has
+    completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
+    one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
+    own: it gets no more than its share, and of its own queue only (else NotAllowed). With
+    `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
+    worktree around that folder is put on the branch. Should any of that fail, nothing stays
+    claimed. A queue is paused, and hands out nothing, when its budget is used up, and when somebody
+    changed what steers the next run and it can't be told who.
+    """
+    outbox.flush(ledger)
+    if not claimed and budget.stop(ledger, queue):
+        return []
+    agent = agent or caller.in_pool()
+    same_queue(agent, queue)
+    marks = terms(ledger, queue, agent)
+    taken: list[Claim] = []
+    claims = claimed or []
+    if agent is not None:
+        n = min(n, share_left(ledger, agent) + len(claims))
+    try:
+        while len(taken) < n:
+            if claimed is None:
+                claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
+            claimed = None
+            if not claims:
+                # Looking for one may have ended claims that died, whose files are to be told.
+                outbox.flush(ledger)
+                break
+            for claim in claims:
+                claim.renewed = marks["lease_seconds"] is None
+                closed = _no_longer_wanted(ledger.root, claim)
+                if closed is None:
+                    taken.append(claim)
+                else:
+                    _close(ledger, claim, *closed)
+        row = ledger.queue_row(queue) if taken else None
+        if row is not None and row["scope"]:
+            _keep_scope(ledger, taken)
+        if row is not None and row["commits"] and not (branch or here):
+            from hypervisor.system import uncommitted
+
+            uncommitted.note(ledger.state, *[claim.token for claim in taken])
+        if row is not None and (branch or here):
+            if not row["branches"]:
+                ledger.set_branches(queue, True)
+            _branch_off(ledger, taken, here)
+        if taken and not off_limits.begin(ledger, taken):
+            give_back(ledger, [claim.token for claim in taken])
+            return []
+    except BaseException as error:
+        give_back(ledger, {claim.token: claim for claim in [*taken, *claims]})
+        from hypervisor.system.git import GitError
+
+        if isinstance(error, GitError | SetupError):
+            stop_pool(ledger, queue, None, error)
+        raise
+    return taken
+
+
+def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
+    """Free claims that no worker has heard of; it costs their items nothing."""
+    for token in tokens:
+        try:
+            ledger.release(token, free=True)
+        except NotOwner:
+            continue
+
+
+def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[str, Any]:
+    """Return what is kept with a claim: the client's session around this process and the agent in
+    it, the commit at which the tasks stand, and a lease, where the queue's won't do.
+
+    Hooks renew leases, and so does a pool. Where no hook has been heard of in a session, a claim
+    has to last for as long as an item may take.
+    """
+    marks: dict[str, Any] = {"base_commit": head(ledger.root), "lease_seconds": None}
+    if agent is not None:
+        return marks | {"session": agent.session, "agent": agent.name}
+    session = os.environ.get("CLAUDE_CODE_SESSION_ID") or None
+    if session is None:
+        return marks
+    ledger.follow(session, queue)
+    known = ledger.session(session)
+    if known is not None and known["heard_at"] is not None:
+        return marks | {"session": session}
+    lease = max(UNHEARD_SECONDS, ledger.queue_row(queue)["lease_ms"] / 1000)
+    return marks | {"session": session, "lease_seconds": lease}
+
+
+def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
+    from hypervisor.worker import scope
+
+    for claim in claims:
+        scope.begin(ledger.state, claim.token)
+
+
+def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
+    from hypervisor.worker.branches import claim_tree
+
+    claim_tree.clear_trees(ledger)
+    for claim in claims:
+        claim_tree.begin(ledger, claim, here)
+    tokens = [claim.token for claim in claims]
+    if ledger.heartbeat(tokens) != tokens:
+        raise HypervisorError(
+            "the lease ran out while the working tree was made", "open the queue with a longer one"
+        )
+
+
+def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -> None:
+    try:
+        ledger.finish(claim.token, outcome, report)
+    except NotOwner:
+        # Looking took longer than the lease: whoever gets it next closes it.
+        return
+
+
+def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | None:
+    """Return the outcome and report for an item that needs no worker any more, or None."""
+    if claim.path is None or claim.payload is not None:
+        return None
+    path = os.path.join(root, claim.path)
+    try:
+        if claim.fingerprint in (None, fingerprint_of(os.stat(path))):
+            return None
+        from hypervisor.config.settings import load
+        from hypervisor.tasks import read, task_of
+
+        task = task_of(read.read(path), load(root))
+    except BrokenFile as error:
+        return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
+    except OSError as error:
+        return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    if task is None:
+        return "skipped", {"reason": "no longer a task"}
+    if task.state in ("done", "cancelled"):
+        return "skipped", {"reason": f"already complete: someone set it to {task.status}"}
+    return None

@@ -1,0 +1,255 @@
+"""Claims: nobody gets what another has, whoever dies, and whatever the names."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agents.mcp.client import KILL, TERM, Connection, wait_for
+from agents.mcp.conftest import Serve, Write
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_callers_of_one_name_on_two_servers_never_get_the_same_task(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    for number in range(12):
+        write(f"t-{number:02}")
+    servers = [serve(), serve()]
+    got: list[str] = []
+
+    def drain(server: Connection) -> None:
+        while True:
+            claimed = server.claim()
+            if claimed is None:
+                return
+            got.append(claimed)
+            server.ok("complete_task", id=claimed)
+
+    # Two callers at once on each of the two servers.
+    threads = [threading.Thread(target=drain, args=(servers[n % 2],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [f"t-{number:02}" for number in range(12)]
+    assert run("status").stdout == "task_manager: drained, 12 items: 12 done\n"
+    found = subprocess.run(
+        ["grep", "-rl", "assignee: gemini", "tasks"], cwd=root, capture_output=True, text=True
+    )
+    assert len(found.stdout.splitlines()) == 12
+    assert all(path.read_text().count("hypervisor:report") == 2 for path in root.rglob("t-*.md"))
+
+
+def test_what_another_holds_is_refused_with_the_name_of_its_holder(
+    write: Write, serve: Serve
+) -> None:
+    path = write("t-1")
+    before = path.read_bytes()
+    one, other = serve(), serve()
+    assert one.claim(caller="gemini-a") == "t-1"
+    for name, more in (("complete_task", {}), ("block_task", {"reason": "x"})):
+        assert "held by gemini-a since" in other.refused(name, id="t-1", **more)
+    assert "held by gemini-a" in other.refused("release_task", id="t-1")
+    assert "held by gemini-a" in other.refused("update_task", id="t-1", status="blocked")
+    assert "held by gemini-a" in other.ok("get_task", id="t-1")["held"]
+    assert "held" not in one.ok("get_task", id="t-1")
+    assert path.read_bytes() == before
+    one.ok("complete_task", id="t-1")
+
+
+def test_a_server_serves_only_the_queue_that_it_was_given(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    for number in range(4):
+        write(f"t-{number}")
+    assert run("open", "mine", "tasks/t-2.md", "tasks/t-3.md").returncode == 0
+    server, free = serve("--queue", "mine"), serve()
+    assert server.claim() == "t-2"
+    assert "only that queue is served" in server.refused("complete_task", id="t-0")
+    server.ok("complete_task", id="t-3")  # of the queue, and nobody's
+    server.ok("complete_task", id="t-2", summary="did it")
+    assert server.claim() is None
+    assert run("status", "mine").stdout == "mine: drained, 2 items: 2 done\n"
+    # What is open in a person's queue is not handed out by the standing one.
+    assert run("open", "later", "tasks/t-1.md").returncode == 0
+    assert free.claim() == "t-0"
+    assert free.claim() is None
+    assert "later" in run("status").stdout
+
+
+def test_a_caller_is_told_why_an_earlier_attempt_ended(write: Write, serve: Serve) -> None:
+    write("t-1")
+    server = serve()
+    first = server.ok("claim_next_task", caller="gemini")
+    assert "before" not in first["task"]
+    server.ok("release_task", id="t-1", reason="needs a key")
+    assert server.ok("claim_next_task", caller="gemini")["task"]["before"] == "needs a key"
+
+
+def test_rows_and_files_of_a_queue_come_with_its_instructions(
+    root: Path, serve: Serve, run: Run
+) -> None:
+    (root / "rows.csv").write_text("name,size\nfirst,1\n")
+    (root / "do.txt").write_text("Measure it.")
+    assert run("open", "q", "rows.csv", "--id", "name", "--instructions", "do.txt").returncode == 0
+    server = serve("--queue", "q")
+    task = server.ok("claim_next_task", caller="gemini")["task"]
+    assert (task["id"], task["row"]) == ("first", {"name": "first", "size": "1"})
+    assert task["instructions"] == "Measure it."
+    server.ok("complete_task", id="first")
+    assert run("status", "q").stdout == "q: drained, 1 items: 1 done\n"
+
+
+def test_a_caller_is_held_to_a_complexity_and_what_has_none_is_judged_by_the_rules(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    (root / "hypervisor.toml").write_text('callers.gemini.complexity = ["mechanical"]\n')
+    write("t-1", "priority: 0", "complexity: requires-judgment")
+    write("t-2", "priority: 1", body="Think about the future.\n")
+    plain = write("t-3", "priority: 2", "title: Rename the key", body="In `lib/a.py`.\n")
+    write("t-4", "priority: 3", "complexity: mechanical")
+    write("t-5", "priority: 4", "complexity: Mechanical", "project: aops")
+    server = serve()
+    before = plain.read_bytes()
+    assert [server.claim() for _ in range(4)] == ["t-3", "t-4", "t-5", None]
+    assert plain.read_bytes() == before
+    assert serve().claim(caller="claude") == "t-1"
+    server.close()
+
+    queued = write("t-6", "complexity: mechanical")
+    assert run("open", "q", "tasks/t-2.md", str(queued)).returncode == 0
+    bound = serve("--queue", "q")
+    assert [bound.claim(project="aops"), bound.claim(), bound.claim()] == [None, "t-6", None]
+
+
+def test_the_leases_of_a_living_server_are_renewed(write: Write, serve: Serve, run: Run) -> None:
+    write("t-1")
+    assert run("open", "q", "tasks", "--lease", "2s").returncode == 0
+    server = serve("--queue", "q")
+    assert server.claim() == "t-1"
+    time.sleep(3.5)
+    assert run("expire").stdout.startswith("0 claims ended")
+    server.ok("complete_task", id="t-1")
+
+
+def test_a_server_that_ends_in_order_frees_its_claims_at_no_cost(
+    write: Write, serve: Serve, run: Run
+) -> None:
+    write("t-1")
+    for end in (lambda one: one.close(), lambda one: one.signal(TERM)):
+        for _ in range(2):
+            server = serve()
+            assert server.claim() == "t-1"
+            end(server)
+    # Four workers that gave it back would have failed it.
+    assert run("status").stdout == "task_manager: open, 1 items: 1 ready\n"
+
+
+def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    path = write("t-1")
+    before = path.read_bytes()
+    assert run("open", "q", "tasks", "--lease", "6s").returncode == 0
+    server = serve("--queue", "q")
+    assert server.claim() == "t-1"
+    server.signal(KILL)
+    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 claimed\n")
+    other = serve("--queue", "q")
+    wait_for(lambda: other.claim() == "t-1")
+    other.ok("complete_task", id="t-1")
+    assert path.read_bytes() != before
+    assert path.read_text().count("Completion report") == 1
+
+
+def test_a_claim_that_was_lost_is_told_and_nothing_is_written(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    path = write("t-1")
+    before = path.read_bytes()
+    assert run("open", "q", "tasks").returncode == 0
+    server = serve("--queue", "q")
+    assert server.claim() == "t-1"
+    run("cancel", "q")
+    assert "you no longer own this" in server.refused("complete_task", id="t-1")
+    assert path.read_bytes() == before
+
+
+def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    path = write("t-1")
+    server = serve()
+    for _ in range(3):
+        assert server.claim() == "t-1"
+        server.ok("release_task", id="t-1", reason="no idea")
+    assert server.claim() is None
+    assert "Result: failed" in path.read_text()
+    assert serve().claim() is None
+    path.write_text(path.read_text() + "\nDo it this way.\n")
+    assert server.claim() == "t-1"
+    server.ok("complete_task", id="t-1")
+    path.write_text(path.read_text().replace("status: done", "status: active"))
+    assert server.claim() == "t-1"
+
+
+def test_tasks_that_others_lock_or_that_wait_are_not_handed_out(
+    root: Path, write: Write, serve: Serve
+) -> None:
+    write("t-1", "priority: 0")
+    write("t-2", "priority: 1", "depends_on: [t-3]")
+    write("t-3", "priority: 2", "tags: [human]")
+    write("t-4", "priority: 3")
+    (root / "locks").mkdir()
+    (root / "locks" / "t-1").mkdir()
+    server = serve()
+    assert [server.claim(), server.claim()] == ["t-4", None]
+    assert "locked by another tool" in server.refused("complete_task", id="t-1")
+    server.ok("complete_task", id="t-3", force=True)
+    assert server.claim() == "t-2"
+
+
+def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_it(
+    root: Path, write: Write, serve: Serve, run: Run
+) -> None:
+    path = write("t-1")
+    command = "echo why; [ -e ok ] || { [ ! -e slow ] || sleep 60; exit 3; }"
+    assert run("open", "q", "tasks", "--verify", command).returncode == 0
+    server = serve("--queue", "q")
+    assert server.claim() == "t-1"
+    assert "exit code 3" in server.refused("complete_task", id="t-1")
+    (root / "slow").touch()
+    asking = threading.Thread(target=lambda: _try(server), daemon=True)
+    asking.start()
+    wait_for(lambda: _sleeps(root))
+    server.signal(TERM)
+    wait_for(lambda: not _sleeps(root))
+    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 ready\n")
+    (root / "ok").touch()
+    other = serve("--queue", "q")
+    assert other.claim() == "t-1"
+    other.ok("complete_task", id="t-1")
+    assert "Checked by" in path.read_text()
+
+
+def _try(server: Connection) -> None:
+    try:
+        server.ask("complete_task", id="t-1")
+    except BaseException:
+        return
+
+
+def _sleeps(root: Path) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            here = path.with_name("cwd").readlink() == root
+            if here and path.read_bytes() == b"sleep\x0060\0":
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,221 @@
+"""A pool may be stopped, killed, or lose its terminal at any time: nothing is lost, nothing is
+done twice, and nothing of it goes on running."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from agents.pool.support import counts, eventually, items, kill, lay_out, lines, pool, script
+from hypervisor.config import caller
+from hypervisor.ledger import Ledger
+from hypervisor.system import killing
+from worker.support import locks
+
+SLOW = 'echo "begin $1" >>../log; sleep %s; echo "end $1" >>../log'
+
+
+def ended(root: Path) -> list[str]:
+    return [line[4:] for line in lines(root.parent / "log") if line.startswith("end ")]
+
+
+def begun(root: Path) -> list[str]:
+    return [line[6:] for line in lines(root.parent / "log") if line.startswith("begin ")]
+
+
+def finish(root: Path, work: Path, workers: int = 4) -> None:
+    """Start the pool again and let it end."""
+    with pool(root, "--workers", str(workers), "--", work, "{id}") as again:
+        ran = again.wait()
+    # Those that were killed may have left nothing.
+    assert ran.returncode in (0, 3), ran.stdout + ran.stderr
+
+
+def test_one_interrupt_drains_what_runs_and_starts_nothing_more(project: Path) -> None:
+    lay_out(project, 6)
+    work = script(project, SLOW % 1)
+    with pool(project, "--workers", "2", "--", work, "{id}") as first:
+        eventually(lambda: len(begun(project)) == 2, "two have begun")
+        first.signal(signal.SIGINT)
+        ran = first.wait()
+    assert ran.returncode == 1 and "stopped; the same command goes on" in ran.stdout
+    assert "draining" in ran.stderr
+    assert sorted(ended(project)) == sorted(begun(project)) and len(ended(project)) == 2
+    assert counts(project) == {"done": 2, "ready": 4}
+    assert not list((project / ".hypervisor").glob("drain-*"))
+    finish(project, work)
+    assert sorted(ended(project)) == sorted(items(project))
+
+
+@pytest.mark.parametrize("how", ["twice", "terminal", "terminate"])
+def test_a_second_interrupt_or_a_lost_terminal_ends_all_at_once_and_costs_nothing(
+    how: str, project: Path
+) -> None:
+    lay_out(project, 3)
+    work = script(
+        project, "echo $$ >>../log; (setsid sleep 300 & echo $! >>../log; wait); sleep 300"
+    )
+    with pool(project, "--workers", "2", "--", work, "{id}") as first:
+        eventually(lambda: len(lines(project.parent / "log")) == 4, "two have begun")
+        session = first.session
+        assert len(killing.marked("HYPERVISOR_POOL", session)) >= 4
+        if how == "twice":
+            first.signal(signal.SIGINT)
+            eventually(lambda: list((project / ".hypervisor").glob("drain-*")), "it drains")
+            first.signal(signal.SIGINT)
+        else:
+            first.signal(signal.SIGHUP if how == "terminal" else signal.SIGTERM)
+        ran = first.wait(20)
+    assert ran.returncode == 1
+    assert killing.marked("HYPERVISOR_POOL", session) == []
+    assert counts(project) == {"ready": 3} and locks(project) == []
+    assert {item["deaths"] + item["attempts"] for item in items(project).values()} == {0}
+
+
+def test_the_agents_of_a_killed_pool_end_with_it_and_the_next_pool_frees_their_items(
+    project: Path,
+) -> None:
+    lay_out(project, 5)
+    slow = script(project, "echo $$ >>../log; (setsid sleep 300 &) ; sleep 300")
+    with pool(project, "--workers", "3", "--", slow, "{id}") as first:
+        eventually(lambda: len(lines(project.parent / "log")) == 3, "three have begun")
+        session = first.session
+        kill(first.process.pid)
+        first.process.wait()
+        eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
+    assert counts(project) == {"claimed": 3, "ready": 2}
+    finish(project, script(project, 'echo "end $1" >>../log'))
+    assert sorted(ended(project)) == sorted(items(project))
+    assert {item["deaths"] + item["attempts"] for item in items(project).values()} == {0}
+    assert not Path(f"/tmp/hypervisor-{session}").exists()
+
+
+def test_an_agent_that_outlives_pool_and_reaper_keeps_its_item_until_the_next_pool_ends_it(
+    project: Path,
+) -> None:
+    lay_out(project, 2)
+    slow = script(project, "echo $$ >>../log; sleep 300")
+    with pool(project, "--", slow, "{id}") as first:
+        [agent] = eventually(lambda: lines(project.parent / "log"), "one has begun")
+        session = first.session
+        reapers = [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if session.encode() in path.read_bytes() and b"reaper.py" in path.read_bytes()
+        ]
+        assert len(reapers) == 1
+        kill(reapers[0])
+        kill(first.process.pid)
+        first.process.wait()
+        os.kill(int(agent), 0)
+        with Ledger.open(str(project)) as ledger:
+            from hypervisor.agents import reconcile
+
+            reconcile.gone_sessions(ledger)
+            assert ledger.stats("q")["claimed"] == 1, "its agent still works on it"
+        finish(project, script(project, 'echo "end $1" >>../log'))
+        # Its number may stand for a moment more, until the system has asked how it ended.
+        assert caller.is_gone(int(agent), None)
+    assert sorted(ended(project)) == sorted(items(project))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pools_killed_at_random_times_lose_nothing_and_end_nothing_twice(
+    seed: int, project: Path
+) -> None:
+    chance = random.Random(seed)
+    lay_out(project, 80)
+    work = script(project, 'sleep 0.0$2; echo "end $1" >>../log')
+    for _ in range(4):
+        with pool(project, "--workers", "4", "--", work, "{id}", str(chance.randrange(9))) as one:
+            eventually(lambda: one.session or one.process.poll() is not None, "it runs")
+            time.sleep(chance.random() * 0.4)
+            session = one.session
+            if one.process.poll() is None:
+                kill(one.process.pid)
+                one.process.wait()
+            if session and chance.random() < 0.5:
+                killing.kill_marked("HYPERVISOR_POOL", session)
+    finish(project, work)
+    found = items(project)
+    assert {item["state"] for item in found.values()} == {"done"}
+    assert set(ended(project)) == set(found)
+    for item in found.values():
+        text = (project / item["path"]).read_text()
+        assert text.count("<!-- hypervisor:report ") == 1
+    assert locks(project) == []
+
+
+def test_a_killed_worker_is_an_attempt_and_its_item_is_done_by_another(project: Path) -> None:
+    lay_out(project, 3)
+    work = script(project, 'echo "begin $1" >>../log; if [ "$1" = t-001 ] && mkdir ../once; then '
+                  'echo $$ >../pid; sleep 300; fi; echo "end $1" >>../log')  # fmt: skip
+    with pool(project, "--workers", "2", "--", work, "{id}") as first:
+        pid = eventually(lambda: lines(project.parent / "pid"), "it has begun")
+        kill(int(pid[0]))
+        ran = first.wait()
+    assert ran.returncode == 0
+    assert sorted(ended(project)) == sorted(items(project))
+    assert items(project)["t-001"]["attempts"] == 1
+
+
+def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
+    project: Path,
+) -> None:
+    lay_out(project, 1)
+    slow = script(project, "trap '' TERM; (setsid sleep 300 &); sleep 300")
+    with pool(project, "--max-minutes", "0.01", "--", slow, "{id}") as first:
+        session = eventually(lambda: first.session, "it runs")
+        ran = first.wait()
+        assert killing.marked("HYPERVISOR_POOL", session) == []
+    assert ran.returncode == 1
+    item = items(project)["t-001"]
+    assert (item["state"], item["deaths"]) == ("failed", 3)
+    assert "longer than 0.01 minutes" in item["cause"]
+
+
+def test_leases_are_renewed_while_agents_live(project: Path) -> None:
+    lay_out(project, 2, lease_seconds=2)
+    work = script(project, SLOW % 5)
+    finish(project, work, workers=2)
+    assert {item["deaths"] for item in items(project).values()} == {0}
+    assert len(begun(project)) == 2
+
+
+def test_two_pools_on_one_queue_share_it(project: Path) -> None:
+    lay_out(project, 30)
+    work = script(project, 'sleep 0.05; echo "end $1" >>../log')
+    with (
+        pool(project, "--workers", "3", "--", work, "{id}") as one,
+        pool(project, "--workers", "3", "--", work, "{id}") as two,
+    ):
+        eventually(lambda: one.session and two.session, "both run")
+        assert {one.wait().returncode, two.wait().returncode} <= {0, 1, 3}
+    assert counts(project) == {"done": 30}
+    assert sorted(ended(project)) == sorted(items(project))
+
+
+def test_a_pause_ends_the_pool_and_a_time_to_resume_is_waited_for(project: Path) -> None:
+    lay_out(project, 4)
+    work = script(project, SLOW % 0.3)
+    with pool(project, "--", work, "{id}") as first:
+        eventually(lambda: begun(project), "one has begun")
+        with Ledger.open(str(project)) as ledger:
+            ledger.pause("q", "lunch")
+        ran = first.wait()
+    assert ran.returncode == 1 and "paused; go on with: hypervisor resume q" in ran.stdout
+    assert counts(project)["ready"] >= 2
+    with Ledger.open(str(project)) as ledger:
+        ledger.resume("q")
+        ledger.pause("q", "rate limit", resume_at=time.time() + 1.5)
+    begin = time.monotonic()
+    finish(project, work)
+    assert time.monotonic() - begin > 1.5
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.queue_row("q")["resume_at"] is None
+    assert counts(project) == {"done": 4}

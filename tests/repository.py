@@ -1,0 +1,5 @@
+"""Where this checkout stands."""
+
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent

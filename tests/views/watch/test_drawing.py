@@ -1,0 +1,121 @@
+"""The drawing of the live view: it fits at any size, and what is there is seen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from unicodedata import category
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from hypervisor.ledger import STATES
+from hypervisor.views.watch import screen
+from hypervisor.views.watch.view import View
+
+NUMBERS = st.lists(st.integers(0, 100_000), min_size=7, max_size=7)
+WORDS = st.text(max_size=30)
+
+
+def queue(name: str = "q", **changes: Any) -> dict[str, Any]:
+    told = {
+        "queue": name, "state": "open", "reason": None, "total": 0, "per_minute": 1.5,
+        "counts": dict.fromkeys(STATES, 0), "eta_seconds": 100, "tokens": 12,
+        "tokens_exact": True, "budget": None, "workers": [], "problems": [],
+    }  # fmt: skip
+    told |= changes
+    told["total"] = sum(told["counts"].values())
+    return told
+
+
+def worker(name: str, item: str, tool: str) -> dict[str, Any]:
+    held = {"id": item, "token": "1-aaaa", "claimed_at": time.time() - 100}
+    held |= {"lease_seconds": 900.0, "lease_left_seconds": 800.0}
+    return {
+        "worker": name, "session": None, "holds": [held], "last_tool": tool,
+        "seen_at": time.time() - 5, "tokens": 12_345,
+    }  # fmt: skip
+
+
+def lines(view: View, width: int, height: int) -> list[str]:
+    return [str(line) for line in screen.draw(view, width, height).renderables]
+
+
+@given(NUMBERS, st.integers(8, 200))
+@example([0] * 7, 8)
+@example([1, 1, 1, 1, 1, 1, 100_000], 8)
+def test_a_bar_is_as_wide_as_it_should_be_and_shows_all_that_there_is(
+    numbers: list[int], width: int
+) -> None:
+    cells = screen._shares(numbers, width)
+    assert sum(cells) == width
+    if any(numbers):
+        assert all((cell > 0) == (number > 0) for cell, number in zip(cells, numbers, strict=True))
+
+
+@given(
+    st.integers(1, 200), st.integers(1, 60), st.lists(NUMBERS, max_size=6), WORDS, WORDS, WORDS,
+    st.integers(0, 60),
+)  # fmt: skip
+def test_a_screen_fits_whatever_its_size_and_its_words(
+    width: int, height: int, counts: list[list[int]], name: str, item: str, tool: str, workers: int
+) -> None:
+    view = View("/some/where/" + name)
+    view.at = time.time()
+    problem = {"kind": "failed", "text": "failed x: y", "fix": "hypervisor retry q"}
+    view.queues = [
+        queue(
+            f"q{number}",
+            counts=dict(zip(STATES, [*some, 0], strict=True)),
+            workers=[worker(f"{name}{place}", item, tool) for place in range(workers)],
+            problems=[problem] * number,
+        )
+        for number, some in enumerate(counts)
+    ]
+    drawn = lines(view, width, height)
+    assert len(drawn) == height
+    assert all(cell_len(line) <= width for line in drawn), drawn
+    assert not any(category(sign) == "Cc" for line in drawn for sign in line)
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    view = View("/x")
+    view.at = time.time()
+    held = [worker(f"w{number}", f"item-{number}", "Read: x") for number in range(50)]
+    problems = [{"kind": "failed", "text": f"failed {n}", "fix": None} for n in range(9)]
+    view.queues = [queue(counts=dict.fromkeys(STATES, 50), workers=held, problems=problems)]
+    drawn = lines(view, 100, 30)
+    assert sum(line.startswith("! ") for line in drawn) + _more(drawn, "problems") == 9
+    assert sum("item-" in line for line in drawn) + _more(drawn, "workers") == 50
+
+
+def _more(drawn: list[str], what: str) -> int:
+    [line] = [line for line in drawn if line.endswith(f"more {what}")]
+    return int(line.split()[1])
+
+
+def test_the_most_pressing_problem_of_all_queues_comes_first() -> None:
+    view = View("/x")
+    one = {"kind": "failed", "text": "failed a", "fix": None}
+    two = {"kind": "paused", "text": "paused", "fix": None}
+    view.queues = [queue("a", problems=[one]), queue("b", problems=[two])]
+    view.error = "a hook failed"
+    shown = [line for line in lines(view, 80, 24) if line.startswith("!")]
+    assert shown == ["! a hook failed", "! b: paused", "! a: failed a"]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_mark_stays_within_the_queues_and_on_its_queue(step: int) -> None:
+    view = View("/x")
+    assert view.marked() is None
+    view.move(step)
+    view.queues = [queue("a"), queue("b"), queue("c")]
+    for _ in range(5):
+        view.move(step)
+    marked = view.marked()
+    assert marked is not None
+    assert marked["queue"] == ("c" if step > 0 else "a")
+    view.queues = [queue("c"), queue("a")]
+    assert view.marked() == view.queues[0 if step > 0 else 1]

@@ -1,0 +1,321 @@
+"""What was accepted is merged, one by one; what does not fit is set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypervisor import worker
+from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from worker.branches import support
+from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
+from worker.support import reports, states
+
+
+def test_accepted_branches_are_merged_in_the_order_of_their_end(project: Path) -> None:
+    lay_out(project, 3)
+    first, second = take(project), take(project)
+    work(project, c_txt="3\n")
+    for claim, name in ((second, "b_txt"), (first, "a_txt")):
+        do(project, claim, **{name: claim.id})
+        done(project, claim)
+    assert reports(project / "tasks" / "t0.md") == 0
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t2", "t1", "t0"]
+    assert [(project / name).read_text() for name in ("a.txt", "b.txt", "c.txt")] == [
+        "t0", "t1", "3\n"
+    ]  # fmt: skip
+    subjects = git(project, "log", "--first-parent", "--format=%s").splitlines()
+    assert subjects == ["Merge t0: Task t0", "Merge t1: Task t1", "Merge t2: Task t2", "first"]
+    assert [reports(project / "tasks" / f"t{n}.md") for n in range(3)] == [1, 1, 1]
+    assert support.branches(project) == [] and support.trees(project) == []
+    row = rows(project)["t0"]
+    assert row["merge"] == git(project, "rev-parse", "HEAD").strip()
+    assert row["merged_at"] > 0 and row["pending"] is None
+    assert support.report_of(row)["files"] == ["a.txt"]
+
+
+def test_a_conflict_is_set_aside_as_blocked_with_the_files_named(project: Path) -> None:
+    lay_out(project, 3)
+    (project / "same.txt").write_text("0\n")
+    commit_all(project)
+    one, two, three = take(project), take(project), take(project)
+    do(project, one, same_txt="1\n")
+    do(project, two, same_txt="2\n", other_txt="2\n")
+    do(project, three, three_txt="3\n")
+    for claim in (one, two, three):
+        done(project, claim)
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t0", "t2"]
+    assert told.aside == [("t1", "conflicts with main in same.txt")]
+    assert states(project) == {"t0": "done", "t1": "blocked", "t2": "done"}
+    assert (project / "same.txt").read_text() == "1\n" and not (project / "other.txt").exists()
+    text = (project / "tasks" / "t1.md").read_text()
+    assert "conflicts with main in same.txt" in text and "## Blocked" in text
+    assert support.branches(project) == [two.branch]
+    again = merge(project)
+    assert (again.merged, again.aside) == ([], [])
+
+
+def test_what_was_set_aside_and_merged_by_hand_is_done_again(project: Path) -> None:
+    lay_out(project, 2)
+    one, two = take(project), take(project)
+    for claim in (one, two):
+        do(project, claim, same_txt=claim.id)
+        done(project, claim)
+    assert [item for item, _ in merge(project).aside] == ["t1"]
+    git(project, "stash")
+    git(project, "merge", "-X", "ours", "-m", "by hand", two.branch)
+    git(project, "stash", "pop")
+    assert [item for item, _ in merge(project).merged] == ["t1"]
+    assert states(project)["t1"] == "done"
+    assert "## Completion report" in (project / "tasks" / "t1.md").read_text()
+    assert support.branches(project) == []
+
+
+def test_what_fails_the_check_after_the_merge_is_set_aside_with_the_files_named(
+    project: Path,
+) -> None:
+    check = 'test "$(cat a.txt b.txt 2>/dev/null | wc -l)" -lt 2 || { echo "two lines"; exit 3; }'
+    lay_out(project, 2, verify=check)
+    one, two = take(project), take(project)
+    do(project, one, a_txt="1\n")
+    do(project, two, b_txt="2\n")
+    done(project, one)
+    done(project, two)
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t0"]
+    [(item, why)] = told.aside
+    assert item == "t1"
+    assert why == (
+        "merged into main it fails the queue's check (it ended with exit code 3); it changed "
+        "b.txt; the end of its output: two lines"
+    )
+    assert not (project / "b.txt").exists()
+    assert states(project)["t1"] == "blocked"
+
+
+def test_a_check_that_removes_its_git_does_not_reach_the_checkout_around_it(
+    project: Path,
+) -> None:
+    lay_out(project, 2, verify="git log -1 && rm -f .git")
+    for name in ("a_txt", "b_txt"):
+        work(project, **{name: "x"})
+    (project / "mine.txt").write_text("mine")
+    (project / "tasks" / "t0.md").write_text("mine")
+    assert [item for item, _ in merge(project).merged] == ["t0", "t1"]
+    assert (project / "mine.txt").read_text() == "mine"
+    assert (project / "tasks" / "t0.md").read_text().startswith("mine")
+    assert git(project, "branch", "--show-current") == "main\n"
+    assert support.trees(project) == []
+
+
+def test_a_branch_whose_claim_was_lost_is_never_merged(project: Path) -> None:
+    lay_out(project, 1)
+    late = take(project)
+    do(project, late, late_txt="late\n")
+    commit_all(late.worktree, "before the end")
+    support.let_expire(project)
+    again = work(project, good_txt="good\n")
+    with pytest.raises(NotOwner):
+        done(project, late)
+    do(project, late, later_txt="later\n")
+    commit_all(late.worktree, "after the end")
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t0"]
+    assert (project / "good.txt").exists()
+    assert not (project / "late.txt").exists() and not (project / "later.txt").exists()
+    assert "before the end" not in git(project, "log", "--format=%s", "main")
+    assert again.branch != late.branch
+
+
+def test_what_is_added_to_a_branch_after_its_acceptance_is_never_merged(project: Path) -> None:
+    lay_out(project, 1)
+    claim = work(project, a_txt="a\n")
+    tree = project.parent / "theirs"
+    git(project, "worktree", "add", str(tree), claim.branch)
+    (tree / "b.txt").write_text("b\n")
+    commit_all(tree)
+    merge(project)
+    assert (project / "a.txt").exists() and not (project / "b.txt").exists()
+
+
+def test_a_blocked_item_is_not_merged_and_what_it_left_stays_on_its_branch(project: Path) -> None:
+    lay_out(project, 1)
+    claim = take(project)
+    do(project, claim, half_txt="half\n")
+    with Ledger.open(str(project)) as ledger:
+        worker.finish(ledger, claim.token, "blocked", {"reason": "stuck"})
+    assert merge(project).merged == []
+    assert support.branches(project) == [claim.branch] and support.trees(project) == []
+    assert git(project, "show", f"{claim.branch}:half.txt") == "half\n"
+    assert not (project / "half.txt").exists()
+
+
+def test_work_that_is_not_committed_stays_as_it_is(project: Path) -> None:
+    lay_out(project, 2)
+    for name in ("mine.txt", "staged.txt", "base.txt"):
+        (project / name).write_text("0\n")
+    commit_all(project)
+    work(project, a_txt="a\n")
+    (project / "mine.txt").write_text("mine\n")
+    (project / "untracked.txt").write_text("new\n")
+    (project / "staged.txt").write_text("staged\n")
+    git(project, "add", "staged.txt")
+    (project / "base.txt").unlink()
+    before = git(project, "status", "--porcelain", "mine.txt", "staged.txt", "base.txt")
+    assert [item for item, _ in merge(project).merged] == ["t0"]
+    assert (project / "a.txt").exists()
+    after = git(project, "status", "--porcelain", "mine.txt", "staged.txt", "base.txt")
+    assert before == after == " D base.txt\n M mine.txt\nM  staged.txt\n"
+    assert (project / "untracked.txt").read_text() == "new\n"
+    assert git(project, "stash", "list") == ""
+
+
+def test_what_stands_in_the_way_is_named_and_left_until_it_is_gone(project: Path) -> None:
+    lay_out(project, 2)
+    (project / "same.txt").write_text("0\n")
+    commit_all(project)
+    one, two = take(project), take(project)
+    do(project, one, same_txt="1\n")
+    do(project, two, other_txt="2\n")
+    done(project, one)
+    done(project, two)
+    (project / "same.txt").write_text("mine\n")
+    told = merge(project)
+    [(item, why)] = told.left
+    assert item == "t0" and "same.txt" in why and "commit or stash that" in why
+    assert [item for item, _ in told.merged] == ["t1"]
+    assert (project / "same.txt").read_text() == "mine\n"
+    assert states(project)["t0"] == "done" and rows(project)["t0"]["merge"] is None
+    git(project, "checkout", "same.txt")
+    assert [item for item, _ in merge(project).merged] == ["t0"]
+    assert (project / "same.txt").read_text() == "1\n"
+
+
+def test_a_branch_that_is_not_checked_out_is_moved_without_touching_any_file(
+    project: Path,
+) -> None:
+    lay_out(project, 1)
+    git(project, "branch", "next")
+    work(project, a_txt="a\n")
+    (project / "tasks" / "t0.md").write_text("mine")
+    before = git(project, "status", "--porcelain")
+    assert [item for item, _ in merge(project, "next").merged] == ["t0"]
+    assert git(project, "status", "--porcelain") == before
+    assert git(project, "show", "next:a.txt") == "a\n"
+    assert git(project, "log", "--format=%s", "main") == "first\n"
+
+
+def test_a_branch_that_moves_meanwhile_is_merged_with_wherever_it_is_checked_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor.worker.integrate.workshop import Workshop
+
+    lay_out(project, 2)
+    git(project, "branch", "next")
+    other = project.parent / "other"
+    git(project, "worktree", "add", "--quiet", "--detach", str(other))
+    for name in ("a_txt", "b_txt"):
+        work(project, **{name: "x"})
+    merging, moved = Workshop.merge, []
+
+    def late(*args: str) -> str:
+        told = merging(*args)  # type: ignore[arg-type]
+        if len(moved) % 2 == 0:
+            git(other, "reset", "--quiet", "--hard", "next")
+            (other / f"theirs-{len(moved)}.txt").write_text("x")
+            git(project, "update-ref", "refs/heads/next", commit_all(other))
+        moved.append(told)
+        return told
+
+    monkeypatch.setattr(Workshop, "merge", late)
+    assert [item for item, _ in merge(project, "next").merged] == ["t0", "t1"]
+    names = git(project, "ls-tree", "--name-only", "next").split()
+    assert {"a.txt", "b.txt", "theirs-0.txt", "theirs-2.txt"} <= set(names)
+    assert len(moved) == 4
+
+
+def test_the_report_waits_until_this_checkout_holds_the_work(project: Path) -> None:
+    lay_out(project, 1)
+    git(project, "branch", "next")
+    work(project, a_txt="a\n")
+    merge(project, "next")
+    assert reports(project / "tasks" / "t0.md") == 0
+    assert "is not in this checkout" in rows(project)["t0"]["pending"]
+    git(project, "merge", "--quiet", "next")
+    with Ledger.open(str(project)) as ledger:
+        worker.take(ledger, "q", "w")
+    assert reports(project / "tasks" / "t0.md") == 1
+
+
+def test_a_branch_checked_out_in_another_worktree_moves_there(project: Path) -> None:
+    lay_out(project, 1)
+    other = project.parent / "other tree"
+    git(project, "worktree", "add", "--quiet", "-b", "next", str(other))
+    work(project, a_txt="a\n")
+    merge(project, "next")
+    assert (other / "a.txt").read_text() == "a\n"
+    assert git(other, "status", "--porcelain") == ""
+
+
+def test_a_branch_in_the_middle_of_a_rebase_is_left(project: Path) -> None:
+    lay_out(project, 1)
+    (project / "x").write_text("1")
+    commit_all(project)
+    git(project, "checkout", "--quiet", "-b", "side", "HEAD~1")
+    (project / "x").write_text("2")
+    commit_all(project)
+    git(project, "checkout", "--quiet", "main")
+    work(project, a_txt="a\n")
+    with pytest.raises(AssertionError):
+        git(project, "rebase", "side")
+    assert "is being rebased" in merge(project, "main").left[0][1]
+    git(project, "rebase", "--abort")
+    assert len(merge(project).merged) == 1
+
+
+def test_without_a_branch_to_integrate_into_it_says_so(project: Path) -> None:
+    lay_out(project, 1)
+    git(project, "checkout", "--quiet", "--detach")
+    with pytest.raises(UsageError, match="--into BRANCH"):
+        merge(project)
+    for name in ("nowhere", "-x", "a..b", ""):
+        with pytest.raises(UsageError):
+            merge(project, name)
+
+
+def test_two_integrators_of_a_project_are_never_at_work_at_once(project: Path) -> None:
+    from hypervisor.worker.integrate.integrate import _alone
+
+    lay_out(project, 1)
+    with Ledger.open(str(project)) as ledger, _alone(ledger):
+        with pytest.raises(HypervisorError, match="is at work here; run it again"):
+            merge(project)
+        assert ledger.lead_merges("elsewhere:/x", 60) is not None
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.lead_merges("elsewhere:/x", 60) is None
+        with pytest.raises(HypervisorError, match=r"is at work on elsewhere:/x"):
+            merge(project)
+        assert ledger.lead_merges("elsewhere:/x", -1) is None
+    assert merge(project).merged == []
+
+
+def test_the_command_says_what_became_of_each(project: Path, run_hypervisor) -> None:  # type: ignore[no-untyped-def]
+    lay_out(project, 2)
+    one, two = take(project), take(project)
+    for claim in (one, two):
+        do(project, claim, same_txt=claim.id)
+        done(project, claim)
+    ran = run_hypervisor("integrate", "q")
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "t0: merged into main",
+        "t1: set aside: conflicts with main in same.txt",
+        "main: 1 merged, 1 set aside, 0 left",
+    ]
+    again = run_hypervisor("integrate", "q", "--json")
+    assert again.returncode == 0 and '"merged": []' in again.stdout
+    assert run_hypervisor("integrate", "nowhere").returncode == 2
