@@ -10,16 +10,18 @@ import time
 
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.text import one_line
+from hypervisor.worker.settle import end_all, end_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hypervisor.agents.claude.transcript import Failure, Tokens
+    from hypervisor.agents.claude.transcript import Failure
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
 _REST = 2.0
@@ -56,7 +58,7 @@ def overrun(ledger: Ledger, past: list[Any]) -> str:
     """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
     costs an attempt. Return what tells the worker so."""
     # Ends those whose time is over.
-    ledger.expire()
+    settle(ledger)
     for row in past:
         try:
             ledger.end(row["token"], "unreported", row["cause"])
@@ -92,15 +94,15 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
                 limited(ledger, session, agent, limit)
                 return
             cause = error.text
-    _end_all(ledger, held, "died", cause)
+    end_all(ledger, held, "died", cause)
 
 
-def _last_error(transcript: str, wait: float) -> Failure | None:
+def _last_error(path: str, wait: float) -> Failure | None:
     """Return the error that ends a transcript; it is waited for, for so many seconds."""
-    from hypervisor.agents.claude import transcript as usage
+    from hypervisor.agents.claude import transcript
 
     until = time.monotonic() + wait
-    while (error := usage.last_error(transcript)) is None and time.monotonic() < until:
+    while (error := transcript.last_error(path)) is None and time.monotonic() < until:
         time.sleep(0.05)
     return error
 
@@ -135,7 +137,7 @@ def failed(
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """A worker is no more, and not for anything of its items: they are ready again at no cost."""
-    _end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+    end_all(ledger, ledger.held_by(session, agent), "freed", cause)
 
 
 def person_stopped(
@@ -160,7 +162,7 @@ def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
     """The service refuses work for now: free the worker's items at no cost, and pause their queues
     until it wants to be asked again."""
     held = ledger.held_by(session, agent)
-    _end_all(ledger, held, "freed", "rate limit")
+    end_all(ledger, held, "freed", "rate limit")
     queues = {row["queue_name"] for row in held}
     if not queues:
         queues = {queue["name"] for queue in ledger.followed(session)}
@@ -215,7 +217,7 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
                 died(ledger, session, row["agent"], "its worker ended without a word")
     if not running:
         held = [row for row in ledger.held_by(session) if row["agent"] is None]
-        _end_all(ledger, held, "freed", "its worker was gone before it was known")
+        end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
 def finished(ledger: Ledger, session: str) -> None:
@@ -235,13 +237,14 @@ def finished(ledger: Ledger, session: str) -> None:
             collect(ledger, row["id"])
 
 
-def _marked_finished(transcript: str, since: float) -> bool:
-    """True if the agent of `transcript` was marked as finished after `since`, and rests."""
+def _marked_finished(path: str, since: float) -> bool:
+    """True if the agent whose transcript is `path` was marked as finished after `since`, and
+    rests."""
     try:
-        marked = os.stat(_meta_of(transcript)).st_mtime
+        marked = os.stat(_meta_of(path)).st_mtime
     except OSError:
         return False
-    return since < marked < time.time() - _REST and _mark(transcript, "finished")
+    return since < marked < time.time() - _REST and _mark(path, "finished")
 
 
 def _stopped_by_person(agent: Any) -> bool:
@@ -249,53 +252,37 @@ def _stopped_by_person(agent: Any) -> bool:
     return bool(agent["transcript"]) and _mark(agent["transcript"], "stoppedByUser")
 
 
-def _mark(transcript: str, name: str) -> bool:
-    """True if the client has marked the agent of `transcript` so, in the file beside it."""
+def _mark(path: str, name: str) -> bool:
+    """True if the client has marked the agent whose transcript is `path` so, in the file beside
+    it."""
     from hypervisor.system.reading import NotReadable, json_value, read_file
 
     try:
         # As much as it ever holds, and more.
-        meta = json_value(read_file(_meta_of(transcript), _META_BYTES)[0].decode())
+        meta = json_value(read_file(_meta_of(path), _META_BYTES)[0].decode())
     except (OSError, NotReadable, ValueError, RecursionError):
         return False
     return isinstance(meta, dict) and meta.get(name) is True
 
 
-def _meta_of(transcript: str) -> str:
-    from hypervisor.agents.claude import transcript as usage
+def _meta_of(path: str) -> str:
+    from hypervisor.agents.claude import transcript
 
-    return usage.transcripts(transcript)[-1].removesuffix(".jsonl") + ".meta.json"
+    return transcript.transcripts(path)[-1].removesuffix(".jsonl") + ".meta.json"
 
 
 def session_ended(ledger: Ledger, session: str) -> None:
-    """The session is over, its workers with it: free what they hold, at no cost.
-
-    An agent that is a process of its own may outlive its session: it keeps its items until it ends.
-    """
-    alive = {row["id"] for row in ledger.agents_alive(session) if _lives(row)}
-    held = [row for row in ledger.held_by(session) if row["agent"] not in alive]
-    _end_all(ledger, held, "freed", "the session ended")
-    for row in ledger.agents_alive(session):
-        if row["id"] in alive:
-            continue
-        ledger.note_agent(row["id"], session, how="session ended")
-        collect(ledger, row["id"])
-    ledger.unfollow(session)
+    """The session is over: `settle.end_session`, and what its agents have used."""
+    for agent in end_session(ledger, session):
+        collect(ledger, agent)
 
 
-def _lives(agent: Any) -> bool:
-    from hypervisor.config import caller
+def settle(ledger: Ledger, *, limit: int | None = 200) -> None:
+    """Do what `worker.settle` does, and read what the agents that ended meanwhile have used."""
+    from hypervisor.worker import settle as housekeeping
 
-    return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
-
-
-def gone_sessions(ledger: Ledger) -> None:
-    """Do the same for sessions whose client was killed: their process is gone for certain."""
-    from hypervisor.config import caller
-
-    for row in ledger.sessions_at_work():
-        if caller.is_gone(row["pid"], row["pid_start"]):
-            session_ended(ledger, row["id"])
+    for agent in housekeeping.settle(ledger, limit=limit):
+        collect(ledger, agent)
 
 
 def collect(
@@ -313,19 +300,21 @@ def collect(
     if row is None or not row["transcript"]:
         return
     from hypervisor.agents import retention
-    from hypervisor.agents.claude import transcript as usage
+    from hypervisor.agents.claude import transcript
+    from hypervisor.ledger import usage
 
     until = time.monotonic() + wait
     while True:
         try:
-            used = usage.read_transcript(row["transcript"])
+            used = transcript.read_transcript(row["transcript"])
         except OSError:
             return
         if used.complete or time.monotonic() >= until:
             break
         time.sleep(0.05)
     name = ledger.queue_name(row["queue"])
-    kept = retention.keep(ledger.state, name, agent, usage.transcripts(row["transcript"]), clean)
+    files = transcript.transcripts(row["transcript"])
+    kept = retention.keep(ledger.state, name, agent, files, clean)
     if used.compacted:
         note_unseen(ledger, agent, usage.COMPACTION)
     if used.partial:
@@ -352,13 +341,13 @@ def note_use(ledger: Sessions, agent: str) -> None:
     row = ledger.agent(agent)
     if row is None or not row["transcript"] or row["ended_at"] is not None:
         return
-    from hypervisor.agents.claude import transcript as usage
+    from hypervisor.agents.claude import transcript
 
     try:
         # A tool call waits for this: a long transcript is summed up at the agent's end.
-        if usage.size_of(row["transcript"]) > _QUICK_BYTES:
+        if transcript.size_of(row["transcript"]) > _QUICK_BYTES:
             return
-        used = usage.read_transcript(row["transcript"])
+        used = transcript.read_transcript(row["transcript"])
     except OSError:
         return
     if used.known:
@@ -377,9 +366,9 @@ def look_again(ledger: Ledger, queue: str) -> None:
 
 
 def note_unseen(ledger: Sessions, agent: str, kinds: str) -> None:
-    """Note what of an agent's use stands in no transcript, as `usage.unseen` says it: the agent's
-    figures are a lower bound from then on. "" says that nothing is known to be missing."""
-    from hypervisor.agents.claude import transcript as usage
+    """Note what of an agent's use stands in no transcript, as `transcript.unseen` says it: the
+    agent's figures are a lower bound from then on. "" says that nothing is known to be missing."""
+    from hypervisor.ledger import usage
 
     row = ledger.agent(agent)
     if row is not None:
@@ -393,14 +382,6 @@ def collect_all(ledger: Ledger, queue: str) -> None:
     for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
         if not row["complete"]:
             collect(ledger, row["id"])
-
-
-def _end_all(ledger: Ledger, held: list[Any], how: str, cause: str) -> None:
-    for row in held:
-        try:
-            ledger.end(row["token"], how, cause)
-        except NotOwner:
-            continue
 
 
 def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:

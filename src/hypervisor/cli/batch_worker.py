@@ -104,9 +104,10 @@ def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
 def _print_summary(batch: Batch, *, as_json: bool) -> None:
     from hypervisor.ledger import Ledger
     from hypervisor.views.summary import lines, summarize
+    from hypervisor.worker.settle import settle
 
     with Ledger.open(batch.root) as ledger:
-        ledger.expire()
+        settle(ledger)
         summary = summarize(ledger, batch.queue)
     print(
         json.dumps(summary, ensure_ascii=False, indent=2) if as_json else "\n".join(lines(summary))

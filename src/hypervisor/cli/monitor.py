@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 def _look(
     ledger: Ledger, session: str, said: dict[int, tuple[str, int]], still: news.Stillness
 ) -> None:
-    ledger.expire()
+    reconcile.settle(ledger)
     reconcile.finished(ledger, session)
     for queue in ledger.followed(session):
         workers = still.workers(ledger, session, queue["no"])

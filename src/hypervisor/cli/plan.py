@@ -51,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_root()
     client = Caller()
     with Ledger.open(root) as ledger:
-        reconcile.gone_sessions(ledger)
-        ledger.expire()
+        reconcile.settle(ledger)
         agreed = False
         if args.go_on:
             agreed = next_step.has_agreed(ledger, args.queue, client)

@@ -13,7 +13,6 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
-from hypervisor.worker import outbox
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
 _DAYS = 30.0
@@ -35,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--days takes a number from 0 up", "0 means all that has ended")
     root = find_root()
     with Ledger.open(root) as ledger:
-        reconcile.gone_sessions(ledger)
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         plan = pruning.Plan(ledger, load(root).limits, args.days)
         told = plan.to_json() | {"dry_run": args.dry_run}
         if not args.dry_run:

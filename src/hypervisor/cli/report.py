@@ -9,7 +9,6 @@ from pathlib import Path
 from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.worker import outbox
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
 
@@ -32,8 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     with Ledger.open(root) as ledger:
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         reconcile.collect_all(ledger, args.queue)
         text = page.render(ledger, args.queue, plain=args.plain)
         path = args.output or page.keep(ledger.state, args.queue, text, plain=args.plain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
@@ -12,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
-from hypervisor.worker import outbox, retry
+from hypervisor.worker import retry
 
 SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
 _SHOWN = 20
@@ -33,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name items, or say --failed or --blocked", "not both")
     states = [state for state in ("failed", "blocked") if getattr(args, state)]
     with Ledger.open(find_root()) as ledger:
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
         if told.ready:
             opening.note_tree(ledger, args.queue)

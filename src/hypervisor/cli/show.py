@@ -13,7 +13,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line, shell
 from hypervisor.views import history
-from hypervisor.worker import outbox
+from hypervisor.worker.settle import settle
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what the ledger knows of the item, in whatever queues it is or was."""
     with Ledger.open(find_root()) as ledger:
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        settle(ledger, limit=None)
         try:
             told = history.item(ledger, args.id)
         except UsageError:

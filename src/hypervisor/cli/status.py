@@ -12,7 +12,6 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
-from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +40,10 @@ def run(args: argparse.Namespace) -> int:
     if args.watch:
         from hypervisor.views.watch import watch
 
-        return watch(find_root(), args.queue, as_json=args.json)
+        return watch(find_root(), args.queue, settle=reconcile.settle, as_json=args.json)
     root = find_root()
     with Ledger.open(root) as ledger:
-        reconcile.gone_sessions(ledger)
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
         told = [status.standing(ledger, row) for row in rows]
         if args.queue:

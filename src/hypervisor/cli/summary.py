@@ -23,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the summary of the newest generation of one queue."""
     with Ledger.open(find_root()) as ledger:
-        ledger.expire()
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         reconcile.collect_all(ledger, args.queue)
         summary = summarize(ledger, args.queue)

@@ -68,6 +68,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
     from hypervisor.triage import run as triage_run
     from hypervisor.triage.processes import Processes
     from hypervisor.views.summary import lines, summarize
+    from hypervisor.worker.settle import settle
 
     triage_run.tidy(root, args.queue, settings, checked)
     opened = opening.open_queue(
@@ -91,7 +92,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
                     processes.run(show)
                 except KeyboardInterrupt:
                     stopped = True
-        ledger.expire()
+        settle(ledger)
         summary = summarize(ledger, args.queue)
         drained = ledger.drained(args.queue)
     if args.json:

@@ -11,7 +11,6 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import NobodyWorks, UsageError
 from hypervisor.views import news
-from hypervisor.worker import outbox
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
 # A client ends a foreground command after two minutes unless it is told otherwise.
@@ -39,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
             ledger.follow(session, args.queue, all=True)
         still = news.Stillness()
         while True:
-            ledger.expire()
-            outbox.flush(ledger)
-            reconcile.gone_sessions(ledger)
+            reconcile.settle(ledger)
             reconcile.finished(ledger, session)
             row = ledger.queue_row(args.queue)
             workers = still.workers(ledger, session, row["no"], asked=True)

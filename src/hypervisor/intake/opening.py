@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-from hypervisor.agents import retention
 from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
@@ -71,8 +70,6 @@ def open_queue(
         )
         markers.mark(ledger, name)
         note_tree(ledger, name)
-        kept = settings.limits
-        retention.prune(ledger, seconds=kept.outputs_seconds, size=kept.outputs_bytes)
         attend(ledger, name)
     return opened
 

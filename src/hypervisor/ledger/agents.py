@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from hypervisor.agents.claude.transcript import Tokens
+    from hypervisor.ledger.usage import Tokens
 
 _SEEN_SECONDS = 3
 _USED_SECONDS = 15

@@ -7,8 +7,7 @@ import os
 import time
 from typing import Any
 
-from hypervisor.agents.claude import transcript
-from hypervisor.ledger import Ledger, locks
+from hypervisor.ledger import Ledger, locks, usage
 from hypervisor.ledger.saying import reason_of
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
@@ -134,7 +133,7 @@ def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
         "report": json.loads(claim["report"]) if claim["report"] else None,
         "commit": claim["commit_id"],
         "tokens": {kind: claim[f"{kind}_tokens"] for kind in _KINDS} if known else None,
-        "tokens_exact": not transcript.missing_of(agent) if agent is not None else None,
+        "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
         "transcript": claim["kept"],
     }
 

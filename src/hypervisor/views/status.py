@@ -140,11 +140,11 @@ def tokens(value: int | None) -> str:
 
 def tokens_exact(ledger: Ledger, queue: int) -> bool:
     """True if the tokens of a queue are all that was used for it; else they are a lower bound."""
-    from hypervisor.agents.claude import transcript
+    from hypervisor.ledger import usage
 
     agents = ledger.agents_of(queue)
     known = all(row["input_tokens"] is not None for row in agents)
-    if not known or transcript.missing(agents, unaccounted=False):
+    if not known or usage.missing(agents, unaccounted=False):
         return False
     return not ledger.unaccounted(queue)
 

@@ -10,8 +10,7 @@ import os
 from collections import Counter
 from typing import Any
 
-from hypervisor.agents.claude import transcript
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, usage
 from hypervisor.system.text import one_line
 
 STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
@@ -79,7 +78,7 @@ def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> 
     total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
     everything = sum(total.values())
     items = sum(share[kind] for share in shares.values() for kind in KINDS)
-    unseen = transcript.missing(agents, unaccounted=unaccounted)
+    unseen = usage.missing(agents, unaccounted=unaccounted)
     return {
         "total_tokens": everything,
         "overhead_tokens": everything - items,

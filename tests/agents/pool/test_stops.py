@@ -116,7 +116,7 @@ def test_an_agent_that_outlives_pool_and_reaper_keeps_its_item_until_the_next_po
         with Ledger.open(str(project)) as ledger:
             from hypervisor.agents import reconcile
 
-            reconcile.gone_sessions(ledger)
+            reconcile.settle(ledger)
             assert ledger.stats("q")["claimed"] == 1, "its agent still works on it"
         finish(project, script(project, 'echo "end $1" >>../log'))
         # Its number may stand for a moment more, until the system has asked how it ended.

@@ -8,7 +8,7 @@ Where its session goes on under another name (`/clear`), a worker goes on in a s
 which may repeat rows of the first: they are read as one.
 
 Some of what the client asks the service for a worker stands in no transcript. Then the figures are
-told as "at least"; `missing_of` says when.
+told as "at least"; `ledger/usage.py` says when.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import errno
 import os
 from itertools import chain
 
+from hypervisor.ledger.usage import REVIEWS, SUMMARIES, joined
 from hypervisor.system.reading import MIB, NotReadable, json_rows, open_file, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any
+
+    from hypervisor.ledger.usage import Tokens
 
 KINDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 # What the verbs print when they hand out and end items; see cli/handout.py.
@@ -30,17 +32,8 @@ _CLAIM, _CLAIM_JSON = "claim ", '"token": "'
 _ENDED, _ENDED_JSON = ("accepted ", "released "), '"ended": {"claim": "'
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz23456789")
 
-# What stands in no transcript, in the words that people are told.
-REVIEWS = "auto mode's reviews"
-SUMMARIES = "progress summaries"
-COMPACTION = "compactions"
-CUT_OFF = "requests that were cut off"
-PARTIAL = "the ends of answers"
-AT_WORK = "workers still at work"
-UNHEARD = "work that no hook told of"
 _NO_SUMMARIES = "CLAUDE_CODE_DISABLE_AGENT_PROGRESS_SUMMARIES"
 _ENTRYPOINT = "CLAUDE_CODE_ENTRYPOINT"
-_BETWEEN = ", "
 
 # What stands in the first line of a transcript of Gemini CLI.
 _OF_GEMINI = '"projectHash"'
@@ -50,8 +43,6 @@ _HANDBACK = "SubagentHandback"
 _TAIL = 1 << 18
 # Rows hold what a worker read, pictures too.
 _LARGEST, _LONGEST_ROW = 256 * MIB, 32 * MIB
-
-Tokens = tuple[int, int, int, int]
 
 
 class Usage:
@@ -143,32 +134,7 @@ def unseen(mode: str, environment: Mapping[str, str]) -> str:
         kinds.append(REVIEWS)
     if environment.get(_ENTRYPOINT) != "sdk-cli" and environment.get(_NO_SUMMARIES) != "1":
         kinds.append(SUMMARIES)
-    return _BETWEEN.join(kinds)
-
-
-def joined(*kinds: str | None) -> str:
-    """Return all that one of these texts of `unseen` names."""
-    named = chain.from_iterable(text.split(_BETWEEN) for text in kinds if text)
-    return _BETWEEN.join(sorted(set(named)))
-
-
-def missing_of(agent: Any) -> set[str]:
-    """Return what of an agent's use (its row) stands in no transcript, in words for people; the
-    agent's tokens are exact where that is empty."""
-    unseen = agent["unseen"]
-    found = {UNHEARD} if unseen is None else set(unseen.split(_BETWEEN)) - {""}
-    if agent["ended_at"] is None:
-        found.add(AT_WORK)
-    elif not agent["complete"]:
-        found.add(CUT_OFF)
-    return found
-
-
-def missing(agents: Iterable[Any], *, unaccounted: bool) -> list[str]:
-    """Return the same of all agents of a queue; `unaccounted` says that some of its claims belong
-    to none. The sum of the agents' tokens is exact where the list is empty, else a lower bound."""
-    found = set[str]().union(*map(missing_of, agents))
-    return sorted(found | ({UNHEARD} if unaccounted else set()))
+    return joined(*kinds)
 
 
 def transcripts(path: str) -> list[str]:

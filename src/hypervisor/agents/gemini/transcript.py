@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from hypervisor.agents.claude.transcript import Tokens
+    from hypervisor.ledger.usage import Tokens
 
 _CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task")
 _TASK_ID = late(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')

@@ -43,7 +43,7 @@ _IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
-    reconcile.gone_sessions(ledger)
+    reconcile.settle(ledger)
     ledger.reopen()
     if event.text("source") == "clear":
         meet(ledger, event)

@@ -19,7 +19,7 @@ from hypervisor.intake.sources import Found
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
-from hypervisor.worker import outbox
+from hypervisor.worker.settle import settle
 
 STANDING = "task_manager"
 # A person who names a task may end it whatever its status says, but for these.
@@ -40,8 +40,7 @@ class Standing:
 
     def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
         """Claim the best task that `caller` may have now, None if there is none."""
-        ledger.expire()
-        outbox.flush(ledger)
+        settle(ledger)
         taken = ledger.open_items()
         claimed = set(ledger.live_tokens().values())
         for entry in self._choosing.ready(caller, project):

@@ -30,6 +30,7 @@ from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
 from hypervisor.worker import outbox
 from hypervisor.worker.branches import worktrees
+from hypervisor.worker.settle import settle
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -262,8 +263,7 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
-        self.ledger.expire()
-        outbox.flush(self.ledger)
+        settle(self.ledger)
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream

@@ -21,6 +21,7 @@ from hypervisor.system.text import shell
 from hypervisor.triage import run
 from hypervisor.triage.batch_directory import results, shim
 from hypervisor.triage.batch_directory.place import QUEUE_FILE, queue_name, shared_root
+from hypervisor.worker.settle import settle
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
 _STATE = ".batch.json"
@@ -95,7 +96,7 @@ def stats(batch: Batch) -> dict[str, Any]:
     (what pre-flight left out) add up to them. `outcomes` divides `completed`.
     """
     with Ledger.open(batch.root) as ledger:
-        ledger.expire()
+        settle(ledger)
         states = ledger.stats(batch.queue)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from hypervisor.ledger import Ledger
 from hypervisor.views.watch.looking import Look
@@ -11,10 +12,13 @@ from hypervisor.views.watch.looking import Look
 TICK = 1.0
 
 
-def watch(root: str, queue: str | None, *, as_json: bool = False) -> int:
+def watch(
+    root: str, queue: str | None, *, settle: Callable[[Ledger], object], as_json: bool = False
+) -> int:
     """Show where the queues of `root` stand (only `queue`, if given) until the user leaves.
 
-    Without a terminal: a line (or with `as_json` an object) per change, until all have ended.
+    `settle` is the housekeeping that is done meanwhile. Without a terminal: a line (or with
+    `as_json` an object) per change, until all have ended.
     Returns the exit code. Raises NoLedger, and UsageError for an unknown queue.
     """
     with Ledger.open(root) as ledger:
@@ -25,10 +29,10 @@ def watch(root: str, queue: str | None, *, as_json: bool = False) -> int:
         from hypervisor.views.watch import plain
 
         with Ledger.open(root) as ledger:
-            return plain.follow(Look(ledger, queue), as_json=as_json)
+            return plain.follow(Look(ledger, queue, settle), as_json=as_json)
     from hypervisor.views.watch import live
 
-    return live.show(root, queue)
+    return live.show(root, queue, settle)
 
 
 __all__ = ["Look", "watch"]

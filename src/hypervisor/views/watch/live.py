@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger
@@ -18,12 +19,12 @@ _SAID_SECONDS = 8.0
 _LEAVING = ("q", "Q")
 
 
-def show(root: str, queue: str | None) -> int:
+def show(root: str, queue: str | None, settle: Callable[[Ledger], object]) -> int:
     """Show the screen until the user leaves it; return 0."""
     # The guard is forked before the ledger is opened: it must hold nothing of it.
     keys = sys.stdin.fileno() if sys.stdin else -1
     with Terminal(keys, sys.stdout.fileno()) as terminal, Ledger.open(root) as ledger:
-        _loop(Look(ledger, queue), terminal)
+        _loop(Look(ledger, queue, settle), terminal)
     return 0
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
-from hypervisor.agents import reconcile
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.sqlite import unusable
 from hypervisor.system.errors import HypervisorError
 from hypervisor.views import status
-from hypervisor.worker import outbox
 
 # Leases that ran out and reports that are pending are seen to this often, by whoever looks.
 _HOUSEKEEPING = 5.0
@@ -21,11 +20,17 @@ _ENDED = ("drained", "cancelled", "replaced")
 
 
 class Look:
-    """The queues of a ledger as they stand; `at` is when they were looked up (Unix time)."""
+    """The queues of a ledger as they stand; `at` is when they were looked up (Unix time).
 
-    def __init__(self, ledger: Ledger, queue: str | None) -> None:
+    `settle` is the housekeeping that whoever looks sees to from time to time.
+    """
+
+    def __init__(
+        self, ledger: Ledger, queue: str | None, settle: Callable[[Ledger], object]
+    ) -> None:
         self.ledger = ledger
         self.queue = queue
+        self._settle = settle
         self.at = 0.0
         self.error: str | None = None
         self._told: list[dict[str, Any]] = []
@@ -41,9 +46,7 @@ class Look:
         try:
             if now - self._kept_house >= _HOUSEKEEPING:
                 self._kept_house = now
-                reconcile.gone_sessions(self.ledger)
-                self.ledger.expire()
-                outbox.flush(self.ledger)
+                self._settle(self.ledger)
                 self.dirty()
             version = self.ledger.data_version()
             if version != self._version or time.time() - self.at >= _OLDEST:

@@ -1,0 +1,48 @@
+"""What an agent has used: its tokens, and what of its use stands in no transcript."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+# Input, output, read from the cache, written to it.
+Tokens = tuple[int, int, int, int]
+
+# What stands in no transcript, in the words that people are told.
+REVIEWS = "auto mode's reviews"
+SUMMARIES = "progress summaries"
+COMPACTION = "compactions"
+CUT_OFF = "requests that were cut off"
+PARTIAL = "the ends of answers"
+AT_WORK = "workers still at work"
+UNHEARD = "work that no hook told of"
+_BETWEEN = ", "
+
+
+def joined(*kinds: str | None) -> str:
+    """Return all that one of these texts of `unseen` names."""
+    named = chain.from_iterable(text.split(_BETWEEN) for text in kinds if text)
+    return _BETWEEN.join(sorted(set(named)))
+
+
+def missing_of(agent: Any) -> set[str]:
+    """Return what of an agent's use (its row) stands in no transcript, in words for people; the
+    agent's tokens are exact where that is empty."""
+    unseen = agent["unseen"]
+    found = {UNHEARD} if unseen is None else set(unseen.split(_BETWEEN)) - {""}
+    if agent["ended_at"] is None:
+        found.add(AT_WORK)
+    elif not agent["complete"]:
+        found.add(CUT_OFF)
+    return found
+
+
+def missing(agents: Iterable[Any], *, unaccounted: bool) -> list[str]:
+    """Return the same of all agents of a queue; `unaccounted` says that some of its claims belong
+    to none. The sum of the agents' tokens is exact where the list is empty, else a lower bound."""
+    found = set[str]().union(*map(missing_of, agents))
+    return sorted(found | ({UNHEARD} if unaccounted else set()))
