@@ -174,7 +174,7 @@ def refresh(root: Path) -> None:
     looks, drawings = [], []
     with Ledger.open(str(root)) as ledger, open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere, force_terminal=True, width=120, height=40)
-        look, view = Look(ledger, None), View(str(root))
+        look, view = Look(ledger, None, settle), View(str(root))
         for _ in range(30):
             look.dirty()
             begin = time.perf_counter()

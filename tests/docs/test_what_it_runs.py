@@ -62,9 +62,12 @@ def starting() -> dict[str, set[str]]:
 
 def test_every_place_that_starts_a_process_is_named_and_no_other() -> None:
     found = starting()
-    assert {"system/processes.py", "verify.py", "pool/process.py", "launcher/setup.py"} <= set(
-        found
-    )
+    assert {
+        "system/processes.py",
+        "worker/verify.py",
+        "agents/pool/process.py",
+        "launcher/setup.py",
+    } <= set(found)
     # git is started there in the words of another.
     assert named("Processes") == set(found) | {"system/git.py"}
 
@@ -124,7 +127,7 @@ def test_no_address_stands_in_the_source() -> None:
 
 
 def test_every_place_that_has_to_do_with_files_outside_is_named_and_no_other() -> None:
-    found = {"page/write.py", "doctor/bundle.py", "agents/upgrade.py"}
+    found = {"views/page/write.py", "agents/doctor/bundle.py", "agents/claude/upgrade.py"}
     for name, path in SOURCES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))

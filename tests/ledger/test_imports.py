@@ -20,7 +20,7 @@ CHILD = """
 import sys
 before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
-import hypervisor.ledger, hypervisor.locks, hypervisor.config.roots
+import hypervisor.ledger, hypervisor.ledger.locks, hypervisor.config.roots
 from hypervisor.ledger import Ledger, NewItem
 root = hypervisor.config.roots.find_root(sys.argv[2])
 with Ledger.open(root) as ledger:

@@ -45,8 +45,9 @@ def test_it_writes_what_the_librarys_package_writes() -> None:
 
 def test_events_of_most_kinds_load_neither_expressions_nor_the_json_package() -> None:
     told = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import hypervisor.cli.hook, hypervisor.hooks;"
-        "from hypervisor.hooks import limit, tool_use; from hypervisor.ledger import sessions;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import hypervisor.cli.hook;"
+        "from hypervisor.agents.hooks import limit, tool_use;"
+        "from hypervisor.ledger import sessions;"
         "print(*sys.modules)"
     )
     ran = subprocess.run(

@@ -5,6 +5,8 @@ What is named here is loaded when it is asked for: hooks do with a part of it.
 
 from __future__ import annotations
 
+from hypervisor.system.lazy import face
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.adding import NewItem, Opened
@@ -13,18 +15,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.queues import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
-_PLACES = {
-    "NewItem": "adding",
-    "Opened": "adding",
-    "Claim": "claim",
-    "Ledger": "ledger",
-    "adopt": "ledger",
-    "contents": "ledger",
-    "OPEN_STATES": "queues",
-    "STATES": "queues",
-    "LedgerError": "store",
-    "NoLedger": "store",
-}
 
 __all__ = [
     "OPEN_STATES",
@@ -39,11 +29,18 @@ __all__ = [
     "contents",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = __import__(f"{__name__}.{_PLACES[name]}", fromlist=[name])
-    found: object = getattr(module, name)
-    globals()[name] = found
-    return found
+__getattr__ = face(
+    __name__,
+    {
+        "NewItem": "adding",
+        "Opened": "adding",
+        "Claim": "claim",
+        "Ledger": "ledger",
+        "adopt": "ledger",
+        "contents": "ledger",
+        "OPEN_STATES": "queues",
+        "STATES": "queues",
+        "LedgerError": "store",
+        "NoLedger": "store",
+    },
+)

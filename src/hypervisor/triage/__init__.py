@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hypervisor.triage.decide import Plan, plan, stands
+from hypervisor.triage.decision import Plan, decide, stands
 
-__all__ = ["Plan", "plan", "stands"]
+__all__ = ["Plan", "decide", "stands"]

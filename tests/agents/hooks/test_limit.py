@@ -12,7 +12,7 @@ import pytest
 from repository import REPO
 
 SOURCE = REPO / "src"
-BEGIN = "import sys; sys.path.insert(0, sys.argv[1])\nfrom hypervisor.hooks import limit\n"
+BEGIN = "import sys; sys.path.insert(0, sys.argv[1])\nfrom hypervisor.agents.hooks import limit\n"
 
 STUCK = {
     "work in Python": "while True: pass",

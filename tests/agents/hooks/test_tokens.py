@@ -14,7 +14,7 @@ from hypervisor.agents import next_step, reconcile
 from hypervisor.agents.claude import transcript
 from hypervisor.cli import main
 from hypervisor.config.settings import load
-from hypervisor.ledger import Claim
+from hypervisor.ledger import Claim, usage
 from hypervisor.views import summary
 
 Row = dict[str, Any]
@@ -143,13 +143,13 @@ def test_the_end_of_a_worker_is_looked_for_in_its_last_transcript(exact: Session
     [
         ("bypassPermissions", "sdk-cli", True, []),
         ("default", "sdk-cli", True, []),
-        ("auto", "sdk-cli", True, [transcript.REVIEWS]),
-        ("default", "cli", True, [transcript.SUMMARIES]),
+        ("auto", "sdk-cli", True, [usage.REVIEWS]),
+        ("default", "cli", True, [usage.SUMMARIES]),
         ("default", "cli", False, []),
-        ("default", "sdk-ts", True, [transcript.SUMMARIES]),
-        ("auto", "cli", True, [transcript.REVIEWS, transcript.SUMMARIES]),
-        ("auto", "cli", False, [transcript.REVIEWS]),
-        (None, "sdk-cli", True, [transcript.UNHEARD]),
+        ("default", "sdk-ts", True, [usage.SUMMARIES]),
+        ("auto", "cli", True, [usage.REVIEWS, usage.SUMMARIES]),
+        ("auto", "cli", False, [usage.REVIEWS]),
+        (None, "sdk-cli", True, [usage.UNHEARD]),
     ],
 )
 def test_tokens_are_exact_only_where_the_client_asks_for_nothing_that_no_transcript_has(
@@ -183,7 +183,7 @@ def test_auto_mode_for_a_while_makes_a_lower_bound_for_good(exact: Session) -> N
     write(exact.transcript_of("a1"), work(exact, [claim]).rows)
     exact.reports(claim)
     exact.stops("a1")
-    assert transcript.REVIEWS in told(exact)["tokens_unseen"]
+    assert usage.REVIEWS in told(exact)["tokens_unseen"]
 
 
 def test_what_is_under_way_cut_off_or_summed_up_is_a_lower_bound(exact: Session) -> None:
@@ -192,17 +192,17 @@ def test_what_is_under_way_cut_off_or_summed_up_is_a_lower_bound(exact: Session)
     path, rows = exact.transcript_of("a1"), work(exact, [claim]).rows
     write(path, rows[:-1])
     reconcile.note_use(exact.ledger, "a1")
-    assert told(exact)["tokens_unseen"] == [transcript.AT_WORK]
+    assert told(exact)["tokens_unseen"] == [usage.AT_WORK]
     exact.reports(claim)
     exact.stops("a1")
-    assert told(exact)["tokens_unseen"] == [transcript.CUT_OFF]
+    assert told(exact)["tokens_unseen"] == [usage.CUT_OFF]
     write(path, rows)
     reconcile.collect_all(exact.ledger, "q")
     assert told(exact)["tokens_unseen"] == []
     boundary = {"type": "system", "subtype": "compact_boundary", "compactMetadata": {}}
     write(path, [*rows[:-1], boundary, rows[-1]])
     reconcile.collect(exact.ledger, "a1")
-    assert told(exact)["tokens_unseen"] == [transcript.COMPACTION]
+    assert told(exact)["tokens_unseen"] == [usage.COMPACTION]
 
 
 def test_an_answer_whose_end_the_client_never_wrote_makes_a_lower_bound(exact: Session) -> None:
@@ -213,7 +213,7 @@ def test_an_answer_whose_end_the_client_never_wrote_makes_a_lower_bound(exact: S
     write(exact.transcript_of("a1"), rows)
     exact.reports(claim)
     exact.stops("a1")
-    assert told(exact)["tokens_unseen"] == [transcript.PARTIAL]
+    assert told(exact)["tokens_unseen"] == [usage.PARTIAL]
 
 
 def test_an_item_that_the_session_did_itself_is_not_counted_and_told_so(exact: Session) -> None:
@@ -224,7 +224,7 @@ def test_an_item_that_the_session_did_itself_is_not_counted_and_told_so(exact: S
     exact.stops("a1")
     assert told(exact)["tokens_exact"] is True
     exact.reports(exact.takes(""))
-    assert told(exact)["tokens_unseen"] == [transcript.UNHEARD]
+    assert told(exact)["tokens_unseen"] == [usage.UNHEARD]
 
 
 @pytest.mark.parametrize("failed", [False, True])

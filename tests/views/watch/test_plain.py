@@ -15,6 +15,7 @@ import pytest
 from cli.test_shapes import check
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.views.watch import Look, plain
+from hypervisor.worker.settle import settle
 from views.watch.support import HYPERVISOR
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -75,7 +76,7 @@ def test_a_ledger_that_can_not_be_read_for_a_while_is_told_once_and_watched_on(
     ledger.cancel("q")
     monkeypatch.setattr(ledger, "counts", counts)
     monkeypatch.setattr(plain, "_TICK", 0.01)
-    assert plain.follow(Look(ledger, "q"), as_json=False) == 0
+    assert plain.follow(Look(ledger, "q", settle), as_json=False) == 0
     said = capsys.readouterr()
     assert said.err.count("database is locked") == 1
     assert "q: cancelled, 2 items" in said.out

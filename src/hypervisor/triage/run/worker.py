@@ -56,7 +56,7 @@ def consider(path: str, settings: Settings, children: bool | None = None) -> Edi
     task = task_of(document, settings)
     if task is None:
         return None
-    plan = triage.plan(document, task, settings, children=children)
+    plan = triage.decide(document, task, settings, children=children)
     return Edited(path, document, _after(document, plan), plan)
 
 
@@ -168,7 +168,7 @@ class Worker:
                 why = "already complete" if task.state == "done" else "cancelled"
                 return Ended(claim, "skipped", {"reason": why})
             children = (claim.payload or {}).get("children")
-            plan = triage.plan(document, task, self._settings, children=children)
+            plan = triage.decide(document, task, self._settings, children=children)
             if not plan.edits:
                 return Ended(claim, "done", report(plan))
             return Edited(path, document, _after(document, plan), plan)

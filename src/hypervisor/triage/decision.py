@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     edits: tuple[edit.Edit, ...] = ()
 
 
-def plan(
+def decide(
     document: Document, task: Task, settings: Settings, *, children: bool | None = None
 ) -> Plan:
     """Return what triage wants of `task`, which was read from `document`.
