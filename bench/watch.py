@@ -168,8 +168,8 @@ def refresh(root: Path) -> None:
     from rich.console import Console
 
     from hypervisor.views.watch import Look
-    from hypervisor.views.watch.screen import draw
-    from hypervisor.views.watch.view import View
+    from hypervisor.views.watch.screen import View, draw
+    from hypervisor.worker.settle import settle
 
     looks, drawings = [], []
     with Ledger.open(str(root)) as ledger, open(os.devnull, "w") as nowhere:

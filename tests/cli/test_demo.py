@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.cli import demo_files
-from hypervisor.cli.demo_lay import lay_out
+from hypervisor.cli.demo_files import lay_out
 from hypervisor.config.settings import load
 from hypervisor.system.errors import BrokenFile, UsageError
 from hypervisor.tasks.read import parse

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hypervisor.config.defaults import DEFAULTS
 from hypervisor.system.patterns import Patience, Pattern, TooSlow, check, fold
-from hypervisor.triage.search import first_hit
+from hypervisor.triage.assignee import first_hit
 
 SHIPPED = [
     r"\boutlook\b",

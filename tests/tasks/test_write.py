@@ -16,9 +16,9 @@ import pytest
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.folder import Folder
-from hypervisor.tasks import edit, guard, swap, temporary, write
-from hypervisor.tasks.exchange import CannotExchange
+from hypervisor.tasks import edit, guard, rename, temporary, write
 from hypervisor.tasks.read import read
+from hypervisor.tasks.rename import CannotExchange
 from hypervisor.tasks.write import NotWritten
 from repository import REPO
 from tasks.support import HEADER
@@ -182,7 +182,7 @@ def test_without_an_exchange_of_names_a_plain_rename_is_used(
     def unknown(first: str, second: str) -> None:
         raise CannotExchange
 
-    monkeypatch.setattr(swap, "exchange", unknown)
+    monkeypatch.setattr(rename, "exchange", unknown)
     finish(path)
     assert "status: done" in path.read_text()
     assert no_temporaries(path.parent)
@@ -192,7 +192,7 @@ def test_without_an_exchange_of_names_a_plain_rename_is_used(
 def test_a_change_at_the_very_last_moment_wins(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    real = swap.exchange
+    real = rename.exchange
     calls = 0
 
     def late(first: str, second: str) -> None:
@@ -215,7 +215,7 @@ def test_a_change_at_the_very_last_moment_wins(
 
     document = read(str(path))
     writer = os.open(path, os.O_WRONLY)
-    monkeypatch.setattr(swap, "exchange", late)
+    monkeypatch.setattr(rename, "exchange", late)
     monkeypatch.setattr(guard.lease, "take", lambda descriptor: False)
     try:
         with pytest.raises(FileChanged):

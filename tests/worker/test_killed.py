@@ -20,7 +20,7 @@ from hypervisor import worker
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger, driver
 from hypervisor.system.errors import NotOwner
-from hypervisor.tasks import markdown, read, swap, temporary
+from hypervisor.tasks import markdown, read, rename, temporary
 from hypervisor.worker import outbox
 from ledger.support import Child, Steps
 from worker.support import locks, open_queue, reports, states, write_task
@@ -48,7 +48,7 @@ class VerbSteps(Steps):
         driver.connect = lambda *args, **options: connect(*args, factory=Connection, **options)
         for name in ("symlink", "unlink", "mkdir", "rename", "write", "fsync", "fchmod"):
             setattr(os, name, self.around(name, getattr(os, name)))
-        swap.exchange = self.around("exchange", swap.exchange)
+        rename.exchange = self.around("exchange", rename.exchange)
 
 
 def call(line: list[str], root: Path) -> int:

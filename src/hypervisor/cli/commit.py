@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.worker import off_limits
     from hypervisor.worker.commits.commit import commit
     from hypervisor.worker.commits.whose import Whose
+    from hypervisor.worker.handout import own_claim
     from hypervisor.worker.setup import stop_pool
-    from hypervisor.worker.share import own_claim
 
     message = options.texts(args, "message")["message"]
     root = find_root()

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Lay the folder out, then do what a person would type there."""
     from hypervisor.cli import main
-    from hypervisor.cli.demo_lay import lay_out
+    from hypervisor.cli.demo_files import lay_out
 
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")

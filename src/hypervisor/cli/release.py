@@ -6,7 +6,7 @@ from hypervisor import worker
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.worker.share import own_claim
+from hypervisor.worker.handout import own_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

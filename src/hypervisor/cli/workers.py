@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hypervisor.agents.pool.running import View
+    from hypervisor.agents.pool.launch import View
 
 _STEPS = 10
 

@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 from hypervisor.tasks import markdown
+from hypervisor.tasks.header_edit import EditRefused, harmless, reparsed
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.splice import EditRefused, harmless, reparsed
 
 _LINE_ENDS = re.compile(r"\r\n|[\r\n]")
 

@@ -13,11 +13,21 @@ from typing import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
-from hypervisor.tasks.entries import Entries, Entry, locate
+from hypervisor.tasks.header_edit import (
+    EditRefused,
+    Entries,
+    Entry,
+    RemoveKey,
+    check_body,
+    check_header,
+    harmless,
+    locate,
+    remove_key,
+    reparsed,
+    shown,
+    written,
+)
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.remove import RemoveKey, remove_key
-from hypervisor.tasks.scalar import written
-from hypervisor.tasks.splice import EditRefused, check_body, check_header, harmless, reparsed, shown
 
 __all__ = [
     "AppendText",

@@ -7,9 +7,9 @@ import os
 import time
 
 from hypervisor.system.errors import FileChanged
-from hypervisor.tasks import lease
+from hypervisor.tasks import rename
 from hypervisor.tasks.read import NO_IDENTITY, Identity, identity_of
-from hypervisor.tasks.swap import holds
+from hypervisor.tasks.rename import holds
 from hypervisor.tasks.temporary import NotWritten
 
 _LOCK_SECONDS = 10.0
@@ -80,8 +80,8 @@ def keep_writers_out(descriptor: int, path: str) -> bool:
     deadline = time.monotonic() + _WRITER_SECONDS
     while True:
         try:
-            return lease.take(descriptor)
-        except lease.OpenForWriting:
+            return rename.take(descriptor)
+        except rename.OpenForWriting:
             if time.monotonic() > deadline:
                 raise NotWritten(
                     path, "another program has it open for writing", "close it there"

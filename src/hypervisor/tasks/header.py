@@ -16,7 +16,7 @@ from frontmatter.default_handlers import YAMLHandler
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hypervisor.tasks.blame import HeaderError, explained, place
+from hypervisor.tasks.header_faults import HeaderError, explained, place
 
 try:
     from yaml import CSafeLoader as Base

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from hypervisor.system.errors import BrokenFile
+from hypervisor.tasks import read
 from hypervisor.tasks.scan import scan
 from hypervisor.tasks.structure import Box, Comment, Heading, Structure
 
@@ -107,3 +109,21 @@ def _without_comments(text: str) -> str:
             kept.append(text[at:opening] + " ")
             at = closing + 3
     return "".join(kept) + text[at:]
+
+
+def open_boxes(path: str) -> list[str]:
+    """Return the texts of the open boxes that count: those under Acceptance…, else all."""
+    try:
+        body = without_own_section(read.read(path).body)
+    except (OSError, BrokenFile):
+        return []
+    heads = headings(body)
+    found = boxes(body)
+    spans = [
+        (head.offset, next((h.offset for h in heads[at:] if h.level <= head.level), len(body)))
+        for at, head in enumerate(heads, 1)
+        if head.title.lower().startswith("acceptance")
+    ]
+    if spans:
+        found = [box for box in found if any(start < box.offset < end for start, end in spans)]
+    return [box.text for box in found if not box.checked]

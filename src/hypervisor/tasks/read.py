@@ -12,8 +12,8 @@ from hypervisor.system.errors import BrokenFile
 from hypervisor.system.files import joined
 from hypervisor.system.reading import MIB, NotReadable, read_file
 from hypervisor.system.text import one_line
-from hypervisor.tasks.blame import HeaderError
 from hypervisor.tasks.header import CLOSING, OPENING, Header, load
+from hypervisor.tasks.header_faults import HeaderError
 
 # Far more than anybody writes by hand, and little enough that a folder of good files doesn't wait:
 # the structure of a body is found line by line.

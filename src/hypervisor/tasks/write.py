@@ -27,7 +27,7 @@ from hypervisor.system.errors import FileChanged
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.tasks import guard
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of
-from hypervisor.tasks.swap import Swap
+from hypervisor.tasks.rename import Swap
 from hypervisor.tasks.temporary import NotWritten, prepare, remove_ours, sweep_temporaries
 
 __all__ = [

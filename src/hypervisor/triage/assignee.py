@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hypervisor.config.settings import TriageSettings
-from hypervisor.system.patterns import TooSlow
+from hypervisor.system.patterns import Pattern, TooSlow, fold
 from hypervisor.system.text import one_line
 from hypervisor.triage import complexity
-from hypervisor.triage.search import first_hit
 from hypervisor.triage.words import Words
+
+
+def first_hit(patterns: tuple[Pattern, ...], text: str) -> str | None:
+    """Return what the first of `patterns` that is found in `text` matches, or None.
+
+    Raises TooSlow where one takes too long.
+    """
+    folded = fold(text)
+    for pattern in patterns:
+        if pattern.may_match(folded):
+            found = pattern.search(text)
+            if found:
+                return str(found[0])
+    return None
 
 
 class Choice(NamedTuple):

@@ -14,7 +14,7 @@ from hypervisor.tasks import edit
 from hypervisor.tasks.assign import assign, names_nobody_readable
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task, link_target
-from hypervisor.triage import assignee, complexity, wikilink, words
+from hypervisor.triage import assignee, complexity, words
 from hypervisor.triage.words import Words
 
 LINKED = "added_wikilink"
@@ -133,7 +133,7 @@ def _assign(
 
 def _project_line(task: Task, found: Words, settings: Settings) -> str | None:
     project = link_target(task.project or "")
-    return wikilink.line_for(project, settings.triage.links, found.links)
+    return words.line_for(project, settings.triage.links, found.links)
 
 
 def _link(chosen: Plan, task: Task, found: Words, settings: Settings) -> Plan:

@@ -10,12 +10,10 @@ from hypervisor.system.lazy import face
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.worker import off_limits
-    from hypervisor.worker.checks import boxes_ticked
+    from hypervisor.worker.checks import Refused, boxes_ticked
     from hypervisor.worker.ends import Ended, done, finish, release
-    from hypervisor.worker.handout import UNHEARD_SECONDS, give_back, take
-    from hypervisor.worker.refused import Refused
+    from hypervisor.worker.handout import UNHEARD_SECONDS, drain_mark, give_back, share_left, take
     from hypervisor.worker.requirements import asks
-    from hypervisor.worker.share import drain_mark, share_left
 
 
 __all__ = [
@@ -39,16 +37,16 @@ __getattr__ = face(
     {
         "UNHEARD_SECONDS": "handout",
         "Ended": "ends",
-        "Refused": "refused",
+        "Refused": "checks",
         "asks": "requirements",
         "boxes_ticked": "checks",
         "done": "ends",
-        "drain_mark": "share",
+        "drain_mark": "handout",
         "finish": "ends",
         "give_back": "handout",
         "off_limits": "off_limits",
         "release": "ends",
-        "share_left": "share",
+        "share_left": "handout",
         "take": "handout",
     },
 )

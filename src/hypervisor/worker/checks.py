@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import listed, one_line
-from hypervisor.worker.refused import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+class Refused(HypervisorError):
+    """The report was not accepted; the item is still its worker's."""
+
 
 _SHOWN_BOXES = 5
 _SHOWN_STRAYS = 20
@@ -20,7 +25,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
 
     Raises Refused for any, unless `force`.
     """
-    from hypervisor.tasks.boxes import open_boxes
+    from hypervisor.tasks.markdown import open_boxes
 
     boxes = open_boxes(file)
     if boxes and not force:

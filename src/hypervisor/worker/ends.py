@@ -10,9 +10,8 @@ from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.handout import give_back, terms
+from hypervisor.worker.handout import give_back, own_claim, share_left, terms
 from hypervisor.worker.setup import stop_pool
-from hypervisor.worker.share import own_claim, share_left
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import os
 from hypervisor.system import protected
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.worker.checks import Refused
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,
@@ -20,7 +21,6 @@ from hypervisor.worker.off_limits_record import (
     named_in,
     why,
 )
-from hypervisor.worker.refused import Refused
 from hypervisor.worker.snapshot import snapshot
 
 TYPE_CHECKING = False

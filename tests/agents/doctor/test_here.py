@@ -200,7 +200,7 @@ def test_a_bundle_holds_no_key_no_text_no_folder_and_no_name(
         assert place not in whole
     # What helps to find the fault is there.
     assert json.loads(texts["ledger.json"])["queues"][0]["counts"]["done"] == 1
-    assert any("agents.py:7 in tool_used" in line for line in json.loads(texts["hook-error.json"]))
+    assert any("workers.py:7 in tool_used" in line for line in json.loads(texts["hook-error.json"]))
     assert "ValueError" in json.loads(texts["hook-error.json"])
     assert "GEMINI_API_KEY" in json.loads(texts["machine.json"])["variables"]
     found = {(one["about"], one["what"]) for one in json.loads(texts["findings.json"])}

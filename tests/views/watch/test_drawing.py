@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from hypervisor.ledger import STATES
 from hypervisor.views.watch import screen
-from hypervisor.views.watch.view import View
+from hypervisor.views.watch.screen import View
 
 NUMBERS = st.lists(st.integers(0, 100_000), min_size=7, max_size=7)
 WORDS = st.text(max_size=30)

@@ -21,7 +21,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import head
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.worker import Refused
-from hypervisor.worker.branches.names import branch_name, token_of
+from hypervisor.worker.branches.worktrees import branch_name, token_of
 from worker.branches import support
 from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from worker.support import open_queue, reports, states, write_task

@@ -22,8 +22,8 @@ from hypervisor import __version__
 from hypervisor.agents.doctor.finding import Finding
 from hypervisor.config.roots import SETTINGS
 from hypervisor.system import hook_errors
-from hypervisor.system.asking import Late, within
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.processes import Late, within
 from hypervisor.system.redact import Redactor
 
 _PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
-from hypervisor.system.asking import Late, Said, ask
+from hypervisor.system.processes import Late, Said, ask
+
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+def read_object(path: str) -> dict[str, Any]:
+    """Return the JSON object in `path`, comments allowed. Raises OSError and ValueError."""
+    with open(path, encoding="utf-8") as source:
+        text = source.read()
+    value = json.loads(_COMMENT.sub(lambda found: found[1] or "", text))
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def with_parents(folder: str) -> Iterator[str]:
+    """Return the real path of `folder` and those of the folders above it, the nearest first."""
+    place = os.path.realpath(folder)
+    while True:
+        yield place
+        above = os.path.dirname(place)
+        if above == place:
+            return
+        place = above
+
+
+def at(value: Any, *keys: str) -> Any:
+    """Return what stands below `keys`, or None."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
 
 SERVER = "task_manager"
 _VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)\b")

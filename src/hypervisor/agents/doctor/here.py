@@ -12,9 +12,9 @@ from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.config.roots import SETTINGS
 from hypervisor.config.store import address
 from hypervisor.system import git, hook_errors, libraries
-from hypervisor.system.asking import Late, within
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.notes import home
+from hypervisor.system.processes import Late, within
 from hypervisor.system.state import Foreign, State
 from hypervisor.system.text import shell
 from hypervisor.system.waiting import PATIENCE

@@ -8,9 +8,9 @@ import tempfile
 from typing import Any
 
 from hypervisor import __version__
-from hypervisor.agents.doctor import client, files
+from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
-from hypervisor.system.asking import Late, Said, ask
+from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
@@ -50,7 +50,7 @@ def look(root: str, seconds: float) -> list[Finding]:
 
 def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
     try:
-        return files.read_object(path), None
+        return client.read_object(path), None
     except FileNotFoundError:
         return {}, None
     except (OSError, ValueError) as error:
@@ -59,7 +59,7 @@ def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
 
 
 def _login(folder: str, settings: dict[str, Any]) -> Finding:
-    chosen = files.at(settings, "security", "auth", "selectedType")
+    chosen = client.at(settings, "security", "auth", "selectedType")
     if not chosen:
         text = "no way to log in is chosen"
         if os.environ.get("GEMINI_API_KEY"):
@@ -95,14 +95,14 @@ def _in_env_file(folder: str, name: str) -> bool:
 
 
 def _trusted(folder: str, settings: dict[str, Any], root: str) -> Finding:
-    if files.at(settings, "security", "folderTrust", "enabled") is False:
+    if client.at(settings, "security", "folderTrust", "enabled") is False:
         return ok(ABOUT, "trust", "every folder: folderTrust is off in the client's settings")
     try:
-        rules = files.read_object(os.path.join(folder, "trustedFolders.json"))
+        rules = client.read_object(os.path.join(folder, "trustedFolders.json"))
     except (OSError, ValueError):
         rules = {}
     # The nearest rule decides.
-    for place in files.with_parents(root):
+    for place in client.with_parents(root):
         rule = rules.get(place)
         parents = [r for p, r in rules.items() if os.path.dirname(p) == place]
         if rule == "DO_NOT_TRUST":
@@ -124,10 +124,10 @@ def _extension(folder: str) -> Finding:
     own = shell(str(plugin_folder() / "gemini"))
     place = os.path.join(folder, "extensions", "hypervisor")
     try:
-        noted = files.read_object(os.path.join(place, ".gemini-extension-install.json"))
+        noted = client.read_object(os.path.join(place, ".gemini-extension-install.json"))
         if noted.get("type") == "link":
             place = str(noted.get("source"))
-        version = files.read_object(os.path.join(place, "gemini-extension.json")).get("version")
+        version = client.read_object(os.path.join(place, "gemini-extension.json")).get("version")
     except FileNotFoundError:
         text = "not installed: no commands and no news in sessions"
         return note(ABOUT, "extension", text, f"gemini extensions install {own}")

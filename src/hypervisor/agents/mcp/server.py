@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,11 +23,51 @@ from mcp.types import CallToolResult, TextContent
 import hypervisor
 from hypervisor.agents.mcp.answers import failure
 from hypervisor.agents.mcp.claims import Dispatch
-from hypervisor.agents.mcp.leases import Leases
 from hypervisor.agents.mcp.tools import Tools
 from hypervisor.intake.index import TaskIndex
+from hypervisor.ledger import Ledger
 from hypervisor.ledger.damage import explained
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line, whole
+
+_LONGEST = 60.0
+
+
+class Leases(threading.Thread):
+    """A thread with a ledger connection of its own. `look` tells it that claims may have come."""
+
+    def __init__(self, root: str, dispatch: Dispatch) -> None:
+        super().__init__(daemon=True, name="leases")
+        self._root = root
+        self._dispatch = dispatch
+        self._news = threading.Event()
+
+    def look(self) -> None:
+        """Have the leases looked at again, if anything is held."""
+        if self._dispatch.held:
+            self._news.set()
+
+    def run(self) -> None:
+        """Renew what is held three times within the shortest lease."""
+        pause: float | None = None
+        while True:
+            if self._news.wait(pause):
+                self._news.clear()
+            else:
+                self._renew()
+            held = list(self._dispatch.held.values())
+            leases = [one.claim.lease_seconds for one in held]
+            pause = min(_LONGEST, min(leases) / 3) if leases else None
+
+    def _renew(self) -> None:
+        tokens = [one.claim.token for one in list(self._dispatch.held.values())]
+        try:
+            with Ledger.open(self._root) as ledger:
+                ledger.heartbeat(tokens)
+        except (HypervisorError, OSError):
+            # Tried again at the next turn; a lease that ends meanwhile is told when it is used.
+            return
+
 
 NAME = "task_manager"
 _ABOUT = (

@@ -16,11 +16,10 @@ from hypervisor.agents.clients import End, Start, Stream
 from hypervisor.agents.command import CommandStream
 from hypervisor.agents.holes import Unfit
 from hypervisor.agents.pool import endings, recovery
-from hypervisor.agents.pool.judge import Judge
-from hypervisor.agents.pool.launch import Launch
+from hypervisor.agents.pool.breaker import Breaker
+from hypervisor.agents.pool.launch import Launch, Running, View, view_of
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.agents.pool.requests import Requests
-from hypervisor.agents.pool.running import Running, View, view_of
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger
@@ -66,7 +65,7 @@ class Pool:
         self._redactor = Redactor()
         self._selector = selectors.DefaultSelector()
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
-        self._judge = Judge()
+        self._breaker = Breaker()
         self._requests = Requests()
         self._running: dict[int, Running] = {}
         self._started = 0
@@ -313,7 +312,7 @@ class Pool:
         self._consider(end, bool(claims), fruitful)
 
     def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:
-        if self._judge.gives_up(end, had_items=had_items, fruitful=fruitful):
+        if self._breaker.gives_up(end, had_items=had_items, fruitful=fruitful):
             self.cause = f"{self.client.name}: {end.cause}"
 
     def _command_ended(self, running: Running, claim: Claim, end: End) -> None:

@@ -3,21 +3,80 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hypervisor.intake.preflight.circles import dependencies_first, find_circle
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
+
+T = TypeVar("T")
+
+
+def dependencies_first(nodes: Sequence[T], waits_for: Mapping[int, list[T]]) -> Iterator[list[T]]:
+    """Yield the strongly connected groups of nodes, each after those that it waits for.
+
+    `waits_for` maps the identity (`id()`) of a node to the nodes that it waits for.
+    """
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    on_stack: set[int] = set()
+    stack: list[T] = []
+    for start in nodes:
+        if id(start) in number:
+            continue
+        number[id(start)] = low[id(start)] = len(number)
+        stack.append(start)
+        on_stack.add(id(start))
+        work = [(start, iter(waits_for.get(id(start), ())))]
+        while work:
+            node, others = work[-1]
+            me = id(node)
+            for other in others:
+                if id(other) not in number:
+                    number[id(other)] = low[id(other)] = len(number)
+                    stack.append(other)
+                    on_stack.add(id(other))
+                    work.append((other, iter(waits_for.get(id(other), ()))))
+                    break
+                if id(other) in on_stack:
+                    low[me] = min(low[me], number[id(other)])
+            else:
+                work.pop()
+                if work:
+                    above = id(work[-1][0])
+                    low[above] = min(low[above], low[me])
+                if low[me] == number[me]:
+                    group = []
+                    while True:
+                        member = stack.pop()
+                        on_stack.discard(id(member))
+                        group.append(member)
+                        if member is node:
+                            break
+                    yield group
+
+
+def find_circle(group: list[T], waits_for: Mapping[int, list[T]]) -> list[T]:
+    """Return the nodes of one circle within a strongly connected group, [] if it has none."""
+    first = group[-1]
+    if len(group) == 1 and first not in waits_for.get(id(first), ()):
+        return []
+    members = set(map(id, group))
+    trail: dict[int, T] = {}
+    at = first
+    while id(at) not in trail:
+        trail[id(at)] = at
+        at = next(other for other in waits_for[id(at)] if id(other) in members)
+    nodes = list(trail.values())
+    return nodes[nodes.index(at) :]
+
 
 CONTAINERS = frozenset({"epic", "project", "goal"})
 BEHIND = "waits_in_batch"
 _CLOSED = ("done", "cancelled")
 _SHOWN_IN_CIRCLE = 8
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)

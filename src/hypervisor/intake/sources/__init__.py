@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.intake.sources.expansion import expand
-from hypervisor.tasks.found import Found, Problem, SourceError
 from hypervisor.tasks.ids import Known, TaskIds, guess_id, tasks_below
+from hypervisor.tasks.walk import Found, Problem, SourceError
 
 __all__ = [
     "Found",

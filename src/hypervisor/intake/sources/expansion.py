@@ -16,8 +16,8 @@ from hypervisor.intake.sources.rows import Rows, holds_rows, is_json_lines
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line
 from hypervisor.tasks import walk
-from hypervisor.tasks.found import Found, Problem, SourceError
 from hypervisor.tasks.ids import TaskIds, tasks_below
+from hypervisor.tasks.walk import Found, Problem, SourceError
 
 _TO_INCLUDE = "name it as a source to include it"
 

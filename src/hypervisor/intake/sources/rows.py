@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from hypervisor.system.reading import MIB, NotReadable, open_file
 from hypervisor.system.text import one_line
-from hypervisor.tasks.found import Found, Problem, SourceError
+from hypervisor.tasks.walk import Found, Problem, SourceError
 
 _TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from hypervisor.ledger import Ledger
-from hypervisor.views.watch.looking import Look
+from hypervisor.views.watch.loop import Look
 
 TICK = 1.0
 
@@ -30,9 +30,9 @@ def watch(
 
         with Ledger.open(root) as ledger:
             return plain.follow(Look(ledger, queue, settle), as_json=as_json)
-    from hypervisor.views.watch import live
+    from hypervisor.views.watch import loop
 
-    return live.show(root, queue, settle)
+    return loop.show(root, queue, settle)
 
 
 __all__ = ["Look", "watch"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypervisor.system.spans import span
 from hypervisor.views import status
-from hypervisor.views.watch.looking import Look
+from hypervisor.views.watch.loop import Look
 
 _TICK = 1.0
 # Lines of one queue come no faster than this.

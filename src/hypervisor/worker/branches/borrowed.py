@@ -10,9 +10,9 @@ from hypervisor.system.checkout import private_dir, top_of
 from hypervisor.system.errors import UsageError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches.names import branch_name
 from hypervisor.worker.branches.worktrees import (
     Tree,
+    branch_name,
     clean,
     common_dir,
     is_kept,

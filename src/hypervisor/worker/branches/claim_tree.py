@@ -12,7 +12,7 @@ from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import borrowed, saving, worktrees
-from hypervisor.worker.branches.names import PREFIX, token_of
+from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,10 +14,28 @@ from collections.abc import Callable
 from hypervisor.system.checkout import git_file_of, private_dir, shared_dir, top_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git, GitError
+from hypervisor.system.keys import key
 from hypervisor.system.remote import run_remote
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches.names import branch_name
+
+PREFIX = "hypervisor"
+
+
+def branch_name(item_id: str, token: str) -> str:
+    """Return the branch of a claim. What git allows in no name is percent-encoded."""
+    name = key(item_id).replace("~", "%7E").replace("..", ".%2E")
+    if name.endswith((".", ".lock")):
+        head, _, tail = name.rpartition(".")
+        name = f"{head}%2E{tail}"
+    return f"{PREFIX}/{name}/{token}"
+
+
+def token_of(branch: str) -> str | None:
+    """Return the token in a branch's name, or None for a branch that is none of ours."""
+    words = branch.split("/")
+    return words[2] if len(words) == 3 and words[0] == PREFIX else None
+
 
 # What is on its way out of git's own folder; nobody else names anything so.
 _REMOVED = "hypervisor-removed-"

@@ -15,8 +15,7 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.remote import run_remote
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches.names import PREFIX
-from hypervisor.worker.branches.worktrees import common_dir
+from hypervisor.worker.branches.worktrees import PREFIX, common_dir
 
 # Another git may be at work in the checkout for so many seconds.
 _PATIENCE = 5.0

@@ -16,7 +16,7 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks import read, task_of
 from hypervisor.tasks.create import create as create_file
 from hypervisor.tasks.family import AOPS, BACKLOG, Family
-from hypervisor.tasks.scalar import written
+from hypervisor.tasks.header_edit import written
 
 _LONGEST_SLUG = 50
 _PROJECT = re.compile(r"[^\W_][\w.-]{0,39}")

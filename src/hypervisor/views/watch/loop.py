@@ -1,18 +1,88 @@
-"""The live view on a terminal: one loop that looks, draws, and waits for a key."""
+"""What the live view sees: the standing of each queue, looked up again only when it changed."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.sqlite import unusable
 from hypervisor.system.errors import HypervisorError
-from hypervisor.views.watch.looking import Look
+from hypervisor.views import status
+from hypervisor.views.watch.screen import View
 from hypervisor.views.watch.terminal import Terminal
-from hypervisor.views.watch.view import View
+
+# Leases that ran out and reports that are pending are seen to this often, by whoever looks.
+_HOUSEKEEPING = 5.0
+# Paces and leases change without a word of anybody.
+_OLDEST = 2.0
+_ENDED = ("drained", "cancelled", "replaced")
+
+
+class Look:
+    """The queues of a ledger as they stand; `at` is when they were looked up (Unix time).
+
+    `settle` is the housekeeping that whoever looks sees to from time to time.
+    """
+
+    def __init__(
+        self, ledger: Ledger, queue: str | None, settle: Callable[[Ledger], object]
+    ) -> None:
+        self.ledger = ledger
+        self.queue = queue
+        self._settle = settle
+        self.at = 0.0
+        self.error: str | None = None
+        self._told: list[dict[str, Any]] = []
+        self._version = -1
+        self._kept_house = 0.0
+
+    def refresh(self) -> list[dict[str, Any]]:
+        """Return the queues, those at work before those that have ended.
+
+        What goes wrong meanwhile stands in `error`, and the last queues stay.
+        """
+        now = time.monotonic()
+        try:
+            if now - self._kept_house >= _HOUSEKEEPING:
+                self._kept_house = now
+                self._settle(self.ledger)
+                self.dirty()
+            version = self.ledger.data_version()
+            if version != self._version or time.time() - self.at >= _OLDEST:
+                self._told = sorted(self._look(), key=lambda one: one["state"] in _ENDED)
+                self._version, self.at = version, time.time()
+            self.error = None
+        except HypervisorError as error:
+            self.error = str(error)
+        except sqlite3.Error as error:
+            self.error = str(unusable("ledger", error))
+        return self._told
+
+    def dirty(self) -> None:
+        """Have the next look look again: this process has written itself."""
+        self._version = -1
+
+    def over(self) -> bool:
+        """True when every queue has ended: nothing will change by itself."""
+        return self.error is None and all(one["state"] in _ENDED for one in self._told)
+
+    def hook_error(self) -> str | None:
+        """Return the last error of a hook, if there was one lately."""
+        return status.hook_error(self.ledger.root)
+
+    def _look(self) -> list[dict[str, Any]]:
+        if self.queue is not None:
+            rows = [self.ledger.queue_row(self.queue)]
+        else:
+            rows = self.ledger.queues()
+        return [status.standing(self.ledger, row) for row in rows]
+
 
 _TICK = 1.0
 _SAID_SECONDS = 8.0

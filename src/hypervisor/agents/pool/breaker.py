@@ -11,7 +11,7 @@ _AT_ONCE = 2
 _IN_A_ROW = 5
 
 
-class Judge:
+class Breaker:
     """Counts the agents in a row that ended in an error."""
 
     def __init__(self) -> None:

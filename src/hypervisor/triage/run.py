@@ -11,16 +11,47 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from hypervisor import triage
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import FileChanged, HypervisorError
+from hypervisor.system.state import State
 from hypervisor.tasks import edit, read, write
 from hypervisor.tasks.task import task_of
+from hypervisor.tasks.temporary import recovered
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.triage import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.intake.preflight import Preflight
+
+
+def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
+    """Clear away what killed writers left beside the tasks, and bytes past their days."""
+    state = State.find(root)
+    if state is None:
+        return
+    UndoLog(state, queue).prune(settings.limits.undo_days)
+    paths = (os.path.join(root, entry.path) for entry in checked.ready if entry.path)
+    for folder in {os.path.dirname(path) for path in paths}:
+        with suppress(OSError):
+            write.sweep_temporaries(folder, recovered(state))
+
+
+def with_children(root: str, settings: Settings, checked: Preflight) -> Preflight:
+    """Note with each ready task whether others name it as their parent, if the rules ask for it."""
+    if settings.triage.complexity:
+        from hypervisor.intake.sources import tasks_below
+
+        parents = {known.parent for known in tasks_below(root, settings)}
+        for entry in checked.ready:
+            entry.payload = {"children": entry.id in parents}
+    return checked
+
 
 # Items that one transaction claims, and one fsync keeps for undo.
 BATCH = 50
