@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.cli import demo_files
-from hypervisor.cli.demo_files import lay_out
+from hypervisor.cli.demo_files import files, lay_out
 from hypervisor.config.settings import load
 from hypervisor.system.errors import BrokenFile, UsageError
 from hypervisor.tasks.read import parse
@@ -20,7 +19,7 @@ from repository import REPO
 def test_the_example_holds_what_real_folders_hold(tmp_path):
     settings = load(str(tmp_path))
     broken, families, states, newlines, boms, notes = [], set(), set(), set(), 0, 0
-    for path, raw in demo_files():
+    for path, raw in files():
         if not path.endswith(".md"):
             continue
         try:
@@ -40,7 +39,7 @@ def test_the_example_holds_what_real_folders_hold(tmp_path):
     assert {"ready", "done", "cancelled", "blocked", "waiting", "in_progress", "unknown"} <= states
     assert newlines == {"\n", "\r\n"}
     assert boms and notes
-    assert 55 <= len(list(demo_files())) <= 80
+    assert 55 <= len(list(files())) <= 80
 
 
 def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hypervisor, tmp_path):
@@ -52,13 +51,13 @@ def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hyperv
     for line in shown_in_the_readme():
         assert line in ran.stdout.splitlines(), "the README shows what the demo prints"
     assert "53 success" in ran.stdout
-    before = {path: raw for path, raw in demo_files() if "broken" not in path}
+    before = {path: raw for path, raw in files() if "broken" not in path}
     assert sum((folder / path).read_bytes() != raw for path, raw in before.items()) > 40
     advice = ran.stdout.partition("what to try next:\n")[2]
     script = "set -e\n" + "\n".join(f"{line} >/dev/null" for line in advice.splitlines())
     tried = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert tried.returncode == 0, tried.stderr
-    assert all((folder / path).read_bytes() == raw for path, raw in demo_files())
+    assert all((folder / path).read_bytes() == raw for path, raw in files())
 
 
 def shown_in_the_readme() -> list[str]:
