@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowing
+from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
@@ -24,7 +25,7 @@ _LAST = (
 )
 # Each state's last ends come from the index; one list of them all would have to be sorted.
 _LAST_ENDS = (
-    f"{' union all '.join(_LAST.format(state, state) for state in ('done', 'blocked', 'failed'))} "
+    f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
 _CLAIMS = (
@@ -51,7 +52,7 @@ class Looks(Narrowing):
 
     def last_ends(self, queue: int, limit: int) -> list[float]:
         """Return when the last `limit` items of real work ended, newest first (Unix time)."""
-        values = (queue, limit) * 3
+        values = (queue, limit) * len(WORKED)
         return [row["finished_at"] for row in self.rows(_LAST_ENDS, (*values, limit))]
 
     def at_work_since(self, queue: int) -> float:

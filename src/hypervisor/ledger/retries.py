@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger.generations import Generations
-from hypervisor.ledger.queues import OPEN_STATES
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.saying import reason_of
 from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
