@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hypervisor.ledger.outcomes import FINAL
+
 _STEPS = 5
 
 
@@ -37,4 +39,4 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[dict[str, int]], 
 
 
 def _ended(counts: dict[str, int]) -> int:
-    return sum(counts.values()) - counts["waiting"] - counts["ready"] - counts["claimed"]
+    return sum(counts[state] for state in FINAL)

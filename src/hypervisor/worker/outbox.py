@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
@@ -72,15 +73,18 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
     from hypervisor.tasks import report
 
     told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
+    end = OUTCOME["unreported"]
     lines = report.render(
         "not confirmed",
         told,
+        heading=end.heading,
+        hindered=False,
         worker=row["worker"],
         attempt=row["attempts"] + 1,
         at=time.time(),
     )
     try:
-        _put(ledger, row, "not confirmed", lines, lambda: True)
+        _put(ledger, row, end.status, lines, lambda: True)
     except (HypervisorError, OSError):
         return
 
@@ -111,16 +115,19 @@ def _write(ledger: Ledger, row: Any) -> str | None:
     if row["state"] != row["outcome"]:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
         told = {"reason": row["cause"]}
+    end = OUTCOME[row["state"]]
     lines = report.render(
-        row["state"],
+        end.word,
         told,
+        heading=end.heading,
+        hindered=end.status == "blocked",
         worker=row["worker"],
         attempt=row["attempt"],
         at=row["finished_at"],
     )
     assignee = told.get("assignee") if row["state"] == "done" else None
     return _put(
-        ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]), assignee
+        ledger, row, end.status, lines, lambda: ledger.awaits_writing(row["token"]), assignee
     )
 
 
@@ -148,7 +155,7 @@ def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
 def _put(
     ledger: Ledger,
     row: Any,
-    outcome: str,
+    status: str | None,
     lines: list[str],
     wanted: Callable[[], bool],
     assignee: str | None = None,
@@ -160,7 +167,7 @@ def _put(
     log = _undo_log(ledger, row["queue_name"])
     settings = load(ledger.root)
     looks = report.put(
-        path, row["token"], outcome, lines, settings, log, row["id"], wanted, assignee
+        path, row["token"], status, lines, settings, log, row["id"], wanted, assignee
     )
     return looks and looks.fingerprint
 

@@ -15,7 +15,7 @@ from hypervisor.agents.pool import recovery
 from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import OPEN_STATES, Claim, Ledger
 from hypervisor.ledger.pools import POOL
 from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
@@ -66,7 +66,7 @@ class View:
     @property
     def ended(self) -> int:
         """How many items have ended."""
-        return self.total - sum(self.counts[state] for state in ("waiting", "ready", "claimed"))
+        return self.total - sum(self.counts[state] for state in OPEN_STATES)
 
     @property
     def total(self) -> int:

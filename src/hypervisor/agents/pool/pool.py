@@ -23,6 +23,7 @@ from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.pools import POOL
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.redact import Redactor
@@ -304,7 +305,7 @@ class Pool:
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
         reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agent_claims(name)
-        fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
+        fruitful = any(claim["outcome"] in WORKED for claim in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             paused = self.ledger.queue_row(self.queue)["state"] == "paused"

@@ -15,6 +15,7 @@ from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found, expand, lists
 from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger.outcomes import FINAL
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.reading import NotReadable, json_value, open_file, read_descriptor, read_file
 from hypervisor.system.text import shell
@@ -110,9 +111,7 @@ def stats(batch: Batch) -> dict[str, Any]:
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
         "not_queued": max(0, batch.lines - items),
-        "outcomes": {
-            name: states[name] for name in ("done", "blocked", "failed", "skipped", "cancelled")
-        },
+        "outcomes": {name: states[name] for name in FINAL},
     }
 
 
