@@ -91,16 +91,16 @@ STANDINGS = (
     _standing("success", "s", 5),
     _standing("blocked", "b", 1, odd=True),
     _standing("failed", "f", 0, odd=True),
-    _standing("at_work", "r", 4, status="not_attempted"),
-    _standing("to_be_tried_again", "a", 2, odd=True, status="not_attempted"),
     _standing("skipped", "k", 6),
     _standing("cancelled", "c", 3, odd=True),
+    _standing("at_work", "r", 4, status="not_attempted"),
+    _standing("to_be_tried_again", "a", 2, odd=True, status="not_attempted"),
     _standing("not_attempted", "n", 7),
 )
 STANDING = {row.word: row for row in STANDINGS}
 # By these the summary's JSON counts: each item as one of them.
-STATUSES = tuple(dict.fromkeys(row.status for row in STANDINGS if row.status == row.word))
-# What want a look come first, by what is told of and by its mark.
+STATUSES = tuple(row.word for row in STANDINGS if row.status == row.word)
+# What most wants a look comes first.
 BY_RANK = tuple(sorted(STANDINGS, key=lambda row: row.rank))
 
 
