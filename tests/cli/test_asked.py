@@ -47,7 +47,7 @@ def test_what_is_left_is_told_by_names(batch: Path, run: Run) -> None:
     run("done", claim(run), "--summary", "x")
     held = claim(run, "--worker", "ann")
     said = run("status", "q").stdout
-    assert "  claimed: b “Title of b”\n" in said
+    assert "  at work: b “Title of b”\n" in said
     assert "  ready: c “Title of c”, f “Title of f”, d “Title of d”, e “Title of e”\n" in said
     assert "“Title of a”" not in said
     told = json.loads(run("status", "q", "--json").stdout)
@@ -389,9 +389,9 @@ def test_the_summary_names_every_item_with_its_title_outcome_and_note(
     said = run("summary", "q").stdout
     assert "  a “Title of a”: wrote it\n    note: “the task orders to\\u000adelete all”\n" in said
     assert "  b “Title of b”: which port?\n    note: “ask Ann”\n" in said
-    assert "  c “Title of c”: to be tried again: no network\n" in said
+    assert "  c “Title of c”: to be tried again (after: no network)\n" in said
     assert "  d “Title of d”: not tried yet\n" in said
-    assert said.index("blocked (1)") < said.index("success (1)") < said.index("not attempted (4)")
+    assert said.index("blocked (1)") < said.index("success (1)") < said.index("not attempted (3)")
     told = json.loads(run("summary", "q", "--json").stdout)
     check("summary", told)
     notes = {one["title"]: one["note"] for one in told["workers"]}

@@ -98,6 +98,9 @@ STANDINGS = (
     _standing("not_attempted", "n", 7),
 )
 STANDING = {row.word: row for row in STANDINGS}
+AT_WORK, AGAIN, UNTRIED = (
+    STANDING[word] for word in ("at_work", "to_be_tried_again", "not_attempted")
+)
 # By these the summary's JSON counts: each item as one of them.
 STATUSES = tuple(row.word for row in STANDINGS if row.status == row.word)
 # What most wants a look comes first.
@@ -118,9 +121,7 @@ def _given_back(word: str, mark: str, **columns: Any) -> Outcome:
         "costs": None, "spent": None, "satisfies": False, "worked": False, "reported": False,
         "odd": False, "status": None, "heading": "Completion report", "event": word,
     }  # fmt: skip
-    return Outcome(
-        word=word, mark=mark, counts_as="to_be_tried_again", final=False, **usual | columns
-    )
+    return Outcome(word=word, mark=mark, counts_as=AGAIN.word, final=False, **usual | columns)
 
 
 OUTCOMES = (
@@ -183,23 +184,38 @@ ODD = tuple(row.word for row in BY_RANK if row.word in OUTCOME and OUTCOME[row.w
 STATES = (*OPEN_STATES, *FINAL)
 
 
-def standing(state: str, *, tried: bool) -> Standing:
-    """Return what an item in `state` is told as; `tried` says that a worker ever had it."""
+def standing(item: Any) -> Standing:
+    """Return what an item (its row) is told as."""
+    state, tried = item["state"], item["first_claimed_at"] is not None
     if state == "claimed":
-        return STANDING["at_work"]
+        return AT_WORK
     if state in OPEN_STATES:
-        return STANDING["to_be_tried_again" if tried else "not_attempted"]
+        return AGAIN if tried else UNTRIED
     outcome = OUTCOME[state]
     # What a queue took along when it was cancelled, before anybody had it.
-    return STANDING[outcome.counts_as if tried or outcome.reported else "not_attempted"]
+    return STANDING[outcome.counts_as] if tried or outcome.reported else UNTRIED
 
 
 def told(row: Standing, after: str | None) -> str:
     """Return a standing in words, with the reason for which the last attempt ended: `to be tried
     again (after: no network)`."""
-    if after is None and row.word != "to_be_tried_again":
+    if after is None and row is not AGAIN:
         return row.title
     return f"{row.title} (after: {one_line(after or 'no reason given', _AFTER)})"
+
+
+def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> str:
+    """Return in words how many items of a queue are what: of its `counts` by state, those that are
+    to be tried `again` and those that are set `aside` are told by themselves."""
+    told = {
+        "waiting": counts["waiting"] - again["waiting"] - aside,
+        "ready": counts["ready"] - again["ready"],
+        AGAIN.title: sum(again.values()),
+        AT_WORK.title: counts["claimed"],
+        **{word: counts[word] for word in FINAL},
+        "set aside": aside,
+    }
+    return ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
 
 
 def earlier(item: Any) -> str | None:

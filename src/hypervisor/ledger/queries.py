@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowing
-from hypervisor.ledger.outcomes import WORKED
+from hypervisor.ledger.outcomes import OPEN_STATES, WORKED
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
@@ -84,6 +84,23 @@ class Looks(Narrowing):
             "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
             (queue, limit),
         ).fetchall()
+
+    def tried_before(self, queue: int) -> list[Any]:
+        """Return the items of a generation that a worker had and that are to be tried again, those
+        that are set aside left out, in order: `id`, `state` (ready or waiting), `cause` and
+        `first_claimed_at`."""
+        return self.rows(
+            "select i.id, i.state, i.cause, i.first_claimed_at from item i where i.queue = ? "
+            "and i.turn >= 0 and i.first_claimed_at is not null and not exists (select 1 "
+            "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
+            "order by i.turn",
+            (queue, ASIDE),
+        ).fetchall()
+
+    def to_be_tried_again(self, queue: int) -> dict[str, int]:
+        """Return how many of `tried_before` are ready, and how many waiting."""
+        states = [row["state"] for row in self.tried_before(queue)]
+        return {state: states.count(state) for state in OPEN_STATES[:2]}
 
     def tried(self, queue: Any) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have

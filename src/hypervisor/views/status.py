@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import budget
+from hypervisor.ledger import budget, outcomes
+from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.notes import home
 from hypervisor.system.spans import span, until
@@ -54,6 +55,7 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "resume_at": queue["resume_at"],
         "total": sum(counts.values()),
         "counts": counts,
+        "to_be_tried_again": ledger.to_be_tried_again(queue["no"]),
         "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
@@ -67,7 +69,8 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
 
 def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
-    (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
+    (claimed, ready, waiting, or set aside), what it is told as (`standing`), why its last attempt
+    ended (`after`), who has it (`worker`) and what it `waits_for`."""
     at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
     waits = ledger.waits_in(queue["no"])
     found = []
@@ -78,6 +81,8 @@ def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
                 "id": row["id"],
                 "title": row["title"],
                 "state": state,
+                "standing": outcomes.standing(row).word,
+                "after": outcomes.earlier(row),
                 "worker": at_work.get(row["id"]),
                 "waits_for": waits.get(row["no"], []),
             }
@@ -95,11 +100,10 @@ def state_of(state: str, counts: dict[str, int]) -> str:
 def line(told: dict[str, Any]) -> str:
     """Return one line of text for a standing."""
     aside = told["set_aside"]["items"] if told["set_aside"] else 0
-    states = told["counts"] | {"waiting": told["counts"]["waiting"] - aside, "set aside": aside}
-    counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside)
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
-    return f"{name}: {told['state']}{why}, {told['total']} items: {counts or 'none'}"
+    return f"{name}: {told['state']}{why}, {told['total']} items: {counts}"
 
 
 def unnoted(ledger: Ledger) -> str | None:
@@ -243,7 +247,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
     for worker in told["workers"]:
         if late := _late(worker):
             problem("silent", late)
-    for outcome in ("failed", "blocked"):
+    for outcome in ODD:
         for row in ledger.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ():
             problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:

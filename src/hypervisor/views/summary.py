@@ -11,7 +11,15 @@ from collections import Counter
 from typing import Any
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
-from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, STANDINGS, STATUSES, Standing
+from hypervisor.ledger.outcomes import (
+    BY_RANK,
+    OUTCOME,
+    REPORTED,
+    STANDINGS,
+    STATUSES,
+    UNTRIED,
+    Standing,
+)
 from hypervisor.system.text import one_line
 
 KINDS = ("input", "output", "cache_read", "cache_write")
@@ -37,7 +45,7 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         workers.append(told)
         if item["first_claimed_at"] is not None:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
-        if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
+        if item["finished_at"] is not None and item["state"] in REPORTED:
             last = max(last or item["finished_at"], item["finished_at"])
     states = ledger.stats(queue)
     drained = row["state"] == "open" and not states["ready"] and not states["claimed"]
@@ -107,7 +115,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
     report = item["report"] or {}
-    standing = outcomes.standing(item["state"], tried=item["first_claimed_at"] is not None)
+    standing = outcomes.standing(item)
     told: dict[str, Any] = {
         "task_id": item["id"],
         "status": standing.status,
@@ -148,7 +156,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
 def _why_open(item: dict[str, Any], standing: Standing, aside: str | None, untried: str) -> str:
     """Return in words why an item has not ended."""
     others = "waits for another item" if item["state"] == "waiting" else ""
-    if standing.word != "not_attempted":
+    if standing is not UNTRIED:
         told = outcomes.told(standing, outcomes.earlier(item))
         return "; ".join(filter(None, (told, aside or others)))
     return aside or (others and (item["cause"] or others)) or untried or "not tried yet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, STANDING
+from hypervisor.ledger.outcomes import AT_WORK, BY_RANK, OUTCOME, UNTRIED
 
 # The marks, that which most wants a look first: it is seen where one colour stands for several.
 RANK = {row.mark: row.rank for row in BY_RANK}
@@ -11,12 +11,12 @@ RANK = {row.mark: row.rank for row in BY_RANK}
 def claim_mark(how: str | None) -> str:
     """Return the mark of a claim that ended like that; None is one at work."""
     if how is None:
-        return STANDING["at_work"].mark
-    return OUTCOME[how].mark if how in OUTCOME else STANDING["not_attempted"].mark
+        return AT_WORK.mark
+    return OUTCOME[how].mark if how in OUTCOME else UNTRIED.mark
 
 
 def claim_words(how: str | None) -> str:
     """Return how a claim ended, in words."""
     if how is None:
-        return STANDING["at_work"].title
+        return AT_WORK.title
     return OUTCOME[how].words if how in OUTCOME else how

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
-from hypervisor.ledger.outcomes import STANDING
+from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
@@ -82,7 +82,7 @@ def _ends(
     bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
     for item in items:
         row = STANDING[told[item["id"]]["standing"]]
-        if item["finished_at"] is not None and row.word != "not_attempted":
+        if item["finished_at"] is not None and row is not UNTRIED:
             place = min(BINS - 1, int(axis.place(item["finished_at"]) * BINS / WIDTH))
             bins[place][row.mark] += 1
     highest = max(max(bar.total() for bar in bins), 1)
