@@ -80,7 +80,9 @@ def _line(end: Ended) -> str:
 def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
     total, remaining = counts["queue_total"], counts["remaining"]
     left_out = f", {counts['not_queued']} not queued" if counts["not_queued"] else ""
-    print(f"{counts['completed']}/{total} completed, {remaining} remaining{left_out}")
+    again = counts["to_be_tried_again"]
+    tried = f" ({again} to be tried again)" if again else ""
+    print(f"{counts['completed']}/{total} completed, {remaining} remaining{tried}{left_out}")
     if not worked and remaining:
         print("nothing could be claimed: what remains is locked by other tools, see locks/")
     elif not worked and counts["claimed"]:

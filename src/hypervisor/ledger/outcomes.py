@@ -184,6 +184,12 @@ ODD = tuple(row.word for row in BY_RANK if row.word in OUTCOME and OUTCOME[row.w
 STATES = (*OPEN_STATES, *FINAL)
 
 
+def sql(words: tuple[str, ...]) -> str:
+    """Return words of the table as SQL compares with them: `('done', 'skipped')`."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return f"({listed})"
+
+
 def standing(item: Any) -> Standing:
     """Return what an item (its row) is told as."""
     state, tried = item["state"], item["first_claimed_at"] is not None

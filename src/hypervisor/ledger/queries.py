@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowing
-from hypervisor.ledger.outcomes import OPEN_STATES, WORKED
+from hypervisor.ledger.outcomes import ODD, OPEN_STATES, WORKED, sql
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
@@ -80,7 +80,7 @@ class Looks(Narrowing):
         return self.rows(
             "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
             "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
-            "where i.queue = ? and (i.state in ('blocked', 'failed') "
+            f"where i.queue = ? and (i.state in {sql(ODD)} "
             "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
             (queue, limit),
         ).fetchall()

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
 KINDS = (
-    "budget", "paused", "permissions", "still", "silent", "failed", "blocked", "waiting", "pending",
-    "unmerged",
+    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "pending", "unmerged",
 )  # fmt: skip
 # The pace is that of so many last items.
 _PACE = 100

@@ -94,11 +94,13 @@ def stats(batch: Batch) -> dict[str, Any]:
     """Return the counts of a batch.
 
     `queue_total` items are named in its list; `claimed`, `completed`, `remaining` and `not_queued`
-    (what pre-flight left out) add up to them. `outcomes` divides `completed`.
+    (what pre-flight left out) add up to them. `to_be_tried_again` are those that remain that a
+    worker had before; `outcomes` divides `completed`.
     """
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
-        states = ledger.stats(batch.queue)
+        number = ledger.queue_row(batch.queue)["no"]
+        states, again = ledger.counts(number), ledger.to_be_tried_again(number)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -110,6 +112,7 @@ def stats(batch: Batch) -> dict[str, Any]:
         "claimed": states["claimed"],
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
+        "to_be_tried_again": sum(again.values()),
         "not_queued": max(0, batch.lines - items),
         "outcomes": {name: states[name] for name in FINAL},
     }
