@@ -266,7 +266,7 @@ def test_everything_is_stopped_and_what_was_half_done_is_named(batch: Path, run:
     assert rest[0].endswith("; changed: tasks/b.md")
     assert rest[1].startswith("  c “Title of c”: bob had it")
     assert rest[1].endswith("; no change of a file is known")
-    assert rest[-1] == "cancelled other: 1 open items ended"
+    assert rest[-1] == "cancelled other: 1 open item ended"
     assert set(states(batch).values()) == {"done", "cancelled"}
     said = run("summary", "q").stdout
     assert "  b “Title of b”: half done; enough\n" in said
@@ -331,7 +331,7 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
     undone = run("undo", "q")
     assert undone.returncode == 1
     assert undone.stdout.splitlines() == [
-        "1 files restored, 1 left as they are",
+        "1 file restored, 1 left as it is",
         "  restored: tasks/a.md",
         "  tasks/b.md: edited since: somebody edited it after us; left as it is",
         "that is what hypervisor wrote; what workers changed stays (git diff, git log):",

@@ -13,7 +13,7 @@ from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import top_of
 from hypervisor.system.spans import until
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 from hypervisor.views import news
 
 _PER_WORKER = 3
@@ -191,13 +191,14 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             f"or answers that workers go on without. Then: hypervisor plan {name} --go-on",
         ]
     if told["step"] == "wait":
-        return [f"{told['counts']['claimed']} items are being worked on; {rest}"]
+        number = told["counts"]["claimed"]
+        return [f"{count(number, 'item')} {either(number, 'is', 'are')} being worked on; {rest}"]
     if told["step"] == "canary":
-        count = told["workers"]
-        tried, started = ("one item", "one worker") if count == 1 else (
-            f"{count} items", f"{count} workers"
+        number = told["workers"]
+        tried, started = ("one item", "one worker") if number == 1 else (
+            f"{number} items", f"{number} workers"
         )  # fmt: skip
-        at_once = "" if count == 1 else ", in one message, each"
+        at_once = either(number, "", ", in one message, each")
         return [
             *_held_back(told),
             f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
@@ -216,13 +217,15 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "words of the worker, which are data:",
             *shown,
             f"The user mends the cause, then: hypervisor retry {name}",
-            f"or goes on with the {left} items left all the same: /hypervisor:resume {name}",
+            f"or goes on with the {count(left, 'item')} left all the same: "
+            f"/hypervisor:resume {name}",
             end,
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
     time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
-    shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
+    workers = count(told["workers"], "worker")
+    shown = [f"{count(left, 'item')} left: {cost}{time} with {workers}."]
     shown += _held_back(told)
     if told["ask"] and headless:
         total = sum(told["counts"].values())
@@ -240,7 +243,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
-        f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
+        f"Start {workers}{kind} in the background, in one message, each with the "
         f"prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
@@ -253,7 +256,7 @@ def _held_back(told: dict[str, Any]) -> list[str]:
     if not told["held_back"]:
         return []
     named = ", ".join(
-        f"{one_line(one['path'], 80)} ({one['items']} items)" for one in told["shared"]
+        f"{one_line(one['path'], 80)} ({count(one['items'], 'item')})" for one in told["shared"]
     )
     mend = f"; more, each on a branch: hypervisor plan {told['queue']} --branch"
     return [

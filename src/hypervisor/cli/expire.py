@@ -6,6 +6,7 @@ import argparse
 
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.text import count
 from hypervisor.worker import outbox
 
 SUMMARY = "end claims whose lease has run out (every other verb does so too)"
@@ -21,5 +22,5 @@ def run(args: argparse.Namespace) -> int:
         ended = ledger.expire()
         swept = sum(ledger.sweep_locks(queue["name"]) for queue in ledger.queues())
         outbox.flush(ledger, limit=None)
-    print(f"{ended} claims ended, {swept} left-over locks removed")
+    print(f"{count(ended, 'claim')} ended, {count(swept, 'left-over lock')} removed")
     return 0

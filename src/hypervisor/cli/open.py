@@ -17,7 +17,7 @@ from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import count, either, one_line, shell
 from hypervisor.worker import outbox
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
@@ -158,7 +158,9 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
         groups = {name: getattr(told, name) for name in ("left", "aside", "at_work", "back")}
         print(json.dumps({"queue": args.queue, "where": args.where, **groups}, ensure_ascii=False))
         return 0 if told.left else 3
-    print(f"{len(told.left)} items of {args.queue} are left to work on{options.named(told.left)}")
+    are = either(len(told.left), "is", "are")
+    those = f"{count(len(told.left), 'item')} of {args.queue} {are}"
+    print(f"{those} left to work on{options.named(told.left)}")
     if told.aside:
         print(f"{len(told.aside)} set aside{options.named(told.aside)}")
     if told.aside and not told.left:

@@ -13,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 from hypervisor.worker import retry
 
 SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         shown = {"queue": args.queue, "ready": ready, "again": again, "left": left}
         print(json.dumps(shown, ensure_ascii=False))
     else:
-        print(f"{len(told.ready)} items are ready again{_telling(told.ready)}")
+        are = either(len(told.ready), "is", "are")
+        print(f"{count(len(told.ready), 'item')} {are} ready again{_telling(told.ready)}")
         for item, title, state, why in told.ready[:_SHOWN]:
             name = options.name(item, title)
             print(f"  {name} was {state}: “{one_line(why or 'no reason given', 300)}”")

@@ -13,7 +13,7 @@ from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import lines_kept, one_line
+from hypervisor.system.text import count, lines_kept, one_line
 
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
@@ -134,7 +134,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         if plan.edits:
             sys.stdout.write(_diff(entry.path, edited.document.raw, edited.after))
     print(
-        f"dry run: {changed} files would change, {unchanged} would not, {failed} can't be triaged"
+        f"dry run: {count(changed, 'file')} would change, {unchanged} would not, "
+        f"{failed} can't be triaged"
     )
     return failed > 0
 
@@ -153,9 +154,9 @@ def _changes(summary: dict[str, Any]) -> str:
     """Return one line that counts the changes by what they are."""
     done = [worker for worker in summary["workers"] if worker["status"] == "success"]
     counted = Counter(change for worker in done for change in worker.get("changes", ()))
-    told = [f"{count} {one_line(change, 60)}" for change, count in counted.most_common(10)]
-    unchanged = sum(not worker.get("changes") for worker in done)
-    return f"changes: {', '.join([*told, f'{unchanged} files unchanged'])}"
+    told = [f"{times} {one_line(change, 60)}" for change, times in counted.most_common(10)]
+    unchanged = count(sum(not worker.get("changes") for worker in done), "file")
+    return f"changes: {', '.join([*told, f'{unchanged} unchanged'])}"
 
 
 def _print_next(queue: str, counts: dict[str, int], left: bool) -> None:

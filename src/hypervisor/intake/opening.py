@@ -13,7 +13,7 @@ from hypervisor.intake.preflight import Preflight
 from hypervisor.ledger import Ledger, NewItem, Opened, budget, markers
 from hypervisor.system import uncommitted
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
@@ -130,7 +130,7 @@ def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
         return
     print("\n".join(checked.lines()))
     present = f", {opened.present} were in it already" if opened.present else ""
-    print(f"queue {opened.queue}: {opened.added} items added{present}")
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
     if opened.added or opened.present:

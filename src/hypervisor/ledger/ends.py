@@ -16,6 +16,7 @@ from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.text import count, either
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ _EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
 
 def overtime(ms: int) -> str:
     """Return the cause of an end by the bound on an item's time."""
-    return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
+    return f"it took longer than the {count(ms / 60_000, 'minute')} that an item may take"
 
 
 class Ends(ClaimLocks):
@@ -279,7 +280,9 @@ class Ends(ClaimLocks):
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
         if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
-            why = text.format(n=row[f"max_{column}"]) + (f"; the last: {cause}" if cause else "")
+            most = row[f"max_{column}"]
+            why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
+            why += f"; the last: {cause}" if cause else ""
             self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
             self._final(row, "failed", why, now, "cause" if row["path"] else None)
             return "failed"

@@ -47,11 +47,11 @@ class Standing(_Row):
 class Outcome(_Row):
     """How a claim ends, and its item if it is `final`.
 
-    An item whose last claim ended so `counts_as` a standing. `costs` is the column of the item in
-    which such an end is counted, and `spent` says why the item fails once its queue's limit of them
-    (`{n}`) is reached; None where it costs nothing. `satisfies` says whether what waits for the
-    item goes on, `worked` whether there is work of a worker to keep, `reported` whether a worker's
-    report brings it, `odd` whether the item wants a look and may be retried.
+    An item whose last claim ended so `counts_as` a standing. `costs` is the column of the item that
+    counts such ends, and `spent` says why the item fails once as many `{workers}` as its queue
+    allows have ended so; None where it costs nothing. `satisfies` says whether what waits for the
+    item goes on, `worked` whether there is work of a worker to keep, `reported` whether a report of
+    a worker brings it, `odd` whether the item wants a look and may be retried.
 
     `status` is the class of the status word that a task file gets, None where it keeps its own;
     `heading` that of the report in there. `mark` is the claim's letter on the page, `words` say
@@ -141,7 +141,7 @@ OUTCOMES = (
         "released",
         "n",
         costs="releases",
-        spent="{n} workers gave it back",
+        spent="{workers} gave it back",
         words="given back",
         event="given back",
         lost="was given back",
@@ -151,7 +151,7 @@ OUTCOMES = (
         "died",
         "f",
         costs="deaths",
-        spent="{n} workers died while they held it",
+        spent="{workers} died while {they} held it",
         words="its worker died",
         event="worker died",
         lost="was ended: its worker was taken for dead",
@@ -160,7 +160,7 @@ OUTCOMES = (
         "expired",
         "f",
         costs="deaths",
-        spent="{n} workers died while they held it",
+        spent="{workers} died while {they} held it",
         words="its lease ran out",
         lost="ran out of its lease",
     ),
@@ -168,7 +168,7 @@ OUTCOMES = (
         "unreported",
         "f",
         costs="attempts",
-        spent="{n} workers stopped without a report",
+        spent="{workers} stopped without a report",
         words="ended without a report",
         lost="was ended without a report",
     ),

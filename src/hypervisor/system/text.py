@@ -62,6 +62,19 @@ def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = "
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
+def count(number: float, noun: str) -> str:
+    """Return a counted noun: `1 item`, `3 items`, `2 branches`."""
+    shown = f"{number:g}" if isinstance(number, float) else str(number)
+    if number == 1:
+        return f"{shown} {noun}"
+    return f"{shown} {noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+
+
+def either(number: float, one: str, more: str) -> str:
+    """Return the word that goes with a number: `one` with 1, else `more`."""
+    return one if number == 1 else more
+
+
 def whole(text: str) -> str:
     """Return `text` with a `�` for each half of a character: it was cut in its middle, or came as
     bytes that are no UTF-8, and neither a ledger nor a file takes it."""

@@ -14,7 +14,7 @@ from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import shown
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import count, either, one_line, shell
 
 _AWAITED = 5
 _KINDS = ("input", "output", "cache_read", "cache_write")
@@ -93,7 +93,10 @@ def _not_handed_out(ledger: Ledger, row: Any) -> str:
     if ledger.meets_work(row):
         return "it touches files that others work on now"
     ready = [one["id"] for one in ledger.ready_items(queue["name"])]
-    place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
+    place = ""
+    if row["id"] in ready:
+        number = ready.index(row["id"])
+        place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
     earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
     return f"{earlier}it is ready{place}"
 

@@ -12,7 +12,7 @@ from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
     if queue["reason"] and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue['reason'], 100)})"
     lines[0] += (
-        f"; {total - left - aside} of {total} items ended, {len(ended)} since the last report."
+        f"; {total - left - aside} of {count(total, 'item')} ended, "
+        f"{len(ended)} since the last report."
     )
     lines += _left(ledger, queue["no"], counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
@@ -210,9 +211,11 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
         if note := loads(row["report"]).get("note"):
             lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
-        lines.append(f"{waiting} items wait for items that did not succeed.")
+        wait = either(waiting, "waits", "wait")
+        lines.append(f"{count(waiting, 'item')} {wait} for items that did not succeed.")
     if aside:
-        lines.append(f"{aside} are set aside; all back: hypervisor open {name} --where all")
+        those = f"{aside} {either(aside, 'is', 'are')} set aside"
+        lines.append(f"{those}; all back: hypervisor open {name} --where all")
     if state in ("drained", "cancelled"):
         lines.append(f"Tell the user; the whole summary: hypervisor summary {name}")
     return "\n".join(lines)

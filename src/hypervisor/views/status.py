@@ -13,7 +13,7 @@ from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.notes import home
 from hypervisor.system.spans import span, until
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def line(told: dict[str, Any]) -> str:
     counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside)
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
-    return f"{name}: {told['state']}{why}, {told['total']} items: {counts}"
+    return f"{name}: {told['state']}{why}, {count(told['total'], 'item')}: {counts}"
 
 
 def unnoted(ledger: Ledger) -> str | None:
@@ -221,7 +221,10 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
 
     used_up = budget.reached(ledger, queue) if told["budget"] else None
     if used_up and state in ("open", "paused"):
-        problem("budget", f"{used_up}; {counts['ready']} items stay untried", budget.more(name))
+        rest = (
+            f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
+        )
+        problem("budget", f"{used_up}; {rest}", budget.more(name))
     elif state == "paused":
         why = f": {one_line(queue['reason'], 100)}" if queue["reason"] else ""
         if queue["resume_at"] is None:
@@ -241,7 +244,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
         if last and idle > _STILL_SECONDS:
-            text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
+            text = f"{count(counts['ready'], 'item')} left, and nobody works for {span(idle)}"
             problem("still", text, f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
@@ -256,15 +259,18 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
-        problem("waiting", f"{waiting} items wait for items that did not succeed")
+        wait = either(waiting, "waits", "wait")
+        problem("waiting", f"{count(waiting, 'item')} {wait} for items that did not succeed")
     pending = ledger.pending_of(queue["no"])
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
         why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"
-        problem("pending", f"{len(unwritten)} reports are not in their files: {why}")
+        number = len(unwritten)
+        where = either(number, "is not in its file", "are not in their files")
+        problem("pending", f"{count(number, 'report')} {where}: {why}")
     if len(pending) > len(unwritten):
         branches = len(pending) - len(unwritten)
-        problem("unmerged", f"{branches} branches to merge", f"hypervisor integrate {name}")
+        problem("unmerged", f"{count(branches, 'branch')} to merge", f"hypervisor integrate {name}")
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 
 

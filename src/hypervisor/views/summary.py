@@ -20,7 +20,7 @@ from hypervisor.ledger.outcomes import (
     UNTRIED,
     Standing,
 )
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
@@ -180,7 +180,7 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
-    head = f"queue {summary['queue']}: {summary['state']}{why}, {summary['total']} items"
+    head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
         f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
@@ -189,8 +189,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
         shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
     if unread := summary["unknown_transcripts"]:
         shown.append(
-            f"tokens are not known of {len(unread)} workers: commands have none, other transcripts "
-            f"are missing or of an unknown format (the first: agent {one_line(unread[0], 60)})"
+            f"tokens are not known of {count(len(unread), 'worker')}: commands have none, other "
+            "transcripts are missing or of an unknown format "
+            f"(the first: agent {one_line(unread[0], 60)})"
         )
     notices = summary["notices"]
     if notices:
@@ -224,7 +225,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)
-        shown.append(f"not merged yet: {len(unmerged)} branches; hypervisor integrate {name}")
+        shown.append(
+            f"not merged yet: {count(len(unmerged), 'branch')}; hypervisor integrate {name}"
+        )
     pending = [w for w in summary["workers"] if w["report_pending"] and w not in unmerged]
     for worker in pending[:_SHOWN]:
         why = worker["report_pending"]

@@ -43,7 +43,7 @@ def test_a_project_in_order_has_nothing_to_mend(machine: Machine) -> None:
     open_queue(machine.project)
     found = machine.found()
     assert sqlite3.sqlite_version in found["hypervisor", "sqlite"].text
-    assert found["hypervisor", "ledger"].text == "readable; 1 queues, 1 items not ended"
+    assert found["hypervisor", "ledger"].text == "readable; 1 queue, 1 item not ended"
     assert found["hypervisor", "file system"].state is State.OK
     told = [one for (about, _), one in found.items() if about == "hypervisor"]
     assert [one for one in told if one.state is State.WRONG] == []

@@ -93,6 +93,11 @@ def test_a_gemini_session_hears_of_the_queue_that_it_opened_once_by_a_reason_at_
     assert gemini(session, "AfterAgent", prompt_response="", stop_hook_active=False) is None
 
 
+def test_a_session_follows_the_queue_to_which_it_has_added_a_single_item(session: Session) -> None:
+    shell(session, "hypervisor open q tasks", "queue q: 1 item added, 5 were in it already\n")
+    assert [row["name"] for row in session.ledger.followed(GEMINI)] == ["q"]
+
+
 def test_a_turn_that_was_already_prolonged_is_not_prolonged_again(session: Session) -> None:
     shell(session, "hypervisor open q tasks --json", '{"queue": "q", "generation": 1, "added": 6}')
     for _ in range(6):

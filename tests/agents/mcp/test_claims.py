@@ -102,7 +102,7 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert (task["id"], task["row"]) == ("first", {"name": "first", "size": "1"})
     assert task["instructions"] == "Measure it."
     server.ok("complete_task", id="first")
-    assert run("status", "q").stdout == "q: drained, 1 items: 1 done\n"
+    assert run("status", "q").stdout == "q: drained, 1 item: 1 done\n"
 
 
 def test_a_caller_is_held_to_a_complexity_and_what_has_none_is_judged_by_the_rules(
@@ -147,7 +147,7 @@ def test_a_server_that_ends_in_order_frees_its_claims_at_no_cost(
             assert server.claim() == "t-1"
             end(server)
     # Four workers that gave it back would have failed it.
-    assert run("status").stdout == "task_manager: open, 1 items: 1 ready\n"
+    assert run("status").stdout == "task_manager: open, 1 item: 1 ready\n"
 
 
 def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(
@@ -159,7 +159,7 @@ def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(
     server = serve("--queue", "q")
     assert server.claim() == "t-1"
     server.signal(KILL)
-    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 claimed\n")
+    assert run("status", "q").stdout.startswith("q: open, 1 item: 1 at work\n")
     other = serve("--queue", "q")
     wait_for(lambda: other.claim() == "t-1")
     other.ok("complete_task", id="t-1")
@@ -229,7 +229,7 @@ def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_
     wait_for(lambda: _sleeps(root))
     server.signal(TERM)
     wait_for(lambda: not _sleeps(root))
-    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 ready\n")
+    assert run("status", "q").stdout.startswith("q: open, 1 item: 1 ready\n")
     (root / "ok").touch()
     other = serve("--queue", "q")
     assert other.claim() == "t-1"

@@ -102,7 +102,7 @@ def test_what_nobody_holds_is_claimed_and_finished_at_once(
     assert (done["task"]["status"], done["task"]["assignee"]) == ("done", "nic")
     assert "Result: done" in path.read_text()
     server.ok("block_task", id="epic", reason="later")
-    assert "1 claimed, 1 done, 1 blocked" in run("status").stdout
+    assert "1 at work, 1 done, 1 blocked" in run("status").stdout
 
 
 def test_lists_children_and_statistics(write: Write, serve: Serve) -> None:

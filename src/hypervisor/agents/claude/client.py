@@ -15,7 +15,7 @@ from hypervisor.agents import client, limits, rights
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @anthropic-ai/claude-code"
 TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
@@ -97,11 +97,11 @@ class Claude:
 
     def _prompt(self, place: client.Place) -> str:
         items = place.agent.items
-        count = "" if items is None else f" Stop after {items} items."
+        most = "" if items is None else f" Stop after {count(items, 'item')}."
         granted = ", ".join(f"`{command}`" for command in place.commands)
         allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
         role = "worker" if place.tree is None else "worker-isolated"
-        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{count}{allowed}\n"
+        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{most}{allowed}\n"
 
 
 def denied() -> list[str]:

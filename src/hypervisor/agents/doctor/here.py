@@ -16,7 +16,7 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.notes import home
 from hypervisor.system.processes import Late, within
 from hypervisor.system.state import Foreign, State
-from hypervisor.system.text import shell
+from hypervisor.system.text import count, shell
 from hypervisor.system.waiting import PATIENCE
 
 ABOUT = "hypervisor"
@@ -202,7 +202,7 @@ def _counts(root: str) -> str:
         for queue in queues:
             counts = ledger.counts(queue["no"])
             left += counts["ready"] + counts["claimed"] + counts["waiting"]
-        return f"readable; {len(queues)} queues, {left} items not ended"
+        return f"readable; {count(len(queues), 'queue')}, {count(left, 'item')} not ended"
 
 
 def _state(root: str) -> Finding | None:

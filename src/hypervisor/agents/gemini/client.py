@@ -21,7 +21,7 @@ from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
 _LOGIN = ("oauth_creds.json", "google_accounts.json", "gemini-credentials.json", "installation_id",
@@ -154,12 +154,14 @@ class Gemini:
 
     def _prompt(self, place: client.Place) -> str:
         items = place.agent.items
-        count = "tasks until none is left" if items is None else f"at most {items} tasks, then stop"
+        most = "tasks until none is left"
+        if items is not None:
+            most = f"at most {count(items, 'task')}, then stop"
         granted = ", ".join(f"`{command}`" for command in place.commands)
         allowed = f"You may run command lines that begin with {granted}." if granted else ""
         return (
             client.prompt("prompts/gemini-task-worker.md")
-            + f"\n## This run\n\nClaim and complete {count}. Call `claim_next_task` with `caller` "
+            + f"\n## This run\n\nClaim and complete {most}. Call `claim_next_task` with `caller` "
             f'"gemini" and no project. {allowed}\n'
         )
 

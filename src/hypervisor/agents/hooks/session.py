@@ -11,6 +11,7 @@ from hypervisor.ledger import markers
 from hypervisor.system.late import late
 from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
+from hypervisor.system.text import count
 from hypervisor.views import news
 from hypervisor.worker import outbox
 
@@ -63,7 +64,7 @@ def _left_open(ledger: Ledger) -> str | None:
         counts = ledger.counts(queue["no"])
         left = counts["ready"] + counts["claimed"]
         if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
-            line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
+            line = f"queue {queue['name']}: {left} of {count(sum(counts.values()), 'item')} left"
             if queue["state"] == "paused" and queue["resume_at"] is not None:
                 line += f", paused until {until(queue['resume_at'])}"
             lines.append(line)

@@ -29,7 +29,7 @@ _TOLD = 120
 _LOOKED_AT = 4000
 # What `hypervisor open` prints.
 _OPENED = late(
-    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items added"
+    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items? added"
     r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"'
 )
 _HANDS_OUT = late(r"\bhypervisor[\"']? (?:next|done|pull)\b")

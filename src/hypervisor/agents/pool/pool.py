@@ -27,7 +27,7 @@ from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.pools import POOL
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.redact import Redactor
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 from hypervisor.worker import outbox
 from hypervisor.worker.branches import worktrees
 from hypervisor.worker.settle import settle
@@ -238,7 +238,7 @@ class Pool:
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
                 running.process.terminate()
-                why = f"it ran longer than {self._seconds / 60:g} minutes"
+                why = f"it ran longer than {count(self._seconds / 60, 'minute')}"
                 self._has_ended(running, End("overtime", why))
 
     def _mind_windows(self, running: Running) -> None:
