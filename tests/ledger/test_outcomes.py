@@ -123,8 +123,9 @@ def test_a_row_never_changes() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_nobody_ever_had_is_not_attempted_unless_a_report_ended_it(state: str) -> None:
-    untried = outcomes.standing({"state": state, "first_claimed_at": None})
-    tried = outcomes.standing({"state": state, "first_claimed_at": 1.0})
+    item = {"state": state, "cause": None, "attempts": 0, "deaths": 0, "releases": 0}
+    untried = outcomes.standing(item | {"cause": "waits for a", "first_claimed_at": None})
+    tried = outcomes.standing(item | {"deaths": 1, "first_claimed_at": 1.0})
     if state == "claimed":
         assert untried is tried is outcomes.AT_WORK
     elif state in outcomes.OPEN_STATES:

@@ -137,3 +137,17 @@ def test_a_failure_without_a_word_of_why_is_told_as_that(project: Path) -> None:
             "to be tried again (after: no reason given)"
         )
         assert history.item(ledger, "a")["queues"][0]["standing"] == "to_be_tried_again"
+
+
+def test_what_was_given_back_at_no_cost_and_without_a_word_is_not_attempted(project: Path) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.open_queue("q", [NewItem("a"), NewItem("b")])
+        for item, reason in (("a", ""), ("b", "rate limit")):
+            [held] = ledger.claim("q", "w", only=item)
+            ledger.release(held.token, free=True, reason=reason)
+        line = status.line(status.standing(ledger, ledger.queue_row("q")))
+        told = summary.summarize(ledger, "q")["workers"]
+    assert line.endswith("2 items: 1 ready, 1 to be tried again")
+    assert [one["reason"] for one in told] == [
+        "not tried yet", "to be tried again (after: rate limit)",
+    ]  # fmt: skip

@@ -191,15 +191,21 @@ def sql(words: tuple[str, ...]) -> str:
 
 
 def standing(item: Any) -> Standing:
-    """Return what an item (its row) is told as."""
-    state, tried = item["state"], item["first_claimed_at"] is not None
+    """Return what an item (its row) is told as.
+
+    It was attempted where an end of a claim cost it something or left a reason; what was given back
+    without either is as if nobody had had it.
+    """
+    state = item["state"]
     if state == "claimed":
         return AT_WORK
+    had = item["first_claimed_at"] is not None
     if state in OPEN_STATES:
-        return AGAIN if tried else UNTRIED
+        spent = item["attempts"] + item["deaths"] + item["releases"]
+        return AGAIN if had and (spent or item["cause"]) else UNTRIED
     outcome = OUTCOME[state]
     # What a queue took along when it was cancelled, before anybody had it.
-    return STANDING[outcome.counts_as] if tried or outcome.reported else UNTRIED
+    return STANDING[outcome.counts_as] if had or outcome.reported else UNTRIED
 
 
 def told(row: Standing, after: str | None) -> str:
@@ -225,7 +231,7 @@ def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> st
 
 
 def earlier(item: Any) -> str | None:
-    """Return why the last attempt at an open item (its row) ended, None where that is not known or
-    nobody has tried it."""
-    tried = item["state"] in OPEN_STATES and item["first_claimed_at"] is not None
-    return (item["cause"] or None) if tried else None
+    """Return why the last attempt at an open item (its row) ended; None where that is not known, or
+    nobody has attempted it."""
+    had = item["state"] in OPEN_STATES and item["first_claimed_at"] is not None
+    return (item["cause"] or None) if had else None

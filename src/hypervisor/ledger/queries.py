@@ -86,12 +86,13 @@ class Looks(Narrowing):
         ).fetchall()
 
     def tried_before(self, queue: int) -> list[Any]:
-        """Return the items of a generation that a worker had and that are to be tried again, those
-        that are set aside left out, in order: `id`, `state` (ready or waiting), `cause` and
-        `first_claimed_at`."""
+        """Return the items of a generation that are to be tried again, without those that are set
+        aside, in order: `id`, `state` (ready or waiting), and why the last attempt ended (`cause`).
+        """
         return self.rows(
-            "select i.id, i.state, i.cause, i.first_claimed_at from item i where i.queue = ? "
-            "and i.turn >= 0 and i.first_claimed_at is not null and not exists (select 1 "
+            "select i.id, i.state, i.cause from item i where i.queue = ? "
+            "and i.turn >= 0 and i.first_claimed_at is not null and (i.cause is not null "
+            "or i.attempts + i.deaths + i.releases > 0) and not exists (select 1 "
             "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
             "order by i.turn",
             (queue, ASIDE),

@@ -130,7 +130,7 @@ class Retries(Generations):
                 position,
                 position + WAITING if waits else position,
                 waits,
-                item["cause"] or self._reason(item["claim"]),
+                item["cause"] or self._reason(item["claim"]) or "no reason given",
                 item["no"],
             ),
         )
