@@ -7,6 +7,7 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
 # An item that has not ended waits for others, is ready, or is in a worker's hands.
@@ -214,6 +215,12 @@ def told(row: Standing, after: str | None) -> str:
     if after is None and row is not AGAIN:
         return row.title
     return f"{row.title} (after: {one_line(after or 'no reason given', _AFTER)})"
+
+
+def by_state(tried: Sequence[Any]) -> dict[str, int]:
+    """Return how many of the rows of `Ledger.tried_before` are ready, and how many waiting."""
+    states = [row["state"] for row in tried]
+    return {state: states.count(state) for state in OPEN_STATES if state != "claimed"}
 
 
 def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowing
-from hypervisor.ledger.outcomes import ODD, OPEN_STATES, WORKED, sql
+from hypervisor.ledger.outcomes import ODD, WORKED, sql
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
@@ -97,11 +97,6 @@ class Looks(Narrowing):
             "order by i.turn",
             (queue, ASIDE),
         ).fetchall()
-
-    def to_be_tried_again(self, queue: int) -> dict[str, int]:
-        """Return how many of `tried_before` are ready, and how many waiting."""
-        states = [row["state"] for row in self.tried_before(queue)]
-        return {state: states.count(state) for state in OPEN_STATES[:2]}
 
     def tried(self, queue: Any) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have

@@ -166,7 +166,8 @@ def line(ledger: Ledger, queue: Any, state: str) -> str:
     counts = ledger.counts(queue["no"])
     aside = len(ledger.aside(queue["no"]))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    told = outcomes.counted(counts, ledger.to_be_tried_again(queue["no"]), aside)
+    again = outcomes.by_state(ledger.tried_before(queue["no"]))
+    told = outcomes.counted(counts, again, aside)
     return f"hypervisor: queue {queue['name']} {_stands(queue, state, left)}; {told}"
 
 

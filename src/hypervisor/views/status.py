@@ -54,7 +54,7 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "resume_at": queue["resume_at"],
         "total": sum(counts.values()),
         "counts": counts,
-        "to_be_tried_again": ledger.to_be_tried_again(queue["no"]),
+        "to_be_tried_again": outcomes.by_state(ledger.tried_before(queue["no"])),
         "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),

@@ -100,7 +100,7 @@ def stats(batch: Batch) -> dict[str, Any]:
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
         number = ledger.queue_row(batch.queue)["no"]
-        states, again = ledger.counts(number), ledger.to_be_tried_again(number)
+        states, again = ledger.counts(number), ledger.tried_before(number)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -112,7 +112,7 @@ def stats(batch: Batch) -> dict[str, Any]:
         "claimed": states["claimed"],
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
-        "to_be_tried_again": sum(again.values()),
+        "to_be_tried_again": len(again),
         "not_queued": max(0, batch.lines - items),
         "outcomes": {name: states[name] for name in FINAL},
     }
