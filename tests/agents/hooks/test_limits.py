@@ -175,7 +175,7 @@ def test_the_watch_has_the_session_go_on_at_the_reset_and_says_it_once(
     lines = [line for watch in watches for line in watch.lines(0)]
     assert lines == [
         "hypervisor: queue q goes on: its limit has reset, 6 left and nobody at work; "
-        "run now: hypervisor plan q; 6 ready"
+        "run now: hypervisor plan q; 5 ready, 1 to be tried again"
     ]
     heard = text_of(session.event("UserPromptSubmit", prompt=f"<event>{lines[0]}</event>"))
     assert "run now: hypervisor plan q" in heard
