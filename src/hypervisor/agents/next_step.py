@@ -225,6 +225,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
     time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
     workers = count(told["workers"], "worker")
+    at_once = either(told["workers"], "", ", in one message, each")
     shown = [f"{count(left, 'item')} left: {cost}{time} with {workers}."]
     shown += _held_back(told)
     if told["ask"] and headless:
@@ -243,8 +244,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
-        f"Start {workers}{kind} in the background, in one message, each with the "
-        f"prompt: queue {name}",
+        f"Start {workers}{kind} in the background{at_once} with the prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
