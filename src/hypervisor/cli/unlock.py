@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger, locks
 from hypervisor.system import keys
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     state = State.find(root)
     try:
         with Ledger.open(root) as ledger:
-            ledger.expire()
+            reconcile.settle(ledger)
             folders |= {ledger.lock_folder(queue) for queue in ledger.queues()}
             live = {keys.key(id): token for token, id in ledger.live_tokens().items()}
             ledger_id = ledger.ledger_id

@@ -9,10 +9,11 @@ from hypervisor.config.caller import in_pool
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.checkout import head
 from hypervisor.system.errors import BrokenFile, HypervisorError, NotAllowed, NotOwner, SetupError
-from hypervisor.system.files import fingerprint_of
+from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.settle import settle
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -97,9 +98,10 @@ def take(
             if claimed is None:
                 claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
             claimed = None
+            if not claims and not taken and settle(ledger)[0]:
+                # What nobody works on any more is not waited for.
+                claims = ledger.claim(queue, worker, n, only=only, **marks)
             if not claims:
-                # Looking for one may have ended claims that died, whose files are to be told.
-                outbox.flush(ledger)
                 break
             for claim in claims:
                 claim.renewed = marks["lease_seconds"] is None
@@ -196,7 +198,8 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
         return None
     path = os.path.join(root, claim.path)
     try:
-        if claim.fingerprint in (None, fingerprint_of(os.stat(path))):
+        looks = fingerprint_of(os.stat(path))
+        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
             return None
         from hypervisor.config.settings import load
         from hypervisor.tasks import read, task_of

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from hypervisor import worker
+from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
 from hypervisor.agents.mcp.default_queue import STANDING, NotYours, Standing, first, worker_name
 from hypervisor.config.caller import in_pool
@@ -17,7 +18,6 @@ from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.text import listed, one_line
-from hypervisor.worker.settle import settle
 
 _LONGEST_NAME = 100
 
@@ -145,7 +145,7 @@ class Dispatch:
             return None
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 place = ledger.open_place(item_id)
         except NoLedger:
             return None
@@ -155,7 +155,7 @@ class Dispatch:
         """Return the items that are claimed, or open in a queue that a person opened."""
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 claimed = dict.fromkeys(ledger.live_tokens().values(), "claimed")
                 items = ledger.open_items().items()
         except NoLedger:
@@ -167,7 +167,7 @@ class Dispatch:
     def _claim_queued(self, ledger: Ledger, queue: str, caller: str, project: str) -> Claim | None:
         if not project and not self.choosing.is_bound(caller):
             return first(worker.take(ledger, queue, worker_name(caller)))
-        settle(ledger)
+        reconcile.settle(ledger)
         for row in ledger.ready_items(queue):
             entry = self.index.at(row["path"]) if row["path"] else None
             if self.choosing.fits(entry, caller, project):
@@ -193,7 +193,7 @@ class Dispatch:
         """Return the claim under which we may end an item, and whether it was made for that."""
         if item_id in self.held:
             return self.held[item_id], False
-        settle(ledger)
+        reconcile.settle(ledger)
         place = ledger.open_place(item_id)
         queue = place["queue_name"] if place is not None else None
         if self.queue not in (None, queue):

@@ -27,9 +27,7 @@ from hypervisor.ledger.pools import POOL
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
-from hypervisor.worker import outbox
 from hypervisor.worker.branches import worktrees
-from hypervisor.worker.settle import settle
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -93,7 +91,7 @@ class Pool:
         finally:
             self._selector.close()
             recovery.forget(self.ledger.state, self.session)
-        outbox.flush(self.ledger)
+        reconcile.settle(self.ledger)
         self._show(self._view())
         return self._why_over()
 
@@ -262,7 +260,7 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
-        settle(self.ledger)
+        reconcile.settle(self.ledger)
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream
