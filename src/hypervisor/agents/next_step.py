@@ -12,7 +12,7 @@ from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import top_of
-from hypervisor.system.spans import until
+from hypervisor.system.spans import span, until
 from hypervisor.system.text import one_line
 from hypervisor.views import news
 
@@ -221,7 +221,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
-    time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
+    time = f", about {span(seconds)}" if seconds is not None else ""
     shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
     shown += _held_back(told)
     if told["ask"] and headless:

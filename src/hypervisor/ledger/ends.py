@@ -15,6 +15,7 @@ from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.spans import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ _HOW = {
 
 def overtime(ms: int) -> str:
     """Return the cause of an end by the bound on an item's time."""
-    return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
+    return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
 class Ends(ClaimLocks):

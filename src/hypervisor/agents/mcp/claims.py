@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from hypervisor.config.roots import create_state
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.spans import moment
 from hypervisor.system.text import listed, one_line
 
 _LONGEST_NAME = 100
@@ -271,5 +271,5 @@ def caller_name(caller: str) -> str:
 
 
 def _held_by(place: Any) -> str:
-    since = time.strftime("%H:%M", time.localtime(place["claimed_at"]))
+    since = moment(place["claimed_at"])
     return f"held by {one_line(place['worker'], 80)} since {since} (queue {place['queue_name']})"

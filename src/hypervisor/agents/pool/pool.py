@@ -26,6 +26,7 @@ from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.pools import POOL
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.redact import Redactor
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import worktrees
 
@@ -235,7 +236,7 @@ class Pool:
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
                 running.process.terminate()
-                why = f"it ran longer than {self._seconds / 60:g} minutes"
+                why = f"it ran longer than {span(self._seconds)}"
                 self._has_ended(running, End("overtime", why))
 
     def _mind_windows(self, running: Running) -> None:
