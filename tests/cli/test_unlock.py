@@ -30,7 +30,10 @@ def test_a_lock_of_another_tool_is_passed_over_shown_and_ended_by_unlock_only(
         lock.touch()
     ended = run("next", "q")
     assert ended.returncode == 0
-    assert "nothing ready now; 1 locked by another tool" in ended.stdout
+    name = "somebody-else" if kind == "link" else f"another tool ({lock.relative_to(project)})"
+    assert ended.stdout.startswith(f"nothing ready now; a is locked by {name} since ")
+    asked = run("next", "q", "--id", "a").stdout
+    assert asked.startswith(f"a is locked by {name} since ")
     run("expire")
     assert lock.is_symlink() or lock.exists()
     told = run("unlock", "a")

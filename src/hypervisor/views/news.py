@@ -205,7 +205,9 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
         if note := loads(row["report"]).get("note"):
             lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
-        lines.append(f"{waiting} items wait for items that did not succeed.")
+        from hypervisor.worker import nothing_ready
+
+        lines.append(f"{waiting} items wait for {nothing_ready.awaited(ledger, queue)}.")
     if aside:
         lines.append(f"{aside} are set aside; all back: hypervisor open {name} --where all")
     if state in ("drained", "cancelled"):

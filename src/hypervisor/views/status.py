@@ -253,7 +253,10 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
-        problem("waiting", f"{waiting} items wait for items that did not succeed")
+        from hypervisor.worker import nothing_ready
+
+        awaited = nothing_ready.awaited(ledger, queue)
+        problem("waiting", f"{waiting} items wait for {awaited}")
     pending = ledger.pending_of(queue["no"])
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:

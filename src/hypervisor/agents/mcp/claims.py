@@ -18,6 +18,7 @@ from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.spans import moment
 from hypervisor.system.text import listed, one_line
+from hypervisor.worker import nothing_ready
 
 _LONGEST_NAME = 100
 
@@ -41,6 +42,8 @@ class Dispatch:
         self.held: dict[str, Held] = {}
         self._root = index.root
         self._caller = ""
+        # Whether the one that asked last may have a part of what is ready only.
+        self._narrow = False
         self._ended: dict[str, str] = {}
 
     def claim(self, caller: str, project: str = "") -> Claim | None:
@@ -49,6 +52,7 @@ class Dispatch:
         None when there is none now; `why_nothing` tells more.
         """
         self._caller = caller = caller_name(caller)
+        self._narrow = bool(project) or self.choosing.is_bound(caller)
         with self._ledger() as ledger:
             if self.queue is not None:
                 claim = self._claim_queued(ledger, self.queue, caller, project)
@@ -60,17 +64,15 @@ class Dispatch:
 
     def why_nothing(self) -> str:
         """Return in a sentence why nothing was handed out."""
-        name = self.queue or STANDING
         with self._ledger() as ledger:
-            row = ledger.row("select name from queue where name = ? limit 1", (name,))
-            if row is None:
-                return "no task is ready"
-            row, counts = ledger.queue_row(name), ledger.stats(name)
-        if row["state"] not in ("open", "replaced"):
-            why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
-            return f"queue {name} is {row['state']}{why}"
-        at_work = f"; {counts['claimed']} are in work" if counts["claimed"] else ""
-        return f"no task is ready for this caller{at_work}"
+            if self.queue is not None:
+                ready = ", none of them for this caller" if self._narrow else ""
+                return worker.why_nothing(ledger, self.queue, ready=ready)[0]
+            row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
+            if row is not None and row["state"] == "paused":
+                return nothing_ready.paused(ledger, row)
+            # It holds what was handed out alone: what is in work is no reason for the rest.
+            return "no task is ready for this caller"
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False

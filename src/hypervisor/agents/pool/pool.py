@@ -197,7 +197,7 @@ class Pool:
             self.cause = str(error)
             return False
         if not claims:
-            # What is ready is locked by another tool, or somebody was faster.
+            # What is ready can't be had; `why_nothing` tells why.
             self._idle = not self._running
             return False
         running = Running(slot, place, claim=claims[0])
