@@ -10,6 +10,7 @@ from hypervisor.ledger.claim import loads
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.worker.branches import claim_tree
+from hypervisor.worker.outbox import is_task
 
 
 def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
@@ -53,7 +54,7 @@ def _named(root: str, item: Any) -> list[str]:
     """Return those files of an item that have changed: its own since it was opened, and those that
     it says it touches since it was claimed."""
     changed = set()
-    if item["path"] is not None and item["fingerprint"] is not None:
+    if is_task(item):
         try:
             now = fingerprint_of(os.stat(os.path.join(root, item["path"])))
         except OSError:

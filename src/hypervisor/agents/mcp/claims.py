@@ -71,8 +71,8 @@ class Dispatch:
             row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
             if row is not None and row["state"] == "paused":
                 return nothing_ready.paused(ledger, row)
-            # It holds what was handed out alone: what is in work is no reason for the rest.
-            return "no task is ready for this caller"
+            held = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
+            return "; ".join(["no task is ready for this caller", *held])
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
