@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
+from hypervisor.agents import next_step
+from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.system.errors import UsageError
 from hypervisor.worker import nothing_ready
@@ -69,6 +71,12 @@ def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger
     [claim] = ledger.claim("q", "w")
     ledger.finish(claim.token, "blocked", {"reason": "no"})
     assert why(ledger) == ("nothing left; 2 wait for items that did not succeed", True)
+    step = next_step.plan(ledger, "q", load(ledger.root))
+    assert (step["step"], step["why"]) == ("finished", "2 wait for items that did not succeed")
+    assert next_step.lines(step)[0] == (
+        "queue q has nothing left to hand out (2 wait for items that did not succeed): "
+        "hypervisor summary q"
+    )
     [claim] = ledger.claim("q2", "w")
     ledger.finish(claim.token, "done", {})
     assert why(ledger, "q2") == (

@@ -76,7 +76,8 @@ def take(
 
     An item's file is looked at again only if it changed since `open`: a task that somebody has
     completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
-    one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
+    one is claimed instead. What nobody works on any more is freed before nothing is returned.
+    `agent` is the agent of a pool that asks, if this process is not its
     own: it gets no more than its share, and of its own queue only (else NotAllowed). With
     `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
     worktree around that folder is put on the branch. Should any of that fail, nothing stays

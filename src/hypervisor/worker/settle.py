@@ -3,8 +3,9 @@
 Whoever is about to tell or decide something by the state of things settles first: the verbs that
 look, the clients' events, the MCP server, the pool, `integrate`; above `triage` by way of
 `agents.reconcile`, which also reads what ended agents have used. `take` settles where it would hand
-out nothing. Nobody else ends late claims. A report is written with `outbox.flush` by what has just
-accepted it, and by `take`, which comes after every crash.
+out nothing. Nobody else calls `Ledger.expire`; the ledger's own verbs end what is late within their
+transactions. A report is written with `outbox.flush` by what has just accepted it, and by `take`,
+which comes after every crash.
 """
 
 from __future__ import annotations
