@@ -24,7 +24,7 @@ def test_a_queue_from_its_opening_to_its_summary(project: Path, run_hypervisor: 
     assert opened.stdout.endswith("a worker's first command: hypervisor next q\n")
     shown = run_hypervisor("next", "q").stdout
     assert (
-        "yours for 1.5 min;" in shown
+        "yours for 1 min 30 s;" in shown
         and "passes, and done runs it: true" in shown
         and "  Be brief.\n" in shown
     )

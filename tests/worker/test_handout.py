@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
+from hypervisor.config.caller import started
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from repository import REPO
@@ -49,6 +50,29 @@ def test_a_skipped_task_keeps_its_bytes(project: Path) -> None:
     before = path.read_bytes()
     assert take(project) == []
     assert path.read_bytes() == before
+
+
+def test_what_a_killed_session_held_is_handed_out_before_nothing_is(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    write_task(project, "b")
+    open_queue(project)
+    client = subprocess.Popen(["sleep", "60"])
+    try:
+        with Ledger.open(str(project)) as ledger:
+            start = started(client.pid)
+            ledger.meet("s", pid=client.pid, pid_start=start, headless=False, heard=True)
+            monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "s")
+            assert len(worker.take(ledger, "q", "w")) == 1
+    finally:
+        client.kill()
+        client.wait()
+    monkeypatch.delenv("CLAUDE_CODE_SESSION_ID")
+    assert [take(project), take(project), take(project)] == [["b"], ["a"], []]
+    with Ledger.open(str(project)) as ledger:
+        # It cost nothing.
+        assert [row["attempts"] + row["deaths"] for row in ledger.results("q")] == [0, 0]
 
 
 def test_a_task_that_was_edited_and_is_still_open_is_handed_out(project: Path) -> None:

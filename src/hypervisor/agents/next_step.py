@@ -12,9 +12,10 @@ from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import top_of
-from hypervisor.system.spans import until
+from hypervisor.system.spans import span, until
 from hypervisor.system.text import count, either, one_line
 from hypervisor.views import news
+from hypervisor.worker import nothing_ready
 
 _PER_WORKER = 3
 # So far ahead it is looked for items that meet in a file.
@@ -41,11 +42,12 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     """Return the next step for `queue`; `agreed` says that the user has been asked.
 
     `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
-    "workers". With "canary" and "workers", `workers` is how many to start. With "workers", `ask` is
-    whether the user is to be asked before, and `tokens` and `seconds` are what is left times what
-    the ended items cost (None where that is not known). With "not_done", `not_done` are the items
-    that were tried first and did not end as done: their `id`, `state` and `reason`. The rest is
-    started once they have, or the user has agreed.
+    "workers". With "finished", `why` is what the items that are left wait for. With "canary" and
+    "workers", `workers` is how many to start. With "workers", `ask` is whether the user is to be
+    asked before, and `tokens` and `seconds` are what is left times what the ended items cost (None
+    where that is not known). With "not_done", `not_done` are the items that were tried first and
+    did not end as done: their `id`, `state` and `reason`. The rest is started once they have, or
+    the user has agreed.
 
     `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
     many items can be out in one tree until two of them name one file, None for any number, and no
@@ -71,7 +73,8 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     if row["state"] == "paused":
         return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
     if not counts["ready"] and not counts["claimed"]:
-        return told | {"step": "finished"}
+        why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
+        return told | {"step": "finished", "why": why}
     if row["stopped_at"] is not None:
         return told | {"step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.permissions(queue)
@@ -162,7 +165,8 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
     name, left = told["queue"], told["left"]
     if told["step"] == "finished":
         first = f"hypervisor integrate {name}, then " if branch else ""
-        return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
+        why = f" ({told['why']})" if told["why"] else ""
+        return [f"queue {name} has nothing left to hand out{why}: {first}hypervisor summary {name}"]
     if told["step"] == "paused" and told["resume_at"] is not None:
         return [
             f"queue {name} is paused until {until(told['resume_at'])}: "
@@ -223,7 +227,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
-    time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
+    time = f", about {span(seconds)}" if seconds is not None else ""
     workers = count(told["workers"], "worker")
     at_once = either(told["workers"], "", ", in one message, each")
     shown = [f"{count(left, 'item')} left: {cost}{time} with {workers}."]

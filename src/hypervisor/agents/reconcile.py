@@ -57,16 +57,13 @@ def stopped(
 def overrun(ledger: Ledger, past: list[Any]) -> str:
     """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
     costs an attempt. Return what tells the worker so."""
-    # Ends those whose time is over.
-    settle(ledger)
     for row in past:
         try:
             ledger.end(row["token"], "unreported", row["cause"])
         except NotOwner:
+            # Its time is over, which ends it below.
             continue
-    from hypervisor.worker import outbox
-
-    outbox.flush(ledger)
+    settle(ledger)
     tokens = " and ".join(row["token"] for row in past)
     return (
         f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
@@ -152,9 +149,6 @@ def person_stopped(
         known = ledger.agent(agent)
         if first:
             ledger.note_stop(known["queue"])
-        from hypervisor.worker import outbox
-
-        outbox.flush(ledger)
         collect(ledger, agent)
 
 
@@ -273,16 +267,19 @@ def _meta_of(path: str) -> str:
 
 def session_ended(ledger: Ledger, session: str) -> None:
     """The session is over: `settle.end_session`, and what its agents have used."""
-    for agent in end_session(ledger, session):
+    for agent in end_session(ledger, session)[1]:
         collect(ledger, agent)
 
 
-def settle(ledger: Ledger, *, limit: int | None = 200) -> None:
-    """Do what `worker.settle` does, and read what the agents that ended meanwhile have used."""
+def settle(ledger: Ledger, *, limit: int | None = 200) -> int:
+    """Do what `worker.settle` does, and read what the agents that ended meanwhile have used;
+    return how many claims ended."""
     from hypervisor.worker import settle as housekeeping
 
-    for agent in housekeeping.settle(ledger, limit=limit):
+    ended, agents = housekeeping.settle(ledger, limit=limit)
+    for agent in agents:
         collect(ledger, agent)
+    return ended
 
 
 def collect(

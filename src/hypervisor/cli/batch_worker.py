@@ -104,9 +104,9 @@ def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _print_summary(batch: Batch, *, as_json: bool) -> None:
+    from hypervisor.agents.reconcile import settle
     from hypervisor.ledger import Ledger
     from hypervisor.views.summary import lines, summarize
-    from hypervisor.worker.settle import settle
 
     with Ledger.open(batch.root) as ledger:
         settle(ledger)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 
+from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
@@ -18,7 +19,6 @@ from hypervisor.ledger import Ledger, NoLedger, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
 from hypervisor.system.text import count, either, one_line, shell
-from hypervisor.worker import outbox
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     base = options.check_base(args, root, args.verify, "--verify CMD")
     _not_for_agents(args, root, tokens, ms)
     _not_more_for_agents(bounds, usual)
-    _write_reports(root)
+    _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
     if failed and not checked.ready:
         # A misspelt source leaves no queue behind of which `next` says that nothing is left.
@@ -149,7 +149,7 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
     from hypervisor.ledger import markers
 
     with Ledger.open(root) as ledger:
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         told = narrowing.narrow(ledger, settings, args.queue, args.where)
         if told.back:
             markers.mark(ledger, args.queue)
@@ -269,10 +269,10 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
         return False
 
 
-def _write_reports(root: str) -> None:
-    """Write accepted reports that are pending: a file without its report looks like open work."""
+def _settle(root: str) -> None:
+    """See to housekeeping: a file without its accepted report looks like open work."""
     try:
         with Ledger.open(root) as ledger:
-            outbox.flush(ledger, limit=None)
+            reconcile.settle(ledger, limit=None)
     except NoLedger:
         pass

@@ -266,13 +266,12 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
-    from hypervisor.cli import handout
 
     queue, name, branch, here = ledger.place_of(args.token)
     claims: list[Claim] = []
     try:
         claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)
-        text = handout.nothing(ledger, queue)[0]
+        text = "" if claims else worker.why_nothing(ledger, queue)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
         print(f"hypervisor: {error}", file=sys.stderr)

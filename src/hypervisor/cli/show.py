@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from hypervisor.agents.reconcile import settle
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
@@ -14,7 +15,6 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line, shell
 from hypervisor.views import history
-from hypervisor.worker.settle import settle
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20

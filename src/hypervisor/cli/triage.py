@@ -62,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
 
 def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.Namespace) -> bool:
     """Open the queue, work it off, print the summary; return whether anything went wrong."""
+    from hypervisor.agents.reconcile import settle
     from hypervisor.cli.progress import progress
     from hypervisor.intake import opening
     from hypervisor.ledger import Ledger
     from hypervisor.triage import run as triage_run
     from hypervisor.triage.processes import Processes
     from hypervisor.views.summary import lines, summarize
-    from hypervisor.worker.settle import settle
 
     triage_run.tidy(root, args.queue, settings, checked)
     opened = opening.open_queue(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from hypervisor import worker
 from hypervisor.agents import clients
-from hypervisor.cli import handout
 from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     client = clients.client(args.agent, model=args.model, turns=turns, words=args.words)
     with Ledger.open(find_root()) as ledger:
         if ledger.drained(args.queue):
-            print(handout.nothing(ledger, args.queue)[0])
+            print(worker.why_nothing(ledger, args.queue)[0])
             return 3
         client.check()
         if args.agent == "command":
@@ -108,12 +108,13 @@ def run(args: argparse.Namespace) -> int:
             why = pool.run()
         summary = summarize(ledger, args.queue)
         resume_at = ledger.queue_row(args.queue)["resume_at"]
+        nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
-    print(_next(args.queue, why, pool.cause, resume_at))
+    print(_next(args.queue, why, pool.cause, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
-def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
+def _next(queue: str, why: str, cause: str, resume_at: float | None, nothing: str) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
         return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
@@ -124,10 +125,7 @@ def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
             return f"paused until {until(resume_at)}; the same command waits for that and goes on"
         return f"paused; go on with: hypervisor resume {queue}, then the same command"
     if why == "idle":
-        return (
-            "the rest is not for these agents: locked by another tool, or not of the complexity "
-            f"that they may take; see: hypervisor status {queue}"
-        )
+        return f"these agents got nothing more: {nothing}; see: hypervisor status {queue}"
     if why == "drained":
         return f"more: hypervisor summary {queue} --json"
     return f"the queue is {why}"

@@ -16,6 +16,7 @@ from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.spans import span
 from hypervisor.system.text import count, either
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ _EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
 
 def overtime(ms: int) -> str:
     """Return the cause of an end by the bound on an item's time."""
-    return f"it took longer than the {count(ms / 60_000, 'minute')} that an item may take"
+    return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
 class Ends(ClaimLocks):

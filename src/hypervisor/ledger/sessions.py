@@ -362,7 +362,7 @@ class Sessions(Agents):
     def is_attended(self, queue: int) -> bool:
         """True if a session or a pool that is still there has worked on the queue, or follows it.
 
-        Those that are gone must have been noticed before: see `reconcile.gone_sessions`.
+        Those that are gone must have been noticed before: see `worker.settle`.
         """
         found = self.row(
             "select 1 from session s where s.id in (select session from told where queue = ?) "

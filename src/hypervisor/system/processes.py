@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
+from hypervisor.system.spans import span
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -121,7 +123,7 @@ def _attend(
         if requests:
             raise SystemExit(128 + requests[0])
         if now - begun > seconds:
-            raise Overtime(f"it ran longer than {seconds:g} s")
+            raise Overtime(f"it ran longer than {span(seconds)}")
         if beat is not None and now >= next_beat:
             beat()
             next_beat = now + beat_every

@@ -212,8 +212,11 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
         if note := loads(row["report"]).get("note"):
             lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
+        from hypervisor.worker import nothing_ready
+
         wait = either(waiting, "waits", "wait")
-        lines.append(f"{count(waiting, 'item')} {wait} for items that did not succeed.")
+        awaited = nothing_ready.awaited(ledger, queue)
+        lines.append(f"{count(waiting, 'item')} {wait} for {awaited}.")
     if aside:
         those = f"{aside} {either(aside, 'is', 'are')} set aside"
         lines.append(f"{those}; all back: hypervisor open {name} --where all")

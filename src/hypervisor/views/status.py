@@ -12,7 +12,7 @@ from hypervisor.ledger import budget, outcomes
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.notes import home
-from hypervisor.system.spans import span, until
+from hypervisor.system.spans import narrow, until
 from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
@@ -244,7 +244,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
         if last and idle > _STILL_SECONDS:
-            text = f"{count(counts['ready'], 'item')} left, and nobody works for {span(idle)}"
+            text = f"{count(counts['ready'], 'item')} left, and nobody works for {narrow(idle)}"
             problem("still", text, f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
@@ -259,8 +259,11 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
+        from hypervisor.worker import nothing_ready
+
         wait = either(waiting, "waits", "wait")
-        problem("waiting", f"{count(waiting, 'item')} {wait} for items that did not succeed")
+        awaited = nothing_ready.awaited(ledger, queue)
+        problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
     pending = ledger.pending_of(queue["no"])
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
@@ -283,9 +286,9 @@ def _late(worker: dict[str, Any]) -> str | None:
     silent = None if worker["seen_at"] is None else time.time() - worker["seen_at"]
     if left > held["lease_seconds"] * _LEASE_LEFT and (silent is None or silent < SILENT_SECONDS):
         return None
-    quiet = f", silent for {span(silent)}" if silent is not None else ""
+    quiet = f", silent for {narrow(silent)}" if silent is not None else ""
     name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
-    return f"{name} on {item}{quiet}: its lease ends in {span(left)}"
+    return f"{name} on {item}{quiet}: its lease ends in {narrow(left)}"
 
 
 def _why(row: Any) -> str:

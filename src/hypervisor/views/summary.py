@@ -20,6 +20,7 @@ from hypervisor.ledger.outcomes import (
     UNTRIED,
     Standing,
 )
+from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
 
 KINDS = ("input", "output", "cache_read", "cache_write")
@@ -176,14 +177,15 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
         for row in STANDINGS
         if summary["standings"][row.word]
     )
-    time = summary["runtime_seconds"]
+    seconds = summary["runtime_seconds"]
+    time = "nothing ran" if seconds is None else span(seconds)
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
     head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
-        f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
+        f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
     ]
     if unseen := summary["tokens_unseen"]:
         shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
@@ -198,7 +200,7 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
         ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
         late = ""
         if notices["seconds_p50"] is not None:
-            late = f", {notices['seconds_p50']:.1f} s late (p95 {notices['seconds_p95']:.1f} s)"
+            late = f", {span(notices['seconds_p50'])} late (p95 {span(notices['seconds_p95'])})"
         shown.append(
             f"notices: {notices['arrived']} of {notices['workers_ended']} workers' ends arrived; "
             f"items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
@@ -259,13 +261,3 @@ def _section(row: Standing, workers: list[dict[str, Any]], room: int) -> list[st
     if len(workers) > room:
         shown.append(f"  … and {len(workers) - room} more (--json lists all)")
     return shown
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "nothing ran"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

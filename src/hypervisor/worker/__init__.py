@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hypervisor.worker.checks import Refused, boxes_ticked
     from hypervisor.worker.ends import Ended, done, finish, release
     from hypervisor.worker.handout import UNHEARD_SECONDS, drain_mark, give_back, share_left, take
+    from hypervisor.worker.nothing_ready import why_nothing
     from hypervisor.worker.requirements import asks
 
 
@@ -30,6 +31,7 @@ __all__ = [
     "release",
     "share_left",
     "take",
+    "why_nothing",
 ]
 
 __getattr__ = face(
@@ -48,5 +50,6 @@ __getattr__ = face(
         "release": "ends",
         "share_left": "handout",
         "take": "handout",
+        "why_nothing": "nothing_ready",
     },
 )

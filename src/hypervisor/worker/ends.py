@@ -95,7 +95,7 @@ def _finish(
     from hypervisor.system.redact import Redactor
 
     report = Redactor().report(report)
-    pending = row is not None and _is_task(row)
+    pending = row is not None and outbox.is_task(row)
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
     ended = _finish_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:
@@ -188,7 +188,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
 
 def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[str, Any]:
     """Return the report, with the boxes that were forced. Raises Refused if one is open."""
-    if not _is_task(row):
+    if not outbox.is_task(row):
         return report
     from hypervisor.worker.checks import boxes_ticked
 
@@ -236,8 +236,3 @@ def _row(ledger: Ledger, token: str, outcome: str) -> Any:
         return None
     own_claim(token, row)
     return row
-
-
-def _is_task(row: Any) -> bool:
-    # Only tasks have one: other files and rows get no report of ours.
-    return row["path"] is not None and row["fingerprint"] is not None

@@ -9,10 +9,11 @@ from hypervisor.config.caller import in_pool
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.checkout import head
 from hypervisor.system.errors import BrokenFile, HypervisorError, NotAllowed, NotOwner, SetupError
-from hypervisor.system.files import fingerprint_of
+from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.settle import settle
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -75,7 +76,8 @@ def take(
 
     An item's file is looked at again only if it changed since `open`: a task that somebody has
     completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
-    one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
+    one is claimed instead. What nobody works on any more is freed before nothing is returned.
+    `agent` is the agent of a pool that asks, if this process is not its
     own: it gets no more than its share, and of its own queue only (else NotAllowed). With
     `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
     worktree around that folder is put on the branch. Should any of that fail, nothing stays
@@ -97,9 +99,10 @@ def take(
             if claimed is None:
                 claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
             claimed = None
+            if not claims and not taken and settle(ledger)[0]:
+                # What nobody works on any more is not waited for.
+                claims = ledger.claim(queue, worker, n, only=only, **marks)
             if not claims:
-                # Looking for one may have ended claims that died, whose files are to be told.
-                outbox.flush(ledger)
                 break
             for claim in claims:
                 claim.renewed = marks["lease_seconds"] is None
@@ -196,7 +199,8 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
         return None
     path = os.path.join(root, claim.path)
     try:
-        if claim.fingerprint in (None, fingerprint_of(os.stat(path))):
+        looks = fingerprint_of(os.stat(path))
+        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
             return None
         from hypervisor.config.settings import load
         from hypervisor.tasks import read, task_of

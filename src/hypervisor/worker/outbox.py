@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 
+def is_task(row: Any) -> bool:
+    """True if an item (its row) is a task: other files and rows have no fingerprint, and get no
+    report of ours."""
+    return row["path"] is not None and row["fingerprint"] is not None
+
+
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
@@ -68,7 +74,7 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
     The next accepted report replaces this one. A file that can't be written is left alone, and so
     is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
     """
-    if row["path"] is None or row["fingerprint"] is None or row["branch"]:
+    if not is_task(row) or row["branch"]:
         return
     from hypervisor.tasks import report
 
@@ -103,7 +109,7 @@ def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
 
 
 def _write(ledger: Ledger, row: Any) -> str | None:
-    if row["path"] is None or row["fingerprint"] is None:
+    if not is_task(row):
         return None
     import json
 

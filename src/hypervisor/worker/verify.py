@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from hypervisor.system.folder import Folder, Lock
 from hypervisor.system.processes import requests_to_end
 from hypervisor.system.redact import secrets
+from hypervisor.system.spans import span
 from hypervisor.system.text import listed
 
 _TICK = 0.05
@@ -128,7 +129,7 @@ def _run(
             while process.poll() is None and not requests:
                 now = time.monotonic()
                 if now - begin > limit:
-                    why = f"it ran longer than {limit:g} s"
+                    why = f"it ran longer than {span(limit)}"
                     break
                 if now >= next_beat:
                     beat()

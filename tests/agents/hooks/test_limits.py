@@ -134,10 +134,10 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     writes(session, "a1", said, at)
     session.event("StopFailure", agent="a1", error="rate_limit", last_assistant_message=said)
     clock = time.strftime("%H:%M", time.localtime(at))
-    assert f"is paused until {clock} (in 2 h 00 min)" in text_of(session.turn_ends())
+    assert f"is paused until {clock} (in 2 h)" in text_of(session.turn_ends())
     assert main(["plan", "q"]) == 0
     told = capsys.readouterr().out
-    assert f"until {clock} (in 2 h 00 min): rate limit: You've hit your session limit" in told
+    assert f"until {clock} (in 2 h): rate limit: You've hit your session limit" in told
     assert "hypervisor work q --agent claude" in told
     assert main(["next", "q"]) == 0
     assert f"stop here; it goes on by itself at {clock}" in capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
         session.ledger.change("delete from session")
     main(["status", "q"])
     told = capsys.readouterr().out
-    assert f"at {clock} (in 2 h 00 min), but its session is gone\n    hypervisor work q" in told
+    assert f"at {clock} (in 2 h), but its session is gone\n    hypervisor work q" in told
 
 
 def limit_for(session: Session, seconds: float) -> None:

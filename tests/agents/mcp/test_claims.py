@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agents.mcp.client import KILL, TERM, Connection, wait_for
 from agents.mcp.conftest import Serve, Write
+from hypervisor.ledger import Ledger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -190,6 +191,11 @@ def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
         server.ok("release_task", id="t-1", reason="no idea")
     assert server.claim() is None
     assert "Result: failed" in path.read_text()
+    assert serve().claim() is None
+    with Ledger.open(str(root)) as ledger, ledger.write():
+        # What 0.1.0 kept had no mode.
+        [(kept,)] = ledger.rows("select fingerprint from item").fetchall()
+        ledger.change("update item set fingerprint = ?", (kept.rpartition("-")[0],))
     assert serve().claim() is None
     path.write_text(path.read_text() + "\nDo it this way.\n")
     assert server.claim() == "t-1"

@@ -59,7 +59,7 @@ def test_a_worker_claims_completes_blocks_and_releases(
     assert server.claim() is None  # t-3 is somebody else's
     empty = server.ok("claim_next_task", caller="gemini")
     assert empty["task"] is None and empty["message"].startswith("QUEUE EMPTY: ")
-    assert "1 are in work" in empty["message"]
+    assert "t-2 is with gemini" in empty["message"]
     assert "it is ready" in server.ok("release_task", id="t-2", reason="too hard")["message"]
     assert "not" in server.refused("release_task", id="t-1")
     assert server.claim() == "t-2"

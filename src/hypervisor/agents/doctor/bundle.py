@@ -25,6 +25,7 @@ from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.processes import Late, within
 from hypervisor.system.redact import Redactor
+from hypervisor.system.spans import span
 
 _PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")
 _FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (\S+)$')
@@ -167,7 +168,7 @@ def _ledger(root: str, seconds: float) -> dict[str, Any]:
     try:
         return within(seconds, lambda: _counts(root))
     except Late:
-        return {"error": f"no answer within {seconds:g} s"}
+        return {"error": f"no answer within {span(seconds)}"}
     except Exception as error:  # whatever it is, the rest of the bundle is made
         return {"error": type(error).__name__}
 

@@ -15,6 +15,7 @@ from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.notes import home
 from hypervisor.system.processes import Late, within
+from hypervisor.system.spans import span
 from hypervisor.system.state import Foreign, State
 from hypervisor.system.text import count, shell
 from hypervisor.system.waiting import PATIENCE
@@ -114,7 +115,7 @@ def _git(root: str, seconds: float) -> Finding:
         version = git.version(root, seconds)
         inside = git.Git(root, seconds=seconds).ok("rev-parse", "--is-inside-work-tree")
     except HypervisorError:
-        return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
+        return wrong(ABOUT, "git", f"no answer within {span(seconds)}", "git --version")
     if not inside:
         return note(
             ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
@@ -149,7 +150,7 @@ def _file_system(root: str, seconds: float) -> Finding:
         kind = within(seconds, lambda: network_file_system(root))
     except Late:
         return wrong(
-            ABOUT, "file system", f"{root}: no answer within {seconds:g} s", f"df {shell(root)}"
+            ABOUT, "file system", f"{root}: no answer within {span(seconds)}", f"df {shell(root)}"
         )
     if kind is not None and not _store_is_elsewhere():
         text = f"{root} is on {kind}, where SQLite is not safe: keep it on a local disk, or its "
@@ -183,7 +184,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
         found.append(ok(ABOUT, what, text))
     except Late:
         mend = "hypervisor status"
-        found.append(wrong(ABOUT, what, f"no answer within {seconds:g} s", mend))
+        found.append(wrong(ABOUT, what, f"no answer within {span(seconds)}", mend))
     except HypervisorError as error:
         text = f"can't be used ({type(error).__name__})"
         found.append(wrong(ABOUT, what, text, "hypervisor status", error))

@@ -13,7 +13,6 @@ from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
 from hypervisor.system.text import count
 from hypervisor.views import news
-from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if event.text("source") == "clear":
         meet(ledger, event)
         ledger.inherit(event.session)
-    outbox.flush(ledger)
     if event.text("source") == "compact":
         return None
     moved = None if event.from_gemini else upgrade.moved()
@@ -85,7 +83,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     elif said.is_typed(prompt):
         _user_said(ledger, event, prompt)
     _settle_agents(ledger, event)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     text = news.take(ledger, event.session, by=by)
     if event.from_gemini and ledger.session(event.session) is None:
         # This client has no room for it at the session's start.
@@ -119,7 +117,7 @@ def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         }
         reconcile.missing(ledger, event.session, running)
     _settle_agents(ledger, event)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     outputs_pruned(ledger)
     if event.payload.get("stop_hook_active"):
         return None
@@ -144,7 +142,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     _settle_agents(ledger, event)
     reconcile.session_ended(ledger, event.session)
     ledger.state.folder.remove(markers.watch_lock(event.session))
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     markers.settle(ledger)
 
 

@@ -7,7 +7,6 @@ from hypervisor.agents.hooks import Event
 from hypervisor.agents.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.ledger import calls
 from hypervisor.system.late import late
-from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     transcript = event.text("agent_transcript_path") or None
     if ledger.note_agent(event.agent, event.session, transcript=transcript, how="stopped"):
         note_unseen(ledger, event)
-        outbox.flush(ledger)
+        reconcile.settle(ledger)
         reconcile.collect(ledger, event.agent, wait=_LAG)
     calls.forget(ledger.state, (event.agent,))
     return None
@@ -93,7 +92,7 @@ def failed(ledger: Ledger, event: Event) -> None:
         event.agent, event.session, transcript=path, how="API error"
     ):
         note_unseen(ledger, event)
-        outbox.flush(ledger)
+        reconcile.settle(ledger)
         reconcile.collect(ledger, event.agent)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from hypervisor import worker
+from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
 from hypervisor.agents.mcp.default_queue import STANDING, NotYours, Standing, first, worker_name
 from hypervisor.config.caller import in_pool
@@ -16,8 +16,9 @@ from hypervisor.config.roots import create_state
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.spans import moment
 from hypervisor.system.text import listed, one_line
-from hypervisor.worker.settle import settle
+from hypervisor.worker import nothing_ready
 
 _LONGEST_NAME = 100
 
@@ -41,6 +42,8 @@ class Dispatch:
         self.held: dict[str, Held] = {}
         self._root = index.root
         self._caller = ""
+        # Whether the one that asked last may have a part of what is ready only.
+        self._narrow = False
         self._ended: dict[str, str] = {}
 
     def claim(self, caller: str, project: str = "") -> Claim | None:
@@ -49,6 +52,7 @@ class Dispatch:
         None when there is none now; `why_nothing` tells more.
         """
         self._caller = caller = caller_name(caller)
+        self._narrow = bool(project) or self.choosing.is_bound(caller)
         with self._ledger() as ledger:
             if self.queue is not None:
                 claim = self._claim_queued(ledger, self.queue, caller, project)
@@ -60,17 +64,15 @@ class Dispatch:
 
     def why_nothing(self) -> str:
         """Return in a sentence why nothing was handed out."""
-        name = self.queue or STANDING
         with self._ledger() as ledger:
-            row = ledger.row("select name from queue where name = ? limit 1", (name,))
-            if row is None:
-                return "no task is ready"
-            row, counts = ledger.queue_row(name), ledger.stats(name)
-        if row["state"] not in ("open", "replaced"):
-            why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
-            return f"queue {name} is {row['state']}{why}"
-        at_work = f"; {counts['claimed']} are in work" if counts["claimed"] else ""
-        return f"no task is ready for this caller{at_work}"
+            if self.queue is not None:
+                ready = ", none of them for this caller" if self._narrow else ""
+                return worker.why_nothing(ledger, self.queue, ready=ready)[0]
+            row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
+            if row is not None and row["state"] == "paused":
+                return nothing_ready.paused(ledger, row)
+            held = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
+            return "; ".join(["no task is ready for this caller", *held])
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
@@ -145,7 +147,7 @@ class Dispatch:
             return None
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 place = ledger.open_place(item_id)
         except NoLedger:
             return None
@@ -155,7 +157,7 @@ class Dispatch:
         """Return the items that are claimed, or open in a queue that a person opened."""
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 claimed = dict.fromkeys(ledger.live_tokens().values(), "claimed")
                 items = ledger.open_items().items()
         except NoLedger:
@@ -167,7 +169,7 @@ class Dispatch:
     def _claim_queued(self, ledger: Ledger, queue: str, caller: str, project: str) -> Claim | None:
         if not project and not self.choosing.is_bound(caller):
             return first(worker.take(ledger, queue, worker_name(caller)))
-        settle(ledger)
+        reconcile.settle(ledger)
         for row in ledger.ready_items(queue):
             entry = self.index.at(row["path"]) if row["path"] else None
             if self.choosing.fits(entry, caller, project):
@@ -193,7 +195,7 @@ class Dispatch:
         """Return the claim under which we may end an item, and whether it was made for that."""
         if item_id in self.held:
             return self.held[item_id], False
-        settle(ledger)
+        reconcile.settle(ledger)
         place = ledger.open_place(item_id)
         queue = place["queue_name"] if place is not None else None
         if self.queue not in (None, queue):
@@ -271,5 +273,5 @@ def caller_name(caller: str) -> str:
 
 
 def _held_by(place: Any) -> str:
-    since = time.strftime("%H:%M", time.localtime(place["claimed_at"]))
+    since = moment(place["claimed_at"])
     return f"held by {one_line(place['worker'], 80)} since {since} (queue {place['queue_name']})"

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from hypervisor import worker
+from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
 from hypervisor.intake import opening
 from hypervisor.intake.index import Entry, TaskIndex
@@ -18,8 +19,8 @@ from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.files import is_same
 from hypervisor.system.text import one_line
-from hypervisor.worker.settle import settle
 
 STANDING = "task_manager"
 # A person who names a task may end it whatever its status says, but for these.
@@ -40,7 +41,7 @@ class Standing:
 
     def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
         """Claim the best task that `caller` may have now, None if there is none."""
-        settle(ledger)
+        reconcile.settle(ledger)
         taken = ledger.open_items()
         claimed = set(ledger.live_tokens().values())
         for entry in self._choosing.ready(caller, project):
@@ -124,4 +125,5 @@ def first(claims: list[Claim]) -> Claim | None:
 
 def _edited_since(row: Any, entry: Entry) -> bool:
     """Whether somebody edited the file of an ended item after its end was written there."""
-    return row["pending"] is None and row["fingerprint"] != entry.identity.fingerprint
+    kept, now = row["fingerprint"], entry.identity.fingerprint
+    return row["pending"] is None and not is_same(kept, now)

@@ -11,7 +11,7 @@ from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
-from hypervisor.worker import Refused, outbox
+from hypervisor.worker import Refused
 
 _SUMMARY = 4000
 
@@ -27,7 +27,7 @@ def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> No
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
     worker.off_limits.settle(ledger)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
 
 
 def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:

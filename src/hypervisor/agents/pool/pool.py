@@ -27,10 +27,9 @@ from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.pools import POOL
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.redact import Redactor
-from hypervisor.system.text import count, one_line
-from hypervisor.worker import outbox
+from hypervisor.system.spans import span
+from hypervisor.system.text import one_line
 from hypervisor.worker.branches import worktrees
-from hypervisor.worker.settle import settle
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -94,7 +93,7 @@ class Pool:
         finally:
             self._selector.close()
             recovery.forget(self.ledger.state, self.session)
-        outbox.flush(self.ledger)
+        reconcile.settle(self.ledger)
         self._show(self._view())
         return self._why_over()
 
@@ -199,7 +198,7 @@ class Pool:
             self.cause = str(error)
             return False
         if not claims:
-            # What is ready is locked by another tool, or somebody was faster.
+            # What is ready can't be had; `why_nothing` tells why.
             self._idle = not self._running
             return False
         running = Running(slot, place, claim=claims[0])
@@ -238,7 +237,7 @@ class Pool:
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
                 running.process.terminate()
-                why = f"it ran longer than {count(self._seconds / 60, 'minute')}"
+                why = f"it ran longer than {span(self._seconds)}"
                 self._has_ended(running, End("overtime", why))
 
     def _mind_windows(self, running: Running) -> None:
@@ -263,7 +262,7 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
-        settle(self.ledger)
+        reconcile.settle(self.ledger)
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 
 from hypervisor.ledger import locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from hypervisor.system.state import State, shown
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import shell
 
 _SUFFIX = ".lock"
 
@@ -85,8 +84,5 @@ class LockView:
         owner = lock.owner or ""
         if self._own is not None and f"@{self._own}:" in owner:
             return None
-        shown = one_line(os.path.relpath(lock.path, self._root), 120)
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(lock.since))
-        who = one_line(owner, 80) if owner else f"another tool ({shown})"
         mend = f"`hypervisor unlock {shell(lock_key)}`" if lock_key else "remove it"
-        return f"locked by {who} since {since}; {mend} once that tool is gone"
+        return f"{locks.told(lock, self._root)}; {mend} once that tool is gone"

@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, OPEN_STATES, OUTCOME, UNTRIED
-from hypervisor.system.spans import span
+from hypervisor.system.spans import narrow, span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
 
@@ -226,7 +226,8 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
         words.append((f" tokens {status.used(one)}{of}", ""))
     minutes = (one["budget"] or {}).get("minutes")
     if minutes:
-        words.append((f" minutes {one['budget']['minutes_used'] or 0:.0f} of {minutes:g}", ""))
+        used = (one["budget"]["minutes_used"] or 0) * 60
+        words.append((f" time {narrow(used)} of {narrow(minutes * 60)}", ""))
     for text, style in words:
         if line.cell_len + len(text) + 1 > width and line.cell_len > 3:
             lines.append(line)
@@ -274,15 +275,15 @@ def _worker(worker: dict[str, Any], queue: str | None, view: View) -> dict[str, 
         first = min(worker["holds"], key=lambda held: held["lease_left_seconds"])
         more = f" +{len(worker['holds']) - 1}" if len(worker["holds"]) > 1 else ""
         row["holds"] = one_line(first["id"], 60) + more
-        row["for"] = span(now - first["claimed_at"])
+        row["for"] = narrow(now - first["claimed_at"])
         left = first["lease_left_seconds"] - (now - view.at)
-        row["lease"] = span(left)
+        row["lease"] = narrow(left)
         if left < first["lease_seconds"] / 4:
             row["style"] = "yellow"
     if queue is not None:
         row["holds"] = f"{one_line(queue, 20)}: {row['holds']}"
     if worker["last_tool"]:
-        ago = span(now - worker["seen_at"])
+        ago = narrow(now - worker["seen_at"])
         row["last tool"] = f"{ago} ago  {one_line(worker['last_tool'], 100)}"
     return row
 

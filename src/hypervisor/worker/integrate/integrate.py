@@ -23,6 +23,7 @@ from hypervisor.worker import base_files, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
+from hypervisor.worker.settle import settle
 
 # The lease of the only integrator, for those on other machines; and how often it is renewed.
 _LEASE = 120.0
@@ -59,6 +60,7 @@ def integrate(
     with _alone(ledger) as beat:
         git = Git(ledger.root, beat=beat, beat_every=_BEAT)
         target = Target(git, into)
+        settle(ledger)
         sweep(ledger.root)
         run = _Run(ledger, queue, git, target, tell, beat)
         run.go()
@@ -93,7 +95,6 @@ class _Run:
                 self._note_merged(row, commit, "merged by hand")
         rows = self._ledger.unmerged(self._queue)
         if not rows:
-            outbox.flush(self._ledger)
             return
         self._tip = tip
         with Workshop(self._git, tip) as workshop:
