@@ -64,13 +64,20 @@ class Dispatch:
         with self._ledger() as ledger:
             row = ledger.row("select name from queue where name = ? limit 1", (name,))
             if row is None:
-                return "no task is ready"
+                return f"no task is ready{self._held_for_names()}"
             row, counts = ledger.queue_row(name), ledger.stats(name)
         if row["state"] not in ("open", "replaced"):
             why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
             return f"queue {name} is {row['state']}{why}"
         at_work = f"; {counts['claimed']} are in work" if counts["claimed"] else ""
-        return f"no task is ready for this caller{at_work}"
+        return f"no task is ready for this caller{at_work}{self._held_for_names()}"
+
+    def _held_for_names(self) -> str:
+        """Return which name to make known, where that would free most."""
+        told = self.choosing.unknown() if self.queue is None else []
+        if not told:
+            return ""
+        return f"; {told[0].items} assigned to {one_line(told[0].name, 40)}: {told[0].mend}"
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
