@@ -92,7 +92,5 @@ class Choosing:
         if not caller:
             return not assignees(entry.task, settings)
         names = {as_name(name) for name in entry.task.assignees}
-        return names - settings.anyone <= {
-            as_name(caller),
-            as_name(settings.triage.automatable),
-        }
+        own = {as_name(caller), as_name(settings.triage.automatable)}
+        return names - settings.anyone <= own

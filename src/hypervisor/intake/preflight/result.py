@@ -44,7 +44,7 @@ def lines(checked: Preflight) -> list[str]:
             shown = [_unknown(name) for name in checked.unknown_assignees()]
         else:
             shown = [_held(entry) for entry in entries]
-        told += _section(f"held, {kind.replace('_', ' ')}", shown, count=len(entries))
+        told += _section(f"held, {kind.replace('_', ' ')}", shown, items=len(entries))
     told += _section("broken", [_broken(entry) for entry in checked.broken], _BROKEN_SHOWN)
     told += _section(
         "warnings",
@@ -58,14 +58,13 @@ def lines(checked: Preflight) -> list[str]:
 
 
 def _section(
-    name: str, entries: list[str], bound: int = _SHOWN, count: int | None = None
+    name: str, entries: list[str], bound: int = _SHOWN, *, items: int | None = None
 ) -> list[str]:
+    """Return the entries below their name and the number of items they tell of."""
     if not entries:
         return []
-    shown = [
-        f"{name} ({len(entries) if count is None else count}):",
-        *(f"  {entry}" for entry in entries[:bound]),
-    ]
+    count = len(entries) if items is None else items
+    shown = [f"{name} ({count}):", *(f"  {entry}" for entry in entries[:bound])]
     if len(entries) > bound:
         shown.append(f"  … and {len(entries) - bound} more, --json lists all")
     return shown

@@ -30,7 +30,7 @@ class Unknown(NamedTuple):
 def assignees(task: Task, settings: Settings) -> tuple[str, ...]:
     """Return the assignees that are neither people nor agents, as the settings have it, nor words
     for anyone; each once, without its `@`."""
-    found = {}
+    found: dict[str, str] = {}
     for name in task.assignees:
         plain = as_name(name)
         if plain and not any(
