@@ -114,7 +114,7 @@ class Rules:
         if not names:
             return None
         shown = ", ".join(one_line(name, 40) for name in names)
-        reason = f"assigned to {shown}, and nobody said whether a person or an agent is meant"
+        reason = f"assigned to {shown}, of whom no setting says whether it is a person or an agent"
         return Verdict("held", unknown.KIND, f"{reason}: {unknown.mend(names[0])}", names)
 
     def _needs_tool(self, document: Document, task: Task) -> Verdict | None:

@@ -56,9 +56,8 @@ def mend(name: str) -> str:
     shown = one_line(name, _LONGEST)
     # What can't be shown as it is can't be copied, either.
     quoted = json.dumps(name, ensure_ascii=False) if shown == name else '"…"'
-    told = (
-        f"in hypervisor.toml, below [preflight], humans = [{quoted}] if a person is meant, "
-        f"agents = [{quoted}] if an agent is"
-    )
+    lines = f"[preflight] humans = [{quoted}] for a person, agents = [{quoted}] for an agent"
     shipped = preset.knowing({as_name(name)})
-    return f'{told}; or at its top preset = "{shipped}", which knows the name' if shipped else told
+    if shipped is not None:
+        lines = f'preset = "{shipped}", or {lines}'
+    return f"in hypervisor.toml: {lines}"
