@@ -20,6 +20,7 @@ from hypervisor.triage import decide, stands
 
 VARIANTS = {
     "defaults": "",
+    "preset": 'preset = "aops"\n',
     "complexity": "[triage]\ncomplexity = true\n",
     "unassigned": '[triage]\njudgement = "nic"\nautomatable = ""\ncomplexity = true\n',
     "nobody": '[triage]\njudgement = ""\n',
@@ -70,7 +71,7 @@ def check_twice(raw: bytes, settings: Settings) -> bool:
 
 
 def test_over_the_example_files(settings):
-    changed = [path for path, raw in demo_files() if check_twice(raw, settings)]
+    changed = [path for path, raw in demo_files.files() if check_twice(raw, settings)]
     assert len(changed) > 10
 
 

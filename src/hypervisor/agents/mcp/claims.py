@@ -73,11 +73,13 @@ class Dispatch:
         return f"no task is ready for this caller{at_work}{self._held_for_names()}"
 
     def _held_for_names(self) -> str:
-        """Return which name to make known, where that would free most."""
+        """Return whose tasks are held since no setting knows them. How that is mended is for the
+        user, not for whoever asks here: `hypervisor preflight` tells it."""
         told = self.choosing.unknown() if self.queue is None else []
         if not told:
             return ""
-        return f"; {told[0].items} assigned to {one_line(told[0].name, 40)}: {told[0].mend}"
+        names = listed([one.name for one in told], 3, 40)
+        return f"; held until the settings say who that is: the tasks of {names}"
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
