@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hypervisor.config.settings import as_name
 from hypervisor.intake.index import Entry, TaskIndex
-from hypervisor.intake.preflight.unknown import Unknown, assignees, counted
+from hypervisor.intake.preflight.unknown import assignees, counted
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 from hypervisor.triage import complexity, words
@@ -80,10 +80,12 @@ class Choosing:
             raise HypervisorError(f"{one_line(where)}: {what}", fix)
         return found[0]
 
-    def unknown(self) -> list[Unknown]:
-        """Return the assignees whom nobody knows, of tasks that nothing else speaks against."""
+    def unknown(self, caller: str) -> list[str]:
+        """Return the assignees but `caller` whom nobody knows, of tasks that nothing else speaks
+        against; who has most tasks comes first."""
         tasks = (entry.task for entry in self.index.ready() if entry.task is not None)
-        return counted(assignees(task, self.index.settings) for task in tasks)
+        found = counted(assignees(task, self.index.settings) for task in tasks)
+        return [one.name for one in found if as_name(one.name) != as_name(caller)]
 
     def _is_free_for(self, entry: Entry, caller: str) -> bool:
         if entry.task is None or not entry.task.assignees:

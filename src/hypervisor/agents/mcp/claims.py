@@ -75,11 +75,10 @@ class Dispatch:
     def _held_for_names(self) -> str:
         """Return whose tasks are held since no setting knows them. How that is mended is for the
         user, not for whoever asks here: `hypervisor preflight` tells it."""
-        told = self.choosing.unknown() if self.queue is None else []
-        if not told:
+        names = self.choosing.unknown(self._caller) if self.queue is None else []
+        if not names:
             return ""
-        names = listed([one.name for one in told], 3, 40)
-        return f"; held until the settings say who that is: the tasks of {names}"
+        return f"; held until the settings say who that is: the tasks of {listed(names, 3, 40)}"
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
