@@ -44,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
     if args.summary:
         _print_summary(batch, as_json=args.json)
         return 0
+    nobody = batch_directory.not_assigned(batch)
     if not args.json and batch.checked is not None:
         print("\n".join(batch.checked.lines()), flush=True)
+        if nobody is not None and batch.checked.ready:
+            print(nobody, flush=True)
     stopped = False
 
     def stop(*_: object) -> None:
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
             print(_line(end), flush=True)
     counts = batch_directory.stats(batch)
     if args.json:
-        print(json.dumps(counts, ensure_ascii=False))
+        told = counts | {"not_assigned": nobody and nobody._asdict()}
+        print(json.dumps(told, ensure_ascii=False))
     else:
         _print_end(batch, counts, worked)
     if stopped or failed:

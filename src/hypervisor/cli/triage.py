@@ -17,6 +17,7 @@ from hypervisor.system.text import count, lines_kept, one_line
 
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
+    from hypervisor.triage import Unnamed
 
 SUMMARY = "close, assign and link tasks by rules, with several processes"
 _WORKERS = 4
@@ -48,19 +49,30 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--batch takes a number from 1 to 1000")
     if args.instructions is not None:
         raise UsageError("triage works by its own rules", "leave out --instructions")
+    from hypervisor.triage import unnamed
+
     root = find_root()
     settings = load(root)
     checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
     if not args.json:
         print("\n".join(checked.lines()), flush=True)
+    nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
+    if nobody is not None and (args.dry_run or not args.json):
+        print(nobody, flush=True)
     if args.dry_run:
         failed = dry_run(root, settings, checked)
     else:
-        failed = carry_out(root, settings, checked, args)
+        failed = carry_out(root, settings, checked, args, nobody)
     return 1 if failed or unreadable else 0
 
 
-def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.Namespace) -> bool:
+def carry_out(
+    root: str,
+    settings: Settings,
+    checked: Preflight,
+    args: argparse.Namespace,
+    nobody: Unnamed | None,
+) -> bool:
     """Open the queue, work it off, print the summary; return whether anything went wrong."""
     from hypervisor.agents.reconcile import settle
     from hypervisor.cli.progress import progress
@@ -96,7 +108,8 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
         summary = summarize(ledger, args.queue)
         drained = ledger.drained(args.queue)
     if args.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
+        told = summary | {"not_assigned": nobody and nobody._asdict()}
+        print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         print("\n".join(lines(summary, brief=True)))
         print(_changes(summary))

@@ -106,6 +106,23 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert run("status", "q").stdout == "q: drained, 1 item: 1 done\n"
 
 
+def test_a_caller_gets_its_own_and_anyones_tasks_and_is_told_whose_are_held(
+    root: Path, write: Write, serve: Serve
+) -> None:
+    (root / "hypervisor.toml").write_text('preflight.humans = ["ada"]\n')
+    names = ("zed", "'@bot'", "unassigned", "anna", "ada", "[zed, anna]", "claude")
+    for number, name in enumerate(names):
+        write(f"t-{number}", f"priority: {number}", f"assignee: {name}")
+    server = serve()
+    listed = server.ok("get_ready_tasks", limit=0)["tasks"]
+    assert [task["id"] for task in listed] == ["t-1", "t-2", "t-6"]
+    assert server.ok("get_index_stats")["stats"]["ready"] == 3
+    assert [server.claim(caller="zed") for _ in range(4)] == ["t-0", "t-1", "t-2", None]
+    told = server.ok("claim_next_task", caller="zed")["message"]
+    assert told.endswith("held until the settings say who that is: the tasks of anna")
+    assert server.claim(caller="claude") == "t-6"
+
+
 def test_a_caller_is_held_to_a_complexity_and_what_has_none_is_judged_by_the_rules(
     root: Path, write: Write, serve: Serve, run: Run
 ) -> None:

@@ -71,8 +71,18 @@ class Dispatch:
             row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
             if row is not None and row["state"] == "paused":
                 return nothing_ready.paused(ledger, row)
-            held = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
-            return "; ".join(["no task is ready for this caller", *held])
+            at_work = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
+            return "; ".join(
+                ["no task is ready for this caller", *at_work, *self._held_for_names()]
+            )
+
+    def _held_for_names(self) -> list[str]:
+        """Return whose tasks are held since no setting knows them. How that is mended is for the
+        user, not for whoever asks here: `hypervisor preflight` tells it."""
+        names = self.choosing.unknown(self._caller)
+        if not names:
+            return []
+        return [f"held until the settings say who that is: the tasks of {listed(names, 3, 40)}"]
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False

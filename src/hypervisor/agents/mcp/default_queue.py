@@ -8,11 +8,13 @@ people open.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
+from hypervisor.config.settings import as_name
 from hypervisor.intake import opening
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
@@ -65,7 +67,7 @@ class Standing:
         if ended and not named and not _edited_since(known, entry):
             return None
         if known is None or ended:
-            checked = self._checked(ledger, entry)
+            checked = self._checked(ledger, entry, caller)
             if named and not checked.ready:
                 checked = _as_ready(checked, item_id)
             if not checked.ready:
@@ -73,11 +75,14 @@ class Standing:
             self._open(ledger, checked, anew=ended)
         return first(worker.take(ledger, STANDING, worker_name(caller), only=item_id))
 
-    def _checked(self, ledger: Ledger, entry: Entry) -> Preflight:
+    def _checked(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
+        settings = self._index.settings
+        # Who asks here is an agent, and may have what is assigned to it.
+        settings = replace(settings, agents=settings.agents | {as_name(caller)})
         return check(
             [Found(os.path.join(self._root, entry.path))],
             root=self._root,
-            settings=self._index.settings,
+            settings=settings,
             ledger=ledger,
             queue=STANDING,
             search=self._index.search,

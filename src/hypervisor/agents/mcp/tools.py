@@ -160,7 +160,8 @@ class Tools:
 
     def get_index_stats(self, include_projects: bool) -> dict[str, Any]:
         taken = self.dispatch.elsewhere()
-        ready = sum((entry.id or entry.path) not in taken for entry in self.index.ready())
+        free = self.dispatch.choosing.ready()
+        ready = sum((entry.id or entry.path) not in taken for entry in free)
         stats = self._counted() | {"ready": ready}
         stats["generated"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if not include_projects:

@@ -90,7 +90,10 @@ class TaskIndex:
         return self._in_order
 
     def ready(self) -> Iterator[Entry]:
-        """Yield the tasks that nothing in the files speaks against, best first."""
+        """Yield the tasks that nothing in the files speaks against, best first.
+
+        Whom one is assigned to holds it only where that is a person's name.
+        """
         for _, path in self._ready:
             yield self._entries[path]
 
@@ -185,7 +188,7 @@ class TaskIndex:
         if self._files is not None:
             self._files.close()
         self._files = Files(self.root, self.settings)
-        self._look = Look(self.root, self.settings, Where(()), "work", False)
+        self._look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
         for entry in keeping.load(self.root, key, families(self.settings)).values():
             path = os.path.join(self.root, entry.path)
             self._add(path, entry)
@@ -276,7 +279,7 @@ class TaskIndex:
 
     def _judge(self, paths: Iterable[str]) -> None:
         """Ask pre-flight of these tasks, as if they had been named together."""
-        look = Look(self.root, self.settings, Where(()), "work", False)
+        look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
         chosen = [path for path in paths if self._entries[path].task is not None]
         chosen = [path for path in sorted(chosen) if not self._entries[path].archived]
         for path in chosen:

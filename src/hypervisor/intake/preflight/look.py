@@ -7,7 +7,7 @@ import stat
 from typing import NamedTuple
 
 from hypervisor.config.roots import is_outside
-from hypervisor.config.settings import Settings
+from hypervisor.config.settings import Settings, as_name
 from hypervisor.intake.preflight import front_matter
 from hypervisor.intake.preflight.candidate import Candidate, rank
 from hypervisor.intake.preflight.mentions import Mentions
@@ -46,12 +46,13 @@ class Look:
 
     What becomes an item, or would if it weren't for its own file, goes to `candidates` in the order
     of the sources; what is broken or can't be one goes straight to `result`. `left_out` holds the
-    ids that `where` left out, with a path for each.
+    ids that `where` left out, with a path for each. With `hold_unknown`, assignees that nobody
+    knows hold a task.
     """
 
     def __init__(
         self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool,
-        files_from: str | None = None, tools: tuple[str, ...] = (),
+        files_from: str | None = None, tools: tuple[str, ...] = (), hold_unknown: bool = True,
     ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
@@ -63,7 +64,7 @@ class Look:
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
         self._files_from = files_from
-        self._rules = Rules(settings, purpose, tools)
+        self._rules = Rules(settings, purpose, tools, hold_unknown)
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
@@ -165,6 +166,7 @@ class Look:
             self.result.not_matching += 1
             self.left_out[task.id or path] = path
             return
+        self.result.assignees.update(map(as_name, task.assignees))
         self.place(task, self.judge(document, task), path, document.path, document.identity)
         placed = self.candidates[-1] if self._for_work and self.candidates else None
         if placed is not None and placed.file == document.path and placed.verdict is None:
