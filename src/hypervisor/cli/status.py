@@ -74,9 +74,9 @@ def _news(ledger: Ledger, session: str) -> str | None:
 
 
 def _moved() -> str | None:
-    from hypervisor.agents.claude import upgrade
+    from hypervisor.agents import clients
 
-    return upgrade.moved()
+    return clients.host().started()
 
 
 def told_of(ledger: Ledger, queue: str) -> str:

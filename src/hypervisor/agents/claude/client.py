@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypervisor.agents import client, limits, rights
+from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
@@ -24,13 +25,11 @@ _NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentic
              "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
 
 
-class Claude:
+class Claude(client.Headless):
     """The client; `words` are added to its command line."""
 
     name = "claude"
-    one_item_each = False
     start_gap = 0.5
-    unseen = ""
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
         self._model, self._turns, self._words = model or "haiku", turns, list(words)
@@ -46,7 +45,7 @@ class Claude:
                     f"leave out {word}; grant commands with 'hypervisor open --allow-command'",
                 )
 
-    def start(self, place: client.Place) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Return how to start one agent."""
         allowed = rights.rules(rights.WORKER_VERBS)
         allowed += [f"Bash({command}:*)" for command in place.commands]

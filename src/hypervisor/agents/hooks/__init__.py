@@ -1,6 +1,7 @@
 """The clients' events: each is turned into words of the program, and holds no rule of its own.
 
-Handlers know the names and shapes of Claude Code; `gemini` reads the other client's as these.
+Handlers know the names and shapes of the client whose plugin this is; the others' events are read
+as these (see `clients`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.agents import clients
 from hypervisor.config.roots import find_root
 from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
@@ -47,22 +49,15 @@ _HEAD = b"HYPERVISOR_HEAD"
 
 
 class Event:
-    """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
+    """One call of a hook, in the words that the handlers know, and what most of them ask of it.
 
-    `sent_as` is the name that the client itself has for the event.
+    `client` has sent it; `sent_as` is its own name for the event.
     """
 
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
         self.sent_as = name
-        self.from_gemini = False
-        if "timestamp" in payload or name not in (*HANDLERS, "PreToolUse"):
-            from hypervisor.agents.gemini import events
-
-            self.from_gemini = events.sent(name, payload)
-            if self.from_gemini:
-                name, payload = events.read(name, payload)
-        self.name = name
-        self.payload = payload
+        self.client = clients.sender(name, payload)
+        self.name, self.payload = self.client.read(name, payload)
         self.session: str = self.text("session_id")
         self.agent: str = self.text("agent_id")
 
@@ -78,8 +73,7 @@ class Event:
 
     def transcript_of(self, agent: str | None = None) -> str | None:
         """Return where the client keeps the transcript of an agent of the session."""
-        base, dot, _ = self.text("transcript_path").rpartition(".jsonl")
-        return f"{base}/subagents/agent-{agent or self.agent}.jsonl" if dot else None
+        return self.client.transcript_of(self.text("transcript_path"), agent or self.agent)
 
 
 def run(name: str) -> int:
@@ -166,11 +160,7 @@ def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
         from hypervisor.worker import off_limits
 
         off_limits.settle(Ledger.of(ledger))
-    if answer is not None and event.from_gemini:
-        from hypervisor.agents.gemini import events
-
-        return events.answer(event.sent_as, answer)
-    return answer
+    return None if answer is None else event.client.answer(event.sent_as, answer)
 
 
 def context(event: str, text: str) -> dict[str, Any]:
@@ -184,8 +174,8 @@ def meet(ledger: Sessions, event: Event) -> None:
 
     known = ledger.session(event.session)
     if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
-        if event.from_gemini:
-            # What the environment tells is of Claude Code, which this client may run inside of.
+        if not event.client.tells_session:
+            # What the environment tells is of another client, which this one may run inside of.
             ledger.meet(event.session, heard=True)
             return
         from hypervisor.config.caller import Caller

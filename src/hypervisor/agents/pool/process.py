@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from hypervisor.agents import retention
-from hypervisor.agents.clients import Start, Stream
+from hypervisor.agents.client import Start, Stream
 from hypervisor.config.caller import started
 from hypervisor.system import killing
 from hypervisor.system.folder import Folder
