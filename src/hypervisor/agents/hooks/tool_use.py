@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import printed, reconcile, use
+from hypervisor.agents import printed, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import calls
 from hypervisor.system import signs
@@ -94,6 +94,7 @@ def _worked(ledger: Sessions, event: Event) -> str | None:
     past = ledger.count_call(event.session, event.agent)
     if not past:
         return None
+    from hypervisor.agents import reconcile
     from hypervisor.ledger import Ledger
     from hypervisor.worker import off_limits
 
@@ -203,6 +204,7 @@ def _task_stopped(ledger: Sessions, event: Event) -> None:
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
+        from hypervisor.agents import reconcile
         from hypervisor.ledger import Ledger
 
         path = event.transcript_of(agent)
