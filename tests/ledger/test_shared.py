@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +26,7 @@ from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.ledger.store import Gone
-from hypervisor.system import machine
+from hypervisor.system import machine, waiting
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.waiting import PATIENCE
 from ledger.support import Child, counts, items, opened, result
@@ -424,6 +425,8 @@ def _work(root: str, name: str) -> list[str]:
 def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
     fragile: Any, root: str, monkeypatch: pytest.MonkeyPatch, capfd: Any, how: int
 ) -> None:
+    # Processes of their own tell it.
+    monkeypatch.setattr(waiting, "say", lambda text: print(text, file=sys.stderr, flush=True))
     monkeypatch.setenv(VARIABLE, fragile.address("work"))
     with Ledger.open(root, create=True) as ledger:
         ledger.open_queue("q", items(600))

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print where one queue stands, or all of them."""
     if args.watch:
-        from hypervisor.views.watch import watch
+        from hypervisor.cli.watch import watch
 
-        return watch(find_root(), args.queue, settle=reconcile.settle, as_json=args.json)
+        return watch(find_root(), args.queue, as_json=args.json)
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)

@@ -76,8 +76,9 @@ class Event:
         return self.client.transcript_of(self.text("transcript_path"), agent or self.agent)
 
 
-def run(name: str) -> int:
-    """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
+def run(name: str) -> str:
+    """Handle the event `name`, its payload on standard input, and return what the client is to be
+    told, "" for nothing. Raises nothing: a hook breaks no session."""
     if name == "PreToolUse":
         return _before(name)
     try:
@@ -85,9 +86,7 @@ def run(name: str) -> int:
         if event.session:
             cwd = event.text("cwd")
             with _ledger(event).open(find_root(cwd or None), patience=0) as ledger:
-                answer = handle(ledger, event)
-            if answer is not None:
-                print(dumps(answer))
+                return _told(handle(ledger, event))
     except NoLedger:
         pass
     except Exception as error:  # whatever it is, the session goes on
@@ -95,7 +94,11 @@ def run(name: str) -> int:
 
         root = find_root()
         hook_errors.keep(root, explained(root, error) or error)
-    return 0
+    return ""
+
+
+def _told(answer: dict[str, Any] | None) -> str:
+    return "" if answer is None else dumps(answer)
 
 
 def _ledger(event: Event) -> type[Sessions]:
@@ -109,7 +112,7 @@ def _ledger(event: Event) -> type[Sessions]:
     return Ledger
 
 
-def _before(name: str) -> int:
+def _before(name: str) -> str:
     """Say whether a tool call may be made. What is refused or asked about doesn't hang on a ledger:
     whatever that holds has no part in it. Where it can't be told, the user is asked."""
     from hypervisor.agents.hooks import permission
@@ -121,9 +124,7 @@ def _before(name: str) -> int:
         answer = permission.before_tool(Event(name, payload))
     except Exception as error:
         answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
-    if answer is not None:
-        print(dumps(answer))
-    return 0
+    return _told(answer)
 
 
 def _sent() -> str:

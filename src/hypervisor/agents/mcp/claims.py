@@ -62,8 +62,7 @@ class Dispatch:
         """Return in a sentence why nothing was handed out."""
         name = self.queue or STANDING
         with self._ledger() as ledger:
-            row = ledger.row("select name from queue where name = ? limit 1", (name,))
-            if row is None:
+            if name not in ledger.queue_names():
                 return "no task is ready"
             row, counts = ledger.queue_row(name), ledger.stats(name)
         if row["state"] not in ("open", "replaced"):
