@@ -367,14 +367,16 @@ class _Plain:
     ],
 )
 def test_tcp_without_tls_beyond_this_machine_is_warned_about(
-    monkeypatch: pytest.MonkeyPatch, capfd: Any, host: str, hostaddr: str, warned: bool
+    monkeypatch: pytest.MonkeyPatch, host: str, hostaddr: str, warned: bool
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(waiting, "say", said.append)
     server = Server("postgresql://db.example/x")
     monkeypatch.setattr(_Plain.info, "host", host)
     monkeypatch.setattr(_Plain.info, "hostaddr", hostaddr)
     server._raw = _Plain  # type: ignore[assignment]
     server.warn_of_plain()
-    assert ("without TLS" in capfd.readouterr().err) is warned
+    assert ("without TLS" in "".join(said)) is warned
 
 
 def test_a_role_that_may_not_make_the_tables_is_told_so(
