@@ -36,7 +36,7 @@ _SQL = re.compile(
 )
 # Says whether a file of state was made here; before that is known no ledger may open it.
 _LOOKS_AT_STRANGERS = "system/unproven.py"
-# The opener itself; and what compares the folder with the note of it, device and inode.
+# The opener itself; and the notes of it, whose folder is the user's own and another one.
 _OPENERS = ("system/state.py", "system/notes.py")
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # What people call it on the command line -> its package.
 CLIENTS = {
-    "gemini": "hypervisor.agents.gemini",
     "claude": "hypervisor.agents.claude",
+    "gemini": "hypervisor.agents.gemini",
     "command": "hypervisor.agents.command",
 }
 
