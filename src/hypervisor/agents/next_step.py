@@ -6,12 +6,13 @@ import json
 from collections import Counter
 from typing import Any
 
-from hypervisor.agents import reconcile, rights
+from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import top_of
+from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
 from hypervisor.system.text import count, either, one_line
 from hypervisor.views import news
@@ -94,7 +95,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
             }
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
     if cost["tokens"] is None and cost["items"]:
-        reconcile.look_again(ledger, queue)
+        use.look_again(ledger, queue)
         cost = ledger.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
@@ -173,7 +174,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             f"{one_line(told['reason'], 160)}",
             "It is open again by itself then, and this session is told to go on: end your turn.",
             f"If the session is gone by then, any shell goes on: hypervisor work {name} "
-            f"--agent claude{' --branch' if branch else ''}",
+            f"--agent {HOST}{' --branch' if branch else ''}",
         ]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
@@ -188,10 +189,9 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             f"The user goes on with: /hypervisor:resume {name}",
         ]
     if told["step"] == "permissions":
-        rules = ", ".join(f'"{rule}"' for rule in told["rules"])
         return [
             "Stop: a worker lacked permissions. Before anything more is spent, the user adds to",
-            f'.claude/settings.json: {{"permissions": {{"allow": [{rules}]}}}}',
+            clients.host().allowing(told["rules"]),
             f"or answers that workers go on without. Then: hypervisor plan {name} --go-on",
         ]
     if told["step"] == "wait":

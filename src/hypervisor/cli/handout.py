@@ -7,9 +7,7 @@ summary is run by the shell. Only our own lines start at the left edge.
 
 from __future__ import annotations
 
-import os
-
-from hypervisor.config.caller import in_pool
+from hypervisor.config.caller import in_pool, session
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker import asks
@@ -114,7 +112,7 @@ def _longer(claim: Claim, known: bool) -> str:
         return f" (no hook is heard; longer: hypervisor heartbeat {claim.token})"
     if known or in_pool() is not None:
         return ""
-    if os.environ.get("CLAUDE_CODE_SESSION_ID"):
+    if session():
         return ", and longer with each call"
     return f"; longer: hypervisor heartbeat {claim.token}"
 

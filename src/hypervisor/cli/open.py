@@ -20,6 +20,11 @@ from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
 from hypervisor.system.text import count, either, one_line, shell
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.intake.preflight import Preflight
+    from hypervisor.ledger import Opened
+
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
 
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
-    opening.tell(opened, checked, as_json=args.json)
+    _tell(opened, checked, as_json=args.json)
     if args.verify is not None:
         from hypervisor.cli.check import about
 
@@ -276,3 +281,25 @@ def _settle(root: str) -> None:
             reconcile.settle(ledger, limit=None)
     except NoLedger:
         pass
+
+
+def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
+    """Print what was opened, and what comes next."""
+    if as_json:
+        told = {
+            "queue": opened.queue,
+            "generation": opened.generation,
+            "added": opened.added,
+            "present": opened.present,
+            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
+            "preflight": checked.to_json(),
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print("\n".join(checked.lines()))
+    present = f", {opened.present} were in it already" if opened.present else ""
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
+    for item, queue in opened.elsewhere[:20]:
+        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+    if opened.added or opened.present:
+        print(f"a worker's first command: hypervisor next {opened.queue}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
 
 LONGEST_TEXT = 64 * 1024
@@ -195,8 +196,8 @@ def worker_name(given: str | None) -> str:
     if name := given or os.environ.get("HYPERVISOR_WORKER"):
         return name
     # Each command of a session has a shell of its own: its number would be another name each time.
-    session = os.environ.get("CLAUDE_CODE_SESSION_ID", "")[:8]
-    return f"{os.uname().nodename}-{session or os.getppid()}"
+    around = (session() or "")[:8]
+    return f"{os.uname().nodename}-{around or os.getppid()}"
 
 
 def hand_out(
@@ -251,11 +252,11 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
 def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
-    from hypervisor.agents import reconcile
+    from hypervisor.agents import use
 
     claim = ledger.claim_of(token)
     if claim["agent"]:
-        reconcile.note_use(ledger, claim["agent"])
+        use.note(ledger, claim["agent"])
         claim = ledger.claim_of(token)
     kinds = ("input", "output", "cache_read", "cache_write")
     known = claim["input_tokens"] is not None

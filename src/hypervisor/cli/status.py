@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print where one queue stands, or all of them."""
     if args.watch:
-        from hypervisor.views.watch import watch
+        from hypervisor.cli.watch import watch
 
-        return watch(find_root(), args.queue, settle=reconcile.settle, as_json=args.json)
+        return watch(find_root(), args.queue, as_json=args.json)
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
@@ -79,9 +79,9 @@ def _news(ledger: Ledger, session: str) -> str | None:
 
 
 def _moved() -> str | None:
-    from hypervisor.agents.claude import upgrade
+    from hypervisor.agents import clients
 
-    return upgrade.moved()
+    return clients.host().started()
 
 
 def told_of(ledger: Ledger, queue: str) -> str:

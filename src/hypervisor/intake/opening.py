@@ -13,7 +13,6 @@ from hypervisor.intake.preflight import Preflight
 from hypervisor.ledger import Ledger, NewItem, Opened, budget, markers
 from hypervisor.system import uncommitted
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import count, one_line
 
 _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
@@ -113,25 +112,3 @@ def attend(ledger: Ledger, queue: str) -> None:
             headless=calling.headless,
         )
         ledger.follow(calling.session, queue)
-
-
-def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
-    """Print what was opened, and what comes next."""
-    if as_json:
-        told = {
-            "queue": opened.queue,
-            "generation": opened.generation,
-            "added": opened.added,
-            "present": opened.present,
-            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
-            "preflight": checked.to_json(),
-        }
-        print(json.dumps(told, ensure_ascii=False))
-        return
-    print("\n".join(checked.lines()))
-    present = f", {opened.present} were in it already" if opened.present else ""
-    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
-    for item, queue in opened.elsewhere[:20]:
-        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
-    if opened.added or opened.present:
-        print(f"a worker's first command: hypervisor next {opened.queue}")

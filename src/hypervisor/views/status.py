@@ -11,6 +11,7 @@ import time
 from hypervisor.ledger import budget, outcomes
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
+from hypervisor.system.clients import HOST
 from hypervisor.system.notes import home
 from hypervisor.system.spans import narrow, until
 from hypervisor.system.text import count, either, one_line
@@ -235,7 +236,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
                 gone = f"{then}, but its session is gone"
-                problem("paused", gone, f"hypervisor work {name} --agent claude")
+                problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
     rules = ledger.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])

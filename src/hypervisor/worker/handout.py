@@ -154,7 +154,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
     marks: dict[str, Any] = {"base_commit": head(ledger.root), "lease_seconds": None}
     if agent is not None:
         return marks | {"session": agent.session, "agent": agent.name}
-    session = os.environ.get("CLAUDE_CODE_SESSION_ID") or None
+    session = caller.session()
     if session is None:
         return marks
     ledger.follow(session, queue)

@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 from hypervisor import __version__
+from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding
 from hypervisor.config.roots import SETTINGS
 from hypervisor.system import hook_errors
@@ -27,15 +28,13 @@ from hypervisor.system.processes import Late, within
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 
-_PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")
+_PREFIXES = ("HYPERVISOR_", "XDG_", *(word for name in CLIENTS for word in client(name).variables))
 _FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (\S+)$')
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"']+")
 # Names that are words of the program or of every machine say nothing about a person.
-_COMMON = frozenset(
-    ("root", "user", "admin", "home", "hypervisor", "localhost", "claude", "gemini")
-)
+_COMMON = frozenset(("root", "user", "admin", "home", "hypervisor", "localhost", *CLIENTS))
 
 ABOUT_IT = f"""\
 Diagnostics of hypervisor {__version__}, made by `hypervisor doctor --bundle`.

@@ -1,4 +1,4 @@
-"""What is asked of either client: whether it is there, how old it is, and its MCP servers."""
+"""What is asked of any client: whether it is there, how old it is, and its MCP servers."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 
 from hypervisor import __version__
+from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.config.roots import SETTINGS
 from hypervisor.config.store import address
@@ -57,7 +58,7 @@ def _program() -> Finding:
     found = shutil.which("hypervisor")
     text = f"{__version__}, {program}"
     if found is None:
-        # Claude Code's sessions have it on their PATH; shells and Gemini CLI's sessions do not.
+        # Sessions of the plugin have it on their PATH; shells and other clients' sessions do not.
         return note(ABOUT, "program", f"{text}; not on the PATH of this shell", _first(program))
     if os.path.realpath(found) != os.path.realpath(program):
         # That one is somebody's: a link of ours, or a file that another clone's git tracks.
@@ -103,7 +104,8 @@ def _server() -> Finding:
     made = glob.glob(os.path.join(home, f"{__version__}+*mcp*", ".complete"))
     if made or find_spec("mcp") is not None:
         return ok(ABOUT, "server", "the libraries of task_manager are installed")
-    text = "the libraries of task_manager are not installed (needed by Gemini CLI and MCP only)"
+    users = ", ".join(one.title for one in map(client, CLIENTS) if one.needs_server)
+    text = f"the libraries of task_manager are not installed (needed by {users} and MCP only)"
     return note(ABOUT, "server", text, "hypervisor serve --setup")
 
 

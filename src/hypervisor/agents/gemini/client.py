@@ -17,6 +17,7 @@ from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
+from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.notes import VARIABLE, home
@@ -38,11 +39,10 @@ _NOT_OURS = ("is not found", "api key not valid", "unauthenticated", "permission
              "api_key_invalid", '"code":401', '"code":403', '"code":404')  # fmt: skip
 
 
-class Gemini:
+class Gemini(client.Headless):
     """The client; `words` are added to its command line."""
 
     name = "gemini"
-    one_item_each = False
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ class Gemini:
                 "hypervisor serve --setup",
             )
 
-    def start(self, place: client.Place) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Lay out the agent's home and policy, and return how to start it."""
         home = place.folder / "home" / ".gemini"
         home.mkdir(parents=True, exist_ok=True)

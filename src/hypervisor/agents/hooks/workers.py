@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.agents.hooks import Event
 from hypervisor.agents.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.ledger import calls
@@ -64,7 +64,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if ledger.note_agent(event.agent, event.session, transcript=transcript, how="stopped"):
         note_unseen(ledger, event)
         reconcile.settle(ledger)
-        reconcile.collect(ledger, event.agent, wait=_LAG)
+        use.collect(ledger, event.agent, wait=_LAG)
     calls.forget(ledger.state, (event.agent,))
     return None
 
@@ -93,7 +93,7 @@ def failed(ledger: Ledger, event: Event) -> None:
     ):
         note_unseen(ledger, event)
         reconcile.settle(ledger)
-        reconcile.collect(ledger, event.agent)
+        use.collect(ledger, event.agent)
 
 
 def _suggested(payload: dict[str, Any]) -> list[str]:

@@ -278,7 +278,7 @@ def caller_name(caller: str) -> str:
     """Return the name of a caller, fit for a front matter. Raises HypervisorError for none."""
     name = " ".join(caller.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise HypervisorError("the caller has no usable name", 'say who asks: caller="gemini"')
+        raise HypervisorError("the caller has no usable name", 'say who asks: caller="NAME"')
     return name
 
 

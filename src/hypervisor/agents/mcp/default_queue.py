@@ -92,10 +92,9 @@ class Standing:
         """Open the standing queue with one item more; one that has ended in it before, and was
         opened again by somebody since, begins a new generation."""
         limits = self._index.settings.limits
-        row = ledger.row(
-            "select source from queue where name = ? order by generation desc limit 1", (STANDING,)
-        )
-        number = int(row["source"].rpartition(" ")[2]) if row is not None else 1
+        number = 1
+        if STANDING in ledger.queue_names():
+            number = int(ledger.queue_row(STANDING)["source"].rpartition(" ")[2])
         opening.open_queue(
             self._root,
             self._index.settings,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
-from hypervisor.agents.clients import End
+from hypervisor.agents.client import End
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.redact import Redactor

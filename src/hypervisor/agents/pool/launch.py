@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypervisor.agents import retention
-from hypervisor.agents.clients import Place, Start, Stream
+from hypervisor.agents.client import Place, Start, Stream
 from hypervisor.agents.limits import Windows
 from hypervisor.agents.pool import recovery
 from hypervisor.agents.pool.process import Process

@@ -7,14 +7,10 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
 
 from hypervisor import worker
-from hypervisor.agents import reconcile
-from hypervisor.agents.client import own_program
-from hypervisor.agents.clients import End, Start, Stream
-from hypervisor.agents.command import CommandStream
-from hypervisor.agents.holes import Unfit
+from hypervisor.agents import reconcile, use
+from hypervisor.agents.client import End, Headless, LastLines, Start, Stream, Unfit, own_program
 from hypervisor.agents.pool import endings, recovery
 from hypervisor.agents.pool.breaker import Breaker
 from hypervisor.agents.pool.launch import Launch, Running, View, view_of
@@ -44,7 +40,7 @@ class Pool:
         self,
         ledger: Ledger,
         queue: str,
-        client: Any,
+        client: Headless,
         *,
         workers: int,
         items_each: int | None,
@@ -302,7 +298,7 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self.ledger.note_agent(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
+        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agent_claims(name)
         fruitful = any(claim["outcome"] in WORKED for claim in claims)
         if end.how == "finished" and not claims:
@@ -346,7 +342,7 @@ class Pool:
         environment = dict(os.environ) | running.agent.environment()
         said = self._redactor.text(end.last).strip() or "the command ended with exit code 0"
         again = Running(running.slot, running.place, claim=running.claim, reporting=True)
-        self._begin(again, Start(words, environment, said), CommandStream())
+        self._begin(again, Start(words, environment, said), LastLines())
 
     def _report_ended(self, running: Running, claim: Claim, end: End, code: int) -> None:
         if end.how == "overtime":
@@ -367,7 +363,7 @@ class Pool:
             end = End("stopped", "the pool was stopped")
             endings.settle(self.ledger, self.queue, self.session, name, end)
             self.ledger.note_agent(name, self.session, how="stopped")
-            reconcile.collect(self.ledger, name, clean=self._redactor.lines())
+            use.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()
 
