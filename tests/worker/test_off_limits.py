@@ -78,7 +78,7 @@ def take(root: Path, item: str | None = None, **options: object) -> Claim:
 
 def done(root: Path, claim: Claim) -> str:
     with Ledger.open(str(root)) as ledger:
-        return worker.done(ledger, claim.token, {"summary": "did it"}, force=False).state
+        return worker.finish(ledger, claim.token, "done", {"summary": "did it"}).state
 
 
 def standing(root: Path) -> tuple[dict[str, int], str, str]:

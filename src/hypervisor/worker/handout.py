@@ -33,9 +33,10 @@ def same_queue(agent: PoolAgent | None, queue: str) -> None:
         )
 
 
-def own_claim(token: str, row: Any) -> None:
-    """Raise NotAllowed if this process is a pool's agent and the claim in `row` is another's."""
-    agent = in_pool()
+def own_claim(token: str, row: Any, agent: PoolAgent | None = None) -> None:
+    """Raise NotAllowed if this process is a pool's agent, or works for `agent`, and the claim in
+    `row` is another's."""
+    agent = agent or in_pool()
     if agent is not None and (row["session"], row["agent"]) != (agent.session, agent.name):
         raise NotAllowed(
             f"claim {one_line(token, 60)} is not this worker's", "end the item that it was handed"

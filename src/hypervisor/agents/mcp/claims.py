@@ -78,7 +78,7 @@ class Dispatch:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
         What is complete already is no error. Raises NotYours where somebody else holds it, Refused
-        and NotOwner as `worker.done` does.
+        and NotOwner as `worker.finish` does.
         """
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._is_complete(item_id, entry):
@@ -93,7 +93,7 @@ class Dispatch:
             if held.caller:
                 report = report | {"assignee": held.caller}
             try:
-                worker.done(ledger, held.claim.token, report, force=force)
+                worker.finish(ledger, held.claim.token, "done", report, force=force)
             except worker.Refused:
                 if fresh:
                     worker.give_back(ledger, [held.claim.token])
