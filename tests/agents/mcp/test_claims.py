@@ -198,6 +198,18 @@ def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
     assert server.claim() == "t-1"
 
 
+def test_a_task_that_was_edited_while_it_was_held_is_handed_out_again_once_it_is_free(
+    write: Write, serve: Serve
+) -> None:
+    path = write("t-1")
+    server = serve()
+    assert server.claim() == "t-1"
+    path.write_text(path.read_text() + "\nMind the tests.\n")
+    assert "Mind the tests" in server.ok("get_task", id="t-1")["task"]["body"]
+    server.ok("release_task", id="t-1", reason="no time")
+    assert server.claim() == "t-1"
+
+
 def test_tasks_that_others_lock_or_that_wait_are_not_handed_out(
     root: Path, write: Write, serve: Serve
 ) -> None:

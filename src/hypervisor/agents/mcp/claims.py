@@ -41,6 +41,7 @@ class Dispatch:
         self.held: dict[str, Held] = {}
         self._root = index.root
         self._caller = ""
+        self._prepared = False
         self._ended: dict[str, str] = {}
 
     def claim(self, caller: str, project: str = "") -> Claim | None:
@@ -255,8 +256,10 @@ class Dispatch:
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
-        if self.queue is None:
+        if self.queue is None and not self._prepared:
+            # Asks git whether it tracks the state, as opening a queue does.
             create_state(self._root)
+            self._prepared = True
         project = self.index.settings.project
         with Ledger.open(self._root, create=self.queue is None, project=project) as ledger:
             yield ledger

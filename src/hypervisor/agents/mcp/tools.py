@@ -48,7 +48,6 @@ class Tools:
         claim = self.dispatch.claim(caller, project)
         if claim is None:
             return {"message": f"QUEUE EMPTY: {self.dispatch.why_nothing()}", "task": None}
-        self.index.refresh()
         task = of_claim(self.index, claim)
         return {"message": f"claimed {one_line(claim.id, 80)}", "task": task}
 
