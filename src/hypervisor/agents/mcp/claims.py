@@ -44,10 +44,10 @@ class Dispatch:
         self._prepared = False
         self._ended: dict[str, str] = {}
 
-    def claim(self, caller: str, project: str = "") -> Claim | None:
+    def claim(self, caller: str, project: str = "") -> tuple[Claim | None, str]:
         """Claim the next item that `caller` may have, of `project` if one is named.
 
-        None when there is none now; `why_nothing` tells more.
+        None when there is none now, and then in a sentence why.
         """
         self._caller = caller = caller_name(caller)
         with self._ledger() as ledger:
@@ -55,18 +55,17 @@ class Dispatch:
                 claim = self._claim_queued(ledger, self.queue, caller, project)
             else:
                 claim = self._standing.claim(ledger, caller, project)
+            why = self._why_nothing(ledger) if claim is None else ""
         if claim is not None:
             self.held[claim.id] = Held(claim, caller)
-        return claim
+        return claim, why
 
-    def why_nothing(self) -> str:
-        """Return in a sentence why nothing was handed out."""
+    def _why_nothing(self, ledger: Ledger) -> str:
         name = self.queue or STANDING
-        with self._ledger() as ledger:
-            row = ledger.row("select name from queue where name = ? limit 1", (name,))
-            if row is None:
-                return "no task is ready"
-            row, counts = ledger.queue_row(name), ledger.stats(name)
+        row = ledger.row("select name from queue where name = ? limit 1", (name,))
+        if row is None:
+            return "no task is ready"
+        row, counts = ledger.queue_row(name), ledger.stats(name)
         if row["state"] not in ("open", "replaced"):
             why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
             return f"queue {name} is {row['state']}{why}"
