@@ -137,23 +137,22 @@ def _list(place: str, folder: str, looks: tuple[int, int, int]) -> _Listed:
     entries = list(os.scandir(place))
     found = _Listed(looks, len(entries))
     for entry in entries:
-        path, name = inside + entry.name, entry.name.casefold()
-        if name == STATE:
-            # Ours, and what stands in it changes all the time.
-            continue
+        name = entry.name.casefold()
         if entry.is_dir(follow_symlinks=False):
+            path = inside + entry.name
+            if name == STATE:
+                # Ours, and what stands in it changes all the time.
+                continue
             if name == ".git":
                 if folder:
                     found.repositories.append(path)
             elif name not in _PASSED_BY and path.casefold() != protected.TREES:
                 found.below.append(path)
-        elif (
-            (dotted or name[0] == "." or name in protected.NAMES)
-            and (protected.steers(path) or protected.wants_naming(path))
-            # As where the project is the user's home.
-            and not is_note(entry.path)
-        ):
-            found.files.append((path, entry.path))
+        elif (dotted or name[0] == "." or name in protected.NAMES) and name != STATE:
+            path = inside + entry.name
+            # A note, where the project is the user's home, is no change.
+            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(entry.path):
+                found.files.append((path, entry.path))
     return found
 
 

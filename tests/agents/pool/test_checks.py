@@ -45,7 +45,7 @@ def test_the_end_of_a_pool_ends_its_check_and_costs_the_item_nothing(
     assert item["deaths"] + item["attempts"] == 0
 
 
-def test_a_check_that_fails_is_an_attempt_and_an_open_box_never_reaches_it(project: Path) -> None:
+def test_a_check_that_fails_is_an_attempt_and_its_command_is_run_again(project: Path) -> None:
     lay_out(project, 1, verify="echo x >>../checked; exit 3", max_attempts=2)
     with pool(project, "--", "true") as started:
         assert started.wait().returncode == 1

@@ -70,9 +70,9 @@ def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> 
 
 
 def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> Preflight:
-    """Sort what `look` has taken in by locks alone: the files are known to say nothing against it,
-    and in no other queue of `ledger` it is open."""
-    locks = LockView(root, settings.lock_folders, ledger.ledger_id)
+    """Sort the one item that `look` has taken in by locks alone: the files are known to say nothing
+    against it, and no other queue of `ledger` has it."""
+    locks = LockView(root, settings.lock_folders, ledger.ledger_id, once=True)
     return _Sorting(root, settings, look, locks, {}, "work", None, alone=True).result()
 
 
