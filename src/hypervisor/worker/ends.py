@@ -10,7 +10,7 @@ from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.handout import give_back, own_claim, share_left, terms
+from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -135,16 +135,18 @@ def _accept_and_claim(
         return None
     queue = row["queue_name"]
     try:
+        marks = terms(ledger, queue, agent)
         [state], claims = ledger.finish_and_claim(
             [(row["token"], outcome, report)],
             queue,
             row["worker"],
             pending=pending,
-            **terms(ledger, queue, agent),
+            **marks,
         )
     except (HypervisorError, OSError):
         # Nothing was written. What keeps the next item must not keep the report of this one.
         return None
+    note_renewed(claims, marks)
     return None if state is None else Ended(state, claims)
 
 
