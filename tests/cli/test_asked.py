@@ -325,7 +325,7 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
         for item in "ab":
             [held] = worker.take(ledger, "q", "w", only=item)
             told = {"a": {"files": ["src/x.py"]}, "b": {"commit": "1a2b3c4"}}[item]
-            worker.done(ledger, held.token, {"summary": "x", **told}, force=False)
+            worker.finish(ledger, held.token, "done", {"summary": "x", **told})
     path = batch / "tasks/b.md"
     path.write_text(path.read_text() + "mine\n")
     undone = run("undo", "q")

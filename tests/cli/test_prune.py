@@ -45,7 +45,7 @@ def aged(project: Path) -> Path:
         open_queue(project, [f"tasks/{queue}-a.md", f"tasks/{queue}-b.md"], queue)
         with Ledger.open(str(project)) as ledger:
             for claim in worker.take(ledger, queue, "w", 1 if queue == "busy" else 2):
-                worker.done(ledger, claim.token, {"summary": "x"}, force=False)
+                worker.finish(ledger, claim.token, "done", {"summary": "x"})
         transcript = project / "t.jsonl"
         transcript.write_text("{}\n")
         with Ledger.open(str(project)) as ledger:

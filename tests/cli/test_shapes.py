@@ -38,7 +38,7 @@ def mixed(project: Path) -> Path:
         def take(item: str) -> str:
             return worker.take(ledger, "q", "w", only=item)[0].token
 
-        worker.done(ledger, take("a"), {"summary": "x", "files": ["y"], "commit": "z"}, force=False)
+        worker.finish(ledger, take("a"), "done", {"summary": "x", "files": ["y"], "commit": "z"})
         worker.finish(ledger, take("b"), "blocked", {"reason": "no"})
         worker.finish(ledger, take("c"), "failed", {"reason": "broken"})
         take("d")

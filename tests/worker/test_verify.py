@@ -25,7 +25,7 @@ def end(root: Path, report: dict[str, Any] | None = None) -> str:
     with Ledger.open(str(root)) as ledger:
         claims = worker.take(ledger, "q", "w")
         token = claims[0].token if claims else next(iter(ledger.live_tokens()))
-        return worker.done(ledger, token, report or {"summary": "did it"}, force=False).state
+        return worker.finish(ledger, token, "done", report or {"summary": "did it"}).state
 
 
 def wait_for(path: Path) -> str:

@@ -7,10 +7,9 @@ import sys
 
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import LONGEST_TEXT, bounded
 
-LONGEST_TEXT = 64 * 1024
 _NAMED = 30
-_CUT = "\n… (cut here)"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
         if not text:
             option = name.replace("_", "-")
             raise UsageError(f"--{option} is empty", "say in a sentence what happened")
-        told[name] = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + _CUT
+        told[name] = bounded(text)
     return told
 
 

@@ -20,7 +20,20 @@ _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 def open_queue(
     root: str, settings: Settings, name: str, checked: Preflight, **options: Any
 ) -> Opened:
-    """Open the queue `name` at `root` with the items of a pre-flight.
+    """Open the queue `name` at `root` as `fill` does, in a ledger that is made if there is none.
+
+    Raises Foreign for a state that git tracks.
+    """
+    # Asks whether git tracks anything of it: no command of a worker pays for that.
+    create_state(root)
+    with Ledger.open(root, create=True, project=settings.project) as ledger:
+        return fill(ledger, settings, name, checked, **options)
+
+
+def fill(
+    ledger: Ledger, settings: Settings, name: str, checked: Preflight, **options: Any
+) -> Opened:
+    """Open the queue `name` with the items of a pre-flight, or add them to it.
 
     Items that are held only because they wait for items of the same pre-flight are added as
     waiting. `options` are those of `Ledger.open_queue`. Raises UsageError and LedgerError.
@@ -57,19 +70,16 @@ def open_queue(
         "max_deaths": settings.limits.max_deaths,
         "max_releases": settings.limits.max_releases,
     }
-    # Asks whether git tracks anything of it: no command of a worker pays for that.
-    create_state(root)
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
-        opened = ledger.open_queue(
-            name,
-            items,
-            preflight=json.dumps(left),
-            folders=checked.folders_outside(root),
-            **(limits | options),
-        )
-        markers.mark(ledger, name)
-        note_tree(ledger, name)
-        attend(ledger, name)
+    opened = ledger.open_queue(
+        name,
+        items,
+        preflight=json.dumps(left),
+        folders=checked.folders_outside(ledger.root),
+        **(limits | options),
+    )
+    markers.mark(ledger, name)
+    note_tree(ledger, name)
+    attend(ledger, name)
     return opened
 
 

@@ -21,7 +21,14 @@ class HypervisorError(Exception):
         self.output = output
 
     def __str__(self) -> str:
-        text = f"{self.message}; {self.fix}" if self.fix else self.message
+        return self._with_output(f"{self.message}; {self.fix}" if self.fix else self.message)
+
+    @property
+    def cause(self) -> str:
+        """All but what the reader can do about it: for a report that others read."""
+        return self._with_output(self.message)
+
+    def _with_output(self, text: str) -> str:
         return f"{text}. The end of its output:\n{indented(self.output)}" if self.output else text
 
 

@@ -37,6 +37,7 @@ class _Escapes(dict[int, str]):
 
 
 _escapes = _Escapes()
+LONGEST_TEXT = 64 * 1024
 # What means nothing to a shell.
 _PLAIN = frozenset("%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 # Ours are the lines of what we print, and the columns.
@@ -83,6 +84,11 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def bounded(text: str) -> str:
+    """Return `text`, cut if it is longer than what anybody may say at once; it says so then."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n… (cut here)"
 
 
 def lines_kept(value: object) -> str:

@@ -34,9 +34,10 @@ def same_queue(agent: PoolAgent | None, queue: str) -> None:
         )
 
 
-def own_claim(token: str, row: Any) -> None:
-    """Raise NotAllowed if this process is a pool's agent and the claim in `row` is another's."""
-    agent = in_pool()
+def own_claim(token: str, row: Any, agent: PoolAgent | None = None) -> None:
+    """Raise NotAllowed if this process is a pool's agent, or works for `agent`, and the claim in
+    `row` is another's."""
+    agent = agent or in_pool()
     if agent is not None and (row["session"], row["agent"]) != (agent.session, agent.name):
         raise NotAllowed(
             f"claim {one_line(token, 60)} is not this worker's", "end the item that it was handed"
@@ -84,12 +85,13 @@ def take(
     claimed. A queue is paused, and hands out nothing, when its budget is used up, and when somebody
     changed what steers the next run and it can't be told who.
     """
-    outbox.flush(ledger)
+    if claimed is None:
+        # Else the end that was accepted in the same call has just done it.
+        outbox.flush(ledger)
     if not claimed and budget.stop(ledger, queue):
         return []
     agent = agent or caller.in_pool()
     same_queue(agent, queue)
-    marks = terms(ledger, queue, agent)
     taken: list[Claim] = []
     claims = claimed or []
     if agent is not None:
@@ -97,7 +99,9 @@ def take(
     try:
         while len(taken) < n:
             if claimed is None:
+                marks = terms(ledger, queue, agent)
                 claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
+                note_renewed(claims, marks)
             claimed = None
             if not claims and not taken and settle(ledger)[0]:
                 # What nobody works on any more is not waited for.
@@ -105,7 +109,6 @@ def take(
             if not claims:
                 break
             for claim in claims:
-                claim.renewed = marks["lease_seconds"] is None
                 closed = _no_longer_wanted(ledger.root, claim)
                 if closed is None:
                     taken.append(claim)
@@ -163,6 +166,12 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
         return marks | {"session": session}
     lease = max(UNHEARD_SECONDS, ledger.queue_row(queue)["lease_ms"] / 1000)
     return marks | {"session": session, "lease_seconds": lease}
+
+
+def note_renewed(claims: Iterable[Claim], marks: dict[str, Any]) -> None:
+    """Note with claims that were made on the terms `marks` whether somebody renews their leases."""
+    for claim in claims:
+        claim.renewed = marks["lease_seconds"] is None
 
 
 def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:

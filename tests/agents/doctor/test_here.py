@@ -160,7 +160,7 @@ def plant(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger.open(str(machine.project)) as ledger:
         claim = worker.take(ledger, SECRETS["name of a queue"], SECRETS["user"])[0]
         summary = {"summary": f"{SECRETS['report of a worker']} {SECRETS['mail']}"}
-        worker.done(ledger, claim.token, summary, force=False)
+        worker.finish(ledger, claim.token, "done", summary)
     (machine.project / ".hypervisor/hook-error.txt").write_text(
         "2026-11-26 14:50:29\nTraceback (most recent call last):\n"
         f'  File "{machine.home}/plugin/src/hypervisor/agents/hooks/workers.py", line 7, '

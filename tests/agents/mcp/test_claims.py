@@ -7,10 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from agents.mcp.client import KILL, TERM, Connection, wait_for
 from agents.mcp.conftest import Serve, Write
+from hypervisor.agents.mcp.claims import Dispatch
+from hypervisor.agents.mcp.tools import Tools
+from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Ledger
+from hypervisor.tasks.read import Document
+from hypervisor.tasks.read import read as read_file
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -221,6 +229,18 @@ def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
     assert server.claim() == "t-1"
 
 
+def test_a_task_that_was_edited_while_it_was_held_is_handed_out_again_once_it_is_free(
+    write: Write, serve: Serve
+) -> None:
+    path = write("t-1")
+    server = serve()
+    assert server.claim() == "t-1"
+    path.write_text(path.read_text() + "\nMind the tests.\n")
+    assert "Mind the tests" in server.ok("get_task", id="t-1")["task"]["body"]
+    server.ok("release_task", id="t-1", reason="no time")
+    assert server.claim() == "t-1"
+
+
 def test_tasks_that_others_lock_or_that_wait_are_not_handed_out(
     root: Path, write: Write, serve: Serve
 ) -> None:
@@ -258,6 +278,38 @@ def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_
     assert other.claim() == "t-1"
     other.ok("complete_task", id="t-1")
     assert "Checked by" in path.read_text()
+
+
+def test_a_claim_opens_the_ledger_once_and_reads_its_task_once(
+    root: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(write(f"t-{number}", f"priority: {number}")) for number in range(2)]
+    # What was written just now is read again in any case.
+    time.sleep(0.06)
+    index = TaskIndex(str(root))
+    tools = Tools(index, Dispatch(index, None))
+    index.refresh()
+    opened: list[str] = []
+    read: list[str] = []
+    open_one = Ledger.open
+
+    def counted(root: str, **options: Any) -> Ledger:
+        opened.append(root)
+        return open_one(root, **options)
+
+    def noted(path: str) -> Document:
+        read.append(path)
+        return read_file(path)
+
+    monkeypatch.setattr(Ledger, "open", counted)
+    monkeypatch.setattr("hypervisor.intake.index.index.read", noted)
+    monkeypatch.setattr("hypervisor.intake.preflight.look.read", noted)
+    for path in [*paths, None]:
+        opened.clear()
+        read.clear()
+        task = tools.answer(lambda: tools.claim_next_task("gemini", ""))["task"]
+        assert (task and str(root / task["path"])) == path
+        assert (len(opened), read) == (1, [path] if path else [])
 
 
 def _try(server: Connection) -> None:

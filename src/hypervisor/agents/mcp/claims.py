@@ -44,12 +44,13 @@ class Dispatch:
         self._caller = ""
         # Whether the one that asked last may have a part of what is ready only.
         self._narrow = False
+        self._prepared = False
         self._ended: dict[str, str] = {}
 
-    def claim(self, caller: str, project: str = "") -> Claim | None:
+    def claim(self, caller: str, project: str = "") -> tuple[Claim | None, str]:
         """Claim the next item that `caller` may have, of `project` if one is named.
 
-        None when there is none now; `why_nothing` tells more.
+        None when there is none now, and then in a sentence why.
         """
         self._caller = caller = caller_name(caller)
         self._narrow = bool(project) or self.choosing.is_bound(caller)
@@ -58,23 +59,21 @@ class Dispatch:
                 claim = self._claim_queued(ledger, self.queue, caller, project)
             else:
                 claim = self._standing.claim(ledger, caller, project)
+            why = self._why_nothing(ledger) if claim is None else ""
         if claim is not None:
             self.held[claim.id] = Held(claim, caller)
-        return claim
+        return claim, why
 
-    def why_nothing(self) -> str:
+    def _why_nothing(self, ledger: Ledger) -> str:
         """Return in a sentence why nothing was handed out."""
-        with self._ledger() as ledger:
-            if self.queue is not None:
-                ready = ", none of them for this caller" if self._narrow else ""
-                return worker.why_nothing(ledger, self.queue, ready=ready)[0]
-            row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
-            if row is not None and row["state"] == "paused":
-                return nothing_ready.paused(ledger, row)
-            at_work = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
-            return "; ".join(
-                ["no task is ready for this caller", *at_work, *self._held_for_names()]
-            )
+        if self.queue is not None:
+            ready = ", none of them for this caller" if self._narrow else ""
+            return worker.why_nothing(ledger, self.queue, ready=ready)[0]
+        row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
+        if row is not None and row["state"] == "paused":
+            return nothing_ready.paused(ledger, row)
+        at_work = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
+        return "; ".join(["no task is ready for this caller", *at_work, *self._held_for_names()])
 
     def _held_for_names(self) -> list[str]:
         """Return whose tasks are held since no setting knows them. How that is mended is for the
@@ -90,7 +89,7 @@ class Dispatch:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
         What is complete already is no error. Raises NotYours where somebody else holds it, Refused
-        and NotOwner as `worker.done` does.
+        and NotOwner as `worker.finish` does.
         """
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._is_complete(item_id, entry):
@@ -105,7 +104,7 @@ class Dispatch:
             if held.caller:
                 report = report | {"assignee": held.caller}
             try:
-                worker.done(ledger, held.claim.token, report, force=force)
+                worker.finish(ledger, held.claim.token, "done", report, force=force)
             except worker.Refused:
                 if fresh:
                     worker.give_back(ledger, [held.claim.token])
@@ -267,8 +266,10 @@ class Dispatch:
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
-        if self.queue is None:
+        if self.queue is None and not self._prepared:
+            # Asks git whether it tracks the state, as opening a queue does.
             create_state(self._root)
+            self._prepared = True
         project = self.index.settings.project
         with Ledger.open(self._root, create=self.queue is None, project=project) as ledger:
             yield ledger

@@ -18,9 +18,10 @@ from hypervisor.config.settings import as_name
 from hypervisor.intake import opening
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
+from hypervisor.intake.preflight.check import sort_by_locks
 from hypervisor.intake.sources import Found
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import BrokenFile, HypervisorError
 from hypervisor.system.files import is_same
 from hypervisor.system.text import one_line
 
@@ -67,13 +68,27 @@ class Standing:
         if ended and not named and not _edited_since(known, entry):
             return None
         if known is None or ended:
-            checked = self._checked(ledger, entry, caller)
+            if named:
+                checked = self._checked(ledger, entry, caller)
+            else:
+                checked = self._still_ready(ledger, entry, caller)
             if named and not checked.ready:
                 checked = _as_ready(checked, item_id)
             if not checked.ready:
                 return None
             self._open(ledger, checked, anew=ended)
         return first(worker.take(ledger, STANDING, worker_name(caller), only=item_id))
+
+    def _still_ready(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
+        """Return the pre-flight of a task that the index has just found ready, and that no other
+        queue has: what is left to be asked is whether a lock stands on it."""
+        try:
+            look = self._index.look(entry)
+        except (BrokenFile, OSError):
+            return Preflight()
+        if look is None:
+            return self._checked(ledger, entry, caller)
+        return sort_by_locks(look, self._root, self._index.settings, ledger)
 
     def _checked(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
         settings = self._index.settings
@@ -95,8 +110,8 @@ class Standing:
         number = 1
         if STANDING in ledger.queue_names():
             number = int(ledger.queue_row(STANDING)["source"].rpartition(" ")[2])
-        opening.open_queue(
-            self._root,
+        opening.fill(
+            ledger,
             self._index.settings,
             STANDING,
             checked,

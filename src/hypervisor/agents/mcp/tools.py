@@ -45,10 +45,9 @@ class Tools:
     # -- claims and their ends --
 
     def claim_next_task(self, caller: str, project: str) -> dict[str, Any]:
-        claim = self.dispatch.claim(caller, project)
+        claim, why = self.dispatch.claim(caller, project)
         if claim is None:
-            return {"message": f"QUEUE EMPTY: {self.dispatch.why_nothing()}", "task": None}
-        self.index.refresh()
+            return {"message": f"QUEUE EMPTY: {why}", "task": None}
         task = of_claim(self.index, claim)
         return {"message": f"claimed {one_line(claim.id, 80)}", "task": task}
 

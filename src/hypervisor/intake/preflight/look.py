@@ -72,11 +72,9 @@ class Look:
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
         path = self._relative(found.path)
-        if path is not None and not _is_text(path):
+        if path is not None and (odd := odd_path(path)) is not None:
             shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-            self._broken(shown, None, "name", "the name is not UTF-8", "rename it")
-        elif path is not None and len(os.fsencode(path)) > _LONGEST_PATH:
-            self._broken(path, None, "name", "the path is too long", "move it up")
+            self._broken(shown, None, "name", *odd)
         elif found.problem is not None:
             self._odd(found, path)
         elif found.row is not None:
@@ -167,7 +165,11 @@ class Look:
             self.left_out[task.id or path] = path
             return
         self.result.assignees.update(map(as_name, task.assignees))
-        self.place(task, self.judge(document, task), path, document.path, document.identity)
+        self.task(document, task, self.judge(document, task), path)
+
+    def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
+        """Take in a task that was judged, with what its text names."""
+        self.place(task, judged, path, document.path, document.identity)
         placed = self.candidates[-1] if self._for_work and self.candidates else None
         if placed is not None and placed.file == document.path and placed.verdict is None:
             placed.named, placed.hints = self._mentions.of(document, path)
@@ -274,6 +276,13 @@ class Look:
         if folder not in self._real:
             self._real[folder] = os.path.relpath(os.path.realpath(folder), self._root)
         return os.path.normpath(os.path.join(self._real[folder], name))
+
+
+def odd_path(path: str) -> tuple[str, str] | None:
+    """Return why no ledger takes a path, and the mend."""
+    if not _is_text(path):
+        return "the name is not UTF-8", "rename it"
+    return ("the path is too long", "move it up") if len(path.encode()) > _LONGEST_PATH else None
 
 
 def _is_text(path: str) -> bool:

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
-from hypervisor.worker import base_files, outbox, verify
+from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
@@ -145,18 +144,9 @@ class _Run:
         message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
         merged = workshop.merge(tip, commit, name, message)
         if merged != tip and row["verify"]:
-            with base_files.taken(workshop.work, row["base_commit"], row["check_base"]) as copy:
-                checked = verify.check(
-                    row["verify"],
-                    root=copy,
-                    turns=workshop.turns,
-                    item_id=row["id"],
-                    path=row["path"],
-                    limit=load(self._ledger.root).limits.verify_seconds,
-                    beat=self._beat,
-                    beat_every=_BEAT,
-                    keep=json.loads(row["check_env"] or "[]"),
-                )
+            checked = checks.run(
+                self._ledger, row, workshop.work, workshop.turns, self._beat, _BEAT
+            )
             if not checked.ok:
                 files = named(self._git.changed(row["base_commit"], commit))
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
