@@ -99,7 +99,9 @@ def test_what_is_no_task_any_more_is_skipped(project: Path) -> None:
     assert states(project) == {"a": "skipped"}
 
 
-def test_a_file_that_never_was_a_task_may_change_and_is_passed_over_while_it_is_gone(project: Path) -> None:
+def test_a_file_that_never_was_a_task_may_change_and_is_passed_over_while_it_is_gone(
+    project: Path,
+) -> None:
     for name in ("a", "b"):
         (project / f"{name}.md").write_text("a note\n")
     open_queue(project, ["a.md", "b.md"], instructions="read it")
