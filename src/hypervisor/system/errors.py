@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.system.text import escaped, indented
+from hypervisor.system.text import escaped, indented, one_line
 
 
 class HypervisorError(Exception):
@@ -84,3 +84,11 @@ class FileChanged(HypervisorError):
     def __init__(self, path: str) -> None:
         super().__init__(f"{path}: changed since it was read", "run the command again")
         self.path = path
+
+
+class OtherItem(HypervisorError):
+    """Another task, or none that goes by its id, stands where an item's file was."""
+
+    def __init__(self, path: str, item_id: str, found: str | None) -> None:
+        stands = "a task without an id" if found is None else one_line(found, 80)
+        super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged
-from hypervisor.tasks import edit, read, task_of, undo, write
+from hypervisor.tasks import edit, locate, read, task_of, undo, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 
 LONGEST = 8000
@@ -88,19 +88,20 @@ def put(
     settings: Settings,
     log: undo.UndoLog,
     item_id: str,
+    place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
 ) -> read.Identity | None:
     """Put a report into the task file at `path`, and the word of the class `status` where one is
     given and the task's family has such a word; return how the file looks now, None if nothing had
-    to be written.
+    to be written. `item_id` and `place`, its path from the root, say which task that has to be.
 
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
     that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
     denies is not written, so that a slow writer can't put an old report over a newer one. Raises
-    BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with the file
-    as it was.
+    OtherItem, BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with
+    the file as it was.
     """
     for _ in range(_TRIES):
         document = read.read(path)
@@ -109,6 +110,7 @@ def put(
         task = task_of(document, settings)
         if task is None:
             return None
+        locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = task.family.words.get(status or "")
         if word is not None and task.state != status:

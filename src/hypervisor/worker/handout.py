@@ -8,11 +8,19 @@ from hypervisor.config import caller
 from hypervisor.config.caller import in_pool
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.checkout import head
-from hypervisor.system.errors import BrokenFile, HypervisorError, NotAllowed, NotOwner, SetupError
+from hypervisor.system.errors import (
+    BrokenFile,
+    HypervisorError,
+    NotAllowed,
+    NotOwner,
+    OtherItem,
+    SetupError,
+)
 from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.presence import Presence
 from hypervisor.worker.settle import settle
 from hypervisor.worker.setup import stop_pool
 
@@ -76,8 +84,9 @@ def take(
     """Claim up to `n` items that really want work, and return them; `claimed` are the first.
 
     An item's file is looked at again only if it changed since `open`: a task that somebody has
-    completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
-    one is claimed instead. What nobody works on any more is freed before nothing is returned.
+    completed meanwhile is closed as skipped, a broken one as blocked, and the next one is claimed
+    instead. A task that is no longer at its path is looked for by its id; what is missing is passed
+    over. What nobody works on any more is freed before nothing is returned.
     `agent` is the agent of a pool that asks, if this process is not its
     own: it gets no more than its share, and of its own queue only (else NotAllowed). With
     `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
@@ -94,22 +103,32 @@ def take(
     same_queue(agent, queue)
     taken: list[Claim] = []
     claims = claimed or []
+    there = Presence(ledger.root)
     if agent is not None:
         n = min(n, share_left(ledger, agent) + len(claims))
     try:
         while len(taken) < n:
             if claimed is None:
                 marks = terms(ledger, queue, agent)
-                claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
+                claims = ledger.claim(
+                    queue, worker, n - len(taken), only=only, there=there, **marks
+                )
                 note_renewed(claims, marks)
             claimed = None
+            if not claims and there.follow(ledger):
+                continue
             if not claims and not taken and settle(ledger)[0]:
                 # What nobody works on any more is not waited for.
-                claims = ledger.claim(queue, worker, n, only=only, **marks)
+                claims = ledger.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
             for claim in claims:
-                closed = _no_longer_wanted(ledger.root, claim)
+                try:
+                    closed = _no_longer_wanted(ledger.root, claim)
+                except (OtherItem, FileNotFoundError):
+                    give_back(ledger, [claim.token])
+                    there.leave_out(claim.id, claim.number, claim.path or "")
+                    continue
                 if closed is None:
                     taken.append(claim)
                 else:
@@ -203,7 +222,10 @@ def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -
 
 
 def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | None:
-    """Return the outcome and report for an item that needs no worker any more, or None."""
+    """Return the outcome and report for an item that needs no worker any more, or None.
+
+    Raises FileNotFoundError, and OtherItem where another task stands at its path.
+    """
     if claim.path is None or claim.payload is not None:
         return None
     path = os.path.join(root, claim.path)
@@ -213,8 +235,14 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
             return None
         from hypervisor.config.settings import load
         from hypervisor.tasks import read, task_of
+        from hypervisor.tasks.locate import expect
 
-        task = task_of(read.read(path), load(root))
+        document = read.read(path)
+        task = task_of(document, load(root))
+        if task is not None:
+            expect(task, document, claim.id, claim.path)
+    except FileNotFoundError:
+        raise
     except BrokenFile as error:
         return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
     except OSError as error:

@@ -10,7 +10,7 @@ import os
 import time
 
 from hypervisor.ledger.outcomes import OUTCOME
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, OtherItem
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+
+
+# What is pending and was never tried.
+_NEW = ("report", "cause")
 
 
 def is_task(row: Any) -> bool:
@@ -31,12 +35,12 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
     Costs one indexed look where nothing is pending. Never more than `limit` files, those first
-    that were not tried before; None tries all. What fails stays pending, whatever the reason:
-    an accepted end is not taken back.
+    that were not tried before; None tries all, and looks again for those that were nowhere. What
+    fails stays pending, whatever the reason: an accepted end is not taken back.
     """
     left = []
     for row in ledger.pending(limit):
-        why, looks = _written(ledger, row)
+        why, looks = _written(ledger, row, search=limit is None or row["pending"] in _NEW)
         try:
             if why is None:
                 ledger.written(row["token"], looks)
@@ -95,10 +99,11 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
         return
 
 
-def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
-    """Write one end; return in a line why it can't be written now, and how the file looks now."""
+def _written(ledger: Ledger, row: Any, *, search: bool) -> tuple[str | None, str | None]:
+    """Write one end; return in a line why it can't be written now, and how the file looks now.
+    With `search`, a task that is no longer at its path is looked for by its id."""
     try:
-        return None, _write(ledger, row)
+        return None, _write(ledger, row, search)
     except HypervisorError as error:
         return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
@@ -108,7 +113,7 @@ def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
         return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Any) -> str | None:
+def _write(ledger: Ledger, row: Any, search: bool = True) -> str | None:
     if not is_task(row):
         return None
     import json
@@ -132,9 +137,11 @@ def _write(ledger: Ledger, row: Any) -> str | None:
         at=row["finished_at"],
     )
     assignee = told.get("assignee") if row["state"] == "done" else None
-    return _put(
-        ledger, row, end.status, lines, lambda: ledger.awaits_writing(row["token"]), assignee
-    )
+
+    def wanted() -> bool:
+        return ledger.awaits_writing(row["token"])
+
+    return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
 def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
@@ -165,17 +172,31 @@ def _put(
     lines: list[str],
     wanted: Callable[[], bool],
     assignee: str | None = None,
+    *,
+    search: bool = False,
 ) -> str | None:
     from hypervisor.config.settings import load
     from hypervisor.tasks import report
+    from hypervisor.tasks.locate import locate
 
-    path = os.path.join(ledger.root, row["path"])
     log = _undo_log(ledger, row["queue_name"])
     settings = load(ledger.root)
-    looks = report.put(
-        path, row["token"], status, lines, settings, log, row["id"], wanted, assignee
-    )
-    return looks and looks.fingerprint
+
+    def put(place: str) -> str | None:
+        path = os.path.join(ledger.root, place)
+        looks = report.put(
+            path, row["token"], status, lines, settings, log, row["id"], place, wanted, assignee
+        )
+        return looks and looks.fingerprint
+
+    try:
+        return put(row["path"])
+    except (OtherItem, FileNotFoundError):
+        place = locate(ledger.root, settings, row["id"], row["path"]) if search else None
+        if place is None:
+            raise
+    ledger.moved(row["no"], place)
+    return put(place)
 
 
 def _undo_log(ledger: Ledger, queue: str) -> Any:
