@@ -77,7 +77,7 @@ def test_a_cancelled_queue_refuses_late_reports_frees_its_locks_and_hands_out_no
     assert locks(project) == []
     assert run_hypervisor("done", token, "--summary", "x").returncode == 4
     nothing = run_hypervisor("next", "q")
-    assert (nothing.returncode, nothing.stdout) == (3, "nothing left\n")
+    assert (nothing.returncode, nothing.stdout) == (3, "nothing left; the queue was cancelled\n")
     assert states(project) == {"a": "done", "b": "cancelled", "c": "cancelled"}
     assert run_hypervisor("resume", "q").returncode == 2
 
