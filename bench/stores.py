@@ -139,9 +139,7 @@ def work_procrastinate_bare(at: str, batch: int) -> Iterator[list[str]]:
     import psycopg
 
     with psycopg.connect(os.environ[VARIABLE], autocommit=True) as connection:
-        [(worker,)] = connection.execute(
-            "select worker_id from procrastinate_register_worker_v1()"
-        )
+        [(worker,)] = connection.execute("select worker_id from procrastinate_register_worker_v1()")
         while True:
             [(number, args)] = connection.execute(
                 "select id, args from procrastinate_fetch_job_v2(%s::varchar[], %s)",
