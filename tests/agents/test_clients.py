@@ -134,9 +134,9 @@ def test_the_events_of_a_new_client_reach_the_handlers_and_are_answered_in_its_w
         assert hooks.handle(ledger, event) is None
         assert [row["token"] for row in ledger.held_by(SESSION)] == [claim.token]
         ledger.follow(SESSION, "q")
-        worker.done(ledger, claim.token, {"summary": "x"}, force=False)
+        worker.finish(ledger, claim.token, "done", {"summary": "x"})
         [other] = worker.take(ledger, "q", "w")
-        worker.done(ledger, other.token, {"summary": "x"}, force=False)
+        worker.finish(ledger, other.token, "done", {"summary": "x"})
         heard = hooks.handle(ledger, hooks.Event("Asked", told))
     assert heard is not None and "q has drained" in heard["say"]
 

@@ -36,7 +36,7 @@ def test_a_report_is_never_written_into_another_task_at_its_path(project: Path) 
         write_task(project, "other")
         (project / "tasks/other.md").rename(path)
         before = path.read_bytes()
-        worker.done(ledger, token, {"summary": "did it"}, force=False)
+        worker.finish(ledger, token, "done", {"summary": "did it"})
         assert path.read_bytes() == before
         [(item, why)] = outbox.flush(ledger, None)
         assert item == "t0" and "other stands there, not t0" in why
@@ -49,7 +49,7 @@ def test_a_report_follows_its_task_to_where_that_was_moved(project: Path) -> Non
         token = worker.take(ledger, "q", "w")[0].token
         moved.parent.mkdir()
         path.rename(moved)
-        worker.done(ledger, token, {"summary": "did it"}, force=False)
+        worker.finish(ledger, token, "done", {"summary": "did it"})
         assert ledger.pending() == []
         assert "did it" in moved.read_text() and "status: done" in moved.read_text()
         assert not path.exists()
@@ -64,7 +64,7 @@ def test_two_files_that_were_swapped_get_each_its_own_report(project: Path) -> N
         two.rename(one)
         away.rename(two)
         for claim in claims:
-            worker.done(ledger, claim.token, {"summary": f"of {claim.id}"}, force=False)
+            worker.finish(ledger, claim.token, "done", {"summary": f"of {claim.id}"})
     assert "id: t1" in one.read_text() and "of t1" in one.read_text()
     assert "id: t0" in two.read_text() and "of t0" in two.read_text()
 
@@ -76,7 +76,7 @@ def test_of_two_tasks_of_one_id_none_gets_the_report(project: Path) -> None:
         for name in ("a.md", "b.md"):
             path.with_name(name).write_bytes(path.read_bytes())
         path.unlink()
-        worker.done(ledger, token, {"summary": "did it"}, force=False)
+        worker.finish(ledger, token, "done", {"summary": "did it"})
         assert len(ledger.pending()) == 1
     assert "did it" not in path.with_name("a.md").read_text()
     assert "did it" not in path.with_name("b.md").read_text()
