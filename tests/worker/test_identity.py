@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from hypervisor import worker
 from hypervisor.ledger import Ledger
 from hypervisor.worker import outbox, presence
 from worker.support import open_queue, write_task
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +119,31 @@ def test_another_task_at_the_path_of_a_ready_item_is_not_handed_out_for_it(proje
     with Ledger.open(str(project)) as ledger:
         assert take(ledger) == []
         assert ledger.stats("q")["ready"] == 1
+
+
+def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
+    project: Path, run_hypervisor: Run
+) -> None:
+    path = lay_out(project, 2)[0]
+    path.unlink()
+    assert run_hypervisor("next", "q", "--json").returncode == 0
+    with Ledger.open(str(project)) as ledger:
+        worker.finish(ledger, next(iter(ledger.live_tokens())), "done", {"summary": "did it"})
+    told = run_hypervisor("next", "q")
+    assert told.returncode == 3
+    assert told.stdout == "nothing left that is here; the file of 1 item missing: t0\n"
+    waited = run_hypervisor("wait", "q", "--timeout", "20")
+    assert waited.returncode == 1
+    assert "missing: t0" in waited.stdout
+    worked = run_hypervisor("work", "q", "--agent", "command", "--", "true")
+    assert worked.returncode == 1
+    assert "missing: t0" in worked.stdout
+
+
+def test_an_item_whose_file_is_back_goes_on_by_itself(project: Path, run_hypervisor: Run) -> None:
+    path = lay_out(project, 1)[0]
+    raw = path.read_bytes()
+    path.unlink()
+    assert run_hypervisor("next", "q").returncode == 3
+    path.write_bytes(raw)
+    assert "claim " in run_hypervisor("next", "q").stdout

@@ -11,6 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import NobodyWorks, UsageError
 from hypervisor.views import news
+from hypervisor.worker.presence import missing
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
 # A client ends a foreground command after two minutes unless it is told otherwise.
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Wait, then print what has ended: 0 at rest, or when what is tried first has ended; 5 when
-    nobody works on it; 1 when the time is over and work goes on."""
+    nobody works on it; 1 when the time is over and work goes on, or files are missing."""
     if args.timeout < 0:
         raise UsageError("--timeout takes seconds from 0 up")
     session = Caller().session or "shell"
@@ -52,12 +53,15 @@ def run(args: argparse.Namespace) -> int:
             # The time is over, and has not been long enough to be sure that nobody will come.
             workers, state = 0, "stalled"
         text = news.take(ledger, session, by="wait", queue=args.queue, workers=workers, asked=True)
+        gone = state == "drained" and bool(missing(ledger, args.queue)[0])
         print(text or news.line(ledger, row, state))
         if session == "shell":
             ledger.unfollow(session)
         markers.settle(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code
+    if gone:
+        return 1
     if state == "working":
         print(f"not at rest yet; wait on: hypervisor wait {args.queue}")
         return 1

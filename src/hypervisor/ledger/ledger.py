@@ -170,11 +170,13 @@ class Ledger(Looks, Merges, Pools):
             "select * from item where queue = ? and id = ?", (row["no"], item_id)
         )
 
-    def ready_items(self, queue: str) -> list[Any]:
-        """Return `id` and `path` of the items of `queue` that are ready, in their order."""
+    def ready_items(self, queue: str, most: int | None = None) -> list[Any]:
+        """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
+        `most`; and as `is_row` whether one is a row of the file at its path."""
         return self.rows(
-            "select id, path from item where queue = ? and turn >= 0 and turn < ? order by turn",
-            (self.queue_row(queue)["no"], WAITING),
+            "select id, path, payload is not null as is_row from item "
+            "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
+            (self.queue_row(queue)["no"], WAITING, NEVER if most is None else most),
         ).fetchall()
 
     def waiting_for_files(self, queue: int) -> int:

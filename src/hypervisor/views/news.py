@@ -13,6 +13,7 @@ from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, either, one_line
+from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
     counts = ledger.counts(queue["no"])
     if counts["claimed"]:
         return "working"
-    if not counts["ready"]:
+    if not counts["ready"] or (not workers and missing(ledger, queue["name"])[1]):
         return "drained"
     if queue["stopped_at"] is not None and not (workers or ledger.workers_seen(queue["no"])[1]):
         return "stopped"
@@ -220,6 +221,11 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
     if aside:
         those = f"{aside} {either(aside, 'is', 'are')} set aside"
         lines.append(f"{those}; all back: hypervisor open {name} --where all")
+    if state == "drained" and (gone := missing(ledger, name)[0]):
+        from hypervisor.worker import nothing_ready
+
+        told = nothing_ready.told_missing(gone, counts["ready"])
+        lines.append(f"{told}; handed out when back: hypervisor plan {name}")
     if state in ("drained", "cancelled"):
         lines.append(f"Tell the user; the whole summary: hypervisor summary {name}")
     return "\n".join(lines)

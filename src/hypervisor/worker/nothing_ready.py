@@ -6,7 +6,8 @@ from hypervisor.config.caller import in_pool
 from hypervisor.ledger import locks
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, listed, one_line
+from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +44,13 @@ def why_nothing(
     aside = len(ledger.aside(row["no"])) if counts["waiting"] else 0
     told = [*at_work(ledger, row["no"])]
     free = 0
+    gone, only_gone = missing(ledger, queue) if counts["ready"] else ([], False)
+    if only_gone and not counts["claimed"]:
+        return f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}", True
+    told += [told_missing(gone, len(gone))] if gone else []
     if counts["ready"]:
         files, locked, looked_at_all = _kept_back(ledger, row)
-        free = counts["ready"] - files - len(locked) if looked_at_all else 0
+        free = counts["ready"] - files - len(locked) - len(gone) if looked_at_all else 0
         told += [f"{files} wait for files that others work on"] if files else []
         told += [
             f"{one_line(item_id, 60)} is {locks.told(lock, ledger.root)}"
@@ -57,6 +62,12 @@ def why_nothing(
     told += [f"{aside} are set aside"] if aside else []
     head = f"nothing handed out; {free} ready{ready}" if free > 0 else "nothing ready now"
     return asked + "; ".join([head, *told]), False
+
+
+def told_missing(ids: list[str], number: int) -> str:
+    """Return in words that the files of `number` items, of these among others, are not here."""
+    named = listed(ids, _SHOWN, 60)
+    return f"{either(number, 'the file', 'the files')} of {count(number, 'item')} missing: {named}"
 
 
 def at_work(ledger: Ledger, queue: int) -> list[str]:

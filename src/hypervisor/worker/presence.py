@@ -22,6 +22,20 @@ _SEARCH_SECONDS = 60.0
 _searched: dict[str, float] = {}
 
 
+def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
+    """Look at the first ready items of `queue`: return the ids of those whose files are not there,
+    and whether that goes for all of them, so that nothing is handed out."""
+    ready = ledger.ready_items(queue, MOST)
+    gone = [
+        row["id"]
+        for row in ready
+        if row["path"] is not None
+        and not row["is_row"]
+        and not os.path.lexists(os.path.join(ledger.root, row["path"]))
+    ]
+    return gone, bool(ready) and len(gone) == len(ready)
+
+
 class Presence:
     """Asked of each item (its row) before it is claimed; remembers those that are not there."""
 

@@ -27,6 +27,7 @@ from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import worktrees
+from hypervisor.worker.presence import missing
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -158,6 +159,9 @@ class Pool:
     def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
         nothing, and cost what its start costs."""
+        if missing(self.ledger, self.queue)[1]:
+            self._idle = not self._running
+            return
         waiting = self.ledger.waiting_for_files(queue)
         if waiting and self.ledger.counts(queue)["ready"] - waiting <= looking:
             self._next_start = time.monotonic() + _TEND_SECONDS
