@@ -66,6 +66,11 @@ def test_bash_offers_verbs_options_queues_tokens_and_items(project: Path, token:
     assert complete(project, "completion", "") == ["bash", "zsh", "fish"]
 
 
+def test_what_the_help_leaves_out_is_not_offered(project: Path) -> None:
+    offered = complete(project, "preflight", "--")
+    assert "--json" in offered and "--preset" not in offered
+
+
 def test_nothing_is_offered_where_a_file_is_meant_or_nothing_known(
     project: Path, token: str, tmp_path: Path
 ) -> None:
@@ -136,7 +141,7 @@ def test_tab_completes_a_queue_and_a_token_in_the_real_shell(
         terminal.type("hypervisor show \t\t")
         terminal.wait_for(lambda text: "task-2" in text)
         assert "$(" not in terminal.text()
-        terminal.key("C-c")
+        terminal.key("C-u")
         terminal.type("echo 'en''ded'\n")
         terminal.wait_for(lambda text: "ended" in text)
     finally:

@@ -11,7 +11,7 @@ def settings() -> Iterator[str]:
     yield "## Settings"
     yield (
         "Keys of `hypervisor.toml` and their defaults; [an example](settings.md). Words of "
-        "`[status]` are added to the defaults, all else replaces them."
+        "`[status]` and names of `[preflight]` are added to the defaults, all else replaces them."
     )
     with open(defaults.FILE, encoding="utf-8") as file:
         yield f"```toml\n{file.read()}```"
