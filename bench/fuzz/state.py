@@ -22,7 +22,7 @@ _ABOUT = (
     ("next", "q", "--worker", "v"), ("wait", "q", "--timeout", "0"), ("retry", "q", "--failed"),
     ("expire",), ("undo", "q"), ("pause", "q"), ("resume", "q"), ("cancel", "q"), ("prune",),
     ("open", "q", "a.md", "b.md"), ("unlock", "a"), ("report", "q"), ("adopt", "--yes"),
-    ("_complete", "hypervisor show "), ("preflight", "."),
+    ("preflight", "."),
 )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from conftest import REPO
-from hypervisor.cli import completing
+from hypervisor.cli.completion import SHELLS
 from hypervisor.ledger import Ledger, NewItem
 from views.watch.support import Screen
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 HOSTILE = ["$(touch owned)", "`touch owned`", "a;touch owned", "x\ntouch owned", "'", "../up", "é"]
-INSTALLED = [shell for shell in completing.SHELLS if shutil.which(shell)]
+INSTALLED = [shell for shell in SHELLS if shutil.which(shell)]
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def complete(project: Path, *words: str) -> list[str]:
     """What bash puts into COMPREPLY for a line, by the very function that Tab calls."""
     script = """
         eval "$(hypervisor completion bash)"
-        COMP_WORDS=(hypervisor "$@") COMP_CWORD=$#
-        _hypervisor hypervisor
+        COMP_LINE="hypervisor $*" COMP_POINT=${#COMP_LINE}
+        _python_argcomplete hypervisor
         printf '%s\\n' "${COMPREPLY[@]}"
     """
     ran = subprocess.run(
@@ -46,7 +46,7 @@ def complete(project: Path, *words: str) -> list[str]:
         text=True,
     )
     assert ran.stderr == ""
-    return [line for line in ran.stdout.splitlines() if line]
+    return [line.strip() for line in ran.stdout.splitlines() if line]
 
 
 def test_bash_offers_verbs_options_queues_tokens_and_items(project: Path, token: str) -> None:
@@ -141,7 +141,7 @@ def test_tab_completes_a_queue_and_a_token_in_the_real_shell(
         terminal.type("hypervisor show \t\t")
         terminal.wait_for(lambda text: "task-2" in text)
         assert "$(" not in terminal.text()
-        terminal.key("C-c")
+        terminal.key("C-u")
         terminal.type("echo 'en''ded'\n")
         terminal.wait_for(lambda text: "ended" in text)
     finally:

@@ -10,6 +10,7 @@ import pytest
 
 from docs.typist import REPO
 from hypervisor import cli
+from hypervisor.config.defaults import FILE
 from hypervisor.config.settings import load
 
 PAGE = REPO / "docs" / "reference.md"
@@ -40,6 +41,15 @@ def test_the_reference_names_every_command_and_says_what_everything_in_it_means(
         assert (f"### `hypervisor {verb}`\n" in printed) == (not verb.startswith("_"))
     unexplained = [line for line in printed.splitlines() if line.endswith("|  |")]
     assert unexplained == []
+
+
+def test_the_defaults_are_shown_as_they_are_shipped_and_may_be_copied(tmp_path: Path) -> None:
+    shipped = Path(FILE).read_text(encoding="utf-8")
+    assert f"```toml\n{shipped}```\n" in PAGE.read_text(encoding="utf-8")
+    plain = load(str(tmp_path))
+    (tmp_path / "hypervisor.toml").write_text(shipped, encoding="utf-8")
+    copied = load(str(tmp_path))
+    assert (copied.limits, copied.triage, copied.raised) == (plain.limits, plain.triage, ())
 
 
 def test_the_example_of_the_settings_is_accepted(tmp_path) -> None:

@@ -38,6 +38,13 @@ def normal(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
+def test_a_shell_that_completes_a_line_makes_none(make_plugin: Callable[..., Plugin]) -> None:
+    plugin = make_plugin(python3=PYTHON, uv=real_uv())
+    asked = plugin.run(plugin.launcher, _ARGCOMPLETE="1")
+    assert (asked.code, asked.out, asked.err) == (0, "", "")
+    assert plugin.environments() == []
+
+
 def test_with_uv_it_is_made_once_said_in_one_line_and_holds_the_pins(
     make_plugin: Callable[..., Plugin], tmp_path: Path
 ) -> None:

@@ -136,6 +136,8 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     (installed,) = env.glob("lib/*/site-packages/hypervisor")
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
+    defaults = "config/defaults.toml"
+    assert (installed / defaults).read_bytes() == (REPO / "src/hypervisor" / defaults).read_bytes()
     presets = {path.name: path.read_bytes() for path in (installed / "config/presets").iterdir()}
     shipped = (REPO / "src/hypervisor/config/presets").iterdir()
     assert presets == {path.name: path.read_bytes() for path in shipped}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.config.defaults import DEFAULTS
+from hypervisor.config.defaults import defaults
 from hypervisor.system.patterns import Patience, Pattern, TooSlow, check, fold
 from hypervisor.triage.assignee import first_hit
 
@@ -18,8 +18,8 @@ SHIPPED = [
     r"\bmcp__\w*(browser|playwright|chrome)\w*",
     r"\bcalendar (event|invite|invitation|entry|appointment)s?\b",
     r"\b(log|sign) in(to)? .*\b(web ?site|portal)\b",
-    *DEFAULTS["triage"]["judgement_patterns"],
-    *DEFAULTS["triage"]["automatable_patterns"],
+    *defaults()["triage"]["judgement_patterns"],
+    *defaults()["triage"]["automatable_patterns"],
 ]
 PATTERNS = [Pattern(text, Patience()) for text in SHIPPED]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import frontmatter
 import pytest
@@ -328,10 +329,26 @@ def test_merged_keys_count_and_own_keys_win() -> None:
 
 def test_what_python_frontmatter_reads_with_our_handler_is_what_we_read(backlog_md: Path) -> None:
     for found in readable(backlog_md):
-        post = frontmatter.loads(found.text, handler=TaskHandler())
+        post = frontmatter.loads(found.text, handler=TaskHandler(found.text))
         if found.meta is not None:
             assert post.metadata == found.meta
-            assert post.content == found.body.replace("\r\n", "\n").strip()
+            assert post.content == found.body.strip()
+            plain = frontmatter.loads(found.text)
+            assert plain.metadata == found.meta
+            assert plain.content == found.body.replace("\r\n", "\n").strip()
+
+
+def test_a_file_is_read_by_python_frontmatter(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    parsed = frontmatter.parse
+
+    def parse_and_note(text: str, **given: Any) -> Any:
+        asked.append(text)
+        return parsed(text, **given)
+
+    monkeypatch.setattr(frontmatter, "parse", parse_and_note)
+    found = document(HEADER)
+    assert asked == [HEADER] and found.meta
 
 
 def test_every_broken_file_names_its_line(backlog_md: Path) -> None:

@@ -65,7 +65,6 @@ VERBS = {
     "_batch-worker": OWN,
     "_hook": OWN,
     "_monitor": OWN,
-    "_complete": OWN,
 }
 
 # Options that make more of a verb than what is granted: the user is asked.

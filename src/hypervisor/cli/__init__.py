@@ -58,7 +58,6 @@ VERBS = {
         "_batch-worker",
         "_hook",
         "_monitor",
-        "_complete",
     )
 }
 
@@ -137,6 +136,8 @@ def load(verb: str) -> ModuleType:
 
 
 def _dispatch(argv: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        return _complete()
     if not argv or argv[0] in ("-h", "--help", "help"):
         _print_overview()
         return 0 if argv else 2
@@ -156,6 +157,18 @@ def _dispatch(argv: list[str]) -> int:
     code: int = module.run(_parse(argv[0], argv[1:], module))
     sys.stdout.flush()
     return code
+
+
+def _complete() -> int:
+    """Answer a shell that asks what may stand at a place of a command line."""
+    if os.path.lexists(user_file()):
+        from hypervisor.config.extras import complete
+
+        complete([])
+    from hypervisor.cli import completing
+
+    completing.complete()
+    return 0
 
 
 def _refuse(verb: str, words: list[str]) -> None:

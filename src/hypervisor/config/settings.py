@@ -13,26 +13,17 @@ from typing import Any
 
 from hypervisor.config import preset as presets
 from hypervisor.config import strict
-from hypervisor.config.defaults import DEFAULTS
+from hypervisor.config.defaults import defaults
 from hypervisor.config.roots import SETTINGS, user_file
 from hypervisor.config.toml import parse, read_raw, read_toml
 from hypervisor.system.errors import UsageError
 from hypervisor.system.patterns import Patience, Pattern, check
 from hypervisor.system.text import one_line
 
-STATUS_CLASSES = tuple(DEFAULTS["status"])
 # Thirty years, and more of anything than a store can count.
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_PATTERNS = 100
-_SHIPPED = frozenset(
-    pattern
-    for patterns in (
-        DEFAULTS["triage"]["judgement_patterns"],
-        DEFAULTS["triage"]["automatable_patterns"],
-    )
-    for pattern in patterns
-)
 # Tables whose keys are the user's own, and what a key that is new there starts from.
 _OPEN_TABLES: dict[str, Any] = {
     "preflight.tools.": [],
@@ -194,7 +185,7 @@ def _users(root: str) -> list[dict[str, Any]]:
 
 def _over(preset: str, tables: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the defaults with a preset, and the user's own `tables`, laid over them."""
-    base = _merge(DEFAULTS, presets.table(preset), f"preset {preset}", "")
+    base = _merge(defaults(), presets.table(preset), f"preset {preset}", "")
     for table in tables:
         base = _merge(base, table, user_file(), "")
     return base
@@ -206,7 +197,7 @@ def _is_table(value: object) -> bool:
 
 def _size(name: str, value: Any) -> int | None:
     """Return the number behind the value of a limit."""
-    return seconds(value) if isinstance(DEFAULTS["limits"][name], str) else value
+    return seconds(value) if isinstance(defaults()["limits"][name], str) else value
 
 
 def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) -> dict[str, Any]:
@@ -252,9 +243,10 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
     humans, agents, anyone = _known(table)
     classes: dict[str, str] = {}
     # What the file adds comes last and wins, so that it can move a word to another class.
+    shipped = defaults()["status"]
     for name, words in table["status"].items():
         for place, word in enumerate(words):
-            if place >= len(DEFAULTS["status"][name]) or fold(word) not in classes:
+            if place >= len(shipped[name]) or fold(word) not in classes:
                 classes[fold(word)] = name
     for word in [word for words in table["status"].values() for word in words]:
         classes.setdefault(word, classes[fold(word)])
@@ -330,9 +322,11 @@ def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> t
     if len(patterns) > _MOST_PATTERNS:
         raise UsageError(f"{path}: {one_line(key, 80)} holds more than {_MOST_PATTERNS} patterns")
     made = []
+    rules = defaults()["triage"]
+    shipped = {*rules["judgement_patterns"], *rules["automatable_patterns"]}
     for pattern in patterns:
         try:
-            if pattern not in _SHIPPED:
+            if pattern not in shipped:
                 check(pattern)
             made.append(Pattern(pattern, patience))
         except ValueError as error:
@@ -368,7 +362,7 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         return int(table[name])
 
     def share(name: str) -> float:
-        most = DEFAULTS["limits"][name]
+        most = defaults()["limits"][name]
         if not 0 < table[name] <= most:
             raise UsageError(
                 f"{path}: limits.{name} must be above 0 and at most {most:g}",

@@ -1,14 +1,16 @@
 """The YAML between the two `---` lines, read strictly and with every key's place.
 
-`TaskHandler` is a handler for python-frontmatter: `frontmatter.load(path, handler=TaskHandler())`
-works with it. It differs from the handler it extends in what it refuses: a delimiter that is not a
-line of its own, a key that stands twice, a header that is no mapping.
+python-frontmatter reads a file with a `TaskHandler`. It differs from the handler it extends in what
+it refuses (a delimiter that is not a line of its own, a key that stands twice, a header that is no
+mapping), and in that it knows where in the file everything stands.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -82,23 +84,37 @@ class Header:
 
 
 class TaskHandler(YAMLHandler):
-    """python-frontmatter's YAML handler, strict."""
+    """python-frontmatter's YAML handler, strict, for the front matter that starts at `start` of one
+    text.
 
-    def detect(self, text: str) -> bool:
-        """Say whether `text` starts with a delimiter line."""
-        return OPENING.match(text) is not None
+    The library evens out blanks and line ends before it asks; edits are made in the text as it is.
+    So that is what is split here. Afterwards `text[opened:closed]` is the YAML and `text[body:]`
+    what follows the closing line; all are `start` where there is no front matter. `known` are
+    headers that were read before, by their text.
+    """
+
+    def __init__(
+        self, text: str, start: int = 0, known: Mapping[str, Header] = MappingProxyType({})
+    ) -> None:
+        super().__init__()
+        self._text = text
+        self._known = known
+        self.opened = self.closed = self.body = start
+        self.header: Header | None = None
 
     def split(self, text: str) -> tuple[str, str]:
         """Return header and body; ValueError if one of the two delimiter lines is missing."""
-        opening = OPENING.match(text)
-        closing = CLOSING.search(text, opening.end()) if opening else None
+        opening = OPENING.match(self._text, self.opened)
+        closing = CLOSING.search(self._text, opening.end()) if opening else None
         if opening is None or closing is None:
             raise ValueError("no front matter")
-        return text[opening.end() : closing.start()], text[closing.end() :]
+        self.opened, self.closed, self.body = opening.end(), closing.start(), closing.end()
+        return self._text[self.opened : self.closed], self._text[self.body :]
 
     def load(self, fm: str, **kwargs: object) -> dict[str, object]:
         """Return the values of a header; HeaderError if it can't be read without doubt."""
-        return load(fm).meta
+        self.header = self._known.get(fm) or load(fm)
+        return self.header.meta
 
 
 def load(text: str) -> Header:

@@ -6,6 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
+import frontmatter
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hypervisor.system.errors import BrokenFile
@@ -13,7 +14,7 @@ from hypervisor.system.files import joined
 from hypervisor.system.reading import MIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 from hypervisor.tasks.conflict import conflict_in
-from hypervisor.tasks.header import CLOSING, OPENING, Header, load
+from hypervisor.tasks.header import CLOSING, OPENING, Header, TaskHandler
 from hypervisor.tasks.header_faults import HeaderError
 
 # Far more than anybody writes by hand, and little enough that a folder of good files doesn't wait:
@@ -191,32 +192,30 @@ def parse(
     if conflict is not None:
         raise BrokenFile(path, conflict, "a merge conflict begins here", "resolve it and commit")
     document = Document(path, raw, text, identity)
+    known = {}
+    if earlier is not None and earlier._header is not None:
+        known = {earlier.text[earlier.header_start : earlier.header_end]: earlier._header}
     start = document.body_start
-    opening = OPENING.match(text, start)
-    if opening is None:
+    handler = TaskHandler(text, start, known)
+    try:
+        frontmatter.parse(text, handler=handler)
+    except HeaderError as error:
+        line = document.line_at(handler.opened + error.index)
+        raise BrokenFile(path, line, one_line(error.what), one_line(error.fix, 300)) from None
+    header = handler.header
+    if header is None:
+        if OPENING.match(text, start):
+            raise BrokenFile(
+                path,
+                1,
+                "the front matter is opened and never closed",
+                "add a line `---` after its last key",
+            )
         _check_unseen(document)
         return document
-    closing = CLOSING.search(text, opening.end())
-    if closing is None:
-        raise BrokenFile(
-            path,
-            1,
-            "the front matter is opened and never closed",
-            "add a line `---` after its last key",
-        )
-    document.header_start, document.header_end = opening.end(), closing.start()
-    document.body_start = closing.end()
-    try:
-        if earlier is not None and _same_header(earlier, document):
-            header = earlier._header
-        else:
-            header = load(text[opening.end() : closing.start()])
-        assert header is not None
-        document._header = header
-    except HeaderError as error:
-        line = document.line_at(document.header_start + error.index)
-        raise BrokenFile(path, line, one_line(error.what), one_line(error.fix, 300)) from None
-    second = _header_at(text, closing.end(), frozenset(header.nodes))
+    document.header_start, document.header_end = handler.opened, handler.closed
+    document.body_start, document._header = handler.body, header
+    second = _header_at(text, handler.body, frozenset(header.nodes))
     if second is not None:
         raise BrokenFile(
             path,
@@ -225,14 +224,6 @@ def parse(
             "merge the two into one block",
         )
     return document
-
-
-def _same_header(one: Document, other: Document) -> bool:
-    return (
-        one._header is not None
-        and one.body_start == other.body_start
-        and one.text.startswith(other.text[: other.body_start])
-    )
 
 
 def _check_unseen(document: Document) -> None:

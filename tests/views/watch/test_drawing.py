@@ -6,7 +6,6 @@ import time
 from typing import Any
 from unicodedata import category
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -105,18 +104,3 @@ def test_the_most_pressing_problem_of_all_queues_comes_first() -> None:
     view.error = "a hook failed"
     shown = [line for line in lines(view, 80, 24) if line.startswith("!")]
     assert shown == ["! a hook failed", "! b: paused", "! a: failed a"]
-
-
-@pytest.mark.parametrize("step", [1, -1])
-def test_the_mark_stays_within_the_queues_and_on_its_queue(step: int) -> None:
-    view = View("/x")
-    assert view.marked() is None
-    view.move(step)
-    view.queues = [queue("a"), queue("b"), queue("c")]
-    for _ in range(5):
-        view.move(step)
-    marked = view.marked()
-    assert marked is not None
-    assert marked["queue"] == ("c" if step > 0 else "a")
-    view.queues = [queue("c"), queue("a")]
-    assert view.marked() == view.queues[0 if step > 0 else 1]

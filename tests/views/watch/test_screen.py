@@ -47,37 +47,20 @@ def test_a_screen_too_small_for_anything_is_drawn_and_left(queues: Path, screen:
     terminal = screen((80, 24))
     terminal.watch()
     terminal.resize((12, 3))
-    terminal.wait_for(lambda text: text.count("\n") == 3 and "p pauses" in text)
+    terminal.wait_for(lambda text: text.count("\n") == 3 and "q leaves" in text)
     terminal.key("q")
     terminal.wait_for(lambda text: "ready>" in text)
 
 
-def test_p_pauses_the_marked_queue_and_resumes_it(queues: Path, screen: Open) -> None:
-    def state(queue: str) -> str:
-        with Ledger.open(str(queues)) as ledger:
-            return str(ledger.queue_row(queue)["state"])
-
+def test_no_key_but_the_one_that_leaves_does_anything(queues: Path, screen: Open) -> None:
     terminal = screen()
     terminal.watch()
-    assert "p pauses inbox" in terminal.text() or "p resumes notes" in terminal.text()
-    terminal.wait_for(lambda text: "▸ inbox" in text)
-    terminal.key("p")
-    terminal.wait_for(lambda text: "inbox is paused" in text and "inbox paused" in text)
-    assert state("inbox") == "paused"
-    terminal.key("p")
-    terminal.wait_for(lambda text: "inbox goes on" in text and "inbox open" in text)
-    assert state("inbox") == "open"
-    terminal.key("Down")
-    terminal.wait_for(lambda text: "▸ notes" in text)
-    terminal.key("p")
-    terminal.wait_for(lambda text: "notes goes on" in text)
-    assert (state("notes"), state("inbox")) == ("open", "open")
-    terminal.key("j")
-    terminal.wait_for(lambda text: "▸ old" in text)
-    terminal.key("p")
-    terminal.wait_for(lambda text: "old has ended: there is nothing to pause" in text)
-    terminal.key("k", "j", "Up", "k", "k")
-    terminal.wait_for(lambda text: "▸ inbox" in text)
+    with Ledger.open(str(queues)) as ledger:
+        before = [(row["name"], row["state"]) for row in ledger.queues()]
+        terminal.key("p", "j", "k", "Up", "Down", "Escape", "r", "x", "Enter")
+        terminal.resize((100, 30))
+        terminal.wait_for(lambda text: text.count("\n") == 30 and "q leaves" in text)
+        assert [(row["name"], row["state"]) for row in ledger.queues()] == before
 
 
 def test_what_other_processes_do_is_seen(queues: Path, screen: Open) -> None:

@@ -1,8 +1,9 @@
 """Which Markdown files there are below a root, and which of them have changed since the last look.
 
 Where the kernel tells of changes, only what it names is looked at. Elsewhere every file is (a
-`stat`, no reading), since an edit in place changes nothing but the file. And whatever the kernel
-tells, every file is looked at once in a while.
+`stat`, no reading), since an edit in place changes nothing but the file: with 10,000 files that is
+50 ms of the processor for each answer, and that is all that an answer may take. And whatever the
+kernel tells, every file is looked at once in a while.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from hypervisor.intake import opening
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.sqlite import unusable
 from hypervisor.system.errors import HypervisorError
@@ -84,7 +83,6 @@ class Look:
 
 
 _TICK = 1.0
-_SAID_SECONDS = 8.0
 _LEAVING = ("q", "Q")
 
 
@@ -126,31 +124,5 @@ def _loop(look: Look, terminal: Terminal, screen: TextIO) -> None:
                 terminal.stop(live.stop, lambda: live.start(refresh=True))
             if key in _LEAVING:
                 return
-            if key is not None and _act(look, view, key):
-                due = 0.0
     finally:
         live.stop()
-
-
-def _act(look: Look, view: View, key: str) -> bool:
-    """Carry out what a key asks for; True if the queues are to be looked up again."""
-    if key in ("up", "k", "down", "j"):
-        view.move(-1 if key in ("up", "k") else 1)
-        return False
-    marked = view.marked()
-    if key != "p" or marked is None:
-        return False
-    name = marked["queue"]
-    try:
-        if marked["state"] not in ("open", "paused"):
-            view.say(f"{name} has ended: there is nothing to pause", _SAID_SECONDS)
-        elif marked["state"] == "paused":
-            opening.resume(look.ledger, name)
-            view.say(f"{name} goes on", _SAID_SECONDS)
-        else:
-            look.ledger.pause(name, "in the live view")
-            view.say(f"{name} is paused; what is claimed may still be reported", _SAID_SECONDS)
-    except HypervisorError as error:
-        view.say(str(error), _SAID_SECONDS)
-    look.dirty()
-    return True

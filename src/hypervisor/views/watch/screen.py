@@ -20,38 +20,13 @@ from hypervisor.views import status
 
 
 class View:
-    """The queues as they were looked up `at`, the marked one, and what is to be said below."""
+    """The queues as they were looked up `at`, and what went wrong with that."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.queues: list[dict[str, Any]] = []
         self.at = 0.0
         self.error: str | None = None
-        self._marked: str | None = None
-        self._said = ""
-        self._until = 0.0
-
-    def marked(self) -> dict[str, Any] | None:
-        """Return the queue that the keys are about: the one chosen, else the first."""
-        for one in self.queues:
-            if one["queue"] == self._marked:
-                return one
-        return self.queues[0] if self.queues else None
-
-    def move(self, step: int) -> None:
-        """Mark the next queue down, or up with -1."""
-        marked = self.marked()
-        if marked is not None:
-            place = self.queues.index(marked) + step
-            self._marked = self.queues[max(0, min(place, len(self.queues) - 1))]["queue"]
-
-    def say(self, text: str, seconds: float) -> None:
-        """Show a line at the foot for so long."""
-        self._said, self._until = text, time.monotonic() + seconds
-
-    def said(self) -> str:
-        """Return what is to be said now, "" if nothing."""
-        return self._said if time.monotonic() < self._until else ""
 
 
 # How each mark is drawn (the second sign where the terminal knows ASCII only) and coloured; the
@@ -89,7 +64,7 @@ def draw(view: View, width: int, height: int) -> Group:
         queues = [Text(f"  {status.NOTHING}", "bright_black")]
     lines = [_head(view, width), *problems, *queues, *workers][: height - 1]
     lines += [Text("") for _ in range(height - 1 - len(lines))]
-    lines.append(_foot(view, width))
+    lines.append(Text("q leaves", "bright_black"))
     for line in lines:
         line.no_wrap, line.overflow = True, "crop"
         if plain:
@@ -118,20 +93,6 @@ def _head(view: View, width: int) -> Text:
     return line
 
 
-def _foot(view: View, width: int) -> Text:
-    said = view.said()
-    if said:
-        return Text(said, "yellow")
-    marked = view.marked()
-    keys = ["q leaves"]
-    if len(view.queues) > 1:
-        keys.insert(0, "j/k choose")
-    if marked is not None and marked["state"] not in _ENDED:
-        verb = "resumes" if marked["state"] == "paused" else "pauses"
-        keys.insert(0, f"p {verb} {one_line(marked['queue'], 30)}")
-    return Text("   ".join(keys), "bright_black")
-
-
 def _problems(view: View, width: int) -> list[Text]:
     lines = [Text(f"! {view.error}", "red")] if view.error else []
     found: list[tuple[int, Text]] = []
@@ -151,14 +112,12 @@ def _problems(view: View, width: int) -> list[Text]:
 
 
 def _queue(view: View, one: dict[str, Any], width: int, plain: bool) -> list[Text]:
-    marked = view.marked()
-    mark = ("> " if plain else "▸ ") if len(view.queues) > 1 and one is marked else "  "
     longest = max(cell_len(one_line(other["queue"], 30)) for other in view.queues)
     name = set_cell_size(one_line(one["queue"], 30), min(longest, max(8, width // 4)))
     total = one["total"]
     ended = total - sum(one["counts"][state] for state in OPEN_STATES)
     share = f"  {100 * ended // total if total else 100:>3}% {ended:,}/{total:,}"
-    head = Text.assemble((mark, "bold"), (name, "bold"), " ")
+    head = Text.assemble("  ", (name, "bold"), " ")
     if width > _NARROW or one["state"] != "open":
         head.append(set_cell_size(one["state"], 9), _STATE.get(one["state"], "red"))
     room = min(_LONGEST_BAR, width - head.cell_len - cell_len(share) - 1)

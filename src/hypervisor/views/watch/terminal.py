@@ -14,7 +14,6 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 _LEAVE = b"\x1b[?1049l\x1b[?25h\x1b[0m"
-_ARROWS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down"}
 _KEY = re.compile(rb"\x1b[\[O][0-9;]*.|.", re.DOTALL)
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _NOT_FOR_THE_GUARD = (
@@ -98,9 +97,7 @@ class Terminal:
         if not pressed:
             # Its other end is gone.
             raise SystemExit(128 + signal.SIGHUP)
-        self._pressed = [
-            _ARROWS.get(one) or one.decode("ascii", "replace") for one in _KEY.findall(pressed)
-        ]
+        self._pressed = [one.decode("ascii", "replace") for one in _KEY.findall(pressed)]
         return self._pressed.pop(0)
 
     def stop(self, leave: Callable[[], None], come_back: Callable[[], None]) -> None:
