@@ -80,7 +80,7 @@ def keep_writers_out(descriptor: int, path: str) -> bool:
     deadline = time.monotonic() + _WRITER_SECONDS
     while True:
         try:
-            return rename.take(descriptor)
+            return rename.take_lease(descriptor)
         except rename.OpenForWriting:
             if time.monotonic() > deadline:
                 raise NotWritten(

@@ -29,7 +29,7 @@ class OpenForWriting(Exception):
     """Somebody has the file open and may write into it."""
 
 
-def take(descriptor: int) -> bool:
+def take_lease(descriptor: int) -> bool:
     """Take a lease on a file opened for reading; False where there is no such thing.
 
     Raises OpenForWriting.
@@ -47,7 +47,7 @@ def take(descriptor: int) -> bool:
     return True
 
 
-def wanted(descriptor: int) -> bool:
+def lease_is_wanted(descriptor: int) -> bool:
     """Say whether somebody waits for a lease that was taken."""
     return _GET is not None and fcntl.fcntl(descriptor, _GET) != fcntl.F_RDLCK
 
@@ -114,7 +114,7 @@ class Swap:
         except FileNotFoundError:
             raise FileChanged(path) from None
         came_out = os.stat(self.temporary).st_ino == os.fstat(locked).st_ino
-        if came_out and holds(locked, raw) and not (leased and wanted(locked)):
+        if came_out and holds(locked, raw) and not (leased and lease_is_wanted(locked)):
             remove(self.temporary)
             return True
         self._take_back()
