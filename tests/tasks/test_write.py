@@ -216,7 +216,7 @@ def test_a_change_at_the_very_last_moment_wins(
     document = read(str(path))
     writer = os.open(path, os.O_WRONLY)
     monkeypatch.setattr(rename, "exchange", late)
-    monkeypatch.setattr(guard.lease, "take", lambda descriptor: False)
+    monkeypatch.setattr(guard.rename, "take", lambda descriptor: False)
     try:
         with pytest.raises(FileChanged):
             write.replace(str(path), document, b"ours")
@@ -235,7 +235,7 @@ def test_a_file_that_is_open_for_writing_elsewhere_is_left_alone(
     monkeypatch.setattr(guard, "_WRITER_SECONDS", 0.05)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        can_tell = guard.lease.take(descriptor)
+        can_tell = guard.rename.take(descriptor)
     finally:
         os.close(descriptor)
     with path.open("r+") as writer:

@@ -101,11 +101,10 @@ def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
 def _write(ledger: Ledger, row: Any) -> str | None:
     if row["path"] is None or row["fingerprint"] is None:
         return None
-    import json
-
+    from hypervisor.system.quick_json import loads
     from hypervisor.tasks import report
 
-    told = json.loads(row["report"]) if row["report"] else {}
+    told = loads(row["report"]) if row["report"] else {}
     if row["branch"] and row["state"] == "done":
         _wait_for_commit(ledger.root, row, told)
     if row["state"] != row["outcome"]:
