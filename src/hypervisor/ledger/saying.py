@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypervisor.ledger.tokens import number_of
-from hypervisor.system import quick_json
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
@@ -28,11 +27,17 @@ def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
 
 def dumps(report: dict[str, Any]) -> str:
     # A report is never refused for bytes that are no text: they came out of some tool.
+    from hypervisor.system import quick_json
+
     return whole(quick_json.dumps(report, ensure_ascii=False))
 
 
 def reason_of(report: str | None) -> str | None:
     """Return why an end came, as its report (the text) says it; None where it says nothing."""
-    told = quick_json.loads(report) if report else {}
+    if not report:
+        return None
+    from hypervisor.system.quick_json import loads
+
+    told = loads(report)
     why = told.get("reason") or told.get("cause")
     return str(why)[:_REASON] if why else None

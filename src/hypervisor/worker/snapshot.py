@@ -84,26 +84,31 @@ def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]
         entries = list(os.scandir(os.path.join(root, folder)))
     except OSError:
         return 1
+    names = protected.NAMES
     for entry in entries:
-        path, name = inside + entry.name, entry.name.casefold()
-        if name == STATE:
-            # Ours, and what stands in it changes all the time.
-            continue
+        name = entry.name
         if entry.is_dir(follow_symlinks=False):
-            if name == ".git":
-                if folder:
-                    _note_git(files, root, path)
-            elif name not in _PASSED_BY and path.casefold() != protected.TREES:
-                below.append(path)
-        elif (
-            (dotted or name[0] == "." or name in protected.NAMES)
-            and (protected.steers(path) or protected.wants_naming(path))
-            # As where the project is the user's home.
-            and not is_note(entry.path)
-        ):
-            _note(files, path, entry.path)
+            _note_inner(files, root, folder, name, below)
+        elif dotted or name[0] == "." or name in names or name.casefold() in names:
+            path = inside + name
+            if (protected.steers(path) or protected.wants_naming(path)) and not (
+                # Ours, and what stands in it changes all the time; a note, as where the project
+                # is the user's home.
+                name.casefold() == STATE or is_note(entry.path)
+            ):
+                _note(files, path, entry.path)
     # To open a folder takes as long as to look at so many entries.
     return len(entries) + 10
+
+
+def _note_inner(files: dict[str, str], root: str, folder: str, name: str, below: list[str]) -> None:
+    """Note a repository in a folder, or add any other folder that counts to `below`."""
+    path, folded = f"{folder}/{name}" if folder else name, name.casefold()
+    if folded == ".git":
+        if folder:
+            _note_git(files, root, path)
+    elif folded != STATE and folded not in _PASSED_BY and path.casefold() != protected.TREES:
+        below.append(path)
 
 
 def _note(files: dict[str, str], path: str, place: str) -> None:
