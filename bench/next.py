@@ -89,8 +89,8 @@ def main() -> int:
         met = met and (goal is None or passed <= goal or as_writes)
     told = ", ".join(f"{name} {goal:g}" for name, goal in GOALS.items())
     print(
-        f"\ngoals, times a bare start: {told}; or, of a done, {WRITES_GOAL:g} times the bare script "
-        f"({WRITES_GOAL * writes:.1f} ms): {'met' if met else 'MISSED'}"
+        f"\ngoals, times a bare start: {told}; or, of a done, {WRITES_GOAL:g} times the bare "
+        f"script ({WRITES_GOAL * writes:.1f} ms): {'met' if met else 'MISSED'}"
     )
     return 0 if met else 1
 

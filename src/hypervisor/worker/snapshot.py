@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from hypervisor.system import protected
 from hypervisor.system.checkout import private_dir, shared_dir
@@ -75,30 +76,54 @@ def snapshot(root: str) -> Snapshot:
     return Snapshot(files, 1 << 30)
 
 
+# Path -> how a folder looked, the names in it that may count, folders last, and how many there are.
+# One command looks several times, and a folder may hold very many files.
+_LISTED: dict[str, tuple[str, list[str], list[str], int]] = {}
+# What was changed so shortly before may be changed again without that it shows.
+_SETTLED_NS = 50_000_000
+
+
 def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
     """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
     inside = f"{folder}/" if folder else ""
-    # All but the names without a dot at all: there may be many files, and few of them count.
-    dotted = "/." in f"/{folder}"
     try:
-        entries = list(os.scandir(os.path.join(root, folder)))
+        names, folders, count = _list(os.path.join(root, folder), dotted="/." in f"/{folder}")
     except OSError:
         return 1
-    names = protected.NAMES
-    for entry in entries:
-        name = entry.name
-        if entry.is_dir(follow_symlinks=False):
-            _note_inner(files, root, folder, name, below)
-        elif dotted or name[0] == "." or name in names or name.casefold() in names:
-            path = inside + name
-            if (protected.steers(path) or protected.wants_naming(path)) and not (
-                # Ours, and what stands in it changes all the time; a note, as where the project
-                # is the user's home.
-                name.casefold() == STATE or is_note(entry.path)
-            ):
-                _note(files, path, entry.path)
+    for name in names:
+        path, place = inside + name, os.path.join(root, folder, name)
+        if (protected.steers(path) or protected.wants_naming(path)) and not (
+            # Ours, and what stands in it changes all the time; a note, as where the project is the
+            # user's home.
+            name.casefold() == STATE or is_note(place)
+        ):
+            _note(files, path, place)
+    for name in folders:
+        _note_inner(files, root, folder, name, below)
     # To open a folder takes as long as to look at so many entries.
-    return len(entries) + 10
+    return count + 10
+
+
+def _list(path: str, *, dotted: bool) -> tuple[list[str], list[str], int]:
+    """Return the names of the files in a folder that may count, those of its folders, and how many
+    entries it has. There may be many files, and few of them count: in a `dotted` folder all, else
+    those by a name that is listed or starts with a dot. Raises OSError."""
+    now = time.time_ns()
+    status = os.stat(path)
+    looks = f"{status.st_dev} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+    known = _LISTED.get(path)
+    if known is not None and known[0] == looks:
+        return known[1:]
+    names, folders, count = [], [], 0
+    for entry in os.scandir(path):
+        count += 1
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry.name)
+        elif dotted or (name := entry.name)[0] == "." or name.casefold() in protected.NAMES:
+            names.append(entry.name)
+    if now - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
+        _LISTED[path] = looks, names, folders, count
+    return names, folders, count
 
 
 def _note_inner(files: dict[str, str], root: str, folder: str, name: str, below: list[str]) -> None:
