@@ -231,6 +231,17 @@ class Looks(Narrowing):
             (*queues, *queues, *queues),
         )
 
+    def spans(self, queue: int) -> Iterator[Any]:
+        """Yield of each claim in a queue, in order, when it was whose and how it ended: `no`,
+        `item` (its number), `worker`, `claimed_at`, `ended_at`, `outcome`, `tokens`."""
+        yield from self.rows(
+            "select c.no, c.item, c.worker, c.claimed_at, c.ended_at, c.outcome, c.input_tokens "
+            "+ coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
+            "+ coalesce(c.cache_write_tokens, 0) as tokens "
+            "from claim c join item i on i.no = c.item where i.queue = ? order by c.no",
+            (queue,),
+        )
+
     def events_called(self, numbers: Sequence[int]) -> list[Any]:
         """Return the events with these numbers."""
         marks = ", ".join("?" * len(numbers)) or "null"

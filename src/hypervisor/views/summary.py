@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from hypervisor.ledger import Ledger, usage
@@ -23,22 +24,33 @@ _OTHERS = ("success", "skipped", "not_attempted")
 _LISTED = 100
 
 
-def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
-    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown."""
+def summarize(
+    ledger: Ledger,
+    queue: str,
+    *,
+    brief: bool = False,
+    note: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
+
+    A `brief` one is for `lines`: it has those items only that are named there, without tokens.
+    `note` is called with each item, as of `Ledger.results`, and what the summary says of it.
+    """
     row = ledger.queue_row(queue)
     counts = dict.fromkeys(STATUSES, 0)
-    agents, shares = ledger.costs(row["no"])
-    untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
+    pending = 0
+    agents = ledger.agents_of(row["no"])
+    shares = {} if brief else ledger.costs(row["no"])[1]
     workers, first, last = [], None, None
-    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
+    tell = teller(ledger, row)
     for item in ledger.results(queue):
-        told = _item(item, shares.get(item["no"]))
-        if item["id"] in aside:
-            told["reason"] = aside[item["id"]]
-        if untried and item["state"] == "ready":
-            told["reason"] = untried
+        told = tell(item, shares.get(item["no"]))
+        if note is not None:
+            note(item, told)
         counts[told["status"]] += 1
-        workers.append(told)
+        pending += bool(told["report_pending"])
+        if not brief or _is_named(told, counts[told["status"]]):
+            workers.append(told)
         if item["first_claimed_at"] is not None:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
         if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
@@ -52,21 +64,49 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         "state": "drained" if drained else row["state"],
         "reason": row["reason"] or None,
         "workers": workers,
-        "total": len(workers),
+        "total": sum(counts.values()),
         "counts": counts,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(agents, shares, unaccounted=ledger.unaccounted(row["no"])),
+        **_tokens(
+            agents, ledger.tokens_of_items(row["no"]), unaccounted=ledger.unaccounted(row["no"])
+        ),
         "unknown_transcripts": unread,
         "notices": _notices(agents, ledger.told_of(row["no"])),
         "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
         "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
-        "reports_pending": sum(1 for told in workers if told["report_pending"]),
+        "reports_pending": pending,
     }
 
 
-def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
-    """Return the queue's tokens: all that its workers used, and what belongs to no item.
+def teller(ledger: Ledger, queue: Any) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Return what tells an item of `queue` (its row), given it and its tokens."""
+    untried = ""
+    if queue["state"] == "paused" and queue["reason"]:
+        untried = f"not tried: {queue['reason']}"
+    why = f"set aside: not {ledger.condition(queue['no'])}"
+    aside = frozenset(ledger.aside(queue["no"]))
+
+    def tell(item: dict[str, Any], share: Any) -> dict[str, Any]:
+        told = _item(item, share)
+        if item["id"] in aside:
+            told["reason"] = why
+        if untried and item["state"] == "ready":
+            told["reason"] = untried
+        return told
+
+    return tell
+
+
+def _is_named(told: dict[str, Any], number: int) -> bool:
+    """True if `lines` may name an item, the one of so high a `number` of its status."""
+    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
+    return number <= _LISTED or bool(odd)
+
+
+def _tokens(agents: list[Any], items: int, *, unaccounted: bool) -> dict[str, Any]:
+    """Return the queue's tokens: all that its workers used, and what belongs to no item; `items`
+    are those that do.
 
     `tokens_unseen` names what stands in no transcript: where that is something, the figures are
     lower bounds.
@@ -77,7 +117,6 @@ def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> 
         return unknown
     total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
     everything = sum(total.values())
-    items = sum(share[kind] for share in shares.values() for kind in KINDS)
     unseen = usage.missing(agents, unaccounted=unaccounted)
     return {
         "total_tokens": everything,
@@ -213,8 +252,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     sections = {}
     for status in (*_ODD, *_OTHERS):
         those = [w for w in summary["workers"] if w["status"] == status]
-        sections[status] = _section(status, those, room)
-        room = max(0, room - len(those))
+        count = summary["counts"][status]
+        sections[status] = _section(status, those, count, room)
+        room = max(0, room - count)
     shown += [line for status in _ODD for line in sections[status]]
     for key, words in (
         ("off_limits", "changed, though it steers the next run"),
@@ -239,13 +279,13 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     return shown
 
 
-def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]:
-    """Return the items that ended as `status` by name, at most `room` of them."""
-    if not workers:
+def _section(status: str, workers: list[dict[str, Any]], count: int, room: int) -> list[str]:
+    """Return the items that ended as `status` by name, at most `room` of the `count` of them."""
+    if not count:
         return []
-    shown = [f"{status.replace('_', ' ')} ({len(workers)}):"]
+    shown = [f"{status.replace('_', ' ')} ({count}):"]
     # What has to be known of a few; of many the beginning tells which kind it is.
-    width = 160 if status == "success" or len(workers) > _FEW else 400
+    width = 160 if status == "success" or count > _FEW else 400
     for worker in workers[:room]:
         name = one_line(worker["task_id"], 60)
         if worker["title"] and worker["title"] != worker["task_id"]:
@@ -255,8 +295,8 @@ def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
-    if len(workers) > room:
-        shown.append(f"  … and {len(workers) - room} more (--json lists all)")
+    if count > room:
+        shown.append(f"  … and {count - room} more (--json lists all)")
     return shown
 
 

@@ -84,7 +84,7 @@ def test_a_lane_takes_no_more_room_for_more_claims() -> None:
         claim(no, no / 7, no / 7 + 2, f"w{no % 80}", outcomes[no % 4] or "died")
         for no in range(20_000)
     ]
-    drawn = draw([], {}, claims, dict.fromkeys(range(20_000), 1.0), [], 0.0)
+    drawn = draw([], claims, dict.fromkeys(range(20_000), 1.0), [], 0.0)
     assert drawn is not None
     assert len(drawn.lanes) == LANES and drawn.more == (30, 7500)
     assert max(len(path) for lane in drawn.lanes for _, path in lane.paths) < WIDTH * 20

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from hypervisor.views.page.outcomes import MARKS, outcome
+from hypervisor.views.page.outcomes import MARKS
+from hypervisor.views.page.seen import Seen
 
 
 class Cost(NamedTuple):
@@ -23,28 +25,26 @@ class Cost(NamedTuple):
     known: int
 
 
-def costs(summary: dict[str, Any], seconds: dict[str, float], tries: dict[str, int]) -> list[Cost]:
-    """Return a line per outcome that occurs; `seconds` and `tries` are by the item's id.
+def costs(items: Iterable[Seen]) -> list[Cost]:
+    """Return a line per outcome that occurs.
 
     What no worker ever had in hand costs nothing and has no line.
     """
-    of_outcome: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for told in summary["workers"]:
-        if told["task_id"] in seconds:
-            of_outcome[outcome(told)].append(told)
-    return [_cost(name, of_outcome[name], seconds, tries) for name in MARKS if name in of_outcome]
+    of_outcome: dict[str, list[Seen]] = defaultdict(list)
+    for item in items:
+        if item.seconds is not None:
+            of_outcome[item.outcome].append(item)
+    return [_cost(name, of_outcome[name]) for name in MARKS if name in of_outcome]
 
 
-def _cost(
-    name: str, items: list[dict[str, Any]], seconds: dict[str, float], tries: dict[str, int]
-) -> Cost:
-    times = sorted(seconds[told["task_id"]] for told in items)
-    known = [sum(told["tokens"].values()) for told in items if told["tokens"]]
+def _cost(name: str, items: list[Seen]) -> Cost:
+    times = sorted(item.seconds for item in items if item.seconds is not None)
+    known = [item.tokens for item in items if item.tokens is not None]
     return Cost(
         name,
         MARKS[name],
         len(items),
-        sum(tries[told["task_id"]] for told in items),
+        sum(item.tries for item in items),
         sum(times),
         quantile(times, 0.5),
         quantile(times, 0.95),
