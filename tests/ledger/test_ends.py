@@ -365,7 +365,7 @@ def test_many_items_are_retried_in_steps_between_which_others_write(ledger: Ledg
         patch.setattr(ledger, "change", counted)
         patch.setattr(ledger, "write", begun)
         assert ledger.retry("q", [claim.id for claim in claims]) == []
-    assert sum(steps) == 450 and max(steps) <= 200
+    assert sum(steps) == 450 and max(steps) <= 100
     assert counts(ledger) == {"ready": 450}
     assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["i0", "i1", "i2"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Items made ready at once, and seconds between: a write of so many takes less than 100 ms.
-_STEP = 200
+_STEP = 100
 _BETWEEN = 0.005
 # What hangs on a queue, and how each table names it.
 _PARTS = (
