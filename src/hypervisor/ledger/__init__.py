@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.adding import NewItem, Opened
     from hypervisor.ledger.claim import Claim
     from hypervisor.ledger.ledger import Ledger, adopt, contents
-    from hypervisor.ledger.queues import OPEN_STATES, STATES
+    from hypervisor.ledger.outcomes import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
 
@@ -38,8 +38,8 @@ __getattr__ = face(
         "Ledger": "ledger",
         "adopt": "ledger",
         "contents": "ledger",
-        "OPEN_STATES": "queues",
-        "STATES": "queues",
+        "OPEN_STATES": "outcomes",
+        "STATES": "outcomes",
         "LedgerError": "store",
         "NoLedger": "store",
     },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.ends import SATISFYING
+from hypervisor.ledger.ends import EARLIER
+from hypervisor.ledger.outcomes import SATISFYING
 from hypervisor.ledger.schema import WAITING
 from hypervisor.ledger.terms import Terms
 
@@ -150,13 +151,14 @@ class Adding(Terms):
         )
         if missing:
             self.change(
-                "update item set state = 'waiting', turn = position + ?, waits = ?, cause = ? "
+                "update item set state = 'waiting', turn = position + ?, waits = ?, "
+                "cause = case when first_claimed_at is null then ? else cause end "
                 "where no = ? and turn >= 0",
                 (WAITING, len(missing), f"waits for {', '.join(missing)}", number),
             )
         else:
             self.change(
-                "update item set state = 'ready', turn = position, waits = 0, cause = null "
+                f"update item set state = 'ready', turn = position, waits = 0, cause = {EARLIER} "
                 "where no = ? and state = 'waiting'",
                 (number,),
             )

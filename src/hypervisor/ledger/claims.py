@@ -15,9 +15,17 @@ from hypervisor.system.errors import NotOwner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from hypervisor.ledger.overlaps import FilesAtWork
+
+    class Presence(Protocol):
+        """Says of an item (its row) if it can be worked on here; `enough` of it, if none can."""
+
+        def __call__(self, item: Any) -> bool: ...
+
+        def enough(self) -> bool: ...
+
 
 # Without i, l, o, 0, 1: a small model copies the token by eye.
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
@@ -67,17 +75,20 @@ class Claims(Ends):
         session: str | None = None,
         agent: str | None = None,
         base_commit: str | None = None,
+        there: Presence | None = None,
     ) -> list[Claim]:
         """Claim up to `n` ready items of `queue` (only the item `only`, if given), in order.
 
         An item whose lock another tool holds is passed over and tried again later. A paused or
         cancelled queue hands out nothing. Expired leases are ended first. `session` is the
         client's session that the worker runs in, `agent` its name in there where that is known;
-        `base_commit` is the commit at which the tasks stand.
+        `base_commit` is the commit at which the tasks stand. What is not `there` keeps its place.
         """
         with self.write():
             self._last_lock.clear()
-            held = self._claim(queue, worker, n, lease_seconds, only, session, agent, base_commit)
+            held = self._claim(
+                queue, worker, n, lease_seconds, only, session, agent, base_commit, there
+            )
         return [Claim(*one) for one in held]
 
     def finish_and_claim(
@@ -92,6 +103,7 @@ class Claims(Ends):
         session: str | None = None,
         agent: str | None = None,
         base_commit: str | None = None,
+        there: Presence | None = None,
     ) -> tuple[list[str | None], list[Claim]]:
         """End items as `finish_many` does and claim the next ones, in one durable commit.
 
@@ -105,7 +117,7 @@ class Claims(Ends):
                 held: list[_Held] = []
                 if any(states):
                     held = self._claim(
-                        queue, worker, n, lease_seconds, None, session, agent, base_commit
+                        queue, worker, n, lease_seconds, None, session, agent, base_commit, there
                     )
             finally:
                 # What was not claimed is locked no longer: others may have it by the next claim.
@@ -164,13 +176,14 @@ class Claims(Ends):
         session: str | None,
         agent: str | None,
         base_commit: str | None,
+        there: Presence | None,
     ) -> list[_Held]:
-        found, passed = self._lock_ready(queue, n, only)
+        found, passed = self._lock_ready(queue, n, only, there)
         self._send_back(passed)
         if not found:
             row = self.queue_row(queue)
             if row["state"] == "paused" and row["resume_at"] is not None and self._reopen():
-                found, passed = self._lock_ready(queue, n, only)
+                found, passed = self._lock_ready(queue, n, only, there)
                 self._send_back(passed)
             elif row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
                 self._sweep(self.lock_folder(row))
@@ -198,7 +211,7 @@ class Claims(Ends):
         return [(token, known, item, lease_ms, base_commit) for _, token, item in found]
 
     def _lock_ready(
-        self, queue: str, n: int, only: str | None
+        self, queue: str, n: int, only: str | None, there: Presence | None
     ) -> tuple[list[tuple[int, str, Any]], list[int]]:
         """Lock up to `n` ready items; return their (claim, token, row), and those passed over."""
         found: list[tuple[int, str, Any]] = []
@@ -207,6 +220,10 @@ class Claims(Ends):
         looked = False
         at_work = None
         for item in self._ready(queue, n, only):
+            if there is not None and not there(item):
+                if there.enough():
+                    break
+                continue
             if item["files"] is not None:
                 if at_work is None:
                     # A server lets several transactions claim at once: here they take turns.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypervisor.ledger import schema
-from hypervisor.ledger.queues import STATES
+from hypervisor.ledger.outcomes import STATES
 from hypervisor.ledger.store import LedgerError
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.errors import HypervisorError

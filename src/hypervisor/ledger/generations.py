@@ -7,7 +7,7 @@ import time
 from hypervisor.ledger.adding import Adding, NewItem, Opened
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Generations(Adding):
             if asked and (opened.added or not at_work):
                 self._note(queue["no"], "asked", asked)
             if opened.added:
-                self._note(queue["no"], "added", f"{opened.added} items")
+                self._note(queue["no"], "added", count(opened.added, "item"))
         return opened
 
     def cancel(self, queue: str, reason: str = "") -> int:

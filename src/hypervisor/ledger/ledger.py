@@ -207,6 +207,11 @@ class Ledger(Looks, Merges, Pools):
         what looks otherwise later was edited since."""
         self._set_pending(token, None, fingerprint)
 
+    def moved(self, item: int, path: str) -> None:
+        """Note that the file of an item (its number) is at `path` now, from the root."""
+        with self.write():
+            self.change("update item set path = ? where no = ?", (path, item))
+
     def unwritten(self, token: str, why: str) -> None:
         """Note why the end that `token` brought can't be written now; it stays pending."""
         self._set_pending(token, why)

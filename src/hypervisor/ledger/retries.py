@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.generations import Generations
-from hypervisor.ledger.queues import OPEN_STATES
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.saying import reason_of
 from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
@@ -160,7 +160,7 @@ class Retries(Generations):
                 position,
                 position + WAITING if waits else position,
                 waits,
-                item["cause"] or self._reason(item["claim"]),
+                item["cause"] or self._reason(item["claim"]) or "no reason given",
                 item["no"],
             ),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.outcomes import REPORTED
 from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
-FINAL = ("done", "blocked", "failed", "skipped")
 
 End = tuple[int, str, str, str]
 
@@ -20,8 +20,8 @@ End = tuple[int, str, str, str]
 def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
     """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
     for _, outcome, _ in ends:
-        if outcome not in FINAL:
-            raise ValueError(f"{outcome!r} is none of {FINAL}")
+        if outcome not in REPORTED:
+            raise ValueError(f"{outcome!r} is none of {REPORTED}")
     return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
 
 

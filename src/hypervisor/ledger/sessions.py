@@ -11,6 +11,7 @@ from hypervisor.config import store
 from hypervisor.ledger.agents import Agents
 from hypervisor.ledger.embedded import connect
 from hypervisor.ledger.ends import overtime
+from hypervisor.ledger.outcomes import FINAL, WORKED, sql
 from hypervisor.ledger.schema import LEASED
 from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system.state import State
@@ -322,7 +323,7 @@ class Sessions(Agents):
             "select count(*) as items, avg(c.ended_at - c.claimed_at) as seconds, "
             "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
             "as tokens from item i join claim c on c.no = i.claim "
-            "where i.queue = ? and i.state in ('done', 'blocked', 'failed')",
+            f"where i.queue = ? and i.state in {sql(WORKED)}",
             (self.queue_row(queue)["no"],),
         )
         return dict(row)
@@ -361,7 +362,7 @@ class Sessions(Agents):
     def is_attended(self, queue: int) -> bool:
         """True if a session or a pool that is still there has worked on the queue, or follows it.
 
-        Those that are gone must have been noticed before: see `reconcile.gone_sessions`.
+        Those that are gone must have been noticed before: see `worker.settle`.
         """
         found = self.row(
             "select 1 from session s where s.id in (select session from told where queue = ?) "
@@ -375,7 +376,7 @@ class Sessions(Agents):
         return self.rows(
             "select i.*, c.report from item i "
             "left join claim c on c.no = i.claim where i.queue = ? and i.state in "
-            "('done', 'blocked', 'failed', 'skipped', 'cancelled') and i.finish_no > ? "
+            f"{sql(FINAL)} and i.finish_no > ? "
             "and i.finish_no < ? order by i.finish_no",
             (queue, finish_no, self._engine.settled_before()),
         ).fetchall()

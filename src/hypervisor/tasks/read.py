@@ -207,6 +207,8 @@ def parse(
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenFile(path, line, "holds a NUL byte", "remove it")
+    if "<<<<<<< " in text:
+        _refuse_conflict(path, text)
     document = Document(path, raw, text, identity)
     start = document.body_start
     opened = after_delimiter(text, start)
@@ -236,6 +238,14 @@ def parse(
             "merge the two into one block",
         )
     return document
+
+
+def _refuse_conflict(path: str, text: str) -> None:
+    from hypervisor.tasks.conflict import conflict_in
+
+    conflict = conflict_in(text)
+    if conflict is not None:
+        raise BrokenFile(path, conflict, "a merge conflict begins here", "resolve it and commit")
 
 
 def _with_yaml(document: Document) -> Header:

@@ -76,64 +76,84 @@ def snapshot(root: str) -> Snapshot:
     return Snapshot(files, 1 << 30)
 
 
-# Path -> how a folder looked, the names in it that may count, folders last, and how many there are.
-# One command looks several times, and a folder may hold very many files.
-_LISTED: dict[str, tuple[str, list[str], list[str], int]] = {}
-# What was changed so shortly before may be changed again without that it shows.
-_SETTLED_NS = 50_000_000
-
-
 def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
     """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
-    inside = f"{folder}/" if folder else ""
     try:
-        names, folders, count = _list(os.path.join(root, folder), dotted="/." in f"/{folder}")
+        listed = _listed(root, folder)
     except OSError:
         return 1
-    for name in names:
-        path, place = inside + name, os.path.join(root, folder, name)
-        if (protected.steers(path) or protected.wants_naming(path)) and not (
-            # Ours, and what stands in it changes all the time; a note, as where the project is the
-            # user's home.
-            name.casefold() == STATE or is_note(place)
-        ):
-            _note(files, path, place)
-    for name in folders:
-        _note_inner(files, root, folder, name, below)
+    below += listed.below
+    for path in listed.repositories:
+        _note_git(files, root, path)
+    for path, place in listed.files:
+        _note(files, path, place)
     # To open a folder takes as long as to look at so many entries.
-    return count + 10
+    return listed.count + 10
 
 
-def _list(path: str, *, dotted: bool) -> tuple[list[str], list[str], int]:
-    """Return the names of the files in a folder that may count, those of its folders, and how many
-    entries it has. There may be many files, and few of them count: in a `dotted` folder all, else
-    those by a name that is listed or starts with a dot. Raises OSError."""
+class _Listed:
+    """What counts in a folder that looked like `looks`: the `files` as (path, place), the folders
+    to be looked at, the repositories; and of how many entries."""
+
+    __slots__ = ("below", "count", "files", "looks", "repositories")
+
+    def __init__(self, looks: tuple[int, int, int], count: int) -> None:
+        self.looks = looks
+        self.count = count
+        self.files: list[tuple[str, str]] = []
+        self.below: list[str] = []
+        self.repositories: list[str] = []
+
+
+# Of the folders that this process has listed before: a server looks at them again and again, and
+# in most of them nothing came or went.
+_known: dict[str, _Listed] = {}
+_MOST_KNOWN = 10_000
+# Two changes within one tick of a file system's clock leave one time.
+_TICK_NS = 50_000_000
+
+
+def _listed(root: str, folder: str) -> _Listed:
+    place = f"{root}/{folder}" if folder else root
+    status = os.stat(place)
+    # No program can set this time back.
+    looks = (status.st_dev, status.st_ino, status.st_ctime_ns)
+    known = _known.get(place)
+    if known is not None and known.looks == looks:
+        return known
     now = time.time_ns()
-    status = os.stat(path)
-    looks = f"{status.st_dev} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-    known = _LISTED.get(path)
-    if known is not None and known[0] == looks:
-        return known[1:]
-    names, folders, count = [], [], 0
-    for entry in os.scandir(path):
-        count += 1
+    listed = _list(place, folder, looks)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    if now - status.st_ctime_ns > _TICK_NS:
+        _known[place] = listed
+    return listed
+
+
+def _list(place: str, folder: str, looks: tuple[int, int, int]) -> _Listed:
+    inside = f"{folder}/" if folder else ""
+    # All but the names without a dot at all: there may be many files, and few of them count.
+    dotted = "/." in f"/{folder}"
+    entries = list(os.scandir(place))
+    found = _Listed(looks, len(entries))
+    for entry in entries:
+        name = entry.name.casefold()
         if entry.is_dir(follow_symlinks=False):
-            folders.append(entry.name)
-        elif dotted or (name := entry.name)[0] == "." or name.casefold() in protected.NAMES:
-            names.append(entry.name)
-    if now - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
-        _LISTED[path] = looks, names, folders, count
-    return names, folders, count
-
-
-def _note_inner(files: dict[str, str], root: str, folder: str, name: str, below: list[str]) -> None:
-    """Note a repository in a folder, or add any other folder that counts to `below`."""
-    path, folded = f"{folder}/{name}" if folder else name, name.casefold()
-    if folded == ".git":
-        if folder:
-            _note_git(files, root, path)
-    elif folded != STATE and folded not in _PASSED_BY and path.casefold() != protected.TREES:
-        below.append(path)
+            path = inside + entry.name
+            if name == STATE:
+                # Ours, and what stands in it changes all the time.
+                continue
+            if name == ".git":
+                if folder:
+                    found.repositories.append(path)
+            elif name not in _PASSED_BY and path.casefold() != protected.TREES:
+                found.below.append(path)
+        elif (dotted or name[0] == "." or name in protected.NAMES) and name != STATE:
+            path = inside + entry.name
+            # A note, where the project is the user's home, is no change.
+            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(entry.path):
+                found.files.append((path, entry.path))
+    return found
 
 
 def _note(files: dict[str, str], path: str, place: str) -> None:

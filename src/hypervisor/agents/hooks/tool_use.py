@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import reconcile
-from hypervisor.agents.claude import transcript
+from hypervisor.agents import printed, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import calls
 from hypervisor.system import signs
@@ -29,7 +28,7 @@ _TOLD = 120
 _LOOKED_AT = 4000
 # What `hypervisor open` prints.
 _OPENED = late(
-    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items added"
+    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items? added"
     r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"'
 )
 _HANDS_OUT = late(r"\bhypervisor[\"']? (?:next|done|pull)\b")
@@ -66,12 +65,12 @@ def _learn(ledger: Sessions, event: Event) -> None:
         session.read_notices(Ledger.of(ledger), event)
     if event.agent and event.name == "PostToolUse" and ledger.lacks_permissions(event.agent):
         ledger.permission_given(event.agent, call_of(event.payload))
-    if event.from_gemini:
+    if not event.client.tells_session:
         from hypervisor.ledger import Ledger
 
-        _used_in_gemini(Ledger.of(ledger), event)
+        _seen(Ledger.of(ledger), event)
     elif tool == "Bash":
-        tokens = transcript.claims_in(_output(event))
+        tokens = printed.handed_out(_output(event))
         if tokens and not ledger.assign(event.session, event.agent, tokens):
             # A worker's own processes may still go by the name of a cleared session.
             ledger.inherit(event.session)
@@ -91,10 +90,11 @@ def _learn(ledger: Sessions, event: Event) -> None:
 def _worked(ledger: Sessions, event: Event) -> str | None:
     """Note what a worker does and what it has used; return what tells it that this was too much."""
     if ledger.saw_tool(event.agent, _told(event)):
-        reconcile.note_use(ledger, event.agent)
+        use.note(ledger, event.agent)
     past = ledger.count_call(event.session, event.agent)
     if not past:
         return None
+    from hypervisor.agents import reconcile
     from hypervisor.ledger import Ledger
     from hypervisor.worker import off_limits
 
@@ -139,13 +139,14 @@ def join(ledger: Sessions, event: Event) -> None:
         _join_named(ledger, event, event.agent, rest)
 
 
-def _used_in_gemini(ledger: Ledger, event: Event) -> None:
-    """Learn from a shell call what its session holds and follows: its shell knows no session."""
+def _seen(ledger: Ledger, event: Event) -> None:
+    """Learn from what a shell call printed what its session holds and follows: our verbs were not
+    told which session that is."""
     if event.text("tool_name") != "Bash":
         return
     output = _output(event)
     if _HANDS_OUT.search(event.asked("command")):
-        ledger.assign(event.session, "", transcript.claims_in(output), unknown=True)
+        ledger.assign(event.session, "", printed.handed_out(output), unknown=True)
     for plain, quoted in _OPENED.findall(output):
         if any(queue["name"] == (plain or quoted) for queue in ledger.queues()):
             ledger.follow(event.session, plain or quoted)
@@ -173,7 +174,7 @@ def note_unseen(ledger: Sessions, event: Event) -> None:
     """Note what the client asks the service for this worker that no transcript tells."""
     mode = event.text("permission_mode")
     if event.agent and mode:
-        reconcile.note_unseen(ledger, event.agent, transcript.unseen(mode, os.environ))
+        use.note_unseen(ledger, event.agent, event.client.unseen(mode, os.environ))
 
 
 def _answered(ledger: Sessions, event: Event) -> None:
@@ -203,6 +204,7 @@ def _task_stopped(ledger: Sessions, event: Event) -> None:
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
+        from hypervisor.agents import reconcile
         from hypervisor.ledger import Ledger
 
         path = event.transcript_of(agent)

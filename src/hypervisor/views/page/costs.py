@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hypervisor.views.page.outcomes import MARKS
+from hypervisor.ledger.outcomes import STANDINGS, Standing
 from hypervisor.views.page.seen import Seen
 
 
@@ -30,19 +30,19 @@ def costs(items: Iterable[Seen]) -> list[Cost]:
 
     What no worker ever had in hand costs nothing and has no line.
     """
-    of_outcome: dict[str, list[Seen]] = defaultdict(list)
+    of_standing: dict[str, list[Seen]] = defaultdict(list)
     for item in items:
         if item.seconds is not None:
-            of_outcome[item.outcome].append(item)
-    return [_cost(name, of_outcome[name]) for name in MARKS if name in of_outcome]
+            of_standing[item.standing].append(item)
+    return [_cost(row, of_standing[row.word]) for row in STANDINGS if row.word in of_standing]
 
 
-def _cost(name: str, items: list[Seen]) -> Cost:
+def _cost(row: Standing, items: list[Seen]) -> Cost:
     times = sorted(item.seconds for item in items if item.seconds is not None)
     known = [item.tokens for item in items if item.tokens is not None]
     return Cost(
-        name,
-        MARKS[name],
+        row.title,
+        row.mark,
         len(items),
         sum(item.tries for item in items),
         sum(times),

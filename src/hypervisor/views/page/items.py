@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from hypervisor.ledger.outcomes import STANDING
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
-from hypervisor.views.page.outcomes import MARKS, claim_words, outcome
+from hypervisor.views.page.outcomes import claim_words
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -74,7 +75,7 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
     `transcripts` are the kept ones by agent; `base` is the time whose day need not be named.
     """
     item, told = history.item, history.told
-    result = outcome(told)
+    standing = STANDING[told["standing"]]
     title = one_line(item["title"] or item["id"], _TITLE)
     id = one_line(item["id"], 200)
     text = words.text(told.get("outcome") or told.get("reason") or "")
@@ -86,15 +87,15 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
         id if id != title else None,
         gist if whole else gist[:_GIST].rsplit(" ", 1)[0] + " …",
         whole,
-        result,
-        MARKS[result],
+        standing.title,
+        standing.mark,
         one_line(item["worker"] or words.NOTHING, 60),
         len(history.claims),
         history.seconds,
         history.tokens,
         item["finished_at"],
         [
-            *_report(item, text if not whole else "", result),
+            *_report(item, text if not whole else "", standing.word),
             *_work(item, told, history.verify),
             *_branch(history.claims),
             *_tries(history, base),
@@ -104,13 +105,13 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
     )
 
 
-def _report(item: dict[str, Any], text: str, result: str) -> list[Fact]:
+def _report(item: dict[str, Any], text: str, standing: str) -> list[Fact]:
     """Return the report's texts; its first one only as `text`, which is empty where the row
     shows it whole."""
     report = item["report"] or {}
-    label = "Report" if result == "success" else "Reason"
+    label = "Report" if standing == "success" else "Reason"
     shown = [Fact(label, text)] if text else []
-    first = report.get("summary") if result == "success" else report.get("reason")
+    first = report.get("summary") if standing == "success" else report.get("reason")
     for key, label in _REPORT:
         value = report.get(key)
         if value and value != first:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from hypervisor.ledger.outcomes import ODD, STANDING
 from hypervisor.system.text import one_line
-from hypervisor.views.page.outcomes import MARKS, RANK, outcome
 
 _NAMED = 5
 
@@ -35,11 +35,11 @@ class Seen:
     """An item: its `no` in the ledger, what became of it, and what it took; `finished_at` is Unix
     time, `seconds` are those of its workers, None where none had it."""
 
-    __slots__ = ("finished_at", "no", "outcome", "seconds", "tokens", "tries")
+    __slots__ = ("finished_at", "no", "seconds", "standing", "tokens", "tries")
 
     def __init__(self, item: dict[str, Any], told: dict[str, Any]) -> None:
         self.no: int = item["no"]
-        self.outcome = sys.intern(outcome(told))
+        self.standing = sys.intern(told["standing"])
         self.finished_at: float | None = item["finished_at"]
         self.seconds: float | None = None
         self.tokens: int | None = None
@@ -65,13 +65,13 @@ class Items:
         """Note the next item, and what the summary says of it."""
         seen = Seen(item, told)
         self.all.append(seen)
-        if seen.outcome in ("failed", "blocked"):
+        if seen.standing in ODD:
             reason = one_line(told["reason"].strip().partition("\n")[0], 240)
-            count, first = self.reasons.get((seen.outcome, reason), (0, []))
+            count, first = self.reasons.get((seen.standing, reason), (0, []))
             if len(first) < _NAMED:
                 title = one_line(item["title"] or item["id"], 60)
                 first.append((len(self.all), title))
-            self.reasons[seen.outcome, reason] = count + 1, first
+            self.reasons[seen.standing, reason] = count + 1, first
 
     def add(self, claims: Iterable[Span], share: dict[int, float]) -> None:
         """Add the claims on them; `share` is by the claim's number."""
@@ -85,7 +85,7 @@ class Items:
         those that want a look first."""
         numbered = list(enumerate(self.all, 1))
         if len(numbered) > most:
-            numbered.sort(key=lambda entry: RANK[MARKS[entry[1].outcome]])
+            numbered.sort(key=lambda entry: STANDING[entry[1].standing].rank)
             numbered = sorted(numbered[:most], key=lambda entry: entry[0])
         return {seen.no: place for place, seen in numbered}
 

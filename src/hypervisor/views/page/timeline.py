@@ -6,9 +6,10 @@ import re
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
-from hypervisor.views.page.outcomes import MARKS, RANK, claim_mark, claim_words
+from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
 from hypervisor.views.page.seen import Seen
 
 LANES = 50
@@ -75,9 +76,10 @@ def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
     """Return the bars of what ended in each bin, stacked, and how many the highest stands for."""
     bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
     for item in items:
-        if item.finished_at is not None and item.outcome != "not attempted":
+        row = STANDING[item.standing]
+        if item.finished_at is not None and row is not UNTRIED:
             place = min(BINS - 1, int(axis.place(item.finished_at) * BINS / WIDTH))
-            bins[place][MARKS[item.outcome]] += 1
+            bins[place][row.mark] += 1
     highest = max(max(bar.total() for bar in bins), 1)
     paths: dict[str, list[str]] = defaultdict(list)
     width = WIDTH // BINS

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.outcomes import STANDING, STANDINGS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
-from hypervisor.views.page.outcomes import MARKS, RANK
 from hypervisor.views.page.seen import Items, Span, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
@@ -93,7 +93,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         summary=summary,
         version=__version__,
         made=f"{words.day(now)}, {words.clock(now)} UTC",
-        outcomes=_counted(seen),
+        outcomes=_counted(summary),
         lead=_lead(summary),
         when=_when(row, seen, base, now),
         facts=_facts(summary, claims),
@@ -169,12 +169,9 @@ def _rows(
     return sorted(shown, key=lambda row: row.number)
 
 
-def _counted(seen: Items) -> list[tuple[str, str, int]]:
-    counted = dict.fromkeys(MARKS, 0)
-    for item in seen.all:
-        counted[item.outcome] += 1
-    order = ("success", "blocked", "failed", "running", "skipped", "cancelled", "not attempted")
-    return [(name, MARKS[name], counted[name]) for name in order if counted[name]]
+def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+    counted = summary["standings"]
+    return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
 
 
 def _lead(summary: dict[str, Any]) -> str:
@@ -232,12 +229,13 @@ def _alike(numbered: tuple[int, Any]) -> int:
 
 
 def _groups(seen: Items) -> list[Group]:
-    """Return what failed or is blocked, by outcome and reason: the most frequent first."""
-    groups = [
-        Group(result, MARKS[result], reason, count, first)
-        for (result, reason), (count, first) in seen.reasons.items()
+    """Return what ended and wants a look, by outcome and reason: the most frequent first."""
+    found = seen.reasons
+    worst = sorted(found, key=lambda key: (STANDING[key[0]].rank, -found[key][0]))
+    return [
+        Group(row.title, row.mark, reason, count, first)
+        for row, reason, (count, first) in ((STANDING[key[0]], key[1], found[key]) for key in worst)
     ]
-    return sorted(groups, key=lambda group: (RANK[group.mark], -group.size))
 
 
 def _asked(row: Any, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
