@@ -237,13 +237,15 @@ class Looks(Narrowing):
         an event and 1 for a claim, its number, 1 for the end of a claim)."""
         marks = ", ".join("?" * len(queues))
         claims = f"from claim c join item i on i.no = c.item where i.queue in ({marks})"
-        yield from self.rows(
+        found = self.rows(
             f"select at, 0, no, 0 from event where queue in ({marks}) "
             f"union all select c.claimed_at, 1, c.no, 0 {claims} "
             f"union all select c.ended_at, 1, c.no, 1 {claims} and c.ended_at is not null "
             "and c.outcome is not null order by 1, 2, 3, 4",
             (*queues, *queues, *queues),
         )
+        # No generator: one that is left in the middle would go on when the store is closed.
+        return iter(found)
 
     def spans(self, queue: int) -> Iterator[Any]:
         """Yield of each claim in a queue, in order, when it was whose and how it ended: `no`,
