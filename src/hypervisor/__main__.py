@@ -39,13 +39,19 @@ if __name__ == "__main__":
             version += "t"
         sys.path.insert(0, __file__.rsplit("/", 2)[0])
         sys.path.append(f"{sys.executable.rsplit('/', 2)[0]}/lib/{version}/site-packages")
-    if sys.argv[1:2] != ["_hook"]:
-        sys.exit(run())
-    # A client waits for this, and it ends soon: nothing need be given back before.
+    # A client or a worker waits for most of them, and they end soon: nothing is given back before.
     import gc
     import os
 
     gc.disable()
-    done = run_hook()
-    sys.stdout.flush()
+    is_hook = sys.argv[1:2] == ["_hook"]
+    if not is_hook:
+        from hypervisor.cli import QUICK
+
+        if not QUICK.issuperset(sys.argv[1:2]):
+            gc.enable()
+            sys.exit(run())
+    done = run_hook() if is_hook else run()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     os._exit(done)

@@ -33,7 +33,7 @@ WORDS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("verb", sorted(cli._QUICK))
+@pytest.mark.parametrize("verb", sorted(cli.QUICK))
 @given(line=st.lists(WORDS, max_size=7))
 def test_a_line_read_without_argparse_means_what_argparse_says(verb: str, line: list[str]) -> None:
     module = cli.load(verb)

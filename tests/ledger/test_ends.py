@@ -343,3 +343,35 @@ def test_a_report_with_bytes_that_are_no_text_is_accepted(ledger: Ledger) -> Non
     token = _one(ledger).token
     assert ledger.finish(token, "done", {"summary": "caf\udcc3 é \0 ok"}) == "done"
     assert result(ledger, "a")["report"] == {"summary": "caf\ufffd é \0 ok"}
+
+
+def test_many_items_are_retried_in_steps_between_which_others_write(ledger: Ledger) -> None:
+    ledger.open_queue("q", [NewItem(f"i{n}") for n in range(450)], max_attempts=1)
+    claims = ledger.claim("q", "w", 450)
+    for claim in claims:
+        ledger.finish(claim.token, "failed", {"reason": "no"})
+    steps: list[int] = []
+    change, write = ledger.change, ledger.write
+
+    def counted(sql: str, values: Any = ()) -> int:
+        steps[-1] += sql.startswith("update item set state")
+        return change(sql, values)
+
+    def begun(durable: bool = False) -> Any:
+        steps.append(0)
+        return write(durable)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "change", counted)
+        patch.setattr(ledger, "write", begun)
+        assert ledger.retry("q", [claim.id for claim in claims]) == []
+    assert sum(steps) == 450 and max(steps) <= 100
+    assert counts(ledger) == {"ready": 450}
+    assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["i0", "i1", "i2"]
+
+
+def test_what_is_open_in_another_queue_is_not_retried(ledger: Ledger) -> None:
+    claim = _one(ledger, max_attempts=1)
+    ledger.finish(claim.token, "failed", {"reason": "no"})
+    ledger.open_queue("other", [NewItem("a")])
+    assert ledger.retry("q", ["a"]) == [("a", "it is open in queue other")]

@@ -39,6 +39,7 @@ def test_it_reads_what_the_librarys_package_reads(
 def test_it_writes_what_the_librarys_package_writes() -> None:
     for value in ({"a": ["é", 1, 2.5, None, True], "b": {}}, "x", [], {"c": float("inf")}):
         assert quick_json.dumps(value) == json.dumps(value)
+        assert quick_json.dumps(value, False) == json.dumps(value, ensure_ascii=False)
     with pytest.raises(TypeError):
         quick_json.dumps({"a": object()})
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit, markdown
 from hypervisor.tasks.edit import EditRefused, InsertLine, PutSection, SetKey
+from repository import REPO
 from tasks.support import HEADER, document, readable
 
 REPORT = ["## Completion report", "", "- Result: done", "", "> all good"]
@@ -424,3 +427,54 @@ def test_edits_name_what_they_changed() -> None:
     )
     assert edited.changes == ("status->done", "assignee->a, b")
     assert edited.before == document(HEADER + "\n# T\n").raw
+
+
+_PARTS = [
+    "# A", "text", "", "- [ ] a", "  - b", "    code", "> q", "1. n", "===", "* * *", "`a`", "&lt;",
+    "[x]: y", "\t[ ] z", "   ", "**b**", "``", "~~s~~", "<br>", "```", "~~~", "<!-- c -->",
+]  # fmt: skip
+_LINES = ["- Worker: ```", "> ```", "> <!-- x", "**Note**", "", ">", "- <div>", "> - [ ] x", "odd"]
+
+
+@given(
+    body=st.lists(st.sampled_from(_PARTS), max_size=7).map("\n".join),
+    ending=st.sampled_from(["", "\n", "\n\n"]),
+    more=st.lists(st.sampled_from(_LINES), max_size=4),
+)
+@settings(max_examples=600, deadline=None)
+def test_a_section_proven_by_plain_words_is_what_a_look_at_the_whole_text_proves(
+    body: str, ending: str, more: list[str]
+) -> None:
+    before = document(HEADER + body + ending)
+    lines = [*REPORT, *more]
+    is_plain = markdown.is_closed(before.body) and markdown.opens_nothing(lines)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(markdown, "is_closed", lambda body: False)
+            looked = edit.put_section(before, "1-abcd", lines)
+    except EditRefused:
+        assert not is_plain
+        return
+    assert edit.put_section(before, "1-abcd", lines) == looked
+
+
+def test_a_report_on_a_plain_task_is_written_without_a_library(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(f"{HEADER}# T\n\n- [x] a box\n\nText.\n")
+    child = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from hypervisor.tasks import edit, read\n"
+        "found = read.read(sys.argv[2])\n"
+        "edits = [edit.PutSection('1-a', ['## Completion report', '', '> did it'])]\n"
+        "after = edit.edit(found, [*edits, edit.SetKey('status', 'done')]).after\n"
+        "assert after.startswith(found.raw[:20]) and b'status: done' in after\n"
+        "print(*sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", child, REPO / "src", path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {"yaml", "frontmatter", "re", "typing", "dataclasses", "enum", "functools", "json"}
+    assert not heavy & set(ran.stdout.split())

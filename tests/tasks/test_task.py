@@ -133,7 +133,7 @@ def test_a_family_of_the_settings_comes_first() -> None:
         "words": {"done": "Fertig"},
     }
     settings: Any = SimpleNamespace(families=(entry,))
-    family = family_of({"blocked_by": [], "dependencies": [], "labels": []}, settings)
+    family = family_of({"blocked_by", "dependencies", "labels"}, settings)
     assert (family.name, family.words) == ("ours", {"done": "Fertig"})
     assert (family.fields["depends_on"], family.fields["status"]) == ("blocked_by", "status")
-    assert family_of({"dependencies": [], "labels": []}, settings) is BACKLOG
+    assert family_of({"dependencies", "labels"}, settings) is BACKLOG

@@ -228,8 +228,27 @@ def test_an_unchanged_file_is_not_looked_at_and_costs_no_library(
     }  # fmt: skip
     assert modules.isdisjoint(heavy), modules & heavy
     write_task(project, "b", body="changed\n")
-    assert "hypervisor.tasks" in imported(project, "next", "q")
+    modules = imported(project, "next", "q")
+    assert "hypervisor.tasks" in modules
+    assert modules.isdisjoint(heavy - {"hypervisor.tasks", "hypervisor.config.settings"})
     assert states(project) == {"a": "claimed", "b": "claimed"}
+
+
+def test_a_report_on_a_plain_task_costs_no_library(project: Path, run_hypervisor: Run) -> None:
+    for name in "ab":
+        write_task(project, name, body="# T\n\nDo it, and say what you did.\n\n- [x] done\n")
+    open_queue(project)
+    run_hypervisor("--version")  # makes the environment
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    modules = imported(project, "done", token, "--summary", "The tests pass.", "--next", "--json")
+    assert "hypervisor.tasks.report" in modules
+    heavy = {
+        "argparse", "dataclasses", "enum", "functools", "hashlib", "json", "pathlib", "re",
+        "subprocess", "tempfile", "tomllib", "typing", "yaml", "frontmatter",
+    }  # fmt: skip
+    assert modules.isdisjoint(heavy), modules & heavy
+    assert "status: done" in (project / "tasks/a.md").read_text()
+    assert states(project) == {"a": "done", "b": "claimed"}
 
 
 def test_done_next_ends_one_item_and_claims_the_next_in_one_commit(project: Path) -> None:

@@ -62,7 +62,7 @@ VERBS = {
 }
 
 # What workers and hooks call all the time, and what says where things stand.
-_QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
+QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
 
 
 def main(argv: list[str]) -> int:
@@ -173,7 +173,7 @@ def _complete() -> int:
 
 def _refuse(verb: str, words: list[str]) -> None:
     """Raise NotAllowed for what the agent that this process runs for may not do."""
-    if verb in _QUICK and not os.environ.get("HYPERVISOR_POOL"):
+    if verb in QUICK and not os.environ.get("HYPERVISOR_POOL"):
         return
     from hypervisor.agents import rights
     from hypervisor.config.caller import around
@@ -184,7 +184,7 @@ def _refuse(verb: str, words: list[str]) -> None:
 
 
 def _parse(verb: str, line: list[str], module: ModuleType) -> object:
-    if verb in _QUICK:
+    if verb in QUICK:
         from hypervisor.cli.arguments import PlainParser
 
         plain = PlainParser()

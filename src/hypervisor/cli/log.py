@@ -7,6 +7,8 @@ import itertools
 import json
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from hypervisor.agents import reconcile
@@ -36,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         reconcile.settle(ledger)
         log = history.Log(ledger, args.queue)
-        told = log.news()
-        _print(told if args.n is None else told[len(told) - min(args.n, len(told)) :], args.json)
+        story = log.story()
+        _print(story if args.n is None else deque(story, args.n), args.json)
         version = None
         ticks = itertools.count()
         while args.follow:
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(told: list[dict[str, Any]], as_json: bool) -> None:
+def _print(told: Iterable[dict[str, Any]], as_json: bool) -> None:
     for one in told:
         print(json.dumps(one, ensure_ascii=False) if as_json else _line(one))
     sys.stdout.flush()

@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
         unnoted = status.unnoted(ledger)
         news = _news(ledger, session) if session else None
     if args.json:
-        import json
+        from hypervisor.system.quick_json import dumps
 
-        print(json.dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
+        print(dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
         return 0
     print("\n".join(_lines(told, bool(args.queue))) or status.NOTHING)
     for trouble in (status.hook_error(root), unnoted):

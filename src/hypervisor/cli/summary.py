@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
-        summary = summarize(ledger, args.queue)
+        summary = summarize(ledger, args.queue, brief=not args.json)
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))
     else:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_read: dict[str, Any] = {}
 
 FILE = f"{__file__.rpartition('/')[0]}/defaults.toml"
 
 
-@cache
 def defaults() -> dict[str, Any]:
     """Return the defaults; nobody may change what is returned."""
-    import tomllib
+    if not _read:
+        import tomllib
 
-    with open(FILE, "rb") as file:
-        return tomllib.load(file)
+        with open(FILE, "rb") as file:
+            _read.update(tomllib.load(file))
+    return _read

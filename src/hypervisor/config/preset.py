@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from functools import cache
 
 from hypervisor.config.toml import read_raw, read_toml
 from hypervisor.system.errors import UsageError
+from hypervisor.system.late import late
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -16,17 +15,15 @@ if TYPE_CHECKING:
 
 FOLDER = os.path.join(os.path.dirname(__file__), "presets")
 _END = ".toml"
-_KEY = re.compile(r"""[^#]*\bpreset\b["']?\s*=""")
+_KEY = late(r"""[^#]*\bpreset\b["']?\s*=""")
 
 
-@cache
 def names() -> tuple[str, ...]:
     """Return the names of the presets there are."""
     files = sorted(os.listdir(FOLDER))
     return tuple(name.removesuffix(_END) for name in files if name.endswith(_END))
 
 
-@cache
 def table(name: str) -> dict[str, Any]:
     """Return what a preset says, in the shape of the settings; nobody may change what is returned.
 

@@ -7,9 +7,6 @@ with a project from anywhere. See `strict`.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.config import preset as presets
 from hypervisor.config import strict
@@ -18,7 +15,12 @@ from hypervisor.config.roots import SETTINGS, user_file
 from hypervisor.config.toml import parse, read_raw, read_toml
 from hypervisor.system.errors import UsageError
 from hypervisor.system.patterns import Patience, Pattern, check
+from hypervisor.system.records import Record
 from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Thirty years, and more of anything than a store can count.
 _MOST = 1_000_000_000
@@ -34,10 +36,10 @@ _OPEN_TABLES: dict[str, Any] = {
 _ADDED = ("preflight.humans", "preflight.agents", "preflight.anyone")
 
 
-@dataclass(frozen=True)
-class TriageSettings:
+class TriageSettings(Record):
     """Names and rules of batch triage; its patterns share `patience`."""
 
+    aside = frozenset({"patience"})
     judgement: str
     automatable: str
     complexity: bool
@@ -48,11 +50,10 @@ class TriageSettings:
     judgement_patterns: tuple[Pattern, ...]
     automatable_patterns: tuple[Pattern, ...]
     links: dict[str, str]
-    patience: Patience = field(compare=False)
+    patience: Patience
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Record):
     """Numbers that bound work; times in seconds."""
 
     lease_seconds: int
@@ -70,14 +71,14 @@ class Limits:
     window: float
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Record):
     """All that can be set; every attribute has a value.
 
     `humans`, `agents` and `anyone` are names as `as_name` returns them. `raised` is a line for each
     key of the project's file that would raise what the user allows.
     """
 
+    aside = frozenset({"patience"})
     project: str | None
     status: dict[str, tuple[str, ...]]
     task_types: frozenset[str]
@@ -97,7 +98,7 @@ class Settings:
     by_hooks: bool
     limits: Limits
     raised: tuple[str, ...]
-    patience: Patience = field(compare=False)
+    patience: Patience
     _classes: dict[str, str]
 
     def status_class(self, word: str | None) -> str:
@@ -110,7 +111,7 @@ class Settings:
 
 def fold(word: str) -> str:
     """Return `word` as it is compared: lower case, straight quotes, one blank for `_` and `-`."""
-    return " ".join(re.sub(r"[\s_-]+", " ", word.replace("’", "'")).lower().split())
+    return " ".join(word.replace("’", "'").replace("_", " ").replace("-", " ").lower().split())
 
 
 def as_name(word: str) -> str:
@@ -125,8 +126,11 @@ def seconds(value: object) -> int | None:
     if isinstance(value, int):
         amount = value
     else:
-        found = re.fullmatch(r"\s*(\d{1,9})\s*([smhd]?)\s*", str(value))
-        amount = int(found[1]) * _UNITS[found[2] or "s"] if found else 0
+        told = str(value).strip()
+        number = told.rstrip("".join(_UNITS))
+        unit, number = told[len(number) :], number.strip()
+        is_time = number.isdecimal() and len(number) < 10 and unit in ("", *_UNITS)
+        amount = int(number) * _UNITS.get(unit, 1) if is_time else 0
     return amount if 0 < amount <= _MOST else None
 
 

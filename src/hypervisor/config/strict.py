@@ -7,13 +7,16 @@ error: the user's value holds, and `open` says so.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
-from typing import Any
 
 from hypervisor.config.roots import is_outside, user_file
+from hypervisor.system.quick_json import dumps
 from hypervisor.system.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 # Lock folders that tools of all projects share, and that any project may name.
 SHARED_LOCKS = ("/tmp/hypervisor/locks", "/tmp/batch/locks")
@@ -99,11 +102,11 @@ def _union(mine: list[str], theirs: list[str]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    return one_line(json.dumps(value, ensure_ascii=False), 80)
+    return one_line(dumps(value, ensure_ascii=False), 80)
 
 
 def _line(root: str, key: str, value: object, holds: str) -> str:
-    table = f"project.{json.dumps(root, ensure_ascii=False)}"
+    table = f"project.{dumps(root, ensure_ascii=False)}"
     return (
         f"hypervisor.toml: {one_line(key, 80)} = {_shown(value)}: {holds}, since a project's file "
         f"can't raise it; if you want it, write at the top of {one_line(user_file())}: "
@@ -117,4 +120,4 @@ def _quoted(key: str) -> str:
     bare = all(
         part.isascii() and part.replace("_", "").replace("-", "").isalnum() for part in parts
     )
-    return key if bare else ".".join(json.dumps(part, ensure_ascii=False) for part in parts)
+    return key if bare else ".".join(dumps(part, ensure_ascii=False) for part in parts)

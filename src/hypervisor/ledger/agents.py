@@ -196,6 +196,16 @@ class Agents(Claims):
         ).fetchall()
         return agents, {row["item"]: row for row in items}
 
+    def tokens_of_items(self, queue: int) -> int:
+        """Return the tokens of the claims of a queue that are known."""
+        found = self.row(
+            "select sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
+            "+ c.cache_write_tokens) from claim c join item i on i.no = c.item "
+            "where i.queue = ? and c.input_tokens is not null",
+            (queue,),
+        )
+        return int(found[0] or 0)
+
     def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:
         """Note that a worker asked for a permission, and the rule that would give it."""
         with self.write():

@@ -232,6 +232,42 @@ class Looks(Narrowing):
             f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no", (number, *queues)
         ).fetchall()
 
+    def story(self, queues: Sequence[int]) -> Iterator[tuple[float, int, int, int]]:
+        """Yield what has happened in these queues by the time at which it did: (Unix time, 0 for
+        an event and 1 for a claim, its number, 1 for the end of a claim)."""
+        marks = ", ".join("?" * len(queues))
+        claims = f"from claim c join item i on i.no = c.item where i.queue in ({marks})"
+        found = self.rows(
+            f"select at, 0, no, 0 from event where queue in ({marks}) "
+            f"union all select c.claimed_at, 1, c.no, 0 {claims} "
+            f"union all select c.ended_at, 1, c.no, 1 {claims} and c.ended_at is not null "
+            "and c.outcome is not null order by 1, 2, 3, 4",
+            (*queues, *queues, *queues),
+        )
+        # No generator: one that is left in the middle would go on when the store is closed.
+        return iter(found)
+
+    def spans(self, queue: int) -> Iterator[Any]:
+        """Yield of each claim in a queue, in order, when it was whose and how it ended: `no`,
+        `item` (its number), `worker`, `claimed_at`, `ended_at`, `outcome`, `tokens`."""
+        yield from self.rows(
+            "select c.no, c.item, c.worker, c.claimed_at, c.ended_at, c.outcome, c.input_tokens "
+            "+ coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
+            "+ coalesce(c.cache_write_tokens, 0) as tokens "
+            "from claim c join item i on i.no = c.item where i.queue = ? order by c.no",
+            (queue,),
+        )
+
+    def events_called(self, numbers: Sequence[int]) -> list[Any]:
+        """Return the events with these numbers."""
+        marks = ", ".join("?" * len(numbers)) or "null"
+        return self.rows(f"select * from event where no in ({marks})", numbers).fetchall()
+
+    def claims_called(self, numbers: Sequence[int]) -> list[Any]:
+        """Return the claims with these numbers, as they are now."""
+        marks = ", ".join("?" * len(numbers)) or "null"
+        return self.rows(f"{_CLAIMS}where c.no in ({marks})", numbers).fetchall()
+
     def claim_of(self, token: str) -> Any:
         """Return the claim that a token names, or None."""
         return self.row(_CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token))

@@ -8,12 +8,11 @@ from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
-_encode: Callable[[object], str] | None = None
 
 End = tuple[int, str, str, str]
 
@@ -27,20 +26,18 @@ def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
 
 
 def dumps(report: dict[str, Any]) -> str:
-    # Imported at the first end: a claim does without. A report is never refused for bytes that
-    # are no text: they came out of some tool.
-    global _encode
-    if _encode is None:
-        import json
+    # A report is never refused for bytes that are no text: they came out of some tool.
+    from hypervisor.system import quick_json
 
-        _encode = json.JSONEncoder(ensure_ascii=False).encode
-    return whole(_encode(report))
+    return whole(quick_json.dumps(report, ensure_ascii=False))
 
 
 def reason_of(report: str | None) -> str | None:
     """Return why an end came, as its report (the text) says it; None where it says nothing."""
-    import json
+    if not report:
+        return None
+    from hypervisor.system.quick_json import loads
 
-    told = json.loads(report) if report else {}
+    told = loads(report)
     why = told.get("reason") or told.get("cause")
     return str(why)[:_REASON] if why else None

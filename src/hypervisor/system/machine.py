@@ -9,8 +9,7 @@ import sys
 def boot_id() -> str:
     """Return a name for this boot of the machine; containers have that of their host."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            return source.read().strip()
+        return _first_line("/proc/sys/kernel/random/boot_id")
     except OSError:
         return _sysctl("kern.bootsessionuuid") or "unknown"
 
@@ -19,13 +18,20 @@ def machine_id() -> str:
     """Return a name for this machine (or container) that stays over reboots."""
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         try:
-            with open(path, encoding="ascii") as source:
-                name = source.read().strip()
+            name = _first_line(path)
         except OSError:
             continue
         if name:
             return name
     return _sysctl("kern.uuid") or os.uname().nodename
+
+
+def _first_line(path: str) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 256).decode("utf-8", "replace").partition("\n")[0].strip()
+    finally:
+        os.close(descriptor)
 
 
 def _sysctl(name: str) -> str:

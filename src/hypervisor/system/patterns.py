@@ -7,11 +7,11 @@ words that every match holds is told by looking for these.
 
 from __future__ import annotations
 
-import re
 import time
-from functools import lru_cache
-from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LONGEST = 1000
 # Seconds: what all patterns of a run have to begin with, what each text adds, what one search may
@@ -23,6 +23,9 @@ _DOTS = str.maketrans("ıİ", "iI")
 _ALIKE = str.maketrans({"ı": "i", "\u0307": None})
 
 Literals = frozenset[str] | None
+# Pattern -> what it was compiled to, and the words that its matches have, None for none known.
+_COMPILED: dict[str, Any] = {}
+_LITERALS: dict[str, Literals] = {}
 
 
 class TooSlow(Exception):
@@ -64,21 +67,23 @@ class Patience:
 
 
 class Pattern:
-    """One pattern, which `check` has seen; `patience` is what it shares with others.
+    """One pattern, which `check` has seen; `patience` is what it shares with others."""
 
-    Raises ValueError for what is none.
-    """
-
-    __slots__ = ("_patience", "literals", "text")
+    __slots__ = ("_patience", "text")
 
     def __init__(self, text: str, patience: Patience) -> None:
         self.text = text
-        self.literals = _literals(text)
         self._patience = patience
+
+    @property
+    def literals(self) -> Literals:
+        """Words of which every match holds one, folded; None if none are known."""
+        return _literals(self.text)
 
     def may_match(self, folded: str) -> bool:
         """Say whether a text may hold a match, by its `fold`ed form; a wrong yes costs time."""
-        return self.literals is None or any(word in folded for word in self.literals)
+        literals = self.literals
+        return literals is None or any(word in folded for word in literals)
 
     def search(self, text: str) -> Any:
         """Return the match in `text`, or None. Raises TooSlow."""
@@ -107,19 +112,28 @@ def check(pattern: str) -> None:
         raise ValueError(str(error)) from None
 
 
-@lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> Any:
-    import regex
+    if pattern not in _COMPILED:
+        import regex
 
-    return regex.compile(pattern, regex.IGNORECASE)
+        _COMPILED[pattern] = regex.compile(pattern, regex.IGNORECASE)
+    return _COMPILED[pattern]
 
 
-@lru_cache(maxsize=1024)
 def _literals(pattern: str) -> Literals:
     """Return words of which every match of `pattern` holds one, folded; None if none are known.
 
     Raises ValueError for what is no pattern.
     """
+    if pattern not in _LITERALS:
+        _LITERALS[pattern] = _found_in(pattern)
+    return _LITERALS[pattern]
+
+
+def _found_in(pattern: str) -> Literals:
+    import re
+    from importlib import import_module
+
     if len(pattern) > LONGEST:
         raise ValueError(f"longer than {LONGEST} characters")
     try:

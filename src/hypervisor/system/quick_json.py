@@ -31,20 +31,23 @@ def _unknown(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _found() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
-    """Return what reads and what writes, None where they are not as they are known here."""
+def _found() -> tuple[Callable[..., Any], ...] | None:
+    """Return what reads, what writes in ASCII, and what writes all letters as they are; None where
+    they are not as they are known here."""
     try:
         import _json
 
         c: Any = _json
         scan = c.make_scanner(_Reading)
-        encode = c.make_encoder(
-            None, _unknown, c.encode_basestring_ascii, None, ": ", ", ", False, False, True
-        )
-        works = scan('[1, "a"]', 0) == ([1, "a"], 8) and "".join(encode({"a": 1}, 0)) == '{"a": 1}'
+        encoders = [
+            c.make_encoder(None, _unknown, letters, None, ": ", ", ", False, False, True)
+            for letters in (c.encode_basestring_ascii, c.encode_basestring)
+        ]
+        works = scan('[1, "a"]', 0) == ([1, "a"], 8)
+        works = works and all("".join(one({"a": 1}, 0)) == '{"a": 1}' for one in encoders)
     except (ImportError, AttributeError, TypeError):
         return None
-    return (scan, encode) if works else None
+    return (scan, *encoders) if works else None
 
 
 _quick = _found()
@@ -66,10 +69,10 @@ def loads(text: str) -> Any:
     return value
 
 
-def dumps(value: object) -> str:
-    """Return `value` as JSON, in ASCII."""
+def dumps(value: object, ensure_ascii: bool = True) -> str:
+    """Return `value` as JSON, in ASCII, or with all letters as they are."""
     if _quick is None:
         import json
 
-        return json.dumps(value)
-    return "".join(_quick[1](value, 0))
+        return json.dumps(value, ensure_ascii=ensure_ascii)
+    return "".join(_quick[1 if ensure_ascii else 2](value, 0))

@@ -139,7 +139,7 @@ class Redactor:
             text = _without_ends(_PRIVATE.sub(MARK, text))
         if signs.of_a_shape(text):
             text = _SHAPED.sub(MARK, text)
-        if signs.hints(text):
+        if signs.hints(text) and signs.places(text):
             text = _PLACED.sub(_only_group, text)
             text = _BASIC.sub(_basic, text)
             text = _ASSIGNED.sub(_assigned, text)

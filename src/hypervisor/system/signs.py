@@ -28,6 +28,8 @@ _SIGNS = (
 _HINTS = (
     "pass", "secret", "token", "key", "auth", "bearer", "basic", "pwd", "credential", "://", "sig",
 )  # fmt: skip
+# One of these stands there, or beside it.
+_BETWEEN = (":", "=", "--", "bearer", "basic", "/services/", "/webhooks/")
 
 
 def may_hold_key(text: str, environment: Mapping[str, str]) -> bool:
@@ -49,6 +51,12 @@ def hints(text: str) -> bool:
     """True if `text` has words in it that come before a key."""
     folded = text.casefold()
     return any(hint in folded for hint in _HINTS)
+
+
+def places(text: str) -> bool:
+    """True if `text` has in it what stands between a word that hints at a key and the key."""
+    folded = text.casefold()
+    return any(sign in folded for sign in _BETWEEN)
 
 
 def values(environment: Mapping[str, str]) -> list[str]:

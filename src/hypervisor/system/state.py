@@ -315,7 +315,7 @@ def _refuse_links(folder: Folder) -> None:
 
 def _read_id(folder: Folder) -> str | None:
     try:
-        name = folder.read(_ID, 64).decode("ascii", "replace").removesuffix("\n")
+        name = folder.read(_ID, 64).decode("utf-8", "replace").removesuffix("\n")
     except FileNotFoundError:
         return None
     except (NotPlain, OSError):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
+from hypervisor.system.late import late
+from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import markdown
 from hypervisor.tasks.header_edit import EditRefused, harmless, reparsed
 from hypervisor.tasks.read import Document
 
-_LINE_ENDS = re.compile(r"\r\n|[\r\n]")
+_LINE_ENDS = late(r"\r\n|[\r\n]")
 
 
 class AppendText(NamedTuple):

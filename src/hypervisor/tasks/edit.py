@@ -6,28 +6,29 @@ was meant, key by key and heading by heading; what can't be proven is refused.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import NamedTuple
-
+from hypervisor.system.late import late
+from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
 from hypervisor.tasks.header_edit import (
     EditRefused,
-    Entries,
-    Entry,
     RemoveKey,
     check_body,
     check_header,
     harmless,
-    locate,
     remove_key,
     reparsed,
     shown,
     written,
 )
 from hypervisor.tasks.read import Document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hypervisor.tasks.entries import Entries, Entry
 
 __all__ = [
     "AppendText",
@@ -84,9 +85,10 @@ class Edited(NamedTuple):
     changes: tuple[str, ...]
 
 
-_TOKEN = re.compile(r"[A-Za-z0-9._:@-]{1,100}")
-_LINE_ENDS = re.compile(r"\r\n|[\r\n]")
-_COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
+_TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-")
+_LINE_ENDS = late(r"\r\n|[\r\n]")
+_BLOCK_SCALAR = late(r"(?m)[|>][-+0-9]*[ \t]*(?:#.*)?\r?$")
+_COMMENT = late(r"(?m)(?:^|[ \t])#")
 
 
 def edit(document: Document, edits: Sequence[Edit]) -> Edited:
@@ -145,16 +147,16 @@ def put_section(document: Document, token: str, lines: Sequence[str]) -> bytes:
 def _set_key(document: Document, change: SetKey) -> Document:
     key, value = change
     path = document.path
-    if document.meta is None:
+    if not document.has_header:
         raise EditRefused(path, "it has no front matter")
     wanted = value if isinstance(value, (str, int)) else list(value)
     present: object = document.raw_list(key)
     if not isinstance(wanted, list):
-        present = document.raw_text(key) if isinstance(wanted, str) else document.meta.get(key)
-    if present == wanted and document.meta.get(key) is not None:
+        present = document.raw_text(key) if isinstance(wanted, str) else document.value(key)
+    if present == wanted and document.holds(key):
         return document
     try:
-        entries = locate(document)
+        entries = document.entries()
     except ValueError as error:
         raise EditRefused(path, str(error)) from None
     entry = entries.get(key)
@@ -195,12 +197,12 @@ def _ends_in_block_scalar(document: Document, entry: Entry) -> bool:
     if entry.kind not in ("list", "mapping") or entry.flow:
         return False
     text = document.text[entry.start : entry.end]
-    return re.search(r"[|>][-+0-9]*[ \t]*(?:#.*)?\r?$", text, re.MULTILINE) is not None
+    return _BLOCK_SCALAR.search(text) is not None
 
 
 def _replacement(document: Document, entry: Entry, value: str | int | list[str]) -> str:
     old = document.text[entry.start : entry.end]
-    empty = entry.kind == "scalar" and (document.meta or {}).get(entry.key) is None
+    empty = entry.kind == "scalar" and not document.holds(entry.key)
     if isinstance(value, (str, int)):
         if entry.kind not in ("scalar", "alias"):
             raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a word")
@@ -211,7 +213,7 @@ def _replacement(document: Document, entry: Entry, value: str | int | list[str])
         return _inline(value) if old else f" {_inline(value)}"
     if entry.kind != "list":
         raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a list")
-    held = (document.meta or {}).get(entry.key)
+    held = document.value(entry.key)
     if isinstance(held, list) and len(held) != len(document.raw_list(entry.key) or ()):
         raise EditRefused(document.path, f"the list {entry.key} holds more than words")
     if _COMMENT.search(old):
@@ -230,6 +232,10 @@ def _inline(value: str | int | list[str]) -> str:
     if isinstance(value, (str, int)):
         return written(value) if isinstance(value, str) else str(value)
     return "[" + ", ".join(written(word) for word in value) + "]"
+
+
+def _split(line: str) -> list[str]:
+    return line.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _insert_line(document: Document, change: InsertLine) -> Document:
@@ -265,14 +271,21 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
 
 
 def _put_section(document: Document, change: PutSection) -> Document:
-    if not _TOKEN.fullmatch(change.token):
+    if not 0 < len(change.token) <= 100 or not _TOKEN.issuperset(change.token):
         raise EditRefused(document.path, f"'{one_line(change.token, 40)}' is not a token")
     newline = document.newline
     mark = f"<!-- hypervisor:report {change.token} -->"
-    lines = [harmless(part) for line in change.lines for part in _LINE_ENDS.split(line)]
+    lines = [harmless(part) for line in change.lines for part in _split(line)]
     section = newline.join([mark, *lines, "", markdown.OWN_END]) + newline
     body = document.body
     standing = markdown.own_sections(body)
+    # Seen by plain words, as most of the time: nothing is open, so our section is one.
+    is_plain = (
+        not standing
+        and lines[0].startswith("## ")
+        and markdown.opens_nothing(lines)
+        and markdown.is_closed(body)
+    )
     if standing:
         start, end = next(
             (span for span in standing if body.startswith(mark, span[0])), standing[-1]
@@ -281,7 +294,7 @@ def _put_section(document: Document, change: PutSection) -> Document:
             section = section[: -len(newline)]
         new = section
     else:
-        unclosed = markdown.scan(body).unclosed
+        unclosed = None if is_plain else markdown.scan(body).unclosed
         start = end = len(body) if unclosed is None else unclosed
         before = document.text[: document.body_start + start]
         new = section
@@ -296,6 +309,8 @@ def _put_section(document: Document, change: PutSection) -> Document:
         return document
     base = document.body_start
     after = reparsed(document, base + start, base + end, new)
+    if is_plain and after.body == body + new:
+        return after
     check_body(document, after)
     found = [after.body[first:last] for first, last in markdown.own_sections(after.body)]
     if len(found) != max(1, len(standing)) or section not in found:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from hypervisor.system.records import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
+    from typing import Any
+
     from hypervisor.config.settings import Settings
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
@@ -28,8 +29,7 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Family:
+class Family(Record):
     """One way of writing task files.
 
     `fields` maps a field of Task to its key; every field is there. `words` maps a class of status
@@ -83,47 +83,44 @@ BACKLOG = Family(
 _BUILT_IN = (AOPS, BACKLOG)
 
 
-def family_of(meta: Mapping[str, object], settings: Settings) -> Family:
-    """Return the family that a front matter belongs to.
+def family_of(keys: Set[str], settings: Settings) -> Family:
+    """Return the family that a front matter with these keys belongs to.
 
     A family of the settings is taken if one of its `detect` keys is there, the first in their
     order; else the built-in one of which most keys are there, AOPS on a tie.
     """
     for entry in settings.families:
-        if not meta.keys().isdisjoint(entry["detect"]):
-            return _told(_frozen(entry))
-    backlog = sum(key in meta for key in BACKLOG.detect)
-    if backlog and backlog > sum(key in meta for key in AOPS.detect):
+        if not keys.isdisjoint(entry["detect"]):
+            return _told(entry)
+    backlog = sum(key in keys for key in BACKLOG.detect)
+    if backlog and backlog > sum(key in keys for key in AOPS.detect):
         return BACKLOG
     return AOPS
 
 
 def families(settings: Settings) -> tuple[Family, ...]:
     """Return all the families that are known, those of the settings first."""
-    return (*(_told(_frozen(entry)) for entry in settings.families), *_BUILT_IN)
+    return (*map(_told, settings.families), *_BUILT_IN)
 
 
-_Frozen = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+# Made once for each entry of the settings, by what stands in it.
+_MADE: dict[str, Family] = {}
 
 
-def _frozen(entry: Mapping[str, Any]) -> _Frozen:
-    return (
-        entry["name"],
-        tuple(entry["detect"]),
-        tuple(sorted(entry["fields"].items())),
-        tuple(sorted(entry["words"].items())),
-    )
-
-
-@lru_cache(maxsize=64)
-def _told(entry: _Frozen) -> Family:
-    """Make a Family of an entry of the settings; fields that it leaves out keep their names.
+def _told(entry: Mapping[str, Any]) -> Family:
+    """Return the Family of an entry of the settings; fields that it leaves out keep their names.
 
     A family with the name of a built-in one starts from that.
     """
-    name, detect, fields, words = entry
+    key = repr(entry)
+    if key not in _MADE:
+        _MADE[key] = _made(**entry)
+    return _MADE[key]
+
+
+def _made(name: str, detect: list[str], fields: dict[str, str], words: dict[str, str]) -> Family:
     for base in _BUILT_IN:
         if base.name == name:
-            merged = dict(base.fields) | dict(fields)
-            return Family(name, merged, dict(base.words) | dict(words), detect, base.lists)
-    return Family(name, _FIELDS | dict(fields), dict(words), detect)
+            merged = {**base.fields, **fields}
+            return Family(name, merged, {**base.words, **words}, tuple(detect), base.lists)
+    return Family(name, _FIELDS | fields, words, tuple(detect))

@@ -8,9 +8,8 @@ mapping), and in that it knows where in the file everything stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Set
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,15 +17,14 @@ from frontmatter.default_handlers import YAMLHandler
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from hypervisor.tasks.entries import Entries, Entry
 from hypervisor.tasks.header_faults import HeaderError, explained, place
+from hypervisor.tasks.read import after_delimiter, find_delimiter
 
 try:
     from yaml import CSafeLoader as Base
 except ImportError:
     from yaml import SafeLoader as Base  # type: ignore[assignment]
-
-OPENING = re.compile(r"---[ \t]*\r?(?:\n|\Z)")
-CLOSING = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 
 STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
@@ -74,13 +72,108 @@ class Loader(Base):
 class Header:
     """A header that was read: values, the node of each value and the place of each key."""
 
-    __slots__ = ("meta", "nodes", "places", "root")
+    __slots__ = ("meta", "nodes", "places", "root", "text")
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "") -> None:
+        self.text = text
         self.meta: dict[str, object] = {}
         self.nodes: dict[str, Node] = {}
         self.places: dict[str, int] = {}
         self.root: MappingNode | None = None
+
+    @property
+    def keys(self) -> Set[str]:
+        """The top-level keys."""
+        return self.meta.keys()
+
+    def value(self, key: str) -> object:
+        """Return the value of a key, None if there is none."""
+        return self.meta.get(key)
+
+    def holds(self, key: str) -> bool:
+        """True if the key has a value."""
+        return self.meta.get(key) is not None
+
+    def raw_text(self, key: str) -> str | None:
+        """Return a scalar as it is written; see `Document.raw_text`."""
+        node = self.nodes.get(key)
+        if node.__class__ is not ScalarNode or node is None or node.tag == _NULL:
+            return None
+        return str(node.value)
+
+    def raw_list(self, key: str) -> list[str] | None:
+        """Return a list's entries as they are written; see `Document.raw_list`."""
+        node = self.nodes.get(key)
+        if node.__class__ is not SequenceNode or node is None:
+            return None
+        entries = []
+        for item in node.value:
+            word = _entry(item)
+            if word is not None:
+                entries.append(word)
+        return entries
+
+    def entries(self) -> Entries:
+        """Return where the keys stand. Raises ValueError where they can't be told apart by that."""
+        if self.root is None:
+            return Entries([], False, 0)
+        found = []
+        last = -1
+        for key, value in self.root.value:
+            key_start = place(key.start_mark)
+            if key_start <= last:
+                raise ValueError("an alias stands where a key belongs")
+            last = key_start
+            found.append(self._entry_of(key.value, value, key_start, place(key.end_mark)))
+        mark: Any = self.root.start_mark
+        return Entries(found, bool(self.root.flow_style), int(mark.column))
+
+    def _entry_of(self, key: str, value: Any, key_start: int, key_end: int) -> Entry:
+        start = place(value.start_mark)
+        if start < key_end:
+            # The node of an alias is that of its anchor.
+            alias = _ALIAS.match(self.text, key_end)
+            span = alias.span(1) if alias else (_NOWHERE, _NOWHERE)
+            return Entry(key, "alias", None, False, key_start, *span)
+        end = _end(self.text, value, start)
+        if isinstance(value, ScalarNode):
+            return Entry(key, "scalar", value.style or None, False, key_start, start, end)
+        kind = "mapping" if isinstance(value, MappingNode) else "list"
+        return Entry(key, kind, None, bool(value.flow_style), key_start, start, end)
+
+
+_ALIAS = re.compile(r"[ \t]*:[ \t]+(\*[^\s,\[\]{}]+)")
+_NOWHERE = -1
+
+
+def _end(text: str, node: Node, earliest: int) -> int:
+    start, end = place(node.start_mark), place(node.end_mark)
+    if start < earliest:
+        return _NOWHERE
+    if isinstance(node, ScalarNode):
+        if node.style in ("|", ">"):
+            # The parser takes the blank lines behind a block scalar for a part of it.
+            return start + len(text[start:end].rstrip())
+        return end
+    if node.flow_style:  # type: ignore[attr-defined]
+        return end
+    last = node.value[-1]
+    return _end(text, last[1] if isinstance(node, MappingNode) else last, start)
+
+
+def _entry(node: Node) -> str | None:
+    for _ in range(3):
+        if isinstance(node, ScalarNode):
+            return None if node.tag == _NULL else str(node.value)
+        if not isinstance(node, SequenceNode) or len(node.value) != 1:
+            break
+        node = node.value[0]
+    return None
+
+
+def constructed(text: str) -> object:
+    """Return the value of an unquoted scalar that is no null."""
+    return _scalar(ScalarNode(plain_tag(text), text))
 
 
 class TaskHandler(YAMLHandler):
@@ -89,38 +182,34 @@ class TaskHandler(YAMLHandler):
 
     The library evens out blanks and line ends before it asks; edits are made in the text as it is.
     So that is what is split here. Afterwards `text[opened:closed]` is the YAML and `text[body:]`
-    what follows the closing line; all are `start` where there is no front matter. `known` are
-    headers that were read before, by their text.
+    what follows the closing line; all are `start` where there is no front matter.
     """
 
-    def __init__(
-        self, text: str, start: int = 0, known: Mapping[str, Header] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, text: str, start: int = 0) -> None:
         super().__init__()
         self._text = text
-        self._known = known
         self.opened = self.closed = self.body = start
         self.header: Header | None = None
 
     def split(self, text: str) -> tuple[str, str]:
         """Return header and body; ValueError if one of the two delimiter lines is missing."""
-        opening = OPENING.match(self._text, self.opened)
-        closing = CLOSING.search(self._text, opening.end()) if opening else None
-        if opening is None or closing is None:
+        start = after_delimiter(self._text, self.opened)
+        end = -1 if start < 0 else find_delimiter(self._text, start)
+        if end < 0:
             raise ValueError("no front matter")
-        self.opened, self.closed, self.body = opening.end(), closing.start(), closing.end()
+        self.opened, self.closed, self.body = start, end, after_delimiter(self._text, end)
         return self._text[self.opened : self.closed], self._text[self.body :]
 
     def load(self, fm: str, **kwargs: object) -> dict[str, object]:
         """Return the values of a header; HeaderError if it can't be read without doubt."""
-        self.header = self._known.get(fm) or load(fm)
+        self.header = load(fm)
         return self.header.meta
 
 
 def load(text: str) -> Header:
     """Read the text of a header. Raises HeaderError."""
     node = compose(text)
-    header = Header()
+    header = Header(text)
     if node is None:
         return header
     if not isinstance(node, MappingNode):

@@ -6,13 +6,16 @@ A task without an id of its own goes by its path alone: then the id is the path.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
-from hypervisor.config.settings import Settings
 from hypervisor.system.errors import OtherItem
-from hypervisor.tasks.ids import tasks_below
-from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hypervisor.config.settings import Settings
+    from hypervisor.tasks.read import Document
+    from hypervisor.tasks.task import Task
 
 
 def expect(task: Task, document: Document, item_id: str, path: str) -> None:
@@ -35,6 +38,9 @@ def locate_all(root: str, settings: Settings, wanted: Mapping[str, str]) -> dict
     ids = {item_id for item_id, path in wanted.items() if item_id != path}
     if not ids:
         return {}
+    # Most items are where they were.
+    from hypervisor.tasks.ids import tasks_below
+
     places: dict[str, list[str]] = {}
     for known in tasks_below(root, settings, ids):
         place = os.path.relpath(known.path, root)

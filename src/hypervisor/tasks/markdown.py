@@ -6,26 +6,36 @@ effect is known from their first character; nothing inside a line is parsed.
 
 from __future__ import annotations
 
-import re
-
 from hypervisor.system.errors import BrokenFile
+from hypervisor.system.late import late
 from hypervisor.tasks import read
-from hypervisor.tasks.scan import scan
-from hypervisor.tasks.structure import Box, Comment, Heading, Structure
 
-__all__ = [
-    "Box",
-    "Comment",
-    "Heading",
-    "Structure",
-    "boxes",
-    "headings",
-    "own_section",
-    "own_sections",
-    "prose",
-    "scan",
-    "without_own_section",
-]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hypervisor.tasks.structure import Box, Heading, Structure
+
+
+def scan(body: str) -> Structure:
+    """Return the structure of `body`; every question below is answered from it."""
+    # Its patterns take longer to compile than most commands take altogether.
+    from hypervisor.tasks import scan
+
+    return scan.scan(body)
+
+
+def is_closed(body: str) -> bool:
+    """True where neither code nor HTML can be open at the end of `body`, as plain words tell;
+    where they don't, `scan` does."""
+    return not any(sign in body for sign in ("```", "~~~", "<", "\r"))
+
+
+def opens_nothing(lines: Iterable[str]) -> bool:
+    """True where each of `lines`, at the top of a document, is a heading, a quote, an entry of a
+    list or a bold paragraph: a comment in column 0 ends whatever opens in these."""
+    return all(not line or line.startswith(("## ", "> ", "- ", "**")) or line == ">"
+               for line in lines)  # fmt: skip
 
 
 def headings(body: str) -> list[Heading]:
@@ -88,9 +98,9 @@ def without_own_section(body: str) -> str:
 
 
 OWN_END = "<!-- /hypervisor:report -->"
-_OWN_START = re.compile(r"<!-- hypervisor:report ([A-Za-z0-9._:@-]{1,100}) -->")
-_BLANKS = re.compile(r"(?:[ \t]*\r?\n)*")
-_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
+_OWN_START = late(r"<!-- hypervisor:report ([A-Za-z0-9._:@-]{1,100}) -->")
+_BLANKS = late(r"(?:[ \t]*\r?\n)*")
+_BLANK_LINE = late(r"\n[ \t]*\r?\n")
 
 
 def _without_comments(text: str) -> str:
@@ -116,6 +126,8 @@ def open_boxes(path: str) -> list[str]:
     try:
         body = without_own_section(read.read(path).body)
     except (OSError, BrokenFile):
+        return []
+    if "[ ]" not in body and "[\t]" not in body:
         return []
     heads = headings(body)
     found = boxes(body)

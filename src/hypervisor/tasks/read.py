@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import re
-from typing import NamedTuple
-
-import frontmatter
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.files import joined
+from hypervisor.system.late import late
 from hypervisor.system.reading import MIB, NotReadable, read_file
+from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
-from hypervisor.tasks.conflict import conflict_in
-from hypervisor.tasks.header import CLOSING, OPENING, Header, TaskHandler
-from hypervisor.tasks.header_faults import HeaderError
+from hypervisor.tasks import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Set
+
+    from hypervisor.tasks.entries import Entries
+    from hypervisor.tasks.header import Header
+    from hypervisor.tasks.plain import PlainHeader
 
 # Far more than anybody writes by hand, and little enough that a folder of good files doesn't wait:
 # the structure of a body is found line by line.
 LARGEST = 8 * MIB
 _MOST_LINES = 100_000
 _BOM = "\ufeff"
-_NULL = "tag:yaml.org,2002:null"
 _TASK_KEYS = frozenset(
     ("id", "task_id", "permalink", "alias", "title", "type", "status", "assignee", "parent",
      "parent_task_id", "depends_on", "dependencies", "tags", "labels", "priority", "project",
      "complexity", "created", "modified")
 )  # fmt: skip
-_SPACES = re.compile(r"\s*")
-_KEY_LINE = re.compile(r"[\"']?([\w.-][\w .-]*)[\"']?[ \t]*:(?:\s|\Z)")
+_KEY_LINE = late(r"[\"']?([\w.-][\w .-]*)[\"']?[ \t]*:(?:\s|\Z)")
 
 
 class Identity(NamedTuple):
@@ -82,7 +82,7 @@ class Document:
         self.header_start = self.header_end = self.body_start = int(self.bom)
         first = text.find("\n")
         self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
-        self._header: Header | None = None
+        self._header: Header | PlainHeader | None = None
 
     @property
     def meta(self) -> dict[str, object] | None:
@@ -90,9 +90,49 @@ class Document:
         return None if self._header is None else self._header.meta
 
     @property
-    def root(self) -> MappingNode | None:
-        """The tree of the front matter's YAML, None if it is missing or empty."""
-        return None if self._header is None else self._header.root
+    def has_header(self) -> bool:
+        """True if the file has front matter, if only an empty one."""
+        return self._header is not None
+
+    @property
+    def keys(self) -> Set[str]:
+        """The keys of the front matter."""
+        return frozenset() if self._header is None else self._header.keys
+
+    def holds(self, key: str) -> bool:
+        """True if a top-level key has a value that is no null."""
+        return self._header is not None and self._header.holds(key)
+
+    def value(self, key: str) -> object:
+        """Return the value of a top-level key, None if there is none."""
+        return None if self._header is None else self._header.value(key)
+
+    def entries(self) -> Entries:
+        """Return where the top-level keys stand, as offsets of `text`.
+
+        Raises ValueError for a header whose keys can't be told apart by their places.
+        """
+        assert self._header is not None
+        found = self._header.entries()
+        return found._replace(
+            entries=[entry.moved(self.header_start, 0) for entry in found.entries]
+        )
+
+    def differs_from(self, other: Document, but: str) -> str | None:
+        """Return a key of `other`, not `but`, whose value is another one here; None for none."""
+        mine, theirs = self._header, other._header
+        for key in other.keys:
+            if key == but:
+                continue
+            if isinstance(mine, plain.PlainHeader) and isinstance(theirs, plain.PlainHeader):
+                same = mine.words.get(key) == theirs.words[key]
+            else:
+                now, was = self.value(key), other.value(key)
+                # repr: a float that is not a number equals nothing, not even itself.
+                same = now == was or repr(now) == repr(was)
+            if not same:
+                return key
+        return None
 
     @property
     def body(self) -> str:
@@ -120,10 +160,7 @@ class Document:
         None if the key is missing or null, or holds a list or a mapping: `id: 1.10` is "1.10" and
         `due: 2026-02-01` is "2026-02-01".
         """
-        node = None if self._header is None else self._header.nodes.get(key)
-        if node.__class__ is not ScalarNode or node is None or node.tag == _NULL:
-            return None
-        return str(node.value)
+        return None if self._header is None else self._header.raw_text(key)
 
     def raw_list(self, key: str) -> list[str] | None:
         """Return a top-level list's entries as they are written, None if it holds no list.
@@ -131,25 +168,7 @@ class Document:
         Nulls are left out; a nested list of one entry is that entry, which makes an unquoted
         `[[wikilink]]` its text again; mappings are left out.
         """
-        node = None if self._header is None else self._header.nodes.get(key)
-        if node.__class__ is not SequenceNode or node is None:
-            return None
-        entries = []
-        for item in node.value:
-            word = _entry(item)
-            if word is not None:
-                entries.append(word)
-        return entries
-
-
-def _entry(node: Node) -> str | None:
-    for _ in range(3):
-        if isinstance(node, ScalarNode):
-            return None if node.tag == _NULL else str(node.value)
-        if not isinstance(node, SequenceNode) or len(node.value) != 1:
-            break
-        node = node.value[0]
-    return None
+        return None if self._header is None else self._header.raw_list(key)
 
 
 def read(path: str) -> Document:
@@ -188,34 +207,29 @@ def parse(
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenFile(path, line, "holds a NUL byte", "remove it")
-    conflict = conflict_in(text) if "<<<<<<< " in text else None
-    if conflict is not None:
-        raise BrokenFile(path, conflict, "a merge conflict begins here", "resolve it and commit")
+    if "<<<<<<< " in text:
+        _refuse_conflict(path, text)
     document = Document(path, raw, text, identity)
-    known = {}
-    if earlier is not None and earlier._header is not None:
-        known = {earlier.text[earlier.header_start : earlier.header_end]: earlier._header}
     start = document.body_start
-    handler = TaskHandler(text, start, known)
-    try:
-        frontmatter.parse(text, handler=handler)
-    except HeaderError as error:
-        line = document.line_at(handler.opened + error.index)
-        raise BrokenFile(path, line, one_line(error.what), one_line(error.fix, 300)) from None
-    header = handler.header
-    if header is None:
-        if OPENING.match(text, start):
-            raise BrokenFile(
-                path,
-                1,
-                "the front matter is opened and never closed",
-                "add a line `---` after its last key",
-            )
+    opened = after_delimiter(text, start)
+    if opened < 0:
         _check_unseen(document)
         return document
-    document.header_start, document.header_end = handler.opened, handler.closed
-    document.body_start, document._header = handler.body, header
-    second = _header_at(text, handler.body, frozenset(header.nodes))
+    closing = find_delimiter(text, opened)
+    if closing < 0:
+        raise BrokenFile(
+            path,
+            1,
+            "the front matter is opened and never closed",
+            "add a line `---` after its last key",
+        )
+    document.header_start, document.header_end = opened, closing
+    document.body_start = after_delimiter(text, closing)
+    if earlier is not None and _same_header(earlier, document):
+        document._header = earlier._header
+    else:
+        document._header = plain.read(text[opened:closing]) or _with_yaml(document)
+    second = _header_at(text, document.body_start, document.keys)
     if second is not None:
         raise BrokenFile(
             path,
@@ -224,6 +238,60 @@ def parse(
             "merge the two into one block",
         )
     return document
+
+
+def _refuse_conflict(path: str, text: str) -> None:
+    from hypervisor.tasks.conflict import conflict_in
+
+    conflict = conflict_in(text)
+    if conflict is not None:
+        raise BrokenFile(path, conflict, "a merge conflict begins here", "resolve it and commit")
+
+
+def _with_yaml(document: Document) -> Header:
+    # Takes longer to load than most commands take altogether.
+    import frontmatter
+
+    from hypervisor.tasks.header import TaskHandler
+    from hypervisor.tasks.header_faults import HeaderError
+
+    handler = TaskHandler(document.text, int(document.bom))
+    try:
+        frontmatter.parse(document.text, handler=handler)
+    except HeaderError as error:
+        line = document.line_at(document.header_start + error.index)
+        what, fix = one_line(error.what), one_line(error.fix, 300)
+        raise BrokenFile(document.path, line, what, fix) from None
+    assert handler.header is not None, "both delimiter lines were found"
+    return handler.header
+
+
+def after_delimiter(text: str, at: int) -> int:
+    """Return where the line behind the delimiter line at `at` starts, -1 if there is none."""
+    if not text.startswith("---", at):
+        return -1
+    end = text.find("\n", at)
+    rest = text[at + 3 : end if end >= 0 else len(text)]
+    if rest.removesuffix("\r").strip(" \t"):
+        return -1
+    return end + 1 if end >= 0 else len(text)
+
+
+def find_delimiter(text: str, at: int) -> int:
+    """Return where the first delimiter line is from the line at `at` on, -1 if there is none."""
+    while after_delimiter(text, at) < 0:
+        at = text.find("\n---", at) + 1
+        if not at:
+            return -1
+    return at
+
+
+def _same_header(one: Document, other: Document) -> bool:
+    return (
+        one._header is not None
+        and one.body_start == other.body_start
+        and one.text.startswith(other.text[: other.body_start])
+    )
 
 
 def _check_unseen(document: Document) -> None:
@@ -243,22 +311,23 @@ def _check_unseen(document: Document) -> None:
         )
 
 
-def _header_at(text: str, start: int, known: frozenset[str]) -> int | None:
+def _header_at(text: str, start: int, known: Set[str]) -> int | None:
     """Return where a block like front matter opens after blank lines only, else None.
 
     Its lines need not be YAML: the second of two blocks is often there because the first was put
     before a header that nobody could read. A rule line in prose is no such block.
     """
-    blank = _SPACES.match(text, start)
-    place = blank.end() if blank else start
-    opening = OPENING.match(text, place) if text.startswith("---", place) else None
-    if opening is None or (place > start and text[place - 1] != "\n"):
+    place = start
+    while text[place : place + 1].isspace():
+        place += 1
+    opened = after_delimiter(text, place)
+    if opened < 0 or (place > start and text[place - 1] != "\n"):
         return None
-    closing = CLOSING.search(text, opening.end())
-    if closing is None:
+    closing = find_delimiter(text, opened)
+    if closing < 0:
         return None
     keys = set()
-    for line in text[opening.end() : closing.start()].splitlines():
+    for line in text[opened:closing].splitlines():
         if not line.strip() or line[0] in " \t#-]}":
             continue
         found = _KEY_LINE.match(line)

@@ -7,18 +7,18 @@ file and root may take one, and closing the descriptor ends it.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
-import signal
 import sys
-from functools import lru_cache
-from typing import Any
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.reading import NotReadable, read_descriptor
 from hypervisor.tasks.temporary import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SET = getattr(fcntl, "F_SETLEASE", None)
 _GET = getattr(fcntl, "F_GETLEASE", None)
@@ -38,13 +38,18 @@ def take_lease(descriptor: int) -> bool:
         return False
     try:
         # Told of a waiting writer by a signal that does nothing; the usual one ends the process.
-        fcntl.fcntl(descriptor, _SIGNAL, signal.SIGURG)
+        fcntl.fcntl(descriptor, _SIGNAL, _urgent())
         fcntl.fcntl(descriptor, _SET, fcntl.F_RDLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             raise OpenForWriting from None
         return False
     return True
+
+
+def _urgent() -> int:
+    # The module behind `signal`, which makes lists of them that cost more than the edit.
+    return int(__import__("_signal").SIGURG)
 
 
 def lease_is_wanted(descriptor: int) -> bool:
@@ -65,6 +70,8 @@ def exchange(first: str, second: str) -> None:
     call = _call()
     if call is None:
         raise CannotExchange
+    import ctypes
+
     names = os.fsencode(first), os.fsencode(second)
     if sys.platform == "darwin":
         failed = call(*names, ctypes.c_uint(_EXCHANGE))
@@ -77,8 +84,9 @@ def exchange(first: str, second: str) -> None:
         raise OSError(code, os.strerror(code), second)
 
 
-@lru_cache(maxsize=1)
 def _call() -> Any:
+    import ctypes
+
     name = "renamex_np" if sys.platform == "darwin" else "renameat2"
     try:
         return getattr(ctypes.CDLL(None, use_errno=True), name)

@@ -6,20 +6,24 @@ section, open a comment, or pass for structure of the task.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
-from typing import Any
 
-from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged
+from hypervisor.system.late import late
 from hypervisor.tasks import edit, locate, read, task_of, undo, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hypervisor.config.settings import Settings
 
 LONGEST = 8000
 _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
-_UNREADABLE = re.compile(
+_UNREADABLE = late(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -75,8 +79,7 @@ def render(
 def quoted(text: str) -> list[str]:
     """Return untrusted text as lines of a Markdown quote, bounded, with comments made harmless."""
     cut = text[:LONGEST].rstrip()
-    lines = re.split(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", cut)
-    shown = [f"> {_harmless(line)}".rstrip() for line in lines]
+    shown = [f"> {_harmless(line)}".rstrip() for line in cut.splitlines() or [""]]
     return [*shown, "> … (cut here)"] if len(text) > LONGEST else shown
 
 
@@ -132,7 +135,8 @@ def put(
 
 
 def _harmless(line: str) -> str:
-    return _UNREADABLE.sub("�", line).replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    readable = line if line.isprintable() else _UNREADABLE.sub("�", line)
+    return readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
 
 
 def _code(text: object) -> str:

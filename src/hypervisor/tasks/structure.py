@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import blocks
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from hypervisor.system.late import late
+from hypervisor.system.records import Record
 from hypervisor.tasks.family import Family, family_of
 from hypervisor.tasks.read import Document
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.config.settings import Settings
 
 _ID_KEYS = ("id", "task_id", "permalink")
-_WIKILINK = re.compile(r"\[\[([^\[\]]+)\]\]")
+_WIKILINK = late(r"\[\[([^\[\]]+)\]\]")
 
 
-@dataclass(slots=True)
-class Task:
+class Task(Record):
     """What the front matter says, as text where it was written as text, numbers or dates alike.
 
     `id` is None for a task that has none; its path names it then. `title` falls back to the stem
@@ -41,7 +40,7 @@ class Task:
     priority: str | None
     due: str | None
     family: Family
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str]
 
 
 def task_of(document: Document, settings: Settings) -> Task | None:
@@ -49,10 +48,9 @@ def task_of(document: Document, settings: Settings) -> Task | None:
 
     A task has a status, a known type, or an id and a title.
     """
-    meta = document.meta
-    if not meta:
+    if not document.keys:
         return None
-    family = family_of(meta, settings)
+    family = family_of(document.keys, settings)
     keys = family.fields
     warnings: list[str] = []
     raw = document.raw_text
@@ -66,7 +64,7 @@ def task_of(document: Document, settings: Settings) -> Task | None:
                 break
     title = raw(keys["title"])
     odd_status = False
-    if status is None and meta.get(keys["status"]) is not None:
+    if status is None and document.holds(keys["status"]):
         words = document.raw_list(keys["status"])
         if words is not None and len(words) == 1:
             status = words[0]
@@ -124,8 +122,7 @@ def _words(
     document: Document, key: str, warnings: list[str], *, scalar_is_usual: bool = False
 ) -> list[str]:
     """Return the entries of a list, or a lone value as a list of one, with a warning."""
-    meta = document.meta or {}
-    if meta.get(key) is None:
+    if not document.holds(key):
         return []
     words = document.raw_list(key)
     if words is None:

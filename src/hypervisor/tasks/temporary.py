@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import stat
 import time
 
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder, write_all
+from hypervisor.system.late import late
 from hypervisor.system.state import State
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SWEEP_SECONDS = 60.0
-_TEMPORARY = re.compile(r"\.hypervisor-[0-9a-f]{16}\.tmp")
+_TEMPORARY = late(r"\.hypervisor-[0-9a-f]{16}\.tmp")
 
 
 class NotWritten(HypervisorError):

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import hashlib
-import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
 
+from hypervisor.system import digests, quick_json
 from hypervisor.system.errors import FileChanged, HypervisorError
 from hypervisor.system.folder import Folder, write_all
 from hypervisor.system.keys import key
+from hypervisor.system.late import late
+from hypervisor.system.records import NamedTuple
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 from hypervisor.tasks import write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
@@ -27,7 +29,7 @@ _FULL = 16 * 1024 * 1024
 # by the edits of one command, however many.
 _LONGEST_LINE = 64 * 1024 * 1024
 _LARGEST = 1 << 30
-_PACK = re.compile(r"[0-9]{8}-[0-9]+\.jsonl")
+_PACK = late(r"[0-9]{8}-[0-9]+\.jsonl")
 _SEAL = b', "seal": "'
 _ENTRY = {"at": int, "id": str, "path": str, "was": str, "after": str}
 
@@ -170,12 +172,12 @@ class UndoLog:
         return full[len(below) :] if full.startswith(below) else full
 
     def _sealed(self, entry: dict[str, Any]) -> bytes:
-        body = json.dumps(entry).encode()
+        body = quick_json.dumps(entry).encode()
         return b"%s%s%s%s" % (body[:-1], _SEAL, self._seal(body), b'"}\n')
 
     def _seal(self, body: bytes) -> bytes:
         secret = (self._state.secret or "").encode()
-        return hashlib.blake2b(body, key=secret, digest_size=16).hexdigest().encode()
+        return digests.keyed(body, secret).encode()
 
     def _open(self, *, make: bool = False) -> Folder | None:
         try:
@@ -248,7 +250,8 @@ class UndoLog:
         elif not is_old:
             return None
         try:
-            entry: dict[str, Any] = json.loads(body if seal else line)
+            text = (body if seal else line).decode()
+            entry: dict[str, Any] = quick_json.loads(text)
             known = all(type(entry[name]) is kind for name, kind in _ENTRY.items())
             known = known and "\0" not in entry["path"]
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
@@ -302,15 +305,21 @@ def _restore(path: str, entries: list[dict[str, Any]]) -> Restored:
 
 
 def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+    return digests.sha256(raw)
 
 
 def _text(raw: bytes) -> str | dict[str, str]:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
+        import base64
+
         return {"base64": base64.b64encode(raw).decode("ascii")}
 
 
 def _bytes(kept: str | dict[str, str]) -> bytes:
-    return kept.encode("utf-8") if isinstance(kept, str) else base64.b64decode(kept["base64"])
+    if isinstance(kept, str):
+        return kept.encode("utf-8")
+    import base64
+
+    return base64.b64decode(kept["base64"])

@@ -20,15 +20,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.reading import NotReadable, read_file
+from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import guard
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of
 from hypervisor.tasks.rename import Swap
 from hypervisor.tasks.temporary import NotWritten, prepare, remove_ours, sweep_temporaries
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "NotWritten",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
@@ -167,6 +169,7 @@ def file_at(root: str, path: str | None) -> dict[str, Any] | None:
 
 
 _CHANGES = {"open": "resumed"}
+_AT_ONCE = 500
 
 
 class Log:
@@ -178,6 +181,30 @@ class Log:
         self._event = 0
         self._claim = 0
         self._open: dict[int, Any] = {}
+
+    def story(self) -> Iterator[dict[str, Any]]:
+        """Yield all that has happened until now, as `news` returns it; a part of it at a time is
+        held. `news` goes on from there."""
+        queues = {row["no"]: row for row in self._ledger.generations(self._queue)}
+        keys = iter(self._ledger.story(list(queues)))
+        while some := list(islice(keys, _AT_ONCE)):
+            events, claims = (
+                sorted({number for _, about, number, _ in some if about == kind}) for kind in (0, 1)
+            )
+            event = {row["no"]: row for row in self._ledger.events_called(events)}
+            claim = {row["no"]: row for row in self._ledger.claims_called(claims)}
+            for at, is_claim, number, is_end in some:
+                if not is_claim:
+                    self._event = max(self._event, number)
+                    yield self._happened(queues[event[number]["queue"]], event[number])
+                elif is_end:
+                    told: list[dict[str, Any]] = []
+                    self._ended(claim[number], told)
+                    yield from told
+                else:
+                    self._claim = max(self._claim, number)
+                    self._open[number] = claim[number]
+                    yield self._about(claim[number], at, "claimed")
 
     def news(self) -> list[dict[str, Any]]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""

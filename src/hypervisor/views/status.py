@@ -293,8 +293,7 @@ def _late(worker: dict[str, Any]) -> str | None:
 
 
 def _why(row: Any) -> str:
-    # Takes longer to load than the rest of a standing takes.
-    import json
+    from hypervisor.system.quick_json import loads
 
-    report = json.loads(row["report"]) if row["report"] else {}
+    report = loads(row["report"]) if row["report"] else {}
     return one_line(row["cause"] or report.get("reason") or "no reason given", 120)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
@@ -30,20 +31,35 @@ _FEW = 20
 _LISTED = 100
 
 
-def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
-    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown."""
+def summarize(
+    ledger: Ledger,
+    queue: str,
+    *,
+    brief: bool = False,
+    note: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
+
+    A `brief` one is for `lines`: it has those items only that are named there, without tokens.
+    `note` is called with each item, as of `Ledger.results`, and what the summary says of it.
+    """
     row = ledger.queue_row(queue)
     counts = dict.fromkeys(STATUSES, 0)
-    agents, shares = ledger.costs(row["no"])
+    pending = 0
+    agents = ledger.agents_of(row["no"])
+    shares = {} if brief else ledger.costs(row["no"])[1]
     standings = {standing.word: 0 for standing in STANDINGS}
-    untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
     workers, first, last = [], None, None
-    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
+    tell = teller(ledger, row)
     for item in ledger.results(queue):
-        told = _item(item, shares.get(item["no"]), aside.get(item["id"]), untried)
+        told = tell(item, shares.get(item["no"]))
+        if note is not None:
+            note(item, told)
         counts[told["status"]] += 1
         standings[told["standing"]] += 1
-        workers.append(told)
+        pending += bool(told["report_pending"])
+        if not brief or _is_named(told, standings[told["standing"]]):
+            workers.append(told)
         if item["first_claimed_at"] is not None:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
         if item["finished_at"] is not None and item["state"] in REPORTED:
@@ -57,22 +73,45 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         "state": "drained" if drained else row["state"],
         "reason": row["reason"] or None,
         "workers": workers,
-        "total": len(workers),
+        "total": sum(counts.values()),
         "counts": counts,
         "standings": standings,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(agents, shares, unaccounted=ledger.unaccounted(row["no"])),
+        **_tokens(
+            agents, ledger.tokens_of_items(row["no"]), unaccounted=ledger.unaccounted(row["no"])
+        ),
         "unknown_transcripts": unread,
         "notices": _notices(agents, ledger.told_of(row["no"])),
         "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
         "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
-        "reports_pending": sum(1 for told in workers if told["report_pending"]),
+        "reports_pending": pending,
     }
 
 
-def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
-    """Return the queue's tokens: all that its workers used, and what belongs to no item.
+def teller(ledger: Ledger, queue: Any) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Return what tells an item of `queue` (its row), given it and its tokens."""
+    untried = ""
+    if queue["state"] == "paused" and queue["reason"]:
+        untried = f"not tried: {queue['reason']}"
+    why = f"set aside: not {ledger.condition(queue['no'])}"
+    aside = frozenset(ledger.aside(queue["no"]))
+
+    def tell(item: dict[str, Any], share: Any) -> dict[str, Any]:
+        return _item(item, share, why if item["id"] in aside else None, untried)
+
+    return tell
+
+
+def _is_named(told: dict[str, Any], number: int) -> bool:
+    """True if `lines` may name an item, the one of so high a `number` of its status."""
+    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
+    return number <= _LISTED or bool(odd)
+
+
+def _tokens(agents: list[Any], items: int, *, unaccounted: bool) -> dict[str, Any]:
+    """Return the queue's tokens: all that its workers used, and what belongs to no item; `items`
+    are those that do.
 
     `tokens_unseen` names what stands in no transcript: where that is something, the figures are
     lower bounds.
@@ -83,7 +122,6 @@ def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> 
         return unknown
     total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
     everything = sum(total.values())
-    items = sum(share[kind] for share in shares.values() for kind in KINDS)
     unseen = usage.missing(agents, unaccounted=unaccounted)
     return {
         "total_tokens": everything,
@@ -214,8 +252,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     sections = {}
     for row in BY_RANK:
         those = [w for w in summary["workers"] if w["standing"] == row.word]
-        sections[row.word] = _section(row, those, room)
-        room = max(0, room - len(those))
+        number = summary["standings"][row.word]
+        sections[row.word] = _section(row, those, number, room)
+        room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
     for key, words in (
         ("off_limits", "changed, though it steers the next run"),
@@ -242,13 +281,13 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     return shown
 
 
-def _section(row: Standing, workers: list[dict[str, Any]], room: int) -> list[str]:
-    """Return the items of one standing by name, at most `room` of them."""
-    if not workers:
+def _section(row: Standing, workers: list[dict[str, Any]], number: int, room: int) -> list[str]:
+    """Return the items of one standing by name, at most `room` of the `number` of them."""
+    if not number:
         return []
-    shown = [f"{row.title} ({len(workers)}):"]
+    shown = [f"{row.title} ({number}):"]
     # What has to be known of a few; of many the beginning tells which kind it is.
-    width = 160 if row.word == "success" or len(workers) > _FEW else 400
+    width = 160 if row.word == "success" or number > _FEW else 400
     for worker in workers[:room]:
         name = one_line(worker["task_id"], 60)
         if worker["title"] and worker["title"] != worker["task_id"]:
@@ -258,6 +297,6 @@ def _section(row: Standing, workers: list[dict[str, Any]], room: int) -> list[st
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
-    if len(workers) > room:
-        shown.append(f"  … and {len(workers) - room} more (--json lists all)")
+    if number > room:
+        shown.append(f"  … and {number - room} more (--json lists all)")
     return shown

@@ -11,7 +11,6 @@ import os
 from hypervisor.system import protected
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, NotOwner
-from hypervisor.worker.checks import Refused
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,
@@ -104,6 +103,8 @@ def refuse(ledger: Ledger, row: Any, committed: list[str] | None = None) -> list
         # What git does not ignore is in the branch, or as it was.
         own += _ignored(found.tree, found.inside)
     if own:
+        from hypervisor.worker.checks import Refused
+
         raise Refused(
             f"changed, and it steers the next run: {listed(own)}",
             "block the item and say so; a person may let workers change it: "

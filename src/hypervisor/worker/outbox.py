@@ -116,11 +116,10 @@ def _written(ledger: Ledger, row: Any, *, search: bool) -> tuple[str | None, str
 def _write(ledger: Ledger, row: Any, search: bool = True) -> str | None:
     if not is_task(row):
         return None
-    import json
-
+    from hypervisor.system.quick_json import loads
     from hypervisor.tasks import report
 
-    told = json.loads(row["report"]) if row["report"] else {}
+    told = loads(row["report"]) if row["report"] else {}
     if row["branch"] and row["state"] == "done":
         _wait_for_commit(ledger.root, row, told)
     if row["state"] != row["outcome"]:

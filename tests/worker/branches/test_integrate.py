@@ -209,33 +209,76 @@ def test_a_branch_that_is_not_checked_out_is_moved_without_touching_any_file(
     assert git(project, "log", "--format=%s", "main") == "first\n"
 
 
+@pytest.mark.parametrize("way", ["in memory", "in a working tree"])
 def test_a_branch_that_moves_meanwhile_is_merged_with_wherever_it_is_checked_out(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
+    from hypervisor.worker.integrate.memory import Memory
     from hypervisor.worker.integrate.workshop import Workshop
 
+    merger = Memory if way == "in memory" else Workshop
+    if merger is Workshop:
+        monkeypatch.setattr(Memory, "merge", lambda *_: None)
     lay_out(project, 2)
     git(project, "branch", "next")
     other = project.parent / "other"
     git(project, "worktree", "add", "--quiet", "--detach", str(other))
     for name in ("a_txt", "b_txt"):
         work(project, **{name: "x"})
-    merging, moved = Workshop.merge, []
+    merging, moved = merger.merge, []
 
     def late(*args: str) -> str:
         told = merging(*args)  # type: ignore[arg-type]
-        if len(moved) % 2 == 0:
+        if len(moved) in (0, 2):
             git(other, "reset", "--quiet", "--hard", "next")
             (other / f"theirs-{len(moved)}.txt").write_text("x")
             git(project, "update-ref", "refs/heads/next", commit_all(other))
         moved.append(told)
         return told
 
-    monkeypatch.setattr(Workshop, "merge", late)
+    monkeypatch.setattr(merger, "merge", late)
     assert [item for item, _ in merge(project, "next").merged] == ["t0", "t1"]
     names = git(project, "ls-tree", "--name-only", "next").split()
     assert {"a.txt", "b.txt", "theirs-0.txt", "theirs-2.txt"} <= set(names)
-    assert len(moved) == 4
+    assert len(moved) == (6 if way == "in memory" else 4)
+
+
+def test_what_needs_no_working_tree_is_merged_without_one_and_the_branch_moves_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor.worker.integrate.target import Target
+    from hypervisor.worker.integrate.workshop import Workshop
+
+    lay_out(project, 3)
+    for name in ("a_txt", "b_txt", "c_txt"):
+        work(project, **{name: "x"})
+    moves, advance = [], Target.advance
+    monkeypatch.setattr(Workshop, "__enter__", lambda self: pytest.fail("a working tree"))
+    monkeypatch.setattr(Target, "advance", lambda *told: moves.append(told) or advance(*told))
+    assert [item for item, _ in merge(project).merged] == ["t0", "t1", "t2"]
+    assert len(moves) == 1
+    assert {"a.txt", "b.txt", "c.txt"} <= set(git(project, "ls-files").split())
+    subjects = git(project, "log", "--merges", "--format=%B", "main")
+    assert subjects.count("Hypervisor-Claim: ") == 3
+
+
+@pytest.mark.parametrize("driven", ["in the settings", "in the tree"])
+def test_what_a_merge_driver_may_have_a_say_in_is_merged_in_a_working_tree(
+    project: Path, monkeypatch: pytest.MonkeyPatch, driven: str
+) -> None:
+    from hypervisor.worker.integrate.workshop import Workshop
+
+    lay_out(project, 1)
+    if driven == "in the settings":
+        git(project, "config", "merge.mine.driver", "true")
+    else:
+        (project / ".gitattributes").write_text("*.log merge=union\n")
+        commit_all(project)
+    work(project, a_txt="x")
+    begun, enter = [], Workshop.__enter__
+    monkeypatch.setattr(Workshop, "__enter__", lambda self: begun.append(1) or enter(self))
+    assert [item for item, _ in merge(project).merged] == ["t0"]
+    assert begun
 
 
 def test_the_report_waits_until_this_checkout_holds_the_work(project: Path) -> None:

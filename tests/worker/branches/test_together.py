@@ -174,13 +174,13 @@ def test_a_push_that_is_refused_keeps_the_claim(hosts: tuple[Path, Path]) -> Non
 
 
 def test_a_remote_that_moves_meanwhile_is_merged_with(hosts: tuple[Path, Path]) -> None:
-    from hypervisor.worker.integrate.workshop import Workshop
+    from hypervisor.worker.integrate.memory import Memory
 
     one, two = hosts
     claim = take(one)
     do(one, claim, a_txt="a")
     done(one, claim)
-    merging, pushed = Workshop.merge, []
+    merging, pushed = Memory.merge, []
 
     def late(*args: str) -> str:
         told = merging(*args)  # type: ignore[arg-type]
@@ -190,11 +190,11 @@ def test_a_remote_that_moves_meanwhile_is_merged_with(hosts: tuple[Path, Path]) 
             git(two, "push", "--quiet", "origin", "main")
         return told
 
-    Workshop.merge = late  # type: ignore[method-assign, assignment]
+    Memory.merge = late  # type: ignore[method-assign, assignment]
     try:
         assert [item for item, _ in merge(one).merged] == ["t0"]
     finally:
-        Workshop.merge = merging  # type: ignore[method-assign]
+        Memory.merge = merging  # type: ignore[method-assign]
     assert (one / "a.txt").exists() and (one / "theirs.txt").exists()
     git(two, "pull", "--quiet")
     assert (two / "a.txt").exists()

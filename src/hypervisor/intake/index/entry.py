@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from hypervisor.intake.preflight.look import Judged
@@ -13,7 +13,7 @@ from hypervisor.tasks.family import Family
 from hypervisor.tasks.read import Identity
 from hypervisor.tasks.task import Task
 
-_TASK_FIELDS = tuple(field.name for field in fields(Task) if field.name != "family")
+_TASK_FIELDS = tuple(name for name in Task.__annotations__ if name != "family")
 
 
 @dataclass(slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hypervisor.ledger.outcomes import STANDINGS, Standing
+from hypervisor.views.page.seen import Seen
 
 
 class Cost(NamedTuple):
@@ -23,32 +25,26 @@ class Cost(NamedTuple):
     known: int
 
 
-def costs(summary: dict[str, Any], seconds: dict[str, float], tries: dict[str, int]) -> list[Cost]:
-    """Return a line per outcome that occurs; `seconds` and `tries` are by the item's id.
+def costs(items: Iterable[Seen]) -> list[Cost]:
+    """Return a line per outcome that occurs.
 
     What no worker ever had in hand costs nothing and has no line.
     """
-    of_standing: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for told in summary["workers"]:
-        if told["task_id"] in seconds:
-            of_standing[told["standing"]].append(told)
-    return [
-        _cost(row, of_standing[row.word], seconds, tries)
-        for row in STANDINGS
-        if row.word in of_standing
-    ]
+    of_standing: dict[str, list[Seen]] = defaultdict(list)
+    for item in items:
+        if item.seconds is not None:
+            of_standing[item.standing].append(item)
+    return [_cost(row, of_standing[row.word]) for row in STANDINGS if row.word in of_standing]
 
 
-def _cost(
-    row: Standing, items: list[dict[str, Any]], seconds: dict[str, float], tries: dict[str, int]
-) -> Cost:
-    times = sorted(seconds[told["task_id"]] for told in items)
-    known = [sum(told["tokens"].values()) for told in items if told["tokens"]]
+def _cost(row: Standing, items: list[Seen]) -> Cost:
+    times = sorted(item.seconds for item in items if item.seconds is not None)
+    known = [item.tokens for item in items if item.tokens is not None]
     return Cost(
         row.title,
         row.mark,
         len(items),
-        sum(tries[told["task_id"]] for told in items),
+        sum(item.tries for item in items),
         sum(times),
         quantile(times, 0.5),
         quantile(times, 0.95),

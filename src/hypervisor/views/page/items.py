@@ -65,22 +65,15 @@ class History(NamedTuple):
     told: dict[str, Any]
     claims: list[Any]
     seconds: float | None
+    tokens: int | None
     verify: str | None
 
 
-def rows(histories: list[History], transcripts: dict[str, str], base: float) -> list[Row]:
-    """Return the rows of the items that are listed, in the queue's order.
+def row(number: int, history: History, transcripts: dict[str, str], base: float) -> Row:
+    """Return the row of the item at place `number` in the queue.
 
     `transcripts` are the kept ones by agent; `base` is the time whose day need not be named.
     """
-    numbered = list(enumerate(histories, 1))
-    if len(numbered) > LISTED:
-        numbered.sort(key=lambda entry: STANDING[entry[1].told["standing"]].rank)
-        numbered = sorted(numbered[:LISTED], key=lambda entry: entry[0])
-    return [_row(number, history, transcripts, base) for number, history in numbered]
-
-
-def _row(number: int, history: History, transcripts: dict[str, str], base: float) -> Row:
     item, told = history.item, history.told
     standing = STANDING[told["standing"]]
     title = one_line(item["title"] or item["id"], _TITLE)
@@ -99,7 +92,7 @@ def _row(number: int, history: History, transcripts: dict[str, str], base: float
         one_line(item["worker"] or words.NOTHING, 60),
         len(history.claims),
         history.seconds,
-        sum(told["tokens"].values()) if told["tokens"] else None,
+        history.tokens,
         item["finished_at"],
         [
             *_report(item, text if not whole else "", standing.word),

@@ -10,6 +10,7 @@ from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
+from hypervisor.views.page.seen import Seen
 
 LANES = 50
 BINS = 100
@@ -45,22 +46,18 @@ class Timeline(NamedTuple):
 
 
 def draw(
-    items: list[dict[str, Any]],
-    told: dict[str, dict[str, Any]],
+    items: list[Seen],
     claims: list[Any],
     shares: dict[int, float],
     events: list[Any],
     now: float,
 ) -> Timeline | None:
-    """Return the timeline of a queue, None if nothing was ever claimed.
-
-    `items` are rows of the ledger, `told` the summary's word on each by id.
-    """
+    """Return the timeline of a queue, None if nothing was ever claimed."""
     if not claims:
         return None
     spans = [(c["claimed_at"], _end(c, now)) for c in claims]
     axis = Axis(spans)
-    ends, highest = _ends(items, told, axis)
+    ends, highest = _ends(items, axis)
     lanes, more = _lanes(claims, shares, axis, now)
     marks = {
         (round(axis.place(e["at"])), e["kind"])
@@ -75,15 +72,13 @@ def _end(claim: Any, now: float) -> float:
     return max(start, now if claim["ended_at"] is None else claim["ended_at"])
 
 
-def _ends(
-    items: list[dict[str, Any]], told: dict[str, dict[str, Any]], axis: Axis
-) -> tuple[Paths, int]:
+def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
     """Return the bars of what ended in each bin, stacked, and how many the highest stands for."""
     bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
     for item in items:
-        row = STANDING[told[item["id"]]["standing"]]
-        if item["finished_at"] is not None and row is not UNTRIED:
-            place = min(BINS - 1, int(axis.place(item["finished_at"]) * BINS / WIDTH))
+        row = STANDING[item.standing]
+        if item.finished_at is not None and row is not UNTRIED:
+            place = min(BINS - 1, int(axis.place(item.finished_at) * BINS / WIDTH))
             bins[place][row.mark] += 1
     highest = max(max(bar.total() for bar in bins), 1)
     paths: dict[str, list[str]] = defaultdict(list)
@@ -119,7 +114,7 @@ def _by_number(name: str) -> list[str]:
 
 def _lane(name: str, claims: list[Any], shares: dict[int, float], axis: Axis, now: float) -> Lane:
     ways = Counter(claim_words(claim["outcome"]) for claim in claims)
-    known = [tokens_of(claim) for claim in claims if claim["input_tokens"] is not None]
+    known = [claim["tokens"] for claim in claims if claim["tokens"] is not None]
     return Lane(
         one_line(name, 60),
         _bars(claims, axis, now),
@@ -128,12 +123,6 @@ def _lane(name: str, claims: list[Any], shares: dict[int, float], axis: Axis, no
         sum(shares[claim["no"]] for claim in claims),
         sum(known) if known else None,
     )
-
-
-def tokens_of(claim: Any) -> int:
-    """Return all tokens of a claim whose tokens are known."""
-    kinds = ("input", "output", "cache_read", "cache_write")
-    return sum(claim[f"{kind}_tokens"] or 0 for kind in kinds)
 
 
 def _bars(claims: list[Any], axis: Axis, now: float) -> Paths:

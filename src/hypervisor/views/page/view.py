@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.outcomes import ODD, STANDING, STANDINGS
+from hypervisor.ledger.outcomes import STANDING, STANDINGS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
+from hypervisor.views.page.seen import Items, Span, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
-from hypervisor.views.summary import KINDS, summarize
+from hypervisor.views.summary import KINDS, summarize, teller
 
 _GROUPS = 12
-_NAMED = 5
 # The ledger names what a queue was set to; people read what happened to it.
 _EVENTS = {"open": "resumed"}
 _OPENING = ("opened", "asked", "added")
@@ -73,45 +72,30 @@ class View(NamedTuple):
 def gather(ledger: Ledger, queue: str, now: float) -> View:
     """Return the view of the newest generation of `queue` at Unix time `now`."""
     row = ledger.queue_row(queue)
-    summary = summarize(ledger, queue)
-    agents, _ = ledger.costs(row["no"])
-    claims = ledger.claims_after([row["no"]], 0)
+    seen = Items()
+    summary = summarize(ledger, queue, brief=True, note=seen.note)
+    agents = ledger.agents_of(row["no"])
+    claims = [Span(claim) for claim in ledger.spans(row["no"])]
     events = ledger.events_after([row["no"]], 0)
     share = shares(claims, now)
-    told = {entry["task_id"]: entry for entry in summary["workers"]}
-    # What was added since the summary was made is left for the next page.
-    found = [item for item in ledger.results(queue) if item["id"] in told]
-    of_item: dict[int, list[Any]] = defaultdict(list)
-    for claim in claims:
-        of_item[claim["item"]].append(claim)
-    histories = [
-        items.History(
-            item,
-            told[item["id"]],
-            of_item[item["no"]],
-            sum(share[c["no"]] for c in of_item[item["no"]]) if of_item[item["no"]] else None,
-            row["verify"],
-        )
-        for item in found
-    ]
+    seen.add(claims, share)
     stand = [
         a for a in agents if a["kept"] and os.path.isfile(os.path.join(ledger.root, a["kept"]))
     ]
     kept = {a["id"]: os.path.basename(a["kept"]) for a in stand}
-    base = claims[0]["claimed_at"] if claims else row["opened_at"]
-    seconds = {h.item["id"]: h.seconds for h in histories if h.seconds is not None}
+    base = claims[0].claimed_at if claims else row["opened_at"]
     opened = [e["detail"] for e in events if e["kind"] == "asked"]
     asked = list(dict.fromkeys(opened))
-    groups = _groups(histories)
+    groups = _groups(seen)
     states = ledger.stats(queue)
-    rows = items.rows(histories, kept, base)
+    rows = _rows(ledger, row, seen, claims, kept, base)
     return View(
         summary=summary,
         version=__version__,
         made=f"{words.day(now)}, {words.clock(now)} UTC",
         outcomes=_counted(summary),
         lead=_lead(summary),
-        when=_when(row, histories, base, now),
+        when=_when(row, seen, base, now),
         facts=_facts(summary, claims),
         # Several openings have no one command that does them all again.
         steps=advice.advice(
@@ -124,9 +108,9 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
         asked=_asked(row, summary, asked),
-        timeline=draw(found, told, claims, share, events, now),
+        timeline=draw(seen.all, claims, share, events, now),
         events=_events(events, base),
-        costs=costs.costs(summary, seconds, {h.item["id"]: len(h.claims) for h in histories}),
+        costs=costs.costs(seen.all),
         kinds=[(kind.replace("_", " "), summary["tokens"][kind]) for kind in KINDS]
         if summary["tokens"]
         else [],
@@ -135,7 +119,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         rows=rows,
         transcripts=one_line(os.path.dirname(stand[0]["kept"]), 300) if stand else None,
         base=base,
-        ended=sum(told["status"] != "not_attempted" for told in summary["workers"]),
+        ended=summary["total"] - summary["counts"]["not_attempted"],
         busy=sum(share.values()) or 1.0,
         has_tokens=any(row.tokens is not None for row in rows),
     )
@@ -166,6 +150,25 @@ def _sources(fact: items.Fact) -> items.Fact:
     return fact._replace(text="\n".join(filter(None, named)) or "tasks by their ids")
 
 
+def _rows(
+    ledger: Ledger, queue: Any, seen: Items, claims: list[Span], kept: dict[str, str], base: float
+) -> list[items.Row]:
+    """Return the rows of the items that are listed, in the queue's order."""
+    listed = seen.listed(items.LISTED)
+    claimed = by_item(claims, listed)
+    tell = teller(ledger, queue)
+    shown = []
+    for item in ledger.results_of(sorted(listed)):
+        place = listed[item["no"]]
+        one = seen.all[place - 1]
+        tries = sorted(ledger.claims_called(claimed[item["no"]]), key=lambda claim: claim["no"])
+        history = items.History(
+            item, tell(item, None), tries, one.seconds, one.tokens, queue["verify"]
+        )
+        shown.append(items.row(place, history, kept, base))
+    return sorted(shown, key=lambda row: row.number)
+
+
 def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
     counted = summary["standings"]
     return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
@@ -180,22 +183,22 @@ def _lead(summary: dict[str, Any]) -> str:
     return f"{success:,} of {words.plural(total, 'item')} done."
 
 
-def _when(row: Any, histories: list[items.History], base: float, now: float) -> str:
-    ends = [h.item["finished_at"] for h in histories if h.item["finished_at"] is not None]
-    if not any(h.claims for h in histories):
+def _when(row: Any, seen: Items, base: float, now: float) -> str:
+    ends = [item.finished_at for item in seen.all if item.finished_at is not None]
+    if not any(item.tries for item in seen.all):
         return f"opened {words.day(row['opened_at'])}, {words.clock(row['opened_at'])} UTC"
     last = max(ends, default=now)
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
 
-def _facts(summary: dict[str, Any], claims: list[Any]) -> list[str]:
+def _facts(summary: dict[str, Any], claims: list[Span]) -> list[str]:
     """Return the figures of the headline."""
     shown = []
     if summary["runtime_seconds"] is not None:
         shown.append(words.duration(summary["runtime_seconds"]))
     if claims:
-        shown.append(words.plural(len({claim["worker"] for claim in claims}), "worker"))
-        retried = len(claims) - len({claim["item"] for claim in claims})
+        shown.append(words.plural(len({claim.worker for claim in claims}), "worker"))
+        retried = len(claims) - len({claim.item for claim in claims})
         if retried:
             shown.append(words.plural(retried, "retry").replace("retrys", "retries"))
     if summary["total_tokens"] is not None:
@@ -225,19 +228,13 @@ def _alike(numbered: tuple[int, Any]) -> int:
     return -1 if event["kind"] == "retried" else number
 
 
-def _groups(histories: list[items.History]) -> list[Group]:
+def _groups(seen: Items) -> list[Group]:
     """Return what ended and wants a look, by outcome and reason: the most frequent first."""
-    found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for number, history in enumerate(histories, 1):
-        result = history.told["standing"]
-        if result in ODD:
-            reason = one_line(history.told["reason"].strip().partition("\n")[0], 240)
-            title = one_line(history.item["title"] or history.item["id"], 60)
-            found[result, reason].append((number, title))
-    worst = sorted(found, key=lambda key: (STANDING[key[0]].rank, -len(found[key])))
+    found = seen.reasons
+    worst = sorted(found, key=lambda key: (STANDING[key[0]].rank, -found[key][0]))
     return [
-        Group(row.title, row.mark, reason, len(numbers), numbers[:_NAMED])
-        for row, reason, numbers in ((STANDING[key[0]], key[1], found[key]) for key in worst)
+        Group(row.title, row.mark, reason, count, first)
+        for row, reason, (count, first) in ((STANDING[key[0]], key[1], found[key]) for key in worst)
     ]
 
 

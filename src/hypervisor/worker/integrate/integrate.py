@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from hypervisor.ledger import Ledger, markers
@@ -20,6 +20,7 @@ from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
+from hypervisor.worker.integrate.memory import Memory
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
 from hypervisor.worker.settle import settle
@@ -29,6 +30,8 @@ _LEASE = 120.0
 _BEAT = 20.0
 _TRIES = 20
 _MOMENT = 1.0
+# So many are merged before the branch moves, in one step.
+_AT_ONCE = 50
 _SHOWN_TAIL = 600
 
 
@@ -81,6 +84,7 @@ class _Run:
         self._git = git
         # Where the branch is, as we have left it; None if only the repository knows.
         self._tip: str | None = None
+        self._most = _AT_ONCE
         # Of what was merged: the branches, each with the commit that the ledger accepted of it.
         self.accepted: dict[str, str] = {}
         self.done = Integrated(target.name)
@@ -96,10 +100,63 @@ class _Run:
         if not rows:
             return
         self._tip = tip
-        with Workshop(self._git, tip) as workshop:
-            for row in rows:
+        memory, shop, workshop = Memory(self._git), ExitStack(), None
+        with shop:
+            while rows:
                 self._beat()
-                self._one(workshop, row)
+                count = self._together(memory, rows[: self._most])
+                if not count:
+                    workshop = workshop or shop.enter_context(Workshop(self._git, tip))
+                    self._one(workshop, rows[0])
+                rows = rows[count or 1 :]
+
+    def _together(self, memory: Memory, rows: list[Any]) -> int:
+        """Merge the first of `rows`, as far as that takes no working tree, move the branch once,
+        and return how many were dealt with. A check takes a working tree."""
+        made: list[tuple[Any, str, str]] = []
+        for _ in range(_TRIES):
+            tip = at = self._tip or self._target.tip()
+            made = []
+            for row in rows:
+                commit = _commit(row)
+                merged = None
+                if commit is not None and not row["verify"]:
+                    merged = memory.merge(at, commit, _message(row))
+                if merged is None or commit is None:
+                    break
+                held = merged == at
+                how = f"was in {self._target.name} already"
+                made.append((row, *((commit, how) if held else (merged, self._how))))
+                at = merged
+                self._beat()
+            if at == tip:
+                break
+            self._tip = None
+            try:
+                warning = self._target.advance(at, tip)
+            except Moved:
+                continue
+            except InTheWay as error:
+                # It may be in the way of one of them only.
+                self._most = 1
+                if len(made) > 1:
+                    return self._together(memory, rows[:1])
+                self._leave(made[0][0], str(error))
+                return 1
+            if warning:
+                self.done.warnings.append(warning)
+            else:
+                self._tip = at
+            break
+        else:
+            return 0
+        for row, commit, how in made:
+            self._note_merged(row, commit, how)
+        return len(made)
+
+    @property
+    def _how(self) -> str:
+        return f"merged into {self._target.name}"
 
     def _one(self, workshop: Workshop, row: Any) -> None:
         commit = _commit(row)
@@ -122,7 +179,7 @@ class _Run:
                     self.done.warnings.append(warning)
                 else:
                     self._tip = merged
-                self._note_merged(row, merged, f"merged into {self._target.name}")
+                self._note_merged(row, merged, self._how)
                 return
             self._leave(row, f"{self._target.name} moved again and again")
         except Missing:
@@ -140,9 +197,7 @@ class _Run:
         Raises Missing and Conflict.
         """
         name = self._target.name
-        subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
-        message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
-        merged = workshop.merge(tip, commit, name, message)
+        merged = workshop.merge(tip, commit, name, _message(row))
         if merged != tip and row["verify"]:
             checked = checks.run(
                 self._ledger, row, workshop.work, workshop.turns, self._beat, _BEAT
@@ -181,6 +236,11 @@ class _Run:
     def _leave(self, row: Any, why: str) -> None:
         self.done.left.append((row["id"], why))
         self._tell(f"{one_line(row['id'], 60)}: not merged: {why}")
+
+
+def _message(row: Any) -> str:
+    subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
+    return f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
 
 
 def _commit(row: Any) -> str | None:
