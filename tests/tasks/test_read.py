@@ -338,7 +338,9 @@ def test_what_python_frontmatter_reads_with_our_handler_is_what_we_read(backlog_
             assert plain.content == found.body.replace("\r\n", "\n").strip()
 
 
-def test_a_file_is_read_by_python_frontmatter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_that_is_not_plain_is_read_by_python_frontmatter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[str] = []
     parsed = frontmatter.parse
 
@@ -347,8 +349,10 @@ def test_a_file_is_read_by_python_frontmatter(monkeypatch: pytest.MonkeyPatch) -
         return parsed(text, **given)
 
     monkeypatch.setattr(frontmatter, "parse", parse_and_note)
-    found = document(HEADER)
-    assert asked == [HEADER] and found.meta
+    assert document(HEADER).meta and asked == []
+    text = HEADER.replace("status:", "odd: {a: [1, 2]}\nstatus:")
+    found = document(text)
+    assert asked == [text] and found.meta and found.meta["odd"] == {"a": [1, 2]}
 
 
 def test_every_broken_file_names_its_line(backlog_md: Path) -> None:
