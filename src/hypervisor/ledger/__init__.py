@@ -9,9 +9,10 @@ from hypervisor.system.lazy import face
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.adding import NewItem, Opened
     from hypervisor.ledger.claim import Claim
-    from hypervisor.ledger.ledger import Ledger, adopt, contents
+    from hypervisor.ledger.foreign import adopt, contents
+    from hypervisor.ledger.items import NewItem, Opened
+    from hypervisor.ledger.ledger import Ledger
     from hypervisor.ledger.queues import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
@@ -32,12 +33,12 @@ __all__ = [
 __getattr__ = face(
     __name__,
     {
-        "NewItem": "adding",
-        "Opened": "adding",
+        "NewItem": "items",
+        "Opened": "items",
         "Claim": "claim",
         "Ledger": "ledger",
-        "adopt": "ledger",
-        "contents": "ledger",
+        "adopt": "foreign",
+        "contents": "foreign",
         "OPEN_STATES": "queues",
         "STATES": "queues",
         "LedgerError": "store",

@@ -22,10 +22,10 @@ def spent(ledger: Ledger, queue: Any) -> dict[str, Any] | None:
     """
     if queue["budget_tokens"] is None and queue["budget_ms"] is None:
         return None
-    started = None if queue["budget_ms"] is None else ledger.started_at(queue)
+    started = None if queue["budget_ms"] is None else ledger.terms.started_at(queue)
     return {
         "tokens": queue["budget_tokens"],
-        "tokens_used": ledger.tokens_used(queue["no"]),
+        "tokens_used": ledger.terms.tokens_used(queue["no"]),
         "minutes": None if queue["budget_ms"] is None else queue["budget_ms"] / 60_000,
         "minutes_used": None if started is None else round((time.time() - started) / 60, 2),
     }
@@ -45,11 +45,11 @@ def reached(ledger: Ledger, queue: Any) -> str | None:
 
 def stop(ledger: Ledger, queue: str) -> bool:
     """Pause a queue whose budget is used up; True if it is. Every claim asks this before."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     why = reached(ledger, row)
     if why is not None and row["state"] == "open":
         try:
-            ledger.pause(queue, why)
+            ledger.pauses.pause(queue, why)
         except UsageError:
             # Somebody has ended it meanwhile: nothing is handed out either way.
             pass

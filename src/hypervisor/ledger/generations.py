@@ -1,11 +1,11 @@
-"""Queues are opened, in a new generation where the last is over, added to, and ended."""
+"""Queues are opened, in a new generation where the last is over, added to, ended and forgotten."""
 
 from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.adding import Adding, NewItem, Opened
 from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.items import Opened
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 
@@ -14,13 +14,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from hypervisor.ledger.claim_locks import ClaimLocks
+    from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.items import Items, NewItem
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.store import Store
+    from hypervisor.ledger.terms import Terms
+
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
+# What hangs on a queue, and how each table names it.
+_PARTS = (
+    ("dependency", "item in (select no from item where queue = ?)"),
+    ("claim", "item in (select no from item where queue = ?)"),
+    ("item", "queue = ?"),
+    ("agent", "queue = ?"),
+    ("permission", "queue = ?"),
+    ("told", "queue = ?"),
+    ("event", "queue = ?"),
+    ("queue", "no = ?"),
+)
+_PRUNABLE = (
+    "select q.*, (select count(*) from item where queue = q.no) as items, "
+    "(select max(finished_at) from item where queue = q.no) as last_end, "
+    "exists (select 1 from item where queue = q.no and turn is not null) as is_open, "
+    "exists (select 1 from item where queue = q.no and pending is not null) as is_pending, "
+    "exists (select 1 from claim c join item i on i.no = c.item where c.no = ? "
+    "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
+    "from queue q where project = ? order by q.no"
+)
 
-class Generations(Adding):
+
+class Generations:
     """The verbs that begin a generation of a queue, and end it."""
 
-    def open_queue(
+    def __init__(
+        self,
+        store: Store,
+        queues: Queues,
+        terms: Terms,
+        items: Items,
+        ends: Ends,
+        claim_locks: ClaimLocks,
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._terms = terms
+        self._items = items
+        self._ends = ends
+        self._claim_locks = claim_locks
+
+    def open(
         self,
         name: str,
         items: Iterable[NewItem],
@@ -73,28 +117,28 @@ class Generations(Adding):
                 "use up to 100 letters, digits, dots, dashes and underscores",
             )
         wanted = list(items)
-        with self.write(durable=True):
-            self._alone()
-            self._expire()
-            queue, earlier = self._newest(name), None
-            if queue is not None and not self._at_work(queue, source):
+        with self._store.write(durable=True):
+            self._queues.alone()
+            self._ends.expire_late()
+            queue, earlier = self._queues.find(name), None
+            if queue is not None and not self._queues.at_work(queue, source):
                 queue, earlier = None, queue
             at_work = queue is not None
             if queue is None:
                 options = (
                     purpose, instructions, verify, max_attempts, max_deaths, max_releases,
-                    round(lease_seconds * 1000), self._relative(lock_dir), results_dir, source,
-                    preflight, scope, commands, may_write,
+                    round(lease_seconds * 1000), self._claim_locks.relative(lock_dir), results_dir,
+                    source, preflight, scope, commands, may_write,
                 )  # fmt: skip
                 queue = self._new_queue(name, options)
                 if earlier is not None:
-                    self._keep_tools(earlier, queue)
-                    self.change(
+                    self._terms.keep_tools(earlier, queue)
+                    self._store.change(
                         "update queue set branches = ?, commits = ? where no = ?",
                         (earlier["branches"], earlier["commits"], queue["no"]),
                     )
                     self._end_generation(earlier, queue, {item.id for item in wanted})
-                    queue = self._newest(name)
+                    queue = self._queues.find(name)
             elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
                 given is not None and given != queue[column]
                 for column, given in (
@@ -107,98 +151,140 @@ class Generations(Adding):
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
             elif preflight is not None:
-                self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
-            self._set_budget(queue["no"], budget_tokens, budget_ms)
+                self._store.change(
+                    "update queue set preflight = ? where no = ?", (preflight, queue["no"])
+                )
+            self._terms.put_budget(queue["no"], budget_tokens, budget_ms)
             first = {} if at_work else first_bounds or {}
-            self._set_bounds(queue["no"], first | (bounds or {}))
-            self._note_folders(queue, folders)
+            self._terms.put_bounds(queue["no"], first | (bounds or {}))
+            self._terms.note_folders(queue, folders)
             if yes_up_to is not None:
-                self.change("update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"]))
+                self._store.change(
+                    "update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"])
+                )
             if verify is not None:
-                self._set_check(queue["no"], verify, check_env, check_base)
+                self._terms.put_check(queue["no"], verify, check_env, check_base)
             opened = Opened(name, queue["generation"])
-            self._add(queue, wanted, opened)
+            self._items.add(queue, wanted, opened)
             if asked and (opened.added or not at_work):
-                self._note(queue["no"], "asked", asked)
+                self._queues.note(queue["no"], "asked", asked)
             if opened.added:
-                self._note(queue["no"], "added", f"{opened.added} items")
+                self._queues.note(queue["no"], "added", f"{opened.added} items")
         return opened
 
     def cancel(self, queue: str, reason: str = "") -> int:
         """End the queue: open items are cancelled, live claims are lost. Return how many items."""
-        with self.write(durable=True):
-            self._alone()
-            row = self.queue_row(queue)
-            self._hold("queue = ?", [(row["no"],)])
+        with self._store.write(durable=True):
+            self._queues.alone()
+            row = self._queues.get(queue)
+            self._items.hold("queue = ?", [(row["no"],)])
             now = time.time()
-            held = self.rows(
+            held = self._store.rows(
                 "select c.no as claim, c.token, i.id, q.lock_dir from item i "
                 "join claim c on c.no = i.claim join queue q on q.no = i.queue "
                 "where i.queue = ? and i.turn < 0",
                 (row["no"],),
             ).fetchall()
             for item in held:
-                self.change(
+                self._store.change(
                     "update claim set outcome = 'cancelled', ended_at = ? where no = ?",
                     (now, item["claim"]),
                 )
-                self._unlock_after_commit(item)
-            count = self._cancel_items(row["no"], reason or "cancelled", "turn is not null", now)
-            self.change(
+                self._claim_locks.unlock_after_commit(item)
+            count = self.cancel_items(row["no"], reason or "cancelled", "turn is not null", now)
+            self._store.change(
                 "update queue set state = 'cancelled', reason = ?, ended_at = ? where no = ?",
                 (reason, now, row["no"]),
             )
-            self._note(row["no"], "cancelled", reason)
+            self._queues.note(row["no"], "cancelled", reason)
         return count
+
+    def prunable(self, before: float) -> tuple[list[Any], list[tuple[Any, str]]]:
+        """Return the generations that ended before `before` (Unix time) and can be forgotten, and
+        those that can't yet, each with the reason.
+
+        Never one that holds something open or pending, nor the one that holds the newest claim,
+        nor the newest of all: the numbers of tokens and generations grow from there, and name one
+        thing for ever.
+        """
+        going, staying = [], []
+        newest = self._store.row("select max(no) from claim")[0]
+        for row in self._store.rows(_PRUNABLE, (newest, self._store.project)).fetchall():
+            if max(row["last_end"] or 0, row["ended_at"] or 0, row["opened_at"]) >= before:
+                continue
+            if row["is_open"]:
+                staying.append((row, "items of it are open"))
+            elif row["is_pending"]:
+                staying.append((row, "reports of it are not in their files yet"))
+            elif row["is_newest"]:
+                staying.append((row, "the numbers of the next queue and claim count from it"))
+            else:
+                going.append(row)
+        return going, staying
+
+    def forget(self, before: float) -> list[Any]:
+        """Remove what `prunable` returns, with all that hangs on it; return the queues' rows."""
+        with self._store.write(durable=True):
+            going, _ = self.prunable(before)
+            for row in going:
+                for table, which in _PARTS:
+                    self._store.change(f"delete from {table} where {which}", (row["no"],))
+        return going
 
     # -- inside a write transaction --
 
     def _new_queue(self, name: str, options: tuple[object, ...]) -> Any:
-        last = self._newest(name)
-        self.change(
+        last = self._queues.find(name)
+        self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
             "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
             "preflight, scope, commands, may_write, opened_at) "
             "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.project, name, last["generation"] + 1 if last else 1, *options, time.time()),
+            (
+                self._store.project,
+                name,
+                last["generation"] + 1 if last else 1,
+                *options,
+                time.time(),
+            ),
         )
-        queue = self._newest(name)
-        self._note(queue["no"], "opened", "")
+        queue = self._queues.find(name)
+        self._queues.note(queue["no"], "opened", "")
         return queue
 
     def _end_generation(self, old: Any, new: Any, wanted: set[str]) -> None:
         """Move what is still open and `wanted` to the new generation, claims and all; cancel the
         rest but for live claims, which may still be reported."""
-        self._hold("queue = ?", [(old["no"],)])
-        rows = self.rows(
+        self._items.hold("queue = ?", [(old["no"],)])
+        rows = self._store.rows(
             "select no, id from item where queue = ? and turn is not null", (old["no"],)
         ).fetchall()
         now = time.time()
         moved = [(new["no"], no) for no, id in rows if id in wanted]
-        self.change_many("update item set queue = ? where no = ?", moved)
-        self._cancel_items(old["no"], REPLACED, "turn >= 0", now)
+        self._store.change_many("update item set queue = ? where no = ?", moved)
+        self.cancel_items(old["no"], REPLACED, "turn >= 0", now)
         if moved and old["state"] == "paused":
             # Whoever paused the work did not mean this one list of it.
-            self.change(
+            self._store.change(
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
                 (old["reason"], old["resume_at"], new["no"]),
             )
-        self.change(
+        self._store.change(
             "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old["no"])
         )
 
-    def _cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
+    def cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
         """Cancel open items of a generation; `which` is a condition on them."""
-        awaited = self.rows(
+        awaited = self._store.rows(
             "select distinct d.project, d.after from dependency d join item i on i.id = d.after "
             f"and i.project = d.project where i.queue = ? and i.{which}",
             (queue,),
         ).fetchall()
-        count = self.change(
+        count = self._store.change(
             "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
             f"turn = null where queue = ? and {which}",
-            (cause, now, self.lease_clock(), queue),
+            (cause, now, self._store.lease_clock(), queue),
         )
         for project, item_id in awaited:
-            self._satisfy(project, item_id)
+            self._ends.satisfy(project, item_id)
         return count

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.narrowing import Narrowing
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
-from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
+
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.store import Store
 
 _WORKERS = (
     f"select i.id, i.path, i.turn - ({LEASED}) as lease_until, c.no, c.token, c.worker, c.agent, "
@@ -34,29 +36,25 @@ _CLAIMS = (
 )
 
 
-class Looks(Narrowing):
+class Queries:
     """The questions of people; none of them writes."""
 
-    def ends_are_noted(self) -> bool:
-        """True unless the user's own folder lacks accepted ends: it could not be written."""
-        return self._engine.ends_are_noted()
+    def __init__(self, store: Store, queues: Queues) -> None:
+        self._store = store
+        self._queues = queues
 
     def workers(self, queue: int) -> list[Any]:
         """Return the live claims of a queue, in the order in which they were made."""
-        return self.rows(_WORKERS, (queue,)).fetchall()
-
-    def agents_of(self, queue: int) -> list[Any]:
-        """Return the agents of a queue, ended or not, oldest first."""
-        return self.rows("select * from agent where queue = ?", (queue,)).fetchall()
+        return self._store.rows(_WORKERS, (queue,)).fetchall()
 
     def last_ends(self, queue: int, limit: int) -> list[float]:
         """Return when the last `limit` items of real work ended, newest first (Unix time)."""
         values = (queue, limit) * 3
-        return [row["finished_at"] for row in self.rows(_LAST_ENDS, (*values, limit))]
+        return [row["finished_at"] for row in self._store.rows(_LAST_ENDS, (*values, limit))]
 
     def at_work_since(self, queue: int) -> float:
         """Return when the queue was last set going: opened, added to, resumed or retried."""
-        found = self.row(
+        found = self._store.row(
             "select max(at) from event where queue = ? "
             "and kind in ('opened', 'added', 'open', 'retried')",
             (queue,),
@@ -65,7 +63,7 @@ class Looks(Narrowing):
 
     def troubled(self, queue: int, state: str, limit: int) -> list[Any]:
         """Return the newest `limit` items that ended as `state`, each with `cause` and `report`."""
-        return self.rows(
+        return self._store.rows(
             "select i.id, i.state, i.cause, c.report from item i "
             "left join claim c on c.no = i.claim "
             "where i.queue = ? and i.state = ? and i.finish_no is not null "
@@ -76,7 +74,7 @@ class Looks(Narrowing):
     def not_done(self, queue: int, limit: int) -> list[Any]:
         """Return up to `limit` items that were tried and are not done, each with `state`, `cause`
         and `report`: those that ended as blocked or failed, and those with an attempt used up."""
-        return self.rows(
+        return self._store.rows(
             "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
             "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
             "where i.queue = ? and (i.state in ('blocked', 'failed') "
@@ -87,7 +85,7 @@ class Looks(Narrowing):
     def tried(self, queue: Any) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have
         ended, those left out that turned out to need no worker."""
-        found: int = self.row(
+        found: int = self._store.row(
             "select count(*) from claim c join item i on i.no = c.item where i.queue = ? "
             "and c.claimed_at >= ? and c.ended_at is not null and c.outcome <> 'skipped'",
             (queue["no"], queue["trial_at"]),
@@ -97,25 +95,17 @@ class Looks(Narrowing):
     def pending_of(self, queue: int) -> list[Any]:
         """Return the items of a queue whose accepted ends are not in their files yet: `id`, and in
         `pending` why; "merge" stands for a branch that is not merged yet."""
-        return self.rows(
+        return self._store.rows(
             "select id, pending from item where queue = ? and pending is not null", (queue,)
-        ).fetchall()
-
-    def generations(self, queue: str) -> list[Any]:
-        """Return all generations of `queue`, oldest first. Raises UsageError if unknown."""
-        self.queue_row(queue)
-        return self.rows(
-            "select * from queue where project = ? and name = ? order by generation",
-            (self.project, queue),
         ).fetchall()
 
     def items_called(self, item_id: str) -> list[Any]:
         """Return what each generation of each queue holds under an id, oldest first."""
-        return self.rows(
+        return self._store.rows(
             "select i.*, q.name as queue_name, q.generation, q.state as queue_state, q.lock_dir "
             "from queue q join item i on i.queue = q.no where q.project = ? and i.id = ? "
             "order by i.no",
-            (self.project, item_id),
+            (self._store.project, item_id),
         ).fetchall()
 
     def id_of(self, word: str) -> str | None:
@@ -123,18 +113,18 @@ class Looks(Narrowing):
         if whole(word) != word:
             # The name of a file that no item has: one that is not UTF-8 is never taken in.
             return None
-        row = self.row(
+        row = self._store.row(
             "select i.id from claim c join item i on i.no = c.item where c.no = ? and c.token = ?",
             (number_of(word), word),
-        ) or self.row("select id from item where path = ? order by no desc limit 1", (word,))
+        ) or self._store.row("select id from item where path = ? order by no desc limit 1", (word,))
         return row["id"] if row else None
 
     def ids_like(self, start: str, queue: str | None, limit: int) -> list[str]:
         """Return ids that begin with `start`, of one queue or of all, at most `limit`."""
-        known = [row for row in self.queues() if queue in (None, row["name"])]
+        known = [row for row in self._queues.all() if queue in (None, row["name"])]
         found: dict[str, None] = {}
         for row in known:
-            ids = self.rows(
+            ids = self._store.rows(
                 "select id from item where queue = ? and id >= ? and id < ? order by id limit ?",
                 (row["no"], start, start + chr(0x10FFFF), limit),
             )
@@ -146,9 +136,9 @@ class Looks(Narrowing):
         asked for. Raises UsageError for an unknown queue."""
         import json  # no `next` has need of it
 
-        number, after = self.queue_row(queue)["no"], 0
+        number, after = self._queues.get(queue)["no"], 0
         while True:
-            found = self.rows(
+            found = self._store.rows(
                 "select no, payload from item where queue = ? and no > ? and payload is not null "
                 "order by no limit 200",
                 (number, after),
@@ -164,7 +154,7 @@ class Looks(Narrowing):
     def named_ahead(self, queue: int, limit: int) -> list[list[str]]:
         """Return the files that each of the next `limit` open items names in its text, in the order
         in which they are handed out: those in work first, those that wait for others last."""
-        rows = self.rows(
+        rows = self._store.rows(
             "select named from item where queue = ? and turn is not null order by turn limit ?",
             (queue, limit),
         ).fetchall()
@@ -172,18 +162,20 @@ class Looks(Narrowing):
 
     def claims_on(self, item: int) -> list[Any]:
         """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""
-        return self.rows(_CLAIMS + "where c.item = ? order by c.no", (item,)).fetchall()
+        return self._store.rows(_CLAIMS + "where c.item = ? order by c.no", (item,)).fetchall()
 
     def waits_for(self, item: int) -> list[str]:
         """Return the ids that an item still waits for."""
-        rows = self.rows("select after from dependency where item = ? order by after", (item,))
+        rows = self._store.rows(
+            "select after from dependency where item = ? order by after", (item,)
+        )
         return [row["after"] for row in rows if row["after"] != ASIDE]
 
     def waits_in(self, queue: int) -> dict[int, list[str]]:
         """Return the ids that each waiting item of a generation (its number) waits for, by the
         number of the item."""
         found: dict[int, list[str]] = {}
-        rows = self.rows(
+        rows = self._store.rows(
             "select d.item, d.after from item i join dependency d on d.item = i.no "
             "where i.queue = ? and i.turn >= ? and d.after <> ? order by d.item, d.after",
             (queue, WAITING, ASIDE),
@@ -194,19 +186,17 @@ class Looks(Narrowing):
 
     def waiting_for(self, item_id: str) -> list[Any]:
         """Return the items that wait for an id: `id`, `queue_name`, `state`."""
-        return self.rows(
+        return self._store.rows(
             "select i.id, i.state, q.name as queue_name from dependency d "
             "join item i on i.no = d.item join queue q on q.no = i.queue "
             "where d.project = ? and d.after = ? order by i.no",
-            (self.project, item_id),
+            (self._store.project, item_id),
         ).fetchall()
-
-    # -- the log --
 
     def events_after(self, queues: Sequence[int], number: int) -> list[Any]:
         """Return the events of these queues whose number is above `number`, in order."""
         marks = ", ".join("?" * len(queues))
-        return self.rows(
+        return self._store.rows(
             f"select * from event where queue in ({marks}) and no > ? order by no",
             (*queues, number),
         ).fetchall()
@@ -214,14 +204,73 @@ class Looks(Narrowing):
     def claims_after(self, queues: Sequence[int], number: int) -> list[Any]:
         """Return the claims in these queues whose number is above `number`, in order."""
         marks = ", ".join("?" * len(queues))
-        return self.rows(
+        return self._store.rows(
             f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no", (number, *queues)
         ).fetchall()
 
     def claim_of(self, token: str) -> Any:
         """Return the claim that a token names, or None."""
-        return self.row(_CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token))
+        return self._store.row(
+            _CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token)
+        )
 
     def claim_now(self, number: int) -> Any:
         """Return a claim as it is now."""
-        return self.row(_CLAIMS + "where c.no = ?", (number,))
+        return self._store.row(_CLAIMS + "where c.no = ?", (number,))
+
+    def held_since(self, at: float) -> list[Any]:
+        """Return the items that were in somebody's hands at `at` (Unix time) or later."""
+        return self._store.rows(
+            "select distinct i.id, i.path, i.payload, i.files, q.instructions from claim c "
+            "join item i on i.no = c.item join queue q on q.no = i.queue "
+            "where c.ended_at is null or c.ended_at >= ?",
+            (at,),
+        ).fetchall()
+
+    def in_this_tree(self, since: float) -> list[Any]:
+        """Return the claims that were held at `since` (Unix time) or later, without a branch, on
+        items of which any file is known: `no` is the item's."""
+        return self._store.rows(
+            "select i.no, i.id, i.named, i.files, c.token, c.claimed_at, c.outcome from claim c "
+            "join item i on i.no = c.item where i.project = ? and c.branch is null "
+            "and (c.ended_at is null or c.ended_at >= ?) "
+            "and (i.named is not null or i.files is not null) "
+            "and coalesce(c.outcome, '') <> 'skipped' order by c.no",
+            (self._store.project, since),
+        ).fetchall()
+
+    def tokens_over(self) -> list[str]:
+        """Return the tokens of all claims on items that have ended, where workers commit."""
+        rows = self._store.rows(
+            "select c.token from queue q join item i on i.queue = q.no join claim c "
+            "on c.item = i.no where q.project = ? and q.commits = 1 and i.turn is null",
+            (self._store.project,),
+        )
+        return [row["token"] for row in rows.fetchall()]
+
+    def results(self, queue: str, since: int = 0) -> Iterator[Any]:
+        """Yield the items of `queue`, in order, each with its accepted report if it has one.
+
+        With `since`, only those that ended after that `finish_no`, in the order of their end.
+        The columns are those of `item`, and `token`, `worker`, `outcome`, `report` (a dict or
+        None), `claimed_at`, `ended_at` of the claim that was accepted or is live.
+        """
+        import json
+
+        number = self._queues.get(queue)["no"]
+        select = (
+            "select i.*, c.token, c.worker, c.outcome, c.report as report_text, c.claimed_at, "
+            "c.ended_at from item i left join claim c on c.no = i.claim "
+        )
+        if since:
+            found = self._store.rows(
+                select + "where i.queue = ? and i.finish_no > ? and i.finish_no < ? "
+                "order by i.finish_no",
+                (number, since, self._store.engine.settled_before()),
+            )
+        else:
+            found = self._store.rows(select + "where i.queue = ? order by i.no", (number,))
+        return (
+            dict(row) | {"report": json.loads(row["report_text"]) if row["report_text"] else None}
+            for row in found
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.tokens import number_of
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
