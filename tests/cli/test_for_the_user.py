@@ -30,7 +30,7 @@ def tasks(project: Path) -> Path:
 
 def row(root: Path) -> Any:
     with Ledger.open(str(root)) as ledger:
-        return ledger.queue_row("q")
+        return ledger.queues.get("q")
 
 
 @pytest.mark.parametrize("env", SESSIONS)

@@ -89,7 +89,7 @@ def test_a_hostile_key_reaches_nothing_outside_the_lock_folder(
 
 def open_any(root: Path) -> None:
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("z")])
+        ledger.generations.open("q", [NewItem("z")])
 
 
 def test_the_name_of_an_encoded_lock_is_a_key_too(project: Path, run: Run) -> None:
@@ -116,7 +116,7 @@ def test_locks_of_a_batch_directory_and_of_configured_folders_are_found(
 ) -> None:
     batch = project / "batch"
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("b", [NewItem("a")], lock_dir=str(batch / "locks"))
+        ledger.generations.open("b", [NewItem("a")], lock_dir=str(batch / "locks"))
     (project / "hypervisor.toml").write_text('[preflight]\nlock_folders = ["theirs"]\n')
     for folder in (batch / "locks", project / "theirs"):
         folder.mkdir(parents=True)

@@ -24,7 +24,7 @@ def take(root: Path, n: int = 1, only: str | None = None, queue: str = "q") -> l
 
 def cause_of(root: Path, item_id: str) -> str:
     with Ledger.open(str(root)) as ledger:
-        row = next(row for row in ledger.results("q") if row["id"] == item_id)
+        row = next(row for row in ledger.queries.results("q") if row["id"] == item_id)
         return str(row["report"]["reason"])
 
 
@@ -215,9 +215,9 @@ def test_done_next_ends_one_item_and_claims_the_next_in_one_commit(project: Path
     said: list[str] = []
     with Ledger.open(str(project)) as ledger:
         [claim] = worker.take(ledger, "q", "w")
-        ledger._connection.set_trace_callback(said.append)
+        ledger.store.connection.set_trace_callback(said.append)
         ended = worker.finish(ledger, claim.token, "done", {"summary": "x"}, more=True)
-        ledger._connection.set_trace_callback(None)
+        ledger.store.connection.set_trace_callback(None)
         [second] = worker.take(ledger, "q", "w", claimed=ended.claims)
         assert second.id == "b" and ended.state == "done"
     steps = [line for line in said if line.startswith(("commit", "update claim", "insert into cl"))]

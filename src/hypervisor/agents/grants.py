@@ -50,7 +50,7 @@ def for_call(
     has to decide. `agent` is "" for the session itself, `kind` the type of the agent."""
     if agent and not kind.startswith(OURS):
         return None
-    followed = {row["name"]: row["no"] for row in ledger.followed(session)}
+    followed = {row["name"]: row["no"] for row in ledger.followers.followed(session)}
     if not followed:
         return None
     if tool == "Bash":
@@ -71,7 +71,7 @@ def _verbs(
     followed: dict[str, int],
     calls: list[Call],
 ) -> Grant | None:
-    held = ledger.claims_of(session, agent) if agent else {}
+    held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
     for call in calls:
         kind = rights.VERBS[call.verb]
@@ -104,7 +104,7 @@ def _named(call: Call) -> str:
 def _file(
     ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, Any], cwd: str
 ) -> Grant | None:
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
     trees = [os.path.join(ledger.root, row["worktree"]) for row in held if row["worktree"]]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hypervisor.agents.claude.transcript import Failure
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
@@ -39,10 +38,10 @@ def stopped(
     It is sent back once per item. One that stops `again` with an item in its hands has not
     reported it: that costs an attempt, and the task's body gets a report that says so.
     """
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
-    fresh = [] if again else ledger.send_back([row["token"] for row in held])
+    fresh = [] if again else ledger.sessions.send_back([row["token"] for row in held])
     if fresh:
         tokens = " and ".join(fresh)
         return (
@@ -61,7 +60,7 @@ def overrun(ledger: Ledger, past: list[Any]) -> str:
     settle(ledger)
     for row in past:
         try:
-            ledger.end(row["token"], "unreported", row["cause"])
+            ledger.ends.end(row["token"], "unreported", row["cause"])
         except NotOwner:
             continue
     from hypervisor.worker import outbox
@@ -80,8 +79,8 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     Where its transcript ends in an error of the service, that is the cause: a limit is no death,
     whatever the client says of it.
     """
-    held = ledger.held_by(session, agent)
-    known = ledger.agent(agent) if held else None
+    held = ledger.sessions.held_by(session, agent)
+    known = ledger.agents.find(agent) if held else None
     if known is not None and known["transcript"]:
         if _mark(known["transcript"], "stoppedByUser"):
             person_stopped(ledger, session, agent)
@@ -137,7 +136,7 @@ def failed(
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """A worker is no more, and not for anything of its items: they are ready again at no cost."""
-    end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+    end_all(ledger, ledger.sessions.held_by(session, agent), "freed", cause)
 
 
 def person_stopped(
@@ -146,12 +145,12 @@ def person_stopped(
     """A person stopped a worker: what it holds is free at no cost, and no session is to start
     others in its place until somebody goes on with the queue."""
     freed(ledger, session, agent, _STOPPED)
-    known = ledger.agent(agent)
+    known = ledger.agents.find(agent)
     first = known is None or known["ended_at"] is None
-    if ledger.note_agent(agent, session, transcript=transcript, how=_STOPPED):
-        known = ledger.agent(agent)
+    if ledger.agents.note(agent, session, transcript=transcript, how=_STOPPED):
+        known = ledger.agents.find(agent)
         if first:
-            ledger.note_stop(known["queue"])
+            ledger.pauses.note_stop(known["queue"])
         from hypervisor.worker import outbox
 
         outbox.flush(ledger)
@@ -161,11 +160,11 @@ def person_stopped(
 def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
     """The service refuses work for now: free the worker's items at no cost, and pause their queues
     until it wants to be asked again."""
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     end_all(ledger, held, "freed", "rate limit")
     queues = {row["queue_name"] for row in held}
     if not queues:
-        queues = {queue["name"] for queue in ledger.followed(session)}
+        queues = {queue["name"] for queue in ledger.followers.followed(session)}
     for name in queues:
         pause_for(ledger, name, limit)
 
@@ -178,11 +177,11 @@ def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
     if limit.resume_at is not None and limit.resume_at <= time.time():
         # The news of it came late.
         return
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     if limit.passing and row["state"] == "open":
-        limit = limits.again(limit, ledger.overloads(row["no"]), now=time.time())
+        limit = limits.again(limit, ledger.pauses.overloads(row["no"]), now=time.time())
     word = "overloaded" if limit.passing else "rate limit"
-    ledger.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
+    ledger.pauses.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
 
 
 def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> None:
@@ -196,7 +195,7 @@ def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> No
             # The same words for the same window, whenever they are said.
             ends = time.strftime("%Y-%m-%d %H:%M", time.localtime(resets_at))
             told = f"{share:.0%} of the {name} window is used, which ends {ends}"
-            ledger.limit(queue, f"rate limit: {told}", resets_at, once=True)
+            ledger.pauses.limit(queue, f"rate limit: {told}", resets_at, once=True)
 
 
 def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
@@ -206,17 +205,17 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
     Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
     middle of a call has claimed, and no event has told who it is.
     """
-    for row in ledger.agents_alive(session):
+    for row in ledger.agents.alive(session):
         if row["id"] not in (running or ()) and _stopped_by_person(row):
             person_stopped(ledger, session, row["id"])
     if running is None:
-        running = {row["id"] for row in ledger.agents_alive(session)}
+        running = {row["id"] for row in ledger.agents.alive(session)}
     else:
-        for row in ledger.held_by(session):
+        for row in ledger.sessions.held_by(session):
             if row["agent"] and row["agent"] not in running:
                 died(ledger, session, row["agent"], "its worker ended without a word")
     if not running:
-        held = [row for row in ledger.held_by(session) if row["agent"] is None]
+        held = [row for row in ledger.sessions.held_by(session) if row["agent"] is None]
         end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
@@ -225,15 +224,15 @@ def finished(ledger: Ledger, session: str) -> None:
 
     A turn limit ends a worker without any event; the mark is in the file beside its transcript.
     """
-    for row in ledger.agents_alive(session):
+    for row in ledger.agents.alive(session):
         if _stopped_by_person(row):
             person_stopped(ledger, session, row["id"])
             continue
-        held = ledger.held_by(session, row["id"])
+        held = ledger.sessions.held_by(session, row["id"])
         since = max((item["claimed_at"] for item in held), default=0.0)
         if row["transcript"] and _marked_finished(row["transcript"], since):
             died(ledger, session, row["id"], "its worker ended without a report")
-            ledger.note_agent(row["id"], session, how="finished")
+            ledger.agents.note(row["id"], session, how="finished")
             collect(ledger, row["id"])
 
 
@@ -296,7 +295,7 @@ def collect(
 
     The file lags behind the agent's end: for `wait` seconds its last message is waited for.
     """
-    row = ledger.agent(agent)
+    row = ledger.agents.find(agent)
     if row is None or not row["transcript"]:
         return
     from hypervisor.agents import retention
@@ -312,7 +311,7 @@ def collect(
         if used.complete or time.monotonic() >= until:
             break
         time.sleep(0.05)
-    name = ledger.queue_name(row["queue"])
+    name = ledger.queues.name_of(row["queue"])
     files = transcript.transcripts(row["transcript"])
     kept = retention.keep(ledger.state, name, agent, files, clean)
     if used.compacted:
@@ -321,13 +320,13 @@ def collect(
         note_unseen(ledger, agent, usage.PARTIAL)
     total = used.total if used.known else None
     items = used.items | _by_token(ledger, agent, used.by_id)
-    ledger.set_usage(agent, total, items, complete=used.complete, kept=kept)
+    ledger.agents.set_usage(agent, total, items, complete=used.complete, kept=kept)
 
 
-def _by_token(ledger: Sessions, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
+def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
     """Return an agent's shares by the tokens of its claims; the n-th share of an id is that of the
     n-th claim of it."""
-    claims = ledger.agent_claims(agent) if by_id else []
+    claims = ledger.agents.claims_of(agent) if by_id else []
     shares = {}
     for item_id, figures in by_id:
         at = next((at for at, claim in enumerate(claims) if claim["id"] == item_id), None)
@@ -336,9 +335,9 @@ def _by_token(ledger: Sessions, agent: str, by_id: list[tuple[str, Tokens]]) -> 
     return shares
 
 
-def note_use(ledger: Sessions, agent: str) -> None:
+def note_use(ledger: Ledger, agent: str) -> None:
     """Note what an agent at work has used until now, where its transcript tells."""
-    row = ledger.agent(agent)
+    row = ledger.agents.find(agent)
     if row is None or not row["transcript"] or row["ended_at"] is not None:
         return
     from hypervisor.agents.claude import transcript
@@ -352,34 +351,34 @@ def note_use(ledger: Sessions, agent: str) -> None:
         return
     if used.known:
         items = used.items | _by_token(ledger, agent, used.by_id)
-        ledger.set_usage(agent, used.total, items, complete=False)
+        ledger.agents.set_usage(agent, used.total, items, complete=False)
 
 
 def look_again(ledger: Ledger, queue: str) -> None:
     """Read again what the agents of a queue have used: the hooks of one that has just ended its
     item may not have come that far."""
-    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+    for row in ledger.agents.costs(ledger.queues.get(queue)["no"])[0]:
         if row["ended_at"] is None:
             note_use(ledger, row["id"])
         elif not row["complete"]:
             collect(ledger, row["id"])
 
 
-def note_unseen(ledger: Sessions, agent: str, kinds: str) -> None:
+def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
     """Note what of an agent's use stands in no transcript, as `transcript.unseen` says it: the
     agent's figures are a lower bound from then on. "" says that nothing is known to be missing."""
     from hypervisor.ledger import usage
 
-    row = ledger.agent(agent)
+    row = ledger.agents.find(agent)
     if row is not None:
         told = usage.joined(row["unseen"], kinds)
         if told != row["unseen"]:
-            ledger.set_unseen(agent, told)
+            ledger.agents.set_unseen(agent, told)
 
 
 def collect_all(ledger: Ledger, queue: str) -> None:
     """Read again what was incomplete when it was last read."""
-    for row in ledger.costs(ledger.queue_row(queue)["no"])[0]:
+    for row in ledger.agents.costs(ledger.queues.get(queue)["no"])[0]:
         if not row["complete"]:
             collect(ledger, row["id"])
 
@@ -389,7 +388,7 @@ def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
 
     last_message = Redactor().text(last_message)
     try:
-        ledger.end(row["token"], "unreported", one_line(last_message, 200))
+        ledger.ends.end(row["token"], "unreported", one_line(last_message, 200))
     except NotOwner:
         return
     from hypervisor.worker import outbox

@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:
         if tokens is not None or ms is not None:
-            ledger.set_budget(args.queue, tokens, ms)
-        allowed = ledger.allow_commands(args.queue, commands)
-        row = ledger.queue_row(args.queue)
+            ledger.terms.set_budget(args.queue, tokens, ms)
+        allowed = ledger.terms.allow_commands(args.queue, commands)
+        row = ledger.queues.get(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
     if tools:

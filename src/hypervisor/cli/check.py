@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     base = options.check_base(args, root, args.command, "CMD")
     with Ledger.open(root) as ledger:
         if args.command is not None:
-            ledger.set_check(args.queue, args.command, args.env, base)
-        row = ledger.queue_row(args.queue)
+            ledger.terms.set_check(args.queue, args.command, args.env, base)
+        row = ledger.queues.get(args.queue)
     if row["verify"] is None:
         print(f"queue {args.queue} has no check")
         return 1

@@ -107,10 +107,10 @@ def _known(name: str, queue: str | None, start: str) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
             if name in _QUEUES:
-                return [row["name"] for row in ledger.queues()]
+                return [row["name"] for row in ledger.queues.all()]
             if name in _TOKENS:
-                return list(ledger.live_tokens())
-            ids = ledger.ids_like(start, queue, _MOST)
+                return list(ledger.claims.live_tokens())
+            ids = ledger.queries.ids_like(start, queue, _MOST)
     except LedgerError:
         return []
     return [item_id for item_id in ids if item_id and _SAFE.issuperset(item_id)]

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print how many claims were ended and how many left-over locks were removed."""
     with Ledger.open(find_root()) as ledger:
-        ended = ledger.expire()
-        swept = sum(ledger.sweep_locks(queue["name"]) for queue in ledger.queues())
+        ended = ledger.ends.expire()
+        swept = sum(ledger.claim_locks.sweep_queue(queue["name"]) for queue in ledger.queues.all())
         outbox.flush(ledger, limit=None)
     print(f"{ended} claims ended, {swept} left-over locks removed")
     return 0

@@ -55,7 +55,7 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
     agent = in_pool()
     if agent is not None and not share_left(ledger, agent):
         return "your share is done: stop here", False
-    row, counts = ledger.queue_row(queue), ledger.stats(queue)
+    row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     waiting = counts["claimed"] + counts["waiting"]
     if not counts["ready"] and not counts["claimed"]:
         return f"nothing left{_stuck(ledger, row, waiting)}", True
@@ -71,7 +71,7 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
 
             mend = f"it goes on by itself at {until(row['resume_at'])}"
         return f"queue paused{why}: stop here; {mend}", False
-    files = ledger.waiting_for_files(row["no"]) if counts["ready"] else 0
+    files = ledger.claims.waiting_for_files(row["no"]) if counts["ready"] else 0
     locked = counts["ready"] - files
     more = f"; {files} wait for files that others work on" if files else ""
     more += f"; {locked} locked by another tool" if locked else ""
@@ -81,7 +81,7 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
 
 def _at_work(ledger: Ledger, queue: int) -> str:
     """Return whose the claimed items are."""
-    held = ledger.workers(queue)
+    held = ledger.queries.workers(queue)
     shown = [
         f"{one_line(row['id'], 60)} is with {one_line(row['agent'] or row['worker'], 40)}"
         for row in held[:_SHOWN_AT_WORK]
@@ -92,12 +92,12 @@ def _at_work(ledger: Ledger, queue: int) -> str:
 
 def _stuck(ledger: Ledger, queue: Any, waiting: int) -> str:
     """Return what the `waiting` items of a queue (its row) that is at rest wait for."""
-    aside = len(ledger.aside(queue["no"]))
+    aside = len(ledger.narrowing.aside(queue["no"]))
     told = f"; {aside} are set aside" if aside else ""
     if waiting == aside:
         return told
     missing = "items that did not succeed"
-    if ledger.unmerged(queue["name"]):
+    if ledger.branches.unmerged(queue["name"]):
         missing = f"branches that are not merged: hypervisor integrate {queue['name']}"
     return f"{told}; {waiting - aside} wait for {missing}"
 

@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
         while args.follow:
             time.sleep(_TICK)
             # A claim whose lease ran out ends when somebody looks: here, if nowhere else.
-            expired = ledger.expire() if next(ticks) % _EXPIRE == 0 else 0
-            now = ledger.data_version()
+            expired = ledger.ends.expire() if next(ticks) % _EXPIRE == 0 else 0
+            now = ledger.store.data_version()
             if expired or now != version:
                 version = now
                 _print(log.news(), args.json)

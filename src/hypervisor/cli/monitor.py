@@ -57,7 +57,7 @@ def _look(
 ) -> None:
     reconcile.settle(ledger)
     reconcile.finished(ledger, session)
-    for queue in ledger.followed(session):
+    for queue in ledger.followers.followed(session):
         workers = still.workers(ledger, session, queue["no"])
         state = news.state_of(ledger, queue, workers)
         if state == "working" or not news.is_news(ledger, queue, state):
@@ -65,7 +65,9 @@ def _look(
         if said.get(queue["no"]) == (state, queue["told_no"]):
             continue
         time.sleep(_GRACE)
-        fresh = next((row for row in ledger.followed(session) if row["no"] == queue["no"]), None)
+        fresh = next(
+            (row for row in ledger.followers.followed(session) if row["no"] == queue["no"]), None
+        )
         if fresh is not None and news.is_news(ledger, fresh, state):
             # A pool goes on by itself within that time.
             if state == "reset" and news.state_of(ledger, fresh, workers) != state:

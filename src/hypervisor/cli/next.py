@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _state(ledger: Ledger, queue: str, item_id: str) -> str:
-    state = ledger.state_of(queue, item_id)
+    state = ledger.items.state_of(queue, item_id)
     if state is None:
         raise UsageError(f"no item '{one_line(item_id, 60)}' in queue {queue}", "copy its id")
     return f"{one_line(item_id, 60)} is {state}"

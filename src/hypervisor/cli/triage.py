@@ -84,7 +84,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
     stopped = False
     with Ledger.open(root) as ledger:
         if opened.added or opened.present:
-            total = sum(ledger.stats(args.queue).values())
+            total = sum(ledger.queues.stats(args.queue).values())
             workers = min(args.workers, -(-total // args.batch))
             processes = Processes(ledger, args.queue, workers, args.batch)
             with progress(total, quiet=args.json) as show:
@@ -94,7 +94,7 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
                     stopped = True
         settle(ledger)
         summary = summarize(ledger, args.queue)
-        drained = ledger.drained(args.queue)
+        drained = ledger.queues.drained(args.queue)
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))
     else:

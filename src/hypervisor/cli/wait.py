@@ -34,13 +34,13 @@ def run(args: argparse.Namespace) -> int:
     session = Caller().session or "shell"
     until = time.monotonic() + args.timeout
     with Ledger.open(find_root()) as ledger:
-        if not any(row["name"] == args.queue for row in ledger.followed(session)):
-            ledger.follow(session, args.queue, all=True)
+        if not any(row["name"] == args.queue for row in ledger.followers.followed(session)):
+            ledger.followers.follow(session, args.queue, all=True)
         still = news.Stillness()
         while True:
             reconcile.settle(ledger)
             reconcile.finished(ledger, session)
-            row = ledger.queue_row(args.queue)
+            row = ledger.queues.get(args.queue)
             workers = still.workers(ledger, session, row["no"], asked=True)
             state = news.state_of(ledger, row, workers)
             soon = row["resume_at"] is not None and row["resume_at"] - time.time() < _SLICE
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         text = news.take(ledger, session, by="wait", queue=args.queue, workers=workers, asked=True)
         print(text or news.line(ledger, row, state))
         if session == "shell":
-            ledger.unfollow(session)
+            ledger.followers.unfollow(session)
         markers.settle(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code

@@ -87,12 +87,12 @@ def run(args: argparse.Namespace) -> int:
         )
     client = clients.client(args.agent, model=args.model, turns=turns, words=args.words)
     with Ledger.open(find_root()) as ledger:
-        if ledger.drained(args.queue):
+        if ledger.queues.drained(args.queue):
             print(handout.nothing(ledger, args.queue)[0])
             return 3
         client.check()
         if args.agent == "command":
-            client.check_names(ledger.columns(args.queue))
+            client.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
             )
             why = pool.run()
         summary = summarize(ledger, args.queue)
-        resume_at = ledger.queue_row(args.queue)["resume_at"]
+        resume_at = ledger.queues.get(args.queue)["resume_at"]
     print("\n".join(lines(summary, brief=True)))
     print(_next(args.queue, why, pool.cause, resume_at))
     return int(why != "drained" or bool(summary["counts"]["failed"]))

@@ -23,9 +23,9 @@ def narrow(ledger: Ledger, settings: Settings, queue: str, conditions: Sequence[
     where = Where(conditions)
     unwanted = set()
     if where:
-        rows = ledger.open_rows(queue)
+        rows = ledger.items.open_rows(queue)
         unwanted = {row["id"] for row in rows if not _holds(where, ledger.root, settings, row)}
-    return ledger.narrow(queue, unwanted, ", ".join(conditions))
+    return ledger.narrowing.narrow(queue, unwanted, ", ".join(conditions))
 
 
 def _holds(where: Where, root: str, settings: Settings, row: Any) -> bool:

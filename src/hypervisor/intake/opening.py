@@ -24,7 +24,7 @@ def open_queue(
     """Open the queue `name` at `root` with the items of a pre-flight.
 
     Items that are held only because they wait for items of the same pre-flight are added as
-    waiting. `options` are those of `Ledger.open_queue`. Raises UsageError and LedgerError.
+    waiting. `options` are those of `Generations.open`. Raises UsageError and LedgerError.
     """
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
@@ -61,7 +61,7 @@ def open_queue(
     # Asks whether git tracks anything of it: no command of a worker pays for that.
     create_state(root)
     with Ledger.open(root, create=True, project=settings.project) as ledger:
-        opened = ledger.open_queue(
+        opened = ledger.generations.open(
             name,
             items,
             preflight=json.dumps(left),
@@ -77,26 +77,26 @@ def open_queue(
 def note_tree(ledger: Ledger, queue: str) -> None:
     """Note what is not committed now, before a queue is worked on: no item that it hands out has
     done that. While anything is in work, that can't be said."""
-    row = ledger.queue_row(queue)
-    uncommitted.forget_ended(ledger.state, ledger.tokens_over())
+    row = ledger.queues.get(queue)
+    uncommitted.forget_ended(ledger.state, ledger.queries.tokens_over())
     if not row["commits"] and _COMMITS.search(row["instructions"] or ""):
-        ledger.note_commits(row["no"])
-    if not ledger.live_tokens():
+        ledger.sessions.note_commits(row["no"])
+    if not ledger.claims.live_tokens():
         uncommitted.note(ledger.state, uncommitted.of_queue(row["no"]))
 
 
 def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
-    """Hand out again after a pause; the budgets are those of `Ledger.set_budget`.
+    """Hand out again after a pause; the budgets are those of `Terms.set_budget`.
 
     Raises UsageError for a queue that has ended, or whose budget is used up.
     """
     if tokens is not None or ms is not None:
-        ledger.set_budget(queue, tokens, ms)
-    why = budget.reached(ledger, ledger.queue_row(queue))
+        ledger.terms.set_budget(queue, tokens, ms)
+    why = budget.reached(ledger, ledger.queues.get(queue))
     if why is not None:
         raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
-    ledger.resume(queue)
-    ledger.forget_stop(queue)
+    ledger.pauses.resume(queue)
+    ledger.pauses.forget_stop(queue)
     note_tree(ledger, queue)
     markers.mark(ledger, queue)
     attend(ledger, queue)
@@ -106,13 +106,13 @@ def attend(ledger: Ledger, queue: str) -> None:
     """Have the client's session around this process, if there is one, hear of `queue`."""
     calling = Caller()
     if calling.session is not None:
-        ledger.meet(
+        ledger.sessions.meet(
             calling.session,
             pid=calling.pid,
             pid_start=calling.pid_start,
             headless=calling.headless,
         )
-        ledger.follow(calling.session, queue)
+        ledger.followers.follow(calling.session, queue)
 
 
 def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from hypervisor.ledger import Ledger, locks, usage
-from hypervisor.ledger.saying import reason_of
+from hypervisor.ledger.reports import reason_of
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -25,11 +25,11 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
     `word` is its id, the token of a claim on it, or its file's path. The shape is described by
     `schemas/show.schema.json`. Raises UsageError if nothing is known.
     """
-    rows = ledger.items_called(word)
+    rows = ledger.queries.items_called(word)
     item_id = word
     if not rows:
-        item_id = ledger.id_of(word) or word
-        rows = ledger.items_called(item_id)
+        item_id = ledger.queries.id_of(word) or word
+        rows = ledger.queries.items_called(item_id)
     if not rows:
         raise UsageError(f"no item '{one_line(word, 60)}' in any queue", "hypervisor status")
     return {
@@ -37,7 +37,7 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
         "queues": [_in_queue(ledger, row) for row in rows],
         "waited_for_by": [
             {"id": row["id"], "queue": row["queue_name"], "state": row["state"]}
-            for row in ledger.waiting_for(item_id)
+            for row in ledger.queries.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
         "file": file_at(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
@@ -49,21 +49,21 @@ def _why(ledger: Ledger, row: Any) -> str | None:
     """Return in words why an item is not done, and what helps; None for one that is."""
     queue, state = row["queue_name"], row["state"]
     if state == "claimed":
-        claim = ledger.claim_now(row["claim"])
+        claim = ledger.queries.claim_now(row["claim"])
         worker = one_line(claim["agent"] or claim["worker"], 40)
         return f"{worker} has had it for {span(time.time() - claim['claimed_at'])}"
-    if state == "waiting" and row["id"] in ledger.aside(row["queue"]):
+    if state == "waiting" and row["id"] in ledger.narrowing.aside(row["queue"]):
         return (
-            f"it is set aside, not {one_line(ledger.condition(row['queue']), 100)}; all back: "
-            f"hypervisor open {queue} --where all"
+            f"it is set aside, not {one_line(ledger.narrowing.condition(row['queue']), 100)}; "
+            f"all back: hypervisor open {queue} --where all"
         )
     if state == "waiting":
-        others = ledger.waits_for(row["no"])[:_AWAITED]
+        others = ledger.queries.waits_for(row["no"])[:_AWAITED]
         return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
     if state == "ready":
         return _not_handed_out(ledger, row)
     if state in ("blocked", "failed"):
-        report = ledger.claim_now(row["claim"]) if row["claim"] is not None else None
+        report = ledger.queries.claim_now(row["claim"]) if row["claim"] is not None else None
         why = row["cause"] or (reason_of(report["report"]) if report is not None else None)
         again = shell([queue, row["id"]])
         told_why = f"“{one_line(why or 'no reason given', 300)}”"
@@ -74,7 +74,7 @@ def _why(ledger: Ledger, row: Any) -> str | None:
 
 
 def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
-    state = ledger.state_of(queue, item_id)
+    state = ledger.items.state_of(queue, item_id)
     if state == "done":
         # What was done on a branch satisfies others once it is merged.
         state = f"done, not merged yet: hypervisor integrate {queue}"
@@ -82,16 +82,16 @@ def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
 
 
 def _not_handed_out(ledger: Ledger, row: Any) -> str:
-    queue = ledger.queue_row(row["queue_name"])
+    queue = ledger.queues.get(row["queue_name"])
     if queue["state"] == "paused":
         why = f" ({one_line(queue['reason'], 100)})" if queue["reason"] else ""
         return f"its queue is paused{why}; hypervisor resume {queue['name']}"
     for lock in _locks(ledger, row["id"], [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
-    if ledger.meets_work(row):
+    if ledger.claims.meets_work(row):
         return "it touches files that others work on now"
-    ready = [one["id"] for one in ledger.ready_items(queue["name"])]
+    ready = [one["id"] for one in ledger.items.ready(queue["name"])]
     place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
     earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
     return f"{earlier}it is ready{place}"
@@ -113,14 +113,14 @@ def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
         "finished_at": row["finished_at"],
         "told_by": row["told_by"],
         "report_pending": row["pending"],
-        "waits_for": ledger.waits_for(row["no"]),
-        "claims": [_claim(ledger, claim) for claim in ledger.claims_on(row["no"])],
+        "waits_for": ledger.queries.waits_for(row["no"]),
+        "claims": [_claim(ledger, claim) for claim in ledger.queries.claims_on(row["no"])],
     }
 
 
 def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
     known = claim["input_tokens"] is not None
-    agent = ledger.agent(claim["agent"]) if known else None
+    agent = ledger.agents.find(claim["agent"]) if known else None
     return {
         "token": claim["token"],
         "worker": claim["worker"],
@@ -139,10 +139,10 @@ def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
 
 
 def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]]:
-    folders = {ledger.lock_folder(row) for row in rows}
+    folders = {ledger.claim_locks.folder_of(row) for row in rows}
     found = []
     for folder in sorted(folders | {shown(ledger.root, "locks")}):
-        lock = locks.holder(ledger.locks_at(folder), keys.key(item_id))
+        lock = locks.holder(ledger.claim_locks.folder_at(folder), keys.key(item_id))
         if lock is not None:
             ours = locks.maker_of(lock.owner) == ledger.ledger_id
             told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}
@@ -178,14 +178,14 @@ class Log:
 
     def news(self) -> list[dict[str, Any]]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
-        queues = {row["no"]: row for row in self._ledger.generations(self._queue)}
+        queues = {row["no"]: row for row in self._ledger.queues.generations_of(self._queue)}
         told = []
-        for row in self._ledger.events_after(list(queues), self._event):
+        for row in self._ledger.queries.events_after(list(queues), self._event):
             self._event = row["no"]
             told.append(self._happened(queues[row["queue"]], row))
         for number in list(self._open):
-            self._ended(self._ledger.claim_now(number), told)
-        for row in self._ledger.claims_after(list(queues), self._claim):
+            self._ended(self._ledger.queries.claim_now(number), told)
+        for row in self._ledger.queries.claims_after(list(queues), self._claim):
             self._claim = row["no"]
             self._open[row["no"]] = row
             told.append(self._about(row, row["claimed_at"], "claimed"))

@@ -40,16 +40,16 @@ def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
     """
     if queue["state"] != "open":
         return str(queue["state"])
-    counts = ledger.counts(queue["no"])
+    counts = ledger.queues.counts(queue["no"])
     if counts["claimed"]:
         return "working"
     if not counts["ready"]:
         return "drained"
-    if queue["stopped_at"] is not None and not (workers or ledger.workers_seen(queue["no"])[1]):
+    if queue["stopped_at"] is not None and not (workers or ledger.agents.count(queue["no"])[1]):
         return "stopped"
-    if not workers and ledger.reset_at(queue["no"]) is not None:
+    if not workers and ledger.pauses.reset_at(queue["no"]) is not None:
         return "reset"
-    if queue["trial_at"] is not None and ledger.tried(queue) >= trial(queue, counts):
+    if queue["trial_at"] is not None and ledger.queries.tried(queue) >= trial(queue, counts):
         return "tried"
     return "stalled" if workers == 0 else "working"
 
@@ -80,18 +80,18 @@ def take(
     has `asked`.
     """
     parts = []
-    ledger.reopen()
-    for row in ledger.followed(session):
-        alive = workers if asked or ledger.has_worked(session, row["no"]) else None
+    ledger.pauses.reopen()
+    for row in ledger.followers.followed(session):
+        alive = workers if asked or ledger.sessions.has_worked(session, row["no"]) else None
         state = state_of(ledger, row, alive)
         if (at_rest and state == "working") or (queue is not None and row["name"] != queue):
             continue
-        ended = ledger.ended_since(row["no"], row["told_no"])
+        ended = ledger.followers.ended_since(row["no"], row["told_no"])
         last = ended[-1]["finish_no"] if ended else row["told_no"]
         if not ended and not is_news(ledger, row, state):
             continue
         told_state = None if state == "working" else state
-        if ledger.tell(session, row["no"], row["told_no"], last, told_state, by):
+        if ledger.followers.tell(session, row["no"], row["told_no"], last, told_state, by):
             parts.append(_render(ledger, row, state, ended))
     return "\n".join(parts) or None
 
@@ -101,15 +101,15 @@ def expect(ledger: Ledger, session: str, queue: str | None, *, work: bool) -> No
 
     One that has been told that nobody works hears of no rest, until workers are alive again.
     """
-    for row in ledger.followed(session):
+    for row in ledger.followers.followed(session):
         if queue in (None, row["name"]) and row["told_state"] in (None, *_NO_NEWS):
             number = row["told_no"]
             if row["told_state"] == "paused" and row["state"] == "paused":
                 continue
-            reset = not work and ledger.reset_at(row["no"]) is not None
+            reset = not work and ledger.pauses.reset_at(row["no"]) is not None
             state = None if work else "reset" if reset else "stalled"
             if row["told_state"] != state:
-                ledger.tell(session, row["no"], number, number, state, "plan")
+                ledger.followers.tell(session, row["no"], number, number, state, "plan")
 
 
 class Stillness:
@@ -127,41 +127,46 @@ class Stillness:
         `asked` says that somebody waits for it, who is to be told also where no worker of the
         session has held an item of it.
         """
-        counts = ledger.counts(queue)
-        worked = asked or ledger.has_worked(session, queue)
+        counts = ledger.queues.counts(queue)
+        worked = asked or ledger.sessions.has_worked(session, queue)
         if counts["claimed"] or not counts["ready"] or not worked:
             self._since.pop(queue, None)
             return None
         since = self._since.setdefault(queue, time.monotonic())
-        known = ledger.session(session)
+        known = ledger.sessions.find(session)
         seen = known is not None and known["heard_at"] is not None
-        begun, alive = ledger.workers_seen(queue)
+        begun, alive = ledger.agents.count(queue)
         patience = _SETTLE_SECONDS if seen and begun and not alive else STALL_SECONDS
         return 0 if time.monotonic() - since >= patience else None
 
 
 def is_deserted(ledger: Ledger, queue: int) -> bool:
     """True if items of a queue are left, and nobody holds one or is known to be at work on it."""
-    counts = ledger.counts(queue)
-    return bool(counts["ready"] and not counts["claimed"] and not ledger.workers_seen(queue)[1])
+    counts = ledger.queues.counts(queue)
+    return bool(counts["ready"] and not counts["claimed"] and not ledger.agents.count(queue)[1])
 
 
 def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
-    """True if the session of this row of `Ledger.followed` has not been told of `state`."""
+    """True if the session of this row of `Followers.followed` has not been told of `state`."""
     if state == "working":
         return False
-    if ledger.ended_since(queue["no"], queue["told_no"]):
+    if ledger.followers.ended_since(queue["no"], queue["told_no"]):
         return True
     # Whoever opens a queue anew, or an empty one, knows that.
-    if state == "replaced" or not any(ledger.counts(queue["no"]).values()):
+    if state == "replaced" or not any(ledger.queues.counts(queue["no"]).values()):
         return False
     return bool(state != queue["told_state"])
 
 
 def line(ledger: Ledger, queue: Any, state: str) -> str:
     """Return one line on where a queue stands, with its counts."""
-    counts = ledger.counts(queue["no"])
-    left = counts["ready"] + counts["claimed"] + counts["waiting"] - len(ledger.aside(queue["no"]))
+    counts = ledger.queues.counts(queue["no"])
+    left = (
+        counts["ready"]
+        + counts["claimed"]
+        + counts["waiting"]
+        - len(ledger.narrowing.aside(queue["no"]))
+    )
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return f"hypervisor: queue {queue['name']} {_stands(queue, state, left)}; {told}"
 
@@ -177,8 +182,8 @@ def _stands(queue: Any, state: str, left: int) -> str:
 
 def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
     name = queue["name"]
-    counts = ledger.counts(queue["no"])
-    aside = len(ledger.aside(queue["no"]))
+    counts = ledger.queues.counts(queue["no"])
+    aside = len(ledger.narrowing.aside(queue["no"]))
     waiting = counts["waiting"] - aside
     left = counts["ready"] + counts["claimed"] + waiting
     total = sum(counts.values())

@@ -40,13 +40,13 @@ _RECENT_ERROR = 86400.0
 
 def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
     """Return where a queue (its row) stands."""
-    counts = ledger.counts(queue["no"])
+    counts = ledger.queues.counts(queue["no"])
     state = state_of(queue["state"], counts)
     workers = _workers(ledger, queue["no"])
     pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
-    aside = len(ledger.aside(queue["no"]))
+    aside = len(ledger.narrowing.aside(queue["no"]))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    known = ledger.tokens_used(queue["no"])
+    known = ledger.terms.tokens_used(queue["no"])
     told: dict[str, Any] = {
         "queue": queue["name"],
         "state": state,
@@ -54,7 +54,9 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
         "resume_at": queue["resume_at"],
         "total": sum(counts.values()),
         "counts": counts,
-        "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
+        "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue["no"])}
+        if aside
+        else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
@@ -68,10 +70,12 @@ def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
 def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
-    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
-    waits = ledger.waits_in(queue["no"])
+    at_work = {
+        row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue["no"])
+    }
+    waits = ledger.queries.waits_in(queue["no"])
     found = []
-    for row in ledger.open_rows(queue["name"]):
+    for row in ledger.items.open_rows(queue["name"]):
         state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
         found.append(
             {
@@ -105,7 +109,7 @@ def line(told: dict[str, Any]) -> str:
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
     # Twice: an item may end between the two looks that it takes.
-    if ledger.ends_are_noted() or ledger.ends_are_noted():
+    if ledger.store.ends_are_noted() or ledger.store.ends_are_noted():
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
@@ -142,19 +146,19 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
     """True if the tokens of a queue are all that was used for it; else they are a lower bound."""
     from hypervisor.ledger import usage
 
-    agents = ledger.agents_of(queue)
+    agents = ledger.agents.of_queue(queue)
     known = all(row["input_tokens"] is not None for row in agents)
     if not known or usage.missing(agents, unaccounted=False):
         return False
-    return not ledger.unaccounted(queue)
+    return not ledger.agents.unaccounted(queue)
 
 
 def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
     """Return who works on a queue: those that hold items, then agents between two items."""
-    now, clock = time.time(), ledger.lease_clock()
-    agents = {row["id"]: row for row in ledger.agents_of(queue)}
+    now, clock = time.time(), ledger.store.lease_clock()
+    agents = {row["id"]: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, dict[str, Any]] = {}
-    for row in ledger.workers(queue):
+    for row in ledger.queries.workers(queue):
         known = agents.get(row["agent"] or "")
         told = found.get(row["agent"] or row["worker"])
         held = {
@@ -195,15 +199,15 @@ def _pace(ledger: Ledger, queue: Any) -> float | None:
 
     A time in which the queue was paused or at rest is not counted.
     """
-    since = ledger.at_work_since(queue["no"])
-    ends = [end for end in ledger.last_ends(queue["no"], _PACE) if end >= since]
+    since = ledger.queries.at_work_since(queue["no"])
+    ends = [end for end in ledger.queries.last_ends(queue["no"], _PACE) if end >= since]
     if not ends:
         return None
     # From the oldest of them on; where there are few, from the first claim on, so that workers
     # that started together and end together do not look faster than they are.
     begun, done = ends[-1], len(ends) - 1
     if len(ends) < _PACE:
-        begun, done = max(since, ledger.started_at(queue) or 0), len(ends)
+        begun, done = max(since, ledger.terms.started_at(queue) or 0), len(ends)
     took = time.time() - begun
     return done / took if done and took > 0 else None
 
@@ -225,18 +229,18 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
             problem("paused", f"paused{why}", f"hypervisor resume {name}")
         else:
             then = f"paused{why}; open again by itself at {until(queue['resume_at'])}"
-            if ledger.is_attended(queue["no"]):
+            if ledger.followers.is_attended(queue["no"]):
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
                 gone = f"{then}, but its session is gone"
                 problem("paused", gone, f"hypervisor work {name} --agent claude")
-    rules = ledger.permissions(name) if state == "open" else []
+    rules = ledger.agents.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
         problem("permissions", f"workers lacked permissions: {listed}", f"hypervisor plan {name}")
     if state == "open" and counts["ready"] and not told["workers"]:
-        last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
-        idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
+        last = (ledger.queries.last_ends(queue["no"], 1) or [0.0])[0]
+        idle = time.time() - max(last, ledger.queries.at_work_since(queue["no"]))
         if last and idle > _STILL_SECONDS:
             text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
             problem("still", text, f"hypervisor plan {name}")
@@ -244,7 +248,9 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         if late := _late(worker):
             problem("silent", late)
     for outcome in ("failed", "blocked"):
-        for row in ledger.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ():
+        for row in (
+            ledger.queries.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ()
+        ):
             problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
@@ -254,7 +260,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
         problem("waiting", f"{waiting} items wait for items that did not succeed")
-    pending = ledger.pending_of(queue["no"])
+    pending = ledger.queries.pending_of(queue["no"])
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
         why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"

@@ -25,13 +25,15 @@ _LISTED = 100
 
 def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     """Return the summary of the newest generation of `queue`. Raises UsageError if unknown."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     counts = dict.fromkeys(STATUSES, 0)
-    agents, shares = ledger.costs(row["no"])
+    agents, shares = ledger.agents.costs(row["no"])
     untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
     workers, first, last = [], None, None
-    aside = dict.fromkeys(ledger.aside(row["no"]), f"set aside: not {ledger.condition(row['no'])}")
-    for item in ledger.results(queue):
+    aside = dict.fromkeys(
+        ledger.narrowing.aside(row["no"]), f"set aside: not {ledger.narrowing.condition(row['no'])}"
+    )
+    for item in ledger.queries.results(queue):
         told = _item(item, shares.get(item["no"]))
         if item["id"] in aside:
             told["reason"] = aside[item["id"]]
@@ -43,7 +45,7 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
         if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
             last = max(last or item["finished_at"], item["finished_at"])
-    states = ledger.stats(queue)
+    states = ledger.queues.stats(queue)
     drained = row["state"] == "open" and not states["ready"] and not states["claimed"]
     unread = [agent["id"] for agent in agents if agent["input_tokens"] is None]
     return {
@@ -56,9 +58,9 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         "counts": counts,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(agents, shares, unaccounted=ledger.unaccounted(row["no"])),
+        **_tokens(agents, shares, unaccounted=ledger.agents.unaccounted(row["no"])),
         "unknown_transcripts": unread,
-        "notices": _notices(agents, ledger.told_of(row["no"])),
+        "notices": _notices(agents, ledger.followers.told_of(row["no"])),
         "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
         "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
         "reports_pending": sum(1 for told in workers if told["report_pending"]),

@@ -45,7 +45,7 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
     if changed is not None:
         strays = scope.unnamed(ledger.root, changed, [row])
     else:
-        others = ledger.held_since(row["claimed_at"])
+        others = ledger.queries.held_since(row["claimed_at"])
         strays = scope.strays(ledger.state, row["token"], row, others)
     if strays:
         raise Refused(
@@ -75,7 +75,7 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             item_id=row["id"],
             path=row["path"],
             limit=load(ledger.root).limits.verify_seconds,
-            beat=lambda: ledger.keep(token),
+            beat=lambda: ledger.claims.keep(token),
             beat_every=keep_every(row["lease_ms"] / 1000),
             keep=keep,
         )
@@ -85,4 +85,4 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
             "mend it and say done again; the item is still yours" + checked.lacked,
             checked.tail,
         )
-    ledger.keep(token)
+    ledger.claims.keep(token)

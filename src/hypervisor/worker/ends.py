@@ -73,7 +73,7 @@ def done(
             stop_pool(ledger, row["queue_name"], token, error)
             raise
     report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
-    commit = ledger.commit_of(token)
+    commit = ledger.sessions.commit_of(token)
     if commit and "commit" not in report:
         report = report | {"commit": commit}
     report = _checked(ledger, row, report, ledger.root, ledger.state.folder)
@@ -83,7 +83,7 @@ def done(
 def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
-    state = ledger.release(token, reason=reason)
+    state = ledger.ends.release(token, reason=reason)
     off_limits.settle(ledger)
     outbox.flush(ledger)
     return state
@@ -99,7 +99,7 @@ def _finish(
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
     ended = _finish_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:
-        ended = Ended(ledger.finish(token, outcome, report, pending=pending), None)
+        ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
     try:
         if row is not None and row["scope"]:
             from hypervisor.worker import scope
@@ -109,7 +109,7 @@ def _finish(
             from hypervisor.system import uncommitted
 
             uncommitted.forget(
-                ledger.state, [claim["token"] for claim in ledger.claims_on(row["no"])]
+                ledger.state, [claim["token"] for claim in ledger.queries.claims_on(row["no"])]
             )
         if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
             # Its report names what it changed; or there was nothing to name just now.
@@ -132,7 +132,7 @@ def _finish_and_claim(
         return None
     queue = row["queue_name"]
     try:
-        [state], claims = ledger.finish_and_claim(
+        [state], claims = ledger.claims.finish_and_claim(
             [(row["token"], outcome, report)],
             queue,
             row["worker"],
@@ -180,7 +180,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     ended = _finish(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
-        ledger.merged(token, tree.base)
+        ledger.branches.merged(token, tree.base)
         outbox.flush(ledger)
     claim_tree.leave(ledger, tree, token)
     return ended
@@ -229,9 +229,9 @@ def _row(ledger: Ledger, token: str, outcome: str) -> Any:
     Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
     """
     try:
-        row = ledger.holding(token)
+        row = ledger.ends.holding(token)
     except NotOwner:
-        if ledger.said(token) != outcome:
+        if ledger.ends.said(token) != outcome:
             raise
         return None
     own_claim(token, row)

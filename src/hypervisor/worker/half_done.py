@@ -17,10 +17,10 @@ def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
     `worker`, `seconds` that it had them, `branch` and `worktree` (None without), and `files`, those
     known to have changed, from the root or the working tree."""
     found = []
-    for item in ledger.results(queue):
+    for item in ledger.queries.results(queue):
         if item["outcome"] != "cancelled":
             continue
-        claim = ledger.claim_of(item["token"])
+        claim = ledger.queries.claim_of(item["token"])
         found.append(
             {
                 "id": item["id"],

@@ -48,7 +48,7 @@ def share_left(ledger: Ledger, agent: PoolAgent) -> int:
         return 0
     if agent.items is None:
         return 1 << 30
-    return max(0, agent.items - len(ledger.agent_claims(agent.name)))
+    return max(0, agent.items - len(ledger.agents.claims_of(agent.name)))
 
 
 def drain_mark(session: str) -> str:
@@ -95,7 +95,7 @@ def take(
     try:
         while len(taken) < n:
             if claimed is None:
-                claims = ledger.claim(queue, worker, n - len(taken), only=only, **marks)
+                claims = ledger.claims.claim(queue, worker, n - len(taken), only=only, **marks)
             claimed = None
             if not claims:
                 # Looking for one may have ended claims that died, whose files are to be told.
@@ -108,7 +108,7 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queue_row(queue) if taken else None
+        row = ledger.queues.get(queue) if taken else None
         if row is not None and row["scope"]:
             _keep_scope(ledger, taken)
         if row is not None and row["commits"] and not (branch or here):
@@ -117,7 +117,7 @@ def take(
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
         if row is not None and (branch or here):
             if not row["branches"]:
-                ledger.set_branches(queue, True)
+                ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
@@ -136,7 +136,7 @@ def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
     """Free claims that no worker has heard of; it costs their items nothing."""
     for token in tokens:
         try:
-            ledger.release(token, free=True)
+            ledger.ends.release(token, free=True)
         except NotOwner:
             continue
 
@@ -154,11 +154,11 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
     session = os.environ.get("CLAUDE_CODE_SESSION_ID") or None
     if session is None:
         return marks
-    ledger.follow(session, queue)
-    known = ledger.session(session)
+    ledger.followers.follow(session, queue)
+    known = ledger.sessions.find(session)
     if known is not None and known["heard_at"] is not None:
         return marks | {"session": session}
-    lease = max(UNHEARD_SECONDS, ledger.queue_row(queue)["lease_ms"] / 1000)
+    lease = max(UNHEARD_SECONDS, ledger.queues.get(queue)["lease_ms"] / 1000)
     return marks | {"session": session, "lease_seconds": lease}
 
 
@@ -176,7 +176,7 @@ def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]
-    if ledger.heartbeat(tokens) != tokens:
+    if ledger.claims.heartbeat(tokens) != tokens:
         raise HypervisorError(
             "the lease ran out while the working tree was made", "open the queue with a longer one"
         )
@@ -184,7 +184,7 @@ def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
 
 def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -> None:
     try:
-        ledger.finish(claim.token, outcome, report)
+        ledger.ends.finish(claim.token, outcome, report)
     except NotOwner:
         # Looking took longer than the lease: whoever gets it next closes it.
         return

@@ -28,15 +28,15 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     an accepted end is not taken back.
     """
     left = []
-    for row in ledger.pending(limit):
+    for row in ledger.outbox.pending(limit):
         why, looks = _written(ledger, row)
         try:
             if why is None:
-                ledger.written(row["token"], looks)
+                ledger.outbox.written(row["token"], looks)
                 continue
             left.append((row["id"], why))
             if why != row["pending"]:
-                ledger.unwritten(row["token"], why)
+                ledger.outbox.unwritten(row["token"], why)
         except HypervisorError:
             # The ledger can't be written now. It says pending still: somebody does it again.
             break
@@ -49,7 +49,7 @@ def tidy(ledger: Ledger, queue: str) -> None:
     from hypervisor.tasks import write
     from hypervisor.tasks.temporary import recovered
 
-    folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
+    folders = {os.path.dirname(path) for path in ledger.items.paths(queue)}
     for folder in folders:
         try:
             write.sweep_temporaries(os.path.join(ledger.root, folder), recovered(ledger.state))
@@ -120,7 +120,12 @@ def _write(ledger: Ledger, row: Any) -> str | None:
     )
     assignee = told.get("assignee") if row["state"] == "done" else None
     return _put(
-        ledger, row, row["state"], lines, lambda: ledger.awaits_writing(row["token"]), assignee
+        ledger,
+        row,
+        row["state"],
+        lines,
+        lambda: ledger.outbox.awaits_writing(row["token"]),
+        assignee,
     )
 
 
@@ -168,4 +173,4 @@ def _put(
 def _undo_log(ledger: Ledger, queue: str) -> Any:
     from hypervisor.tasks.undo import UndoLog
 
-    return UndoLog(ledger.state, queue, lambda: ledger.folders(queue))
+    return UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))

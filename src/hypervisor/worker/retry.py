@@ -35,20 +35,20 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     Raises UsageError.
     """
     if ids is None:
-        ids = [row["id"] for row in ledger.ended_items(queue, states)]
+        ids = [row["id"] for row in ledger.items.ended(queue, states)]
     left = []
     ended: dict[str, str] = {}
     for item_id in ids:
-        row = ledger.item(queue, item_id)
+        row = ledger.items.find(queue, item_id)
         why = _complete(ledger.root, queue, row) if row is not None else None
         if why is None:
             ended[item_id] = row["state"] if row is not None else ""
         else:
             left.append((item_id, why))
-    refused = ledger.retry(queue, ended)
+    refused = ledger.retries.retry(queue, ended)
     ready = []
     for item_id in ended.keys() - {item_id for item_id, _ in refused}:
-        row = ledger.item(queue, item_id)
+        row = ledger.items.find(queue, item_id)
         ready.append((row["position"], (item_id, row["title"], ended[item_id], row["cause"])))
     return Retried([told for _, told in sorted(ready)], left + refused)
 

@@ -23,10 +23,10 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> list[str]:
     from hypervisor.worker import outbox
 
     agents = []
-    for row in ledger.sessions_at_work():
+    for row in ledger.sessions.at_work():
         if caller.is_gone(row["pid"], row["pid_start"]):
             agents += end_session(ledger, row["id"])
-    ledger.expire()
+    ledger.ends.expire()
     outbox.flush(ledger, limit)
     return agents
 
@@ -37,13 +37,13 @@ def end_session(ledger: Ledger, session: str) -> list[str]:
     An agent that is a process of its own may outlive its session: it keeps its items until it ends.
     Returns the ids of the agents that ended.
     """
-    lasting = {row["id"] for row in ledger.agents_alive(session) if _lives(row)}
-    held = [row for row in ledger.held_by(session) if row["agent"] not in lasting]
+    lasting = {row["id"] for row in ledger.agents.alive(session) if _lives(row)}
+    held = [row for row in ledger.sessions.held_by(session) if row["agent"] not in lasting]
     end_all(ledger, held, "freed", "the session ended")
-    ended = [row["id"] for row in ledger.agents_alive(session) if row["id"] not in lasting]
+    ended = [row["id"] for row in ledger.agents.alive(session) if row["id"] not in lasting]
     for agent in ended:
-        ledger.note_agent(agent, session, how="session ended")
-    ledger.unfollow(session)
+        ledger.agents.note(agent, session, how="session ended")
+    ledger.followers.unfollow(session)
     return ended
 
 
@@ -51,7 +51,7 @@ def end_all(ledger: Ledger, held: Iterable[Any], how: str, cause: str) -> None:
     """End the claims `held` (rows) without a report; those that have ended meanwhile stay so."""
     for row in held:
         try:
-            ledger.end(row["token"], how, cause)
+            ledger.ends.end(row["token"], how, cause)
         except NotOwner:
             continue
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
+
 from repository import REPO
 
 PROGRAM = [sys.executable, "-I", "-S", "-X", "utf8", str(REPO / "src/hypervisor/__main__.py")]

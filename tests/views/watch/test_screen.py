@@ -55,7 +55,7 @@ def test_a_screen_too_small_for_anything_is_drawn_and_left(queues: Path, screen:
 def test_p_pauses_the_marked_queue_and_resumes_it(queues: Path, screen: Open) -> None:
     def state(queue: str) -> str:
         with Ledger.open(str(queues)) as ledger:
-            return str(ledger.queue_row(queue)["state"])
+            return str(ledger.queues.get(queue)["state"])
 
     terminal = screen()
     terminal.watch()
@@ -85,9 +85,9 @@ def test_what_other_processes_do_is_seen(queues: Path, screen: Open) -> None:
     terminal.watch("inbox")
     assert "done 127" in terminal.text()
     with Ledger.open(str(queues)) as ledger:
-        for claim in ledger.claim("inbox", "another", 3):
-            ledger.finish(claim.token, "done", {})
-        ledger.claim("inbox", "the-13th")
+        for claim in ledger.claims.claim("inbox", "another", 3):
+            ledger.ends.finish(claim.token, "done", {})
+        ledger.claims.claim("inbox", "the-13th")
     terminal.wait_for(lambda text: "done 130" in text and "the-13th" in text)
 
 
@@ -174,6 +174,6 @@ def test_an_unknown_queue_and_a_root_without_one_are_told_in_a_line(
     terminal.run(HYPERVISOR, "status", "--watch")
     terminal.wait_for(lambda text: "no queue was ever opened here; hypervisor open" in text)
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [])
+        ledger.generations.open("q", [])
     terminal.run(HYPERVISOR, "status", "--watch", "nowhere")
     terminal.wait_for(lambda text: "no queue 'nowhere'" in text)

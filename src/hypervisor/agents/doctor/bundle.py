@@ -182,9 +182,9 @@ def _counts(root: str) -> dict[str, Any]:
                 "generation": row["generation"],
                 "state": row["state"],
                 "purpose": row["purpose"],
-                "counts": ledger.counts(row["no"]),
+                "counts": ledger.queues.counts(row["no"]),
             }
-            for row in ledger.queues()
+            for row in ledger.queues.all()
         ]
     return {"queues": queues}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger import Ledger
 
     Handler = Callable[[Any, "Event"], "dict[str, Any] | None"]
 
@@ -90,7 +90,7 @@ def run(name: str) -> int:
         event = Event(name, _payload())
         if event.session:
             cwd = event.text("cwd")
-            with _ledger(event).open(find_root(cwd or None), patience=0) as ledger:
+            with Ledger.open(find_root(cwd or None), patience=0) as ledger:
                 answer = handle(ledger, event)
             if answer is not None:
                 print(dumps(answer))
@@ -102,17 +102,6 @@ def run(name: str) -> int:
         root = find_root()
         hook_errors.keep(root, explained(root, error) or error)
     return 0
-
-
-def _ledger(event: Event) -> type[Sessions]:
-    """Return as much of the ledger as the event needs: what most of them do is loaded sooner."""
-    if event.name.startswith("PostToolUse"):
-        from hypervisor.ledger.sessions import Sessions
-
-        return Sessions
-    from hypervisor.ledger import Ledger
-
-    return Ledger
 
 
 def _before(name: str) -> int:
@@ -153,7 +142,7 @@ def _payload() -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
+def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """Carry out what `event` means, and return what the client is to be told, if anything."""
     module, _, name = HANDLERS.get(event.name, "").partition(".")
     answer = None
@@ -162,10 +151,9 @@ def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
         handler: Handler = getattr(loaded, name)
         answer = handler(ledger, event)
     if event.name in _ENDS:
-        from hypervisor.ledger import Ledger
         from hypervisor.worker import off_limits
 
-        off_limits.settle(Ledger.of(ledger))
+        off_limits.settle(ledger)
     if answer is not None and event.from_gemini:
         from hypervisor.agents.gemini import events
 
@@ -178,20 +166,20 @@ def context(event: str, text: str) -> dict[str, Any]:
     return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 
 
-def meet(ledger: Sessions, event: Event) -> None:
+def meet(ledger: Ledger, event: Event) -> None:
     """Note that the hooks of this session work, and which process its client is."""
     import time
 
-    known = ledger.session(event.session)
+    known = ledger.sessions.find(event.session)
     if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
         if event.from_gemini:
             # What the environment tells is of Claude Code, which this client may run inside of.
-            ledger.meet(event.session, heard=True)
+            ledger.sessions.meet(event.session, heard=True)
             return
         from hypervisor.config.caller import Caller
 
         client = Caller()
-        ledger.meet(
+        ledger.sessions.meet(
             event.session,
             pid=client.pid,
             pid_start=client.pid_start,

@@ -44,10 +44,10 @@ _IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.settle(ledger)
-    ledger.reopen()
+    ledger.pauses.reopen()
     if event.text("source") == "clear":
         meet(ledger, event)
-        ledger.inherit(event.session)
+        ledger.sessions.inherit(event.session)
     outbox.flush(ledger)
     if event.text("source") == "compact":
         return None
@@ -59,8 +59,8 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 def _left_open(ledger: Ledger) -> str | None:
     """Return a line on the queues that have something left, or None."""
     lines = []
-    for queue in ledger.queues():
-        counts = ledger.counts(queue["no"])
+    for queue in ledger.queues.all():
+        counts = ledger.queues.counts(queue["no"])
         left = counts["ready"] + counts["claimed"]
         if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
             line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
@@ -86,7 +86,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     _settle_agents(ledger, event)
     outbox.flush(ledger)
     text = news.take(ledger, event.session, by=by)
-    if event.from_gemini and ledger.session(event.session) is None:
+    if event.from_gemini and ledger.sessions.find(event.session) is None:
         # This client has no room for it at the session's start.
         meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
@@ -100,9 +100,9 @@ def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
     typed = prompt.lstrip()
     if typed.startswith("/") and (goes_on := _GOES_ON_WITH.match(typed)):
         meet(ledger, event)
-        ledger.note_goes_on(event.session, goes_on[1] or "*")
+        ledger.sessions.note_goes_on(event.session, goes_on[1] or "*")
     elif not typed.startswith("/"):
-        ledger.note_answer(event.session)
+        ledger.followers.note_answer(event.session)
 
 
 def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -163,13 +163,13 @@ def outputs_pruned(ledger: Ledger) -> None:
 
 def headless(ledger: Ledger, session: str) -> bool:
     """True if the session is known to run without a person (`claude -p`)."""
-    known = ledger.session(session)
+    known = ledger.sessions.find(session)
     return bool(known is not None and known["headless"])
 
 
 def _wait_instead(ledger: Ledger, session: str, workers: int | None) -> str | None:
-    for queue in ledger.followed(session):
-        counts = ledger.counts(queue["no"])
+    for queue in ledger.followers.followed(session):
+        counts = ledger.queues.counts(queue["no"])
         if queue["state"] == "open" and (counts["claimed"] or (workers and counts["ready"])):
             return (
                 f"hypervisor: queue {queue['name']} is at work and this run ends with your turn. "
@@ -184,7 +184,7 @@ def read_notices(ledger: Ledger, event: Event) -> None:
 
     A notice that joins a turn in its middle may reach the model without any event.
     """
-    if not ledger.unnoticed_agents(event.session):
+    if not ledger.agents.unnoticed(event.session):
         return
     try:
         raw = read_end(event.text("transcript_path"), _TAIL)
@@ -232,7 +232,7 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
         path = event.transcript_of(agent)
         how = words if status and status != "killed" else None
         by = "notice" if delivered else None
-        if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
+        if not ledger.agents.note(agent, event.session, transcript=path, how=how, noticed_by=by):
             continue
         if status == "killed":
             # By the user, or by the session because of what the user said.
@@ -245,5 +245,5 @@ def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = Tru
 
 
 def _settle_agents(ledger: Ledger, event: Event) -> None:
-    for agent in ledger.unsettled_agents(event.session):
+    for agent in ledger.agents.unsettled(event.session):
         reconcile.collect(ledger, agent)

@@ -62,10 +62,10 @@ class Dispatch:
         """Return in a sentence why nothing was handed out."""
         name = self.queue or STANDING
         with self._ledger() as ledger:
-            row = ledger.row("select name from queue where name = ? limit 1", (name,))
+            row = ledger.store.row("select name from queue where name = ? limit 1", (name,))
             if row is None:
                 return "no task is ready"
-            row, counts = ledger.queue_row(name), ledger.stats(name)
+            row, counts = ledger.queues.get(name), ledger.queues.stats(name)
         if row["state"] not in ("open", "replaced"):
             why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
             return f"queue {name} is {row['state']}{why}"
@@ -146,7 +146,7 @@ class Dispatch:
         try:
             with Ledger.open(self._root) as ledger:
                 settle(ledger)
-                place = ledger.open_place(item_id)
+                place = ledger.items.open_place(item_id)
         except NoLedger:
             return None
         return _held_by(place) if place is not None and place["token"] is not None else None
@@ -156,8 +156,8 @@ class Dispatch:
         try:
             with Ledger.open(self._root) as ledger:
                 settle(ledger)
-                claimed = dict.fromkeys(ledger.live_tokens().values(), "claimed")
-                items = ledger.open_items().items()
+                claimed = dict.fromkeys(ledger.claims.live_tokens().values(), "claimed")
+                items = ledger.items.all_open().items()
         except NoLedger:
             return {}
         return claimed | {item: queue for item, queue in items if queue != STANDING}
@@ -168,7 +168,7 @@ class Dispatch:
         if not project and not self.choosing.is_bound(caller):
             return first(worker.take(ledger, queue, worker_name(caller)))
         settle(ledger)
-        for row in ledger.ready_items(queue):
+        for row in ledger.items.ready(queue):
             entry = self.index.at(row["path"]) if row["path"] else None
             if self.choosing.fits(entry, caller, project):
                 claims = worker.take(ledger, queue, worker_name(caller), only=row["id"])
@@ -194,7 +194,7 @@ class Dispatch:
         if item_id in self.held:
             return self.held[item_id], False
         settle(ledger)
-        place = ledger.open_place(item_id)
+        place = ledger.items.open_place(item_id)
         queue = place["queue_name"] if place is not None else None
         if self.queue not in (None, queue):
             shown = one_line(item_id, 80)
@@ -241,7 +241,7 @@ class Dispatch:
         self._ended[item_id] = outcome
 
     def _whose(self, ledger: Ledger, item_id: str) -> str:
-        place = ledger.open_place(item_id)
+        place = ledger.items.open_place(item_id)
         shown = one_line(item_id, 80)
         if place is None:
             return f"{shown} is not claimed here"

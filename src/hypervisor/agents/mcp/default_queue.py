@@ -41,8 +41,8 @@ class Standing:
     def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
         """Claim the best task that `caller` may have now, None if there is none."""
         settle(ledger)
-        taken = ledger.open_items()
-        claimed = set(ledger.live_tokens().values())
+        taken = ledger.items.all_open()
+        claimed = set(ledger.claims.live_tokens().values())
         for entry in self._choosing.ready(caller, project):
             item_id = entry.id or entry.path
             if item_id in claimed or taken.get(item_id, STANDING) != STANDING:
@@ -59,7 +59,7 @@ class Standing:
 
         None if others have it, or it isn't ready and nobody has `named` it.
         """
-        known = ledger.item(STANDING, item_id)
+        known = ledger.items.find(STANDING, item_id)
         ended = known is not None and known["turn"] is None
         if ended and not named and not _edited_since(known, entry):
             return None
@@ -86,7 +86,7 @@ class Standing:
         """Open the standing queue with one item more; one that has ended in it before, and was
         opened again by somebody since, begins a new generation."""
         limits = self._index.settings.limits
-        row = ledger.row(
+        row = ledger.store.row(
             "select source from queue where name = ? order by generation desc limit 1", (STANDING,)
         )
         number = int(row["source"].rpartition(" ")[2]) if row is not None else 1

@@ -16,7 +16,7 @@ from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.ledger.pools import POOL
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
@@ -76,9 +76,9 @@ class View:
 
 def view_of(ledger: Ledger, queue: str, running: list[Running], *, draining: bool) -> View:
     """Return where `queue` and the agents `running` stand now."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     return View(
-        counts=ledger.counts(row["no"]),
+        counts=ledger.queues.counts(row["no"]),
         state=row["state"],
         reason=row["reason"] or "",
         resume_at=row["resume_at"],
@@ -140,7 +140,7 @@ class Launch:
         self.reaper.started(process.pid)
         running.process = process
         process.watch(self._selector)
-        self._ledger.agent_started(
+        self._ledger.agents.started(
             name, self._session, self._number, process.pid, process.pid_start
         )
 

@@ -97,7 +97,7 @@ def stats(batch: Batch) -> dict[str, Any]:
     """
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
-        states = ledger.stats(batch.queue)
+        states = ledger.queues.stats(batch.queue)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -196,7 +196,7 @@ def _known(folder: str, digest: str) -> dict[str, Any] | None:
         if state["source"] != digest:
             return None
         with Ledger.open(state["root"]) as ledger:
-            row = ledger.queue_row(state["queue"])
+            row = ledger.queues.get(state["queue"])
             return state if row["source"] == digest and row["state"] != "cancelled" else None
     except (
         OSError, ValueError, KeyError, TypeError, RecursionError, NotReadable, HypervisorError

@@ -72,15 +72,15 @@ class View(NamedTuple):
 
 def gather(ledger: Ledger, queue: str, now: float) -> View:
     """Return the view of the newest generation of `queue` at Unix time `now`."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     summary = summarize(ledger, queue)
-    agents, _ = ledger.costs(row["no"])
-    claims = ledger.claims_after([row["no"]], 0)
-    events = ledger.events_after([row["no"]], 0)
+    agents, _ = ledger.agents.costs(row["no"])
+    claims = ledger.queries.claims_after([row["no"]], 0)
+    events = ledger.queries.events_after([row["no"]], 0)
     share = shares(claims, now)
     told = {entry["task_id"]: entry for entry in summary["workers"]}
     # What was added since the summary was made is left for the next page.
-    found = [item for item in ledger.results(queue) if item["id"] in told]
+    found = [item for item in ledger.queries.results(queue) if item["id"] in told]
     of_item: dict[int, list[Any]] = defaultdict(list)
     for claim in claims:
         of_item[claim["item"]].append(claim)
@@ -103,7 +103,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     opened = [e["detail"] for e in events if e["kind"] == "asked"]
     asked = list(dict.fromkeys(opened))
     groups = _groups(histories)
-    states = ledger.stats(queue)
+    states = ledger.queues.stats(queue)
     rows = items.rows(histories, kept, base)
     return View(
         summary=summary,
@@ -130,7 +130,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         kinds=[(kind.replace("_", " "), summary["tokens"][kind]) for kind in KINDS]
         if summary["tokens"]
         else [],
-        wakes=notices.wakes(agents, ledger.told_of(row["no"])),
+        wakes=notices.wakes(agents, ledger.followers.told_of(row["no"])),
         unheard=notices.unheard(agents),
         rows=rows,
         transcripts=one_line(os.path.dirname(stand[0]["kept"]), 300) if stand else None,

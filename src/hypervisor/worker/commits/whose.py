@@ -70,17 +70,17 @@ class _Start(NamedTuple):
 
 
 class Whose:
-    """Looks for what is the item's whose claim is in `row` (of `Ledger.holding`). `here` are the
+    """Looks for what is the item's whose claim is in `row` (of `Ends.holding`). `here` are the
     live claims of this checkout, None where all of the ledger are."""
 
     def __init__(self, ledger: Ledger, row: Any, here: Container[str] | None = None) -> None:
         self._ledger, self._row, self._here = ledger, row, here
         self._root = os.path.realpath(ledger.root)
-        claims = ledger.claims_on(row["no"])
+        claims = ledger.queries.claims_on(row["no"])
         self._own = {claim["token"] for claim in claims}
         # What earlier attempts have done is the item's, too.
         self._handed_out: float = claims[0]["claimed_at"]
-        self._opened: float = ledger.queue_row(row["queue_name"])["opened_at"]
+        self._opened: float = ledger.queues.get(row["queue_name"])["opened_at"]
         self._begun = uncommitted.read(ledger.state, [claims[0]["token"]])
         self._noted_here = self._begun is not None
         if self._begun is None:
@@ -250,10 +250,10 @@ class Whose:
             if not edit.tokens:
                 found["an edit that belongs to no item"] = None
             for token in edit.tokens:
-                claim = self._ledger.claim_of(token)
+                claim = self._ledger.queries.claim_of(token)
                 if claim is not None and done.get(token, 0.0) < edit.at:
                     found[_said(claim["id"], claim["outcome"])] = None
-        for claim in self._ledger.in_this_tree(after):
+        for claim in self._ledger.queries.in_this_tree(after):
             if claim["token"] in done or claim["no"] == self._row["no"]:
                 continue
             if until is not None and claim["claimed_at"] > until:
