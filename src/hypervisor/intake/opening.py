@@ -10,7 +10,8 @@ from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight import Preflight
-from hypervisor.ledger import Ledger, NewItem, Opened, budget, markers
+from hypervisor.ledger import Ledger, NewItem, Opened, Options, budget, markers
+from hypervisor.ledger.options import USUAL
 from hypervisor.system import uncommitted
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
@@ -19,12 +20,13 @@ _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
 
 def open_queue(
-    root: str, settings: Settings, name: str, checked: Preflight, **options: Any
+    root: str, settings: Settings, name: str, checked: Preflight, options: Options = USUAL
 ) -> Opened:
     """Open the queue `name` at `root` with the items of a pre-flight.
 
     Items that are held only because they wait for items of the same pre-flight are added as
-    waiting. `options` are those of `Generations.open`. Raises UsageError and LedgerError.
+    waiting. How often an item may be lost is the settings', where `options` don't say. Raises
+    UsageError and LedgerError.
     """
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
@@ -54,20 +56,17 @@ def open_queue(
         "held": len(checked.held) - len(waiting),
         "broken": len(checked.broken),
     }
-    limits = {
-        "max_deaths": settings.limits.max_deaths,
-        "max_releases": settings.limits.max_releases,
-    }
+    deaths, releases = options.max_deaths, options.max_releases
+    options = options._replace(
+        max_deaths=settings.limits.max_deaths if deaths is None else deaths,
+        max_releases=settings.limits.max_releases if releases is None else releases,
+        preflight=json.dumps(left),
+        folders=checked.folders_outside(root),
+    )
     # Asks whether git tracks anything of it: no command of a worker pays for that.
     create_state(root)
     with Ledger.open(root, create=True, project=settings.project) as ledger:
-        opened = ledger.generations.open(
-            name,
-            items,
-            preflight=json.dumps(left),
-            folders=checked.folders_outside(root),
-            **(limits | options),
-        )
+        opened = ledger.generations.open(name, items, options)
         markers.mark(ledger, name)
         note_tree(ledger, name)
         attend(ledger, name)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.foreign import adopt, contents
     from hypervisor.ledger.items import NewItem, Opened
     from hypervisor.ledger.ledger import Ledger
+    from hypervisor.ledger.options import Options
     from hypervisor.ledger.queues import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
@@ -26,6 +27,7 @@ __all__ = [
     "NewItem",
     "NoLedger",
     "Opened",
+    "Options",
     "adopt",
     "contents",
 ]
@@ -39,6 +41,7 @@ __getattr__ = face(
         "Ledger": "ledger",
         "adopt": "foreign",
         "contents": "foreign",
+        "Options": "options",
         "OPEN_STATES": "queues",
         "STATES": "queues",
         "LedgerError": "store",

@@ -6,12 +6,13 @@ import time
 
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.items import Opened
+from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from typing import Any
 
     from hypervisor.ledger.claim_locks import ClaimLocks
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
+# How many workers may die with an item, or give it back, where nobody says.
+_OFTEN = 3
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 # What hangs on a queue, and how each table names it.
@@ -64,49 +67,11 @@ class Generations:
         self._ends = ends
         self._claim_locks = claim_locks
 
-    def open(
-        self,
-        name: str,
-        items: Iterable[NewItem],
-        *,
-        purpose: str = "work",
-        instructions: str | None = None,
-        verify: str | None = None,
-        check_env: Sequence[str] = (),
-        check_base: Sequence[str] = (),
-        max_attempts: int = 3,
-        max_deaths: int = 3,
-        max_releases: int = 3,
-        lease_seconds: float = 900,
-        lock_dir: str | None = None,
-        results_dir: str | None = None,
-        source: str | None = None,
-        preflight: str | None = None,
-        asked: str = "",
-        scope: str | None = None,
-        commands: str | None = None,
-        may_write: str | None = None,
-        budget_tokens: int | None = None,
-        budget_ms: int | None = None,
-        yes_up_to: int | None = None,
-        folders: Iterable[str] = (),
-        bounds: dict[str, int] | None = None,
-        first_bounds: dict[str, int] | None = None,
-    ) -> Opened:
+    def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
-        `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
-        (the sources as the user named them) as an event.
-        `check_env` and `check_base` are those of `set_check`.
-        `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
-        beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
-        that workers may change although they steer the next run. The budgets stop the hand-out
-        when they are used up (see `budget`); the minutes count from the first claim, and one that
-        is given to a queue at work replaces its earlier one. `yes_up_to` is the number of items for
-        which the user has agreed to the cost beforehand. `folders` (absolute) are those outside
-        of the root whose files are among the items: these may be edited. `bounds` are those of
-        `set_bounds`, `first_bounds` what holds of them for a new generation where they say nothing.
+        `source` has changed. A budget that is given to a queue at work replaces its earlier one.
         Raises UsageError if the queue is at work with other instructions, bounds or another check;
         where no check, commands or paths are named, those that it has stay.
         """
@@ -121,15 +86,10 @@ class Generations:
             self._queues.alone()
             self._ends.expire_late()
             queue, earlier = self._queues.find(name), None
-            if queue is not None and not self._queues.at_work(queue, source):
+            if queue is not None and not self._queues.at_work(queue, options.source):
                 queue, earlier = None, queue
             at_work = queue is not None
             if queue is None:
-                options = (
-                    purpose, instructions, verify, max_attempts, max_deaths, max_releases,
-                    round(lease_seconds * 1000), self._claim_locks.relative(lock_dir), results_dir,
-                    source, preflight, scope, commands, may_write,
-                )  # fmt: skip
                 queue = self._new_queue(name, options)
                 if earlier is not None:
                     self._terms.keep_tools(earlier, queue)
@@ -139,35 +99,32 @@ class Generations:
                     )
                     self._end_generation(earlier, queue, {item.id for item in wanted})
                     queue = self._queues.find(name)
-            elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
-                given is not None and given != queue[column]
-                for column, given in (
-                    ("verify", verify), ("commands", commands), ("may_write", may_write),
-                )
-            ):  # fmt: skip
+            elif _is_other(queue, options):
                 raise UsageError(
                     f"queue {name} is at work with other instructions or another --verify, "
                     "--scope, --allow-command or --may-write",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            elif preflight is not None:
+            elif options.preflight is not None:
                 self._store.change(
-                    "update queue set preflight = ? where no = ?", (preflight, queue["no"])
+                    "update queue set preflight = ? where no = ?", (options.preflight, queue["no"])
                 )
-            self._terms.put_budget(queue["no"], budget_tokens, budget_ms)
-            first = {} if at_work else first_bounds or {}
-            self._terms.put_bounds(queue["no"], first | (bounds or {}))
-            self._terms.note_folders(queue, folders)
-            if yes_up_to is not None:
+            self._terms.put_budget(queue["no"], options.budget_tokens, options.budget_ms)
+            first = {} if at_work else options.first_bounds or {}
+            self._terms.put_bounds(queue["no"], {**first, **(options.bounds or {})})
+            self._terms.note_folders(queue, options.folders)
+            if options.yes_up_to is not None:
                 self._store.change(
-                    "update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"])
+                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue["no"])
                 )
-            if verify is not None:
-                self._terms.put_check(queue["no"], verify, check_env, check_base)
+            if options.verify is not None:
+                self._terms.put_check(
+                    queue["no"], options.verify, options.check_env, options.check_base
+                )
             opened = Opened(name, queue["generation"])
             self._items.add(queue, wanted, opened)
-            if asked and (opened.added or not at_work):
-                self._queues.note(queue["no"], "asked", asked)
+            if options.asked and (opened.added or not at_work):
+                self._queues.note(queue["no"], "asked", options.asked)
             if opened.added:
                 self._queues.note(queue["no"], "added", f"{opened.added} items")
         return opened
@@ -233,18 +190,30 @@ class Generations:
 
     # -- inside a write transaction --
 
-    def _new_queue(self, name: str, options: tuple[object, ...]) -> Any:
+    def _new_queue(self, name: str, options: Options) -> Any:
         last = self._queues.find(name)
         self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
-            "preflight, scope, commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, source, preflight, scope, "
+            "commands, may_write, opened_at) "
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._store.project,
                 name,
                 last["generation"] + 1 if last else 1,
-                *options,
+                options.purpose,
+                options.instructions,
+                options.verify,
+                options.max_attempts,
+                _OFTEN if options.max_deaths is None else options.max_deaths,
+                _OFTEN if options.max_releases is None else options.max_releases,
+                round(options.lease_seconds * 1000),
+                self._claim_locks.relative(options.lock_dir),
+                options.source,
+                options.preflight,
+                options.scope,
+                options.commands,
+                options.may_write,
                 time.time(),
             ),
         )
@@ -288,3 +257,15 @@ class Generations:
         for project, item_id in awaited:
             self._ends.satisfy(project, item_id)
         return count
+
+
+def _is_other(queue: Any, options: Options) -> bool:
+    """True if a queue at work (its row) has other terms than these."""
+    if (queue["instructions"], queue["scope"]) != (options.instructions, options.scope):
+        return True
+    named = (
+        (options.verify, queue["verify"]),
+        (options.commands, queue["commands"]),
+        (options.may_write, queue["may_write"]),
+    )
+    return any(given is not None and given != now for given, now in named)

@@ -14,7 +14,7 @@ from hypervisor.config.settings import load
 from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found, expand, lists
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger, NoLedger, Options
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.reading import NotReadable, json_value, open_file, read_descriptor, read_file
 from hypervisor.system.text import shell
@@ -168,13 +168,14 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
         settings,
         queue,
         run.with_children(root, settings, checked),
-        purpose="triage",
-        max_attempts=1,
-        lease_seconds=run.LEASE_SECONDS,
-        lock_dir=os.path.join(folder, "locks"),
-        results_dir=os.path.join(folder, results.FOLDER),
-        source=state["source"],
-        asked=shell(os.path.join(folder, QUEUE_FILE)),
+        Options(
+            purpose="triage",
+            max_attempts=1,
+            lease_seconds=run.LEASE_SECONDS,
+            lock_dir=os.path.join(folder, "locks"),
+            source=state["source"],
+            asked=shell(os.path.join(folder, QUEUE_FILE)),
+        ),
     )
     if fresh and opened.generation > 1:
         results.put_aside(folder, opened.generation - 1)
