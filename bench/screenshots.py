@@ -26,7 +26,7 @@ IMAGES = REPO / "docs" / "images"
 # In place of this folder, whose scripts have names that the tests use too.
 sys.path[:1] = [str(REPO / "src"), str(REPO / "tests")]
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import page as pages
 from views.page import batches
 from views.watch.support import Screen
@@ -87,7 +87,7 @@ def live_view(root: Path) -> str:
     (root / ".hypervisor").mkdir(parents=True, mode=0o700)
     with Ledger.open(str(root), create=True) as ledger:
         items = [NewItem(f"garden-{number:04x}") for number in range(0x1A0, 0x2C0)]
-        ledger.generations.open("inbox", items, max_attempts=1)
+        ledger.generations.open("inbox", items, Options(max_attempts=1))
         ledger.generations.open("attic", [NewItem(f"attic-{n:03}") for n in range(40)])
         for number in range(150):
             outcome = {60: "failed", 101: "blocked"}.get(number, "done")

@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPO / "src"))
 import frontmatter
 
 from hypervisor.config.roots import create_state
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.triage.processes import Processes
 
 TASK = """---
@@ -108,7 +108,7 @@ def prepare_queue(folder: Path, paths: list[Path]) -> None:
     create_state(str(folder))
     with Ledger.open(str(folder), create=True) as ledger:
         items = [NewItem(path.stem, str(path.relative_to(folder))) for path in paths]
-        ledger.generations.open("bench", items, purpose="triage", max_attempts=1)
+        ledger.generations.open("bench", items, Options(purpose="triage", max_attempts=1))
 
 
 def mkdir_scheme(folder: Path, paths: list[Path]) -> None:

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from next import ENVIRONMENT, HYPERVISOR, interpreter, run
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 STATUS_GOAL = 0.100
 CPU_GOAL = 0.10
@@ -87,7 +87,7 @@ def lay_out(root: Path, items: int, workers: int) -> None:
                 NewItem(f"task-{n:07}", f"tasks/task-{n:07}.md", title="Rename the key")
                 for n in range(items)
             ],
-            max_attempts=1,
+            Options(max_attempts=1),
         )
         for number in range(workers):
             claims = ledger.claims.claim("q", f"worker-{number}", session="s", lease_seconds=36_000)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from worker.support import states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -155,10 +155,14 @@ def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     with Ledger.open(str(tasks), create=True) as ledger:
-        ledger.generations.open("q", [NewItem("a"), NewItem("b")], source="one", budget_ms=60_000)
+        ledger.generations.open(
+            "q", [NewItem("a"), NewItem("b")], Options(source="one", budget_ms=60_000)
+        )
         ledger.ends.release(ledger.claims.claim("q", "w")[0].token, free=True)
         now += 3600
-        ledger.generations.open("q", [NewItem("a"), NewItem("b")], source="two", budget_ms=60_000)
+        ledger.generations.open(
+            "q", [NewItem("a"), NewItem("b")], Options(source="two", budget_ms=60_000)
+        )
         now += 600
         row = ledger.queues.get("q")
         assert (row["generation"], ledger.terms.started_at(row)) == (2, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from repository import REPO
 from worker.support import open_queue, reports, states, write_task
 
@@ -71,7 +71,7 @@ def hostile_queue(root: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.generations.open("q", items, instructions="\n".join(HOSTILE))
+        ledger.generations.open("q", items, Options(instructions="\n".join(HOSTILE)))
 
 
 def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cli.test_shapes import check
 from conftest import REPO
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,7 +28,7 @@ def events(said: str) -> list[tuple[str, str | None]]:
 
 def test_every_event_stands_in_order_over_all_generations(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.generations.open("q", [NewItem("a"), NewItem("b")], max_attempts=1)
+        ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(max_attempts=1))
         [a] = ledger.claims.claim("q", "w")
         ledger.ends.finish(a.token, "failed", {"reason": "no"})
         [b] = ledger.claims.claim("q", "w", lease_seconds=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.system import keys
 from worker.support import locks, open_queue, states, write_task
 
@@ -116,7 +116,7 @@ def test_locks_of_a_batch_directory_and_of_configured_folders_are_found(
 ) -> None:
     batch = project / "batch"
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.generations.open("b", [NewItem("a")], lock_dir=str(batch / "locks"))
+        ledger.generations.open("b", [NewItem("a")], Options(lock_dir=str(batch / "locks")))
     (project / "hypervisor.toml").write_text('[preflight]\nlock_folders = ["theirs"]\n')
     for folder in (batch / "locks", project / "theirs"):
         folder.mkdir(parents=True)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hypervisor.ledger import Ledger, clock
+from hypervisor.ledger import Ledger, Options, clock
 from hypervisor.system import machine
 from hypervisor.system.errors import NotOwner
 from ledger.support import content, items, result, set_clock
@@ -25,7 +25,7 @@ def later(monkeypatch: pytest.MonkeyPatch, engine: str) -> list[int]:
 
 
 def test_a_lease_lasts_as_long_as_it_says(ledger: Ledger, later: list[int]) -> None:
-    ledger.generations.open("q", items(2), lease_seconds=3600)
+    ledger.generations.open("q", items(2), Options(lease_seconds=3600))
     default, _ = ledger.claims.claim("q", "w")[0], ledger.claims.claim("q", "w", lease_seconds=7200)
     later[0] = HOUR - 1_000_000
     assert ledger.ends.expire() == 0
@@ -39,7 +39,7 @@ def test_a_lease_lasts_as_long_as_it_says(ledger: Ledger, later: list[int]) -> N
 def test_a_heartbeat_renews_for_the_lease_that_was_asked_for(
     ledger: Ledger, later: list[int]
 ) -> None:
-    ledger.generations.open("q", items(1), lease_seconds=60)
+    ledger.generations.open("q", items(1), Options(lease_seconds=60))
     [claim] = ledger.claims.claim("q", "w", lease_seconds=3600)
     later[0] = HOUR - 1_000_000
     assert ledger.claims.heartbeat([claim.token]) == [claim.token]
@@ -51,7 +51,7 @@ def test_a_heartbeat_renews_for_the_lease_that_was_asked_for(
 def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
     ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    ledger.generations.open("q", items(2), lease_seconds=3600)
+    ledger.generations.open("q", items(2), Options(lease_seconds=3600))
     claim, late = ledger.claims.claim("q", "w", 2)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + step)
@@ -66,7 +66,7 @@ def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
 def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
     root: str, ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.generations.open("q", items(3), lease_seconds=10**6)
+    ledger.generations.open("q", items(3), Options(lease_seconds=10**6))
     [done, held] = ledger.claims.claim("q", "w", 2)
     ledger.ends.finish(done.token, "done", {})
     monkeypatch.setattr(machine, "boot_id", lambda: "another boot")

@@ -9,19 +9,21 @@ from typing import Any
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from ledger.support import Child, content, counts, items, let_expire, opened, result
 
 
 def _one(ledger: Ledger, **options: Any) -> Any:
-    ledger.generations.open("q", [NewItem("a", "tasks/a.md", title="A")], **options)
+    ledger.generations.open("q", [NewItem("a", "tasks/a.md", title="A")], Options(**options))
     return ledger.claims.claim("q", "w")[0]
 
 
 def test_a_claim_carries_what_its_item_and_queue_say(ledger: Ledger) -> None:
     item = NewItem("ä/1", "tasks/a.md", payload={"row": [1, "ü"]}, title="T", fingerprint="f")
-    ledger.generations.open("q", [item], instructions="do it", verify="make test", lease_seconds=90)
+    ledger.generations.open(
+        "q", [item], Options(instructions="do it", verify="make test", lease_seconds=90)
+    )
     [claim] = ledger.claims.claim("q", "w", 5)
     expected = {
         "attempt": 1,
@@ -168,7 +170,7 @@ def test_three_failed_attempts_end_the_item_with_the_last_report(ledger: Ledger)
 
 
 def test_ends_without_a_report_use_an_attempt_each(ledger: Ledger) -> None:
-    ledger.generations.open("q", [NewItem("a")], max_attempts=2)
+    ledger.generations.open("q", [NewItem("a")], Options(max_attempts=2))
     for state in ("ready", "failed"):
         [claim] = ledger.claims.claim("q", "w")
         assert ledger.ends.end(claim.token, "unreported") == state
@@ -307,7 +309,7 @@ def test_a_cancelled_queue_ends_its_items_and_refuses_late_reports(ledger: Ledge
 
 
 def test_tokens_grow_and_none_is_used_twice(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(20), max_releases=99)
+    ledger.generations.open("q", items(20), Options(max_releases=99))
     seen: list[str] = []
     for _ in range(10):
         claims = ledger.claims.claim("q", "w", 3)

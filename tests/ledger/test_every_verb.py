@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.ledger import part as parts
 from ledger.support import items
 
@@ -39,11 +39,13 @@ def use(ledger: Ledger) -> None:
     ledger.generations.open("again", [NewItem("x"), NewItem("y", after=["x"])])
     [x] = ledger.claims.claim("again", "w")
     ledger.ends.finish(x.token, "done", {})
-    ledger.generations.open("again", [NewItem("y")], source="another")
+    ledger.generations.open("again", [NewItem("y")], Options(source="another"))
     ledger.generations.open(
         "q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])]
     )
-    ledger.generations.open("other", [NewItem("z", files=["a"])], budget_tokens=5, budget_ms=6)
+    ledger.generations.open(
+        "other", [NewItem("z", files=["a"])], Options(budget_tokens=5, budget_ms=6)
+    )
     ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
     ledger.terms.set_trial("q", begun=True)
     number = ledger.queues.get("q")["no"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, Options
 from hypervisor.system.errors import NotOwner
 from ledger.support import (
     Child,
@@ -31,7 +31,7 @@ SHORT = 0.02
 def many(root: str) -> str:
     """A root whose queue `q` has more items than any verb has steps."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(150), max_deaths=50)
+        ledger.generations.open("q", items(150), Options(max_deaths=50))
     return root
 
 
@@ -241,7 +241,7 @@ def _work_and_tell(root: str, name: str, log: str) -> None:
 def test_workers_killed_at_200_random_times_lose_nothing_and_repeat_nothing(root: str) -> None:
     total, log = 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(total), max_deaths=1000)
+        ledger.generations.open("q", items(total), Options(max_deaths=1000))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
     for number in range(200):

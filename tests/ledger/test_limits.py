@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 TOLD = "rate limit: You've hit your session limit"
 
@@ -15,7 +15,7 @@ TOLD = "rate limit: You've hit your session limit"
 @pytest.fixture
 def queue(ledger: Ledger) -> int:
     items = [NewItem(f"task-{number}") for number in range(3)]
-    ledger.generations.open("q", items, lease_seconds=900)
+    ledger.generations.open("q", items, Options(lease_seconds=900))
     number: int = ledger.queues.get("q")["no"]
     return number
 
@@ -100,7 +100,7 @@ def test_a_reset_is_known_until_somebody_claims(ledger: Ledger, queue: int) -> N
 
 
 def test_a_lease_that_runs_out_while_the_service_refuses_is_no_death(ledger: Ledger) -> None:
-    ledger.generations.open("q", [NewItem("a"), NewItem("b")], lease_seconds=0.2)
+    ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(lease_seconds=0.2))
     ledger.claims.claim("q", "w")
     ledger.pauses.limit("q", TOLD, time.time() + 100)
     time.sleep(0.3)
@@ -131,13 +131,13 @@ def test_a_yes_holds_until_items_are_added(ledger: Ledger, queue: int) -> None:
     ledger.pauses.limit("q", TOLD, time.time() - 1)
     ledger.pauses.reopen()
     assert ledger.terms.has_agreed(queue)
-    ledger.generations.open("q", [NewItem("more")], lease_seconds=900)
+    ledger.generations.open("q", [NewItem("more")], Options(lease_seconds=900))
     assert not ledger.terms.has_agreed(queue)
 
 
 def test_a_queue_that_is_opened_anew_keeps_the_end_of_its_pause(ledger: Ledger) -> None:
-    ledger.generations.open("q", [NewItem("a")], source="one")
+    ledger.generations.open("q", [NewItem("a")], Options(source="one"))
     at = time.time() + 100
     ledger.pauses.limit("q", TOLD, at)
-    ledger.generations.open("q", [NewItem("a"), NewItem("b")], source="two")
+    ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(source="two"))
     assert stands(ledger) == ("paused", TOLD, at)

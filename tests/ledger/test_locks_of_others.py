@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem, locks
+from hypervisor.ledger import Ledger, NewItem, Options, locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from ledger.support import Child, content, items, let_expire, locks_of, opened
@@ -195,7 +195,7 @@ def test_locks_of_a_batch_folder_outside_the_root_are_used(
     root: str, ledger: Ledger, tmp_path: Path
 ) -> None:
     folder = tmp_path / "batch" / "locks"
-    ledger.generations.open("q", items(1), lock_dir=str(folder))
+    ledger.generations.open("q", items(1), Options(lock_dir=str(folder)))
     [claim] = ledger.claims.claim("q", "w")
     assert os.listdir(folder) == ["task-00000"] and locks_of(root) == []
     ledger.ends.finish(claim.token, "done", {})

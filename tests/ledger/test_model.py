@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from hypervisor.config.store import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, clock
+from hypervisor.ledger import Ledger, NewItem, Options, clock
 from hypervisor.system.errors import NotOwner
 
 IDS = [f"i{number}" for number in range(7)]
@@ -170,10 +170,7 @@ class Model(RuleBasedStateMachine):
         opened = self.ledger.generations.open(
             queue,
             [NewItem(id, after=sorted(after)) for id, after in wanted.items()],
-            max_attempts=LIMIT,
-            max_deaths=LIMIT,
-            max_releases=LIMIT,
-            lease_seconds=LEASE,
+            Options(max_attempts=LIMIT, max_deaths=LIMIT, max_releases=LIMIT, lease_seconds=LEASE),
         )
         self._expire(*QUEUES)
         if self.queue_state[queue] in ("none", "cancelled") or self._drained(queue):

@@ -12,7 +12,7 @@ import pytest
 
 from hypervisor.config import store as address
 from hypervisor.config.store import VARIABLE
-from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
+from hypervisor.ledger import Ledger, LedgerError, NewItem, Options, schema
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.move import move
 from hypervisor.ledger.store import Store
@@ -63,7 +63,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
 def _busy(ledger: Ledger) -> dict[str, Any]:
     """A ledger in which everything is under way; what its workers hold."""
     ledger.generations.open("q", [*items(6), NewItem("last", after=["task-00001", "task-00002"])])
-    ledger.generations.open("other", [NewItem("ä/1", payload={"n": 1})], instructions="do it")
+    ledger.generations.open(
+        "other", [NewItem("ä/1", payload={"n": 1})], Options(instructions="do it")
+    )
     ledger.followers.follow("session", "q")
     claims = {claim.id: claim for claim in ledger.claims.claim("q", "w", 4, session="session")}
     ledger.sessions.meet("session", pid=1, pid_start="1")

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.system.errors import NotOwner, UsageError
 from ledger.support import content, counts, items, let_expire, result
 
 
 def _graph(ledger: Ledger, after: dict[str, str], queue: str = "q", **options: Any) -> Any:
     return ledger.generations.open(
-        queue, [NewItem(id, after=list(needs)) for id, needs in after.items()], **options
+        queue, [NewItem(id, after=list(needs)) for id, needs in after.items()], Options(**options)
     )
 
 
@@ -137,10 +137,10 @@ def test_an_item_that_is_open_in_one_queue_is_left_out_of_another(ledger: Ledger
 
 
 def test_a_queue_that_drained_is_opened_anew_as_its_next_generation(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(2), instructions="old")
+    ledger.generations.open("q", items(2), Options(instructions="old"))
     for claim in ledger.claims.claim("q", "w", 2):
         ledger.ends.finish(claim.token, "done", {})
-    opened = ledger.generations.open("q", items(1), instructions="new")
+    opened = ledger.generations.open("q", items(1), Options(instructions="new"))
     assert (opened.generation, opened.added) == (2, 1)
     assert counts(ledger) == {"ready": 1}
     assert [row["generation"] for row in ledger.queues.all()] == [2]
@@ -154,31 +154,31 @@ def test_a_cancelled_queue_is_opened_anew(ledger: Ledger) -> None:
 
 
 def test_a_queue_at_work_with_other_instructions_is_refused(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(2), instructions="one")
+    ledger.generations.open("q", items(2), Options(instructions="one"))
     before = content(ledger)
     with pytest.raises(UsageError, match="hypervisor cancel q"):
-        ledger.generations.open("q", items(3), instructions="two")
+        ledger.generations.open("q", items(3), Options(instructions="two"))
     assert content(ledger) == before
 
 
 def _changed(ledger: Ledger) -> tuple[Any, Any]:
     """A queue whose list has changed while the items `keep` and `drop` were held."""
     wanted = ("keep", "free", "drop", "gone", "done")
-    ledger.generations.open("q", [NewItem(id) for id in wanted], source="1")
+    ledger.generations.open("q", [NewItem(id) for id in wanted], Options(source="1"))
     _end(ledger, "done", "done")
     [keep] = ledger.claims.claim("q", "w", only="keep")
     [drop] = ledger.claims.claim("q", "w", only="drop")
     opened = ledger.generations.open(
-        "q", [NewItem(id) for id in ("keep", "free", "new")], source="2"
+        "q", [NewItem(id) for id in ("keep", "free", "new")], Options(source="2")
     )
     assert (opened.generation, opened.added, opened.present) == (2, 1, 2)
     return keep, drop
 
 
 def test_the_same_source_is_the_same_generation_even_when_all_is_done(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(1), source="1")
+    ledger.generations.open("q", items(1), Options(source="1"))
     _end(ledger, "task-00000", "done")
-    assert ledger.generations.open("q", items(1), source="1").generation == 1
+    assert ledger.generations.open("q", items(1), Options(source="1")).generation == 1
     assert counts(ledger) == {"done": 1}
 
 
@@ -229,9 +229,9 @@ def test_what_a_new_list_leaves_out_no_longer_holds_others_up(ledger: Ledger) ->
 
 
 def test_a_pause_outlives_a_change_of_the_list(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(2), source="1")
+    ledger.generations.open("q", items(2), Options(source="1"))
     ledger.pauses.pause("q", "stop")
-    ledger.generations.open("q", items(3), source="2")
+    ledger.generations.open("q", items(3), Options(source="2"))
     assert ledger.claims.claim("q", "w") == []
     ledger.pauses.resume("q")
     assert len(ledger.claims.claim("q", "w", 9)) == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, Options, adopt, schema
 from hypervisor.ledger.claim_ids import token_no
 from hypervisor.system import machine, mounts
 from hypervisor.system.errors import HypervisorError, NotOwner
@@ -40,7 +40,7 @@ def _database(root: str) -> str:
 def _used(root: str, **options: object) -> str:
     """Make a ledger at `root` with one live claim; return its token."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(3), **options)  # type: ignore[arg-type]
+        ledger.generations.open("q", items(3), Options(**options))  # type: ignore[arg-type]
         return ledger.claims.claim("q", "w")[0].token
 
 
@@ -109,9 +109,9 @@ def test_adopting_leaves_the_locks_of_the_original_in_a_shared_folder(
 
 def test_adopting_frees_no_item_into_a_list_that_was_replaced(root: str, tmp_path: Path) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(2), source="1")
+        ledger.generations.open("q", items(2), Options(source="1"))
         ledger.claims.claim("q", "w")
-        ledger.generations.open("q", items(1, start=1), source="2")
+        ledger.generations.open("q", items(1, start=1), Options(source="2"))
     copy = str(tmp_path / "copy")
     shutil.copytree(root, copy, symlinks=True)
     adopt(copy)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem, adopt
+from hypervisor.ledger import Ledger, NewItem, Options, adopt
 from hypervisor.system import machine, notes
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.state import Foreign, State
@@ -288,7 +288,7 @@ def test_adopt_shows_what_it_takes_over_and_asks(
 ) -> None:
     with Ledger.open(str(root), create=True) as ledger:
         ledger.generations.open(
-            "inbox", [NewItem("a")], verify="make\x1b[2J me", commands='["npm x"]'
+            "inbox", [NewItem("a")], Options(verify="make\x1b[2J me", commands='["npm x"]')
         )
     copy = root.parent / "copy"
     shutil.copytree(root, copy, symlinks=True)
@@ -313,7 +313,7 @@ def test_adopt_shows_words_that_are_nested_too_deep_as_they_stand(
     root: Path, run_hypervisor: Run
 ) -> None:
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.generations.open("inbox", [NewItem("a")], commands="[" * 100_000)
+        ledger.generations.open("inbox", [NewItem("a")], Options(commands="[" * 100_000))
     copy = root.parent / "copy"
     shutil.copytree(root, copy, symlinks=True)
     told = run_hypervisor("adopt", cwd=copy)

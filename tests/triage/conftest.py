@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hypervisor.config.settings import load
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.triage.run import Worker
 
 TASK = """---
@@ -54,7 +54,7 @@ def open_queue(project: Path, ledger: Ledger) -> Callable[..., None]:
     def opened(paths: list[Path], **options: Any) -> None:
         items = [NewItem(path.stem, str(path.relative_to(project))) for path in paths]
         ledger.generations.open(
-            "triage", items, **{"purpose": "triage", "max_attempts": 1, **options}
+            "triage", items, Options(**{"purpose": "triage", "max_attempts": 1, **options})
         )
 
     return opened

@@ -14,7 +14,7 @@ from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, NoLedger, budget
+from hypervisor.ledger import Ledger, NoLedger, Options, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
 from hypervisor.system.text import one_line, shell
@@ -110,21 +110,23 @@ def run(args: argparse.Namespace) -> int:
         settings,
         args.queue,
         checked,
-        instructions=preflight_verb.read_instructions(args),
-        verify=args.verify,
-        check_env=args.env,
-        check_base=base,
-        max_attempts=attempts,
-        lease_seconds=lease,
-        asked=preflight_verb.asked(args),
-        scope=args.scope,
-        commands=json.dumps(commands) if commands else None,
-        may_write=json.dumps(named) if named else None,
-        budget_tokens=tokens,
-        budget_ms=ms,
-        bounds=bounds,
-        first_bounds=usual,
-        yes_up_to=args.yes_up_to,
+        Options(
+            instructions=preflight_verb.read_instructions(args),
+            verify=args.verify,
+            check_env=args.env,
+            check_base=base,
+            max_attempts=attempts,
+            lease_seconds=lease,
+            asked=preflight_verb.asked(args),
+            scope=args.scope,
+            commands=json.dumps(commands) if commands else None,
+            may_write=json.dumps(named) if named else None,
+            budget_tokens=tokens,
+            budget_ms=ms,
+            bounds=bounds,
+            first_bounds=usual,
+            yes_up_to=args.yes_up_to,
+        ),
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
+from hypervisor.ledger import Options
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import lines_kept, one_line
 
@@ -76,10 +77,12 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
         settings,
         args.queue,
         triage_run.with_children(root, settings, checked),
-        purpose="triage",
-        max_attempts=1,
-        lease_seconds=triage_run.LEASE_SECONDS,
-        asked=preflight_verb.asked(args),
+        Options(
+            purpose="triage",
+            max_attempts=1,
+            lease_seconds=triage_run.LEASE_SECONDS,
+            asked=preflight_verb.asked(args),
+        ),
     )
     stopped = False
     with Ledger.open(root) as ledger:

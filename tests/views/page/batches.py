@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from hypervisor.ledger import Claim, Ledger, NewItem
+from hypervisor.ledger import Claim, Ledger, NewItem, Options
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 START = 1_790_000_000.0
@@ -81,11 +81,13 @@ def work_off(
         ledger.generations.open(
             queue,
             items,
-            instructions="Do what the task asks for.\nKeep each commit to one task, and run the "
-            "tests of what you touched.",
-            verify="make check",
-            asked="tasks/inbox --where project=garden",
-            preflight='{"skipped": 4, "held": 2, "broken": 1}',
+            Options(
+                instructions="Do what the task asks for.\nKeep each commit to one task, and run "
+                "the tests of what you touched.",
+                verify="make check",
+                asked="tasks/inbox --where project=garden",
+                preflight='{"skipped": 4, "held": 2, "broken": 1}',
+            ),
         )
         ledger.followers.follow(_SESSION, queue)
         batch = _Batch(ledger, queue, clock, chance, workers, pause)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import page as pages
 from hypervisor.views.page import items, view
 from views.page import batches
@@ -51,11 +51,13 @@ def test_no_text_of_anybody_becomes_markup(project: Path) -> None:
         ledger.generations.open(
             "q",
             added,
-            instructions=evil,
-            verify=f"true {evil}",
-            commands=json.dumps([evil]),
-            asked=evil,
-            max_attempts=1,
+            Options(
+                instructions=evil,
+                verify=f"true {evil}",
+                commands=json.dumps([evil]),
+                asked=evil,
+                max_attempts=1,
+            ),
         )
         for outcome in ("done", "blocked", "failed", "skipped"):
             end(ledger, outcome, told | lists, worker=evil)
@@ -118,7 +120,7 @@ def test_of_very_many_items_those_that_want_a_look_are_listed(project: Path) -> 
 
 def test_a_queue_at_work_shows_what_is_in_hand_and_how_to_go_on(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.generations.open("q", [NewItem(f"i{n}") for n in range(5)], asked="tasks")
+        ledger.generations.open("q", [NewItem(f"i{n}") for n in range(5)], Options(asked="tasks"))
         ledger.claims.claim("q", "anna", 2)
         shown = view.gather(ledger, "q", batches.START)
         assert [entry[::2] for entry in shown.outcomes] == [("running", 2), ("not attempted", 3)]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.ledger.schema import LEASED
 from repository import REPO
 
@@ -26,7 +26,7 @@ def lay_out(root: Path) -> None:
         hostile = "x\x1b[2J\x1b]0;owned\x07"
         names = [f"task-{number:03}" for number in range(300)]
         inbox = [NewItem(name) for name in ["日本語-7", hostile, *names]]
-        ledger.generations.open("inbox", inbox, max_attempts=1)
+        ledger.generations.open("inbox", inbox, Options(max_attempts=1))
         ledger.generations.open("notes", [NewItem("first"), NewItem("then", after=["first"])])
         ledger.generations.open("old", [NewItem("a"), NewItem("b")])
         for number in range(12):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.test_shapes import check
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import status
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -100,7 +100,7 @@ def test_each_problem_is_told_the_most_pressing_first(
     ledger: Ledger, clock: Callable[[float], None]
 ) -> None:
     items = [NewItem(name) for name in "abcdefgh"]
-    ledger.generations.open("q", [*items, NewItem("z", after=["a"])], max_attempts=1)
+    ledger.generations.open("q", [*items, NewItem("z", after=["a"])], Options(max_attempts=1))
     assert kinds(ledger) == []
     work(ledger, 1, "failed", reason="no\nnetwork")
     work(ledger, 1, "blocked", reason="no rights")
@@ -167,7 +167,7 @@ def test_the_text_of_a_status_is_bounded_at_50_workers_and_many_queues(
 ) -> None:
     long = "x" * 500
     ledger.generations.open(
-        "q", [NewItem(f"{number}{long}") for number in range(300)], max_attempts=1
+        "q", [NewItem(f"{number}{long}") for number in range(300)], Options(max_attempts=1)
     )
     for number in range(50):
         ledger.claims.claim("q", f"worker-{number}-{long}")

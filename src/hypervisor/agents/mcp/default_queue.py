@@ -16,7 +16,7 @@ from hypervisor.intake import opening
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, Options
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 from hypervisor.worker.settle import settle
@@ -95,9 +95,11 @@ class Standing:
             self._index.settings,
             STANDING,
             checked,
-            max_attempts=limits.max_attempts,
-            lease_seconds=limits.lease_seconds,
-            source=f"ready tasks {number + anew}",
+            Options(
+                max_attempts=limits.max_attempts,
+                lease_seconds=limits.lease_seconds,
+                source=f"ready tasks {number + anew}",
+            ),
         )
 
 
