@@ -12,7 +12,7 @@ from e2e.model import Model
 from e2e.plugins import Recorder, copy_plugin
 from e2e.queue_scripts import REPOSITORY, by_the_book, lay_out, summary
 from e2e.workspace import Workspace
-from hypervisor.agents.claude import transcript
+from hypervisor.ledger import usage
 
 pytestmark = pytest.mark.e2e
 
@@ -86,7 +86,7 @@ def test_every_way_to_end_is_told_honestly_and_every_item_gets_done(
     assert costs == [(0, 0)] * 5 + [(0, 1)] + [(1, 0)] * 2
     used = sum(model.tokens(agent).total for agent in model.agents)
     # The older client now and then writes a tool's call before its answer has ended, and no more.
-    if transcript.PARTIAL in told["tokens_unseen"]:
+    if usage.PARTIAL in told["tokens_unseen"]:
         assert told["total_tokens"] < used
     else:
         assert told["total_tokens"] == used

@@ -136,7 +136,7 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     (installed,) = env.glob("lib/*/site-packages/hypervisor")
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
-    page = {path.name for path in (installed / "page").glob("page.*")}
+    page = {path.name for path in (installed / "views" / "page").glob("page.*")}
     assert page == {"page.css", "page.html", "page.js"}
     # What an extra brings is not there; the command that is printed brings it.
     missing = subprocess.run([env / "bin/hypervisor", "serve"], capture_output=True, text=True)

@@ -249,7 +249,7 @@ def test_hooks_and_remotes_of_a_foreign_repository_do_not_count(repository: Path
     git(repository, "init", "--quiet", "sub")
     for root in (repository, nested):
         git(root, "config", "hypervisor.remote", "origin")
-        git(root, "config", "hypervisor.agents.hooks", "true")
+        git(root, "config", "hypervisor.hooks", "true")
     assert Git(str(repository)).remote_name() == "origin"
     foreign = Git(str(nested), root=str(repository))
     assert foreign.remote_name() is None
@@ -259,7 +259,7 @@ def test_hooks_and_remotes_of_a_foreign_repository_do_not_count(repository: Path
     (repository.parent / "config").write_text("[core]\neditor = false\n")
     git(nested, "config", "include.path", str(repository.parent / "config"))
     # Even where the user runs hooks everywhere.
-    git(repository, "config", "--global", "hypervisor.agents.hooks", "true")
+    git(repository, "config", "--global", "hypervisor.hooks", "true")
     foreign = Git(str(nested), root=str(repository))
     foreign("commit", "--quiet", "--allow-empty", "--message", "x")
     assert not (repository.parent / "ran").exists()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as test_settings
 from hypothesis import strategies as st
 
-from hypervisor.cli import demo_files
+from hypervisor.cli.demo_files import files
 from hypervisor.config.settings import Settings, load
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit
@@ -70,7 +70,7 @@ def check_twice(raw: bytes, settings: Settings) -> bool:
 
 
 def test_over_the_example_files(settings):
-    changed = [path for path, raw in demo_files() if check_twice(raw, settings)]
+    changed = [path for path, raw in files() if check_twice(raw, settings)]
     assert len(changed) > 10
 
 

@@ -41,7 +41,7 @@ _LOOKS = frozenset((
 # Those put files into the repository.
 _STORES = frozenset(("add", "commit"))
 # What we want to know of the configuration, as git spells it.
-_HOOKS, SSH = "hypervisor.agents.hooks", "core.sshcommand"
+_HOOKS, SSH = "hypervisor.hooks", "core.sshcommand"
 REMOTE = "hypervisor.remote"
 _SETTINGS = (
     rf"^({_HOOKS}|{SSH}|{REMOTE}|filter\..*\.(clean|process|smudge|required)|hook\..*\.command)$"

@@ -367,7 +367,7 @@ def test_hooks_run_only_where_the_users_configuration_says_so(project: Path) -> 
     work(project, a_txt="a")
     merge(project)
     assert not ran.exists()
-    git(project, "config", "hypervisor.agents.hooks", "true")
+    git(project, "config", "hypervisor.hooks", "true")
     work(project, b_txt="b")
     merge(project)
     assert {"pre-commit", "post-checkout", "post-merge"} <= set(ran.read_text().split())
