@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _SEEN_SECONDS = 3
 _USED_SECONDS = 15
+_ALL = f"select {columns(Agent, 'a')} from agent a"
 
 
 class Agents:
@@ -100,21 +102,21 @@ class Agents:
         """
         row = self.find(agent)
         now = time.time()
-        if row is None or now - (row["seen_at"] or 0) < _SEEN_SECONDS:
+        if row is None or now - (row.seen_at or 0) < _SEEN_SECONDS:
             return False
         with self._store.write():
             self._store.change(
                 "update agent set last_tool = ?, seen_at = ? where id = ?", (tool, now, agent)
             )
-        return now // _USED_SECONDS != (row["seen_at"] or 0) // _USED_SECONDS
+        return now // _USED_SECONDS != (row.seen_at or 0) // _USED_SECONDS
 
-    def alive(self, session: str, queue: int | None = None) -> list[Any]:
+    def alive(self, session: str, queue: int | None = None) -> list[Agent]:
         """Return the agents of a session that are not known to have ended, of one queue or all."""
-        return self._store.rows(
-            "select * from agent where session = ? and ended_at is null "
-            "and queue = coalesce(?, queue)",
+        return self._store.all(
+            Agent,
+            f"{_ALL} where session = ? and ended_at is null and queue = coalesce(?, queue)",
             (session, queue),
-        ).fetchall()
+        )
 
     def count(self, queue: int) -> tuple[int, int]:
         """Return how many agents are known to have begun on a queue, of any session, and how many
@@ -131,9 +133,9 @@ class Agents:
         )
         return found is not None
 
-    def find(self, agent: str) -> Any:
+    def find(self, agent: str) -> Agent | None:
         """Return the row of an agent, or None."""
-        return self._store.row("select * from agent where id = ?", (agent,))
+        return self._store.one(Agent, f"{_ALL} where id = ?", (agent,))
 
     def unsettled(self, session: str) -> list[str]:
         """Return the ended agents of a session whose transcript was incomplete when last read."""
@@ -188,10 +190,10 @@ class Agents:
         )
         return found is not None
 
-    def costs(self, queue: int) -> tuple[list[Any], dict[int, Any]]:
+    def costs(self, queue: int) -> tuple[list[Agent], dict[int, Any]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
         item's number. A figure is None where it is not known."""
-        agents = self._store.rows("select * from agent where queue = ?", (queue,)).fetchall()
+        agents = self.of_queue(queue)
         items = self._store.rows(
             "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
             "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
@@ -233,9 +235,9 @@ class Agents:
             (agent, agent),
         ).fetchall()
 
-    def of_queue(self, queue: int) -> list[Any]:
+    def of_queue(self, queue: int) -> list[Agent]:
         """Return the agents of a queue, ended or not, oldest first."""
-        return self._store.rows("select * from agent where queue = ?", (queue,)).fetchall()
+        return self._store.all(Agent, f"{_ALL} where queue = ?", (queue,))
 
     def started(
         self, agent: str, session: str, queue: int, pid: int, pid_start: str | None
@@ -263,12 +265,12 @@ class Agents:
         """Return the rules that workers of `queue` lacked."""
         rows = self._store.rows(
             "select distinct rule from permission where queue = ? order by rule",
-            (self._queues.get(queue)["no"],),
+            (self._queues.get(queue).no,),
         )
         return [row["rule"] for row in rows.fetchall()]
 
     def forget_permissions(self, queue: str) -> None:
         """Forget the rules that workers of `queue` lacked."""
         with self._store.write():
-            number = self._queues.get(queue)["no"]
+            number = self._queues.get(queue).no
             self._store.change("delete from permission where queue = ?", (number,))

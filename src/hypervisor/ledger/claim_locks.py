@@ -11,9 +11,8 @@ from hypervisor.system.state import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
@@ -35,10 +34,9 @@ class ClaimLocks:
         with self._store.write():
             return self.sweep(self.folder_of(self._queues.get(queue)))
 
-    def folder_of(self, queue: Any) -> str:
+    def folder_of(self, queue: Queue) -> str:
         """Return the folder that holds the locks of a queue, given its row."""
-        folder: str = queue["lock_dir"]
-        return folder if folder[0] == "/" else f"{self._store.root}/{folder}"
+        return self._whole(queue.lock_dir)
 
     def folder_at(self, path: str) -> Folder | None:
         """Return the open folder of locks at `path`; None where it is missing and this ledger's
@@ -119,11 +117,12 @@ class ClaimLocks:
             if name.casefold() not in live
         )
 
-    def unlock_after_commit(self, row: Any) -> None:
-        """Have the lock of a held item removed when the transaction has been committed."""
+    def unlock_after_commit(self, lock_dir: str, item_id: str) -> None:
+        """Have the lock of a held item removed when the transaction has been committed; `lock_dir`
+        is its queue's."""
         if self._store.is_shared:
             return
-        self._store.after_commit(self.unlock, self.folder_of(row), keys.key(row["id"]))
+        self._store.after_commit(self.unlock, self._whole(lock_dir), keys.key(item_id))
 
     def unlock(self, path: str, key: str) -> None:
         """Remove the lock `key` in the folder at `path`, if it is this ledger's."""
@@ -136,12 +135,16 @@ class ClaimLocks:
         folder = self._lock_folders.get(queue)
         if folder is None:
             row = self._store.row("select lock_dir from queue where no = ?", (queue,))
-            folder = self._lock_folders[queue] = self.folder_of(row)
+            folder = self._lock_folders[queue] = self._whole(row[0])
         return folder
 
     def _locks_of(self, queue: int) -> Folder | None:
         """Return the open folder of the locks of a generation, given its number; see `locks_at`."""
         return self.folder_at(self.path_of(queue))
+
+    def _whole(self, lock_dir: str) -> str:
+        """Return a lock folder that was stored as it is found."""
+        return lock_dir if lock_dir[0] == "/" else f"{self._store.root}/{lock_dir}"
 
     def relative(self, lock_dir: str | None) -> str:
         """Return a lock folder as it is stored: relative to the root, which may be moved."""

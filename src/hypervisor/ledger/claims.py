@@ -216,25 +216,21 @@ class Claims:
         self._ends.put_behind(passed)
         if not found:
             row = self._queues.get(queue)
-            if (
-                row["state"] == "paused"
-                and row["resume_at"] is not None
-                and self._pauses.reopen_due()
-            ):
+            if row.state == "paused" and row.resume_at is not None and self._pauses.reopen_due():
                 found, passed = self._lock_ready(queue, n, only)
                 self._ends.put_behind(passed)
-            elif row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
+            elif row.state == "open" and not passed and not self._any_claimed(row.no):
                 self._claim_locks.sweep(self._claim_locks.folder_of(row))
         if not found:
             return []
         known = self._queues.known(found[0][2]["queue"])
-        lease_ms = known["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)
+        lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
         now, clock = time.time(), self._store.lease_clock()
         ends_by = None
-        if known["item_ms"] is not None and agent is None:
+        if known.item_ms is not None and agent is None:
             # An agent that is named at once is a pool's, which bounds the time of its agents.
-            ends_by = clock + known["item_ms"] * 1000
-            lease_ms = min(lease_ms, known["item_ms"])
+            ends_by = clock + known.item_ms * 1000
+            lease_ms = min(lease_ms, known.item_ms)
         until = LEASED + clock + lease_ms * 1000
         self._store.change_many(
             _HOLD, [(number, until, now, item["no"]) for number, _, item in found]
@@ -290,7 +286,7 @@ class Claims:
         newest = (self._store.project, queue)
         late = self._ends.late()
         if only is not None:
-            self._ends.expire_late(self._queues.get(queue)["no"])
+            self._ends.expire_late(self._queues.get(queue).no)
             yield from self._store.rows(_READY_ONE, (*newest, late, *newest, only)).fetchall()
             return
         after, size = -1, n
@@ -298,7 +294,7 @@ class Claims:
             values = self._ready_values(newest, late, after, min(size, _BATCH))
             batch = self._asked(values)
             late_ones = after < 0 and (not batch or batch[0]["late"])
-            if late_ones and self._ends.expire_late(self._queues.get(queue)["no"]):
+            if late_ones and self._ends.expire_late(self._queues.get(queue).no):
                 batch = self._store.rows(_READY, values).fetchall()
             yield from batch
             if len(batch) < min(size, _BATCH):

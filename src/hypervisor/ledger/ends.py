@@ -300,7 +300,7 @@ class Ends:
         told = dumps({"cause": cause}) if cause else None
         self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
         self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
-        self._claim_locks.unlock_after_commit(row)
+        self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
         column, limit, text = _COST.get(how, (None, None, ""))
         if column is not None and limit is not None and row[column] + 1 >= row[limit]:
             why = text.format(n=row[limit]) + (f"; the last: {cause}" if cause else "")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.rows import Queue, columns
+from hypervisor.system.record import Record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -14,6 +17,13 @@ if TYPE_CHECKING:
 
 # A notice that has not come after so long is taken for lost.
 NOTICE_SECONDS = 120
+
+
+class Told(Record):
+    """Up to which end (its `finish_no`) a session was told of a queue, and of which state."""
+
+    no: int
+    state: str | None
 
 
 class Followers:
@@ -40,35 +50,33 @@ class Followers:
                     "update told set asked = 2 where session = ? and asked = 1", (session,)
                 )
 
-    def has_answered(self, session: str, queue: Any) -> bool:
+    def has_answered(self, session: str, queue: Queue) -> bool:
         """True if the user has been asked in `session`, and has answered, or has gone on with the
         queue of this row by a command of its own. What the answer was is for its reader."""
         known = self._sessions.find(session)
-        if known is not None and known["goes_on"] in ("*", queue["name"]):
+        if known is not None and known.goes_on in ("*", queue.name):
             return True
         row = self._store.row(
-            "select asked from told where session = ? and queue = ?", (session, queue["no"])
+            "select asked from told where session = ? and queue = ?", (session, queue.no)
         )
         return row is not None and row["asked"] == 2
 
     def follow(self, session: str, queue: str, *, all: bool = False) -> None:
         """Have `session` told of what ends in `queue` from now on; `all`: of what has, too."""
         row = self._queues.get(queue)
-        if self._store.row(
-            "select 1 from told where session = ? and queue = ?", (session, row["no"])
-        ):
+        if self._store.row("select 1 from told where session = ? and queue = ?", (session, row.no)):
             return
         with self._store.write():
             row = self._queues.get(queue)
             last = self._store.row(
                 "select max(finish_no) from item where queue = ? and finish_no < ?",
-                (row["no"], self._store.engine.settled_before()),
+                (row.no, self._store.engine.settled_before()),
             )[0]
             last = 0 if all else last
             self._store.change(
                 "insert into told (session, queue, finish_no) values (?, ?, ?) "
                 "on conflict (session, queue) do nothing",
-                (session, row["no"], last or 0),
+                (session, row.no, last or 0),
             )
 
     def unfollow(self, session: str) -> None:
@@ -76,13 +84,21 @@ class Followers:
         with self._store.write():
             self._store.change("delete from told where session = ?", (session,))
 
-    def followed(self, session: str) -> list[Any]:
-        """Return the queues that a session follows, each with `told_no` and `told_state`."""
-        return self._store.rows(
-            "select q.*, t.finish_no as told_no, t.state as told_state from told t "
-            "join queue q on q.no = t.queue where t.session = ? order by q.no",
+    def followed(self, session: str) -> list[Queue]:
+        """Return the queues that a session follows."""
+        return self._store.all(
+            Queue,
+            f"select {columns(Queue, 'q')} from told t join queue q on q.no = t.queue "
+            "where t.session = ? order by q.no",
             (session,),
-        ).fetchall()
+        )
+
+    def told(self, session: str) -> dict[int, Told]:
+        """Return what a session was told of each queue that it follows, by the queue's number."""
+        rows = self._store.rows(
+            "select queue, finish_no, state from told where session = ?", (session,)
+        )
+        return {queue: Told(no, state) for queue, no, state in rows.fetchall()}
 
     def is_attended(self, queue: int) -> bool:
         """True if a session or a pool that is still there has worked on the queue, or follows it.
@@ -147,7 +163,7 @@ class Followers:
         row = self._queues.find(queue)
         if row is None:
             return True
-        if row["state"] in ("open", "paused") and not self._queues.is_drained(row["no"]):
+        if row.state in ("open", "paused") and not self._queues.is_drained(row.no):
             return False
         return not self._store.row(
             "select (select count(*) from item where queue = ? and pending is not null "
@@ -160,9 +176,9 @@ class Followers:
             "(select count(*) from told join session on session.id = told.session "
             "where queue = ? and pid is not null and coalesce(host, '') = coalesce(?, ''))",
             (
-                *(row["no"],) * 4,
+                *(row.no,) * 4,
                 time.time() - NOTICE_SECONDS,
-                *(row["no"],) * 2,
+                *(row.no,) * 2,
                 self._store.host(),
             ),
         )[0]

@@ -57,12 +57,10 @@ def adopt(root: str) -> None:
             "where turn < 0",
             (WAITING,),
         )
-        for queue in opened.rows("select * from queue").fetchall():
-            if queue["state"] == "replaced":
-                ledger.generations.cancel_items(
-                    queue["no"], REPLACED, "turn is not null", time.time()
-                )
-            if not os.path.isabs(queue["lock_dir"]):
+        for queue in ledger.queues.generations():
+            if queue.state == "replaced":
+                ledger.generations.cancel_items(queue.no, REPLACED, "turn is not null", time.time())
+            if not os.path.isabs(queue.lock_dir):
                 ledger.claim_locks.sweep(ledger.claim_locks.folder_of(queue))
         opened.change_many(
             "insert into meta values (?, ?) on conflict (key) do update set value = excluded.value",

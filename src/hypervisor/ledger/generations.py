@@ -8,17 +8,18 @@ from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
+from hypervisor.system.record import Record
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
@@ -38,7 +39,8 @@ _PARTS = (
     ("queue", "no = ?"),
 )
 _PRUNABLE = (
-    "select q.*, (select count(*) from item where queue = q.no) as items, "
+    "select q.no, q.name, q.generation, q.state, q.opened_at, q.ended_at, "
+    "(select count(*) from item where queue = q.no) as items, "
     "(select max(finished_at) from item where queue = q.no) as last_end, "
     "exists (select 1 from item where queue = q.no and turn is not null) as is_open, "
     "exists (select 1 from item where queue = q.no and pending is not null) as is_pending, "
@@ -46,6 +48,22 @@ _PRUNABLE = (
     "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
     "from queue q where project = ? order by q.no"
 )
+
+
+class Old(Record):
+    """A generation of a queue, and what decides whether it can be forgotten."""
+
+    no: int
+    name: str
+    generation: int
+    state: str
+    opened_at: float
+    ended_at: float | None
+    items: int
+    last_end: float | None
+    is_open: bool
+    is_pending: bool
+    is_newest: bool
 
 
 class Generations:
@@ -85,20 +103,18 @@ class Generations:
         with self._store.write(durable=True):
             self._queues.alone()
             self._ends.expire_late()
-            queue, earlier = self._queues.find(name), None
-            if queue is not None and not self._queues.at_work(queue, options.source):
-                queue, earlier = None, queue
-            at_work = queue is not None
-            if queue is None:
+            queue = newest = self._queues.find(name)
+            at_work = newest is not None and self._queues.at_work(newest, options.source)
+            if queue is None or not at_work:
                 queue = self._new_queue(name, options)
-                if earlier is not None:
-                    self._terms.keep_tools(earlier, queue)
+                if newest is not None:
+                    self._terms.keep_tools(newest, queue)
                     self._store.change(
                         "update queue set branches = ?, commits = ? where no = ?",
-                        (earlier["branches"], earlier["commits"], queue["no"]),
+                        (newest.branches, newest.commits, queue.no),
                     )
-                    self._end_generation(earlier, queue, {item.id for item in wanted})
-                    queue = self._queues.find(name)
+                    self._end_generation(newest, queue, {item.id for item in wanted})
+                    queue = self._queues.get(name)
             elif _is_other(queue, options):
                 raise UsageError(
                     f"queue {name} is at work with other instructions or another --verify, "
@@ -107,26 +123,26 @@ class Generations:
                 )
             elif options.preflight is not None:
                 self._store.change(
-                    "update queue set preflight = ? where no = ?", (options.preflight, queue["no"])
+                    "update queue set preflight = ? where no = ?", (options.preflight, queue.no)
                 )
-            self._terms.put_budget(queue["no"], options.budget_tokens, options.budget_ms)
+            self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
             first = {} if at_work else options.first_bounds or {}
-            self._terms.put_bounds(queue["no"], {**first, **(options.bounds or {})})
+            self._terms.put_bounds(queue.no, {**first, **(options.bounds or {})})
             self._terms.note_folders(queue, options.folders)
             if options.yes_up_to is not None:
                 self._store.change(
-                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue["no"])
+                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue.no)
                 )
             if options.verify is not None:
                 self._terms.put_check(
-                    queue["no"], options.verify, options.check_env, options.check_base
+                    queue.no, options.verify, options.check_env, options.check_base
                 )
-            opened = Opened(name, queue["generation"])
+            opened = Opened(name, queue.generation)
             self._items.add(queue, wanted, opened)
             if options.asked and (opened.added or not at_work):
-                self._queues.note(queue["no"], "asked", options.asked)
+                self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
-                self._queues.note(queue["no"], "added", f"{opened.added} items")
+                self._queues.note(queue.no, "added", f"{opened.added} items")
         return opened
 
     def cancel(self, queue: str, reason: str = "") -> int:
@@ -134,29 +150,29 @@ class Generations:
         with self._store.write(durable=True):
             self._queues.alone()
             row = self._queues.get(queue)
-            self._items.hold("queue = ?", [(row["no"],)])
+            self._items.hold("queue = ?", [(row.no,)])
             now = time.time()
             held = self._store.rows(
                 "select c.no as claim, c.token, i.id, q.lock_dir from item i "
                 "join claim c on c.no = i.claim join queue q on q.no = i.queue "
                 "where i.queue = ? and i.turn < 0",
-                (row["no"],),
+                (row.no,),
             ).fetchall()
             for item in held:
                 self._store.change(
                     "update claim set outcome = 'cancelled', ended_at = ? where no = ?",
                     (now, item["claim"]),
                 )
-                self._claim_locks.unlock_after_commit(item)
-            count = self.cancel_items(row["no"], reason or "cancelled", "turn is not null", now)
+                self._claim_locks.unlock_after_commit(item["lock_dir"], item["id"])
+            count = self.cancel_items(row.no, reason or "cancelled", "turn is not null", now)
             self._store.change(
                 "update queue set state = 'cancelled', reason = ?, ended_at = ? where no = ?",
-                (reason, now, row["no"]),
+                (reason, now, row.no),
             )
-            self._queues.note(row["no"], "cancelled", reason)
+            self._queues.note(row.no, "cancelled", reason)
         return count
 
-    def prunable(self, before: float) -> tuple[list[Any], list[tuple[Any, str]]]:
+    def prunable(self, before: float) -> tuple[list[Old], list[tuple[Old, str]]]:
         """Return the generations that ended before `before` (Unix time) and can be forgotten, and
         those that can't yet, each with the reason.
 
@@ -164,33 +180,34 @@ class Generations:
         nor the newest of all: the numbers of tokens and generations grow from there, and name one
         thing for ever.
         """
-        going, staying = [], []
+        going: list[Old] = []
+        staying: list[tuple[Old, str]] = []
         newest = self._store.row("select max(no) from claim")[0]
-        for row in self._store.rows(_PRUNABLE, (newest, self._store.project)).fetchall():
-            if max(row["last_end"] or 0, row["ended_at"] or 0, row["opened_at"]) >= before:
+        for row in self._store.all(Old, _PRUNABLE, (newest, self._store.project)):
+            if max(row.last_end or 0, row.ended_at or 0, row.opened_at) >= before:
                 continue
-            if row["is_open"]:
+            if row.is_open:
                 staying.append((row, "items of it are open"))
-            elif row["is_pending"]:
+            elif row.is_pending:
                 staying.append((row, "reports of it are not in their files yet"))
-            elif row["is_newest"]:
+            elif row.is_newest:
                 staying.append((row, "the numbers of the next queue and claim count from it"))
             else:
                 going.append(row)
         return going, staying
 
-    def forget(self, before: float) -> list[Any]:
+    def forget(self, before: float) -> list[Old]:
         """Remove what `prunable` returns, with all that hangs on it; return the queues' rows."""
         with self._store.write(durable=True):
             going, _ = self.prunable(before)
             for row in going:
                 for table, which in _PARTS:
-                    self._store.change(f"delete from {table} where {which}", (row["no"],))
+                    self._store.change(f"delete from {table} where {which}", (row.no,))
         return going
 
     # -- inside a write transaction --
 
-    def _new_queue(self, name: str, options: Options) -> Any:
+    def _new_queue(self, name: str, options: Options) -> Queue:
         last = self._queues.find(name)
         self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
@@ -200,7 +217,7 @@ class Generations:
             (
                 self._store.project,
                 name,
-                last["generation"] + 1 if last else 1,
+                last.generation + 1 if last else 1,
                 options.purpose,
                 options.instructions,
                 options.verify,
@@ -217,29 +234,29 @@ class Generations:
                 time.time(),
             ),
         )
-        queue = self._queues.find(name)
-        self._queues.note(queue["no"], "opened", "")
+        queue = self._queues.get(name)
+        self._queues.note(queue.no, "opened", "")
         return queue
 
-    def _end_generation(self, old: Any, new: Any, wanted: set[str]) -> None:
+    def _end_generation(self, old: Queue, new: Queue, wanted: set[str]) -> None:
         """Move what is still open and `wanted` to the new generation, claims and all; cancel the
         rest but for live claims, which may still be reported."""
-        self._items.hold("queue = ?", [(old["no"],)])
+        self._items.hold("queue = ?", [(old.no,)])
         rows = self._store.rows(
-            "select no, id from item where queue = ? and turn is not null", (old["no"],)
+            "select no, id from item where queue = ? and turn is not null", (old.no,)
         ).fetchall()
         now = time.time()
-        moved = [(new["no"], no) for no, id in rows if id in wanted]
+        moved = [(new.no, no) for no, id in rows if id in wanted]
         self._store.change_many("update item set queue = ? where no = ?", moved)
-        self.cancel_items(old["no"], REPLACED, "turn >= 0", now)
-        if moved and old["state"] == "paused":
+        self.cancel_items(old.no, REPLACED, "turn >= 0", now)
+        if moved and old.state == "paused":
             # Whoever paused the work did not mean this one list of it.
             self._store.change(
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
-                (old["reason"], old["resume_at"], new["no"]),
+                (old.reason, old.resume_at, new.no),
             )
         self._store.change(
-            "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old["no"])
+            "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old.no)
         )
 
     def cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
@@ -259,13 +276,13 @@ class Generations:
         return count
 
 
-def _is_other(queue: Any, options: Options) -> bool:
+def _is_other(queue: Queue, options: Options) -> bool:
     """True if a queue at work (its row) has other terms than these."""
-    if (queue["instructions"], queue["scope"]) != (options.instructions, options.scope):
+    if (queue.instructions, queue.scope) != (options.instructions, options.scope):
         return True
     named = (
-        (options.verify, queue["verify"]),
-        (options.commands, queue["commands"]),
-        (options.may_write, queue["may_write"]),
+        (options.verify, queue.verify),
+        (options.commands, queue.commands),
+        (options.may_write, queue.may_write),
     )
     return any(given is not None and given != now for given, now in named)

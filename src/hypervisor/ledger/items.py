@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
@@ -83,7 +84,7 @@ class Items:
         return self._store.rows(
             f"select * from item where queue = ? and state in ({marks}) and finish_no is not null "
             "order by no",
-            (self._queues.get(queue)["no"], *states),
+            (self._queues.get(queue).no, *states),
         ).fetchall()
 
     def open_rows(self, queue: str) -> list[Any]:
@@ -94,7 +95,7 @@ class Items:
             "select i.*, exists (select 1 from dependency d where d.project = i.project "
             "and d.after = ? and d.item = i.no) as aside "
             "from item i where i.queue = ? and i.turn is not null order by i.turn",
-            (ASIDE, row["no"]),
+            (ASIDE, row.no),
         ).fetchall()
 
     def paths(self, queue: str) -> list[str]:
@@ -102,7 +103,7 @@ class Items:
         rows = self._store.rows(
             "select path from item where queue = ? and fingerprint is not null "
             "and path is not null",
-            (self._queues.get(queue)["no"],),
+            (self._queues.get(queue).no,),
         )
         return [path for (path,) in rows.fetchall()]
 
@@ -110,7 +111,7 @@ class Items:
         """Return the state of an item of `queue`, None if there is no such item."""
         row = self._store.row(
             "select state from item where queue = ? and id = ?",
-            (self._queues.get(queue)["no"], item_id),
+            (self._queues.get(queue).no, item_id),
         )
         return row["state"] if row else None
 
@@ -129,14 +130,14 @@ class Items:
         """Return the row of an item of `queue`, or None."""
         row = self._queues.find(queue)
         return row and self._store.row(
-            "select * from item where queue = ? and id = ?", (row["no"], item_id)
+            "select * from item where queue = ? and id = ?", (row.no, item_id)
         )
 
     def ready(self, queue: str) -> list[Any]:
         """Return `id` and `path` of the items of `queue` that are ready, in their order."""
         return self._store.rows(
             "select id, path from item where queue = ? and turn >= 0 and turn < ? order by turn",
-            (self._queues.get(queue)["no"], WAITING),
+            (self._queues.get(queue).no, WAITING),
         ).fetchall()
 
     # -- inside a write transaction --
@@ -150,7 +151,7 @@ class Items:
                     values,
                 ).fetchall()
 
-    def add(self, queue: Any, items: Sequence[NewItem], opened: Opened) -> None:
+    def add(self, queue: Queue, items: Sequence[NewItem], opened: Opened) -> None:
         # Whoever ends one of these either sees that somebody waits for it, or has ended it before.
         self.hold(
             "queue in (select no from queue) and id = ?",
@@ -159,7 +160,7 @@ class Items:
         known = {
             row["id"]: row
             for row in self._store.rows(
-                "select no, id, state from item where queue = ?", (queue["no"],)
+                "select no, id, state from item where queue = ?", (queue.no,)
             )
         }
         elsewhere = self.all_open()
@@ -180,18 +181,18 @@ class Items:
             "insert into item (path, title, payload, fingerprint, files, named, queue, project, "
             "id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (*_looks(item), queue["no"], self._store.project, item.id, place, place, "ready")
+                (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
             ),
         )
         opened.added = len(fresh)
-        self._renew(queue["no"], again)
+        self._renew(queue.no, again)
         for item in fresh.values():
             if item.after:
                 number = self._store.row(
-                    "select no from item where queue = ? and id = ?", (queue["no"], item.id)
+                    "select no from item where queue = ? and id = ?", (queue.no, item.id)
                 )[0]
-                self._wait(queue["no"], number, item.after)
+                self._wait(queue.no, number, item.after)
 
     def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
         """Take over what is new about items that nobody has in hand yet."""

@@ -153,7 +153,7 @@ def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
 
 def _renew_locks(old: Ledger, new: Ledger) -> None:
     """Have the locks on this machine stand for claims of the new ledger, if it makes locks."""
-    for queue in new.store.rows("select * from queue").fetchall():
+    for queue in new.queues.generations():
         folder = new.claim_locks.folder_at(new.claim_locks.folder_of(queue))
         if folder is None:
             continue
@@ -164,6 +164,6 @@ def _renew_locks(old: Ledger, new: Ledger) -> None:
         for row in new.store.rows(
             "select c.token, i.id from item i join claim c on c.no = i.claim "
             "where i.queue = ? and i.turn < 0",
-            (queue["no"],),
+            (queue.no,),
         ).fetchall():
             locks.take(folder, keys.key(row["id"]), f"{row['token']}@{new.claim_locks.mark}")

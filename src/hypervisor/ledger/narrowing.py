@@ -66,10 +66,10 @@ class Narrowing:
         with self._store.write(durable=True):
             self._queues.alone()
             row = self._queues.get(queue)
-            if row["state"] not in ("open", "paused"):
-                raise UsageError(f"queue {queue} was {row['state']}", "open it again instead")
+            if row.state not in ("open", "paused"):
+                raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
             self._ends.expire_late()
-            self._items.hold("queue = ?", [(row["no"],)])
+            self._items.hold("queue = ?", [(row.no,)])
             for item in self._items.open_rows(queue):
                 wanted = item["id"] not in unwanted
                 if wanted:
@@ -79,7 +79,7 @@ class Narrowing:
                 if wanted == bool(item["aside"]):
                     self._move(item, aside=not wanted)
                     told.back += [item["id"]] if wanted else []
-            self._queues.note(row["no"], "widened" if told.back else "narrowed", condition)
+            self._queues.note(row.no, "widened" if told.back else "narrowed", condition)
         return told
 
     # -- inside a write transaction --

@@ -44,27 +44,27 @@ class Pauses:
         with self._store.write():
             self._queues.alone()
             row = self._queues.get(queue)
-            paused = row["state"] == "paused"
-            if not paused and row["state"] != "open":
+            paused = row.state == "paused"
+            if not paused and row.state != "open":
                 return False
-            if paused and not (row["reason"] or "").startswith(LIMITS):
+            if paused and not (row.reason or "").startswith(LIMITS):
                 return False
-            if paused and (resume_at is None or (row["resume_at"] or 0.0) >= resume_at):
+            if paused and (resume_at is None or (row.resume_at or 0.0) >= resume_at):
                 return False
             if once and self._store.row(
                 "select 1 from event where queue = ? and kind = 'paused' and detail = ?",
-                (row["no"], reason),
+                (row.no, reason),
             ):
                 return False
             self._store.change(
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
-                (reason, resume_at, row["no"]),
+                (reason, resume_at, row.no),
             )
             # Its end is news again.
             self._store.change(
-                "update told set state = null where queue = ? and state = 'reset'", (row["no"],)
+                "update told set state = null where queue = ? and state = 'reset'", (row.no,)
             )
-            self._queues.note(row["no"], "paused", reason)
+            self._queues.note(row.no, "paused", reason)
         return True
 
     def resume(self, queue: str) -> None:
@@ -115,9 +115,9 @@ class Pauses:
     def forget_stop(self, queue: str) -> None:
         """Note that somebody goes on with a queue whose workers a person stopped."""
         row = self._queues.get(queue)
-        if row["stopped_at"] is not None:
+        if row.stopped_at is not None:
             with self._store.write():
-                self._store.change("update queue set stopped_at = null where no = ?", (row["no"],))
+                self._store.change("update queue set stopped_at = null where no = ?", (row.no,))
 
     # -- inside a write transaction --
 
@@ -132,16 +132,16 @@ class Pauses:
         with self._store.write():
             self._queues.alone()
             row = self._queues.get(queue)
-            limited = state == "paused" and (row["reason"] or "").startswith(LIMITS)
-            if row["state"] == state and not limited:
+            limited = state == "paused" and (row.reason or "").startswith(LIMITS)
+            if row.state == state and not limited:
                 return
-            if row["state"] not in (*allowed, state):
-                raise UsageError(f"queue {queue} is {row['state']}", "open it again first")
+            if row.state not in (*allowed, state):
+                raise UsageError(f"queue {queue} is {row.state}", "open it again first")
             self._store.change(
                 "update queue set state = ?, reason = ?, resume_at = ? where no = ?",
-                (state, reason, resume_at, row["no"]),
+                (state, reason, resume_at, row.no),
             )
-            self._queues.note(row["no"], state, reason)
+            self._queues.note(row.no, state, reason)
 
     def reopen_due(self) -> bool:
         """Open the queues whose time has come; True if there were any."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 _WORKERS = (
@@ -82,13 +83,13 @@ class Queries:
             (queue, limit),
         ).fetchall()
 
-    def tried(self, queue: Any) -> int:
+    def tried(self, queue: Queue) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have
         ended, those left out that turned out to need no worker."""
         found: int = self._store.row(
             "select count(*) from claim c join item i on i.no = c.item where i.queue = ? "
             "and c.claimed_at >= ? and c.ended_at is not null and c.outcome <> 'skipped'",
-            (queue["no"], queue["trial_at"]),
+            (queue.no, queue.trial_at),
         )[0]
         return found
 
@@ -121,12 +122,12 @@ class Queries:
 
     def ids_like(self, start: str, queue: str | None, limit: int) -> list[str]:
         """Return ids that begin with `start`, of one queue or of all, at most `limit`."""
-        known = [row for row in self._queues.all() if queue in (None, row["name"])]
+        known = [row for row in self._queues.all() if queue in (None, row.name)]
         found: dict[str, None] = {}
         for row in known:
             ids = self._store.rows(
                 "select id from item where queue = ? and id >= ? and id < ? order by id limit ?",
-                (row["no"], start, start + chr(0x10FFFF), limit),
+                (row.no, start, start + chr(0x10FFFF), limit),
             )
             found.update(dict.fromkeys(item_id for (item_id,) in ids))
         return list(found)[:limit]
@@ -136,7 +137,7 @@ class Queries:
         asked for. Raises UsageError for an unknown queue."""
         import json  # no `next` has need of it
 
-        number, after = self._queues.get(queue)["no"], 0
+        number, after = self._queues.get(queue).no, 0
         while True:
             found = self._store.rows(
                 "select no, payload from item where queue = ? and no > ? and payload is not null "
@@ -257,7 +258,7 @@ class Queries:
         """
         import json
 
-        number = self._queues.get(queue)["no"]
+        number = self._queues.get(queue).no
         select = (
             "select i.*, c.token, c.worker, c.outcome, c.report as report_text, c.claimed_at, "
             "c.ended_at from item i left join claim c on c.no = i.claim "

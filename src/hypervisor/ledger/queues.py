@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.rows import Queue, columns
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger.store import Store
 
 STATES = ("waiting", "ready", "claimed", "done", "blocked", "failed", "skipped", "cancelled")
@@ -23,6 +22,7 @@ _COUNTS = (
     "union all select state, count(*) from item where queue = ? and finish_no is not null "
     "group by state"
 )
+_ALL = f"select {columns(Queue, 'q')} from queue q"
 
 
 class Queues:
@@ -31,9 +31,9 @@ class Queues:
     def __init__(self, store: Store) -> None:
         self._store = store
         # What of a queue never changes, by its number.
-        self._kept: dict[int, Any] = {}
+        self._kept: dict[int, Queue] = {}
 
-    def get(self, queue: str) -> Any:
+    def get(self, queue: str) -> Queue:
         """Return the row of the newest generation of `queue`. Raises UsageError if unknown."""
         row = self.find(queue)
         if row is None:
@@ -49,13 +49,14 @@ class Queues:
         name: str = self._store.row("select name from queue where no = ?", (number,))[0]
         return name
 
-    def all(self) -> list[Any]:
+    def all(self) -> list[Queue]:
         """Return the newest generation of each queue, oldest first."""
-        return self._store.rows(
-            "select * from queue q where project = ? and generation = (select max(generation) "
+        return self._store.all(
+            Queue,
+            f"{_ALL} where project = ? and generation = (select max(generation) "
             "from queue where project = q.project and name = q.name) order by no",
             (self._store.project,),
-        ).fetchall()
+        )
 
     def names(self) -> set[str]:
         """Return the names of all queues that the ledger knows."""
@@ -66,7 +67,7 @@ class Queues:
 
     def stats(self, queue: str) -> dict[str, int]:
         """Return how many items are in each of the eight states; they add up to the items."""
-        return self.counts(self.get(queue)["no"])
+        return self.counts(self.get(queue).no)
 
     def counts(self, queue: int) -> dict[str, int]:
         """Return `stats` of the generation whose number is `queue`."""
@@ -75,21 +76,22 @@ class Queues:
 
     def drained(self, queue: str) -> bool:
         """True when nothing is ready or claimed, so that nothing waiting can become ready."""
-        return self.is_drained(self.get(queue)["no"])
+        return self.is_drained(self.get(queue).no)
 
-    def generations(self) -> list[Any]:
+    def generations(self) -> list[Queue]:
         """Return every generation of every queue, oldest first."""
-        return self._store.rows(
-            "select * from queue where project = ? order by no", (self._store.project,)
-        ).fetchall()
+        return self._store.all(
+            Queue, f"{_ALL} where project = ? order by no", (self._store.project,)
+        )
 
-    def generations_of(self, queue: str) -> list[Any]:
+    def generations_of(self, queue: str) -> list[Queue]:
         """Return all generations of `queue`, oldest first. Raises UsageError if unknown."""
         self.get(queue)
-        return self._store.rows(
-            "select * from queue where project = ? and name = ? order by generation",
+        return self._store.all(
+            Queue,
+            f"{_ALL} where project = ? and name = ? order by generation",
             (self._store.project, queue),
-        ).fetchall()
+        )
 
     def ready(self, queue: int, limit: int) -> int:
         """Return how many items of a queue are ready, counted up to `limit`."""
@@ -107,18 +109,20 @@ class Queues:
         if self._store.is_shared:
             self._store.change("/*! lock table queue in share row exclusive mode */")
 
-    def find(self, name: str) -> Any:
-        return self._store.row(
-            "select * from queue where project = ? and name = ? order by generation desc limit 1",
+    def find(self, name: str) -> Queue | None:
+        """Return the newest generation of a queue, or None."""
+        return self._store.one(
+            Queue,
+            f"{_ALL} where project = ? and name = ? order by generation desc limit 1",
             (self._store.project, name),
         )
 
-    def at_work(self, queue: Any, source: str | None) -> bool:
-        if queue["state"] in ("cancelled", "replaced"):
+    def at_work(self, queue: Queue, source: str | None) -> bool:
+        if queue.state in ("cancelled", "replaced"):
             return False
-        if source is not None and source != queue["source"]:
+        if source is not None and source != queue.source:
             return False
-        return source is not None or not self.is_drained(queue["no"])
+        return source is not None or not self.is_drained(queue.no)
 
     def is_drained(self, queue: int) -> bool:
         found = self._store.row(
@@ -133,11 +137,12 @@ class Queues:
             (queue, time.time(), kind, detail),
         )
 
-    def known(self, queue: int) -> Any:
+    def known(self, queue: int) -> Queue:
         """Return the row of a generation, read once: of it only what never changes may be used."""
         row = self._kept.get(queue)
         if row is None:
-            row = self._kept[queue] = self._store.row("select * from queue where no = ?", (queue,))
+            [row] = self._store.all(Queue, f"{_ALL} where no = ?", (queue,))
+            self._kept[queue] = row
         return row
 
     def forget_known(self, queue: int) -> None:

@@ -35,11 +35,11 @@ class Retries:
         with self._store.write(durable=True):
             self._queues.alone()
             row = self._queues.get(queue)
-            if row["state"] not in ("open", "paused"):
-                raise UsageError(f"queue {queue} was {row['state']}", "open it again instead")
+            if row.state not in ("open", "paused"):
+                raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
             elsewhere = self._items.all_open()
             for item_id in dict.fromkeys(ids):
-                why = self._retry(row["no"], item_id, elsewhere)
+                why = self._retry(row.no, item_id, elsewhere)
                 if why is not None:
                     left.append((item_id, why))
         return left

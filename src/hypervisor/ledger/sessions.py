@@ -9,6 +9,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
+from hypervisor.ledger.rows import Session, columns
 from hypervisor.ledger.schema import LEASED
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 POOL = "pool-"
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
+_ALL = f"select {columns(Session, 's')} from session s"
 _OF_AGENT = (
     f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
     "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, c.worktree, q.name as queue_name, "
@@ -73,9 +75,9 @@ class Sessions:
                 ),
             )
 
-    def find(self, session: str) -> Any:
+    def find(self, session: str) -> Session | None:
         """Return the row of a session, or None."""
-        return self._store.row("select * from session where id = ?", (session,))
+        return self._store.one(Session, f"{_ALL} where id = ?", (session,))
 
     def inherit(self, session: str) -> None:
         """Give `session` what earlier sessions of the same client process have left alive.
@@ -83,12 +85,12 @@ class Sessions:
         A client that clears its conversation goes on under a new name, and its workers with it.
         """
         row = self.find(session)
-        if row is None or row["pid"] is None:
+        if row is None or row.pid is None:
             return
         earlier = (
             "in (select id from session where pid = ? and pid_start = ? and id <> ? "
             "and coalesce(host, '') = coalesce(?, ''))",
-            (row["pid"], row["pid_start"], session, row["host"]),
+            (row.pid, row.pid_start, session, row.host),
         )
         with self._store.write():
             for table, living in (("claim", "outcome is null"), ("agent", "ended_at is null")):
@@ -194,15 +196,16 @@ class Sessions:
                 )
             ]
 
-    def at_work(self) -> list[Any]:
+    def at_work(self) -> list[Session]:
         """Return the sessions of this machine that hold claims or follow queues."""
-        return self._store.rows(
-            "select * from session where coalesce(host, '') = coalesce(?, '') "
+        return self._store.all(
+            Session,
+            f"{_ALL} where coalesce(host, '') = coalesce(?, '') "
             "and (id in (select session from told) or id in "
             "(select c.session from item i join claim c on c.no = i.claim "
             "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null))",
             (self._store.host(),),
-        ).fetchall()
+        )
 
     def callers(self) -> set[str]:
         """Return the names of all sessions and agents that the ledger knows."""
@@ -260,18 +263,19 @@ class Sessions:
             "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
             "as tokens from item i join claim c on c.no = i.claim "
             "where i.queue = ? and i.state in ('done', 'blocked', 'failed')",
-            (self._queues.get(queue)["no"],),
+            (self._queues.get(queue).no,),
         )
         return dict(row)
 
-    def pools(self) -> list[Any]:
+    def pools(self) -> list[Session]:
         """Return this machine's sessions of pools that still have agents or claims."""
-        return self._store.rows(
-            "select * from session where id like ? and coalesce(host, '') = coalesce(?, '') and "
+        return self._store.all(
+            Session,
+            f"{_ALL} where id like ? and coalesce(host, '') = coalesce(?, '') and "
             "(id in (select session from agent where ended_at is null) "
             "or id in (select session from claim where outcome is null))",
             (f"{POOL}%", self._store.host()),
-        ).fetchall()
+        )
 
     # -- inside a write transaction --
 

@@ -17,7 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
+
+    from hypervisor.system.record import Record
+
+    T = TypeVar("T", bound=Record)
 
     class Rows(Protocol):
         """What a statement has found, or how many rows it changed."""
@@ -166,6 +170,15 @@ class Store:
     def row(self, sql: str, values: Sequence[object] = ()) -> Any:
         """Return the first row that `sql` selects, or None."""
         return self.connection.execute(sql, values).fetchone()
+
+    def one(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> T | None:
+        """Return the first row that `sql` selects as a `kind`, or None."""
+        found = self.connection.execute(sql, values).fetchone()
+        return None if found is None else kind._make(found)
+
+    def all(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> list[T]:
+        """Return the rows that `sql` selects, each as a `kind`."""
+        return list(map(kind._make, self.connection.execute(sql, values).fetchall()))
 
     def change(self, sql: str, values: Sequence[object] = ()) -> int:
         """Carry out `sql` and return how many rows it changed."""

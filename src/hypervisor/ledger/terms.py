@@ -10,9 +10,9 @@ from hypervisor.ledger.claim import loads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
@@ -32,7 +32,7 @@ class Terms:
         from the root, which it takes from the commit at which an item was handed out.
         """
         with self._store.write():
-            number = self._queues.get(queue)["no"]
+            number = self._queues.get(queue).no
             self.put_check(number, command, env, base)
             self._queues.note(number, "check", command)
 
@@ -48,23 +48,23 @@ class Terms:
         A bound of time holds for claims that are made from then on.
         """
         with self._store.write():
-            self.put_bounds(self._queues.get(queue)["no"], bounds)
+            self.put_bounds(self._queues.get(queue).no, bounds)
 
     def set_branches(self, queue: str, on: bool) -> None:
         """Note whether the workers of a queue work on branches of their own."""
         with self._store.write():
             self._store.change(
                 "update queue set branches = ? where no = ?",
-                (int(on), self._queues.get(queue)["no"]),
+                (int(on), self._queues.get(queue).no),
             )
 
     def set_trial(self, queue: str, *, begun: bool) -> None:
         """Note that a session was told to try the first items of a queue, or has seen the end."""
         row = self._queues.get(queue)
-        if begun or row["trial_at"] is not None:
+        if begun or row.trial_at is not None:
             with self._store.write():
                 at = time.time() if begun else None
-                self._store.change("update queue set trial_at = ? where no = ?", (at, row["no"]))
+                self._store.change("update queue set trial_at = ? where no = ?", (at, row.no))
 
     def allow_tools(self, queue: str, names: Sequence[str]) -> list[str]:
         """Give the workers of a queue tools of MCP servers (see `config.tools`); return all that
@@ -75,15 +75,15 @@ class Terms:
         """Return the tools that the workers of a queue were given; none for one that is over, or
         unknown."""
         row = self._queues.find(queue)
-        if row is None or not row["tools"]:
+        if row is None or not row.tools:
             return ()
         over = not self._queues.at_work(row, None) and self._used(row)
-        return () if over else tuple(loads(row["tools"]))
+        return () if over else tuple(loads(row.tools))
 
     def set_budget(self, queue: str, tokens: int | None, ms: int | None) -> None:
         """Give a queue other budgets; None leaves one as it is, 0 takes it away."""
         with self._store.write():
-            self.put_budget(self._queues.get(queue)["no"], tokens, ms)
+            self.put_budget(self._queues.get(queue).no, tokens, ms)
 
     def tokens_used(self, queue: int) -> int | None:
         """Return the tokens that the agents of a queue are known to have used; None: of nobody."""
@@ -94,22 +94,22 @@ class Terms:
         )[0]
         return used
 
-    def started_at(self, queue: Any) -> float | None:
+    def started_at(self, queue: Queue) -> float | None:
         """Return when the first item of a queue (its row) was claimed, or None (Unix time)."""
-        if queue["started_at"] is not None:
-            return float(queue["started_at"])
+        if queue.started_at is not None:
+            return float(queue.started_at)
         # Of items that came from an earlier generation, only what was held in this one counts.
         first: float | None = self._store.row(
             "select min(c.claimed_at) from claim c join item i on i.no = c.item "
             "where i.queue = ? and (c.ended_at is null or c.ended_at >= ?)",
-            (queue["no"], queue["opened_at"]),
+            (queue.no, queue.opened_at),
         )[0]
         if first is not None:
             # Found once by a look at all claims, and kept.
-            first = max(first, queue["opened_at"])
+            first = max(first, queue.opened_at)
             with self._store.write():
                 self._store.change(
-                    "update queue set started_at = ? where no = ?", (first, queue["no"])
+                    "update queue set started_at = ? where no = ?", (first, queue.no)
                 )
         return first
 
@@ -119,7 +119,7 @@ class Terms:
         What the user has said in `session` is used up by that: the next question is asked anew.
         """
         with self._store.write():
-            number = self._queues.get(queue)["no"]
+            number = self._queues.get(queue).no
             self._queues.note(number, "agreed", "")
             self._store.change(
                 "update told set asked = 0 where session = ? and queue = ?", (session, number)
@@ -152,12 +152,13 @@ class Terms:
 
         with self._store.write():
             row = self._queues.get(queue)
-            allowed = list(dict.fromkeys([*loads(row[column] or "[]"), *more]))
+            known = row.commands if column == "commands" else row.tools
+            allowed = list(dict.fromkeys([*loads(known or "[]"), *more]))
             if more:
                 self._store.change(
-                    f"update queue set {column} = ? where no = ?", (dumps(allowed), row["no"])
+                    f"update queue set {column} = ? where no = ?", (dumps(allowed), row.no)
                 )
-                self._queues.note(row["no"], kind, ", ".join(more))
+                self._queues.note(row.no, kind, ", ".join(more))
         return allowed
 
     def put_check(self, queue: int, command: str, env: Sequence[str], base: Sequence[str]) -> None:
@@ -183,27 +184,25 @@ class Terms:
                     f"update queue set {column} = ? where no = ?", (value or None, queue)
                 )
 
-    def keep_tools(self, earlier: Any, queue: Any) -> None:
+    def keep_tools(self, earlier: Queue, queue: Queue) -> None:
         """Keep what was given to a queue after the rest of it was done, for what was held."""
-        if earlier["tools"] and not self._used(earlier):
-            self._store.change(
-                "update queue set tools = ? where no = ?", (earlier["tools"], queue["no"])
-            )
-            self._queues.note(queue["no"], "tools", ", ".join(loads(earlier["tools"])))
+        if earlier.tools and not self._used(earlier):
+            self._store.change("update queue set tools = ? where no = ?", (earlier.tools, queue.no))
+            self._queues.note(queue.no, "tools", ", ".join(loads(earlier.tools)))
 
-    def _used(self, queue: Any) -> bool:
+    def _used(self, queue: Queue) -> bool:
         """True if anything was handed out since the queue's workers were given their tools."""
         found = self._store.row(
             "select 1 from claim c join item i on i.no = c.item where i.queue = ? and "
             "c.claimed_at > (select max(at) from event where queue = ? and kind = 'tools') limit 1",
-            (queue["no"], queue["no"]),
+            (queue.no, queue.no),
         )
         return found is not None
 
-    def note_folders(self, queue: Any, folders: Iterable[str]) -> None:
-        known = set(loads(queue["folders"] or "[]"))
+    def note_folders(self, queue: Queue, folders: Iterable[str]) -> None:
+        known = set(loads(queue.folders or "[]"))
         if not known.issuperset(folders):
             from json import dumps
 
             told = dumps(sorted(known.union(folders)))
-            self._store.change("update queue set folders = ? where no = ?", (told, queue["no"]))
+            self._store.change("update queue set folders = ? where no = ?", (told, queue.no))

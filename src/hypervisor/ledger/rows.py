@@ -1,0 +1,131 @@
+"""Rows of the ledger's tables. What a column means is said in `schema`."""
+
+from __future__ import annotations
+
+from hypervisor.system.record import Record
+
+
+class Queue(Record):
+    """One generation of a queue."""
+
+    no: int
+    project: str
+    name: str
+    generation: int
+    state: str
+    reason: str | None
+    purpose: str
+    instructions: str | None
+    verify: str | None
+    max_attempts: int
+    max_deaths: int
+    max_releases: int
+    lease_ms: int
+    lock_dir: str
+    source: str | None
+    preflight: str | None
+    opened_at: float
+    ended_at: float | None
+    scope: str | None
+    commands: str | None
+    budget_tokens: int | None
+    budget_ms: int | None
+    resume_at: float | None
+    started_at: float | None
+    may_write: str | None
+    folders: str | None
+    check_env: str | None
+    check_base: str | None
+    item_calls: int | None
+    item_ms: int | None
+    canary: int | None
+    trial_at: float | None
+    stopped_at: float | None
+    tools: str | None
+    yes_up_to: int | None
+    branches: int | None
+    commits: int | None
+
+
+class Item(Record):
+    """One item of a queue."""
+
+    no: int
+    queue: int
+    project: str
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    position: int
+    turn: int | None
+    state: str
+    waits: int
+    attempts: int
+    deaths: int
+    releases: int
+    claim: int | None
+    plan: str | None
+    cause: str | None
+    pending: str | None
+    first_claimed_at: float | None
+    finished_at: float | None
+    finish_no: int | None
+    told_at: float | None
+    told_by: str | None
+    files: str | None
+    named: str | None
+
+
+class Session(Record):
+    """One run of a client."""
+
+    id: str
+    pid: int | None
+    pid_start: str | None
+    headless: int | None
+    heard_at: float | None
+    seen_at: float
+    host: str | None
+    goes_on: str | None
+
+
+class Agent(Record):
+    """One worker in a session."""
+
+    id: str
+    session: str
+    queue: int
+    transcript: str | None
+    kept: str | None
+    ended_at: float | None
+    how: str | None
+    noticed_at: float | None
+    noticed_by: str | None
+    known: int | None
+    complete: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    last_tool: str | None
+    seen_at: float | None
+    pid: int | None
+    pid_start: str | None
+    unseen: str | None
+
+    @property
+    def tokens(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """What it has used: input, output, read from the cache, written to it."""
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+        )
+
+
+def columns(kind: type[Record], table: str) -> str:
+    """Return what a statement selects of `table` (its name there) for rows of this kind."""
+    return ", ".join([f"{table}.{field}" for field in kind._fields])
