@@ -100,7 +100,7 @@ def live_view(root: Path) -> str:
             agent = f"worker-{number + 1}"
             [claim] = ledger.claims.claim("inbox", agent, session="s")
             ledger.sessions.assign("s", agent, [claim.token])
-            ledger.agents.join(agent, "s", ledger.queues.get("inbox")["no"], None)
+            ledger.agents.join(agent, "s", ledger.queues.get("inbox").no, None)
             ledger.agents.saw_tool(agent, tool)
             ledger.agents.set_usage(
                 agent, (9000, 2345, 61_000 * (number + 1), 50), {}, complete=False

@@ -194,7 +194,7 @@ def test_what_it_cost_is_told_in_time_and_tokens(batch: Path, run: Run) -> None:
     token = claim(run)
     with Ledger.open(str(batch)) as ledger:
         ledger.sessions.meet("s", pid=1, pid_start="1", heard=True)
-        ledger.agents.join("agent-1", "s", ledger.queues.get("q")["no"], None)
+        ledger.agents.join("agent-1", "s", ledger.queues.get("q").no, None)
         ledger.agents.set_usage("agent-1", (1, 2, 300, 4000), {}, complete=True, kept=None)
     run("done", token, "--summary", "x")
     [line] = [one for one in run("summary", "q").stdout.splitlines() if one.startswith("time: ")]

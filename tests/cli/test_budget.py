@@ -28,7 +28,7 @@ def tasks(project: Path) -> Path:
 def uses(root: Path, tokens: int, queue: str = "q", agent: str = "agent-1") -> None:
     """Note what an agent of the queue has used."""
     with Ledger.open(str(root)) as ledger:
-        ledger.agents.join(agent, "s", ledger.queues.get(queue)["no"], None)
+        ledger.agents.join(agent, "s", ledger.queues.get(queue).no, None)
         ledger.agents.set_usage(agent, (0, tokens, 0, 0), {}, complete=False)
 
 
@@ -124,7 +124,7 @@ def test_opening_again_changes_the_budget_and_a_new_generation_starts_without(
     def budget() -> tuple[int | None, int | None]:
         with Ledger.open(str(tasks)) as ledger:
             row = ledger.queues.get("q")
-            return row["budget_tokens"], row["budget_ms"]
+            return row.budget_tokens, row.budget_ms
 
     run("open", "q", "tasks/a.md", "--budget-tokens", "1000")
     run("open", "q", "tasks/b.md", "--budget-minutes", "2")
@@ -146,7 +146,7 @@ def test_a_queue_that_ended_meanwhile_is_not_paused(tasks: Path, run: Run) -> No
     run("cancel", "q")
     with Ledger.open(str(tasks)) as ledger:
         assert worker.take(ledger, "q", "w") == []
-        assert ledger.queues.get("q")["state"] == "cancelled"
+        assert ledger.queues.get("q").state == "cancelled"
 
 
 def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
@@ -165,6 +165,6 @@ def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
         )
         now += 600
         row = ledger.queues.get("q")
-        assert (row["generation"], ledger.terms.started_at(row)) == (2, None)
+        assert (row.generation, ledger.terms.started_at(row)) == (2, None)
         ledger.claims.claim("q", "w")
         assert ledger.terms.started_at(row) == now

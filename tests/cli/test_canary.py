@@ -160,7 +160,7 @@ def test_wait_says_with_a_code_of_its_own_that_nobody_works(
 def row(project: Path) -> tuple[Any, Any, Any]:
     with Ledger.open(str(project)) as ledger:
         told = ledger.queues.get("q")
-        return told["item_calls"], told["item_ms"], told["canary"]
+        return told.item_calls, told.item_ms, told.canary
 
 
 def test_the_bounds_of_an_item_are_kept_with_the_queue_and_can_be_changed_at_work(

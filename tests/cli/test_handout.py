@@ -220,7 +220,7 @@ def test_every_command_of_a_session_shows_the_same_worker(
     for _ in "ab":
         shell("hypervisor next q", project, **session)
     with Ledger.open(str(project)) as ledger:
-        names = {row["worker"] for row in ledger.queries.workers(ledger.queues.get("q")["no"])}
+        names = {row["worker"] for row in ledger.queries.workers(ledger.queues.get("q").no)}
     assert len(names) == 1 and names.pop().endswith("-0f4c2d1e")
 
 

@@ -125,5 +125,5 @@ def test_a_plan_over_100_000_items_looks_no_further_than_the_next_thousand(root:
         ledger.generations.open(
             "big", [NewItem(f"i{n}", named=["src/cli.py"]) for n in range(2000)]
         )
-        number = ledger.queues.get("big")["no"]
+        number = ledger.queues.get("big").no
         assert ledger.queries.named_ahead(number, 1000) == [["src/cli.py"]] * 1000

@@ -52,7 +52,7 @@ def aged(project: Path) -> Path:
         transcript.write_text("{}\n")
         with Ledger.open(str(project)) as ledger:
             agent = f"agent-of-{queue}"
-            ledger.agents.join(agent, "session", ledger.queues.get(queue)["no"], str(transcript))
+            ledger.agents.join(agent, "session", ledger.queues.get(queue).no, str(transcript))
             assert retention.keep(ledger.state, queue, agent, [str(transcript)])
     for queue in ("old", "busy"):
         date_back(project, queue)

@@ -139,8 +139,8 @@ def looked_at(project: Path, queue: str, state: str, **counts: int) -> dict[str,
     """Return where a queue stands, once it is in `state` and has so many items of each kind."""
     with suppress(HypervisorError), Ledger.open(str(project)) as ledger:
         row, found = ledger.queues.get(queue), ledger.queues.stats(queue)
-        if row["state"] == state and counts.items() <= found.items():
-            return {"at": time.time(), "reason": row["reason"], "resume_at": row["resume_at"]}
+        if row.state == state and counts.items() <= found.items():
+            return {"at": time.time(), "reason": row.reason, "resume_at": row.resume_at}
     return None
 
 
@@ -159,7 +159,7 @@ def test_a_pool_hands_out_nothing_at_nine_tenths_of_a_window_and_goes_on_after_i
     assert told["counts"]["success"] == 6
     assert {(one["attempts"], one["deaths"]) for one in told["workers"]} == {(0, 0)}
     with Ledger.open(str(machine.project)) as ledger:
-        number = ledger.queues.get("q")["no"]
+        number = ledger.queues.get("q").no
         events = [(row["kind"], row["detail"]) for row in ledger.queries.events_after([number], 0)]
         begun = sorted(row["claimed_at"] for row in ledger.queries.results("q"))
     [paused] = [detail for kind, detail in events if kind == "paused"]

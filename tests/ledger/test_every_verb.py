@@ -48,7 +48,7 @@ def use(ledger: Ledger) -> None:
     )
     ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
     ledger.terms.set_trial("q", begun=True)
-    number = ledger.queues.get("q")["no"]
+    number = ledger.queues.get("q").no
     ledger.sessions.meet("s", pid=1, pid_start="1", headless=True, heard=True)
     ledger.sessions.meet("s2", pid=1, pid_start="1")
     ledger.sessions.inherit("s2")
@@ -131,7 +131,9 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queues.names(), ledger.terms.folders("q"), ledger.store.ends_are_noted()
     ledger.agents.names(), ledger.agents.names_of("s")
-    assert ledger.followers.tell("s", number, queue["told_no"], 5, "drained", "wake")
+    assert ledger.followers.tell(
+        "s", number, ledger.followers.told("s")[number].no, 5, "drained", "wake"
+    )
     ledger.followers.told_of(number), ledger.followers.unfollow("s")
     (
         ledger.agents.note_permission(number, "a", "call", "rule"),

@@ -16,7 +16,7 @@ TOLD = "rate limit: You've hit your session limit"
 def queue(ledger: Ledger) -> int:
     items = [NewItem(f"task-{number}") for number in range(3)]
     ledger.generations.open("q", items, Options(lease_seconds=900))
-    number: int = ledger.queues.get("q")["no"]
+    number: int = ledger.queues.get("q").no
     return number
 
 

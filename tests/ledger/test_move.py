@@ -122,7 +122,7 @@ def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
         assert {claim.id for claim in fresh} == {"task-00004", "task-00005", "last"}
         old = max(number_of(row["token"]) for row in before["claim"])
         assert min(number_of(claim.token) for claim in fresh) > old
-        assert [row["name"] for row in ledger.followers.followed("session")] == ["q"]
+        assert [row.name for row in ledger.followers.followed("session")] == ["q"]
         ledger.generations.open("third", [NewItem("z")])
         live = {claim.id for claim in fresh} | {"task-00003"}
         assert set(locks_of(base)) == (live if back else set())
@@ -154,15 +154,15 @@ def test_an_earlier_end_is_told_no_second_time_and_a_later_one_is(
         first, second = ledger.claims.claim("q", "w", 2)
         ledger.ends.finish(first.token, "done", {})
         ledger.followers.follow("s", "q")
-        [before] = ledger.followers.followed("s")
-        assert ledger.followers.ended_since(before["no"], before["told_no"]) == []
+        [(number, told)] = ledger.followers.told("s").items()
+        assert ledger.followers.ended_since(number, told.no) == []
     move(base, None, store)
     use(store)
     with opened(base) as ledger:
-        [queue] = ledger.followers.followed("s")
-        assert ledger.followers.ended_since(queue["no"], queue["told_no"]) == []
+        [(number, told)] = ledger.followers.told("s").items()
+        assert ledger.followers.ended_since(number, told.no) == []
         ledger.ends.finish(second.token, "done", {})
-        ended = ledger.followers.ended_since(queue["no"], queue["told_no"])
+        ended = ledger.followers.ended_since(number, told.no)
         assert [row["id"] for row in ended] == [second.id]
 
 

@@ -19,7 +19,7 @@ def _claim(ledger: Ledger, n: int = 9) -> str:
 
 
 def _aside(ledger: Ledger) -> list[str]:
-    return ledger.narrowing.aside(ledger.queues.get("q")["no"])
+    return ledger.narrowing.aside(ledger.queues.get("q").no)
 
 
 def test_what_is_set_aside_is_not_handed_out_and_comes_back_in_its_place(ledger: Ledger) -> None:
@@ -28,7 +28,7 @@ def test_what_is_set_aside_is_not_handed_out_and_comes_back_in_its_place(ledger:
     assert (told.left, told.aside, told.at_work, told.back) == (["b", "d"], ["a", "c"], [], [])
     assert counts(ledger) == {"ready": 2, "waiting": 2}
     assert _aside(ledger) == ["a", "c"]
-    assert ledger.narrowing.condition(ledger.queues.get("q")["no"]) == "x=1"
+    assert ledger.narrowing.condition(ledger.queues.get("q").no) == "x=1"
     assert _claim(ledger, 1) == "b"
     told = ledger.narrowing.narrow("q", (), "all")
     assert told.back == ["a", "c"]
@@ -104,7 +104,7 @@ def test_what_is_opened_again_by_name_comes_back(ledger: Ledger) -> None:
 
 def test_what_is_brought_back_is_agreed_to_anew(ledger: Ledger) -> None:
     _open(ledger)
-    number = ledger.queues.get("q")["no"]
+    number = ledger.queues.get("q").no
     ledger.terms.agree("q")
     ledger.narrowing.narrow("q", {"a"}, "x=1")
     assert ledger.terms.has_agreed(number)

@@ -67,7 +67,7 @@ def test_a_claim_finds_the_next_item_by_the_partial_index(ledger: Ledger, plans:
 def test_the_files_that_the_next_items_name_are_found_by_the_partial_index(
     ledger: Ledger, plans: Caught
 ) -> None:
-    number = ledger.queues.get("q")["no"]
+    number = ledger.queues.get("q").no
     told = plans(lambda: ledger.queries.named_ahead(number, 10))
     assert _uses(told, "item_turn", "(queue=? AND turn>?)") and _scans(told) == []
 

@@ -143,7 +143,7 @@ def test_a_queue_that_drained_is_opened_anew_as_its_next_generation(ledger: Ledg
     opened = ledger.generations.open("q", items(1), Options(instructions="new"))
     assert (opened.generation, opened.added) == (2, 1)
     assert counts(ledger) == {"ready": 1}
-    assert [row["generation"] for row in ledger.queues.all()] == [2]
+    assert [row.generation for row in ledger.queues.all()] == [2]
 
 
 def test_a_cancelled_queue_is_opened_anew(ledger: Ledger) -> None:

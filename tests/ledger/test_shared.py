@@ -182,7 +182,7 @@ def test_sessions_of_other_machines_are_left_to_them(
     ledger.generations.open("q", items(1))
     ledger.sessions.meet("s", pid=1, pid_start="1")
     ledger.followers.follow("s", "q")
-    assert [row["id"] for row in ledger.sessions.at_work()] == ["s"]
+    assert [row.id for row in ledger.sessions.at_work()] == ["s"]
     monkeypatch.setattr(machine, "machine_id", lambda: "elsewhere")
     assert ledger.sessions.at_work() == []
 
@@ -207,7 +207,7 @@ def test_an_end_that_commits_late_is_told_all_the_same(root: str, ledger: Ledger
     thread.start()
     assert started.wait(30)
     ledger.ends.finish(late.token, "done", {})
-    queue = ledger.queues.get("q")["no"]
+    queue = ledger.queues.get("q").no
     assert ledger.followers.ended_since(queue, 0) == [], "what began earlier may still end"
     go_on.set()
     thread.join()

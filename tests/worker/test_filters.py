@@ -248,7 +248,7 @@ def test_the_agent_of_a_pool_that_meets_it_stops_its_queue(
     assert ran.returncode == 1 and "a.key" in ran.stderr
     with Ledger.open(str(root)) as ledger:
         row = ledger.queues.get("q")
-    assert row["state"] == "paused" and "a.key" in row["reason"]
+    assert row.state == "paused" and "a.key" in row.reason
     item = rows(root)["t0"]
     assert (item["state"], item["attempts"], item["deaths"]) == ("ready", 0, 0)
     assert (folder / "a.key").read_text() == SECRET

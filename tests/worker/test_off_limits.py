@@ -86,7 +86,7 @@ def standing(root: Path) -> tuple[dict[str, int], str, str]:
     with Ledger.open(str(root)) as ledger:
         counts = {state: count for state, count in ledger.queues.stats("q").items() if count}
         row = ledger.queues.get("q")
-        return counts, row["state"], row["reason"] or ""
+        return counts, row.state, row.reason or ""
 
 
 def append(name: str) -> Plant:
@@ -268,7 +268,7 @@ def test_a_person_names_at_open_what_workers_may_change(
     # Who only adds items keeps what was named; naming something else takes another queue.
     assert run_hypervisor("open", "q", "tasks").returncode == 0
     with Ledger.open(str(repository)) as ledger:
-        assert ledger.queues.get("q")["may_write"] == '[".vscode", "CLAUDE.md"]'
+        assert ledger.queues.get("q").may_write == '[".vscode", "CLAUDE.md"]'
     ran = run_hypervisor("open", "q", "tasks", "--may-write", ".envrc")
     assert ran.returncode == 2 and "--may-write" in ran.stderr
     for outside in ("..", ".", "/etc", ".hypervisor/x"):

@@ -50,7 +50,7 @@ def for_call(
     has to decide. `agent` is "" for the session itself, `kind` the type of the agent."""
     if agent and not kind.startswith(OURS):
         return None
-    followed = {row["name"]: row["no"] for row in ledger.followers.followed(session)}
+    followed = {row.name: row.no for row in ledger.followers.followed(session)}
     if not followed:
         return None
     if tool == "Bash":

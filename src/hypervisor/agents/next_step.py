@@ -32,7 +32,7 @@ def go_on(ledger: Ledger, queue: str) -> None:
     ledger.agents.forget_permissions(queue)
     ledger.pauses.forget_stop(queue)
     row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
-    tried = ledger.queries.not_done(row["no"], 1) and not counts["claimed"]
+    tried = ledger.queries.not_done(row.no, 1) and not counts["claimed"]
     if tried and counts["done"] < news.trial(row, counts):
         ledger.terms.set_bounds(queue, canary=0)
 
@@ -53,10 +53,10 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     """
     row = ledger.queues.get(queue)
     counts = ledger.queues.stats(queue)
-    left = counts["ready"] + counts["waiting"] - len(ledger.narrowing.aside(row["no"]))
+    left = counts["ready"] + counts["waiting"] - len(ledger.narrowing.aside(row.no))
     tools = ledger.terms.tools(queue)
-    branch = bool(row["branches"]) and not tools
-    at_once, shared = _apart(ledger.queries.named_ahead(row["no"], _AHEAD))
+    branch = bool(row.branches) and not tools
+    at_once, shared = _apart(ledger.queries.named_ahead(row.no, _AHEAD))
     told: dict[str, Any] = {
         "queue": queue,
         "left": left,
@@ -68,11 +68,11 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "may_branch": not tools and top_of(ledger.root) is not None,
     }
     most = told["at_once"] or settings.limits.workers
-    if row["state"] == "paused":
-        return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
+    if row.state == "paused":
+        return told | {"step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
         return told | {"step": "finished"}
-    if row["stopped_at"] is not None:
+    if row.stopped_at is not None:
         return told | {"step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.agents.permissions(queue)
     if rules:
@@ -82,7 +82,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     if untried > 0:
         if counts["claimed"]:
             return told | {"step": "wait"}
-        not_done = ledger.queries.not_done(row["no"], _SHOWN)
+        not_done = ledger.queries.not_done(row.no, _SHOWN)
         if not not_done:
             return told | {
                 "step": "canary",
@@ -98,8 +98,8 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     workers = max(0, wanted - counts["claimed"])
     seconds = cost["seconds"]
     # A yes holds for what is left when a limit has ended: nobody is there to give it again.
-    agreed = agreed or ledger.terms.has_agreed(row["no"])
-    yes = agreed or sum(counts.values()) <= (row["yes_up_to"] or 0)
+    agreed = agreed or ledger.terms.has_agreed(row.no)
+    yes = agreed or sum(counts.values()) <= (row.yes_up_to or 0)
     return told | {
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
@@ -145,7 +145,7 @@ def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
     if ledger.followers.has_answered(client.session, ledger.queues.get(queue)):
         return True
     known = ledger.sessions.find(client.session)
-    heard = known is not None and known["heard_at"] is not None
+    heard = known is not None and known.heard_at is not None
     return not heard and not client.headless
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from hypervisor.agents import retention
 from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.generations import Old
 from hypervisor.system.keys import key
 from hypervisor.tasks.undo import UNDO, UndoLog
 
@@ -24,10 +25,10 @@ class Plan:
     def __init__(self, ledger: Ledger, limits: Limits, days: float) -> None:
         self.before = time.time() - days * 86400
         self.queues, self.kept = ledger.generations.prunable(self.before)
-        going = {row["no"] for row in self.queues}
-        rows = [row for row in ledger.queues.generations() if row["no"] not in going]
+        going = {row.no for row in self.queues}
+        rows = [row for row in ledger.queues.generations() if row.no not in going]
         # A queue's folders are shared by its generations.
-        staying = {key(row["name"]) for row in rows}
+        staying = {key(row.name) for row in rows}
         busy = {key(name) for name in ledger.items.all_open().values()}
         agents = retention.stale(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
         for place, seen in retention.kept_of(ledger):
@@ -50,7 +51,7 @@ class Plan:
         return {
             "queues": [_told(row) for row in self.queues],
             "kept": [_told(row) | {"reason": why} for row, why in self.kept],
-            "items": sum(row["items"] for row in self.queues),
+            "items": sum(row.items for row in self.queues),
             "outputs": _files(self.outputs),
             "undo": _files(self.undo),
         }
@@ -65,13 +66,13 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
         ledger.store.compact()
 
 
-def _told(row: Any) -> dict[str, Any]:
-    ended = max(row["last_end"] or 0, row["ended_at"] or 0, row["opened_at"])
+def _told(row: Old) -> dict[str, Any]:
+    ended = max(row.last_end or 0, row.ended_at or 0, row.opened_at)
     return {
-        "queue": row["name"],
-        "generation": row["generation"],
-        "state": "drained" if row["state"] == "open" and not row["is_open"] else row["state"],
-        "items": row["items"],
+        "queue": row.name,
+        "generation": row.generation,
+        "state": "drained" if row.state == "open" and not row.is_open else row.state,
+        "items": row.items,
         "ended_at": ended,
     }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hypervisor.agents.claude.transcript import Failure
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent
     from hypervisor.ledger.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
@@ -81,12 +82,12 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """
     held = ledger.sessions.held_by(session, agent)
     known = ledger.agents.find(agent) if held else None
-    if known is not None and known["transcript"]:
-        if _mark(known["transcript"], "stoppedByUser"):
+    if known is not None and known.transcript:
+        if _mark(known.transcript, "stoppedByUser"):
             person_stopped(ledger, session, agent)
             return
         # The row is written when the client already tells of the end.
-        error = _last_error(known["transcript"], _LAG)
+        error = _last_error(known.transcript, _LAG)
         if error is not None:
             limit = _limit_of(error)
             if limit is not None:
@@ -146,11 +147,11 @@ def person_stopped(
     others in its place until somebody goes on with the queue."""
     freed(ledger, session, agent, _STOPPED)
     known = ledger.agents.find(agent)
-    first = known is None or known["ended_at"] is None
+    first = known is None or known.ended_at is None
     if ledger.agents.note(agent, session, transcript=transcript, how=_STOPPED):
         known = ledger.agents.find(agent)
-        if first:
-            ledger.pauses.note_stop(known["queue"])
+        if first and known is not None:
+            ledger.pauses.note_stop(known.queue)
         from hypervisor.worker import outbox
 
         outbox.flush(ledger)
@@ -164,7 +165,7 @@ def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
     end_all(ledger, held, "freed", "rate limit")
     queues = {row["queue_name"] for row in held}
     if not queues:
-        queues = {queue["name"] for queue in ledger.followers.followed(session)}
+        queues = {queue.name for queue in ledger.followers.followed(session)}
     for name in queues:
         pause_for(ledger, name, limit)
 
@@ -178,8 +179,8 @@ def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
         # The news of it came late.
         return
     row = ledger.queues.get(queue)
-    if limit.passing and row["state"] == "open":
-        limit = limits.again(limit, ledger.pauses.overloads(row["no"]), now=time.time())
+    if limit.passing and row.state == "open":
+        limit = limits.again(limit, ledger.pauses.overloads(row.no), now=time.time())
     word = "overloaded" if limit.passing else "rate limit"
     ledger.pauses.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
 
@@ -206,10 +207,10 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
     middle of a call has claimed, and no event has told who it is.
     """
     for row in ledger.agents.alive(session):
-        if row["id"] not in (running or ()) and _stopped_by_person(row):
-            person_stopped(ledger, session, row["id"])
+        if row.id not in (running or ()) and _stopped_by_person(row):
+            person_stopped(ledger, session, row.id)
     if running is None:
-        running = {row["id"] for row in ledger.agents.alive(session)}
+        running = {row.id for row in ledger.agents.alive(session)}
     else:
         for row in ledger.sessions.held_by(session):
             if row["agent"] and row["agent"] not in running:
@@ -226,14 +227,14 @@ def finished(ledger: Ledger, session: str) -> None:
     """
     for row in ledger.agents.alive(session):
         if _stopped_by_person(row):
-            person_stopped(ledger, session, row["id"])
+            person_stopped(ledger, session, row.id)
             continue
-        held = ledger.sessions.held_by(session, row["id"])
+        held = ledger.sessions.held_by(session, row.id)
         since = max((item["claimed_at"] for item in held), default=0.0)
-        if row["transcript"] and _marked_finished(row["transcript"], since):
-            died(ledger, session, row["id"], "its worker ended without a report")
-            ledger.agents.note(row["id"], session, how="finished")
-            collect(ledger, row["id"])
+        if row.transcript and _marked_finished(row.transcript, since):
+            died(ledger, session, row.id, "its worker ended without a report")
+            ledger.agents.note(row.id, session, how="finished")
+            collect(ledger, row.id)
 
 
 def _marked_finished(path: str, since: float) -> bool:
@@ -246,9 +247,9 @@ def _marked_finished(path: str, since: float) -> bool:
     return since < marked < time.time() - _REST and _mark(path, "finished")
 
 
-def _stopped_by_person(agent: Any) -> bool:
+def _stopped_by_person(agent: Agent) -> bool:
     """True if the client has marked an agent (its row) as stopped by its user."""
-    return bool(agent["transcript"]) and _mark(agent["transcript"], "stoppedByUser")
+    return agent.transcript is not None and _mark(agent.transcript, "stoppedByUser")
 
 
 def _mark(path: str, name: str) -> bool:
@@ -296,7 +297,7 @@ def collect(
     The file lags behind the agent's end: for `wait` seconds its last message is waited for.
     """
     row = ledger.agents.find(agent)
-    if row is None or not row["transcript"]:
+    if row is None or not row.transcript:
         return
     from hypervisor.agents import retention
     from hypervisor.agents.claude import transcript
@@ -305,14 +306,14 @@ def collect(
     until = time.monotonic() + wait
     while True:
         try:
-            used = transcript.read_transcript(row["transcript"])
+            used = transcript.read_transcript(row.transcript)
         except OSError:
             return
         if used.complete or time.monotonic() >= until:
             break
         time.sleep(0.05)
-    name = ledger.queues.name_of(row["queue"])
-    files = transcript.transcripts(row["transcript"])
+    name = ledger.queues.name_of(row.queue)
+    files = transcript.transcripts(row.transcript)
     kept = retention.keep(ledger.state, name, agent, files, clean)
     if used.compacted:
         note_unseen(ledger, agent, usage.COMPACTION)
@@ -338,15 +339,15 @@ def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> di
 def note_use(ledger: Ledger, agent: str) -> None:
     """Note what an agent at work has used until now, where its transcript tells."""
     row = ledger.agents.find(agent)
-    if row is None or not row["transcript"] or row["ended_at"] is not None:
+    if row is None or not row.transcript or row.ended_at is not None:
         return
     from hypervisor.agents.claude import transcript
 
     try:
         # A tool call waits for this: a long transcript is summed up at the agent's end.
-        if transcript.size_of(row["transcript"]) > _QUICK_BYTES:
+        if transcript.size_of(row.transcript) > _QUICK_BYTES:
             return
-        used = transcript.read_transcript(row["transcript"])
+        used = transcript.read_transcript(row.transcript)
     except OSError:
         return
     if used.known:
@@ -357,11 +358,11 @@ def note_use(ledger: Ledger, agent: str) -> None:
 def look_again(ledger: Ledger, queue: str) -> None:
     """Read again what the agents of a queue have used: the hooks of one that has just ended its
     item may not have come that far."""
-    for row in ledger.agents.costs(ledger.queues.get(queue)["no"])[0]:
-        if row["ended_at"] is None:
-            note_use(ledger, row["id"])
-        elif not row["complete"]:
-            collect(ledger, row["id"])
+    for row in ledger.agents.costs(ledger.queues.get(queue).no)[0]:
+        if row.ended_at is None:
+            note_use(ledger, row.id)
+        elif not row.complete:
+            collect(ledger, row.id)
 
 
 def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
@@ -371,16 +372,16 @@ def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
 
     row = ledger.agents.find(agent)
     if row is not None:
-        told = usage.joined(row["unseen"], kinds)
-        if told != row["unseen"]:
+        told = usage.joined(row.unseen, kinds)
+        if told != row.unseen:
             ledger.agents.set_unseen(agent, told)
 
 
 def collect_all(ledger: Ledger, queue: str) -> None:
     """Read again what was incomplete when it was last read."""
-    for row in ledger.agents.costs(ledger.queues.get(queue)["no"])[0]:
-        if not row["complete"]:
-            collect(ledger, row["id"])
+    for row in ledger.agents.costs(ledger.queues.get(queue).no)[0]:
+        if not row.complete:
+            collect(ledger, row.id)
 
 
 def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:

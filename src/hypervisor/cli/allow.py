@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"in a session they may call tools of: {', '.join(tools)}")
     if names:
         print(f"open it again to add what was held for that: hypervisor open {args.queue} SOURCE")
-    if row["budget_tokens"] is not None:
-        print(f"they may use {row['budget_tokens']:,} tokens")
-    if row["budget_ms"] is not None:
-        print(f"they may take {row['budget_ms'] / 60_000:g} minutes")
-    if row["state"] == "paused":
+    if row.budget_tokens is not None:
+        print(f"they may use {row.budget_tokens:,} tokens")
+    if row.budget_ms is not None:
+        print(f"they may take {row.budget_ms / 60_000:g} minutes")
+    if row.state == "paused":
         print(f"it is paused; go on with: hypervisor resume {args.queue}")
     return 0

@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
 def _open_queues(ledger: Ledger) -> list[str]:
     found = []
     for row in ledger.queues.all():
-        counts = ledger.queues.counts(row["no"])
-        if row["state"] in ("open", "paused") and any(counts[state] for state in OPEN_STATES):
-            found.append(row["name"])
+        counts = ledger.queues.counts(row.no)
+        if row.state in ("open", "paused") and any(counts[state] for state in OPEN_STATES):
+            found.append(row.name)
     return found
 
 

@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> int:
         if args.command is not None:
             ledger.terms.set_check(args.queue, args.command, args.env, base)
         row = ledger.queues.get(args.queue)
-    if row["verify"] is None:
+    if row.verify is None:
         print(f"queue {args.queue} has no check")
         return 1
-    print(f"before an item of {args.queue} is done: {one_line(row['verify'], 1000)}")
-    for line in about(json.loads(row["check_env"] or "[]"), json.loads(row["check_base"] or "[]")):
+    print(f"before an item of {args.queue} is done: {one_line(row.verify, 1000)}")
+    for line in about(json.loads(row.check_env or "[]"), json.loads(row.check_base or "[]")):
         print(line)
     return 0
 

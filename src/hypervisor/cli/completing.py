@@ -107,7 +107,7 @@ def _known(name: str, queue: str | None, start: str) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
             if name in _QUEUES:
-                return [row["name"] for row in ledger.queues.all()]
+                return [row.name for row in ledger.queues.all()]
             if name in _TOKENS:
                 return list(ledger.claims.live_tokens())
             ids = ledger.queries.ids_like(start, queue, _MOST)

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Print how many claims were ended and how many left-over locks were removed."""
     with Ledger.open(find_root()) as ledger:
         ended = ledger.ends.expire()
-        swept = sum(ledger.claim_locks.sweep_queue(queue["name"]) for queue in ledger.queues.all())
+        swept = sum(ledger.claim_locks.sweep_queue(queue.name) for queue in ledger.queues.all())
         outbox.flush(ledger, limit=None)
     print(f"{ended} claims ended, {swept} left-over locks removed")
     return 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
+    from hypervisor.ledger.rows import Queue
 
 _DATA_SHOWN = 20_000
 _LINE_SHOWN = 20_000
@@ -59,24 +60,24 @@ def nothing(ledger: Ledger, queue: str) -> tuple[str, bool]:
     waiting = counts["claimed"] + counts["waiting"]
     if not counts["ready"] and not counts["claimed"]:
         return f"nothing left{_stuck(ledger, row, waiting)}", True
-    if row["state"] == "paused":
+    if row.state == "paused":
         from hypervisor.ledger import budget
 
-        why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
+        why = f" ({one_line(row.reason, 80)})" if row.reason else ""
         mend = f"hypervisor resume {queue} goes on"
         if budget.reached(ledger, row):
             mend = f"{budget.more(queue)} goes on"
-        elif row["resume_at"] is not None:
+        elif row.resume_at is not None:
             from hypervisor.system.spans import until
 
-            mend = f"it goes on by itself at {until(row['resume_at'])}"
+            mend = f"it goes on by itself at {until(row.resume_at)}"
         return f"queue paused{why}: stop here; {mend}", False
-    files = ledger.claims.waiting_for_files(row["no"]) if counts["ready"] else 0
+    files = ledger.claims.waiting_for_files(row.no) if counts["ready"] else 0
     locked = counts["ready"] - files
     more = f"; {files} wait for files that others work on" if files else ""
     more += f"; {locked} locked by another tool" if locked else ""
     more += f"; {counts['waiting']} wait for other items" if counts["waiting"] else ""
-    return f"nothing ready now{_at_work(ledger, row['no'])}{more}", False
+    return f"nothing ready now{_at_work(ledger, row.no)}{more}", False
 
 
 def _at_work(ledger: Ledger, queue: int) -> str:
@@ -90,15 +91,15 @@ def _at_work(ledger: Ledger, queue: int) -> str:
     return "".join(f"; {one}" for one in shown) + (f" and {left} more with others" if left else "")
 
 
-def _stuck(ledger: Ledger, queue: Any, waiting: int) -> str:
+def _stuck(ledger: Ledger, queue: Queue, waiting: int) -> str:
     """Return what the `waiting` items of a queue (its row) that is at rest wait for."""
-    aside = len(ledger.narrowing.aside(queue["no"]))
+    aside = len(ledger.narrowing.aside(queue.no))
     told = f"; {aside} are set aside" if aside else ""
     if waiting == aside:
         return told
     missing = "items that did not succeed"
-    if ledger.branches.unmerged(queue["name"]):
-        missing = f"branches that are not merged: hypervisor integrate {queue['name']}"
+    if ledger.branches.unmerged(queue.name):
+        missing = f"branches that are not merged: hypervisor integrate {queue.name}"
     return f"{told}; {waiting - aside} wait for {missing}"
 
 

@@ -258,10 +258,10 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
         return False
     try:
         with Ledger.open(root) as ledger:
-            at_work = next((row for row in ledger.queues.all() if row["name"] == queue), None)
+            at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
             return (
                 at_work is not None
-                and at_work["state"] in ("open", "paused")
+                and at_work.state in ("open", "paused")
                 and not ledger.queues.drained(queue)
                 and budget.raised(at_work, tokens, ms)
             )

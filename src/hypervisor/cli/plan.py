@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         if step != "wait":
             ledger.terms.set_trial(args.queue, begun=step == "canary")
         if client.session is not None and (told.get("ask") or step in _ASKS):
-            ledger.followers.note_asked(client.session, ledger.queues.get(args.queue)["no"])
+            ledger.followers.note_asked(client.session, ledger.queues.get(args.queue).no)
         if client.session is not None and step in _ACTS:
             news.expect(ledger, client.session, args.queue, work=False)
     if args.json:

@@ -107,7 +107,7 @@ def _theirs(
     files, commits = [], []
     try:
         with Ledger.open(root) as ledger:
-            if queue not in ledger.queues.names() or ledger.queues.get(queue)["purpose"] != "work":
+            if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
                 return None
             for row in ledger.queries.results(queue):
                 report = row["report"] or {}

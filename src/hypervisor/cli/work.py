@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
             )
             why = pool.run()
         summary = summarize(ledger, args.queue)
-        resume_at = ledger.queues.get(args.queue)["resume_at"]
+        resume_at = ledger.queues.get(args.queue).resume_at
     print("\n".join(lines(summary, brief=True)))
     print(_next(args.queue, why, pool.cause, resume_at))
     return int(why != "drained" or bool(summary["counts"]["failed"]))

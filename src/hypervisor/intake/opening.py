@@ -78,10 +78,10 @@ def note_tree(ledger: Ledger, queue: str) -> None:
     done that. While anything is in work, that can't be said."""
     row = ledger.queues.get(queue)
     uncommitted.forget_ended(ledger.state, ledger.queries.tokens_over())
-    if not row["commits"] and _COMMITS.search(row["instructions"] or ""):
-        ledger.sessions.note_commits(row["no"])
+    if not row.commits and _COMMITS.search(row.instructions or ""):
+        ledger.sessions.note_commits(row.no)
     if not ledger.claims.live_tokens():
-        uncommitted.note(ledger.state, uncommitted.of_queue(row["no"]))
+        uncommitted.note(ledger.state, uncommitted.of_queue(row.no))
 
 
 def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:

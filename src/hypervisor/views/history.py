@@ -9,6 +9,7 @@ from typing import Any
 
 from hypervisor.ledger import Ledger, locks, usage
 from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -83,15 +84,15 @@ def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
 
 def _not_handed_out(ledger: Ledger, row: Any) -> str:
     queue = ledger.queues.get(row["queue_name"])
-    if queue["state"] == "paused":
-        why = f" ({one_line(queue['reason'], 100)})" if queue["reason"] else ""
-        return f"its queue is paused{why}; hypervisor resume {queue['name']}"
+    if queue.state == "paused":
+        why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
+        return f"its queue is paused{why}; hypervisor resume {queue.name}"
     for lock in _locks(ledger, row["id"], [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row):
         return "it touches files that others work on now"
-    ready = [one["id"] for one in ledger.items.ready(queue["name"])]
+    ready = [one["id"] for one in ledger.items.ready(queue.name)]
     place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
     earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
     return f"{earlier}it is ready{place}"
@@ -178,7 +179,7 @@ class Log:
 
     def news(self) -> list[dict[str, Any]]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
-        queues = {row["no"]: row for row in self._ledger.queues.generations_of(self._queue)}
+        queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
         told = []
         for row in self._ledger.queries.events_after(list(queues), self._event):
             self._event = row["no"]
@@ -192,14 +193,14 @@ class Log:
             self._ended(row, told)
         return sorted(told, key=lambda one: one["at"])
 
-    def _happened(self, queue: Any, row: Any) -> dict[str, Any]:
+    def _happened(self, queue: Queue, row: Any) -> dict[str, Any]:
         event = _CHANGES.get(row["kind"], row["kind"])
         about_item = event == "retried"
         return {
             "at": row["at"],
             "event": event,
-            "queue": queue["name"],
-            "generation": queue["generation"],
+            "queue": queue.name,
+            "generation": queue.generation,
             "id": row["detail"] if about_item else None,
             "token": None,
             "worker": None,

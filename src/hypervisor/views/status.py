@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent, Queue
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
@@ -38,44 +39,42 @@ _STILL_SECONDS = 120
 _RECENT_ERROR = 86400.0
 
 
-def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
+def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
     """Return where a queue (its row) stands."""
-    counts = ledger.queues.counts(queue["no"])
-    state = state_of(queue["state"], counts)
-    workers = _workers(ledger, queue["no"])
+    counts = ledger.queues.counts(queue.no)
+    state = state_of(queue.state, counts)
+    workers = _workers(ledger, queue.no)
     pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
-    aside = len(ledger.narrowing.aside(queue["no"]))
+    aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    known = ledger.terms.tokens_used(queue["no"])
+    known = ledger.terms.tokens_used(queue.no)
     told: dict[str, Any] = {
-        "queue": queue["name"],
+        "queue": queue.name,
         "state": state,
-        "reason": queue["reason"] or None,
-        "resume_at": queue["resume_at"],
+        "reason": queue.reason or None,
+        "resume_at": queue.resume_at,
         "total": sum(counts.values()),
         "counts": counts,
-        "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue["no"])}
+        "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue.no)}
         if aside
         else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
-        "tokens_exact": None if known is None else tokens_exact(ledger, queue["no"]),
+        "tokens_exact": None if known is None else tokens_exact(ledger, queue.no),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }
     return told | {"problems": _problems(ledger, queue, told)}
 
 
-def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
+def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
-    at_work = {
-        row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue["no"])
-    }
-    waits = ledger.queries.waits_in(queue["no"])
+    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue.no)}
+    waits = ledger.queries.waits_in(queue.no)
     found = []
-    for row in ledger.items.open_rows(queue["name"]):
+    for row in ledger.items.open_rows(queue.name):
         state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
         found.append(
             {
@@ -147,7 +146,7 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
     from hypervisor.ledger import usage
 
     agents = ledger.agents.of_queue(queue)
-    known = all(row["input_tokens"] is not None for row in agents)
+    known = all(row.input_tokens is not None for row in agents)
     if not known or usage.missing(agents, unaccounted=False):
         return False
     return not ledger.agents.unaccounted(queue)
@@ -156,7 +155,7 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
 def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
     """Return who works on a queue: those that hold items, then agents between two items."""
     now, clock = time.time(), ledger.store.lease_clock()
-    agents = {row["id"]: row for row in ledger.agents.of_queue(queue)}
+    agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, dict[str, Any]] = {}
     for row in ledger.queries.workers(queue):
         known = agents.get(row["agent"] or "")
@@ -173,34 +172,33 @@ def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
             found[name] = told = _worker(name, row["session"], known, now)
         told["holds"].append(held)
     for row in agents.values():
-        if row["ended_at"] is None and row["id"] not in found:
-            found[row["id"]] = _worker(row["id"], row["session"], row, now)
+        if row.ended_at is None and row.id not in found:
+            found[row.id] = _worker(row.id, row.session, row, now)
     return list(found.values())
 
 
-def _worker(name: str, session: str | None, agent: Any, now: float) -> dict[str, Any]:
+def _worker(name: str, session: str | None, agent: Agent | None, now: float) -> dict[str, Any]:
     used = None
-    if agent is not None and agent["input_tokens"] is not None:
-        kinds = ("input", "output", "cache_read", "cache_write")
-        used = sum(agent[f"{kind}_tokens"] or 0 for kind in kinds)
-    seen = None if agent is None else agent["seen_at"]
+    if agent is not None and agent.input_tokens is not None:
+        used = sum(count or 0 for count in agent.tokens)
+    seen = None if agent is None else agent.seen_at
     return {
         "worker": name,
         "session": session,
         "holds": [],
-        "last_tool": None if agent is None else agent["last_tool"],
+        "last_tool": None if agent is None else agent.last_tool,
         "seen_at": None if seen is None else round(seen, 3),
         "tokens": used,
     }
 
 
-def _pace(ledger: Ledger, queue: Any) -> float | None:
+def _pace(ledger: Ledger, queue: Queue) -> float | None:
     """Return how many items end in a second, told by the last ones, or None.
 
     A time in which the queue was paused or at rest is not counted.
     """
-    since = ledger.queries.at_work_since(queue["no"])
-    ends = [end for end in ledger.queries.last_ends(queue["no"], _PACE) if end >= since]
+    since = ledger.queries.at_work_since(queue.no)
+    ends = [end for end in ledger.queries.last_ends(queue.no, _PACE) if end >= since]
     if not ends:
         return None
     # From the oldest of them on; where there are few, from the first claim on, so that workers
@@ -212,9 +210,9 @@ def _pace(ledger: Ledger, queue: Any) -> float | None:
     return done / took if done and took > 0 else None
 
 
-def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str, Any]]:
+def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what wants a look, the most pressing first: `kind`, `text`, and the command `fix`."""
-    name, counts, state = queue["name"], told["counts"], told["state"]
+    name, counts, state = queue.name, told["counts"], told["state"]
     found: list[dict[str, Any]] = []
 
     def problem(kind: str, text: str, fix: str | None = None) -> None:
@@ -224,12 +222,12 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
     if used_up and state in ("open", "paused"):
         problem("budget", f"{used_up}; {counts['ready']} items stay untried", budget.more(name))
     elif state == "paused":
-        why = f": {one_line(queue['reason'], 100)}" if queue["reason"] else ""
-        if queue["resume_at"] is None:
+        why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
+        if queue.resume_at is None:
             problem("paused", f"paused{why}", f"hypervisor resume {name}")
         else:
-            then = f"paused{why}; open again by itself at {until(queue['resume_at'])}"
-            if ledger.followers.is_attended(queue["no"]):
+            then = f"paused{why}; open again by itself at {until(queue.resume_at)}"
+            if ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
                 gone = f"{then}, but its session is gone"
@@ -239,8 +237,8 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
         problem("permissions", f"workers lacked permissions: {listed}", f"hypervisor plan {name}")
     if state == "open" and counts["ready"] and not told["workers"]:
-        last = (ledger.queries.last_ends(queue["no"], 1) or [0.0])[0]
-        idle = time.time() - max(last, ledger.queries.at_work_since(queue["no"]))
+        last = (ledger.queries.last_ends(queue.no, 1) or [0.0])[0]
+        idle = time.time() - max(last, ledger.queries.at_work_since(queue.no))
         if last and idle > _STILL_SECONDS:
             text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
             problem("still", text, f"hypervisor plan {name}")
@@ -248,9 +246,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         if late := _late(worker):
             problem("silent", late)
     for outcome in ("failed", "blocked"):
-        for row in (
-            ledger.queries.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ()
-        ):
+        for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
             problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
@@ -260,7 +256,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
         problem("waiting", f"{waiting} items wait for items that did not succeed")
-    pending = ledger.queries.pending_of(queue["no"])
+    pending = ledger.queries.pending_of(queue.no)
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
         why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"

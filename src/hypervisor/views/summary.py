@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 from hypervisor.ledger import Ledger, usage
+from hypervisor.ledger.rows import Agent
 from hypervisor.system.text import one_line
 
 STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
@@ -27,11 +28,11 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     """Return the summary of the newest generation of `queue`. Raises UsageError if unknown."""
     row = ledger.queues.get(queue)
     counts = dict.fromkeys(STATUSES, 0)
-    agents, shares = ledger.agents.costs(row["no"])
-    untried = f"not tried: {row['reason']}" if row["state"] == "paused" and row["reason"] else ""
+    agents, shares = ledger.agents.costs(row.no)
+    untried = f"not tried: {row.reason}" if row.state == "paused" and row.reason else ""
     workers, first, last = [], None, None
     aside = dict.fromkeys(
-        ledger.narrowing.aside(row["no"]), f"set aside: not {ledger.narrowing.condition(row['no'])}"
+        ledger.narrowing.aside(row.no), f"set aside: not {ledger.narrowing.condition(row.no)}"
     )
     for item in ledger.queries.results(queue):
         told = _item(item, shares.get(item["no"]))
@@ -46,28 +47,28 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
             last = max(last or item["finished_at"], item["finished_at"])
     states = ledger.queues.stats(queue)
-    drained = row["state"] == "open" and not states["ready"] and not states["claimed"]
-    unread = [agent["id"] for agent in agents if agent["input_tokens"] is None]
+    drained = row.state == "open" and not states["ready"] and not states["claimed"]
+    unread = [agent.id for agent in agents if agent.input_tokens is None]
     return {
-        "queue": row["name"],
-        "generation": row["generation"],
-        "state": "drained" if drained else row["state"],
-        "reason": row["reason"] or None,
+        "queue": row.name,
+        "generation": row.generation,
+        "state": "drained" if drained else row.state,
+        "reason": row.reason or None,
         "workers": workers,
         "total": len(workers),
         "counts": counts,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(agents, shares, unaccounted=ledger.agents.unaccounted(row["no"])),
+        **_tokens(agents, shares, unaccounted=ledger.agents.unaccounted(row.no)),
         "unknown_transcripts": unread,
-        "notices": _notices(agents, ledger.followers.told_of(row["no"])),
-        "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
-        "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
+        "notices": _notices(agents, ledger.followers.told_of(row.no)),
+        "transcripts": [agent.kept for agent in agents if agent.kept],
+        "preflight": json.loads(row.preflight) if row.preflight else None,
         "reports_pending": sum(1 for told in workers if told["report_pending"]),
     }
 
 
-def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
+def _tokens(agents: list[Agent], shares: dict[int, Any], *, unaccounted: bool) -> dict[str, Any]:
     """Return the queue's tokens: all that its workers used, and what belongs to no item.
 
     `tokens_unseen` names what stands in no transcript: where that is something, the figures are
@@ -75,9 +76,9 @@ def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> 
     """
     unknown: dict[str, Any] = {"total_tokens": None, "overhead_tokens": None, "tokens": None}
     unknown |= {"tokens_exact": None, "tokens_unseen": []}
-    if not agents or any(agent["input_tokens"] is None for agent in agents):
+    if not agents or any(agent.input_tokens is None for agent in agents):
         return unknown
-    total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
+    total = {kind: sum(agent.tokens[at] or 0 for agent in agents) for at, kind in enumerate(KINDS)}
     everything = sum(total.values())
     items = sum(share[kind] for share in shares.values() for kind in KINDS)
     unseen = usage.missing(agents, unaccounted=unaccounted)
@@ -90,17 +91,17 @@ def _tokens(agents: list[Any], shares: dict[int, Any], *, unaccounted: bool) -> 
     }
 
 
-def _notices(agents: list[Any], told: list[tuple[str, float]]) -> dict[str, Any] | None:
+def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> dict[str, Any] | None:
     """Return which of the workers' ends the client gave notice of, and by which wake, and how
     many seconds late, the session heard of the items."""
     # The agents of a pool are processes of its own: it needs no notice.
-    ended = [agent for agent in agents if agent["ended_at"] is not None and agent["pid"] is None]
+    ended = [agent for agent in agents if agent.ended_at is not None and agent.pid is None]
     if not ended and not told:
         return None
     late = sorted(delay for _, delay in told)
     return {
         "workers_ended": len(ended),
-        "arrived": sum(agent["noticed_at"] is not None for agent in ended),
+        "arrived": sum(agent.noticed_at is not None for agent in ended),
         "items_told": len(told),
         "by": dict(Counter(by for by, _ in told)),
         "seconds_p50": round(late[len(late) // 2], 3) if late else None,

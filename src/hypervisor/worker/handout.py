@@ -109,14 +109,14 @@ def take(
                 else:
                     _close(ledger, claim, *closed)
         row = ledger.queues.get(queue) if taken else None
-        if row is not None and row["scope"]:
+        if row is not None and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row["commits"] and not (branch or here):
+        if row is not None and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
         if row is not None and (branch or here):
-            if not row["branches"]:
+            if not row.branches:
                 ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
         if taken and not off_limits.begin(ledger, taken):
@@ -156,9 +156,9 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
         return marks
     ledger.followers.follow(session, queue)
     known = ledger.sessions.find(session)
-    if known is not None and known["heard_at"] is not None:
+    if known is not None and known.heard_at is not None:
         return marks | {"session": session}
-    lease = max(UNHEARD_SECONDS, ledger.queues.get(queue)["lease_ms"] / 1000)
+    lease = max(UNHEARD_SECONDS, ledger.queues.get(queue).lease_ms / 1000)
     return marks | {"session": session, "lease_seconds": lease}
 
 

@@ -178,7 +178,7 @@ def _grew_by(before: str, after: str, asked: list[str]) -> bool:
 
 def may_write(ledger: Ledger, queue: str) -> list[str]:
     """Return the paths that a person has let the workers of `queue` write."""
-    told = ledger.queues.get(queue)["may_write"]
+    told = ledger.queues.get(queue).may_write
     return named_in(told)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent
 
 
 def settle(ledger: Ledger, *, limit: int | None = 200) -> list[str]:
@@ -24,8 +25,8 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> list[str]:
 
     agents = []
     for row in ledger.sessions.at_work():
-        if caller.is_gone(row["pid"], row["pid_start"]):
-            agents += end_session(ledger, row["id"])
+        if caller.is_gone(row.pid, row.pid_start):
+            agents += end_session(ledger, row.id)
     ledger.ends.expire()
     outbox.flush(ledger, limit)
     return agents
@@ -37,10 +38,10 @@ def end_session(ledger: Ledger, session: str) -> list[str]:
     An agent that is a process of its own may outlive its session: it keeps its items until it ends.
     Returns the ids of the agents that ended.
     """
-    lasting = {row["id"] for row in ledger.agents.alive(session) if _lives(row)}
+    lasting = {row.id for row in ledger.agents.alive(session) if _lives(row)}
     held = [row for row in ledger.sessions.held_by(session) if row["agent"] not in lasting]
     end_all(ledger, held, "freed", "the session ended")
-    ended = [row["id"] for row in ledger.agents.alive(session) if row["id"] not in lasting]
+    ended = [row.id for row in ledger.agents.alive(session) if row.id not in lasting]
     for agent in ended:
         ledger.agents.note(agent, session, how="session ended")
     ledger.followers.unfollow(session)
@@ -56,7 +57,7 @@ def end_all(ledger: Ledger, held: Iterable[Any], how: str, cause: str) -> None:
             continue
 
 
-def _lives(agent: Any) -> bool:
+def _lives(agent: Agent) -> bool:
     from hypervisor.config import caller
 
-    return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
+    return agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start)

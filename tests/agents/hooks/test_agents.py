@@ -75,7 +75,7 @@ def test_an_api_error_is_a_death_and_a_limit_of_the_service_a_pause(
     claim = session.takes("a1")
     session.event("StopFailure", agent="a1", error=error, last_assistant_message=said)
     assert session.item(claim)["deaths"] == deaths
-    assert session.ledger.queues.get("q")["state"] == state
+    assert session.ledger.queues.get("q").state == state
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_notice_alone_ends_what_its_worker_held(
     session.notice("a1", status, how)
     row = session.item(claim)
     assert (row["state"], row["deaths"]) == ("ready", deaths)
-    assert session.ledger.queues.get("q")["state"] == "open"
+    assert session.ledger.queues.get("q").state == "open"
 
 
 def test_a_notice_of_a_limit_that_comes_before_its_event_is_no_death(session: Session) -> None:
@@ -102,7 +102,7 @@ def test_a_notice_of_a_limit_that_comes_before_its_event_is_no_death(session: Se
     session.transcript_of("a1").write_text(json.dumps({"type": "assistant", "message": message}))
     session.notice("a1", "completed", "finished")
     assert session.item(claim)["deaths"] == 0
-    assert session.ledger.queues.get("q")["state"] == "paused"
+    assert session.ledger.queues.get("q").state == "paused"
 
 
 def test_a_worker_that_the_session_stops_is_ended_by_that_call(session: Session) -> None:
@@ -225,7 +225,7 @@ def test_kept_transcripts_go_by_age_and_then_the_oldest_by_size(session: Session
     (folder / "notes.txt").write_text("somebody's own" * 100)
     os.utime(folder / "notes.txt", (1, 1))
     for age in range(5):
-        session.ledger.agents.join(str(age), "s", session.ledger.queues.get("q")["no"], None)
+        session.ledger.agents.join(str(age), "s", session.ledger.queues.get("q").no, None)
         path = folder / f"agent-{age}.jsonl"
         path.write_bytes(b"x" * 100)
         os.utime(path, (time.time() - age * 1000,) * 2)
@@ -246,7 +246,7 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
 
     def noted() -> tuple[str, float, int | None]:
         row = session.ledger.agents.find("a1")
-        return row["last_tool"], row["seen_at"] - 1_800_000_000, row["output_tokens"]
+        return row.last_tool, row.seen_at - 1_800_000_000, row.output_tokens
 
     def uses(tool: str, key: str, what: str) -> None:
         session.event("PostToolUse", agent="a1", tool_name=tool, tool_input={key: what})

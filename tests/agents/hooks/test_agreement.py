@@ -40,7 +40,7 @@ def chosen(session: Session, answer: str) -> None:
 
 
 def more_is_added(session: Session) -> None:
-    number = session.ledger.queues.get("q")["no"]
+    number = session.ledger.queues.get("q").no
     with session.ledger.store.write():
         session.ledger.store.change(
             "insert into event (queue, at, kind, detail) values (?, 0, 'added', '')", (number,)
@@ -124,7 +124,7 @@ def test_a_yes_beforehand_is_opened_with(project: Path, monkeypatch: pytest.Monk
     assert main(["open", "q", "a.md", "--yes-up-to", "0"]) == 2
     assert main(["open", "q", "a.md", "--yes-up-to", "40"]) == 0
     with Ledger.open(str(project)) as ledger:
-        assert ledger.queues.get("q")["yes_up_to"] == 40
+        assert ledger.queues.get("q").yes_up_to == 40
 
 
 def user(text: object, **more: Any) -> str:

@@ -47,7 +47,7 @@ def writes(session: Session, agent: str, said: str, at: float | None) -> None:
 
 def stands(session: Session) -> tuple[str, float | None]:
     row = session.ledger.queues.get("q")
-    return row["state"], row["resume_at"]
+    return row.state, row.resume_at
 
 
 @pytest.mark.parametrize("way", ["StopFailure", "notice", "old notice", "Stop", "mark"])

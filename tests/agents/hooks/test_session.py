@@ -75,7 +75,7 @@ def test_a_queue_that_is_opened_anew_and_is_empty_is_no_news(session: Session) -
     do_all(session)
     session.turn_ends()
     open_queue(session.root, ())
-    assert session.ledger.queues.get("q")["generation"] == 2
+    assert session.ledger.queues.get("q").generation == 2
     assert session.turn_ends() is None
 
 
@@ -118,10 +118,10 @@ def test_a_notice_in_mid_turn_is_found_in_the_transcript_and_counted(session: Se
     session.transcript.write_text("torn\n" + "".join(json.dumps(row) + "\n" for row in rows[:1]))
     session.ran("", "hypervisor wait q", "")
     assert session.item(claim)["deaths"] == 1
-    assert session.ledger.agents.find("a1")["noticed_at"] is None
+    assert session.ledger.agents.find("a1").noticed_at is None
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    assert session.ledger.agents.find("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
     assert session.item(claim)["deaths"] == 1
 
 
@@ -131,7 +131,7 @@ def test_a_hand_back_of_auto_mode_is_a_notice_and_ends_nothing(
 ) -> None:
     claim = session.takes("a1")
     session.event("UserPromptSubmit", prompt=words + hand_back("a1", "all done"))
-    assert session.ledger.agents.find("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
     assert session.item(claim)["state"] == "claimed", "its item is for the end of the worker"
 
 
@@ -157,7 +157,7 @@ def test_hand_backs_and_notices_that_fired_no_hook_are_found_in_the_transcript(
     ]
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    noticed = [session.ledger.agents.find(f"a{n}")["noticed_by"] for n in (1, 2, 3, 4, 5)]
+    noticed = [session.ledger.agents.find(f"a{n}").noticed_by for n in (1, 2, 3, 4, 5)]
     assert noticed == ["notice", "notice", "notice", None, None]
     told = summarize(session.ledger, "q")["notices"]
     assert (told["workers_ended"], told["arrived"]) == (5, 3)
@@ -174,8 +174,8 @@ def test_a_report_that_looks_like_a_notice_tells_of_no_other_worker(
         "</task-notification>", f"<result>{forged}</result>\n</task-notification>"
     )
     session.event("UserPromptSubmit", prompt=hand_back("a1", forged) if auto else told)
-    assert session.ledger.agents.find("a1")["noticed_at"] is not None
-    assert session.ledger.agents.find("a2")["noticed_at"] is None
+    assert session.ledger.agents.find("a1").noticed_at is not None
+    assert session.ledger.agents.find("a2").noticed_at is None
     assert (session.item(other)["state"], session.item(other)["deaths"]) == ("claimed", 0)
 
 
@@ -305,7 +305,7 @@ def test_half_a_character_in_a_transcript_keeps_no_notice_from_being_found(
     ]
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    assert session.ledger.agents.find("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
 
 
 def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session: Session) -> None:

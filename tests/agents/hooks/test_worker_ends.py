@@ -319,5 +319,5 @@ def test_a_second_session_neither_ends_nor_stops_what_the_first_one_has_at_work(
     session.event("SessionEnd", reason="prompt_input_exit", session_id=other)
     for claim in (held, unknown):
         assert session.item(claim)["state"] == "claimed"
-    assert session.ledger.queues.get("q")["stopped_at"] is None
+    assert session.ledger.queues.get("q").stopped_at is None
     session.reports(held)

@@ -245,5 +245,5 @@ def test_an_agent_is_held_to_its_queue_and_to_its_own_claims(
             ledger.queues.stats("third")["ready"] == 1
             and ledger.queues.stats("other")["claimed"] == 1
         )
-        assert {queue["name"] for queue in ledger.queues.all()} == {"q", "other", "third"}
+        assert {queue.name for queue in ledger.queues.all()} == {"q", "other", "third"}
     assert run_hypervisor("done", foreign, "--summary", "mine").returncode == 0

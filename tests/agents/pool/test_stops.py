@@ -217,5 +217,5 @@ def test_a_pause_ends_the_pool_and_a_time_to_resume_is_waited_for(project: Path)
     finish(project, work)
     assert time.monotonic() - begin > 1.5
     with Ledger.open(str(project)) as ledger:
-        assert ledger.queues.get("q")["resume_at"] is None
+        assert ledger.queues.get("q").resume_at is None
     assert counts(project) == {"done": 4}

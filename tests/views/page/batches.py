@@ -168,13 +168,12 @@ class _Batch:
     def _tell(self, by: str) -> None:
         """Tell the session of what has ended, a little late."""
         (row,) = self.ledger.followers.followed(_SESSION)
-        ended = self.ledger.followers.ended_since(row["no"], row["told_no"])
+        told = self.ledger.followers.told(_SESSION)[row.no].no
+        ended = self.ledger.followers.ended_since(row.no, told)
         if ended:
             late = self.chance.uniform(0.2, 3)
             self.clock.now += late
-            self.ledger.followers.tell(
-                _SESSION, row["no"], row["told_no"], ended[-1]["finish_no"], "open", by
-            )
+            self.ledger.followers.tell(_SESSION, row.no, told, ended[-1]["finish_no"], "open", by)
             self.clock.now -= late
 
     def _rate_limit(self) -> None:

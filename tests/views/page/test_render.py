@@ -145,9 +145,11 @@ def test_an_item_tells_where_its_branch_went_and_how_late_the_news_of_it_was(
         end(ledger, "done", {"summary": "Done."})
         ledger.store.change("update claim set branch = 'hv/a', merge = 'set aside: a conflict'")
         (row,) = ledger.followers.followed("s")
-        (ended,) = ledger.followers.ended_since(row["no"], 0)
+        (ended,) = ledger.followers.ended_since(row.no, 0)
         clock.now += 90
-        ledger.followers.tell("s", row["no"], row["told_no"], ended["finish_no"], None, "prompt")
+        ledger.followers.tell(
+            "s", row.no, ledger.followers.told("s")[row.no].no, ended["finish_no"], None, "prompt"
+        )
         shown = view.gather(ledger, "q", clock.now)
     facts = {fact.label: fact.text for fact in shown.rows[0].facts}
     assert facts == {

@@ -55,7 +55,7 @@ def test_a_screen_too_small_for_anything_is_drawn_and_left(queues: Path, screen:
 def test_p_pauses_the_marked_queue_and_resumes_it(queues: Path, screen: Open) -> None:
     def state(queue: str) -> str:
         with Ledger.open(str(queues)) as ledger:
-            return str(ledger.queues.get(queue)["state"])
+            return str(ledger.queues.get(queue).state)
 
     terminal = screen()
     terminal.watch()

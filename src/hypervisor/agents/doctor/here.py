@@ -200,7 +200,7 @@ def _counts(root: str) -> str:
         queues = ledger.queues.all()
         left = 0
         for queue in queues:
-            counts = ledger.queues.counts(queue["no"])
+            counts = ledger.queues.counts(queue.no)
             left += counts["ready"] + counts["claimed"] + counts["waiting"]
         return f"readable; {len(queues)} queues, {left} items not ended"
 

@@ -171,7 +171,7 @@ def meet(ledger: Ledger, event: Event) -> None:
     import time
 
     known = ledger.sessions.find(event.session)
-    if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
+    if known is None or known.heard_at is None or time.time() - known.seen_at > 60:
         if event.from_gemini:
             # What the environment tells is of Claude Code, which this client may run inside of.
             ledger.sessions.meet(event.session, heard=True)

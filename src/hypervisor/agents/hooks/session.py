@@ -60,12 +60,12 @@ def _left_open(ledger: Ledger) -> str | None:
     """Return a line on the queues that have something left, or None."""
     lines = []
     for queue in ledger.queues.all():
-        counts = ledger.queues.counts(queue["no"])
+        counts = ledger.queues.counts(queue.no)
         left = counts["ready"] + counts["claimed"]
-        if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
-            line = f"queue {queue['name']}: {left} of {sum(counts.values())} items left"
-            if queue["state"] == "paused" and queue["resume_at"] is not None:
-                line += f", paused until {until(queue['resume_at'])}"
+        if queue.state in ("open", "paused") and left and queue.purpose == "work":
+            line = f"queue {queue.name}: {left} of {sum(counts.values())} items left"
+            if queue.state == "paused" and queue.resume_at is not None:
+                line += f", paused until {until(queue.resume_at)}"
             lines.append(line)
     if not lines:
         return None
@@ -164,17 +164,17 @@ def outputs_pruned(ledger: Ledger) -> None:
 def headless(ledger: Ledger, session: str) -> bool:
     """True if the session is known to run without a person (`claude -p`)."""
     known = ledger.sessions.find(session)
-    return bool(known is not None and known["headless"])
+    return bool(known is not None and known.headless)
 
 
 def _wait_instead(ledger: Ledger, session: str, workers: int | None) -> str | None:
     for queue in ledger.followers.followed(session):
-        counts = ledger.queues.counts(queue["no"])
-        if queue["state"] == "open" and (counts["claimed"] or (workers and counts["ready"])):
+        counts = ledger.queues.counts(queue.no)
+        if queue.state == "open" and (counts["claimed"] or (workers and counts["ready"])):
             return (
-                f"hypervisor: queue {queue['name']} is at work and this run ends with your turn. "
+                f"hypervisor: queue {queue.name} is at work and this run ends with your turn. "
                 f"Wait for it in the foreground, again and again until it is at rest: "
-                f"hypervisor wait {queue['name']}"
+                f"hypervisor wait {queue.name}"
             )
     return None
 

@@ -141,7 +141,7 @@ def _used_in_gemini(ledger: Ledger, event: Event) -> None:
     if _HANDS_OUT.search(event.asked("command")):
         ledger.sessions.assign(event.session, "", transcript.claims_in(output), unknown=True)
     for plain, quoted in _OPENED.findall(output):
-        if any(queue["name"] == (plain or quoted) for queue in ledger.queues.all()):
+        if any(queue.name == (plain or quoted) for queue in ledger.queues.all()):
             ledger.followers.follow(event.session, plain or quoted)
 
 
@@ -159,8 +159,8 @@ def _join_named(ledger: Ledger, event: Event, agent: str, words: str) -> None:
     end = next((at for at, char in enumerate(words) if char not in _IN_NAMES), len(words))
     name = words[:end].rstrip(".")
     for queue in ledger.followers.followed(event.session) if name else ():
-        if queue["name"] == name:
-            ledger.agents.join(agent, event.session, queue["no"], event.transcript_of(agent))
+        if queue.name == name:
+            ledger.agents.join(agent, event.session, queue.no, event.transcript_of(agent))
 
 
 def note_unseen(ledger: Ledger, event: Event) -> None:

@@ -66,9 +66,9 @@ class Dispatch:
             if row is None:
                 return "no task is ready"
             row, counts = ledger.queues.get(name), ledger.queues.stats(name)
-        if row["state"] not in ("open", "replaced"):
-            why = f" ({one_line(row['reason'], 80)})" if row["reason"] else ""
-            return f"queue {name} is {row['state']}{why}"
+        if row.state not in ("open", "replaced"):
+            why = f" ({one_line(row.reason, 80)})" if row.reason else ""
+            return f"queue {name} is {row.state}{why}"
         at_work = f"; {counts['claimed']} are in work" if counts["claimed"] else ""
         return f"no task is ready for this caller{at_work}"
 

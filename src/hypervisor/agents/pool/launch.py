@@ -6,7 +6,6 @@ import json
 import selectors
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.agents import retention
 from hypervisor.agents.clients import Place, Start, Stream
@@ -16,6 +15,7 @@ from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL
 from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
@@ -78,10 +78,10 @@ def view_of(ledger: Ledger, queue: str, running: list[Running], *, draining: boo
     """Return where `queue` and the agents `running` stand now."""
     row = ledger.queues.get(queue)
     return View(
-        counts=ledger.queues.counts(row["no"]),
-        state=row["state"],
-        reason=row["reason"] or "",
-        resume_at=row["resume_at"],
+        counts=ledger.queues.counts(row.no),
+        state=row.state,
+        reason=row.reason or "",
+        resume_at=row.resume_at,
         draining=draining,
         running=running,
     )
@@ -93,14 +93,14 @@ class Launch:
     def __init__(
         self,
         ledger: Ledger,
-        row: Any,
+        row: Queue,
         session: str,
         selector: selectors.BaseSelector,
         redactor: Redactor,
     ) -> None:
         self._ledger, self._session, self._redactor = ledger, session, redactor
-        self._queue, self._number = str(row["name"]), int(row["no"])
-        self._commands = tuple(json.loads(row["commands"] or "[]"))
+        self._queue, self._number = str(row.name), int(row.no)
+        self._commands = tuple(json.loads(row.commands or "[]"))
         self._selector = selector
         self._folder = recovery.folder_of(session)
         self._logs: Folder | None = None

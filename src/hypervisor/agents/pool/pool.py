@@ -126,9 +126,9 @@ class Pool:
         if self._requests.drain or self.cause or self._idle:
             return True
         row = self.ledger.queues.get(self.queue)
-        if row["state"] == "paused":
-            return row["resume_at"] is None
-        return row["state"] != "open" or not self.ledger.queues.ready(row["no"], 1)
+        if row.state == "paused":
+            return row.resume_at is None
+        return row.state != "open" or not self.ledger.queues.ready(row.no, 1)
 
     def _why_over(self) -> str:
         if self.cause:
@@ -136,9 +136,9 @@ class Pool:
         if self._requests.stop or self._requests.drain:
             return "stopped"
         row = self.ledger.queues.get(self.queue)
-        if row["state"] != "open":
-            return str(row["state"])
-        return "idle" if self.ledger.queues.ready(row["no"], 1) else "drained"
+        if row.state != "open":
+            return str(row.state)
+        return "idle" if self.ledger.queues.ready(row.no, 1) else "drained"
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
@@ -148,7 +148,7 @@ class Pool:
             return
         self.ledger.pauses.reopen()
         row = self.ledger.queues.get(self.queue)
-        if row["state"] != "open":
+        if row.state != "open":
             return
         if self.client.one_item_each:
             for slot in free:
@@ -157,8 +157,8 @@ class Pool:
         else:
             holding = {held["agent"] for held in self.ledger.sessions.held_by(self.session)}
             looking = sum(one.agent.name not in holding for one in self._running.values())
-            if self.ledger.queues.ready(row["no"], self._workers + 1) > looking:
-                self._start_if_free(row["no"], looking, free[0])
+            if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
+                self._start_if_free(row.no, looking, free[0])
 
     def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
@@ -309,7 +309,7 @@ class Pool:
         fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
-            paused = self.ledger.queues.get(self.queue)["state"] == "paused"
+            paused = self.ledger.queues.get(self.queue).state == "paused"
             self._idle = not self._running and not paused
         self._consider(end, bool(claims), fruitful)
 
@@ -325,7 +325,7 @@ class Pool:
             endings.command_blocked(self.ledger, claim, why, self._redactor)
         elif found.shared:
             endings.command_unsure(self.ledger, claim, found.shared)
-        elif end.how == "finished" and self._row["verify"]:
+        elif end.how == "finished" and self._row.verify:
             self._report(running, end)
             return
         elif end.how == "finished":

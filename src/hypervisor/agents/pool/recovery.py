@@ -33,12 +33,12 @@ def clean_up(ledger: Ledger) -> list[str]:
     """
     ended = []
     for row in ledger.sessions.pools():
-        session = row["id"]
-        if not caller.is_gone(row["pid"], row["pid_start"]):
+        session = row.id
+        if not caller.is_gone(row.pid, row.pid_start):
             continue
         _end_agents(ledger, session)
         for agent in ledger.agents.alive(session):
-            reconcile.collect(ledger, agent["id"], clean=Redactor().lines())
+            reconcile.collect(ledger, agent.id, clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
         forget(ledger.state, session)
         _take_trees(ledger, session)
@@ -65,8 +65,8 @@ def _end_agents(ledger: Ledger, session: str) -> None:
     while time.monotonic() < until:
         left = False
         for agent in ledger.agents.alive(session):
-            if agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"]):
-                killing.signal_group(agent["pid"], 9)
+            if agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start):
+                killing.signal_group(agent.pid, 9)
                 left = True
         if not killing.kill_marked("HYPERVISOR_POOL", session) and not left:
             return

@@ -198,7 +198,7 @@ def _known(folder: str, digest: str) -> dict[str, Any] | None:
             return None
         with Ledger.open(state["root"]) as ledger:
             row = ledger.queues.get(state["queue"])
-            return state if row["source"] == digest and row["state"] != "cancelled" else None
+            return state if row.source == digest and row.state != "cancelled" else None
     except (
         OSError, ValueError, KeyError, TypeError, RecursionError, NotReadable, HypervisorError
     ):  # fmt: skip

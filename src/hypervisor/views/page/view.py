@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Queue
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
@@ -74,9 +75,9 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     """Return the view of the newest generation of `queue` at Unix time `now`."""
     row = ledger.queues.get(queue)
     summary = summarize(ledger, queue)
-    agents, _ = ledger.agents.costs(row["no"])
-    claims = ledger.queries.claims_after([row["no"]], 0)
-    events = ledger.queries.events_after([row["no"]], 0)
+    agents, _ = ledger.agents.costs(row.no)
+    claims = ledger.queries.claims_after([row.no], 0)
+    events = ledger.queries.events_after([row.no], 0)
     share = shares(claims, now)
     told = {entry["task_id"]: entry for entry in summary["workers"]}
     # What was added since the summary was made is left for the next page.
@@ -90,15 +91,13 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
             told[item["id"]],
             of_item[item["no"]],
             sum(share[c["no"]] for c in of_item[item["no"]]) if of_item[item["no"]] else None,
-            row["verify"],
+            row.verify,
         )
         for item in found
     ]
-    stand = [
-        a for a in agents if a["kept"] and os.path.isfile(os.path.join(ledger.root, a["kept"]))
-    ]
-    kept = {a["id"]: os.path.basename(a["kept"]) for a in stand}
-    base = claims[0]["claimed_at"] if claims else row["opened_at"]
+    stand = {a.id: a.kept for a in agents if a.kept and os.path.isfile(f"{ledger.root}/{a.kept}")}
+    kept = {agent: os.path.basename(path) for agent, path in stand.items()}
+    base = claims[0]["claimed_at"] if claims else row.opened_at
     seconds = {h.item["id"]: h.seconds for h in histories if h.seconds is not None}
     opened = [e["detail"] for e in events if e["kind"] == "asked"]
     asked = list(dict.fromkeys(opened))
@@ -117,9 +116,9 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         steps=advice.advice(
             summary,
             states,
-            row["purpose"],
+            row.purpose,
             escaped(asked[0]) if len(asked) == 1 else "",
-            undoable=UndoLog.is_kept(ledger.state, row["name"]),
+            undoable=UndoLog.is_kept(ledger.state, row.name),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
@@ -130,10 +129,10 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         kinds=[(kind.replace("_", " "), summary["tokens"][kind]) for kind in KINDS]
         if summary["tokens"]
         else [],
-        wakes=notices.wakes(agents, ledger.followers.told_of(row["no"])),
+        wakes=notices.wakes(agents, ledger.followers.told_of(row.no)),
         unheard=notices.unheard(agents),
         rows=rows,
-        transcripts=one_line(os.path.dirname(stand[0]["kept"]), 300) if stand else None,
+        transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
         base=base,
         ended=sum(told["status"] != "not_attempted" for told in summary["workers"]),
         busy=sum(share.values()) or 1.0,
@@ -183,10 +182,10 @@ def _lead(summary: dict[str, Any]) -> str:
     return f"{success:,} of {words.plural(total, 'item')} done."
 
 
-def _when(row: Any, histories: list[items.History], base: float, now: float) -> str:
+def _when(row: Queue, histories: list[items.History], base: float, now: float) -> str:
     ends = [h.item["finished_at"] for h in histories if h.item["finished_at"] is not None]
     if not any(h.claims for h in histories):
-        return f"opened {words.day(row['opened_at'])}, {words.clock(row['opened_at'])} UTC"
+        return f"opened {words.day(row.opened_at)}, {words.clock(row.opened_at)} UTC"
     last = max(ends, default=now)
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
@@ -244,37 +243,37 @@ def _groups(histories: list[items.History]) -> list[Group]:
     return sorted(groups, key=lambda group: (RANK[group.mark], -group.size))
 
 
-def _asked(row: Any, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
+def _asked(row: Queue, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
     """Return what the queue was opened with."""
-    work = "triage by rules, without a model" if row["purpose"] == "triage" else row["purpose"]
+    work = "triage by rules, without a model" if row.purpose == "triage" else row.purpose
     shown = [
         items.Fact("Sources", words.text("\n".join(asked)) or "not recorded", not asked),
         items.Fact("Purpose", one_line(work, 80)),
     ]
-    if row["verify"]:
-        shown.append(items.Fact("Check before done", one_line(row["verify"], 1000), False))
+    if row.verify:
+        shown.append(items.Fact("Check before done", one_line(row.verify, 1000), False))
     shown.append(
         items.Fact(
             "Limits",
-            f"{words.plural(row['max_attempts'], 'attempt')}, "
-            f"{words.plural(row['max_deaths'], 'death')} and "
-            f"{words.plural(row['max_releases'], 'release')} per item; "
-            f"a lease lasts {words.duration(row['lease_ms'] / 1000)}",
+            f"{words.plural(row.max_attempts, 'attempt')}, "
+            f"{words.plural(row.max_deaths, 'death')} and "
+            f"{words.plural(row.max_releases, 'release')} per item; "
+            f"a lease lasts {words.duration(row.lease_ms / 1000)}",
         )
     )
-    if row["scope"]:
-        shown.append(items.Fact("Scope", one_line(row["scope"], 200)))
-    if row["commands"]:
-        commands = [one_line(command, 200) for command in json.loads(row["commands"])]
+    if row.scope:
+        shown.append(items.Fact("Scope", one_line(row.scope, 200)))
+    if row.commands:
+        commands = [one_line(command, 200) for command in json.loads(row.commands)]
         shown.append(items.Fact("Allowed commands", "\n".join(commands), False))
-    if row["budget_tokens"] is not None:
-        shown.append(items.Fact("Budget", words.plural(row["budget_tokens"], "token")))
-    if row["budget_ms"] is not None:
-        shown.append(items.Fact("Time budget", words.duration(row["budget_ms"] / 1000)))
+    if row.budget_tokens is not None:
+        shown.append(items.Fact("Budget", words.plural(row.budget_tokens, "token")))
+    if row.budget_ms is not None:
+        shown.append(items.Fact("Time budget", words.duration(row.budget_ms / 1000)))
     left = [f"{count:,} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     shown.append(items.Fact("Left out by pre-flight", ", ".join(left) or "nothing"))
     if summary["generation"] > 1:
         shown.append(items.Fact("Generation", str(summary["generation"])))
-    if row["instructions"]:
-        shown.append(items.Fact("Instructions", words.text(row["instructions"])))
+    if row.instructions:
+        shown.append(items.Fact("Instructions", words.text(row.instructions)))
     return shown

@@ -80,7 +80,7 @@ class Whose:
         self._own = {claim["token"] for claim in claims}
         # What earlier attempts have done is the item's, too.
         self._handed_out: float = claims[0]["claimed_at"]
-        self._opened: float = ledger.queues.get(row["queue_name"])["opened_at"]
+        self._opened: float = ledger.queues.get(row["queue_name"]).opened_at
         self._begun = uncommitted.read(ledger.state, [claims[0]["token"]])
         self._noted_here = self._begun is not None
         if self._begun is None:
