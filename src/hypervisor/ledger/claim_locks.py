@@ -12,7 +12,7 @@ from hypervisor.system.state import shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.rows import KnownItem, Queue
     from hypervisor.ledger.store import Store
 
 
@@ -34,8 +34,8 @@ class ClaimLocks:
         with self._store.write():
             return self.sweep(self.folder_of(self._queues.get(queue)))
 
-    def folder_of(self, queue: Queue) -> str:
-        """Return the folder that holds the locks of a queue, given its row."""
+    def folder_of(self, queue: Queue | KnownItem) -> str:
+        """Return the folder that holds the locks of a queue, given its row or that of an item."""
         return self._whole(queue.lock_dir)
 
     def folder_at(self, path: str) -> Folder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger.ends import SATISFYING
+from hypervisor.ledger.rows import Item, OpenItem, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
 
 TYPE_CHECKING = False
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
+
+_ALL = f"select {columns(Item, 'i')} from item i"
+_IS_ASIDE = (
+    "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
+    "and d.item = i.no)"
+)
 
 
 class NewItem:
@@ -78,25 +85,25 @@ class Items:
             ).fetchall()
         )
 
-    def ended(self, queue: str, states: Sequence[str]) -> list[Any]:
+    def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
         """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
         marks = ", ".join("?" * len(states))
-        return self._store.rows(
-            f"select * from item where queue = ? and state in ({marks}) and finish_no is not null "
-            "order by no",
+        return self._store.all(
+            Item,
+            f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
             (self._queues.get(queue).no, *states),
-        ).fetchall()
+        )
 
-    def open_rows(self, queue: str) -> list[Any]:
+    def open_rows(self, queue: str) -> list[OpenItem]:
         """Return the items of `queue` that have not ended, in order; `aside` says of each whether
         it is set aside."""
         row = self._queues.get(queue)
-        return self._store.rows(
-            "select i.*, exists (select 1 from dependency d where d.project = i.project "
-            "and d.after = ? and d.item = i.no) as aside "
-            "from item i where i.queue = ? and i.turn is not null order by i.turn",
+        return self._store.all(
+            OpenItem,
+            f"select {columns(OpenItem, 'i', aside=_IS_ASIDE)} from item i "
+            "where i.queue = ? and i.turn is not null order by i.turn",
             (ASIDE, row.no),
-        ).fetchall()
+        )
 
     def paths(self, queue: str) -> list[str]:
         """Return the paths of the task files of `queue`, from the root."""
@@ -126,12 +133,12 @@ class Items:
             (item_id, self._store.project),
         )
 
-    def find(self, queue: str, item_id: str) -> Any:
-        """Return the row of an item of `queue`, or None."""
+    def find(self, queue: str, item_id: str) -> Item | None:
+        """Return an item of `queue`, or None."""
         row = self._queues.find(queue)
-        return row and self._store.row(
-            "select * from item where queue = ? and id = ?", (row.no, item_id)
-        )
+        if row is None:
+            return None
+        return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
     def ready(self, queue: str) -> list[Any]:
         """Return `id` and `path` of the items of `queue` that are ready, in their order."""

@@ -8,11 +8,11 @@ from hypervisor.system.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from typing import Any
 
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import OpenItem
     from hypervisor.ledger.store import Store
 
 
@@ -71,37 +71,37 @@ class Narrowing:
             self._ends.expire_late()
             self._items.hold("queue = ?", [(row.no,)])
             for item in self._items.open_rows(queue):
-                wanted = item["id"] not in unwanted
+                wanted = item.id not in unwanted
                 if wanted:
-                    told.left.append(item["id"])
+                    told.left.append(item.id)
                 else:
-                    (told.at_work if item["turn"] < 0 else told.aside).append(item["id"])
-                if wanted == bool(item["aside"]):
+                    (told.at_work if item.turn < 0 else told.aside).append(item.id)
+                if wanted == bool(item.aside):
                     self._move(item, aside=not wanted)
-                    told.back += [item["id"]] if wanted else []
+                    told.back += [item.id] if wanted else []
             self._queues.note(row.no, "widened" if told.back else "narrowed", condition)
         return told
 
     # -- inside a write transaction --
 
-    def _move(self, item: Any, *, aside: bool) -> None:
+    def _move(self, item: OpenItem, *, aside: bool) -> None:
         self._ends.ahead = None
         if aside:
             self._store.change(
                 "insert into dependency (project, after, item) values (?, ?, ?)",
-                (self._store.project, ASIDE, item["no"]),
+                (self._store.project, ASIDE, item.no),
             )
         else:
             self._store.change(
-                "delete from dependency where item = ? and after = ?", (item["no"], ASIDE)
+                "delete from dependency where item = ? and after = ?", (item.no, ASIDE)
             )
         self._store.change(
-            "update item set waits = waits + ? where no = ?", (1 if aside else -1, item["no"])
+            "update item set waits = waits + ? where no = ?", (1 if aside else -1, item.no)
         )
         self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
             "turn = position + case when waits > 0 then ? else 0 end, "
             "cause = case when waits <= 0 and cause like 'waits for %' then null else cause end "
             "where no = ? and turn >= 0",
-            (WAITING, item["no"]),
+            (WAITING, item.no),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.rows import ClaimRow, InTree, KnownItem, columns
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
 
@@ -30,9 +31,22 @@ _LAST_ENDS = (
     f"{' union all '.join(_LAST.format(state, state) for state in ('done', 'blocked', 'failed'))} "
     "order by finish_no desc limit ?"
 )
+_OF_OTHERS = {
+    "id": "i.id",
+    "queue_name": "q.name",
+    "generation": "q.generation",
+    "kept": "a.kept",
+    "how": "a.how",
+}
+_OF_QUEUE = {
+    "queue_name": "q.name",
+    "generation": "q.generation",
+    "queue_state": "q.state",
+    "lock_dir": "q.lock_dir",
+}
 _CLAIMS = (
-    "select c.*, i.id, q.name as queue_name, q.generation, a.kept, a.how "
-    "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
+    f"select {columns(ClaimRow, 'c', **_OF_OTHERS)} from claim c "
+    "join item i on i.no = c.item join queue q on q.no = i.queue "
     "left join agent a on a.id = c.agent "
 )
 
@@ -100,14 +114,14 @@ class Queries:
             "select id, pending from item where queue = ? and pending is not null", (queue,)
         ).fetchall()
 
-    def items_called(self, item_id: str) -> list[Any]:
+    def items_called(self, item_id: str) -> list[KnownItem]:
         """Return what each generation of each queue holds under an id, oldest first."""
-        return self._store.rows(
-            "select i.*, q.name as queue_name, q.generation, q.state as queue_state, q.lock_dir "
-            "from queue q join item i on i.queue = q.no where q.project = ? and i.id = ? "
-            "order by i.no",
+        return self._store.all(
+            KnownItem,
+            f"select {columns(KnownItem, 'i', **_OF_QUEUE)} from queue q "
+            "join item i on i.queue = q.no where q.project = ? and i.id = ? order by i.no",
             (self._store.project, item_id),
-        ).fetchall()
+        )
 
     def id_of(self, word: str) -> str | None:
         """Return the id of the item that a claim's token or a file's path stands for, or None."""
@@ -161,9 +175,9 @@ class Queries:
         ).fetchall()
         return [loads(row["named"]) if row["named"] else [] for row in rows]
 
-    def claims_on(self, item: int) -> list[Any]:
+    def claims_on(self, item: int) -> list[ClaimRow]:
         """Return all claims that an item ever had, oldest first, each with its agent's `kept`."""
-        return self._store.rows(_CLAIMS + "where c.item = ? order by c.no", (item,)).fetchall()
+        return self._store.all(ClaimRow, _CLAIMS + "where c.item = ? order by c.no", (item,))
 
     def waits_for(self, item: int) -> list[str]:
         """Return the ids that an item still waits for."""
@@ -202,22 +216,25 @@ class Queries:
             (*queues, number),
         ).fetchall()
 
-    def claims_after(self, queues: Sequence[int], number: int) -> list[Any]:
+    def claims_after(self, queues: Sequence[int], number: int) -> list[ClaimRow]:
         """Return the claims in these queues whose number is above `number`, in order."""
         marks = ", ".join("?" * len(queues))
-        return self._store.rows(
-            f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no", (number, *queues)
-        ).fetchall()
-
-    def claim_of(self, token: str) -> Any:
-        """Return the claim that a token names, or None."""
-        return self._store.row(
-            _CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token)
+        return self._store.all(
+            ClaimRow,
+            f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no",
+            (number, *queues),
         )
 
-    def claim_now(self, number: int) -> Any:
+    def claim_of(self, token: str) -> ClaimRow | None:
+        """Return the claim that a token names, or None."""
+        return self._store.one(
+            ClaimRow, _CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token)
+        )
+
+    def claim_now(self, number: int) -> ClaimRow:
         """Return a claim as it is now."""
-        return self._store.row(_CLAIMS + "where c.no = ?", (number,))
+        [found] = self._store.all(ClaimRow, _CLAIMS + "where c.no = ?", (number,))
+        return found
 
     def held_since(self, at: float) -> list[Any]:
         """Return the items that were in somebody's hands at `at` (Unix time) or later."""
@@ -228,17 +245,18 @@ class Queries:
             (at,),
         ).fetchall()
 
-    def in_this_tree(self, since: float) -> list[Any]:
+    def in_this_tree(self, since: float) -> list[InTree]:
         """Return the claims that were held at `since` (Unix time) or later, without a branch, on
         items of which any file is known: `no` is the item's."""
-        return self._store.rows(
+        return self._store.all(
+            InTree,
             "select i.no, i.id, i.named, i.files, c.token, c.claimed_at, c.outcome from claim c "
             "join item i on i.no = c.item where i.project = ? and c.branch is null "
             "and (c.ended_at is null or c.ended_at >= ?) "
             "and (i.named is not null or i.files is not null) "
             "and coalesce(c.outcome, '') <> 'skipped' order by c.no",
             (self._store.project, since),
-        ).fetchall()
+        )
 
     def tokens_over(self) -> list[str]:
         """Return the tokens of all claims on items that have ended, where workers commit."""

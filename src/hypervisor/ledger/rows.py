@@ -126,6 +126,127 @@ class Agent(Record):
         )
 
 
-def columns(kind: type[Record], table: str) -> str:
-    """Return what a statement selects of `table` (its name there) for rows of this kind."""
-    return ", ".join([f"{table}.{field}" for field in kind._fields])
+class ClaimRow(Record):
+    """A claim, live or ended, with the id of its item, its queue, and its agent's end."""
+
+    no: int
+    token: str
+    item: int
+    worker: str
+    lease_ms: int
+    attempt: int
+    claimed_at: float
+    ended_at: float | None
+    outcome: str | None
+    report: str | None
+    commit_id: str | None
+    session: str | None
+    agent: str | None
+    sent_back: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    base_commit: str | None
+    branch: str | None
+    merge: str | None
+    merged_at: float | None
+    worktree: str | None
+    ends_by: int | None
+    calls: int
+    id: str
+    queue_name: str
+    generation: int
+    kept: str | None
+    how: str | None
+
+    @property
+    def tokens(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """What it has used: input, output, read from the cache, written to it."""
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+        )
+
+
+class InTree(Record):
+    """A claim without a branch, with its item (`no`, `id`) and the files that this names."""
+
+    no: int
+    id: str
+    named: str | None
+    files: str | None
+    token: str
+    claimed_at: float
+    outcome: str | None
+
+
+class Held(Record):
+    """A live claim and its item: `claim_no` is the claim's number, `no` the item's."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    attempts: int
+    claim_no: int
+    token: str
+    worker: str
+    lease_ms: int
+    lease_until: int
+    agent: str | None
+    sent_back: int
+    claimed_at: float
+    branch: str | None
+    worktree: str | None
+    queue_name: str
+    max_attempts: int
+    item_calls: int | None
+    item_ms: int | None
+    calls: int
+    ends_by: int | None
+
+
+class OpenItem(Record):
+    """An item that has not ended; `aside` says that it is set aside."""
+
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    state: str
+    turn: int
+    aside: bool
+
+
+class KnownItem(Record):
+    """What one generation of a queue holds under an id."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    state: str
+    attempts: int
+    deaths: int
+    releases: int
+    claim: int | None
+    cause: str | None
+    pending: str | None
+    finished_at: float | None
+    told_by: str | None
+    queue_name: str
+    generation: int
+    queue_state: str
+    lock_dir: str
+
+
+def columns(kind: type[Record], table: str, **others: str) -> str:
+    """Return what a statement selects for rows of this kind: columns of `table` (its name there),
+    but for `others`, which come from elsewhere."""
+    return ", ".join([others.get(field, f"{table}.{field}") for field in kind._fields])

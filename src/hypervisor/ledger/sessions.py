@@ -9,7 +9,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
-from hypervisor.ledger.rows import Session, columns
+from hypervisor.ledger.rows import Held, Session, columns
 from hypervisor.ledger.schema import LEASED
 
 TYPE_CHECKING = False
@@ -27,10 +27,21 @@ POOL = "pool-"
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _ALL = f"select {columns(Session, 's')} from session s"
+_OF_OTHERS = {
+    "no": "i.no",
+    "queue": "i.queue",
+    "id": "i.id",
+    "path": "i.path",
+    "attempts": "i.attempts",
+    "claim_no": "c.no",
+    "lease_until": f"i.turn - ({LEASED})",
+    "queue_name": "q.name",
+    "max_attempts": "q.max_attempts",
+    "item_calls": "q.item_calls",
+    "item_ms": "q.item_ms",
+}
 _OF_AGENT = (
-    f"select i.*, c.no as claim_no, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as "
-    "lease_until, c.agent, c.sent_back, c.claimed_at, c.branch, c.worktree, q.name as queue_name, "
-    "q.max_attempts, q.item_calls, q.item_ms, c.calls, c.ends_by "
+    f"select {columns(Held, 'c', **_OF_OTHERS)} "
     "from claim c join item i on i.no = c.item and i.claim = c.no "
     "join queue q on q.no = i.queue where i.turn < 0 and c.session = ? "
 )
@@ -126,11 +137,11 @@ class Sessions:
                 )
             ]
 
-    def held_by(self, session: str, agent: str | None = None) -> list[Any]:
+    def held_by(self, session: str, agent: str | None = None) -> list[Held]:
         """Return the items that a session holds, or only one agent of it."""
         if agent is None:
-            return self._store.rows(_OF_AGENT, (session,)).fetchall()
-        return self._store.rows(_OF_AGENT + "and c.agent = ?", (session, agent)).fetchall()
+            return self._store.all(Held, _OF_AGENT, (session,))
+        return self._store.all(Held, _OF_AGENT + "and c.agent = ?", (session, agent))
 
     def claims_of(self, session: str, agent: str) -> dict[str, int]:
         """Return the claims that an agent of a session holds or has held, and those of the session
@@ -147,18 +158,18 @@ class Sessions:
         last third of a lease that is shorter than three."""
         now = self._store.lease_clock()
         held = self.held_by(session, agent)
-        old = [row["token"] for row in held if (at := _renewal(row)) is not None and at <= now]
+        old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
         return self._claims.heartbeat(old) if old else []
 
-    def next_look(self, held: Iterable[Any]) -> tuple[float | None, int | None]:
+    def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
         """Return in how many seconds a call of who holds these (rows as of `held_by`) changes
         something again, and how many calls change nothing until then; None where none does."""
         now = self._store.lease_clock()
         times, calls = [], []
         for row in held:
-            times += [at for at in (_renewal(row), row["ends_by"]) if at is not None]
-            if row["agent"] and row["item_calls"] is not None:
-                calls.append(row["item_calls"] - row["calls"])
+            times += [at for at in (_renewal(row), row.ends_by) if at is not None]
+            if row.agent and row.item_calls is not None:
+                calls.append(row.item_calls - row.calls)
         seconds = (min(times) - now) / 1_000_000 if times else None
         return seconds, min(calls, default=None)
 
@@ -166,22 +177,19 @@ class Sessions:
         """Count so many tool calls more with each claim that an agent holds."""
         self._add_calls(self.held_by(session, agent), calls)
 
-    def count_call(self, session: str, agent: str) -> list[Any]:
-        """Count a tool call with each claim that an agent holds; return those (their rows, as of
-        `held_by`, with `cause`) that have had more of them, or more time, than their queue allows.
-        """
+    def count_call(self, session: str, agent: str) -> list[tuple[Held, str]]:
+        """Count a tool call with each claim that an agent holds; return those that
+        have had more of them, or more time, than their queue allows, each with the cause."""
         held = self.held_by(session, agent)
         self._add_calls(held, 1)
         now = self._store.lease_clock()
         past = []
-        for row in map(dict, held):
-            if row["ends_by"] is not None and row["ends_by"] <= now:
-                past.append(row | {"cause": overtime(row["item_ms"])})
-            elif row["item_calls"] is not None and row["calls"] >= row["item_calls"]:
-                cause = (
-                    f"it took more than the {row['item_calls']} tool calls that an item may take"
-                )
-                past.append(row | {"cause": cause})
+        for row in held:
+            if row.ends_by is not None and row.ends_by <= now:
+                past.append((row, overtime(row.item_ms or 0)))
+            elif row.item_calls is not None and row.calls >= row.item_calls:
+                cause = f"it took more than the {row.item_calls} tool calls that an item may take"
+                past.append((row, cause))
         return past
 
     def send_back(self, tokens: Sequence[str]) -> list[str]:
@@ -279,19 +287,19 @@ class Sessions:
 
     # -- inside a write transaction --
 
-    def _add_calls(self, held: list[Any], calls: int) -> None:
+    def _add_calls(self, held: list[Held], calls: int) -> None:
         if held:
             with self._store.write():
                 self._store.change_many(
                     "update claim set calls = calls + ? where no = ?",
-                    [(calls, row["claim_no"]) for row in held],
+                    [(calls, row.claim_no) for row in held],
                 )
 
 
-def _renewal(held: Any) -> int | None:
+def _renewal(held: Held) -> int | None:
     """Return when the lease of a claim (a row as of `held_by`) is to be renewed, on the clock of
     leases; None where it goes as far as it may."""
-    if held["ends_by"] is not None and held["lease_until"] >= held["ends_by"]:
+    if held.ends_by is not None and held.lease_until >= held.ends_by:
         return None
-    lease = held["lease_ms"] * 1000
-    return int(held["lease_until"] - lease + min(_RENEW_US, lease // 3))
+    lease = held.lease_ms * 1000
+    return int(held.lease_until - lease + min(_RENEW_US, lease // 3))
