@@ -64,11 +64,11 @@ def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
     assert run_hypervisor("retry", "q", "a").stdout.startswith("1 items are ready again; ")
     with Ledger.open(str(ended)) as ledger:
         row = ledger.items.find("q", "a")
-        assert (row["attempts"], row["deaths"], row["releases"]) == (0, 0, 0)
-        assert row["finish_no"] is row["finished_at"] is None
+        assert (row.attempts, row.deaths, row.releases) == (0, 0, 0)
+        assert row.finish_no is row.finished_at is None
         assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
         end(ledger, "a", "done")
-        assert [claim["outcome"] for claim in ledger.queries.claims_on(row["no"])] == [
+        assert [claim.outcome for claim in ledger.queries.claims_on(row.no)] == [
             "failed",
             "done",
         ]

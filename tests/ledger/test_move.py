@@ -114,7 +114,7 @@ def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
         assert result(ledger, "last")["state"] == "waiting"
         held = claims["task-00002"].token
         assert ledger.ends.finish(claims["task-00000"].token, "done", {}) == "done", "said again"
-        assert [row["id"] for row in ledger.sessions.held_by("session", "agent")] == ["task-00003"]
+        assert [row.id for row in ledger.sessions.held_by("session", "agent")] == ["task-00003"]
         assert ledger.claims.heartbeat([held]) == [held]
         assert ledger.ends.finish(held, "done", {}) == "done"
         assert result(ledger, "last")["state"] == "ready"

@@ -107,7 +107,7 @@ def _file(
     held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
-    trees = [os.path.join(ledger.root, row["worktree"]) for row in held if row["worktree"]]
+    trees = [os.path.join(ledger.root, row.worktree) for row in held if row.worktree]
     named = asked.get("path", "") if tool in ("Glob", "Grep") else asked.get("file_path")
     if not isinstance(named, str) or (not named and tool not in ("Glob", "Grep")):
         return None
@@ -120,7 +120,7 @@ def _file(
     if not _within(path, tops, ledger.root):
         return None
     shown = os.path.relpath(os.path.realpath(path), os.path.realpath(ledger.root))
-    return Grant({row["queue"] for row in held}, one_line(f"{tool} {shown}", _TOLD))
+    return Grant({row.queue for row in held}, one_line(f"{tool} {shown}", _TOLD))
 
 
 def _within(path: str, tops: list[str], root: str) -> bool:

@@ -15,12 +15,11 @@ from hypervisor.worker.settle import end_all, end_session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from hypervisor.agents.claude.transcript import Failure
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent
+    from hypervisor.ledger.rows import Agent, Held
     from hypervisor.ledger.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
@@ -42,7 +41,7 @@ def stopped(
     held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
-    fresh = [] if again else ledger.sessions.send_back([row["token"] for row in held])
+    fresh = [] if again else ledger.sessions.send_back([row.token for row in held])
     if fresh:
         tokens = " and ".join(fresh)
         return (
@@ -54,23 +53,23 @@ def stopped(
     return None
 
 
-def overrun(ledger: Ledger, past: list[Any]) -> str:
-    """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
+def overrun(ledger: Ledger, past: list[tuple[Held, str]]) -> str:
+    """End what a worker has used more for than its queue allows (as of `count_call`): that
     costs an attempt. Return what tells the worker so."""
     # Ends those whose time is over.
     settle(ledger)
-    for row in past:
+    for row, cause in past:
         try:
-            ledger.ends.end(row["token"], "unreported", row["cause"])
+            ledger.ends.end(row.token, "unreported", cause)
         except NotOwner:
             continue
     from hypervisor.worker import outbox
 
     outbox.flush(ledger)
-    tokens = " and ".join(row["token"] for row in past)
+    tokens = " and ".join(row.token for row, _ in past)
     return (
-        f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
-        f"once, nothing more of it counts; go on with: hypervisor next {past[0]['queue_name']}"
+        f"hypervisor: you no longer own {tokens}: {past[0][1]}. Stop work on that item at "
+        f"once, nothing more of it counts; go on with: hypervisor next {past[0][0].queue_name}"
     )
 
 
@@ -163,7 +162,7 @@ def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
     until it wants to be asked again."""
     held = ledger.sessions.held_by(session, agent)
     end_all(ledger, held, "freed", "rate limit")
-    queues = {row["queue_name"] for row in held}
+    queues = {row.queue_name for row in held}
     if not queues:
         queues = {queue.name for queue in ledger.followers.followed(session)}
     for name in queues:
@@ -206,17 +205,17 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
     Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
     middle of a call has claimed, and no event has told who it is.
     """
-    for row in ledger.agents.alive(session):
-        if row.id not in (running or ()) and _stopped_by_person(row):
-            person_stopped(ledger, session, row.id)
+    for one in ledger.agents.alive(session):
+        if one.id not in (running or ()) and _stopped_by_person(one):
+            person_stopped(ledger, session, one.id)
     if running is None:
         running = {row.id for row in ledger.agents.alive(session)}
     else:
         for row in ledger.sessions.held_by(session):
-            if row["agent"] and row["agent"] not in running:
-                died(ledger, session, row["agent"], "its worker ended without a word")
+            if row.agent and row.agent not in running:
+                died(ledger, session, row.agent, "its worker ended without a word")
     if not running:
-        held = [row for row in ledger.sessions.held_by(session) if row["agent"] is None]
+        held = [row for row in ledger.sessions.held_by(session) if row.agent is None]
         end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
@@ -230,7 +229,7 @@ def finished(ledger: Ledger, session: str) -> None:
             person_stopped(ledger, session, row.id)
             continue
         held = ledger.sessions.held_by(session, row.id)
-        since = max((item["claimed_at"] for item in held), default=0.0)
+        since = max((item.claimed_at for item in held), default=0.0)
         if row.transcript and _marked_finished(row.transcript, since):
             died(ledger, session, row.id, "its worker ended without a report")
             ledger.agents.note(row.id, session, how="finished")
@@ -384,12 +383,12 @@ def collect_all(ledger: Ledger, queue: str) -> None:
             collect(ledger, row.id)
 
 
-def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
+def _unreported(ledger: Ledger, row: Held, last_message: str) -> None:
     from hypervisor.system.redact import Redactor
 
     last_message = Redactor().text(last_message)
     try:
-        ledger.ends.end(row["token"], "unreported", one_line(last_message, 200))
+        ledger.ends.end(row.token, "unreported", one_line(last_message, 200))
     except NotOwner:
         return
     from hypervisor.worker import outbox

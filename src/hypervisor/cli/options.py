@@ -254,14 +254,15 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     from hypervisor.agents import reconcile
 
     claim = ledger.queries.claim_of(token)
-    if claim["agent"]:
-        reconcile.note_use(ledger, claim["agent"])
+    if claim is not None and claim.agent:
+        reconcile.note_use(ledger, claim.agent)
         claim = ledger.queries.claim_of(token)
+    assert claim is not None, token
     kinds = ("input", "output", "cache_read", "cache_write")
-    known = claim["input_tokens"] is not None
-    tokens = {kind: claim[f"{kind}_tokens"] for kind in kinds} if known else None
+    known = claim.input_tokens is not None
+    tokens = dict(zip(kinds, claim.tokens, strict=True)) if known else None
     # The first key is how `usage` knows in a transcript that an item has ended.
-    return {"claim": token, "id": claim["id"], "state": ended.state, "tokens": tokens}
+    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:

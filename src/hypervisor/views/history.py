@@ -9,7 +9,7 @@ from typing import Any
 
 from hypervisor.ledger import Ledger, locks, usage
 from hypervisor.ledger.reports import reason_of
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.rows import ClaimRow, KnownItem, Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -41,36 +41,36 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
             for row in ledger.queries.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
-        "file": file_at(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
+        "file": file_at(ledger.root, next((r.path for r in reversed(rows) if r.path), None)),
         "why": _why(ledger, rows[-1]),
     }
 
 
-def _why(ledger: Ledger, row: Any) -> str | None:
+def _why(ledger: Ledger, row: KnownItem) -> str | None:
     """Return in words why an item is not done, and what helps; None for one that is."""
-    queue, state = row["queue_name"], row["state"]
-    if state == "claimed":
-        claim = ledger.queries.claim_now(row["claim"])
-        worker = one_line(claim["agent"] or claim["worker"], 40)
-        return f"{worker} has had it for {span(time.time() - claim['claimed_at'])}"
-    if state == "waiting" and row["id"] in ledger.narrowing.aside(row["queue"]):
+    queue, state = row.queue_name, row.state
+    if row.claim is not None and state == "claimed":
+        claim = ledger.queries.claim_now(row.claim)
+        worker = one_line(claim.agent or claim.worker, 40)
+        return f"{worker} has had it for {span(time.time() - claim.claimed_at)}"
+    if state == "waiting" and row.id in ledger.narrowing.aside(row.queue):
         return (
-            f"it is set aside, not {one_line(ledger.narrowing.condition(row['queue']), 100)}; "
+            f"it is set aside, not {one_line(ledger.narrowing.condition(row.queue), 100)}; "
             f"all back: hypervisor open {queue} --where all"
         )
     if state == "waiting":
-        others = ledger.queries.waits_for(row["no"])[:_AWAITED]
+        others = ledger.queries.waits_for(row.no)[:_AWAITED]
         return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
     if state == "ready":
         return _not_handed_out(ledger, row)
     if state in ("blocked", "failed"):
-        report = ledger.queries.claim_now(row["claim"]) if row["claim"] is not None else None
-        why = row["cause"] or (reason_of(report["report"]) if report is not None else None)
-        again = shell([queue, row["id"]])
+        report = ledger.queries.claim_now(row.claim) if row.claim is not None else None
+        why = row.cause or (reason_of(report.report) if report is not None else None)
+        again = shell([queue, row.id])
         told_why = f"“{one_line(why or 'no reason given', 300)}”"
         return f"{state}: {told_why}; again: hypervisor retry {again}"
     if state in ("skipped", "cancelled"):
-        return f"{state}: {one_line(row['cause'] or 'no reason given', 300)}"
+        return f"{state}: {one_line(row.cause or 'no reason given', 300)}"
     return None
 
 
@@ -82,64 +82,64 @@ def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
     return f"{one_line(item_id, 60)} ({state})"
 
 
-def _not_handed_out(ledger: Ledger, row: Any) -> str:
-    queue = ledger.queues.get(row["queue_name"])
+def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
+    queue = ledger.queues.get(row.queue_name)
     if queue.state == "paused":
         why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
         return f"its queue is paused{why}; hypervisor resume {queue.name}"
-    for lock in _locks(ledger, row["id"], [row]):
+    for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row):
         return "it touches files that others work on now"
     ready = [one["id"] for one in ledger.items.ready(queue.name)]
-    place = f", {ready.index(row['id'])} items come before it" if row["id"] in ready else ""
-    earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
+    place = f", {ready.index(row.id)} items come before it" if row.id in ready else ""
+    earlier = f"it was tried before: “{one_line(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 
 
-def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
+def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
     return {
-        "queue": row["queue_name"],
-        "generation": row["generation"],
-        "queue_state": row["queue_state"],
-        "state": row["state"],
-        "cause": row["cause"],
-        "path": row["path"],
-        "title": row["title"],
-        "payload": json.loads(row["payload"]) if row["payload"] else None,
-        "attempts": row["attempts"],
-        "deaths": row["deaths"],
-        "releases": row["releases"],
-        "finished_at": row["finished_at"],
-        "told_by": row["told_by"],
-        "report_pending": row["pending"],
-        "waits_for": ledger.queries.waits_for(row["no"]),
-        "claims": [_claim(ledger, claim) for claim in ledger.queries.claims_on(row["no"])],
+        "queue": row.queue_name,
+        "generation": row.generation,
+        "queue_state": row.queue_state,
+        "state": row.state,
+        "cause": row.cause,
+        "path": row.path,
+        "title": row.title,
+        "payload": json.loads(row.payload) if row.payload else None,
+        "attempts": row.attempts,
+        "deaths": row.deaths,
+        "releases": row.releases,
+        "finished_at": row.finished_at,
+        "told_by": row.told_by,
+        "report_pending": row.pending,
+        "waits_for": ledger.queries.waits_for(row.no),
+        "claims": [_claim(ledger, claim) for claim in ledger.queries.claims_on(row.no)],
     }
 
 
-def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
-    known = claim["input_tokens"] is not None
-    agent = ledger.agents.find(claim["agent"]) if known else None
+def _claim(ledger: Ledger, claim: ClaimRow) -> dict[str, Any]:
+    known = claim.input_tokens is not None
+    agent = ledger.agents.find(claim.agent) if known and claim.agent else None
     return {
-        "token": claim["token"],
-        "worker": claim["worker"],
-        "session": claim["session"],
-        "agent": claim["agent"],
-        "attempt": claim["attempt"],
-        "claimed_at": claim["claimed_at"],
-        "ended_at": claim["ended_at"],
-        "outcome": claim["outcome"],
-        "report": json.loads(claim["report"]) if claim["report"] else None,
-        "commit": claim["commit_id"],
-        "tokens": {kind: claim[f"{kind}_tokens"] for kind in _KINDS} if known else None,
+        "token": claim.token,
+        "worker": claim.worker,
+        "session": claim.session,
+        "agent": claim.agent,
+        "attempt": claim.attempt,
+        "claimed_at": claim.claimed_at,
+        "ended_at": claim.ended_at,
+        "outcome": claim.outcome,
+        "report": json.loads(claim.report) if claim.report else None,
+        "commit": claim.commit_id,
+        "tokens": dict(zip(_KINDS, claim.tokens, strict=True)) if known else None,
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
-        "transcript": claim["kept"],
+        "transcript": claim.kept,
     }
 
 
-def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]]:
+def _locks(ledger: Ledger, item_id: str, rows: list[KnownItem]) -> list[dict[str, Any]]:
     folders = {ledger.claim_locks.folder_of(row) for row in rows}
     found = []
     for folder in sorted(folders | {shown(ledger.root, "locks")}):
@@ -187,9 +187,9 @@ class Log:
         for number in list(self._open):
             self._ended(self._ledger.queries.claim_now(number), told)
         for row in self._ledger.queries.claims_after(list(queues), self._claim):
-            self._claim = row["no"]
-            self._open[row["no"]] = row
-            told.append(self._about(row, row["claimed_at"], "claimed"))
+            self._claim = row.no
+            self._open[row.no] = row
+            told.append(self._about(row, row.claimed_at, "claimed"))
             self._ended(row, told)
         return sorted(told, key=lambda one: one["at"])
 

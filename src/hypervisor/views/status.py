@@ -75,14 +75,14 @@ def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
     waits = ledger.queries.waits_in(queue.no)
     found = []
     for row in ledger.items.open_rows(queue.name):
-        state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
+        state = "set aside" if row.aside and row.state == "waiting" else row.state
         found.append(
             {
-                "id": row["id"],
-                "title": row["title"],
+                "id": row.id,
+                "title": row.title,
                 "state": state,
-                "worker": at_work.get(row["id"]),
-                "waits_for": waits.get(row["no"], []),
+                "worker": at_work.get(row.id),
+                "waits_for": waits.get(row.no, []),
             }
         )
     return found

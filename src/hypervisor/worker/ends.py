@@ -109,7 +109,7 @@ def _finish(
             from hypervisor.system import uncommitted
 
             uncommitted.forget(
-                ledger.state, [claim["token"] for claim in ledger.queries.claims_on(row["no"])]
+                ledger.state, [claim.token for claim in ledger.queries.claims_on(row["no"])]
             )
         if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
             # Its report names what it changed; or there was nothing to name just now.

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
+from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint_of
 from hypervisor.worker.branches import claim_tree
@@ -21,21 +22,23 @@ def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
         if item["outcome"] != "cancelled":
             continue
         claim = ledger.queries.claim_of(item["token"])
+        if claim is None or claim.ended_at is None:
+            continue
         found.append(
             {
                 "id": item["id"],
                 "title": item["title"],
-                "worker": claim["agent"] or claim["worker"],
-                "seconds": round(claim["ended_at"] - claim["claimed_at"], 1),
-                "branch": claim["branch"],
-                "worktree": claim["worktree"],
-                "files": _in_tree(ledger, claim) if claim["branch"] else _named(ledger.root, item),
+                "worker": claim.agent or claim.worker,
+                "seconds": round(claim.ended_at - claim.claimed_at, 1),
+                "branch": claim.branch,
+                "worktree": claim.worktree,
+                "files": _in_tree(ledger, claim) if claim.branch else _named(ledger.root, item),
             }
         )
     return found
 
 
-def _in_tree(ledger: Ledger, claim: Any) -> list[str]:
+def _in_tree(ledger: Ledger, claim: ClaimRow) -> list[str]:
     """Return what has changed in a claim's own working tree, committed or not."""
     try:
         tree = claim_tree.tree_of(ledger, claim)

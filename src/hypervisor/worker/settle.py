@@ -7,10 +7,9 @@ from hypervisor.system.errors import NotOwner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent
+    from hypervisor.ledger.rows import Agent, Held
 
 
 def settle(ledger: Ledger, *, limit: int | None = 200) -> list[str]:
@@ -39,7 +38,7 @@ def end_session(ledger: Ledger, session: str) -> list[str]:
     Returns the ids of the agents that ended.
     """
     lasting = {row.id for row in ledger.agents.alive(session) if _lives(row)}
-    held = [row for row in ledger.sessions.held_by(session) if row["agent"] not in lasting]
+    held = [row for row in ledger.sessions.held_by(session) if row.agent not in lasting]
     end_all(ledger, held, "freed", "the session ended")
     ended = [row.id for row in ledger.agents.alive(session) if row.id not in lasting]
     for agent in ended:
@@ -48,11 +47,11 @@ def end_session(ledger: Ledger, session: str) -> list[str]:
     return ended
 
 
-def end_all(ledger: Ledger, held: Iterable[Any], how: str, cause: str) -> None:
+def end_all(ledger: Ledger, held: Iterable[Held], how: str, cause: str) -> None:
     """End the claims `held` (rows) without a report; those that have ended meanwhile stay so."""
     for row in held:
         try:
-            ledger.ends.end(row["token"], how, cause)
+            ledger.ends.end(row.token, how, cause)
         except NotOwner:
             continue
 

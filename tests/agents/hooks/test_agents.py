@@ -22,7 +22,7 @@ def test_a_claim_is_learned_from_the_first_line_of_next_and_only_once(session: S
     claim = session.takes("a1")
     session.ran("a2", "cat notes", f"claim {claim.token}\n")
     held = session.ledger.sessions.held_by(SESSION, "a1")
-    assert [row["token"] for row in held] == [claim.token]
+    assert [row.token for row in held] == [claim.token]
     assert session.ledger.sessions.held_by(SESSION, "a2") == []
 
 

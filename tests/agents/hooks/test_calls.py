@@ -174,12 +174,12 @@ def test_the_call_that_is_one_too_many_is_handed_on(guard: Guard) -> None:
 def test_calls_of_an_item_that_has_ended_are_not_those_of_the_next(guard: Guard) -> None:
     session = guard.session
     (held,) = session.ledger.sessions.held_by(SESSION, "a1")
-    session.ledger.ends.end(held["token"], "released", "")
+    session.ledger.ends.end(held.token, "released", "")
     for _ in range(5):
         assert guard.lets_pass()
     session.takes("a1")
     (held,) = session.ledger.sessions.held_by(SESSION, "a1")
-    assert held["calls"] == 1
+    assert held.calls == 1
 
 
 def test_a_clock_that_was_set_back_does_not_keep_the_program_away(guard: Guard) -> None:
@@ -219,7 +219,7 @@ def test_a_lease_that_goes_as_far_as_it_may_is_renewed_no_more(session: Session)
     session.takes("a1")
     (held,) = session.ledger.sessions.held_by(SESSION, "a1")
     with session.ledger.store.write():
-        session.ledger.store.change("update claim set ends_by = ?", (held["lease_until"],))
+        session.ledger.store.change("update claim set ends_by = ?", (held.lease_until,))
         session.ledger.store.change("update claim set lease_ms = lease_ms * 2")
     assert session.ledger.sessions.renew(SESSION, "a1") == []
     seconds, _ = session.ledger.sessions.next_look(session.ledger.sessions.held_by(SESSION, "a1"))
@@ -273,7 +273,7 @@ def test_nothing_is_made_or_followed_where_a_link_stands(guard: Guard, tmp_path:
 def test_folders_go_with_their_agents_and_with_the_last_queue(guard: Guard) -> None:
     session = guard.session
     (held,) = session.ledger.sessions.held_by(SESSION, "a1")
-    session.ledger.ends.end(held["token"], "released", "")
+    session.ledger.ends.end(held.token, "released", "")
     session.stops("a1")
     assert not (guard.calls / "a1").exists()
     (guard.calls / "somebody's own").mkdir()
@@ -355,5 +355,5 @@ def test_a_folder_in_the_place_of_a_mark_keeps_no_call_from_being_counted(
     for _ in range(3):
         session.event("PostToolUse", agent="a1", tool_name="Read", tool_input={})
     (held,) = session.ledger.sessions.held_by(SESSION, "a1")
-    assert held["calls"] == 4
+    assert held.calls == 4
     assert guard.lets_pass() == (name == "1")

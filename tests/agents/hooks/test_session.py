@@ -312,7 +312,7 @@ def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session
     held = session.takes("a1")
     session.event("SessionEnd", reason="clear")
     session.event("SessionStart", session_id="new", source="clear")
-    assert [row["token"] for row in session.ledger.sessions.held_by("new", "a1")] == [held.token]
+    assert [row.token for row in session.ledger.sessions.held_by("new", "a1")] == [held.token]
     session.reports(held)
     # The worker's own processes still go by the old name.
     late = worker.take(session.ledger, "q", "w")[0]
@@ -324,6 +324,6 @@ def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session
         tool_input={"command": "hypervisor done x --next"},
         tool_response={"stdout": f"claim {late.token}\n"},
     )
-    assert [row["token"] for row in session.ledger.sessions.held_by("new", "a1")] == [late.token]
+    assert [row.token for row in session.ledger.sessions.held_by("new", "a1")] == [late.token]
     heard = text_of(session.event("UserPromptSubmit", session_id="new", prompt="and now?"))
     assert f"done (1): {held.id}" in heard

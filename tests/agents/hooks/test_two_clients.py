@@ -70,7 +70,7 @@ def test_a_claim_is_learned_from_either_part_of_geminis_result(
     session: Session, response: dict[str, Any]
 ) -> None:
     claim = takes(session, **response)
-    assert [row["token"] for row in session.ledger.sessions.held_by(GEMINI, "")] == [claim.token]
+    assert [row.token for row in session.ledger.sessions.held_by(GEMINI, "")] == [claim.token]
 
 
 def test_the_end_of_a_gemini_session_frees_what_it_held_at_no_cost(session: Session) -> None:

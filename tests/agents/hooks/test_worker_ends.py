@@ -291,7 +291,7 @@ def test_after_clear_the_new_session_has_the_workers_the_stop_and_the_news(
     session.event("SessionEnd", reason="clear")
     new = "99999999-2222-3333-4444-555555555555"
     session.event("SessionStart", source="clear", session_id=new)
-    assert [row["token"] for row in session.ledger.sessions.held_by(new, "a1")] == [held.token]
+    assert [row.token for row in session.ledger.sessions.held_by(new, "a1")] == [held.token]
     again = session.event(
         "SubagentStop",
         agent="a1",

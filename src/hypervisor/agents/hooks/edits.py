@@ -36,7 +36,7 @@ def _tokens(ledger: Ledger, event: Event) -> list[str] | None:
     if event.text("tool_name") not in rights.CHANGING_TOOLS or not event.asked("file_path"):
         return None
     held = ledger.sessions.held_by(event.session, event.agent)
-    return None if any(row["branch"] for row in held) else [row["token"] for row in held]
+    return None if any(row.branch for row in held) else [row.token for row in held]
 
 
 def _note(ledger: Ledger, event: Event, tokens: list[str], *, before: bool) -> None:

@@ -51,7 +51,7 @@ def _given(event: Event, cwd: str) -> list[str]:
     try:
         with Ledger.open(find_root(cwd), patience=0) as ledger:
             held = ledger.sessions.held_by(event.session, event.agent)
-            queues = {row["queue_name"] for row in held}
+            queues = {row.queue_name for row in held}
             return [tool for queue in queues for tool in ledger.terms.tools(queue)]
     except NoLedger:
         return []

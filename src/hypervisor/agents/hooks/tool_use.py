@@ -103,7 +103,7 @@ def _rest(ledger: Ledger, event: Event) -> None:
     state = ledger.state
     held: dict[str | None, list[Any]] = {}
     for row in ledger.sessions.held_by(event.session):
-        held.setdefault(row["agent"], []).append(row)
+        held.setdefault(row.agent, []).append(row)
     ours = event.text("agent_type").startswith("hypervisor:")
     if event.agent and (ours or event.agent in held or calls.is_known(state, event.agent)):
         if ledger.agents.lacks_permissions(event.agent):

@@ -47,7 +47,7 @@ def _lacks(ledger: Ledger, event: Event) -> None:
         join(ledger, event)
         known = ledger.agents.find(event.agent)
         held = ledger.sessions.held_by(event.session, event.agent)
-        for queue in {row["queue"] for row in held} | ({known.queue} if known else set()):
+        for queue in {row.queue for row in held} | ({known.queue} if known else set()):
             call, rule = call_of(event.payload), _rule(event.payload)
             if rule is not None:
                 ledger.agents.note_permission(queue, event.agent, call, rule)

@@ -8,7 +8,6 @@ people open.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from hypervisor import worker
 from hypervisor.agents.mcp.choosing import Choosing
@@ -17,6 +16,7 @@ from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found
 from hypervisor.ledger import Claim, Ledger, Options
+from hypervisor.ledger.rows import Item
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 from hypervisor.worker.settle import settle
@@ -60,8 +60,8 @@ class Standing:
         None if others have it, or it isn't ready and nobody has `named` it.
         """
         known = ledger.items.find(STANDING, item_id)
-        ended = known is not None and known["turn"] is None
-        if ended and not named and not _edited_since(known, entry):
+        ended = known is not None and known.turn is None
+        if known is not None and ended and not named and not _edited_since(known, entry):
             return None
         if known is None or ended:
             checked = self._checked(ledger, entry)
@@ -124,6 +124,6 @@ def first(claims: list[Claim]) -> Claim | None:
     return claims[0] if claims else None
 
 
-def _edited_since(row: Any, entry: Entry) -> bool:
+def _edited_since(row: Item, entry: Entry) -> bool:
     """Whether somebody edited the file of an ended item after its end was written there."""
-    return row["pending"] is None and row["fingerprint"] != entry.identity.fingerprint
+    return row.pending is None and row.fingerprint != entry.identity.fingerprint

@@ -155,7 +155,7 @@ class Pool:
                 if not self._start_command(slot):
                     return
         else:
-            holding = {held["agent"] for held in self.ledger.sessions.held_by(self.session)}
+            holding = {held.agent for held in self.ledger.sessions.held_by(self.session)}
             looking = sum(one.agent.name not in holding for one in self._running.values())
             if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
                 self._start_if_free(row.no, looking, free[0])
@@ -253,14 +253,10 @@ class Pool:
         """Renew leases, note what the agents are at, write what is pending."""
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.lease_clock()
-        late = [
-            row["token"]
-            for row in held
-            if row["lease_until"] - now < row["lease_ms"] * 1000 * 2 / 3
-        ]
+        late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
         if late:
             self.ledger.claims.heartbeat(late)
-        items = {row["agent"]: row["id"] for row in held}
+        items = {row.agent: row.id for row in held}
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import MARKS, RANK, claim_mark, claim_words, outcome
@@ -46,7 +47,7 @@ class Timeline(NamedTuple):
 def draw(
     items: list[dict[str, Any]],
     told: dict[str, dict[str, Any]],
-    claims: list[Any],
+    claims: list[ClaimRow],
     shares: dict[int, float],
     events: list[Any],
     now: float,
@@ -57,7 +58,7 @@ def draw(
     """
     if not claims:
         return None
-    spans = [(c["claimed_at"], _end(c, now)) for c in claims]
+    spans = [(c.claimed_at, _end(c, now)) for c in claims]
     axis = Axis(spans)
     ends, highest = _ends(items, told, axis)
     lanes, more = _lanes(claims, shares, axis, now)
@@ -69,9 +70,9 @@ def draw(
     return Timeline(axis, ends, highest, axis.seconds(WIDTH / BINS), lanes, more, sorted(marks))
 
 
-def _end(claim: Any, now: float) -> float:
-    start: float = claim["claimed_at"]
-    return max(start, now if claim["ended_at"] is None else claim["ended_at"])
+def _end(claim: ClaimRow, now: float) -> float:
+    start: float = claim.claimed_at
+    return max(start, now if claim.ended_at is None else claim.ended_at)
 
 
 def _ends(
@@ -99,11 +100,11 @@ def _ends(
 
 
 def _lanes(
-    claims: list[Any], shares: dict[int, float], axis: Axis, now: float
+    claims: list[ClaimRow], shares: dict[int, float], axis: Axis, now: float
 ) -> tuple[list[Lane], tuple[int, int]]:
     of_worker: dict[str, list[Any]] = defaultdict(list)
     for claim in claims:
-        of_worker[claim["worker"]].append(claim)
+        of_worker[claim.worker].append(claim)
     busiest = sorted(of_worker, key=lambda name: -len(of_worker[name]))[:LANES]
     names = sorted(busiest, key=_by_number)
     lanes = [_lane(name, of_worker[name], shares, axis, now) for name in names]
@@ -116,32 +117,33 @@ def _by_number(name: str) -> list[str]:
     return [part.zfill(20) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-def _lane(name: str, claims: list[Any], shares: dict[int, float], axis: Axis, now: float) -> Lane:
-    ways = Counter(claim_words(claim["outcome"]) for claim in claims)
-    known = [tokens_of(claim) for claim in claims if claim["input_tokens"] is not None]
+def _lane(
+    name: str, claims: list[ClaimRow], shares: dict[int, float], axis: Axis, now: float
+) -> Lane:
+    ways = Counter(claim_words(claim.outcome) for claim in claims)
+    known = [tokens_of(claim) for claim in claims if claim.input_tokens is not None]
     return Lane(
         one_line(name, 60),
         _bars(claims, axis, now),
         len(claims),
         ", ".join(f"{count} {way}" for way, count in ways.most_common()),
-        sum(shares[claim["no"]] for claim in claims),
+        sum(shares[claim.no] for claim in claims),
         sum(known) if known else None,
     )
 
 
-def tokens_of(claim: Any) -> int:
+def tokens_of(claim: ClaimRow) -> int:
     """Return all tokens of a claim whose tokens are known."""
-    kinds = ("input", "output", "cache_read", "cache_write")
-    return sum(claim[f"{kind}_tokens"] or 0 for kind in kinds)
+    return sum(count or 0 for count in claim.tokens)
 
 
-def _bars(claims: list[Any], axis: Axis, now: float) -> Paths:
+def _bars(claims: list[ClaimRow], axis: Axis, now: float) -> Paths:
     """Draw the claims of one worker. Where several fall on one place, that which most wants a
     look is seen; so a lane never takes more than the axis has places, however many claims."""
     places: list[str | None] = [None] * (WIDTH + 1)
     for claim in claims:
-        mark = claim_mark(claim["outcome"])
-        first = int(axis.place(claim["claimed_at"]))
+        mark = claim_mark(claim.outcome)
+        first = int(axis.place(claim.claimed_at))
         last = int(axis.place(_end(claim, now)))
         if last - first >= _WIDE:
             last -= 1

@@ -84,7 +84,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     found = [item for item in ledger.queries.results(queue) if item["id"] in told]
     of_item: dict[int, list[Any]] = defaultdict(list)
     for claim in claims:
-        of_item[claim["item"]].append(claim)
+        of_item[claim.item].append(claim)
     histories = [
         items.History(
             item,
@@ -97,7 +97,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     ]
     stand = {a.id: a.kept for a in agents if a.kept and os.path.isfile(f"{ledger.root}/{a.kept}")}
     kept = {agent: os.path.basename(path) for agent, path in stand.items()}
-    base = claims[0]["claimed_at"] if claims else row.opened_at
+    base = claims[0].claimed_at if claims else row.opened_at
     seconds = {h.item["id"]: h.seconds for h in histories if h.seconds is not None}
     opened = [e["detail"] for e in events if e["kind"] == "asked"]
     asked = list(dict.fromkeys(opened))
