@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.rows import Pending, columns
 from hypervisor.ledger.schema import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger.store import Store
+
+_OF_OTHERS = {"queue_name": "q.name"} | {
+    name: f"c.{name}"
+    for name in ("token", "worker", "outcome", "attempt", "report", "branch", "merge")
+}
 
 
 class Outbox:
@@ -18,20 +22,20 @@ class Outbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def pending(self, limit: int | None = 200) -> list[Any]:
+    def pending(self, limit: int | None = 200) -> list[Pending]:
         """Return items whose accepted end still has to be written into their task file, but for
         those whose branch is not merged yet.
 
         At most `limit` of them: those that were not tried before, then the oldest.
         """
-        return self._store.rows(
-            "select i.*, q.name as queue_name, q.max_attempts, c.token, c.worker, c.outcome, "
-            "c.attempt, c.report, c.branch, c.merge, c.merged_at "
+        return self._store.all(
+            Pending,
+            f"select {columns(Pending, 'i', **_OF_OTHERS)} "
             "from item i join queue q on q.no = i.queue join claim c on c.no = i.claim "
             "where i.pending is not null and i.pending <> 'merge' and q.project = ? "
             "order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
             (self._store.project, NEVER if limit is None else limit),
-        ).fetchall()
+        )
 
     def awaits_writing(self, token: str) -> bool:
         """True if the end that `token` brought is still to be written into the task file."""

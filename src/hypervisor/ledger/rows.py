@@ -190,6 +190,7 @@ class Held(Record):
     queue: int
     id: str
     path: str | None
+    fingerprint: str | None
     attempts: int
     claim_no: int
     token: str
@@ -207,6 +208,27 @@ class Held(Record):
     item_ms: int | None
     calls: int
     ends_by: int | None
+
+
+class Pending(Record):
+    """An item whose accepted end is still to be written, and the claim that brought it."""
+
+    no: int
+    id: str
+    path: str | None
+    fingerprint: str | None
+    state: str
+    cause: str | None
+    pending: str
+    finished_at: float
+    queue_name: str
+    token: str
+    worker: str
+    outcome: str
+    attempt: int
+    report: str | None
+    branch: str | None
+    merge: str | None
 
 
 class OpenItem(Record):

@@ -32,6 +32,7 @@ _OF_OTHERS = {
     "queue": "i.queue",
     "id": "i.id",
     "path": "i.path",
+    "fingerprint": "i.fingerprint",
     "attempts": "i.attempts",
     "claim_no": "c.no",
     "lease_until": f"i.turn - ({LEASED})",
