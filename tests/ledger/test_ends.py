@@ -145,7 +145,7 @@ def test_an_item_whose_workers_die_three_times_fails_with_the_cause(ledger: Ledg
     assert row["cause"] == (
         "3 workers died while they held it; the last: its lease ran out without a word"
     )
-    assert [pending["id"] for pending in ledger.outbox.pending()] == ["a"], (
+    assert [pending.id for pending in ledger.outbox.pending()] == ["a"], (
         "it is told in the file too"
     )
     assert ledger.claims.claim("q", "w") == [] and ledger.queues.drained("q")
@@ -271,10 +271,10 @@ def test_a_report_that_is_pending_stays_so_until_it_is_written(ledger: Ledger) -
     token = _one(ledger).token
     ledger.ends.finish(token, "done", {"summary": "s"}, pending=True)
     [row] = ledger.outbox.pending()
-    assert (row["id"], row["token"], row["worker"], row["pending"]) == ("a", token, "w", "report")
+    assert (row.id, row.token, row.worker, row.pending) == ("a", token, "w", "report")
     ledger.outbox.unwritten(token, "read-only")
     ledger.outbox.written("1-zzzz")
-    assert [row["pending"] for row in ledger.outbox.pending()] == ["read-only"]
+    assert [row.pending for row in ledger.outbox.pending()] == ["read-only"]
     ledger.outbox.written(token)
     ledger.outbox.unwritten(token, "too late")
     assert ledger.outbox.pending() == []

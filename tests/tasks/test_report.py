@@ -300,9 +300,9 @@ def test_what_an_unreported_worker_said_last_stands_until_the_next_report(projec
     path = write_task(project, "a")
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
-        token = worker.take(ledger, "q", "w")[0].token
-        row = ledger.ends.holding(token)
-        ledger.ends.end(token, "unreported", "stopped")
+        [claim] = ledger.claims.claim("q", "w", session="s")
+        [row] = ledger.sessions.held_by("s")
+        ledger.ends.end(claim.token, "unreported", "stopped")
         outbox.write_unconfirmed(ledger, row, "I am done <!-- /hypervisor:report -->")
     assert "- Result: not confirmed\n" in path.read_text()
     assert "status: active\n" in path.read_text()

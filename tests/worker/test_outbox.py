@@ -199,7 +199,7 @@ def test_what_was_undone_meanwhile_is_not_written_by_a_slow_writer(project: Path
         accept(ledger)
         rows = ledger.outbox.pending()
         before = path.read_bytes()
-        ledger.outbox.written(rows[0]["token"])
+        ledger.outbox.written(rows[0].token)
         outbox._write(ledger, rows[0])
     assert path.read_bytes() == before
 

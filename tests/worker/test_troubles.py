@@ -111,8 +111,8 @@ def test_a_task_folder_that_may_not_be_written_leaves_the_report_pending_with_th
         assert Child(as_nobody, project, "done", token, "--summary", "x").result() == [0, ""]
     with Ledger.open(str(project)) as ledger:
         [row] = ledger.outbox.pending()
-        assert row["pending"].startswith("tasks/a.md: not written: ")
-        assert "; " in row["pending"]
+        assert row.pending.startswith("tasks/a.md: not written: ")
+        assert "; " in row.pending
     assert path.read_bytes() == before
     assert sorted(os.listdir(path.parent)) == ["a.md"]
     os.chmod(path.parent, 0o755)

@@ -175,7 +175,7 @@ class Log:
         self._queue = queue
         self._event = 0
         self._claim = 0
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, ClaimRow] = {}
 
     def news(self) -> list[dict[str, Any]]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
@@ -207,24 +207,24 @@ class Log:
             "detail": None if about_item else row["detail"] or None,
         }
 
-    def _ended(self, row: Any, told: list[dict[str, Any]]) -> None:
-        if row is None:
-            return
-        if row["outcome"] is not None and row["ended_at"] is not None:
-            report = json.loads(row["report"]) if row["report"] else {}
-            event = _ENDS.get(row["outcome"], row["outcome"])
+    def _ended(self, row: ClaimRow, told: list[dict[str, Any]]) -> None:
+        if row.outcome is not None and row.ended_at is not None:
+            report = json.loads(row.report) if row.report else {}
+            event = _ENDS.get(row.outcome, row.outcome)
             detail = report.get("summary") or report.get("reason") or report.get("cause")
-            told.append(self._about(row, row["ended_at"], event, detail))
-            self._open.pop(row["no"], None)
+            told.append(self._about(row, row.ended_at, event, detail))
+            self._open.pop(row.no, None)
 
-    def _about(self, row: Any, at: float, event: str, detail: str | None = None) -> dict[str, Any]:
+    def _about(
+        self, row: ClaimRow, at: float, event: str, detail: str | None = None
+    ) -> dict[str, Any]:
         return {
             "at": at,
             "event": event,
-            "queue": row["queue_name"],
-            "generation": row["generation"],
-            "id": row["id"],
-            "token": row["token"],
-            "worker": row["worker"],
+            "queue": row.queue_name,
+            "generation": row.generation,
+            "id": row.id,
+            "token": row.token,
+            "worker": row.worker,
             "detail": detail,
         }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Held, Pending
 
 
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
@@ -32,11 +33,11 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
         why, looks = _written(ledger, row)
         try:
             if why is None:
-                ledger.outbox.written(row["token"], looks)
+                ledger.outbox.written(row.token, looks)
                 continue
-            left.append((row["id"], why))
-            if why != row["pending"]:
-                ledger.outbox.unwritten(row["token"], why)
+            left.append((row.id, why))
+            if why != row.pending:
+                ledger.outbox.unwritten(row.token, why)
         except HypervisorError:
             # The ledger can't be written now. It says pending still: somebody does it again.
             break
@@ -61,13 +62,13 @@ def tidy(ledger: Ledger, queue: str) -> None:
         return
 
 
-def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
+def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
     """Say in a task's body that a worker stopped without reporting it; its status stays.
 
     The next accepted report replaces this one. A file that can't be written is left alone, and so
     is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
     """
-    if row["path"] is None or row["fingerprint"] is None or row["branch"]:
+    if row.path is None or row.fingerprint is None or row.branch:
         return
     from hypervisor.tasks import report
 
@@ -75,8 +76,8 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
     lines = report.render(
         "not confirmed",
         told,
-        worker=row["worker"],
-        attempt=row["attempts"] + 1,
+        worker=row.worker,
+        attempt=row.attempts + 1,
         at=time.time(),
     )
     try:
@@ -85,64 +86,64 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
         return
 
 
-def _written(ledger: Ledger, row: Any) -> tuple[str | None, str | None]:
+def _written(ledger: Ledger, row: Pending) -> tuple[str | None, str | None]:
     """Write one end; return in a line why it can't be written now, and how the file looks now."""
     try:
         return None, _write(ledger, row)
     except HypervisorError as error:
         return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
-        return f"{one_line(row['path'])}: {error.strerror or error}", None
+        return f"{one_line(row.path)}: {error.strerror or error}", None
     except Exception as error:
         # One file that trips us must not keep every command from everything else.
-        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}", None
+        return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Any) -> str | None:
-    if row["path"] is None or row["fingerprint"] is None:
+def _write(ledger: Ledger, row: Pending) -> str | None:
+    if row.path is None or row.fingerprint is None:
         return None
     import json
 
     from hypervisor.tasks import report
 
-    told = json.loads(row["report"]) if row["report"] else {}
-    if row["branch"] and row["state"] == "done":
+    told = json.loads(row.report) if row.report else {}
+    if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
-    if row["state"] != row["outcome"]:
+    if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
-        told = {"reason": row["cause"]}
+        told = {"reason": row.cause}
     lines = report.render(
-        row["state"],
+        row.state,
         told,
-        worker=row["worker"],
-        attempt=row["attempt"],
-        at=row["finished_at"],
+        worker=row.worker,
+        attempt=row.attempt,
+        at=row.finished_at,
     )
-    assignee = told.get("assignee") if row["state"] == "done" else None
+    assignee = told.get("assignee") if row.state == "done" else None
     return _put(
         ledger,
         row,
-        row["state"],
+        row.state,
         lines,
-        lambda: ledger.outbox.awaits_writing(row["token"]),
+        lambda: ledger.outbox.awaits_writing(row.token),
         assignee,
     )
 
 
-def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
+def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
     commit, here = told.get("commit"), head(root)
-    if not commit or not here or here in (commit, row["merge"]):
+    if not commit or not here or here in (commit, row.merge):
         return
     waits = HypervisorError(
-        f"{one_line(row['path'])}: commit {commit[:12]} is not in this checkout, which is at "
+        f"{one_line(row.path)}: commit {commit[:12]} is not in this checkout, which is at "
         f"{here[:12]}",
         "git pull, or merge the branch that it was integrated into",
     )
     # What was found to be missing at a commit stays missing there: git need not be asked again.
-    if row["pending"] == str(waits):
+    if row.pending == str(waits):
         raise waits
     from hypervisor.system.git import Git
 
@@ -152,7 +153,7 @@ def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
 
 def _put(
     ledger: Ledger,
-    row: Any,
+    row: Held | Pending,
     outcome: str,
     lines: list[str],
     wanted: Callable[[], bool],
@@ -161,12 +162,11 @@ def _put(
     from hypervisor.config.settings import load
     from hypervisor.tasks import report
 
-    path = os.path.join(ledger.root, row["path"])
-    log = _undo_log(ledger, row["queue_name"])
+    assert row.path is not None, "an item without a file has nothing to be written"
+    path = os.path.join(ledger.root, row.path)
+    log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
-    looks = report.put(
-        path, row["token"], outcome, lines, settings, log, row["id"], wanted, assignee
-    )
+    looks = report.put(path, row.token, outcome, lines, settings, log, row.id, wanted, assignee)
     return looks and looks.fingerprint
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor.ledger.rows import ClaimRow
 from hypervisor.views.page import cut, words
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.shares import shares
@@ -16,9 +17,8 @@ SPANS = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair))
 
 
 def claim(no: int, start: float, end: float | None, worker: str = "w", outcome: str = "done"):
-    tokens = dict.fromkeys(f"{k}_tokens" for k in ("input", "output", "cache_read", "cache_write"))
     ended = {"claimed_at": start, "ended_at": end, "outcome": outcome if end is not None else None}
-    return {"no": no, "worker": worker, **ended, **tokens}
+    return ClaimRow(**dict.fromkeys(ClaimRow._fields) | {"no": no, "worker": worker} | ended)
 
 
 def union(spans: list[tuple[float, float]]) -> float:

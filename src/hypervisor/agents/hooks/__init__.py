@@ -89,6 +89,8 @@ def run(name: str) -> int:
     try:
         event = Event(name, _payload())
         if event.session:
+            from hypervisor.ledger import Ledger
+
             cwd = event.text("cwd")
             with Ledger.open(find_root(cwd or None), patience=0) as ledger:
                 answer = handle(ledger, event)

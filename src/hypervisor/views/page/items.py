@@ -63,7 +63,7 @@ class History(NamedTuple):
 
     item: dict[str, Any]
     told: dict[str, Any]
-    claims: list[Any]
+    claims: list[ClaimRow]
     seconds: float | None
     verify: str | None
 
@@ -172,7 +172,7 @@ def _branch(claims: list[ClaimRow]) -> list[Fact]:
 def _tries(history: History, base: float) -> list[Fact]:
     """Return a line for each claim, where there is more to say than the row says."""
     claims = history.claims
-    if not claims or (len(claims) == 1 and claims[0]["outcome"] == history.item["outcome"]):
+    if not claims or (len(claims) == 1 and claims[0].outcome == history.item["outcome"]):
         return []
     tries = list(enumerate(claims, 1))
     left = [Fact("Tries", f"{len(tries) - _TRIES} before these")] if len(tries) > _TRIES else []

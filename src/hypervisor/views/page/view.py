@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.rows import ClaimRow, Queue
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
@@ -82,7 +82,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     told = {entry["task_id"]: entry for entry in summary["workers"]}
     # What was added since the summary was made is left for the next page.
     found = [item for item in ledger.queries.results(queue) if item["id"] in told]
-    of_item: dict[int, list[Any]] = defaultdict(list)
+    of_item: dict[int, list[ClaimRow]] = defaultdict(list)
     for claim in claims:
         of_item[claim.item].append(claim)
     histories = [
@@ -90,7 +90,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
             item,
             told[item["id"]],
             of_item[item["no"]],
-            sum(share[c["no"]] for c in of_item[item["no"]]) if of_item[item["no"]] else None,
+            sum(share[c.no] for c in of_item[item["no"]]) if of_item[item["no"]] else None,
             row.verify,
         )
         for item in found
@@ -190,14 +190,14 @@ def _when(row: Queue, histories: list[items.History], base: float, now: float) -
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
 
-def _facts(summary: dict[str, Any], claims: list[Any]) -> list[str]:
+def _facts(summary: dict[str, Any], claims: list[ClaimRow]) -> list[str]:
     """Return the figures of the headline."""
     shown = []
     if summary["runtime_seconds"] is not None:
         shown.append(words.duration(summary["runtime_seconds"]))
     if claims:
-        shown.append(words.plural(len({claim["worker"] for claim in claims}), "worker"))
-        retried = len(claims) - len({claim["item"] for claim in claims})
+        shown.append(words.plural(len({claim.worker for claim in claims}), "worker"))
+        retried = len(claims) - len({claim.item for claim in claims})
         if retried:
             shown.append(words.plural(retried, "retry").replace("retrys", "retries"))
     if summary["total_tokens"] is not None:
