@@ -63,7 +63,7 @@ def use(ledger: Ledger) -> None:
     ledger.sessions.next_look(ledger.sessions.held_by("s")), ledger.sessions.add_calls("s", "a", 0)
     ledger.sessions.callers(), ledger.agents.lacks_permissions("a")
     assert ledger.sessions.count_call("s", "a") == []
-    assert [row.token for row in ledger.sessions.count_call("s", "a")] == [one]
+    assert [row.token for row, _ in ledger.sessions.count_call("s", "a")] == [one]
     ledger.sessions.at_work(), ledger.sessions.has_worked("s", number)
     ledger.agents.join("a", "s", number, "t")
     ledger.agents.note("a", "s", transcript="t", how="done", noticed_by="n")
