@@ -79,8 +79,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in a shell's background: our own children would never hear of an interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    settings.register_profile("hypervisor", deadline=None, print_blob=True)
-    settings.load_profile("hypervisor")
+    settings.register_profile("short", deadline=None, print_blob=True, max_examples=25)
+    settings.register_profile("thorough", settings.get_profile("short"), max_examples=100)
+    settings.load_profile("thorough" if config.getoption("--all") else "short")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -117,6 +118,12 @@ def _empty_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
     home = next(_homes)
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """True with `--all`: what is random is tried more often then."""
+    return bool(request.config.getoption("--all"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from e2e.model import Model
 from e2e.network import Network
 from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY
-from e2e.ways import MANUAL, OFTEN, WAYS, Sitting, Way
+from e2e.ways import MANUAL, OFTEN, ON_A_SCREEN, WAYS, Sitting, Way
 from e2e.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
     config.addinivalue_line("markers", "oldest_too: takes `way`: in manual mode on the oldest, too")
+    config.addinivalue_line("markers", "screen_too: takes `way`: on a screen without `--all`, too")
     config.addinivalue_line("markers", "modes: takes `mode`: manual, and auto on what has it")
 
 
@@ -48,7 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         runs = [_run(*run, often=run[0] == newest) for run in clients.MODES]
         metafunc.parametrize(("client", "mode"), runs, indirect=["client"], scope="session")
     elif "way" in metafunc.fixturenames and not newest_alone:
-        runs = [_run(newest, way, often=way in OFTEN) for way in WAYS]
+        often = [OFTEN]
+        if metafunc.definition.get_closest_marker("screen_too"):
+            often.append(ON_A_SCREEN)
+        runs = [_run(newest, way, often=way in often) for way in WAYS]
         if metafunc.definition.get_closest_marker("oldest_too"):
             manual = [way for way in WAYS if way.mode == MANUAL]
             runs += [_run(old, way) for old in older for way in manual]

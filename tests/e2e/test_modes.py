@@ -38,6 +38,7 @@ def is_canary(conversation: Conversation) -> bool:
 
 
 @pytest.mark.oldest_too
+@pytest.mark.screen_too
 def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitting) -> None:
     sitting.lay_out(5)
     sitting.model.worker = edits()
@@ -91,6 +92,7 @@ def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sit
 
 
 @pytest.mark.oldest_too
+@pytest.mark.screen_too
 def test_an_unrelated_prompt_in_mid_batch_takes_no_right_away(sitting: Sitting) -> None:
     sitting.lay_out(6)
     work = edits()

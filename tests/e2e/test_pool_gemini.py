@@ -21,7 +21,9 @@ pytestmark = pytest.mark.e2e
 KEY = "dummy-key-of-a-test"
 
 
-@pytest.mark.parametrize(("workers", "items"), [(1, 24), (3, 8), (8, 3)])
+@pytest.mark.parametrize(
+    ("workers", "items"), [pytest.param(1, 24, marks=pytest.mark.thorough), (3, 8), (8, 3)]
+)
 def test_gemini_processes_drain_24_mechanical_tasks_each_once_and_tokens_are_exact(
     workers: int, items: int, machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -146,6 +148,7 @@ def test_bounds_hold_and_what_is_refused_is_blocked_with_the_reason(
     assert not declared & {"web_fetch", "google_web_search", "invoke_agent"}
 
 
+@pytest.mark.thorough
 def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
     assert len(machine.pools()) == 3
 
 
+@pytest.mark.thorough
 def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -202,6 +206,7 @@ def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
     assert machine.summary()["counts"]["not_attempted"] == 1
 
 
+@pytest.mark.thorough
 def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_another(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -263,6 +268,7 @@ def _worker(machine: PoolMachine) -> str:
 
 
 @pytest.mark.parametrize("what", ["pool", "everything"])
+@pytest.mark.thorough
 def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_done_twice(
     what: str, machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from repository import REPO
 
+pytestmark = pytest.mark.thorough
+
 SOAK = REPO / "bench" / "soak.py"
 
 

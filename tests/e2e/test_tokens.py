@@ -86,6 +86,7 @@ def test_in_auto_mode_every_notice_counts_and_tokens_are_a_lower_bound(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
 def test_summaries_of_progress_stand_in_no_transcript_and_make_a_lower_bound(
     workspace: Workspace, model: Model, home: str
 ) -> None:

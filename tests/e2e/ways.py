@@ -55,8 +55,8 @@ class Way(NamedTuple):
 
 
 WAYS = [Way(mode, screen) for mode in (MANUAL, AUTO, BYPASS) for screen in (True, False)]
-# Those that most people use; the others are shown with `--all`.
-OFTEN = (Way(MANUAL, True), Way(AUTO, False))
+# The one that costs least, and the one that most people meet; the others are shown with `--all`.
+OFTEN, ON_A_SCREEN = Way(AUTO, False), Way(MANUAL, True)
 
 
 class Claimed(NamedTuple):

@@ -126,6 +126,7 @@ def node(number: int, environment: dict[str, str]) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.thorough
 def test_two_tasks_of_the_array_work_a_queue_off_and_leave_nothing_behind(cluster: Any) -> None:
     root, environment = cluster
     nodes = [node(number, environment) for number in (1, 2)]

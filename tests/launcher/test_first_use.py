@@ -89,6 +89,7 @@ def test_eight_first_uses_at_once_make_one_environment(
 
 
 @pytest.mark.parametrize("victim", ["0", "$PPID"], ids=["all of its processes", "all but uv"])
+@pytest.mark.thorough
 def test_a_killed_set_up_is_made_again(make_plugin: Callable[..., Plugin], victim: str) -> None:
     uv = KILLING_UV.replace("VICTIM", victim)
     plugin = make_plugin(python3=PYTHON, uv=uv)
@@ -259,6 +260,7 @@ def test_a_home_that_cannot_be_written_is_answered_with_the_mend(
 
 @pytest.mark.parametrize("uv", [True, False], ids=["uv", "pip"])
 @pytest.mark.parametrize("spoilt", ["another file", "a source package", "no hash"])
+@pytest.mark.thorough
 def test_what_is_not_the_pinned_wheel_is_not_installed(
     make_plugin: Callable[..., Plugin], uv: bool, spoilt: str
 ) -> None:

@@ -238,13 +238,15 @@ def _work_and_tell(root: str, name: str, log: str) -> None:
             claims = ledger.claims.claim("q", name, 2, lease_seconds=0.5)
 
 
-def test_workers_killed_at_200_random_times_lose_nothing_and_repeat_nothing(root: str) -> None:
+def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
+    root: str, thorough: bool
+) -> None:
     total, log = 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
         ledger.generations.open("q", items(total), Options(max_deaths=1000))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
-    for number in range(200):
+    for number in range(200 if thorough else 30):
         time.sleep(dice.uniform(0.001, 0.012))
         victim = workers.pop(0)
         victim.kill()

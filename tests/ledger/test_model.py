@@ -424,7 +424,6 @@ def database(postgres: Any) -> Iterator[None]:
 
 
 _SETTINGS = settings(
-    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -438,4 +437,4 @@ class TestTheLedgerAgainstItsModel(Model.TestCase):  # type: ignore[misc]
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("database")
 class TestTheSharedLedgerAgainstItsModel(OnPostgres.TestCase):  # type: ignore[misc]
-    settings = settings(_SETTINGS, max_examples=20)
+    settings = settings(_SETTINGS, max_examples=settings.default.max_examples // 5)

@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from hypervisor.ledger import Ledger, NewItem
 from ledger.support import Child, content, counts, is_intact, items, locks_of
 
@@ -22,6 +24,7 @@ def _drain(root: str, queue: str, worker: str, batch: int) -> list[tuple[str, st
     return won
 
 
+@pytest.mark.thorough
 def test_each_of_5000_items_has_one_winner_among_64_processes(root: str) -> None:
     with Ledger.open(root, create=True) as ledger:
         ledger.generations.open("q", items(5000))
@@ -59,6 +62,7 @@ def _open_in_parts(root: str, queue: str, seed: int) -> dict[str, Any]:
     return {"added": added, "elsewhere": elsewhere}
 
 
+@pytest.mark.thorough
 def test_no_id_is_in_two_of_8_queues_opened_at_once_over_the_same_5000_ids(root: str) -> None:
     openers = [Child(_open_in_parts, root, f"q{number}", number) for number in range(8)]
     told = [child.result() for child in openers]

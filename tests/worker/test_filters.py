@@ -148,6 +148,7 @@ def test_a_commit_of_named_files_is_no_exception(
 
 
 @pytest.mark.parametrize("at", ["next", "done"])
+@pytest.mark.thorough
 def test_the_lease_is_renewed_while_a_filter_takes_its_time(at: str, root: Path) -> None:
     slow = "sh -c 'sleep 5; cat'"
     set_up(root, "cat")

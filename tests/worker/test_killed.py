@@ -26,7 +26,6 @@ from ledger.support import Child, Steps
 from worker.support import locks, open_queue, reports, states, write_task
 
 _CHANGES = ("begin", "commit", "update", "insert", "delete", "rollback")
-_KILLS = 120
 
 
 class VerbSteps(Steps):
@@ -222,8 +221,8 @@ def work(root: Path, log: Path, seed: int, pause: float = 0.02) -> None:
                 time.sleep(0.02)
 
 
-def test_workers_killed_at_120_random_times_lose_nothing_and_repeat_nothing(
-    project: Path,
+def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
+    project: Path, thorough: bool
 ) -> None:
     rng = random.Random(7)
     log = project / "log"
@@ -232,7 +231,7 @@ def test_workers_killed_at_120_random_times_lose_nothing_and_repeat_nothing(
     open_queue(project, lease_seconds=1, max_deaths=1000)
     kills = 0
     children = [Child(work, project, log, seed) for seed in range(3)]
-    while kills < _KILLS:
+    while kills < (120 if thorough else 30):
         time.sleep(rng.random() * 0.03)
         place = rng.randrange(len(children))
         children[place].kill()
