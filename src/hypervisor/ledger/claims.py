@@ -172,9 +172,9 @@ class Claims:
         at_work = self._files_at_work()
         return sum(at_work.meet_text(files) for (files,) in named)
 
-    def meets_work(self, item: Any) -> bool:
-        """True if an item (its row) names a file that is in work."""
-        return item["files"] is not None and self._files_at_work().meet_text(item["files"])
+    def meets_work(self, files: str | None) -> bool:
+        """True if one of an item's `files` (as its row tells them) is in work."""
+        return files is not None and self._files_at_work().meet_text(files)
 
     def place_of(self, token: str) -> tuple[str, str, bool, str | None]:
         """Return the queue and the worker of a claim that exists or existed, whether it has a

@@ -262,6 +262,7 @@ class KnownItem(Record):
     pending: str | None
     finished_at: float | None
     told_by: str | None
+    files: str | None
     queue_name: str
     generation: int
     queue_state: str
