@@ -153,7 +153,7 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queries.named_ahead(number, 10), ledger.terms.set_branches("q", True)
     ledger.items.open_place("f"), ledger.items.find("q", "f"), ledger.items.ready("q")
-    ledger.claims.meets_work(ledger.items.find("q", "f"))
+    ledger.claims.meets_work('["a/b"]')
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),

@@ -90,7 +90,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
-    if ledger.claims.meets_work(row):
+    if ledger.claims.meets_work(row.files):
         return "it touches files that others work on now"
     ready = [one["id"] for one in ledger.items.ready(queue.name)]
     place = f", {ready.index(row.id)} items come before it" if row.id in ready else ""

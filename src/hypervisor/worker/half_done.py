@@ -41,7 +41,7 @@ def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
 def _in_tree(ledger: Ledger, claim: ClaimRow) -> list[str]:
     """Return what has changed in a claim's own working tree, committed or not."""
     try:
-        tree = claim_tree.tree_of(ledger, claim)
+        tree = claim_tree.tree_of(ledger, claim._asdict())
         assert tree is not None
         status = ("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all")
         told = tree.git(*status, "--no-renames", *tree.git.all_but_strangers())
