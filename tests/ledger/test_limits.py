@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 
@@ -21,8 +20,8 @@ def queue(ledger: Ledger) -> int:
 
 
 def stands(ledger: Ledger) -> tuple[str, str, float | None]:
-    row: Any = ledger.queues.get("q")
-    return row["state"], row["reason"] or "", row["resume_at"]
+    row = ledger.queues.get("q")
+    return row.state, row.reason or "", row.resume_at
 
 
 @pytest.mark.parametrize("look", ["claim", "expire", "reopen", "finish_and_claim"])

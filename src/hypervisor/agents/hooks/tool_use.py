@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Held
 
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
@@ -101,7 +102,7 @@ def _worked(ledger: Ledger, event: Event) -> str | None:
 def _rest(ledger: Ledger, event: Event) -> None:
     """Have the guard let pass what changes nothing from now on."""
     state = ledger.state
-    held: dict[str | None, list[Any]] = {}
+    held: dict[str | None, list[Held]] = {}
     for row in ledger.sessions.held_by(event.session):
         held.setdefault(row.agent, []).append(row)
     ours = event.text("agent_type").startswith("hypervisor:")
