@@ -65,7 +65,7 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
                 [claim] = timed(begins, lambda: worker.take(ledger, "q", "w", branch=True))
                 Path(claim.worktree, f"new{number}").write_text("x\n")
                 told = {"summary": "x"}
-                timed(ends, lambda c=claim, t=told: worker.done(ledger, c.token, t, force=False))
+                timed(ends, lambda c=claim, t=told: worker.finish(ledger, c.token, "done", t))
             begun = time.perf_counter()
             merged = len(integrate(ledger, "q").merged)
             each = (time.perf_counter() - begun) * 1000 / merged

@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
@@ -170,9 +171,9 @@ def peak() -> int:
     return int(status.split("VmHWM:")[1].split()[0])
 
 
-def in_own_process(measured: object, folder: Path) -> int:
+def in_own_process(measured: Callable[[Path], int], folder: Path) -> int:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (folder,))  # type: ignore[arg-type]
+        return pool.apply(measured, (folder,))
 
 
 if __name__ == "__main__":

@@ -139,14 +139,12 @@ def work_procrastinate_bare(at: str, batch: int) -> Iterator[list[str]]:
     import psycopg
 
     with psycopg.connect(os.environ[VARIABLE], autocommit=True) as connection:
-        worker = connection.execute(
-            "select worker_id from procrastinate_register_worker_v1()"
-        ).fetchone()[0]  # type: ignore[index]
+        [(worker,)] = connection.execute("select worker_id from procrastinate_register_worker_v1()")
         while True:
-            number, args = connection.execute(
+            [(number, args)] = connection.execute(
                 "select id, args from procrastinate_fetch_job_v2(%s::varchar[], %s)",
                 [[QUEUE], worker],
-            ).fetchone()  # type: ignore[misc]
+            )
             if number is None:
                 return
             connection.execute(
@@ -400,7 +398,7 @@ def _left(name: str, place: Place, count: int, times: Counter[str]) -> tuple[str
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--claimers", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 50])

@@ -28,7 +28,7 @@ from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from intake.preflight import lay_out
+from preflight import lay_out
 
 PROGRAM = Path(__file__).resolve().parent.parent / "src" / "hypervisor" / "__main__.py"
 FIRST, LATER = 2.0, 0.050

@@ -106,6 +106,8 @@ def triage(workers: int) -> Callable[[Path, list[Path]], None]:
 def prepare_queue(folder: Path, paths: list[Path]) -> None:
     """Open the queue that `triage` works off."""
     create_state(str(folder))
+    # Or nothing would be assigned, and less of each file would change.
+    (folder / "hypervisor.toml").write_text('preset = "aops"\n')
     with Ledger.open(str(folder), create=True) as ledger:
         items = [NewItem(path.stem, str(path.relative_to(folder))) for path in paths]
         ledger.generations.open("bench", items, Options(purpose="triage", max_attempts=1))

@@ -100,7 +100,7 @@ def rows(root: Path, rng: random.Random) -> None:
 
 def transcripts(root: Path, rng: random.Random) -> None:
     """What a client wrote of its agents."""
-    from hypervisor.agents.claude import transcript
+    from hypervisor.agents import transcripts as written
     from hypervisor.agents.claude.client import ClaudeStream
     from hypervisor.agents.gemini.client import GeminiStream
 
@@ -115,8 +115,8 @@ def transcripts(root: Path, rng: random.Random) -> None:
                 stream.feed(line)
             stream.end(1)
     with contextlib.suppress(OSError):
-        transcript.read_transcript(str(path))
-    transcript.last_error(str(path))
+        written.read(str(path))
+    written.writer_of(str(path)).last_error(str(path))
 
 
 def calls(root: Path, rng: random.Random) -> None:

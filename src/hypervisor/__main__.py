@@ -27,7 +27,9 @@ def run_hook() -> int:
     from hypervisor.agents.hooks import run as handle
 
     limit.begin()
-    return handle(sys.argv[2])
+    if told := handle(sys.argv[2]):
+        print(told)
+    return 0
 
 
 if __name__ == "__main__":

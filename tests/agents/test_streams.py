@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from hypervisor.agents.claude.client import ClaudeStream
-from hypervisor.agents.client import End, Stream, brief
-from hypervisor.agents.command import CommandStream
+from hypervisor.agents.client import End, LastLines, Stream, brief
 from hypervisor.agents.gemini.client import GeminiStream
 
 CLAIM = "mcp_task_manager_claim_next_task"
@@ -160,7 +159,7 @@ def test_a_claude_run_tells_how_much_of_each_window_is_used() -> None:
 
 
 def test_a_command_is_judged_by_its_exit_code_and_keeps_its_last_lines() -> None:
-    stream = CommandStream()
+    stream = LastLines()
     for number in range(20):
         stream.feed(f"line {number}\x1b[31m")
     end = stream.end(0)

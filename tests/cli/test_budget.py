@@ -87,7 +87,7 @@ def test_minutes_count_from_the_first_claim(
     now += 80
     assert run("next", "q").stdout.startswith("claim ")
     now += 11
-    assert "queue paused (its budget of 1.5 minutes is used up)" in run("next", "q").stdout
+    assert "queue paused (its budget of 1 min 30 s is used up)" in run("next", "q").stdout
     assert states(tasks) == {"a": "claimed", "b": "claimed", "c": "ready"}
     assert run("resume", "q", "--budget-minutes", "10").returncode == 0
     assert run("next", "q").stdout.startswith("claim ")

@@ -66,6 +66,11 @@ def test_bash_offers_verbs_options_queues_tokens_and_items(project: Path, token:
     assert complete(project, "completion", "") == ["bash", "zsh", "fish"]
 
 
+def test_what_the_help_leaves_out_is_not_offered(project: Path) -> None:
+    offered = complete(project, "preflight", "--")
+    assert "--json" in offered and "--preset" not in offered
+
+
 def test_nothing_is_offered_where_a_file_is_meant_or_nothing_known(
     project: Path, token: str, tmp_path: Path
 ) -> None:

@@ -60,6 +60,13 @@ def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hyperv
     assert all((folder / path).read_bytes() == raw for path, raw in files())
 
 
+def test_the_demos_settings_name_the_preset_by_which_its_tasks_are_assigned(tmp_path):
+    lay_out(str(tmp_path))
+    assert 'preset = "aops"' in (tmp_path / "hypervisor.toml").read_text().splitlines()
+    rules = load(str(tmp_path)).triage
+    assert (rules.judgement, rules.automatable) == ("nic", "bot") and rules.links["aops"]
+
+
 def shown_in_the_readme() -> list[str]:
     readme = (REPO / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("says what to try next:\n\n```\n")[2].partition("```")[0].splitlines()

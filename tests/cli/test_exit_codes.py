@@ -232,7 +232,7 @@ def test_an_item_asked_for_that_is_not_ready_is_told_with_its_state(
 ) -> None:
     ended = run("next", "q", "--id", "a")
     assert ended.returncode == 0
-    assert ended.stdout.startswith("a is claimed; nothing ready now; a is with ")
+    assert ended.stdout.startswith("a is claimed; nothing handed out; 1 ready; a is with ")
 
 
 def test_a_heartbeat_names_what_is_held_and_what_is_lost(

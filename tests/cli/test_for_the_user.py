@@ -102,7 +102,7 @@ def test_a_check_is_set_shown_kept_by_a_later_opening_and_told_in_the_log(
     assert run_hypervisor("check", "q", env=secret).stdout == told.stdout
     write_task(tasks, "c")
     again = run_hypervisor("open", "q", "tasks", env={"CLAUDECODE": "1"})
-    assert again.returncode == 0 and "1 items added" in again.stdout
+    assert again.returncode == 0 and "1 item added" in again.stdout
     assert row(tasks).verify == "test -e ok"
     token = run_hypervisor("next", "q").stdout.split()[1]
     refused = run_hypervisor("done", token, "--summary", "x", env=secret)

@@ -207,7 +207,7 @@ def test_how_a_lease_is_prolonged_is_told_once_as_it_is_there(
     alone = {"CLAUDE_CODE_SESSION_ID": "s-1", "CLAUDECODE": "1"}
     shown = run_hypervisor("next", "q", env=alone).stdout
     token = shown.split()[1]
-    assert f"yours for 60 min (no hook is heard; longer: hypervisor heartbeat {token})\n" in shown
+    assert f"yours for 1 h (no hook is heard; longer: hypervisor heartbeat {token})\n" in shown
 
 
 def test_every_command_of_a_session_shows_the_same_worker(

@@ -44,7 +44,7 @@ def tried(root: Path, *, branch: bool = False) -> None:
     """The first item is done, so that the rest is started."""
     with Ledger.open(str(root)) as ledger:
         claim = worker.take(ledger, "q", "w", branch=branch)[0]
-        worker.done(ledger, claim.token, {"summary": "did it"}, force=False)
+        worker.finish(ledger, claim.token, "done", {"summary": "did it"})
 
 
 def planned(run: Run, *words: str) -> dict[str, Any]:

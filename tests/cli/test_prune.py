@@ -47,7 +47,7 @@ def aged(project: Path) -> Path:
         open_queue(project, [f"tasks/{queue}-a.md", f"tasks/{queue}-b.md"], queue)
         with Ledger.open(str(project)) as ledger:
             for claim in worker.take(ledger, queue, "w", 1 if queue == "busy" else 2):
-                worker.done(ledger, claim.token, {"summary": "x"}, force=False)
+                worker.finish(ledger, claim.token, "done", {"summary": "x"})
         transcript = project / "t.jsonl"
         transcript.write_text("{}\n")
         with Ledger.open(str(project)) as ledger:
@@ -85,7 +85,7 @@ def test_what_was_told_goes_and_nothing_else(aged: Path, run_hypervisor: Run) ->
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("queues removed: 1 with 2 items\n")
     assert "stays: busy (generation 1), open " in told.stdout
-    assert "undo removed: 1 files" in told.stdout
+    assert "undo removed: 1 file" in told.stdout
     assert run_hypervisor("status", "old").returncode == 2
     assert sorted(states(aged, "busy").values()) == ["done", "ready"]
     assert set(states(aged, "new").values()) == {"done"}

@@ -24,7 +24,7 @@ def test_a_queue_from_its_opening_to_its_summary(project: Path, run_hypervisor: 
     assert opened.stdout.endswith("a worker's first command: hypervisor next q\n")
     shown = run_hypervisor("next", "q").stdout
     assert (
-        "yours for 1.5 min;" in shown
+        "yours for 1 min 30 s;" in shown
         and "passes, and done runs it: true" in shown
         and "  Be brief.\n" in shown
     )
@@ -77,7 +77,7 @@ def test_a_cancelled_queue_refuses_late_reports_frees_its_locks_and_hands_out_no
     assert locks(project) == []
     assert run_hypervisor("done", token, "--summary", "x").returncode == 4
     nothing = run_hypervisor("next", "q")
-    assert (nothing.returncode, nothing.stdout) == (3, "nothing left\n")
+    assert (nothing.returncode, nothing.stdout) == (3, "nothing left; the queue was cancelled\n")
     assert states(project) == {"a": "done", "b": "cancelled", "c": "cancelled"}
     assert run_hypervisor("resume", "q").returncode == 2
 

@@ -61,7 +61,7 @@ def test_ended_items_become_ready_again(
 def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
     ended: Path, run_hypervisor: Run
 ) -> None:
-    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 items are ready again; ")
+    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 item is ready again; ")
     with Ledger.open(str(ended)) as ledger:
         row = ledger.items.find("q", "a")
         assert (row.attempts, row.deaths, row.releases) == (0, 0, 0)
@@ -143,7 +143,7 @@ def test_what_can_not_be_retried_is_told_with_the_reason(ended: Path, run: Run) 
     assert "  e stays as it is: it is ready\n" in told.stdout
     assert "  nowhere stays as it is: not in this queue\n" in told.stdout
     assert "c stays as it is: tasks/c.md says done: set its status back, or run " in told.stdout
-    assert told.stdout.startswith("1 items are ready again; ")
+    assert told.stdout.startswith("1 item is ready again; ")
     open_queue(ended, ["tasks/a.md"], "other")
     assert "a stays as it is: it is open in queue other" in run("retry", "q", "a").stdout
     assert run("retry", "q", "--failed").returncode == 1

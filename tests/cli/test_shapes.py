@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hypervisor import worker
-from hypervisor.ledger import OPEN_STATES, STATES, Ledger, NewItem
+from hypervisor.ledger import STATES, Ledger, NewItem
 from hypervisor.views import summary
 from repository import REPO
 from worker.support import open_queue, write_task
@@ -38,7 +38,7 @@ def mixed(project: Path) -> Path:
         def take(item: str) -> str:
             return worker.take(ledger, "q", "w", only=item)[0].token
 
-        worker.done(ledger, take("a"), {"summary": "x", "files": ["y"], "commit": "z"}, force=False)
+        worker.finish(ledger, take("a"), "done", {"summary": "x", "files": ["y"], "commit": "z"})
         worker.finish(ledger, take("b"), "blocked", {"reason": "no"})
         worker.finish(ledger, take("c"), "failed", {"reason": "broken"})
         take("d")
@@ -111,8 +111,12 @@ def test_a_summary_has_its_shape_and_its_counts_add_up(
     assert by_id["d"]["status"] == ("cancelled" if then == "cancel" else "not_attempted")
     assert by_id["e"]["status"] == "not_attempted"
     assert told["running"] == (0 if then == "cancel" else 1)
+    assert sum(told["standings"].values()) == 8
+    assert by_id["d"]["standing"] == ("cancelled" if then == "cancel" else "at_work")
+    assert by_id["e"]["standing"] == "not_attempted"
     text = run("summary", "q").stdout
-    assert "8 items: 1 success, 1 blocked, 1 failed, 1 skipped" in text
+    d = "1 cancelled" if then == "cancel" else "1 at work"
+    assert f"8 items: 1 success, 1 blocked, 1 failed, 1 skipped, {d}, 3 not attempted\n" in text
 
 
 def test_what_is_not_known_is_null(project: Path, run: Run) -> None:
@@ -150,13 +154,6 @@ def test_the_runtime_is_from_the_first_claim_to_the_last_finish(
         told = summary.summarize(ledger, "q")
     assert told["runtime_seconds"] == 35.5
     assert [entry["runtime_seconds"] for entry in told["workers"]] == [35.5, 10.0, None]
-
-
-def test_each_open_state_counts_as_not_attempted_and_each_end_as_itself() -> None:
-    for state in STATES:
-        told = summary._status({"state": state, "first_claimed_at": None})
-        assert told in summary.STATUSES
-        assert (told == "not_attempted") == (state in (*OPEN_STATES, "cancelled"))
 
 
 def test_what_open_plan_and_undo_print_has_its_shape(project: Path, run: Run) -> None:

@@ -78,6 +78,15 @@ def test_what_only_the_main_session_can_do_is_pulled(tasks: Path, run_hypervisor
     assert other.returncode == 1
 
 
+def test_a_task_of_somebody_whom_no_setting_knows_is_pulled(
+    tasks: Path, run_hypervisor: Run
+) -> None:
+    text = (tasks / "b.md").read_text()
+    (tasks / "b.md").write_text(text.replace("status: open", "status: open\nassignee: anna"))
+    pulled = run_hypervisor("pull", "b-1")
+    assert pulled.returncode == 0 and "item: b-1" in pulled.stdout, pulled.stderr
+
+
 def test_what_waits_for_others_is_not_pulled(tasks: Path, run_hypervisor: Run) -> None:
     text = (tasks / "b.md").read_text()
     (tasks / "b.md").write_text(text.replace("status: open", "status: waiting"))

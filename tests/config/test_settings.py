@@ -27,7 +27,9 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
     assert told.project is None
     assert told.limits.lease_seconds == 900
     assert (told.limits.max_attempts, told.limits.max_deaths, told.limits.max_releases) == (3, 3, 3)
-    assert (told.triage.judgement, told.triage.automatable) == ("nic", "bot")
+    assert (told.triage.judgement, told.triage.automatable, told.triage.links) == ("", "", {})
+    assert (told.humans, told.tools) == (frozenset(), {})
+    assert {"bot", "unassigned"} < told.anyone and {"claude", "codex", "gemini"} < told.agents
     assert told.triage.complexity is False
     assert set(told.status) == set(STATUS_CLASSES)
 
@@ -85,7 +87,7 @@ def test_lists_replace_and_tables_merge(tmp_path: Path, user: Callable[[str], Pa
     assert told.humans == {"ada"}
     assert told.tools["printer"][0].search("please PRINT it")
     assert told.tools["calendar"] == ()
-    assert told.triage.links["x"] == "Project X" and told.triage.links["aops"]
+    assert told.triage.links == {"x": "Project X"}
     assert told.limits.lease_seconds == 7200
     assert told.limits.window == 0.9
     assert _load(tmp_path, "[limits]\nwindow = 0.5\n").limits.window == 0.5
@@ -226,7 +228,7 @@ def test_a_project_adds_to_what_holds_a_task_and_takes_nothing_away(
         '[preflight]\nhumans = ["Ada"]\nhuman_tags = []\nhuman_types = ["vote"]\n'
         "[preflight.tools]\nzotero = ['cite']\nmail = []\nspss = ['spss']\n",
     )
-    assert told.humans == {"ada", "nic"} and "human" in told.human_tags
+    assert told.humans == {"ada"} and "human" in told.human_tags
     assert told.human_types == {"learn", "vote"}
     assert len(told.tools["zotero"]) == 2 and told.tools["spss"] and told.tools["mail"]
 

@@ -27,7 +27,7 @@ _FENCE = re.compile(r"^( *)(`{3,})(.*)$")
 _TOKEN = re.compile(r"\b(\d+)-([a-z0-9]{4})\b")
 _VOLATILE = (
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?"), "TIME"),
-    (re.compile(r"\b\d+(\.\d+)? (s|min|h|d)( \d+ (s|min|h))?\b"), "DURATION"),
+    (re.compile(r"\b\d+(\.\d+)? (ms|s|min|h|d)( \d+ (s|min|h))?\b"), "DURATION"),
     (re.compile(r"\b\d+(\.\d+)? items a minute\b"), "PACE"),
     (re.compile(r"\b\d+\.\d+\.\d+-[0-9a-f]{12}\b"), "ENVIRONMENT"),
     (re.compile(r"\b(command|gemini|claude)-[0-9a-f]{8}-\d+\b"), "AGENT"),

@@ -87,6 +87,7 @@ def test_dots_stand_for_any_lines() -> None:
     assert not agree(["a", "…", "d"], ["a", "b", "c"])
     assert not agree(["took 3 s", "…"], ["took 3 items"])
     assert agree(["took 3 s", "claim 1-aaaa"], ["took 0.2 s", "claim 1-x7q2"])
+    assert agree(["took 3 s"], ["took 350 ms"]) and agree(["in 15 min"], ["in 14 min 59 s"])
     assert not agree(["claim 2-aaaa"], ["claim 1-aaaa"])
 
 

@@ -17,7 +17,7 @@ GRANTED = {
     "hypervisor status ask": "ready: demo-0001 “Rename key 1”",
     "hypervisor summary ask": "demo-0003 “Rename key 3”: which port?",
     "hypervisor show demo-0003": "why not done: blocked: “which port?”",
-    "hypervisor open ask --where 'priority<=1'": "1 items of ask are left to work on: demo-0001",
+    "hypervisor open ask --where 'priority<=1'": "1 item of ask is left to work on: demo-0001",
 }
 # What takes back, tries again, stops or makes a file is the user's to say, with it in sight.
 ASKED = (

@@ -62,6 +62,7 @@ def test_run_preflight_triage_and_summary_reach_the_model_and_may_run_their_verb
     workspace: Workspace, model: Model, home: str
 ) -> None:
     lay_out(workspace.project / "tasks", 2)
+    (workspace.project / "hypervisor.toml").write_text('triage.judgement = "ada"\n')
 
     def ask(prompt: str, words: str, told: str) -> str:
         def main(c: Conversation) -> Answer:

@@ -98,7 +98,7 @@ def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
 
     def main(c: Conversation) -> Answer:
         model.headers = {}
-        started = re.search(r"Start (\d+) workers", c.last)
+        started = re.search(r"Start (\d+) workers?", c.last)
         if not c.used("Bash"):
             return bash("hypervisor open reset tasks")
         if not c.used("Agent") or started:

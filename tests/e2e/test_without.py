@@ -28,7 +28,7 @@ def test_without_hooks_a_batch_is_still_correct_and_its_leases_are_long(
     assert told["counts"]["success"] == 6 and told["total_tokens"] is None
     assert all(path.read_text().count("## Completion report") == 1 for path in tasks)
     first = model.of(model.agents[0])[1].conversation.last
-    assert "yours for 60 min (no hook is heard; longer: hypervisor heartbeat " in first
+    assert "yours for 1 h (no hook is heard; longer: hypervisor heartbeat " in first
 
 
 def test_a_session_that_never_uses_hypervisor_sees_no_difference_and_leaves_no_files(

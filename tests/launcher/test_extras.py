@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from config.store_files import NAMED, REFUSED, STORE
 from launcher.plugins import EXTRAS, PYTHON, Plugin, commands, copy_plugin, real_uv
 
-STORE = "postgresql://somewhere/hypervisor"
 SHELLS = [
     command
     for command in (["sh"], ["dash"], ["bash", "--posix"], ["busybox", "sh"])
@@ -59,37 +59,19 @@ def test_each_call_finds_the_libraries_that_it_uses_and_no_command_is_run(
     assert (run.told["extras"], run.told["argv"], run.err) == (extras, words, "")
 
 
-@pytest.mark.parametrize(
-    ("text", "store", "extras"),
-    [
-        (f'store = "{STORE}"', None, ["execnet"]),
-        (f"# mine\nother = 1\nstore='{STORE}'\n", None, ["execnet"]),
-        (f'store = "{STORE}"', "sqlite", []),
-        ('store = "sqlite"\n', None, []),
-        (f'# store = "{STORE}"\n', None, []),
-        (f'  store = "{STORE}"', None, ["execnet"]),
-        (f'\tstore\t=\t"{STORE}"', None, ["execnet"]),
-        (f'"store" = "{STORE}"', None, ["execnet"]),
-        (f"'store'='{STORE}'", None, ["execnet"]),
-        (f'"st\\u006fre" = "\\u0070{STORE[1:]}"', None, ["execnet"]),
-        (f'store = """\n{STORE}"""', None, ["execnet"]),
-        (f'[limits]\nstore = "{STORE}"', None, []),
-        (f'[project."{STORE}"]\n', None, []),
-        (f'x = """\nstore = "{STORE}"\n"""', None, []),
-        (f'store = "{STORE}"\nstore = "{STORE}"', None, []),
-    ],
-)
+@pytest.mark.parametrize(("text", "address"), [*NAMED, *((text, None) for text in REFUSED)])
 def test_the_users_own_configuration_names_a_store_as_the_environment_does(
-    tmp_path: Path, full_home: Path, text: str, store: str | None, extras: list[str]
+    tmp_path: Path, full_home: Path, text: str, address: str | None
 ) -> None:
     own = tmp_path / "config" / "hypervisor" / "config.toml"
     own.parent.mkdir(parents=True)
-    own.write_text(text)
+    own.write_text(text, encoding="utf-8", newline="")
     plugin = Plugin(copy_plugin(tmp_path / "plugin"), full_home, commands(tmp_path / "none"))
-    for _ in range(2):
-        run = plugin.run(
-            plugin.launcher, "next", XDG_CONFIG_HOME=str(own.parents[1]), HYPERVISOR_STORE=store
-        )
+    plugin.env["XDG_CONFIG_HOME"] = str(own.parents[1])
+    # By the program, then by the note that it leaves; what the shell names goes before both.
+    for named in (None, None, "sqlite"):
+        run = plugin.run(plugin.launcher, "next", HYPERVISOR_STORE=named)
+        extras = ["execnet"] if address and named is None else []
         assert (run.told["extras"], run.told["argv"], run.err) == (extras, ["next"], "")
 
 

@@ -136,6 +136,9 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     (installed,) = env.glob("lib/*/site-packages/hypervisor")
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
+    presets = {path.name: path.read_bytes() for path in (installed / "config/presets").iterdir()}
+    shipped = (REPO / "src/hypervisor/config/presets").iterdir()
+    assert presets == {path.name: path.read_bytes() for path in shipped}
     page = {path.name for path in (installed / "views" / "page").glob("page.*")}
     assert page == {"page.css", "page.html", "page.js"}
     # What an extra brings is not there; the command that is printed brings it.

@@ -119,11 +119,8 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
-    (
-        ledger.followers.ended_since(number, 0),
-        ledger.agents.costs(number),
-        ledger.sessions.cost_of_ended("q"),
-    )
+    ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
+    ledger.agents.costs(number), ledger.sessions.cost_of_ended("q")
     [queue] = ledger.followers.followed("s")
     (
         ledger.claim_locks.folder_of(queue),
@@ -152,7 +149,12 @@ def use(ledger: Ledger) -> None:
         ledger.sessions.note_commits(number),
     )
     ledger.queries.named_ahead(number, 10), ledger.terms.set_branches("q", True)
-    ledger.items.open_place("f"), ledger.items.find("q", "f"), ledger.items.ready("q")
+    (
+        ledger.items.moved(1, "x.md"),
+        ledger.items.open_place("f"),
+        ledger.items.find("q", "f"),
+        ledger.items.ready("q"),
+    )
     ledger.claims.meets_work('["a/b"]')
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
     (

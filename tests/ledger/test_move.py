@@ -329,7 +329,7 @@ def test_the_command_moves_and_says_what_shells_need(
         ledger.generations.open("q", items(2))
     moved = run_hypervisor("move", "sqlite", store, "--yes")
     assert moved.returncode == 0, moved.stderr
-    assert "moved 1 queues, 2 items and 0 claims" in moved.stdout
+    assert "moved 1 queue, 2 items and 0 claims" in moved.stdout
     [line] = [line for line in moved.stdout.splitlines() if f"export {VARIABLE}=" in line]
     exported = subprocess.run(
         ["sh", "-c", f"{line.partition('shell: ')[2]}; printf %s \"${VARIABLE}\""],
@@ -374,6 +374,6 @@ def test_a_move_to_an_address_asks_and_without_a_terminal_it_is_refused(
         program = str(REPO / "bin/hypervisor")
         code, shown = in_terminal([program, "move", "sqlite", store], str(project), f"{said}\n")
         assert "Send it there? [y/N]" in shown
-        assert (code, "moved 1 queues" in shown) == ((0, True) if said == "y" else (1, False))
+        assert (code, "moved 1 queue" in shown) == ((0, True) if said == "y" else (1, False))
     left = run_hypervisor("status", "q")
     assert (left.returncode == 0) is (said != "y")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +26,7 @@ from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt
 from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.ledger.store import Gone
-from hypervisor.system import machine
+from hypervisor.system import machine, waiting
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.waiting import PATIENCE
 from ledger.support import Child, counts, items, opened, result
@@ -368,14 +369,16 @@ class _Plain:
     ],
 )
 def test_tcp_without_tls_beyond_this_machine_is_warned_about(
-    monkeypatch: pytest.MonkeyPatch, capfd: Any, host: str, hostaddr: str, warned: bool
+    monkeypatch: pytest.MonkeyPatch, host: str, hostaddr: str, warned: bool
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(waiting, "say", said.append)
     server = Server("postgresql://db.example/x")
     monkeypatch.setattr(_Plain.info, "host", host)
     monkeypatch.setattr(_Plain.info, "hostaddr", hostaddr)
     server._raw = _Plain  # type: ignore[assignment]
     server.warn_of_plain()
-    assert ("without TLS" in capfd.readouterr().err) is warned
+    assert ("without TLS" in "".join(said)) is warned
 
 
 def test_a_role_that_may_not_make_the_tables_is_told_so(
@@ -426,6 +429,8 @@ def _work(root: str, name: str) -> list[str]:
 def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
     fragile: Any, root: str, monkeypatch: pytest.MonkeyPatch, capfd: Any, how: int
 ) -> None:
+    # Processes of their own tell it.
+    monkeypatch.setattr(waiting, "say", lambda text: print(text, file=sys.stderr, flush=True))
     monkeypatch.setenv(VARIABLE, fragile.address("work"))
     with Ledger.open(root, create=True) as ledger:
         ledger.generations.open("q", items(600))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.system.files import fingerprint, write_whole
+from hypervisor.system.files import fingerprint, is_same, write_whole
 
 
 def test_a_fingerprint_tells_a_file_from_its_later_self_though_its_time_is_kept(
@@ -35,6 +35,25 @@ def test_a_fingerprint_is_a_link_s_own(tmp_path: Path) -> None:
     before = fingerprint(str(tmp_path / "link"))
     (tmp_path / "a").write_text("longer")
     assert fingerprint(str(tmp_path / "link")) == before
+
+
+def test_what_an_earlier_version_kept_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("one")
+    seen, now = file.stat(), fingerprint(str(file))
+    of_task = f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ctime_ns}-{seen.st_ino}"
+    of_other = f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
+    assert is_same(now, now) and is_same(of_task, now) and is_same(of_other, now)
+    time.sleep(0.02)
+    file.write_text("two")
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    later = fingerprint(str(file))
+    assert not is_same(now, later) and not is_same(of_task, later)
+    file.write_text("longer")
+    later = fingerprint(str(file))
+    assert not is_same(of_other, later)
+    assert is_same(None, None) and not is_same(None, now) and not is_same(of_task, None)
+    assert not is_same("", now)
 
 
 def test_a_file_is_written_whole_or_stays_as_it_was(

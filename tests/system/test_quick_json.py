@@ -46,8 +46,11 @@ def test_it_writes_what_the_librarys_package_writes() -> None:
 def test_events_of_most_kinds_load_neither_expressions_nor_the_json_package() -> None:
     told = (
         "import sys; sys.path.insert(0, sys.argv[1]); import hypervisor.cli.hook;"
+        "from hypervisor.agents import hooks;"
         "from hypervisor.agents.hooks import limit, tool_use;"
         "from hypervisor.ledger import Ledger, agents, claims, sessions;"
+        # Every client is asked whether the event is its own.
+        "hooks.Event('PostToolUse', {}).client.unseen('default', {});"
         "print(*sys.modules)"
     )
     ran = subprocess.run(

@@ -300,7 +300,7 @@ def test_adopt_shows_what_it_takes_over_and_asks(
         program = str(REPO / "bin/hypervisor")
         code, shown = in_terminal([program, "adopt"], str(copy), f"{said}\n")
         assert code == (0 if said == "y" else 1)
-    assert "inbox: open, 1 items" in shown and "workers may run: npm x" in shown
+    assert "inbox: open, 1 item" in shown and "workers may run: npm x" in shown
     assert "runs at each done: make" in shown and "\x1b" not in shown
     if said == "y":
         with Ledger.open(str(copy)) as ledger:

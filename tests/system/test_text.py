@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.reading import json_rows, json_value
-from hypervisor.system.text import Shown, escaped, indented, lines_kept, one_line, shell, whole
+from hypervisor.system.text import (
+    Shown,
+    count,
+    escaped,
+    indented,
+    lines_kept,
+    one_line,
+    shell,
+    whole,
+)
 from worker.support import write_task
 
 ACTING = [
@@ -178,3 +187,19 @@ def test_json_of_others_holds_no_half_of_a_character_and_no_nul() -> None:
     assert json_value(told) == {"�": ["��", "🚀", "🚀", "�", 7]}
     assert json_value('{"\\u0000": "\\\\u0000"}') == {"�": "\\u0000"}
     assert list(json_rows([told, "{"])) == [json_value(told)]
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "told"),
+    [
+        (0, "item", "0 items"),
+        (1, "item", "1 item"),
+        (2, "open item", "2 open items"),
+        (1, "branch", "1 branch"),
+        (3, "branch", "3 branches"),
+        (1.0, "minute", "1 minute"),
+        (0.5, "minute", "0.5 minutes"),
+    ],
+)
+def test_one_is_one_and_no_more(number: float, noun: str, told: str) -> None:
+    assert count(number, noun) == told

@@ -278,7 +278,7 @@ def test_undo_puts_the_file_back_to_before_the_report(project: Path, run_hypervi
     assert path.read_bytes() != before
     done: subprocess.CompletedProcess[str] = run_hypervisor("undo", "q", "a")
     assert done.returncode == 0
-    assert done.stdout.startswith("1 files restored\n  restored: tasks/a.md\n")
+    assert done.stdout.startswith("1 file restored\n  restored: tasks/a.md\n")
     assert path.read_bytes() == before
     # What was undone is not written again.
     run_hypervisor("status")

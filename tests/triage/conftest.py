@@ -27,6 +27,13 @@ project: garden
 
 
 @pytest.fixture
+def project(project: Path) -> Path:
+    """A root whose settings name whom tasks are assigned to."""
+    (project / "hypervisor.toml").write_text('preset = "aops"\n')
+    return project
+
+
+@pytest.fixture
 def write_tasks(project: Path) -> Callable[..., list[Path]]:
     """`write_tasks(count, body)`: tasks below the project, each assigned and linked by triage."""
 

@@ -20,6 +20,7 @@ from hypervisor.triage import decide, stands
 
 VARIANTS = {
     "defaults": "",
+    "preset": 'preset = "aops"\n',
     "complexity": "[triage]\ncomplexity = true\n",
     "unassigned": '[triage]\njudgement = "nic"\nautomatable = ""\ncomplexity = true\n',
     "nobody": '[triage]\njudgement = ""\n',

@@ -12,12 +12,12 @@ from hypervisor.triage import Plan, decide
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return load(str(tmp_path_factory.mktemp("root")))
+    return load(str(tmp_path_factory.mktemp("root")), preset="aops")
 
 
 def with_settings(tmp_path, text: str) -> Settings:
     (tmp_path / "hypervisor.toml").write_text(text)
-    return load(str(tmp_path))
+    return load(str(tmp_path), preset="aops")
 
 
 def planned(

@@ -14,7 +14,7 @@ def end(root: Path, *, force: bool = False) -> str:
     with Ledger.open(str(root)) as ledger:
         claims = worker.take(ledger, "q", "w")
         token = claims[0].token if claims else next(iter(ledger.claims.live_tokens()))
-        return worker.done(ledger, token, {"summary": "did it"}, force=force).state
+        return worker.finish(ledger, token, "done", {"summary": "did it"}, force=force).state
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_the_lease_is_renewed_while_a_filter_takes_its_time(at: str, root: Path)
     with Ledger.open(str(root)) as ledger:
         [claim] = worker.take(ledger, "p", "w", branch=True)
         do(root, claim, b_key=SECRET)
-        assert worker.done(ledger, claim.token, {"summary": "x"}, force=False).state == "done"
+        assert worker.finish(ledger, claim.token, "done", {"summary": "x"}).state == "done"
 
 
 def test_what_is_gone_and_what_is_a_link_needs_no_filter(root: Path) -> None:

@@ -154,14 +154,14 @@ def test_a_done_killed_at_any_step_is_accepted_and_written_once(project: Path) -
             if state == "claimed":
                 assert reports(path) == 0
                 # Its worker lives, and says it again.
-                worker.done(ledger, token, {"summary": f"summary {k}"}, force=False)
+                worker.finish(ledger, token, "done", {"summary": f"summary {k}"})
             assert reports(path) == 1
             text = path.read_text()
             assert f"report {token} -->" in text and f"> summary {k}\n" in text
             assert "status: done\n" in text
             body = read.read(str(path)).body
             assert markdown.without_own_section(body).strip() == f"# Task t{k}-a\n\nDo it."
-            assert worker.done(ledger, token, {"summary": "again"}, force=False).state == "done"
+            assert worker.finish(ledger, token, "done", {"summary": "again"}).state == "done"
             assert accepted(ledger, f"t{k}-a") == [token]
             # The other item is with the dead process, or ready: never lost, never ended.
             assert ledger.items.state_of(f"q{k}", f"t{k}-b") in ("ready", "claimed")
@@ -213,7 +213,7 @@ def work(root: Path, log: Path, seed: int, pause: float = 0.02) -> None:
                 time.sleep(rng.random() * pause)
                 report = {"summary": f"{claim.id} by {claim.token}"}
                 try:
-                    worker.done(ledger, claim.token, report, force=False)
+                    worker.finish(ledger, claim.token, "done", report)
                 except NotOwner:
                     continue
                 out.write(json.dumps([claim.id, claim.token]) + "\n")
@@ -346,5 +346,5 @@ def test_a_worker_killed_between_its_work_and_its_report_hands_the_item_on(
     time.sleep(0.06)
     with Ledger.open(str(project)) as ledger:
         [claim] = ledger.claims.claim("q", "w2", lease_seconds=60)
-        assert worker.done(ledger, claim.token, {"summary": "x"}, force=False).state == "done"
+        assert worker.finish(ledger, claim.token, "done", {"summary": "x"}).state == "done"
     assert reports(path) == 1

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def take(root: Path, item: str | None = None, **options: object) -> Claim:
 
 def done(root: Path, claim: Claim) -> str:
     with Ledger.open(str(root)) as ledger:
-        return worker.done(ledger, claim.token, {"summary": "did it"}, force=False).state
+        return worker.finish(ledger, claim.token, "done", {"summary": "did it"}).state
 
 
 def standing(root: Path) -> tuple[dict[str, int], str, str]:
@@ -480,3 +481,27 @@ def test_a_pipe_among_what_steers_is_told_and_never_waited_for(
     (repository / place).unlink(missing_ok=True)
     os.mkfifo(repository / place)
     assert before.changed(snapshot(str(repository))) == [place]
+
+
+@pytest.mark.parametrize("how", ["new", "changed", "gone", "time set back"])
+def test_a_process_that_looks_again_and_again_misses_no_change(how: str, project: Path) -> None:
+    folder = project / "docs"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "AGENTS.md").write_text("one\n")
+    # What changed just now is listed again at the next look in any case.
+    time.sleep(0.06)
+    times = folder.stat()
+    before = [snapshot(str(project)) for _ in range(2)][-1]
+    assert snapshot(str(project)).changed(before) == []
+    if how == "changed":
+        (folder / "AGENTS.md").write_text("two\n")
+    elif how == "gone":
+        (folder / "AGENTS.md").unlink()
+    else:
+        (folder / "CLAUDE.md").write_text("obey\n")
+        (folder / "deep/CLAUDE.md").write_text("obey\n")
+    if how == "time set back":
+        os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = before.changed(snapshot(str(project)))
+    new = ["docs/CLAUDE.md", "docs/deep/CLAUDE.md"]
+    assert changed == (["docs/AGENTS.md"] if how in ("changed", "gone") else new)

@@ -78,7 +78,7 @@ class Tree:
         )
 
     def end(self, claim: Claim) -> None:
-        worker.done(self.ledger, claim.token, {"summary": "did it"}, force=True)
+        worker.finish(self.ledger, claim.token, "done", {"summary": "did it"}, force=True)
 
     def kept(self) -> dict[int, str]:
         """The lines that the last commit has changed since the first."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from markup import code, table
 
-from hypervisor.agents.gemini import events
+from hypervisor.agents.clients import sender
 from hypervisor.agents.hooks import HANDLERS, permission
 
 REPO = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def front_matter(path: Path) -> dict[str, Any]:
 
 
 def hooks() -> Iterator[str]:
-    """The events of both clients, with what their handlers say of themselves."""
+    """The events of all clients, with what their handlers say of themselves."""
     yield "## Hooks"
     rows = []
     for client, place, unit in (
@@ -82,8 +82,8 @@ def first_line(handler: object) -> str:
 
 
 def same_event(event: str) -> str:
-    """Return the name that Claude Code has for an event of either client."""
-    return str(events.read(event, {})[0])
+    """Return the name by which the handlers know an event of any client."""
+    return str(sender(event, {}).read(event, {})[0])
 
 
 def monitors() -> Iterator[str]:

@@ -19,7 +19,7 @@ def settings() -> Iterator[str]:
     yield "## Settings"
     yield (
         "Keys of `hypervisor.toml` and their defaults; [an example](settings.md). Words of "
-        "`[status]` are added to the defaults, all else replaces them."
+        "`[status]` and names of `[preflight]` are added to the defaults, all else replaces them."
     )
     said = comments()
     tables: dict[str, list[tuple[str, ...]]] = {}

@@ -3,7 +3,8 @@
 
     preflight.py tasks/ [--json]
 
-This file runs under any Python: it starts `hypervisor preflight` in the program's environment.
+This file runs under any Python: it starts `hypervisor preflight` in the program's environment,
+with the words of the preset "aops" where no settings name another.
 """
 
 import os
@@ -17,4 +18,4 @@ if __name__ == "__main__":
     launcher = os.path.join(PLUGIN, "bin", "hypervisor")
     if not os.path.exists(launcher):
         sys.exit("preflight.py: no %s: the plugin is incomplete, install it again" % launcher)
-    os.execv("/bin/sh", ["sh", launcher, "preflight"] + sys.argv[1:])
+    os.execv("/bin/sh", ["sh", launcher, "preflight", "--preset", "aops"] + sys.argv[1:])

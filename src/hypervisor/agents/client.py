@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hypervisor.agents.limits import Limit, Windows
 from hypervisor.config.caller import PoolAgent
-from hypervisor.system.errors import HypervisorError
+from hypervisor.ledger import Claim
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
+from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
@@ -24,6 +28,11 @@ _ALWAYS = frozenset(
         "SSL_CERT_FILE", "TERM", "TZ", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
     )
 )  # fmt: skip
+# How much of what a command printed is kept.
+_TAIL_LINES = 8
+_TAIL = 2000
+# By custom a program that can't be run at all ends so.
+_CANT_RUN = (126, 127)
 _PROXIES = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
 
 
@@ -72,7 +81,7 @@ class End:
 
 @dataclass
 class Stream:
-    """What a client's output has told so far. Subclasses read the lines.
+    """What a run's output has told so far. Subclasses read the lines.
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
     of its standard error; `windows` is how much of the service's usage windows is used, where the
@@ -96,6 +105,70 @@ class Stream:
     def end(self, code: int) -> End:
         """Return how the run ended, given the exit code (negative: a signal)."""
         raise NotImplementedError
+
+
+class LastLines(Stream):
+    """Keeps the last lines of what any command prints."""
+
+    def __init__(self) -> None:
+        super().__init__(asked=True)
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def feed(self, line: str) -> None:
+        """Take in one line."""
+        if line.strip():
+            self._tail.append(line.rstrip()[: _TAIL // 2])
+
+    complain = feed
+
+    def end(self, code: int) -> End:
+        """Return how the command ended: finished only with exit code 0."""
+        self.last = "\n".join(self._tail)[-_TAIL:]
+        if code == 0:
+            return End("finished", "", self.last)
+        how = "refused" if code in _CANT_RUN else "failed"
+        last = self._tail[-1] if self._tail else ""
+        cause = exit_text(code) + (f": {last[:200]}" if last else "")
+        return End(how, cause, self.last)
+
+
+class Unfit(UsageError):
+    """An item that a worker can't be given, whatever it does: the item is blocked for that."""
+
+
+class Headless:
+    """How a client is run as a worker without a session.
+
+    Subclasses are what a client's folder has for that. The exit code alone is never taken for the
+    outcome: it is 0 after many a failure.
+    """
+
+    # What people call it, and the seconds between two starts of it.
+    name = ""
+    start_gap = 0.0
+    # True where a process gets one item, which the pool claims for it, and does not ask for more.
+    one_item_each = False
+    # What it asks its service beyond what stands in its transcripts.
+    unseen = ""
+
+    def check(self) -> None:
+        """Find the program, and whatever else it can't run without. Raises HypervisorError."""
+
+    def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
+        """Raise UsageError if the items with these columns can't be given to it."""
+
+    def start(self, place: Place, claim: Claim | None = None) -> Start:
+        """Return how to start one process; `claim` is its item with `one_item_each`. Raises Unfit
+        for an item that it can't be given."""
+        raise NotImplementedError
+
+    def stream(self) -> Stream:
+        """Return a reader of one run's output."""
+        raise NotImplementedError
+
+    def transcript(self, place: Place, stream: Stream) -> str | None:
+        """Return where this run's transcript is, or None while there is none."""
+        return None
 
 
 def event(line: str) -> dict[str, Any]:

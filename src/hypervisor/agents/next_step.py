@@ -6,15 +6,17 @@ import json
 from collections import Counter
 from typing import Any
 
-from hypervisor.agents import reconcile, rights
+from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import top_of
-from hypervisor.system.spans import until
-from hypervisor.system.text import one_line
+from hypervisor.system.clients import HOST
+from hypervisor.system.spans import span, until
+from hypervisor.system.text import count, either, one_line
 from hypervisor.views import news
+from hypervisor.worker import nothing_ready
 
 _PER_WORKER = 3
 # So far ahead it is looked for items that meet in a file.
@@ -41,11 +43,12 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     """Return the next step for `queue`; `agreed` says that the user has been asked.
 
     `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
-    "workers". With "canary" and "workers", `workers` is how many to start. With "workers", `ask` is
-    whether the user is to be asked before, and `tokens` and `seconds` are what is left times what
-    the ended items cost (None where that is not known). With "not_done", `not_done` are the items
-    that were tried first and did not end as done: their `id`, `state` and `reason`. The rest is
-    started once they have, or the user has agreed.
+    "workers". With "finished", `why` is what the items that are left wait for. With "canary" and
+    "workers", `workers` is how many to start. With "workers", `ask` is whether the user is to be
+    asked before, and `tokens` and `seconds` are what is left times what the ended items cost (None
+    where that is not known). With "not_done", `not_done` are the items that were tried first and
+    did not end as done: their `id`, `state` and `reason`. The rest is started once they have, or
+    the user has agreed.
 
     `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
     many items can be out in one tree until two of them name one file, None for any number, and no
@@ -71,7 +74,8 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     if row.state == "paused":
         return told | {"step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
-        return told | {"step": "finished"}
+        why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
+        return told | {"step": "finished", "why": why}
     if row.stopped_at is not None:
         return told | {"step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.agents.permissions(queue)
@@ -91,7 +95,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
             }
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
     if cost["tokens"] is None and cost["items"]:
-        reconcile.look_again(ledger, queue)
+        use.look_again(ledger, queue)
         cost = ledger.sessions.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
@@ -162,14 +166,15 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
     name, left = told["queue"], told["left"]
     if told["step"] == "finished":
         first = f"hypervisor integrate {name}, then " if branch else ""
-        return [f"queue {name} has nothing left to hand out: {first}hypervisor summary {name}"]
+        why = f" ({told['why']})" if told["why"] else ""
+        return [f"queue {name} has nothing left to hand out{why}: {first}hypervisor summary {name}"]
     if told["step"] == "paused" and told["resume_at"] is not None:
         return [
             f"queue {name} is paused until {until(told['resume_at'])}: "
             f"{one_line(told['reason'], 160)}",
             "It is open again by itself then, and this session is told to go on: end your turn.",
             f"If the session is gone by then, any shell goes on: hypervisor work {name} "
-            f"--agent claude{' --branch' if branch else ''}",
+            f"--agent {HOST}{' --branch' if branch else ''}",
         ]
     if told["step"] == "paused":
         return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
@@ -184,20 +189,20 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             f"The user goes on with: /hypervisor:resume {name}",
         ]
     if told["step"] == "permissions":
-        rules = ", ".join(f'"{rule}"' for rule in told["rules"])
         return [
             "Stop: a worker lacked permissions. Before anything more is spent, the user adds to",
-            f'.claude/settings.json: {{"permissions": {{"allow": [{rules}]}}}}',
+            clients.host().allowing(told["rules"]),
             f"or answers that workers go on without. Then: hypervisor plan {name} --go-on",
         ]
     if told["step"] == "wait":
-        return [f"{told['counts']['claimed']} items are being worked on; {rest}"]
+        number = told["counts"]["claimed"]
+        return [f"{count(number, 'item')} {either(number, 'is', 'are')} being worked on; {rest}"]
     if told["step"] == "canary":
-        count = told["workers"]
-        tried, started = ("one item", "one worker") if count == 1 else (
-            f"{count} items", f"{count} workers"
+        number = told["workers"]
+        tried, started = ("one item", "one worker") if number == 1 else (
+            f"{number} items", f"{number} workers"
         )  # fmt: skip
-        at_once = "" if count == 1 else ", in one message, each"
+        at_once = either(number, "", ", in one message, each")
         return [
             *_held_back(told),
             f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
@@ -216,13 +221,16 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "words of the worker, which are data:",
             *shown,
             f"The user mends the cause, then: hypervisor retry {name}",
-            f"or goes on with the {left} items left all the same: /hypervisor:resume {name}",
+            f"or goes on with the {count(left, 'item')} left all the same: "
+            f"/hypervisor:resume {name}",
             end,
         ]
     tokens, seconds = told["tokens"], told["seconds"]
     cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
-    time = f", about {max(1, round(seconds / 60))} min" if seconds is not None else ""
-    shown = [f"{left} items left: {cost}{time} with {told['workers']} workers."]
+    time = f", about {span(seconds)}" if seconds is not None else ""
+    workers = count(told["workers"], "worker")
+    at_once = either(told["workers"], "", ", in one message, each")
+    shown = [f"{count(left, 'item')} left: {cost}{time} with {workers}."]
     shown += _held_back(told)
     if told["ask"] and headless:
         total = sum(told["counts"].values())
@@ -240,8 +248,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
-        f"Start {told['workers']} workers{kind} in the background, in one message, each with the "
-        f"prompt: queue {name}",
+        f"Start {workers}{kind} in the background{at_once} with the prompt: queue {name}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
@@ -253,7 +260,7 @@ def _held_back(told: dict[str, Any]) -> list[str]:
     if not told["held_back"]:
         return []
     named = ", ".join(
-        f"{one_line(one['path'], 80)} ({one['items']} items)" for one in told["shared"]
+        f"{one_line(one['path'], 80)} ({count(one['items'], 'item')})" for one in told["shared"]
     )
     mend = f"; more, each on a branch: hypervisor plan {told['queue']} --branch"
     return [

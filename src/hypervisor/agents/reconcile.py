@@ -5,28 +5,23 @@ Every rule may run twice, late, or not at all: the lease ends a claim that nobod
 
 from __future__ import annotations
 
-import os
 import time
 
+from hypervisor.agents import use
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.text import one_line
 from hypervisor.worker.settle import end_all, end_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hypervisor.agents.claude.transcript import Failure
     from hypervisor.agents.limits import Limit, Windows
+    from hypervisor.agents.transcripts import Failure
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Agent, Held
-    from hypervisor.ledger.usage import Tokens
 
 # A hook of the ending worker may still be at work for so many seconds.
 _REST = 2.0
 _LAG = 0.4
-_QUICK_BYTES = 4 << 20
-_META_BYTES = 1 << 16
 _STOPPED = "the user stopped its worker"
 
 
@@ -56,16 +51,13 @@ def stopped(
 def overrun(ledger: Ledger, past: list[tuple[Held, str]]) -> str:
     """End what a worker has used more for than its queue allows (as of `count_call`): that
     costs an attempt. Return what tells the worker so."""
-    # Ends those whose time is over.
-    settle(ledger)
     for row, cause in past:
         try:
             ledger.ends.end(row.token, "unreported", cause)
         except NotOwner:
+            # Its time is over, which ends it below.
             continue
-    from hypervisor.worker import outbox
-
-    outbox.flush(ledger)
+    settle(ledger)
     tokens = " and ".join(row.token for row, _ in past)
     return (
         f"hypervisor: you no longer own {tokens}: {past[0][1]}. Stop work on that item at "
@@ -82,7 +74,7 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     held = ledger.sessions.held_by(session, agent)
     known = ledger.agents.find(agent) if held else None
     if known is not None and known.transcript:
-        if _mark(known.transcript, "stoppedByUser"):
+        if _stopped_by_person(known):
             person_stopped(ledger, session, agent)
             return
         # The row is written when the client already tells of the end.
@@ -98,10 +90,11 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
 
 def _last_error(path: str, wait: float) -> Failure | None:
     """Return the error that ends a transcript; it is waited for, for so many seconds."""
-    from hypervisor.agents.claude import transcript
+    from hypervisor.agents import transcripts
 
+    client = transcripts.writer_of(path)
     until = time.monotonic() + wait
-    while (error := transcript.last_error(path)) is None and time.monotonic() < until:
+    while (error := client.last_error(path)) is None and time.monotonic() < until:
         time.sleep(0.05)
     return error
 
@@ -151,10 +144,7 @@ def person_stopped(
         known = ledger.agents.find(agent)
         if first and known is not None:
             ledger.pauses.note_stop(known.queue)
-        from hypervisor.worker import outbox
-
-        outbox.flush(ledger)
-        collect(ledger, agent)
+        use.collect(ledger, agent)
 
 
 def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
@@ -222,7 +212,7 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
 def finished(ledger: Ledger, session: str) -> None:
     """End the claims of agents that the client has marked as finished, however they ended.
 
-    A turn limit ends a worker without any event; the mark is in the file beside its transcript.
+    A turn limit ends a worker without any event.
     """
     for row in ledger.agents.alive(session):
         if _stopped_by_person(row):
@@ -230,157 +220,44 @@ def finished(ledger: Ledger, session: str) -> None:
             continue
         held = ledger.sessions.held_by(session, row.id)
         since = max((item.claimed_at for item in held), default=0.0)
-        if row.transcript and _marked_finished(row.transcript, since):
+        if row.transcript and _has_finished(row.transcript, since):
             died(ledger, session, row.id, "its worker ended without a report")
             ledger.agents.note(row.id, session, how="finished")
-            collect(ledger, row.id)
+            use.collect(ledger, row.id)
 
 
-def _marked_finished(path: str, since: float) -> bool:
+def _has_finished(path: str, since: float) -> bool:
     """True if the agent whose transcript is `path` was marked as finished after `since`, and
     rests."""
-    try:
-        marked = os.stat(_meta_of(path)).st_mtime
-    except OSError:
-        return False
-    return since < marked < time.time() - _REST and _mark(path, "finished")
+    from hypervisor.agents import transcripts
+
+    marked = transcripts.writer_of(path).finished_at(path)
+    return marked is not None and since < marked < time.time() - _REST
 
 
 def _stopped_by_person(agent: Agent) -> bool:
     """True if the client has marked an agent (its row) as stopped by its user."""
-    return agent.transcript is not None and _mark(agent.transcript, "stoppedByUser")
+    from hypervisor.agents import transcripts
 
-
-def _mark(path: str, name: str) -> bool:
-    """True if the client has marked the agent whose transcript is `path` so, in the file beside
-    it."""
-    from hypervisor.system.reading import NotReadable, json_value, read_file
-
-    try:
-        # As much as it ever holds, and more.
-        meta = json_value(read_file(_meta_of(path), _META_BYTES)[0].decode())
-    except (OSError, NotReadable, ValueError, RecursionError):
-        return False
-    return isinstance(meta, dict) and meta.get(name) is True
-
-
-def _meta_of(path: str) -> str:
-    from hypervisor.agents.claude import transcript
-
-    return transcript.transcripts(path)[-1].removesuffix(".jsonl") + ".meta.json"
+    path = agent.transcript
+    return path is not None and transcripts.writer_of(path).stopped_by_person(path)
 
 
 def session_ended(ledger: Ledger, session: str) -> None:
     """The session is over: `settle.end_session`, and what its agents have used."""
-    for agent in end_session(ledger, session):
-        collect(ledger, agent)
+    for agent in end_session(ledger, session)[1]:
+        use.collect(ledger, agent)
 
 
-def settle(ledger: Ledger, *, limit: int | None = 200) -> None:
-    """Do what `worker.settle` does, and read what the agents that ended meanwhile have used."""
+def settle(ledger: Ledger, *, limit: int | None = 200) -> int:
+    """Do what `worker.settle` does, and read what the agents that ended meanwhile have used;
+    return how many claims ended."""
     from hypervisor.worker import settle as housekeeping
 
-    for agent in housekeeping.settle(ledger, limit=limit):
-        collect(ledger, agent)
-
-
-def collect(
-    ledger: Ledger,
-    agent: str,
-    *,
-    wait: float = 0,
-    clean: Callable[[bytes], bytes] | None = None,
-) -> None:
-    """Sum up what an agent has used and keep its transcripts, each line passed to `clean`.
-
-    The file lags behind the agent's end: for `wait` seconds its last message is waited for.
-    """
-    row = ledger.agents.find(agent)
-    if row is None or not row.transcript:
-        return
-    from hypervisor.agents import retention
-    from hypervisor.agents.claude import transcript
-    from hypervisor.ledger import usage
-
-    until = time.monotonic() + wait
-    while True:
-        try:
-            used = transcript.read_transcript(row.transcript)
-        except OSError:
-            return
-        if used.complete or time.monotonic() >= until:
-            break
-        time.sleep(0.05)
-    name = ledger.queues.name_of(row.queue)
-    files = transcript.transcripts(row.transcript)
-    kept = retention.keep(ledger.state, name, agent, files, clean)
-    if used.compacted:
-        note_unseen(ledger, agent, usage.COMPACTION)
-    if used.partial:
-        note_unseen(ledger, agent, usage.PARTIAL)
-    total = used.total if used.known else None
-    items = used.items | _by_token(ledger, agent, used.by_id)
-    ledger.agents.set_usage(agent, total, items, complete=used.complete, kept=kept)
-
-
-def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> dict[str, Tokens]:
-    """Return an agent's shares by the tokens of its claims; the n-th share of an id is that of the
-    n-th claim of it."""
-    claims = ledger.agents.claims_of(agent) if by_id else []
-    shares = {}
-    for item_id, figures in by_id:
-        at = next((at for at, claim in enumerate(claims) if claim["id"] == item_id), None)
-        if at is not None:
-            shares[claims.pop(at)["token"]] = figures
-    return shares
-
-
-def note_use(ledger: Ledger, agent: str) -> None:
-    """Note what an agent at work has used until now, where its transcript tells."""
-    row = ledger.agents.find(agent)
-    if row is None or not row.transcript or row.ended_at is not None:
-        return
-    from hypervisor.agents.claude import transcript
-
-    try:
-        # A tool call waits for this: a long transcript is summed up at the agent's end.
-        if transcript.size_of(row.transcript) > _QUICK_BYTES:
-            return
-        used = transcript.read_transcript(row.transcript)
-    except OSError:
-        return
-    if used.known:
-        items = used.items | _by_token(ledger, agent, used.by_id)
-        ledger.agents.set_usage(agent, used.total, items, complete=False)
-
-
-def look_again(ledger: Ledger, queue: str) -> None:
-    """Read again what the agents of a queue have used: the hooks of one that has just ended its
-    item may not have come that far."""
-    for row in ledger.agents.costs(ledger.queues.get(queue).no)[0]:
-        if row.ended_at is None:
-            note_use(ledger, row.id)
-        elif not row.complete:
-            collect(ledger, row.id)
-
-
-def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
-    """Note what of an agent's use stands in no transcript, as `transcript.unseen` says it: the
-    agent's figures are a lower bound from then on. "" says that nothing is known to be missing."""
-    from hypervisor.ledger import usage
-
-    row = ledger.agents.find(agent)
-    if row is not None:
-        told = usage.joined(row.unseen, kinds)
-        if told != row.unseen:
-            ledger.agents.set_unseen(agent, told)
-
-
-def collect_all(ledger: Ledger, queue: str) -> None:
-    """Read again what was incomplete when it was last read."""
-    for row in ledger.agents.costs(ledger.queues.get(queue).no)[0]:
-        if not row.complete:
-            collect(ledger, row.id)
+    ended, agents = housekeeping.settle(ledger, limit=limit)
+    for agent in agents:
+        use.collect(ledger, agent)
+    return ended
 
 
 def _unreported(ledger: Ledger, row: Held, last_message: str) -> None:

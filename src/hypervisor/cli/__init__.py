@@ -6,6 +6,7 @@ import os
 import sys
 
 from hypervisor.config.roots import user_file
+from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError
 from hypervisor.system.text import Shown, escaped, indented, one_line
 
@@ -72,6 +73,7 @@ def main(argv: list[str]) -> int:
     130 interrupted.
     """
     # Whatever a verb prints goes out escaped.
+    waiting.say = _complain
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (stream and Shown(stream) for stream in streams)
     try:
@@ -148,6 +150,8 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] == "move" or os.path.lexists(user_file()):
         from hypervisor.config.extras import complete
 
+        # Another process may take the place of this one.
+        sys.stdout.flush()
         complete(argv)
     code: int = module.run(_parse(argv[0], argv[1:], module))
     sys.stdout.flush()

@@ -9,7 +9,7 @@ import sys
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import adopt, contents
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 SUMMARY = "take over a ledger that was copied, synced or restored"
 _SHOWN = 20
@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
 def _told(root: str) -> list[str]:
     """Return what the ledger holds, a line each: above all what it would have run here."""
     queues = contents(root)
-    count = "1 queue" if len(queues) == 1 else f"{len(queues)} queues"
-    lines = [f"{count} would be taken over:"]
+    lines = [f"{count(len(queues), 'queue')} would be taken over:"]
     for row in queues[:_SHOWN]:
-        lines.append(f"  {one_line(row['name'], 60)}: {row['state']}, {row['items']} items")
+        lines.append(
+            f"  {one_line(row['name'], 60)}: {row['state']}, {count(row['items'], 'item')}"
+        )
         if row["verify"]:
             lines.append(f"    runs at each done: {one_line(row['verify'], 300)}")
         for words in _words(row["commands"]):

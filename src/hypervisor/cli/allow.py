@@ -9,6 +9,7 @@ from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, budget
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
 SUMMARY = "let the workers of a queue run or call more, or spend more; or show what they may"
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if row.budget_tokens is not None:
         print(f"they may use {row.budget_tokens:,} tokens")
     if row.budget_ms is not None:
-        print(f"they may take {row.budget_ms / 60_000:g} minutes")
+        print(f"they may take {span(row.budget_ms / 1000)}")
     if row.state == "paused":
         print(f"it is paused; go on with: hypervisor resume {args.queue}")
     return 0

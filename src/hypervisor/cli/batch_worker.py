@@ -44,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
     if args.summary:
         _print_summary(batch, as_json=args.json)
         return 0
+    nobody = batch_directory.not_assigned(batch)
     if not args.json and batch.checked is not None:
         print("\n".join(batch.checked.lines()), flush=True)
+        if nobody is not None and batch.checked.ready:
+            print(nobody, flush=True)
     stopped = False
 
     def stop(*_: object) -> None:
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
             print(_line(end), flush=True)
     counts = batch_directory.stats(batch)
     if args.json:
-        print(json.dumps(counts, ensure_ascii=False))
+        told = counts | {"not_assigned": nobody and nobody._asdict()}
+        print(json.dumps(told, ensure_ascii=False))
     else:
         _print_end(batch, counts, worked)
     if stopped or failed:
@@ -80,7 +84,9 @@ def _line(end: Ended) -> str:
 def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
     total, remaining = counts["queue_total"], counts["remaining"]
     left_out = f", {counts['not_queued']} not queued" if counts["not_queued"] else ""
-    print(f"{counts['completed']}/{total} completed, {remaining} remaining{left_out}")
+    again = counts["to_be_tried_again"]
+    tried = f" ({again} to be tried again)" if again else ""
+    print(f"{counts['completed']}/{total} completed, {remaining} remaining{tried}{left_out}")
     if not worked and remaining:
         print("nothing could be claimed: what remains is locked by other tools, see locks/")
     elif not worked and counts["claimed"]:
@@ -102,9 +108,9 @@ def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _print_summary(batch: Batch, *, as_json: bool) -> None:
+    from hypervisor.agents.reconcile import settle
     from hypervisor.ledger import Ledger
     from hypervisor.views.summary import lines, summarize
-    from hypervisor.worker.settle import settle
 
     with Ledger.open(batch.root) as ledger:
         settle(ledger)

@@ -11,7 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
@@ -58,7 +58,7 @@ def _open_queues(ledger: Ledger) -> list[str]:
 
 def _lines(one: dict[str, Any]) -> list[str]:
     queue, half = one["queue"], one["half_done"]
-    head = f"cancelled {one_line(queue, 60)}: {one['items']} open items ended"
+    head = f"cancelled {one_line(queue, 60)}: {count(one['items'], 'open item')} ended"
     if not half:
         return [head]
     shown = [f"{head}, {len(half)} of them half done:"]

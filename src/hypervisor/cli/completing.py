@@ -19,6 +19,8 @@ _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 _MOST = 500
 # The name of an argument -> what it stands for.
 _QUEUES, _TOKENS, _IDS = ("queue",), ("token", "tokens"), ("id", "key")
+# What argparse calls SUPPRESS; that module is dear for a key press.
+_HIDDEN = "==SUPPRESS=="
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -33,6 +35,8 @@ class Words:
         """Declare an argument; see argparse."""
         if not names[0].startswith("-"):
             self.places.append((names[0], told.get("nargs"), told.get("choices")))
+            return
+        if told.get("help") == _HIDDEN:
             return
         takes = not str(told.get("action", "")).startswith("store_")
         help = str(told.get("help") or "")

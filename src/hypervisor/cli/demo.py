@@ -8,7 +8,7 @@ import shutil
 import tempfile
 
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import shell
+from hypervisor.system.text import count, shell
 
 SUMMARY = "lay out an example folder of tasks and triage it"
 
@@ -27,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     folder = os.path.abspath(args.dir) if args.dir else tempfile.mkdtemp(prefix="hypervisor-demo-")
-    count = lay_out(folder)
-    print(f"{count} files laid out in {folder}\n")
+    print(f"{count(lay_out(folder), 'file')} laid out in {folder}\n")
     os.chdir(folder)
     program = shell(_program())
     words = ["triage", "tasks", "backlog", "notes", "--workers", str(args.workers), "--batch", "5"]

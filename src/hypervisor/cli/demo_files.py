@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from hypervisor.system.errors import UsageError
 
 SETTINGS = """\
-# What holds for this folder. Every key has a default; see docs/settings.md.
-[triage]
-judgement = "nic"      # who gets what needs judgement
-automatable = "bot"    # who gets what a worker can do alone
+# What holds for this folder; see docs/settings.md.
+# Words that ship with the program: `nic` gets what needs judgement, `bot` what a worker can do.
+preset = "aops"
 """
 
 # (project, title, prose) of routine tasks as the tools of one family generate them.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
 _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
-_TITLES = {"hypervisor": "hypervisor", "claude": "Claude Code", "gemini": "Gemini CLI"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,11 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(findings: list[Finding], wrong: int) -> None:
+    from hypervisor.agents.clients import CLIENTS, client
+
     about = ""
     for finding in findings:
         if finding.about != about:
             about = finding.about
-            print(_TITLES[about])
+            print(client(about).title if about in CLIENTS else about)
         mend = f"  → {escaped(finding.mend)}" if finding.mend else ""
         words = f": {finding.words}" if finding.words else ""
         print(f"  {finding.state:<6}{finding.what:<12} {one_line(finding.text, 400)}{words}{mend}")

@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
         if value:
             report[name] = value
     with Ledger.open(find_root()) as ledger:
-        ended = worker.done(ledger, args.token, report, force=args.force, more=args.next)
+        ended = worker.finish(ledger, args.token, "done", report, force=args.force, more=args.next)
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: done")

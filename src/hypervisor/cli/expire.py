@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.worker import outbox
+from hypervisor.system.text import count
 
 SUMMARY = "end claims whose lease has run out (every other verb does so too)"
 
@@ -18,8 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print how many claims were ended and how many left-over locks were removed."""
     with Ledger.open(find_root()) as ledger:
-        ended = ledger.ends.expire()
+        ended = reconcile.settle(ledger, limit=None)
         swept = sum(ledger.claim_locks.sweep_queue(queue.name) for queue in ledger.queues.all())
-        outbox.flush(ledger, limit=None)
-    print(f"{ended} claims ended, {swept} left-over locks removed")
+    print(f"{count(ended, 'claim')} ended, {count(swept, 'left-over lock')} removed")
     return 0

@@ -20,4 +20,6 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.agents.hooks import limit
 
     limit.begin()
-    return hooks.run(args.event)
+    if told := hooks.run(args.event):
+        print(told)
+    return 0

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
@@ -17,7 +18,7 @@ from hypervisor.views import history
 
 SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
 _TICK = 0.5
-_EXPIRE = 10
+_SETTLE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.n is not None and args.n < 0:
         raise UsageError("-n takes a number from 0 up")
     with Ledger.open(find_root()) as ledger:
+        reconcile.settle(ledger)
         log = history.Log(ledger, args.queue)
         told = log.news()
         _print(told if args.n is None else told[len(told) - min(args.n, len(told)) :], args.json)
@@ -40,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
         ticks = itertools.count()
         while args.follow:
             time.sleep(_TICK)
-            # A claim whose lease ran out ends when somebody looks: here, if nowhere else.
-            expired = ledger.ends.expire() if next(ticks) % _EXPIRE == 0 else 0
+            # A claim that nobody works on any more ends when somebody looks: here, if nowhere else.
+            ended = reconcile.settle(ledger) if next(ticks) % _SETTLE == 0 else 0
             now = ledger.store.data_version()
-            if expired or now != version:
+            if ended or now != version:
                 version = now
                 _print(log.news(), args.json)
     return 0

@@ -9,7 +9,7 @@ import sys
 from hypervisor.config import store
 from hypervisor.config.roots import find_root
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import count, one_line, shell
 
 SUMMARY = "carry the ledger to another store, with the work in flight"
 
@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     counts = move(root, source, target)
     if counts:
         print(
-            f"moved {counts['queue']} queues, {counts['item']} items and {counts['claim']} claims "
-            f"to {one_line(store.shown(target))}; tokens stay valid"
+            f"moved {count(counts['queue'], 'queue')}, {count(counts['item'], 'item')} and "
+            f"{count(counts['claim'], 'claim')} to {one_line(store.shown(target))}; "
+            "tokens stay valid"
         )
     else:
         print(f"the move to {one_line(store.shown(target))} is complete")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 from hypervisor import worker
-from hypervisor.cli import handout, options
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,16 +44,7 @@ def run(args: argparse.Namespace) -> int:
             options.hand_out(ledger, claims, as_json=args.json)
         if claims:
             return 0
-        text, drained = handout.nothing(ledger, args.queue)
-        if args.id is not None:
-            text = f"{_state(ledger, args.queue, args.id)}; {text}"
+        text, drained = worker.why_nothing(ledger, args.queue, only=args.id)
     if not args.json:
         print(text)
     return 3 if drained else 0
-
-
-def _state(ledger: Ledger, queue: str, item_id: str) -> str:
-    state = ledger.items.state_of(queue, item_id)
-    if state is None:
-        raise UsageError(f"no item '{one_line(item_id, 60)}' in queue {queue}", "copy its id")
-    return f"{one_line(item_id, 60)} is {state}"

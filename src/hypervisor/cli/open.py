@@ -7,6 +7,7 @@ import json
 import os
 import sys
 
+from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
 from hypervisor.cli import preflight as preflight_verb
@@ -17,8 +18,12 @@ from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger, Options, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import one_line, shell
-from hypervisor.worker import outbox
+from hypervisor.system.text import count, either, one_line, shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.intake.preflight import Preflight
+    from hypervisor.ledger import Opened
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
@@ -98,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     base = options.check_base(args, root, args.verify, "--verify CMD")
     _not_for_agents(args, root, tokens, ms)
     _not_more_for_agents(bounds, usual)
-    _write_reports(root)
+    _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
     if failed and not checked.ready:
         # A misspelt source leaves no queue behind of which `next` says that nothing is left.
@@ -130,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
-    opening.tell(opened, checked, as_json=args.json)
+    _tell(opened, checked, as_json=args.json)
     if args.verify is not None:
         from hypervisor.cli.check import about
 
@@ -151,7 +156,7 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
     from hypervisor.ledger import markers
 
     with Ledger.open(root) as ledger:
-        outbox.flush(ledger, limit=None)
+        reconcile.settle(ledger, limit=None)
         told = narrowing.narrow(ledger, settings, args.queue, args.where)
         if told.back:
             markers.mark(ledger, args.queue)
@@ -160,7 +165,9 @@ def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
         groups = {name: getattr(told, name) for name in ("left", "aside", "at_work", "back")}
         print(json.dumps({"queue": args.queue, "where": args.where, **groups}, ensure_ascii=False))
         return 0 if told.left else 3
-    print(f"{len(told.left)} items of {args.queue} are left to work on{options.named(told.left)}")
+    are = either(len(told.left), "is", "are")
+    those = f"{count(len(told.left), 'item')} of {args.queue} {are}"
+    print(f"{those} left to work on{options.named(told.left)}")
     if told.aside:
         print(f"{len(told.aside)} set aside{options.named(told.aside)}")
     if told.aside and not told.left:
@@ -269,10 +276,32 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
         return False
 
 
-def _write_reports(root: str) -> None:
-    """Write accepted reports that are pending: a file without its report looks like open work."""
+def _settle(root: str) -> None:
+    """See to housekeeping: a file without its accepted report looks like open work."""
     try:
         with Ledger.open(root) as ledger:
-            outbox.flush(ledger, limit=None)
+            reconcile.settle(ledger, limit=None)
     except NoLedger:
         pass
+
+
+def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
+    """Print what was opened, and what comes next."""
+    if as_json:
+        told = {
+            "queue": opened.queue,
+            "generation": opened.generation,
+            "added": opened.added,
+            "present": opened.present,
+            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
+            "preflight": checked.to_json(),
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print("\n".join(checked.lines()))
+    present = f", {opened.present} were in it already" if opened.present else ""
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
+    for item, queue in opened.elsewhere[:20]:
+        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+    if opened.added or opened.present:
+        print(f"a worker's first command: hypervisor next {opened.queue}")

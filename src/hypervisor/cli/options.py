@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import LONGEST_TEXT, bounded
 
-LONGEST_TEXT = 64 * 1024
 _NAMED = 30
-_CUT = "\n… (cut here)"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
         if not text:
             option = name.replace("_", "-")
             raise UsageError(f"--{option} is empty", "say in a sentence what happened")
-        told[name] = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + _CUT
+        told[name] = bounded(text)
     return told
 
 
@@ -195,8 +195,8 @@ def worker_name(given: str | None) -> str:
     if name := given or os.environ.get("HYPERVISOR_WORKER"):
         return name
     # Each command of a session has a shell of its own: its number would be another name each time.
-    session = os.environ.get("CLAUDE_CODE_SESSION_ID", "")[:8]
-    return f"{os.uname().nodename}-{session or os.getppid()}"
+    around = (session() or "")[:8]
+    return f"{os.uname().nodename}-{around or os.getppid()}"
 
 
 def hand_out(
@@ -251,11 +251,11 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
 def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
-    from hypervisor.agents import reconcile
+    from hypervisor.agents import use
 
     claim = ledger.queries.claim_of(token)
     if claim is not None and claim.agent:
-        reconcile.note_use(ledger, claim.agent)
+        use.note(ledger, claim.agent)
         claim = ledger.queries.claim_of(token)
     assert claim is not None, token
     kinds = ("input", "output", "cache_read", "cache_write")
@@ -267,13 +267,12 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
-    from hypervisor.cli import handout
 
     queue, name, branch, here = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
     try:
         claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)
-        text = handout.nothing(ledger, queue)[0]
+        text = "" if claims else worker.why_nothing(ledger, queue)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
         print(f"hypervisor: {error}", file=sys.stderr)

@@ -44,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
-    from hypervisor.agents import next_step, reconcile
-    from hypervisor.agents.claude import upgrade
+    from hypervisor.agents import clients, next_step, reconcile
     from hypervisor.views import news
 
     root = find_root()
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told, ensure_ascii=False))
     else:
         print("\n".join(next_step.lines(told, headless=bool(client.headless))))
-        moved = upgrade.moved() if client.session is not None else None
+        moved = clients.host().started() if client.session is not None else None
         if moved:
             print(moved)
     return 3 if told["step"] == "finished" else 0

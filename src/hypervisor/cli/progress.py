@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hypervisor.ledger.outcomes import FINAL
+from hypervisor.system.spans import narrow
+
 _STEPS = 5
 
 
@@ -16,9 +19,14 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[dict[str, int]], 
         yield lambda counts: None
     elif sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
+        from rich.text import Text
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        class Elapsed(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(narrow(task.elapsed or 0))
+
+        columns = (BarColumn(), MofNCompleteColumn(), Elapsed())
         console = Console(file=getattr(sys.stderr, "unguarded", sys.stderr))
         with Progress("triage", *columns, console=console) as bar:
             task = bar.add_task("triage", total=total)
@@ -37,4 +45,4 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[dict[str, int]], 
 
 
 def _ended(counts: dict[str, int]) -> int:
-    return sum(counts.values()) - counts["waiting"] - counts["ready"] - counts["claimed"]
+    return sum(counts[state] for state in FINAL)

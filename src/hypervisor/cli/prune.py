@@ -12,7 +12,7 @@ from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
 _DAYS = 30.0
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told, ensure_ascii=False))
         return 0
     verb = "would go" if args.dry_run else "removed"
-    print(f"queues {verb}: {len(told['queues'])} with {told['items']} items")
+    print(f"queues {verb}: {len(told['queues'])} with {count(told['items'], 'item')}")
     for one in told["queues"][:_SHOWN]:
         print(f"  {_line(one)}")
     if len(told["queues"]) > _SHOWN:
@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"  stays: {_line(one)}: {one['reason']}")
     for name, what in (("transcripts", "outputs"), ("undo", "undo")):
         files, size = told[what]["files"], told[what]["bytes"]
-        print(f"{name} {verb}: {files} files, {size / 1e6:.1f} MB")
+        print(f"{name} {verb}: {count(files, 'file')}, {size / 1e6:.1f} MB")
     return 0
 
 
 def _line(one: dict[str, object]) -> str:
     day = time.strftime("%Y-%m-%d", time.localtime(float(str(one["ended_at"]))))
-    name = one_line(one["queue"], 60)
-    return f"{name} (generation {one['generation']}), {one['state']} {day}, {one['items']} items"
+    name, items = one_line(one["queue"], 60), count(int(str(one["items"])), "item")
+    return f"{name} (generation {one['generation']}), {one['state']} {day}, {items}"

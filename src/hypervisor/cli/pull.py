@@ -13,7 +13,7 @@ from hypervisor.system.text import one_line
 SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
 _QUEUE = "pull"
 # What holds a task back from background workers alone.
-_DONE_HERE = ("needs_tool", "needs_human", "slow_pattern")
+_DONE_HERE = ("needs_tool", "needs_human", "unknown_assignee", "slow_pattern")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
-        reconcile.collect_all(ledger, args.queue)
+        use.collect_all(ledger, args.queue)
         text = page.render(ledger, args.queue, plain=args.plain)
         path = args.output or page.keep(ledger.state, args.queue, text, plain=args.plain)
     if args.output:

@@ -11,8 +11,9 @@ from hypervisor.cli.status import told_of
 from hypervisor.config.roots import find_root
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
+from hypervisor.ledger.outcomes import ODD
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 from hypervisor.worker import retry
 
 SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
@@ -23,19 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor retry`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="*", help="these items (default: all failed and blocked)")
-    parser.add_argument("--failed", action="store_true", help="all that failed")
-    parser.add_argument("--blocked", action="store_true", help="all that are blocked")
+    for word in ODD:
+        parser.add_argument(f"--{word}", action="store_true", help=f"all that ended as {word}")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
     """Say what is ready again: 0, 1 if a named item was left as it is, 3 if there was none."""
-    if args.id and (args.failed or args.blocked):
-        raise UsageError("name items, or say --failed or --blocked", "not both")
-    states = [state for state in ("failed", "blocked") if getattr(args, state)]
+    states = [word for word in ODD if getattr(args, word)]
+    if args.id and states:
+        named = " or ".join(f"--{word}" for word in ODD)
+        raise UsageError(f"name items, or say {named}", "not both")
     with Ledger.open(find_root()) as ledger:
         reconcile.settle(ledger, limit=None)
-        told = retry.retry(ledger, args.queue, args.id or None, states or ("failed", "blocked"))
+        told = retry.retry(ledger, args.queue, args.id or None, states or ODD)
         if told.ready:
             opening.note_tree(ledger, args.queue)
             markers.mark(ledger, args.queue)
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         shown = {"queue": args.queue, "ready": ready, "again": again, "left": left}
         print(json.dumps(shown, ensure_ascii=False))
     else:
-        print(f"{len(told.ready)} items are ready again{_telling(told.ready)}")
+        are = either(len(told.ready), "is", "are")
+        print(f"{count(len(told.ready), 'item')} {are} ready again{_telling(told.ready)}")
         for item, title, state, why in told.ready[:_SHOWN]:
             name = options.name(item, title)
             print(f"  {name} was {state}: “{one_line(why or 'no reason given', 300)}”")

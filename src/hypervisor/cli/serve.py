@@ -30,9 +30,10 @@ def run(args: argparse.Namespace) -> int:
     if args.setup:
         print("task_manager is set up; a client that runs already has to reconnect it (/mcp)")
         return 0
-    from hypervisor.agents.claude import upgrade
+    from hypervisor.agents.clients import CLIENTS, client
 
-    upgrade.known()
+    for name in CLIENTS:
+        client(name).serves()
     # The library makes hundreds of classes that stay for good: to look through them for garbage,
     # again and again while they are made, takes a tenth of the start.
     gc.disable()

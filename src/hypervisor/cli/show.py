@@ -7,13 +7,14 @@ import json
 import time
 from typing import Any
 
+from hypervisor.agents.reconcile import settle
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
+from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line, shell
 from hypervisor.views import history
-from hypervisor.worker.settle import settle
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
@@ -98,8 +99,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 
 def _queue(one: dict[str, Any]) -> list[str]:
-    cause = f" ({one_line(one['cause'], 160)})" if one["cause"] else ""
-    shown = [f"queue {one['queue']}, generation {one['generation']}: {one['state']}{cause}"]
+    shown = [f"queue {one['queue']}, generation {one['generation']}: {_stands(one)}"]
     if one["title"]:
         shown.append(f"  title: {one_line(one['title'])}")
     if one["payload"] is not None:
@@ -118,10 +118,20 @@ def _queue(one: dict[str, Any]) -> list[str]:
     return shown
 
 
+def _stands(one: dict[str, Any]) -> str:
+    """Return what an item is told as, with its state where that says more, and why."""
+    if one["state"] in OPEN_STATES and one["standing"] != UNTRIED.word:
+        tried = one["claims"][:-1] if one["state"] == "claimed" else one["claims"]
+        return outcomes.told(STANDING[one["standing"]], one["cause"] if tried else None)
+    untried = f", {UNTRIED.title}" if one["state"] in OPEN_STATES else ""
+    cause = f" ({one_line(one['cause'], 160)})" if one["cause"] else ""
+    return f"{one['state']}{untried}{cause}"
+
+
 def _claim(claim: dict[str, Any]) -> list[str]:
     begun, ended = claim["claimed_at"], claim["ended_at"]
     took = span((ended or time.time()) - begun)
-    what = claim["outcome"] or "at work"
+    what = claim["outcome"] or AT_WORK.title
     shown = [
         f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {_stamp(begun)}: "
         f"{what} after {took}"

@@ -9,6 +9,7 @@ from hypervisor.cli import options
 from hypervisor.config.caller import Caller
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
@@ -24,8 +25,12 @@ _PROBLEMS = 6
 _WORKERS = 6
 _DETAILED = 4
 _ENDED = 20
-# Of each state.
+# Of each kind of what is left, and so much of the reason of an earlier attempt.
 _NAMED = 20
+_AFTER = 100
+_GROUPS = (
+    AT_WORK.title, AGAIN.title, "ready", "waiting", "set aside",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print where one queue stands, or all of them."""
     if args.watch:
-        from hypervisor.views.watch import watch
+        from hypervisor.cli.watch import watch
 
-        return watch(find_root(), args.queue, settle=reconcile.settle, as_json=args.json)
+        return watch(find_root(), args.queue, as_json=args.json)
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
@@ -74,9 +79,9 @@ def _news(ledger: Ledger, session: str) -> str | None:
 
 
 def _moved() -> str | None:
-    from hypervisor.agents.claude import upgrade
+    from hypervisor.agents import clients
 
-    return upgrade.moved()
+    return clients.host().started()
 
 
 def told_of(ledger: Ledger, queue: str) -> str:
@@ -130,17 +135,27 @@ def detail(one: dict[str, Any]) -> list[str]:
 def _left(items: list[dict[str, Any]]) -> list[str]:
     """Return the names of what is left, a line for each state."""
     shown = []
-    for state in ("claimed", "ready", "waiting", "set aside"):
-        those = [item for item in items if item["state"] == state]
+    for group in _GROUPS:
+        those = [item for item in items if _group(item) == group]
         named = [_name(item) for item in those[:_NAMED]]
         more = f" and {len(those) - _NAMED} more (--json lists all)" if len(those) > _NAMED else ""
         if named:
-            shown.append(f"  {state}: {', '.join(named)}{more}")
+            shown.append(f"  {group}: {', '.join(named)}{more}")
     return shown
+
+
+def _group(item: dict[str, Any]) -> str:
+    """Return as what an item that is left is told: by its state where nobody has tried it."""
+    state: str = item["state"]
+    if state == "set aside" or item["standing"] == UNTRIED.word:
+        return state
+    return STANDING[item["standing"]].title
 
 
 def _name(item: dict[str, Any]) -> str:
     name = options.name(item["id"], item["title"])
+    if item["after"]:
+        name += f" (after: {one_line(item['after'], _AFTER)})"
     if item["waits_for"]:
         name += f" (for {', '.join(one_line(other, 60) for other in item['waits_for'][:3])})"
     return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import lines, summarize
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
-        reconcile.collect_all(ledger, args.queue)
+        use.collect_all(ledger, args.queue)
         summary = summarize(ledger, args.queue)
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))

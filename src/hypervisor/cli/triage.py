@@ -14,10 +14,11 @@ from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import lines_kept, one_line
+from hypervisor.system.text import count, lines_kept, one_line
 
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
+    from hypervisor.triage import Unnamed
 
 SUMMARY = "close, assign and link tasks by rules, with several processes"
 _WORKERS = 4
@@ -49,27 +50,38 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--batch takes a number from 1 to 1000")
     if args.instructions is not None:
         raise UsageError("triage works by its own rules", "leave out --instructions")
+    from hypervisor.triage import unnamed
+
     root = find_root()
     settings = load(root)
     checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
     if not args.json:
         print("\n".join(checked.lines()), flush=True)
+    nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
+    if nobody is not None and (args.dry_run or not args.json):
+        print(nobody, flush=True)
     if args.dry_run:
         failed = dry_run(root, settings, checked)
     else:
-        failed = carry_out(root, settings, checked, args)
+        failed = carry_out(root, settings, checked, args, nobody)
     return 1 if failed or unreadable else 0
 
 
-def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.Namespace) -> bool:
+def carry_out(
+    root: str,
+    settings: Settings,
+    checked: Preflight,
+    args: argparse.Namespace,
+    nobody: Unnamed | None,
+) -> bool:
     """Open the queue, work it off, print the summary; return whether anything went wrong."""
+    from hypervisor.agents.reconcile import settle
     from hypervisor.cli.progress import progress
     from hypervisor.intake import opening
     from hypervisor.ledger import Ledger
     from hypervisor.triage import run as triage_run
     from hypervisor.triage.processes import Processes
     from hypervisor.views.summary import lines, summarize
-    from hypervisor.worker.settle import settle
 
     triage_run.tidy(root, args.queue, settings, checked)
     opened = opening.open_queue(
@@ -99,7 +111,8 @@ def carry_out(root: str, settings: Settings, checked: Preflight, args: argparse.
         summary = summarize(ledger, args.queue)
         drained = ledger.queues.drained(args.queue)
     if args.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
+        told = summary | {"not_assigned": nobody and nobody._asdict()}
+        print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         print("\n".join(lines(summary, brief=True)))
         print(_changes(summary))
@@ -137,7 +150,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         if plan.edits:
             sys.stdout.write(_diff(entry.path, edited.document.raw, edited.after))
     print(
-        f"dry run: {changed} files would change, {unchanged} would not, {failed} can't be triaged"
+        f"dry run: {count(changed, 'file')} would change, {unchanged} would not, "
+        f"{failed} can't be triaged"
     )
     return failed > 0
 
@@ -156,9 +170,9 @@ def _changes(summary: dict[str, Any]) -> str:
     """Return one line that counts the changes by what they are."""
     done = [worker for worker in summary["workers"] if worker["status"] == "success"]
     counted = Counter(change for worker in done for change in worker.get("changes", ()))
-    told = [f"{count} {one_line(change, 60)}" for change, count in counted.most_common(10)]
-    unchanged = sum(not worker.get("changes") for worker in done)
-    return f"changes: {', '.join([*told, f'{unchanged} files unchanged'])}"
+    told = [f"{times} {one_line(change, 60)}" for change, times in counted.most_common(10)]
+    unchanged = count(sum(not worker.get("changes") for worker in done), "file")
+    return f"changes: {', '.join([*told, f'{unchanged} unchanged'])}"
 
 
 def _print_next(queue: str, counts: dict[str, int], left: bool) -> None:

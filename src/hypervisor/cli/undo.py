@@ -10,7 +10,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
 from hypervisor.system.state import State
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
         return 1 if left else 0
     already = len(results) - restored - len(left)
     print(
-        f"{restored} files restored"
-        + (f", {already} were as before already" if already else "")
-        + (f", {len(left)} left as they are" if left else "")
+        f"{count(restored, 'file')} restored"
+        + (f", {already} {either(already, 'was', 'were')} as before already" if already else "")
+        + (f", {len(left)} left as {either(len(left), 'it is', 'they are')}" if left else "")
     )
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])

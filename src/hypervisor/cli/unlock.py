@@ -6,11 +6,13 @@ import argparse
 import os
 import time
 
+from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger, locks
 from hypervisor.system import keys
 from hypervisor.system.errors import NothingLeft, UsageError
 from hypervisor.system.folder import Folder
+from hypervisor.system.spans import span
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     state = State.find(root)
     try:
         with Ledger.open(root) as ledger:
-            ledger.ends.expire()
+            reconcile.settle(ledger)
             folders |= {ledger.claim_locks.folder_of(queue) for queue in ledger.queues.all()}
             live = {keys.key(id): token for token, id in ledger.claims.live_tokens().items()}
             ledger_id = ledger.ledger_id
@@ -74,7 +76,7 @@ def _remove(lock: locks.Lock, token: str | None) -> None:
             f"{one_line(lock.path)}: held by the live claim {token}",
             f"hypervisor release {token} gives the item back",
         )
-    age = (time.time() - lock.since) / 60
+    age = span(time.time() - lock.since)
     try:
         lock.remove()
     except OSError as error:
@@ -82,4 +84,4 @@ def _remove(lock: locks.Lock, token: str | None) -> None:
             f"{one_line(lock.path)}: {error.strerror}", "look into it and remove it yourself"
         ) from None
     owner = one_line(lock.owner, 80) if lock.owner else f"a {lock.kind} without an owner"
-    print(f"removed {one_line(lock.path, 300)} ({owner}, {age:.0f} min old)")
+    print(f"removed {one_line(lock.path, 300)} ({owner}, {age} old)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor.agents import clients
-from hypervisor.cli import handout
+from hypervisor import worker
+from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli.workers import shown
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
@@ -13,14 +13,16 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
 
-SUMMARY = "have headless agents (Gemini CLI, claude -p, or any command) work off a queue"
+_TITLES = [client(name).title for name in CLIENTS]
+SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
-    "hypervisor work QUEUE --agent {gemini,claude,command} [--workers N] [--items-per-agent K]\n"
+    f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
     "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 
+_BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
 
@@ -35,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "For the other agents\nthey are added to the client's command line."
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--agent", required=True, choices=clients.NAMES, help="what runs as worker")
+    parser.add_argument(
+        "--agent", required=True, choices=tuple(CLIENTS), help="what runs as worker"
+    )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
     )
@@ -61,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--branch",
         action="store_true",
-        help="claude, command: each item on a branch, in a working tree apart (docs/branches.md)",
+        help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
+        "(docs/branches.md)",
     )
 
 
@@ -80,24 +85,24 @@ def run(args: argparse.Namespace) -> int:
     turns = _TURNS_PER_ITEM * items if args.max_turns is None else args.max_turns
     if turns < 1:
         raise UsageError("--max-turns takes a number from 1 up")
-    if args.branch and args.agent == "gemini":
+    chosen = client(args.agent)
+    if args.branch and chosen.no_branch:
         raise UsageError(
-            "--branch is for --agent claude and command",
-            "Gemini CLI's policy keeps its workers out of hidden folders, where the trees are",
+            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"{chosen.title}: {chosen.no_branch}",
         )
-    client = clients.client(args.agent, model=args.model, turns=turns, words=args.words)
+    agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(find_root()) as ledger:
         if ledger.queues.drained(args.queue):
-            print(handout.nothing(ledger, args.queue)[0])
+            print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        client.check()
-        if args.agent == "command":
-            client.check_names(ledger.queries.columns(args.queue))
+        agents.check()
+        agents.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
                 args.queue,
-                client,
+                agents,
                 workers=args.workers,
                 items_each=items,
                 seconds=args.max_minutes * 60,
@@ -108,12 +113,13 @@ def run(args: argparse.Namespace) -> int:
             why = pool.run()
         summary = summarize(ledger, args.queue)
         resume_at = ledger.queues.get(args.queue).resume_at
+        nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
-    print(_next(args.queue, why, pool.cause, resume_at))
+    print(_next(args.queue, why, pool.cause, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
-def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
+def _next(queue: str, why: str, cause: str, resume_at: float | None, nothing: str) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
         return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
@@ -124,10 +130,7 @@ def _next(queue: str, why: str, cause: str, resume_at: float | None) -> str:
             return f"paused until {until(resume_at)}; the same command waits for that and goes on"
         return f"paused; go on with: hypervisor resume {queue}, then the same command"
     if why == "idle":
-        return (
-            "the rest is not for these agents: locked by another tool, or not of the complexity "
-            f"that they may take; see: hypervisor status {queue}"
-        )
+        return f"these agents got nothing more: {nothing}; see: hypervisor status {queue}"
     if why == "drained":
         return f"more: hypervisor summary {queue} --json"
     return f"the queue is {why}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hypervisor.system.spans import moment
+from hypervisor.system.spans import moment, narrow, span
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ class Plain:
         step = view.ended * _STEPS // max(1, view.total)
         if step != self._step:
             self._step = step
-            remaining = f", about {_time(left)} left" if left else ""
+            remaining = f", about {span(left)} left" if left else ""
             self._say(f"{view.ended}/{view.total} items ended{remaining}")
         state = _state(view)
         if state != self._state:
@@ -93,7 +93,7 @@ def _screen(queue: str, view: View, pace: Pace) -> RenderableType:
             Text(running.agent.name),
             Text(one_line(running.shown_item or "-", 40)),
             Text(one_line(running.tool, 30)),
-            Text(_time(running.seconds)),
+            Text(narrow(running.seconds)),
         )
     left = pace.left(view)
     bar = Table.grid(padding=(0, 1))
@@ -101,7 +101,7 @@ def _screen(queue: str, view: View, pace: Pace) -> RenderableType:
         Text(queue),
         ProgressBar(total=max(1, view.total), completed=view.ended, width=40),
         Text(f"{view.ended}/{view.total}"),
-        Text("" if left is None else f"about {_time(left)} left"),
+        Text("" if left is None else f"about {span(left)} left"),
     )
     return Group(table, bar, Text(_state(view)))
 
@@ -115,9 +115,3 @@ def _state(view: View) -> str:
     if view.draining:
         return "draining: no new items; Ctrl-C again stops at once"
     return ""
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

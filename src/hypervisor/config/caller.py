@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.system import clients
+
 
 class Caller:
-    """What the environment tells of the Claude Code session around this process.
+    """What the environment tells of the client's session around this process.
 
     `session` is None outside of one. `headless` is None where the environment does not say.
     """
@@ -14,21 +16,25 @@ class Caller:
     __slots__ = ("headless", "pid", "pid_start", "session")
 
     def __init__(self) -> None:
-        self.session = os.environ.get("CLAUDE_CODE_SESSION_ID") or None
-        pid = os.environ.get("CLAUDE_PID", "")
+        self.session = session()
+        pid = os.environ.get(clients.PROCESS, "")
         # Clients before 2.1.330 do not tell their number.
         self.pid = int(pid) if pid.isdecimal() else _client_above() if self.session else None
         self.pid_start = started(self.pid) if self.pid is not None else None
-        entry = os.environ.get("CLAUDE_CODE_ENTRYPOINT", "")
-        self.headless = entry.startswith("sdk") if entry else None
+        entry = os.environ.get(clients.ENTRY, "")
+        self.headless = entry.startswith(clients.ENTRY_OF_PROGRAMS) if entry else None
+
+
+def session() -> str | None:
+    """Return the client's session around this process, or None outside of one."""
+    return os.environ.get(clients.SESSION) or None
 
 
 def around() -> str:
     """Return what kind of agent this process runs for: "pool", "session", or "" for a person."""
     if os.environ.get("HYPERVISOR_POOL"):
         return "pool"
-    told = ("CLAUDE_CODE_SESSION_ID", "CLAUDECODE", "GEMINI_CLI")
-    return "session" if any(os.environ.get(name) for name in told) else ""
+    return "session" if any(os.environ.get(name) for name in clients.AGENT_AROUND) else ""
 
 
 class PoolAgent:
@@ -74,7 +80,7 @@ def _client_above() -> int | None:
                 head, _, rest = source.read().rpartition(")")
         except OSError:
             return None
-        if head.partition("(")[2].startswith("claude"):
+        if head.partition("(")[2].startswith(clients.PROGRAM):
             return pid
         pid = int(rest.split()[1])
     return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
+    # Words that ship with the program, by name: `aops`. What your settings say goes before them.
+    "preset": "",
     "project": "",  # names the project where several share one store
     # Class of a status -> the words for it, in any case, with `_`, `-` or a space between words.
     "status": {
@@ -57,7 +59,13 @@ DEFAULTS: dict[str, Any] = {
         ],
     },
     "preflight": {
-        "humans": ["nic"],  # assignees that are people: their tasks are held
+        # Assignees that are people: their tasks are held. Who gets what needs judgement is one.
+        "humans": [],
+        # Assignees that are agents: workers may have their tasks. Who gets what is automatable is
+        # one. Tasks of anybody else are held until it is said who that is.
+        "agents": ["claude", "claude code", "codex", "copilot", "gemini", "gemini cli"],
+        # Assignees that stand for any agent, or for nobody: workers may have their tasks.
+        "anyone": ["agent", "ai", "any", "anyone", "bot", "nobody", "none", "unassigned", "worker"],
         # Tags of tasks that a person has to do: they are held.
         "human_tags": [
             "human",
@@ -83,8 +91,8 @@ DEFAULTS: dict[str, Any] = {
         "by_hooks": True,
     },
     "triage": {
-        "judgement": "nic",  # who gets what needs judgement, or what no rule knows
-        "automatable": "bot",  # who gets what a worker can do
+        "judgement": "",  # who gets what needs judgement, or what no rule knows
+        "automatable": "",  # who gets what a worker can do
         "complexity": False,  # write the key `complexity`
         "wikilinks": True,  # add `Project: [[…]]`
         # Headings that close a task.
@@ -114,17 +122,8 @@ DEFAULTS: dict[str, Any] = {
             r"\bupdate\b.*\b(config|schema|spec)\b",
             r"\badd\b.*\b(field|parameter|option)\b",
         ],
-        # The target of the link that a project gets.
-        "links": {
-            "aops": "academicOps",
-            "framework": "academicOps",
-            "osb": "oversight-board",
-            "academic": "academic-work",
-            "hdr": "hdr-supervision",
-            "buttermilk": "buttermilk",
-            "mediamarkets": "media-markets",
-            "reco": "reco-project",
-        },
+        # Project -> target of the link that it gets, where that is not its name.
+        "links": {},
     },
     # Name of a caller of the task server -> `complexity`, the classes of tasks that it may claim.
     "callers": {},

@@ -7,7 +7,6 @@ no TOML; a note for the launcher spares the second start for as long as that fil
 from __future__ import annotations
 
 import os
-import sys
 
 from hypervisor.config import store
 from hypervisor.config.roots import user_file
@@ -39,7 +38,6 @@ def complete(argv: list[str]) -> None:
         return
     if store.VARIABLE not in os.environ:
         _note()
-    sys.stdout.flush()
     os.execve(launcher, [launcher, *argv], os.environ | {VARIABLE: _POSTGRES})
 
 

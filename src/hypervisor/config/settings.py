@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypervisor.config import preset as presets
 from hypervisor.config import strict
 from hypervisor.config.defaults import DEFAULTS
 from hypervisor.config.roots import SETTINGS, user_file
@@ -38,6 +39,8 @@ _OPEN_TABLES: dict[str, Any] = {
     "triage.links.": "",
     "callers.": {"complexity": []},
 }
+# Names: who is known to one file is known to all.
+_ADDED = ("preflight.humans", "preflight.agents", "preflight.anyone")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class Limits:
 class Settings:
     """All that can be set; every attribute has a value.
 
-    `raised` is a line for each key of the project's file that would raise what the user allows.
+    `humans`, `agents` and `anyone` are names as `as_name` returns them. `raised` is a line for each
+    key of the project's file that would raise what the user allows.
     """
 
     project: str | None
@@ -89,6 +93,8 @@ class Settings:
     families: tuple[dict[str, Any], ...]
     skip_folders: frozenset[str]
     humans: frozenset[str]
+    agents: frozenset[str]
+    anyone: frozenset[str]
     human_tags: frozenset[str]
     human_types: frozenset[str]
     human_complexities: frozenset[str]
@@ -116,6 +122,11 @@ def fold(word: str) -> str:
     return " ".join(re.sub(r"[\s_-]+", " ", word.replace("’", "'")).lower().split())
 
 
+def as_name(word: str) -> str:
+    """Return somebody's name as it is compared: `@Anna-M` and `anna m` are one."""
+    return fold(word.strip().removeprefix("@"))
+
+
 def seconds(value: object) -> int | None:
     """Return a time like 90, "90s", "15m", "2h", "1d" in seconds, or None if it isn't one."""
     if isinstance(value, bool):
@@ -128,27 +139,39 @@ def seconds(value: object) -> int | None:
     return amount if 0 < amount <= _MOST else None
 
 
-def load(root: str) -> Settings:
+def load(root: str, *, preset: str = "") -> Settings:
     """Return the settings of the project at `root`.
 
-    The user's own configuration lies over the defaults, first what it says of all projects, then
-    its table `[project."/path"]` for this one; the project's file can only make that stricter.
+    Over the defaults lies the preset that is named, over that the user's own configuration, first
+    what it says of all projects, then its table `[project."/path"]` for this one; the project's
+    file can only make that stricter. `preset` is for where no file names one.
     Raises UsageError, with the file and the key, for a file that is not TOML or holds a key or a
     value that isn't known.
     """
-    base = _users(root)
+    mine = _users(root)
     path = os.path.join(root, SETTINGS)
     theirs = read_toml(path)
-    told = _merge(base, theirs, path, "")
+    # What a script brings along counts where nobody says what counts.
+    usual = "" if "preset" in theirs else preset
+    named = presets.named_in(theirs, path)
+    for told in mine:
+        own = presets.named_in(told, user_file())
+        usual = usual if own is None else own
+    base = _over(usual, mine)
+    if any(mine):
+        _settings(base, user_file(), root, ())
+    told = _merge(base if named is None else _over(named, mine), theirs, path, "")
     if theirs:
         # Checked before it is narrowed: what is wrong is told, whether it would count or not.
         _settings(told, path, root, ())
     table, raised = strict.narrowed(base, told, root, _size)
+    # Whom the user takes for a person, no project makes an agent.
+    table["preflight"]["humans"] += _known(base)[0]
     return _settings(table, path, root, raised)
 
 
-def _users(root: str) -> dict[str, Any]:
-    """Return the defaults with the user's own configuration laid over them."""
+def _users(root: str) -> list[dict[str, Any]]:
+    """Return the tables of the user's own configuration for `root`, the last of which wins."""
     path = user_file()
     try:
         told = parse(read_raw(path), path)
@@ -162,12 +185,18 @@ def _users(root: str) -> dict[str, Any]:
             f"{one_line(path)}: project takes a table for each project",
             'write [project."/path/of/it"], and below it what hypervisor.toml takes',
         )
-    base = _merge(DEFAULTS, told, path, "")
-    for name, table in projects.items():
-        if os.path.realpath(os.path.expanduser(name)) == root:
-            base = _merge(base, table, path, "")
-    if told or projects:
-        _settings(base, path, root, ())
+    return [told] + [
+        table
+        for name, table in projects.items()
+        if os.path.realpath(os.path.expanduser(name)) == root
+    ]
+
+
+def _over(preset: str, tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the defaults with a preset, and the user's own `tables`, laid over them."""
+    base = _merge(DEFAULTS, presets.table(preset), f"preset {preset}", "")
+    for table in tables:
+        base = _merge(base, table, user_file(), "")
     return base
 
 
@@ -181,7 +210,8 @@ def _size(name: str, value: Any) -> int | None:
 
 
 def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) -> dict[str, Any]:
-    """Lay `told` over `base`: tables merge, `status` words add up, all else replaces."""
+    """Lay `told` over `base`: tables merge, words of `status` and of `_ADDED` add up, all else
+    replaces."""
     merged = dict(base)
     path = one_line(path)
     for name, value in told.items():
@@ -205,7 +235,8 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
         words = value if isinstance(value, list) and name != "families" else []
         if not all(isinstance(word, str) for word in words):
             raise UsageError(f"{path}: {key} takes a list of strings")
-        merged[name] = [*default, *value] if where == "status." else value
+        adds = where == "status." or f"{where}{name}" in _ADDED
+        merged[name] = [*default, *value] if adds else value
     return merged
 
 
@@ -218,6 +249,7 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
     available = _lower(table["tools"]["available"])
     patience = Patience()
     preflight, rules = table["preflight"], table["triage"]
+    humans, agents, anyone = _known(table)
     classes: dict[str, str] = {}
     # What the file adds comes last and wins, so that it can move a word to another class.
     for name, words in table["status"].items():
@@ -232,7 +264,9 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         task_types=frozenset(word.lower() for word in table["types"]),
         families=tuple(_family(entry, path) for entry in table["families"]),
         skip_folders=frozenset(table["walk"]["skip"]),
-        humans=_lower(preflight["humans"]),
+        humans=humans,
+        agents=agents,
+        anyone=anyone,
         human_tags=_lower(preflight["human_tags"]),
         human_types=_lower(preflight["human_types"]),
         human_complexities=_lower(preflight["human_complexities"]),
@@ -269,6 +303,23 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         patience=patience,
         _classes=classes,
     )
+
+
+def _known(table: dict[str, Any]) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return who is a person, who an agent, and which words stand for anyone.
+
+    Whom triage gives what needs judgement is a person, and who gets the rest an agent, unless it is
+    said otherwise; a caller of the task server is an agent.
+    """
+    told, rules = table["preflight"], table["triage"]
+    humans, agents, anyone = (_names(told[key]) for key in ("humans", "agents", "anyone"))
+    humans |= _names([rules["judgement"]]) - agents - anyone
+    agents |= _names([rules["automatable"], *table["callers"]])
+    return humans, agents - humans, anyone - humans
+
+
+def _names(words: list[str]) -> frozenset[str]:
+    return frozenset(as_name(word) for word in words) - {""}
 
 
 def _lower(words: list[str]) -> frozenset[str]:

@@ -27,7 +27,9 @@ def address() -> str | None:
     Raises UsageError for what is neither.
     """
     told = os.environ.get(VARIABLE)
-    return parse(_configured() if told is None else told, VARIABLE)
+    if told is None:
+        return parse(_configured(), f"{one_line(user_file())}: store")
+    return parse(told, VARIABLE)
 
 
 def parse(told: str | None, where: str) -> str | None:

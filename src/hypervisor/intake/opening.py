@@ -14,7 +14,6 @@ from hypervisor.ledger import Ledger, NewItem, Opened, Options, budget, markers
 from hypervisor.ledger.options import USUAL
 from hypervisor.system import uncommitted
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line
 
 _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
@@ -22,7 +21,20 @@ _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 def open_queue(
     root: str, settings: Settings, name: str, checked: Preflight, options: Options = USUAL
 ) -> Opened:
-    """Open the queue `name` at `root` with the items of a pre-flight.
+    """Open the queue `name` at `root` as `fill` does, in a ledger that is made if there is none.
+
+    Raises Foreign for a state that git tracks.
+    """
+    # Asks whether git tracks anything of it: no command of a worker pays for that.
+    create_state(root)
+    with Ledger.open(root, create=True, project=settings.project) as ledger:
+        return fill(ledger, settings, name, checked, options)
+
+
+def fill(
+    ledger: Ledger, settings: Settings, name: str, checked: Preflight, options: Options = USUAL
+) -> Opened:
+    """Open the queue `name` with the items of a pre-flight, or add them to it.
 
     Items that are held only because they wait for items of the same pre-flight are added as
     waiting. How often an item may be lost is the settings', where `options` don't say. Raises
@@ -61,15 +73,12 @@ def open_queue(
         max_deaths=settings.limits.max_deaths if deaths is None else deaths,
         max_releases=settings.limits.max_releases if releases is None else releases,
         preflight=json.dumps(left),
-        folders=checked.folders_outside(root),
+        folders=checked.folders_outside(ledger.root),
     )
-    # Asks whether git tracks anything of it: no command of a worker pays for that.
-    create_state(root)
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
-        opened = ledger.generations.open(name, items, options)
-        markers.mark(ledger, name)
-        note_tree(ledger, name)
-        attend(ledger, name)
+    opened = ledger.generations.open(name, items, options)
+    markers.mark(ledger, name)
+    note_tree(ledger, name)
+    attend(ledger, name)
     return opened
 
 
@@ -112,25 +121,3 @@ def attend(ledger: Ledger, queue: str) -> None:
             headless=calling.headless,
         )
         ledger.followers.follow(calling.session, queue)
-
-
-def tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
-    """Print what was opened, and what comes next."""
-    if as_json:
-        told = {
-            "queue": opened.queue,
-            "generation": opened.generation,
-            "added": opened.added,
-            "present": opened.present,
-            "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
-            "preflight": checked.to_json(),
-        }
-        print(json.dumps(told, ensure_ascii=False))
-        return
-    print("\n".join(checked.lines()))
-    present = f", {opened.present} were in it already" if opened.present else ""
-    print(f"queue {opened.queue}: {opened.added} items added{present}")
-    for item, queue in opened.elsewhere[:20]:
-        print(f"  held: {one_line(item, 60)} is open in queue {queue}")
-    if opened.added or opened.present:
-        print(f"a worker's first command: hypervisor next {opened.queue}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.items import NewItem, Opened
     from hypervisor.ledger.ledger import Ledger
     from hypervisor.ledger.options import Options
-    from hypervisor.ledger.queues import OPEN_STATES, STATES
+    from hypervisor.ledger.outcomes import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
 
@@ -42,8 +42,8 @@ __getattr__ = face(
         "adopt": "foreign",
         "contents": "foreign",
         "Options": "options",
-        "OPEN_STATES": "queues",
-        "STATES": "queues",
+        "OPEN_STATES": "outcomes",
+        "STATES": "outcomes",
         "LedgerError": "store",
         "NoLedger": "store",
     },

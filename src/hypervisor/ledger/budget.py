@@ -6,6 +6,7 @@ import time
 
 from hypervisor.config import caller
 from hypervisor.system.errors import UsageError
+from hypervisor.system.spans import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def reached(ledger: Ledger, queue: Queue) -> str | None:
     if told["tokens"] is not None and (told["tokens_used"] or 0) >= told["tokens"]:
         return f"its budget of {told['tokens']:,} tokens is used up: {told['tokens_used']:,}"
     if told["minutes"] is not None and (told["minutes_used"] or 0) >= told["minutes"]:
-        return f"its budget of {told['minutes']:g} minutes is used up"
+        return f"its budget of {span(told['minutes'] * 60)} is used up"
     return None
 
 

@@ -15,12 +15,12 @@ class Claim:
     is false where no hook renews the lease while the worker works; `base_commit` is the commit at
     which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
     the path at which a worker finds the item's file, from the root or whole; `before` is why an
-    earlier attempt ended, where a reason is known."""
+    earlier attempt ended, where a reason is known; `number` is the item's in the ledger."""
 
     __slots__ = (
         "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint", "id",
-        "instructions", "lease_seconds", "path", "payload", "plan", "queue", "renewed", "scope",
-        "title", "token", "verify", "worktree",
+        "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
+        "scope", "title", "token", "verify", "worktree",
     )  # fmt: skip
 
     def __init__(
@@ -32,6 +32,7 @@ class Claim:
         self.verify: str | None = queue.verify
         self.scope: str | None = queue.scope
         self.id: str = item["id"]
+        self.number: int = item["no"]
         self.path: str | None = item["path"]
         self.title: str | None = item["title"]
         self.payload: Any = loads(item["payload"]) if item["payload"] else None

@@ -16,7 +16,7 @@ from hypervisor.system.state import STATE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.store import Store
+
+    class Presence(Protocol):
+        """Says of an item (its row) if it can be worked on here; `enough` of it, if none can."""
+
+        def __call__(self, item: Any) -> bool: ...
+
+        def enough(self) -> bool: ...
+
 
 # Without i, l, o, 0, 1: a small model copies the token by eye.
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
@@ -82,17 +90,20 @@ class Claims:
         session: str | None = None,
         agent: str | None = None,
         base_commit: str | None = None,
+        there: Presence | None = None,
     ) -> list[Claim]:
         """Claim up to `n` ready items of `queue` (only the item `only`, if given), in order.
 
         An item whose lock another tool holds is passed over and tried again later. A paused or
         cancelled queue hands out nothing. Expired leases are ended first. `session` is the
         client's session that the worker runs in, `agent` its name in there where that is known;
-        `base_commit` is the commit at which the tasks stand.
+        `base_commit` is the commit at which the tasks stand. What is not `there` keeps its place.
         """
         with self._store.write():
             self._claim_locks.last_lock.clear()
-            held = self._claim(queue, worker, n, lease_seconds, only, session, agent, base_commit)
+            held = self._claim(
+                queue, worker, n, lease_seconds, only, session, agent, base_commit, there
+            )
         return [Claim(*one) for one in held]
 
     def finish_and_claim(
@@ -107,6 +118,7 @@ class Claims:
         session: str | None = None,
         agent: str | None = None,
         base_commit: str | None = None,
+        there: Presence | None = None,
     ) -> tuple[list[str | None], list[Claim]]:
         """End items as `finish_many` does and claim the next ones, in one durable commit.
 
@@ -120,7 +132,7 @@ class Claims:
                 held: list[_Held] = []
                 if any(states):
                     held = self._claim(
-                        queue, worker, n, lease_seconds, None, session, agent, base_commit
+                        queue, worker, n, lease_seconds, None, session, agent, base_commit, there
                     )
             finally:
                 # What was not claimed is locked no longer: others may have it by the next claim.
@@ -211,13 +223,14 @@ class Claims:
         session: str | None,
         agent: str | None,
         base_commit: str | None,
+        there: Presence | None,
     ) -> list[_Held]:
-        found, passed = self._lock_ready(queue, n, only)
+        found, passed = self._lock_ready(queue, n, only, there)
         self._ends.put_behind(passed)
         if not found:
             row = self._queues.get(queue)
             if row.state == "paused" and row.resume_at is not None and self._pauses.reopen_due():
-                found, passed = self._lock_ready(queue, n, only)
+                found, passed = self._lock_ready(queue, n, only, there)
                 self._ends.put_behind(passed)
             elif row.state == "open" and not passed and not self._any_claimed(row.no):
                 self._claim_locks.sweep(self._claim_locks.folder_of(row))
@@ -247,7 +260,7 @@ class Claims:
         return [(token, known, item, lease_ms, base_commit) for _, token, item in found]
 
     def _lock_ready(
-        self, queue: str, n: int, only: str | None
+        self, queue: str, n: int, only: str | None, there: Presence | None
     ) -> tuple[list[tuple[int, str, Any]], list[int]]:
         """Lock up to `n` ready items; return their (claim, token, row), and those passed over."""
         found: list[tuple[int, str, Any]] = []
@@ -256,6 +269,10 @@ class Claims:
         looked = False
         at_work = None
         for item in self._ready(queue, n, only):
+            if there is not None and not there(item):
+                if there.enough():
+                    break
+                continue
             if item["files"] is not None:
                 if at_work is None:
                     # A server lets several transactions claim at once: here they take turns.

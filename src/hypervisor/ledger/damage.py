@@ -13,7 +13,7 @@ from typing import Any
 
 from hypervisor.ledger import schema
 from hypervisor.ledger.claim_ids import number_of
-from hypervisor.ledger.queues import STATES
+from hypervisor.ledger.outcomes import STATES
 from hypervisor.ledger.store import LedgerError
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
+from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.spans import span
+from hypervisor.system.text import count, either
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.store import Store
 
-SATISFYING = ("done", "skipped", "cancelled")
 REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
@@ -54,6 +56,8 @@ _ENDING = (
     "from dependency d where d.project = i.project and d.after = i.id) as awaited "
     f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
 )
+# What an item waited for is no news once it is ready; why an earlier attempt ended stays.
+EARLIER = "case when first_claimed_at is null then null else cause end"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
@@ -68,26 +72,11 @@ _OF_WORKER = (
     "and c.worker = ? /*! for update of i */"
 )
 _EXPIRED_IN = f"{_HELD}{_LATE}and i.queue = ?{_LOCKED}"
-_COST = {
-    "released": ("releases", "max_releases", "{n} workers gave it back"),
-    "died": ("deaths", "max_deaths", "{n} workers died while they held it"),
-    "expired": ("deaths", "max_deaths", "{n} workers died while they held it"),
-    "unreported": ("attempts", "max_attempts", "{n} workers stopped without a report"),
-}
-_HOW = {
-    None: "ran out of its lease",
-    "expired": "ran out of its lease",
-    "died": "was ended: its worker was taken for dead",
-    "released": "was given back",
-    "freed": "was given back",
-    "unreported": "was ended without a report",
-    "cancelled": "ended when the queue was cancelled",
-}
 
 
 def overtime(ms: int) -> str:
     """Return the cause of an end by the bound on an item's time."""
-    return f"it took longer than the {ms / 60_000:g} minutes that an item may take"
+    return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
 class Ends:
@@ -186,7 +175,8 @@ class Ends:
         )
         if row is None:
             return f"{token} names no claim", "copy it from the line 'claim TOKEN'"
-        how = _HOW.get(row["outcome"], f"was reported {row['outcome']}")
+        # Nobody need have noticed yet that its lease ran out.
+        how = OUTCOME[row["outcome"] or "expired"].lost
         state = row["state"]
         if state == "claimed":
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
@@ -289,7 +279,7 @@ class Ends:
         for (item,) in waiting:
             self._store.change("update item set waits = waits - 1 where no = ?", (item,))
             self._store.change(
-                "update item set state = 'ready', turn = position, cause = null "
+                f"update item set state = 'ready', turn = position, cause = {EARLIER} "
                 "where no = ? and state = 'waiting' and waits <= 0",
                 (item,),
             )
@@ -301,9 +291,12 @@ class Ends:
         self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
         self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
         self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
-        column, limit, text = _COST.get(how, (None, None, ""))
-        if column is not None and limit is not None and row[column] + 1 >= row[limit]:
-            why = text.format(n=row[limit]) + (f"; the last: {cause}" if cause else "")
+        outcome = OUTCOME[how]
+        column, text = outcome.costs, outcome.spent
+        if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
+            most = row[f"max_{column}"]
+            why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
+            why += f"; the last: {cause}" if cause else ""
             self._store.change(
                 f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
             )

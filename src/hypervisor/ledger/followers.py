@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.outcomes import FINAL, sql
 from hypervisor.ledger.rows import Queue, columns
 from hypervisor.system.record import Record
 
@@ -103,7 +104,7 @@ class Followers:
     def is_attended(self, queue: int) -> bool:
         """True if a session or a pool that is still there has worked on the queue, or follows it.
 
-        Those that are gone must have been noticed before: see `reconcile.gone_sessions`.
+        Those that are gone must have been noticed before: see `worker.settle`.
         """
         found = self._store.row(
             "select 1 from session s where s.id in (select session from told where queue = ?) "
@@ -117,7 +118,7 @@ class Followers:
         return self._store.rows(
             "select i.*, c.report from item i "
             "left join claim c on c.no = i.claim where i.queue = ? and i.state in "
-            "('done', 'blocked', 'failed', 'skipped', 'cancelled') and i.finish_no > ? "
+            f"{sql(FINAL)} and i.finish_no > ? "
             "and i.finish_no < ? order by i.finish_no",
             (queue, finish_no, self._store.engine.settled_before()),
         ).fetchall()

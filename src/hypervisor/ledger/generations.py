@@ -9,7 +9,7 @@ from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
 from hypervisor.system.record import Record
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Generations:
             if options.asked and (opened.added or not at_work):
                 self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
-                self._queues.note(queue.no, "added", f"{opened.added} items")
+                self._queues.note(queue.no, "added", count(opened.added, "item"))
         return opened
 
     def cancel(self, queue: str, reason: str = "") -> int:

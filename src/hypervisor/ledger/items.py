@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.ends import SATISFYING
+from hypervisor.ledger.ends import EARLIER
+from hypervisor.ledger.outcomes import SATISFYING
 from hypervisor.ledger.rows import Item, OpenItem, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
 
@@ -147,6 +148,11 @@ class Items:
             (self._queues.get(queue).no, WAITING),
         ).fetchall()
 
+    def moved(self, item: int, path: str) -> None:
+        """Note that the file of an item (its number) is at `path` now, from the root."""
+        with self._store.write():
+            self._store.change("update item set path = ? where no = ?", (path, item))
+
     # -- inside a write transaction --
 
     def hold(self, which: str, of: Iterable[tuple[object, ...]]) -> None:
@@ -230,13 +236,14 @@ class Items:
         )
         if missing:
             self._store.change(
-                "update item set state = 'waiting', turn = position + ?, waits = ?, cause = ? "
+                "update item set state = 'waiting', turn = position + ?, waits = ?, "
+                "cause = case when first_claimed_at is null then ? else cause end "
                 "where no = ? and turn >= 0",
                 (WAITING, len(missing), f"waits for {', '.join(missing)}", number),
             )
         else:
             self._store.change(
-                "update item set state = 'ready', turn = position, waits = 0, cause = null "
+                f"update item set state = 'ready', turn = position, waits = 0, cause = {EARLIER} "
                 "where no = ? and state = 'waiting'",
                 (number,),
             )

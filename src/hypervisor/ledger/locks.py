@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from hypervisor.system.folder import Folder
+from hypervisor.system.text import one_line
 
 
 class Lock:
@@ -114,6 +116,15 @@ def holder(folder: Folder | None, key: str) -> Lock | None:
     if found is None and _foreign_file(folder.fd, key + ".lock"):
         found = look(folder, key + ".lock")
     return found
+
+
+def told(lock: Lock, root: str) -> str:
+    """Return in words that an item is locked, by whom and since when, as far as the lock tells;
+    paths are shown from `root`."""
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(lock.since))
+    where = one_line(os.path.relpath(lock.path, root), 120)
+    who = one_line(lock.owner, 80) if lock.owner else f"another tool ({where})"
+    return f"locked by {who} since {since}"
 
 
 def look(folder: Folder, name: str) -> Lock | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.outcomes import ODD, WORKED, sql
 from hypervisor.ledger.rows import ClaimRow, InTree, KnownItem, columns
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
@@ -28,7 +29,7 @@ _LAST = (
 )
 # Each state's last ends come from the index; one list of them all would have to be sorted.
 _LAST_ENDS = (
-    f"{' union all '.join(_LAST.format(state, state) for state in ('done', 'blocked', 'failed'))} "
+    f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
 _OF_OTHERS = {
@@ -64,7 +65,7 @@ class Queries:
 
     def last_ends(self, queue: int, limit: int) -> list[float]:
         """Return when the last `limit` items of real work ended, newest first (Unix time)."""
-        values = (queue, limit) * 3
+        values = (queue, limit) * len(WORKED)
         return [row["finished_at"] for row in self._store.rows(_LAST_ENDS, (*values, limit))]
 
     def at_work_since(self, queue: int) -> float:
@@ -92,9 +93,22 @@ class Queries:
         return self._store.rows(
             "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
             "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
-            "where i.queue = ? and (i.state in ('blocked', 'failed') "
+            f"where i.queue = ? and (i.state in {sql(ODD)} "
             "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
             (queue, limit),
+        ).fetchall()
+
+    def tried_before(self, queue: int) -> list[Any]:
+        """Return the items of a generation that are to be tried again, without those that are set
+        aside, in order: `id`, `state` (ready or waiting), and why the last attempt ended (`cause`).
+        """
+        return self._store.rows(
+            "select i.id, i.state, i.cause from item i where i.queue = ? "
+            "and i.turn >= 0 and i.first_claimed_at is not null and (i.cause is not null "
+            "or i.attempts + i.deaths + i.releases > 0) and not exists (select 1 "
+            "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
+            "order by i.turn",
+            (queue, ASIDE),
         ).fetchall()
 
     def tried(self, queue: Queue) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.outcomes import STATES
 from hypervisor.ledger.rows import Queue, columns
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
@@ -12,8 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
-STATES = ("waiting", "ready", "claimed", "done", "blocked", "failed", "skipped", "cancelled")
-OPEN_STATES = STATES[:3]
 # Each part is answered by an index alone.
 _COUNTS = (
     "select 'claimed', count(*) from item where queue = ? and turn < 0 "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.outcomes import REPORTED
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
-FINAL = ("done", "blocked", "failed", "skipped")
 _encode: Callable[[object], str] | None = None
 
 End = tuple[int, str, str, str]
@@ -21,8 +21,8 @@ End = tuple[int, str, str, str]
 def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
     """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
     for _, outcome, _ in ends:
-        if outcome not in FINAL:
-            raise ValueError(f"{outcome!r} is none of {FINAL}")
+        if outcome not in REPORTED:
+            raise ValueError(f"{outcome!r} is none of {REPORTED}")
     return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
 
 

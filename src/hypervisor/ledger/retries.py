@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.queues import OPEN_STATES
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
@@ -73,7 +73,7 @@ class Retries:
                 position,
                 position + WAITING if waits else position,
                 waits,
-                item["cause"] or self._reason(item["claim"]),
+                item["cause"] or self._reason(item["claim"]) or "no reason given",
                 item["no"],
             ),
         )

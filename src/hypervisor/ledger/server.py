@@ -15,6 +15,7 @@ from hypervisor.ledger import dialect
 from hypervisor.ledger.store import Collision, Gone, LedgerError
 from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.spans import span
 from hypervisor.system.waiting import PATIENCE
 
 TYPE_CHECKING = False
@@ -212,18 +213,18 @@ class Server:
                     raise LedgerError(text, _mend(text)) from None
                 if left <= 0:
                     raise LedgerError(
-                        f"{text} (waited {time.monotonic() - begun:.0f} s)",
+                        f"{text} (waited {span(time.monotonic() - begun)})",
                         f"start the server, or wait longer: {PATIENCE}=SECONDS",
                     ) from None
                 if not said:
-                    waiting.say(f"{text}; waiting for up to {left:.0f} s")
+                    waiting.say(f"{text}; waiting for up to {span(left)}")
                     said = True
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, 2.0)
             else:
                 if said:
                     waiting.say(
-                        f"{self.shown}: answers again after {time.monotonic() - begun:.0f} s"
+                        f"{self.shown}: answers again after {span(time.monotonic() - begun)}"
                     )
                 self._raw = raw
                 return raw

@@ -9,6 +9,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
+from hypervisor.ledger.outcomes import WORKED, sql
 from hypervisor.ledger.rows import Held, Session, columns
 from hypervisor.ledger.schema import LEASED
 
@@ -271,7 +272,7 @@ class Sessions:
             "select count(*) as items, avg(c.ended_at - c.claimed_at) as seconds, "
             "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
             "as tokens from item i join claim c on c.no = i.claim "
-            "where i.queue = ? and i.state in ('done', 'blocked', 'failed')",
+            f"where i.queue = ? and i.state in {sql(WORKED)}",
             (self._queues.get(queue).no,),
         )
         return dict(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.system.text import escaped, indented
+from hypervisor.system.text import escaped, indented, one_line
 
 
 class HypervisorError(Exception):
@@ -21,7 +21,14 @@ class HypervisorError(Exception):
         self.output = output
 
     def __str__(self) -> str:
-        text = f"{self.message}; {self.fix}" if self.fix else self.message
+        return self._with_output(f"{self.message}; {self.fix}" if self.fix else self.message)
+
+    @property
+    def cause(self) -> str:
+        """All but what the reader can do about it: for a report that others read."""
+        return self._with_output(self.message)
+
+    def _with_output(self, text: str) -> str:
         return f"{text}. The end of its output:\n{indented(self.output)}" if self.output else text
 
 
@@ -77,3 +84,11 @@ class FileChanged(HypervisorError):
     def __init__(self, path: str) -> None:
         super().__init__(f"{path}: changed since it was read", "run the command again")
         self.path = path
+
+
+class OtherItem(HypervisorError):
+    """Another task, or none that goes by its id, stands where an item's file was."""
+
+    def __init__(self, path: str, item_id: str, found: str | None) -> None:
+        stands = "a task without an id" if found is None else one_line(found, 80)
+        super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")

@@ -29,6 +29,16 @@ def joined(size: int, mtime_ns: int, ctime_ns: int, inode: int, mode: int) -> st
     return f"{size}-{mtime_ns}-{ctime_ns}-{inode}-{mode:o}"
 
 
+def is_same(kept: str | None, now: str | None) -> bool:
+    """True if a fingerprint that was kept, maybe by an earlier version, is that of a file that
+    looks as `now`. 0.1.0 kept those of tasks without the mode, those of other files without the
+    ctime, too."""
+    if kept == now or kept is None or now is None:
+        return kept == now
+    old, new = kept.split("-"), now.split("-")
+    return old in (new[:4], [*new[:2], new[3]])
+
+
 def write_whole(path: str, data: bytes, *, mode: int | None = 0o600, sync: bool = True) -> None:
     """Have `path` hold `data`, or what it held before: never a part. Raises OSError.
 

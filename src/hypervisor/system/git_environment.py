@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.system.clients import HIDES_GIT_CONFIG
+
 # What would stop a worker that nobody watches, or run what somebody else has chosen, is off.
 QUIET = (
     "commit.gpgSign=false",
@@ -62,9 +64,8 @@ def environment(top: str, ours: bool) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in DROPPED and not name.startswith(_DROPPED_FAMILIES)
     }
-    if "GEMINI_CLI" in kept and all(kept.get(name) == os.devnull for name in _SWITCHED_OFF):
-        # The shell of Gemini CLI takes the user's configuration away from the model's own git: who
-        # commits, and which filters there are.
+    if HIDES_GIT_CONFIG in kept and all(kept.get(name) == os.devnull for name in _SWITCHED_OFF):
+        # It says who commits, and which filters there are.
         for name in (*_SWITCHED_OFF, "GIT_CONFIG_NOSYSTEM"):
             kept.pop(name, None)
     # It looks no further up than we did; and a foreign repository does not say where its files are.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
+from hypervisor.system.spans import span
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _TICK = 0.25
 # So long a program may take to clear its locks away before it is killed.
 _PATIENCE = 5.0
+_of_thread = threading.local()
 
 
 class Overtime(Exception):
@@ -65,15 +68,20 @@ def run(
             else:
                 _end(process)
             raise
-        if requests:
-            raise SystemExit(128 + requests[0])
+        obey(requests)
     return process.returncode, *told
 
 
 @contextmanager
 def requests_to_end(asking: Iterable[signal.Signals]) -> Iterator[list[int]]:
     """Collect the signals `asking` us to end, to be obeyed where a program can be taken along:
-    raised at once, one could arrive between its start and our knowing its number."""
+    raised at once, one could arrive between its start and our knowing its number.
+
+    No signal reaches another thread than the main one: there it is what `obeying` was given.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield getattr(_of_thread, "requests", [])
+        return
     requests: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: requests.append(number))
@@ -84,6 +92,23 @@ def requests_to_end(asking: Iterable[signal.Signals]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def obeying(requests: list[int]) -> Iterator[None]:
+    """Have this thread, which is not the main one, end what it runs, and raise SystemExit, once
+    another has put a signal's number into `requests`."""
+    _of_thread.requests = requests
+    try:
+        yield
+    finally:
+        del _of_thread.requests
+
+
+def obey(requests: Sequence[int]) -> None:
+    """Raise SystemExit if we are asked to end, with a shell's code for the signal."""
+    if requests:
+        raise SystemExit(128 + requests[0])
 
 
 def exit_text(code: int) -> str:
@@ -118,10 +143,9 @@ def _attend(
                 return late.output or b"", late.stderr or b""
             over = process.poll() is not None
         now = time.monotonic()
-        if requests:
-            raise SystemExit(128 + requests[0])
+        obey(requests)
         if now - begun > seconds:
-            raise Overtime(f"it ran longer than {seconds:g} s")
+            raise Overtime(f"it ran longer than {span(seconds)}")
         if beat is not None and now >= next_beat:
             beat()
             next_beat = now + beat_every

@@ -6,27 +6,27 @@ in them. So no worker changes one, whatever its task says; a person may let it (
 
 from __future__ import annotations
 
+from hypervisor.system import clients
+
 # At any depth, since most of them are read from subfolders too; in any case, since some disks know
 # no difference. A folder stands for everything below it.
 FOLDERS = (
-    ".agents", ".claude", ".claude-plugin", ".clinerules", ".codex", ".continue", ".cursor",
-    ".devcontainer", ".gemini", ".git", ".githooks", ".github/instructions", ".husky",
-    ".hypervisor", ".idea/runConfigurations", ".kilocode", ".roo", ".windsurf",
+    *clients.FOLDERS, ".agents", ".clinerules", ".continue", ".cursor", ".devcontainer", ".git",
+    ".githooks", ".github/instructions", ".husky", ".hypervisor", ".idea/runConfigurations",
+    ".kilocode", ".roo", ".windsurf",
 )  # fmt: skip
 FILES = (
-    "AGENTS.md", "AGENTS.override.md", "CLAUDE.local.md", "CLAUDE.md", "GEMINI.md",
-    "hypervisor.toml", "lefthook.yml", "mise.toml", ".aider.conf.yml", ".cursorrules",
-    ".devcontainer.json", ".dir-locals.el", ".envrc", ".exrc", ".gitattributes",
-    ".github/copilot-instructions.md", ".gitmodules", ".goosehints", ".lefthook.yml", ".mcp.json",
-    ".mise.toml", ".npmrc", ".nvim.lua", ".nvimrc", ".pnpmfile.cjs", ".pre-commit-config.yaml",
-    ".roorules", ".vimrc", ".vscode/launch.json", ".vscode/mcp.json", ".vscode/settings.json",
-    ".vscode/tasks.json", ".windsurfrules", ".yarnrc", ".yarnrc.yml", ".zed/settings.json",
-    ".zed/tasks.json",
+    *clients.FILES, "AGENTS.md", "AGENTS.override.md", "hypervisor.toml", "lefthook.yml",
+    "mise.toml", ".aider.conf.yml", ".cursorrules", ".devcontainer.json", ".dir-locals.el",
+    ".envrc", ".exrc", ".gitattributes", ".github/copilot-instructions.md", ".gitmodules",
+    ".goosehints", ".lefthook.yml", ".mcp.json", ".mise.toml", ".npmrc", ".nvim.lua", ".nvimrc",
+    ".pnpmfile.cjs", ".pre-commit-config.yaml", ".roorules", ".vimrc", ".vscode/launch.json",
+    ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json", ".windsurfrules", ".yarnrc",
+    ".yarnrc.yml", ".zed/settings.json", ".zed/tasks.json",
 )  # fmt: skip
-# Whole checkouts, made by the client for its own workers: each is looked at for itself.
-TREES = ".claude/worktrees"
-# Where a client keeps what its person allowed once and for all, in the middle of a run.
-GRANTS = ".claude/settings.local.json"
+# Each of these checkouts is looked at for itself.
+TREES = clients.TREES
+GRANTS = clients.GRANTS
 
 _FOLDERS = frozenset(name.casefold() for name in FOLDERS)
 _FILES = frozenset(name.casefold() for name in FILES)

@@ -7,6 +7,7 @@ import time
 
 from hypervisor.system import waiting
 from hypervisor.system.git import SSH, Git, GitError
+from hypervisor.system.spans import span
 
 # Said of a network that may come back. What a person has to mend is told at once.
 _PASSING = (
@@ -42,7 +43,7 @@ def run_remote(git: Git, *words: str, fix: str = "") -> str:
             if left <= 0 or not _is_passing(error.said):
                 raise
             if not said and time.monotonic() - begun > _SILENT_SECONDS:
-                waiting.say(f"{error.message}; waiting for up to {left:.0f} s")
+                waiting.say(f"{error.message}; waiting for up to {span(left)}")
                 said = True
             time.sleep(min(pause, left))
             pause = min(pause * 2, 2.0)
@@ -50,7 +51,7 @@ def run_remote(git: Git, *words: str, fix: str = "") -> str:
                 git.beat()
         else:
             if said:
-                waiting.say(f"git: the remote answers again after {time.monotonic() - begun:.0f} s")
+                waiting.say(f"git: the remote answers again after {span(time.monotonic() - begun)}")
             return out
 
 

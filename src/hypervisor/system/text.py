@@ -37,6 +37,7 @@ class _Escapes(dict[int, str]):
 
 
 _escapes = _Escapes()
+LONGEST_TEXT = 64 * 1024
 # What means nothing to a shell.
 _PLAIN = frozenset("%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 # Ours are the lines of what we print, and the columns.
@@ -62,6 +63,19 @@ def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = "
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
+def count(number: float, noun: str) -> str:
+    """Return a counted noun: `1 item`, `3 items`, `2 branches`."""
+    shown = f"{number:g}" if isinstance(number, float) else str(number)
+    if number == 1:
+        return f"{shown} {noun}"
+    return f"{shown} {noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+
+
+def either(number: float, one: str, more: str) -> str:
+    """Return the word that goes with a number: `one` with 1, else `more`."""
+    return one if number == 1 else more
+
+
 def whole(text: str) -> str:
     """Return `text` with a `�` for each half of a character: it was cut in its middle, or came as
     bytes that are no UTF-8, and neither a ledger nor a file takes it."""
@@ -70,6 +84,11 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def bounded(text: str) -> str:
+    """Return `text`, cut if it is longer than what anybody may say at once; it says so then."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n… (cut here)"
 
 
 def lines_kept(value: object) -> str:

@@ -12,6 +12,7 @@ from hypervisor.system.errors import BrokenFile
 from hypervisor.system.files import joined
 from hypervisor.system.reading import MIB, NotReadable, read_file
 from hypervisor.system.text import one_line
+from hypervisor.tasks.conflict import conflict_in
 from hypervisor.tasks.header import CLOSING, OPENING, Header, load
 from hypervisor.tasks.header_faults import HeaderError
 
@@ -186,6 +187,9 @@ def parse(
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenFile(path, line, "holds a NUL byte", "remove it")
+    conflict = conflict_in(text) if "<<<<<<< " in text else None
+    if conflict is not None:
+        raise BrokenFile(path, conflict, "a merge conflict begins here", "resolve it and commit")
     document = Document(path, raw, text, identity)
     start = document.body_start
     opening = OPENING.match(text, start)

@@ -13,13 +13,11 @@ from typing import Any
 
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged
-from hypervisor.tasks import edit, read, task_of, undo, write
+from hypervisor.tasks import edit, locate, read, task_of, undo, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 
 LONGEST = 8000
 _TRIES = 20
-# Outcome -> the class of status that the task gets; a family without such a word keeps its own.
-_STATUS = {"done": "done", "blocked": "blocked"}
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
@@ -27,17 +25,20 @@ _UNREADABLE = re.compile(
 )
 
 
-def heading(outcome: str) -> str:
-    """Return the heading of the report on an item that ended with `outcome`."""
-    return "Blocked" if outcome == "blocked" else "Completion report"
-
-
 def render(
-    outcome: str, report: dict[str, Any], *, worker: str, attempt: int, at: float
+    outcome: str,
+    report: dict[str, Any],
+    *,
+    heading: str,
+    hindered: bool,
+    worker: str,
+    attempt: int,
+    at: float,
 ) -> list[str]:
-    """Return the lines of a report's section, heading included; `at` is Unix time."""
-    shown = [f"## {heading(outcome)}", ""]
-    if outcome == "blocked":
+    """Return the lines of a report's section under `heading`; `at` is Unix time. Where the item
+    is `hindered`, what is in its way and what helps come first, each by itself."""
+    shown = [f"## {heading}", ""]
+    if hindered:
         for name, key in (
             ("Reason", "reason"),
             ("Evidence", "evidence"),
@@ -63,7 +64,7 @@ def render(
     ):
         if report.get(key):
             shown.append(f"- {name}: {', '.join(_code(path) for path in report[key][:50])}")
-    text = report.get("summary") or (report.get("reason") if outcome != "blocked" else None)
+    text = report.get("summary") or (None if hindered else report.get("reason"))
     if text:
         shown += ["", *quoted(text)]
     if report.get("note"):
@@ -82,23 +83,25 @@ def quoted(text: str) -> list[str]:
 def put(
     path: str,
     token: str,
-    outcome: str,
+    status: str | None,
     lines: list[str],
     settings: Settings,
     log: undo.UndoLog,
     item_id: str,
+    place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
 ) -> read.Identity | None:
-    """Put a report into the task file at `path` and set its status; return how the file looks now,
-    None if nothing had to be written.
+    """Put a report into the task file at `path`, and the word of the class `status` where one is
+    given and the task's family has such a word; return how the file looks now, None if nothing had
+    to be written. `item_id` and `place`, its path from the root, say which task that has to be.
 
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
     that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
     denies is not written, so that a slow writer can't put an old report over a newer one. Raises
-    BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with the file
-    as it was.
+    OtherItem, BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with
+    the file as it was.
     """
     for _ in range(_TRIES):
         document = read.read(path)
@@ -107,9 +110,10 @@ def put(
         task = task_of(document, settings)
         if task is None:
             return None
+        locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
-        word = task.family.words.get(_STATUS.get(outcome, ""))
-        if word is not None and task.state != _STATUS[outcome]:
+        word = task.family.words.get(status or "")
+        if word is not None and task.state != status:
             edits.append(edit.SetKey(task.family.fields["status"], word))
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from hypervisor.triage.decision import Plan, decide, stands
+from hypervisor.triage.names import Unnamed, unnamed
 
-__all__ = ["Plan", "decide", "stands"]
+__all__ = ["Plan", "Unnamed", "decide", "stands", "unnamed"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import hypervisor
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.outcomes import FINAL
 from hypervisor.system.processes import exit_text
 
 _TICK = 0.05
@@ -74,7 +75,7 @@ class Processes:
             name, "died", f"worker process ended: {exit_text(process.returncode)}"
         )
         counts = self._ledger.queues.stats(self._queue)
-        ended = sum(counts.values()) - counts["ready"] - counts["claimed"] - counts["waiting"]
+        ended = sum(counts[state] for state in FINAL)
         self._in_a_row = self._in_a_row + 1 if ended == self._ended else 1
         self._ended = ended
         if counts["ready"] and self._in_a_row <= _MOST_DEATHS:

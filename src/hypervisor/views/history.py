@@ -7,14 +7,15 @@ import os
 import time
 from typing import Any
 
-from hypervisor.ledger import Ledger, locks, usage
+from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.rows import ClaimRow, KnownItem, Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import shown
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import count, either, one_line, shell
 
 _AWAITED = 5
 _KINDS = ("input", "output", "cache_read", "cache_write")
@@ -63,15 +64,15 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
         return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
     if state == "ready":
         return _not_handed_out(ledger, row)
-    if state in ("blocked", "failed"):
+    if state in ODD:
         report = ledger.queries.claim_now(row.claim) if row.claim is not None else None
         why = row.cause or (reason_of(report.report) if report is not None else None)
         again = shell([queue, row.id])
         told_why = f"“{one_line(why or 'no reason given', 300)}”"
         return f"{state}: {told_why}; again: hypervisor retry {again}"
-    if state in ("skipped", "cancelled"):
-        return f"{state}: {one_line(row.cause or 'no reason given', 300)}"
-    return None
+    if state == "done":
+        return None
+    return f"{state}: {one_line(row.cause or 'no reason given', 300)}"
 
 
 def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
@@ -93,7 +94,10 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     if ledger.claims.meets_work(row.files):
         return "it touches files that others work on now"
     ready = [one["id"] for one in ledger.items.ready(queue.name)]
-    place = f", {ready.index(row.id)} items come before it" if row.id in ready else ""
+    place = ""
+    if row.id in ready:
+        number = ready.index(row.id)
+        place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
     earlier = f"it was tried before: “{one_line(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 
@@ -104,6 +108,7 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
         "generation": row.generation,
         "queue_state": row.queue_state,
         "state": row.state,
+        "standing": outcomes.standing(row).word,
         "cause": row.cause,
         "path": row.path,
         "title": row.title,
@@ -162,8 +167,6 @@ def file_at(root: str, path: str | None) -> dict[str, Any] | None:
     return {"path": path, "exists": True, "modified_at": seen.st_mtime}
 
 
-# What ends of claims are called in the log; others are called by their outcome.
-_ENDS = {"released": "given back", "freed": "freed", "died": "worker died"}
 _CHANGES = {"open": "resumed"}
 
 
@@ -208,9 +211,11 @@ class Log:
         }
 
     def _ended(self, row: ClaimRow, told: list[dict[str, Any]]) -> None:
+        if row is None:
+            return
         if row.outcome is not None and row.ended_at is not None:
             report = json.loads(row.report) if row.report else {}
-            event = _ENDS.get(row.outcome, row.outcome)
+            event = OUTCOME[row.outcome].event
             detail = report.get("summary") or report.get("reason") or report.get("cause")
             told.append(self._about(row, row.ended_at, event, detail))
             self._open.pop(row.no, None)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger import outcomes
+from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _STILL = ("stalled", "tried", "stopped")
 _NO_NEWS = ("paused", "reset", *_STILL)
 _IDS_SHOWN = 60
 _LINES_SHOWN = 20
+_AGAIN_SHOWN = 5
 # Workers that start take a while before they claim.
 STALL_SECONDS = 60.0
 _SETTLE_SECONDS = 1.5
@@ -166,13 +169,10 @@ def is_news(ledger: Ledger, queue: Queue, told: Told, state: str) -> bool:
 def line(ledger: Ledger, queue: Queue, state: str) -> str:
     """Return one line on where a queue stands, with its counts."""
     counts = ledger.queues.counts(queue.no)
-    left = (
-        counts["ready"]
-        + counts["claimed"]
-        + counts["waiting"]
-        - len(ledger.narrowing.aside(queue.no))
-    )
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    aside = len(ledger.narrowing.aside(queue.no))
+    left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
+    again = outcomes.by_state(ledger.queries.tried_before(queue.no))
+    told = outcomes.counted(counts, again, aside)
     return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}"
 
 
@@ -196,14 +196,16 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
     if queue.reason and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue.reason, 100)})"
     lines[0] += (
-        f"; {total - left - aside} of {total} items ended, {len(ended)} since the last report."
+        f"; {total - left - aside} of {count(total, 'item')} ended, "
+        f"{len(ended)} since the last report."
     )
-    for outcome in ("done", "skipped", "cancelled"):
+    lines += _left(ledger, queue.no, counts["claimed"], left)
+    for outcome in [word for word in FINAL if word not in ODD]:
         ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
         if ids:
             more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
             lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
-    odd = [row for row in ended if row["state"] in ("blocked", "failed")]
+    odd = [row for row in ended if row["state"] in ODD]
     for row in odd[:_LINES_SHOWN]:
         report = loads(row["report"]) if row["report"] else {}
         reason = row["cause"] or report.get("reason") or "no reason given"
@@ -215,12 +217,32 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
         if note := loads(row["report"]).get("note"):
             lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
-        lines.append(f"{waiting} items wait for items that did not succeed.")
+        from hypervisor.worker import nothing_ready
+
+        wait = either(waiting, "waits", "wait")
+        awaited = nothing_ready.awaited(ledger, queue)
+        lines.append(f"{count(waiting, 'item')} {wait} for {awaited}.")
     if aside:
-        lines.append(f"{aside} are set aside; all back: hypervisor open {name} --where all")
+        those = f"{aside} {either(aside, 'is', 'are')} set aside"
+        lines.append(f"{those}; all back: hypervisor open {name} --where all")
     if state in ("drained", "cancelled"):
         lines.append(f"Tell the user; the whole summary: hypervisor summary {name}")
     return "\n".join(lines)
+
+
+def _left(ledger: Ledger, queue: int, at_work: int, left: int) -> list[str]:
+    """Return lines on the `left` items of a queue, nothing where there are none."""
+    again = ledger.queries.tried_before(queue)
+    parts = ((at_work, AT_WORK), (len(again), AGAIN), (left - at_work - len(again), UNTRIED))
+    told = ", ".join(f"{count} {row.title}" for count, row in parts if count > 0)
+    lines = [f"left: {told}"] if told else []
+    for row in again[:_AGAIN_SHOWN]:
+        reason = one_line(row["cause"] or "no reason given", 120)
+        lines.append(f"{AGAIN.title}: {one_line(row['id'], 60)}: “{reason}”")
+    if len(again) > _AGAIN_SHOWN:
+        more = len(again) - _AGAIN_SHOWN
+        lines.append(f"… and {more} more {AGAIN.title}")
+    return lines
 
 
 _STATES = {

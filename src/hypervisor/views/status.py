@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import budget
+from hypervisor.ledger import budget, outcomes
+from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
+from hypervisor.system.clients import HOST
 from hypervisor.system.notes import home
-from hypervisor.system.spans import span, until
-from hypervisor.system.text import one_line
+from hypervisor.system.spans import narrow, until
+from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
 KINDS = (
-    "budget", "paused", "permissions", "still", "silent", "failed", "blocked", "waiting", "pending",
-    "unmerged",
+    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "pending", "unmerged",
 )  # fmt: skip
 # The pace is that of so many last items.
 _PACE = 100
@@ -55,6 +56,7 @@ def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
         "resume_at": queue.resume_at,
         "total": sum(counts.values()),
         "counts": counts,
+        "to_be_tried_again": outcomes.by_state(ledger.queries.tried_before(queue.no)),
         "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue.no)}
         if aside
         else None,
@@ -70,7 +72,8 @@ def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
 
 def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
-    (claimed, ready, waiting, or set aside), who has it (`worker`) and what it `waits_for`."""
+    (claimed, ready, waiting, or set aside), what it is told as (`standing`), why its last attempt
+    ended (`after`), who has it (`worker`) and what it `waits_for`."""
     at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue.no)}
     waits = ledger.queries.waits_in(queue.no)
     found = []
@@ -81,6 +84,8 @@ def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
                 "id": row.id,
                 "title": row.title,
                 "state": state,
+                "standing": outcomes.standing(row).word,
+                "after": outcomes.earlier(row),
                 "worker": at_work.get(row.id),
                 "waits_for": waits.get(row.no, []),
             }
@@ -98,11 +103,10 @@ def state_of(state: str, counts: dict[str, int]) -> str:
 def line(told: dict[str, Any]) -> str:
     """Return one line of text for a standing."""
     aside = told["set_aside"]["items"] if told["set_aside"] else 0
-    states = told["counts"] | {"waiting": told["counts"]["waiting"] - aside, "set aside": aside}
-    counts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside)
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
-    return f"{name}: {told['state']}{why}, {told['total']} items: {counts or 'none'}"
+    return f"{name}: {told['state']}{why}, {count(told['total'], 'item')}: {counts}"
 
 
 def unnoted(ledger: Ledger) -> str | None:
@@ -220,7 +224,10 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
 
     used_up = budget.reached(ledger, queue) if told["budget"] else None
     if used_up and state in ("open", "paused"):
-        problem("budget", f"{used_up}; {counts['ready']} items stay untried", budget.more(name))
+        rest = (
+            f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
+        )
+        problem("budget", f"{used_up}; {rest}", budget.more(name))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:
@@ -231,7 +238,7 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
                 gone = f"{then}, but its session is gone"
-                problem("paused", gone, f"hypervisor work {name} --agent claude")
+                problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
     rules = ledger.agents.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
@@ -240,12 +247,12 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
         last = (ledger.queries.last_ends(queue.no, 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.queries.at_work_since(queue.no))
         if last and idle > _STILL_SECONDS:
-            text = f"{counts['ready']} items left, and nobody works for {span(idle)}"
+            text = f"{count(counts['ready'], 'item')} left, and nobody works for {narrow(idle)}"
             problem("still", text, f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
             problem("silent", late)
-    for outcome in ("failed", "blocked"):
+    for outcome in ODD:
         for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
             problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:
@@ -255,15 +262,21 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
             found[-1]["fix"] = f"hypervisor retry {name} --{outcome}"
     waiting = counts["waiting"] - (told["set_aside"]["items"] if told["set_aside"] else 0)
     if state == "drained" and waiting:
-        problem("waiting", f"{waiting} items wait for items that did not succeed")
+        from hypervisor.worker import nothing_ready
+
+        wait = either(waiting, "waits", "wait")
+        awaited = nothing_ready.awaited(ledger, queue)
+        problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
     pending = ledger.queries.pending_of(queue.no)
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
         why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"
-        problem("pending", f"{len(unwritten)} reports are not in their files: {why}")
+        number = len(unwritten)
+        where = either(number, "is not in its file", "are not in their files")
+        problem("pending", f"{count(number, 'report')} {where}: {why}")
     if len(pending) > len(unwritten):
         branches = len(pending) - len(unwritten)
-        problem("unmerged", f"{branches} branches to merge", f"hypervisor integrate {name}")
+        problem("unmerged", f"{count(branches, 'branch')} to merge", f"hypervisor integrate {name}")
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 
 
@@ -276,9 +289,9 @@ def _late(worker: dict[str, Any]) -> str | None:
     silent = None if worker["seen_at"] is None else time.time() - worker["seen_at"]
     if left > held["lease_seconds"] * _LEASE_LEFT and (silent is None or silent < SILENT_SECONDS):
         return None
-    quiet = f", silent for {span(silent)}" if silent is not None else ""
+    quiet = f", silent for {narrow(silent)}" if silent is not None else ""
     name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
-    return f"{name} on {item}{quiet}: its lease ends in {span(left)}"
+    return f"{name} on {item}{quiet}: its lease ends in {narrow(left)}"
 
 
 def _why(row: Any) -> str:

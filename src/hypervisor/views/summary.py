@@ -10,17 +10,24 @@ import os
 from collections import Counter
 from typing import Any
 
-from hypervisor.ledger import Ledger, usage
+from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
+from hypervisor.ledger.outcomes import (
+    BY_RANK,
+    OUTCOME,
+    REPORTED,
+    STANDINGS,
+    STATUSES,
+    UNTRIED,
+    Standing,
+)
 from hypervisor.ledger.rows import Agent
-from hypervisor.system.text import one_line
+from hypervisor.system.spans import span
+from hypervisor.system.text import count, one_line
 
-STATUSES = ("success", "blocked", "failed", "skipped", "cancelled", "not_attempted")
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
 _FEW = 20
-# What the text names, those that want a look first: a conversation shows all of it.
-_ODD = ("failed", "blocked", "cancelled")
-_OTHERS = ("success", "skipped", "not_attempted")
+# So many items the text names: a conversation shows all of it.
 _LISTED = 100
 
 
@@ -29,22 +36,20 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
     row = ledger.queues.get(queue)
     counts = dict.fromkeys(STATUSES, 0)
     agents, shares = ledger.agents.costs(row.no)
+    standings = {standing.word: 0 for standing in STANDINGS}
     untried = f"not tried: {row.reason}" if row.state == "paused" and row.reason else ""
     workers, first, last = [], None, None
     aside = dict.fromkeys(
         ledger.narrowing.aside(row.no), f"set aside: not {ledger.narrowing.condition(row.no)}"
     )
     for item in ledger.queries.results(queue):
-        told = _item(item, shares.get(item["no"]))
-        if item["id"] in aside:
-            told["reason"] = aside[item["id"]]
-        if untried and item["state"] == "ready":
-            told["reason"] = untried
+        told = _item(item, shares.get(item["no"]), aside.get(item["id"]), untried)
         counts[told["status"]] += 1
+        standings[told["standing"]] += 1
         workers.append(told)
         if item["first_claimed_at"] is not None:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
-        if item["finished_at"] is not None and told["status"] not in ("cancelled", "not_attempted"):
+        if item["finished_at"] is not None and item["state"] in REPORTED:
             last = max(last or item["finished_at"], item["finished_at"])
     states = ledger.queues.stats(queue)
     drained = row.state == "open" and not states["ready"] and not states["claimed"]
@@ -57,6 +62,7 @@ def summarize(ledger: Ledger, queue: str) -> dict[str, Any]:
         "workers": workers,
         "total": len(workers),
         "counts": counts,
+        "standings": standings,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
         **_tokens(agents, shares, unaccounted=ledger.agents.unaccounted(row.no)),
@@ -109,12 +115,16 @@ def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> dict[str, An
     }
 
 
-def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
+def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> dict[str, Any]:
+    """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
+    the rest is not tried, where that is so."""
     report = item["report"] or {}
-    status = _status(item)
+    standing = outcomes.standing(item)
     told: dict[str, Any] = {
         "task_id": item["id"],
-        "status": status,
+        "status": standing.status,
+        "standing": standing.word,
+        "after": outcomes.earlier(item),
         "state": item["state"],
         "path": item["path"],
         "title": item["title"],
@@ -128,16 +138,17 @@ def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
     }
     if item["claimed_at"] is not None and item["ended_at"] is not None:
         told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
-    if status == "success":
+    if item["state"] in OPEN_STATES:
+        told["reason"] = _why_open(item, standing, aside, untried)
+    elif standing.word == "success":
         told["outcome"] = report.get("summary") or "done"
         if report.get("commit"):
             told["commit"] = report["commit"]
         if report.get("forced"):
             told["forced"] = True
     else:
-        told["reason"] = report.get("reason") or item["cause"] or _REASONS[item["state"]]
-        if item["state"] == "ready" and item["cause"]:
-            told["reason"] = f"to be tried again: {item['cause']}"
+        words = OUTCOME[item["state"]].words
+        told["reason"] = report.get("reason") or item["cause"] or words
     if item["outcome"] == "cancelled":
         told["half_done"] = True
     for name in ("files", "changes", "rule", "off_limits", "unnamed"):
@@ -146,25 +157,13 @@ def _item(item: dict[str, Any], share: Any) -> dict[str, Any]:
     return told
 
 
-def _status(item: dict[str, Any]) -> str:
-    if item["state"] == "done":
-        return "success"
-    if item["state"] == "cancelled" and item["first_claimed_at"] is not None:
-        return "cancelled"
-    if item["state"] in ("blocked", "failed", "skipped"):
-        return str(item["state"])
-    return "not_attempted"
-
-
-_REASONS = {
-    "waiting": "waits for another item",
-    "ready": "not tried yet",
-    "claimed": "being worked on",
-    "blocked": "blocked",
-    "failed": "failed",
-    "skipped": "skipped",
-    "cancelled": "the queue was cancelled",
-}
+def _why_open(item: dict[str, Any], standing: Standing, aside: str | None, untried: str) -> str:
+    """Return in words why an item has not ended."""
+    others = "waits for another item" if item["state"] == "waiting" else ""
+    if standing is not UNTRIED:
+        told = outcomes.told(standing, outcomes.earlier(item))
+        return "; ".join(filter(None, (told, aside or others)))
+    return aside or (others and (item["cause"] or others)) or untried or "not tried yet"
 
 
 # Why an end is pending that nobody has tried to write yet.
@@ -177,32 +176,34 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
     to be `brief`, all the others."""
     counts = ", ".join(
-        f"{count} {status.replace('_', ' ')}"
-        for status, count in summary["counts"].items()
-        if count
+        f"{summary['standings'][row.word]} {row.title}"
+        for row in STANDINGS
+        if summary["standings"][row.word]
     )
-    time = summary["runtime_seconds"]
+    seconds = summary["runtime_seconds"]
+    time = "nothing ran" if seconds is None else span(seconds)
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
-    head = f"queue {summary['queue']}: {summary['state']}{why}, {summary['total']} items"
+    head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
-        f"time: {_time(time)}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
+        f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
     ]
     if unseen := summary["tokens_unseen"]:
         shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
     if unread := summary["unknown_transcripts"]:
         shown.append(
-            f"tokens are not known of {len(unread)} workers: commands have none, other transcripts "
-            f"are missing or of an unknown format (the first: agent {one_line(unread[0], 60)})"
+            f"tokens are not known of {count(len(unread), 'worker')}: commands have none, other "
+            "transcripts are missing or of an unknown format "
+            f"(the first: agent {one_line(unread[0], 60)})"
         )
     notices = summary["notices"]
     if notices:
         ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
         late = ""
         if notices["seconds_p50"] is not None:
-            late = f", {notices['seconds_p50']:.1f} s late (p95 {notices['seconds_p95']:.1f} s)"
+            late = f", {span(notices['seconds_p50'])} late (p95 {span(notices['seconds_p95'])})"
         shown.append(
             f"notices: {notices['arrived']} of {notices['workers_ended']} workers' ends arrived; "
             f"items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
@@ -214,11 +215,11 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
         shown.append(f"pre-flight: {', '.join(left)}")
     room = _LISTED
     sections = {}
-    for status in (*_ODD, *_OTHERS):
-        those = [w for w in summary["workers"] if w["status"] == status]
-        sections[status] = _section(status, those, room)
+    for row in BY_RANK:
+        those = [w for w in summary["workers"] if w["standing"] == row.word]
+        sections[row.word] = _section(row, those, room)
         room = max(0, room - len(those))
-    shown += [line for status in _ODD for line in sections[status]]
+    shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
     for key, words in (
         ("off_limits", "changed, though it steers the next run"),
         ("unnamed", "changed, and not named by the task"),
@@ -229,7 +230,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)
-        shown.append(f"not merged yet: {len(unmerged)} branches; hypervisor integrate {name}")
+        shown.append(
+            f"not merged yet: {count(len(unmerged), 'branch')}; hypervisor integrate {name}"
+        )
     pending = [w for w in summary["workers"] if w["report_pending"] and w not in unmerged]
     for worker in pending[:_SHOWN]:
         why = worker["report_pending"]
@@ -238,36 +241,26 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
     if not brief:
-        shown += [line for status in _OTHERS for line in sections[status]]
+        shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
     return shown
 
 
-def _section(status: str, workers: list[dict[str, Any]], room: int) -> list[str]:
-    """Return the items that ended as `status` by name, at most `room` of them."""
+def _section(row: Standing, workers: list[dict[str, Any]], room: int) -> list[str]:
+    """Return the items of one standing by name, at most `room` of them."""
     if not workers:
         return []
-    shown = [f"{status.replace('_', ' ')} ({len(workers)}):"]
+    shown = [f"{row.title} ({len(workers)}):"]
     # What has to be known of a few; of many the beginning tells which kind it is.
-    width = 160 if status == "success" or len(workers) > _FEW else 400
+    width = 160 if row.word == "success" or len(workers) > _FEW else 400
     for worker in workers[:room]:
         name = one_line(worker["task_id"], 60)
         if worker["title"] and worker["title"] != worker["task_id"]:
             name += f" “{one_line(worker['title'], 60)}”"
         half = "half done; " if worker.get("half_done") else ""
-        said = worker["outcome"] if status == "success" else worker["reason"]
+        said = worker.get("outcome") or worker["reason"]
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
     if len(workers) > room:
         shown.append(f"  … and {len(workers) - room} more (--json lists all)")
     return shown
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "nothing ran"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -10,19 +10,20 @@ from hypervisor.system.lazy import face
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.worker import off_limits
-    from hypervisor.worker.checks import Refused, boxes_ticked
-    from hypervisor.worker.ends import Ended, done, finish, release
+    from hypervisor.worker.checks import CheckFailed, Refused, boxes_ticked
+    from hypervisor.worker.ends import Ended, finish, release
     from hypervisor.worker.handout import UNHEARD_SECONDS, drain_mark, give_back, share_left, take
+    from hypervisor.worker.nothing_ready import why_nothing
     from hypervisor.worker.requirements import asks
 
 
 __all__ = [
     "UNHEARD_SECONDS",
+    "CheckFailed",
     "Ended",
     "Refused",
     "asks",
     "boxes_ticked",
-    "done",
     "drain_mark",
     "finish",
     "give_back",
@@ -30,17 +31,18 @@ __all__ = [
     "release",
     "share_left",
     "take",
+    "why_nothing",
 ]
 
 __getattr__ = face(
     __name__,
     {
+        "CheckFailed": "checks",
         "UNHEARD_SECONDS": "handout",
         "Ended": "ends",
         "Refused": "checks",
         "asks": "requirements",
         "boxes_ticked": "checks",
-        "done": "ends",
         "drain_mark": "handout",
         "finish": "ends",
         "give_back": "handout",
@@ -48,5 +50,6 @@ __getattr__ = face(
         "release": "ends",
         "share_left": "handout",
         "take": "handout",
+        "why_nothing": "nothing_ready",
     },
 )

@@ -9,11 +9,19 @@ from hypervisor.system.text import listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from hypervisor.config.caller import PoolAgent
+    from hypervisor.worker.verify import Checked
 
 
 class Refused(HypervisorError):
     """The report was not accepted; the item is still its worker's."""
+
+
+class CheckFailed(Refused):
+    """The queue's own check failed. What can't mend it now may do better at another attempt."""
 
 
 _SHOWN_BOXES = 5
@@ -54,8 +62,39 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
         )
 
 
-def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -> None:
-    """Run the queue's check in `folder`, with the lease renewed. Raises Refused, NotOwner.
+def verified(
+    ledger: Ledger, row: Any, folder: str, turns: Folder, agent: PoolAgent | None = None
+) -> None:
+    """Run the check of the queue on the item in `row` as `run` does, with its lease renewed.
+
+    Raises CheckFailed, NotOwner.
+    """
+    from hypervisor.ledger.claims import keep_every
+
+    every = keep_every(row["lease_ms"] / 1000)
+    checked = run(
+        ledger, row, folder, turns, lambda: ledger.claims.keep(row["token"]), every, agent
+    )
+    if not checked.ok:
+        raise CheckFailed(
+            f"the check of this queue failed: {checked.why}{checked.lacked}",
+            "mend it and say done again; the item is still yours",
+            checked.tail,
+        )
+    ledger.claims.keep(row["token"])
+
+
+def run(
+    ledger: Ledger,
+    row: Any,
+    folder: str,
+    turns: Folder,
+    beat: Callable[[], None],
+    beat_every: float,
+    agent: PoolAgent | None = None,
+) -> Checked:
+    """Run the check of the queue in `folder` and return how it ended; `beat` is called every
+    `beat_every` seconds. What it starts bears the marks of `agent`.
 
     Files that the check takes from the item's base are so in a copy of the folder, where it runs.
     Checks that share `turns` run one at a time.
@@ -63,26 +102,18 @@ def verified(ledger: Ledger, token: str, row: Any, folder: str, turns: Folder) -
     import json
 
     from hypervisor.config.settings import load
-    from hypervisor.ledger.claims import keep_every
     from hypervisor.worker import base_files, verify
 
-    keep = json.loads(row["check_env"] or "[]")
     with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
-        checked = verify.check(
+        return verify.check(
             row["verify"],
             root=copy,
             turns=turns,
             item_id=row["id"],
             path=row["path"],
             limit=load(ledger.root).limits.verify_seconds,
-            beat=lambda: ledger.claims.keep(token),
-            beat_every=keep_every(row["lease_ms"] / 1000),
-            keep=keep,
+            beat=beat,
+            beat_every=beat_every,
+            keep=json.loads(row["check_env"] or "[]"),
+            marks=agent.environment() if agent is not None else {},
         )
-    if not checked.ok:
-        raise Refused(
-            f"the check of this queue failed: {checked.why}",
-            "mend it and say done again; the item is still yours" + checked.lacked,
-            checked.tail,
-        )
-    ledger.claims.keep(token)

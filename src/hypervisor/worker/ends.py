@@ -8,9 +8,9 @@ from hypervisor.config import caller
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import one_line
+from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.handout import give_back, own_claim, share_left, terms
+from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -35,49 +35,50 @@ class Ended:
 
 
 def finish(
-    ledger: Ledger, token: str, outcome: str, report: dict[str, Any], *, more: bool = False
+    ledger: Ledger,
+    token: str,
+    outcome: str,
+    report: dict[str, Any],
+    *,
+    force: bool = False,
+    more: bool = False,
+    agent: caller.PoolAgent | None = None,
 ) -> Ended:
-    """Have the report accepted and written; with `more`, also claim the next item of its queue.
+    """Have the report on an item accepted and written: the one way for every kind of worker.
 
-    What was left in the working tree of a branch is kept on it. Raises NotOwner, with nothing
-    written. What can't be written into the file stays pending.
+    As done it is accepted if the task's boxes are ticked, or with `force`, which notes the open
+    ones in it; if nothing was changed that the worker may not; and if the queue's check passes.
+    What was done on a branch is committed first, and checked in its own working tree. As blocked
+    or failed it is accepted always, and what was left on a branch is kept there.
+
+    With `more`, the next item of the queue is claimed too. `agent` is the agent of a pool whose
+    item it is, if this process is not its own. What can't be written into the task's file stays
+    pending. Raises Refused, and the item stays its worker's; NotOwner, and nothing is written: the
+    item is another's, or was given back since it can't be told who changed what steers the next
+    run; SetupError, which no item is charged for.
     """
-    row = _row(ledger, token, outcome)
-    if row is not None:
-        found = off_limits.changes(ledger, token)
-        if paths := [*found.own, *found.inside, *found.shared]:
-            report = report | {"off_limits": paths[:_KEPT_PATHS]}
-    if row is not None and row["branch"]:
-        return _finish_branch(ledger, row, outcome, report)
-    return _finish(ledger, row, token, outcome, report, more=more)
-
-
-def done(
-    ledger: Ledger, token: str, report: dict[str, Any], *, force: bool, more: bool = False
-) -> Ended:
-    """Finish as done, if the task's boxes are ticked and the queue's check passes.
-
-    `force` accepts open boxes and notes them in the report; `more` is that of `finish`. What was
-    done on a branch is committed first, and checked in its own working tree. Raises Refused, and
-    the item stays its worker's; NotOwner, and nothing is written: the item is another's, or was
-    given back since it can't be told who changed what steers the next run; SetupError, which no
-    item is charged for.
-    """
-    row = _row(ledger, token, "done")
+    row = _row(ledger, token, outcome, agent)
     if row is None:
-        return _finish(ledger, None, token, "done", report, more=more)
-    if row["branch"]:
+        return _accept(ledger, None, token, outcome, report, more=more)
+    if outcome == "done" and row["branch"]:
         try:
-            return _done_on_branch(ledger, row, report, force)
+            return _done_on_branch(ledger, row, report, force, agent)
         except SetupError as error:
             stop_pool(ledger, row["queue_name"], token, error)
             raise
-    report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
-    commit = ledger.sessions.commit_of(token)
-    if commit and "commit" not in report:
-        report = report | {"commit": commit}
-    report = _checked(ledger, row, report, ledger.root, ledger.state.folder)
-    return _finish(ledger, row, token, "done", report, more=more)
+    if outcome == "done":
+        report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
+        commit = ledger.sessions.commit_of(token)
+        if commit and "commit" not in report:
+            report = report | {"commit": commit}
+        report = _checked(ledger, row, report, ledger.root, ledger.state.folder, agent)
+        return _accept(ledger, row, token, outcome, report, more=more)
+    found = off_limits.changes(ledger, token)
+    if paths := [*found.own, *found.inside, *found.shared]:
+        report = report | {"off_limits": paths[:_KEPT_PATHS]}
+    if row["branch"]:
+        return _left_on_branch(ledger, row, outcome, report)
+    return _accept(ledger, row, token, outcome, report, more=more)
 
 
 def release(ledger: Ledger, token: str, reason: str = "") -> str:
@@ -89,15 +90,17 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
     return state
 
 
-def _finish(
+def _accept(
     ledger: Ledger, row: Any, token: str, outcome: str, report: dict[str, Any], *, more: bool
 ) -> Ended:
     from hypervisor.system.redact import Redactor
 
-    report = Redactor().report(report)
-    pending = row is not None and _is_task(row)
+    # What is cut first might leave half a key, which nothing knows for one.
+    clean = Redactor().report(report)
+    report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
+    pending = row is not None and outbox.is_task(row["path"], row["fingerprint"])
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
-    ended = _finish_and_claim(ledger, row, outcome, report, pending) if more else None
+    ended = _accept_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:
         ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
     try:
@@ -123,7 +126,7 @@ def _finish(
     return ended
 
 
-def _finish_and_claim(
+def _accept_and_claim(
     ledger: Ledger, row: Any, outcome: str, report: dict[str, Any], pending: bool
 ) -> Ended | None:
     """End an item and claim the next in one commit; None where that can't be done."""
@@ -132,20 +135,22 @@ def _finish_and_claim(
         return None
     queue = row["queue_name"]
     try:
+        marks = terms(ledger, queue, agent)
         [state], claims = ledger.claims.finish_and_claim(
             [(row["token"], outcome, report)],
             queue,
             row["worker"],
             pending=pending,
-            **terms(ledger, queue, agent),
+            **marks,
         )
     except (HypervisorError, OSError):
         # Nothing was written. What keeps the next item must not keep the report of this one.
         return None
+    note_renewed(claims, marks)
     return None if state is None else Ended(state, claims)
 
 
-def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
+def _left_on_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
     """End an item that was not done; what its worker left in its tree is kept on its branch."""
     from hypervisor.worker.branches import claim_tree, worktrees
 
@@ -160,13 +165,19 @@ def _finish_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any
             left = f"what was done is not committed: {one_line(error, 600)}"
             report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
             tree = None
-    ended = _finish(ledger, row, row["token"], outcome, report, more=False)
+    ended = _accept(ledger, row, row["token"], outcome, report, more=False)
     if tree is not None:
         claim_tree.leave(ledger, tree, row["token"])
     return ended
 
 
-def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: bool) -> Ended:
+def _done_on_branch(
+    ledger: Ledger,
+    row: Any,
+    report: dict[str, Any],
+    force: bool,
+    agent: caller.PoolAgent | None,
+) -> Ended:
     from hypervisor.worker.branches import claim_tree, saving
 
     token = row["token"]
@@ -174,10 +185,10 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
     assert tree is not None
     path = claim_tree.file_in(tree, ledger.root, row["path"] or "")
     report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
-    report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), changed)
+    report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, report["commit"])
-    ended = _finish(ledger, row, token, "done", report, more=False)
+    ended = _accept(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged(token, tree.base)
@@ -188,7 +199,7 @@ def _done_on_branch(ledger: Ledger, row: Any, report: dict[str, Any], force: boo
 
 def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[str, Any]:
     """Return the report, with the boxes that were forced. Raises Refused if one is open."""
-    if not _is_task(row):
+    if not outbox.is_task(row["path"], row["fingerprint"]):
         return report
     from hypervisor.worker.checks import boxes_ticked
 
@@ -202,6 +213,7 @@ def _checked(
     report: dict[str, Any],
     folder: str,
     turns: Folder,
+    agent: caller.PoolAgent | None,
     changed: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the report, with the check that passed in `folder`, and what was changed in the open.
@@ -218,12 +230,12 @@ def _checked(
         if row["scope"]:
             checks.in_scope(ledger, row, changed)
         if row["verify"]:
-            checks.verified(ledger, row["token"], row, folder, turns)
+            checks.verified(ledger, row, folder, turns, agent)
             report = report | {"verify": row["verify"]}
     return report
 
 
-def _row(ledger: Ledger, token: str, outcome: str) -> Any:
+def _row(ledger: Ledger, token: str, outcome: str, agent: caller.PoolAgent | None) -> Any:
     """Return the item that `token` holds, or None if it has already said this outcome.
 
     Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
@@ -234,10 +246,5 @@ def _row(ledger: Ledger, token: str, outcome: str) -> Any:
         if ledger.ends.said(token) != outcome:
             raise
         return None
-    own_claim(token, row)
+    own_claim(token, row, agent)
     return row
-
-
-def _is_task(row: Any) -> bool:
-    # Only tasks have one: other files and rows get no report of ours.
-    return row["path"] is not None and row["fingerprint"] is not None

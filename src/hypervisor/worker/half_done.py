@@ -9,8 +9,9 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.files import fingerprint_of
+from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.worker.branches import claim_tree
+from hypervisor.worker.outbox import is_task
 
 
 def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
@@ -56,18 +57,19 @@ def _named(root: str, item: Any) -> list[str]:
     """Return those files of an item that have changed: its own since it was opened, and those that
     it says it touches since it was claimed."""
     changed = set()
-    if item["path"] is not None and item["fingerprint"] is not None:
+    if is_task(item["path"], item["fingerprint"]):
         try:
             now = fingerprint_of(os.stat(os.path.join(root, item["path"])))
         except OSError:
             now = None
-        if now != item["fingerprint"]:
+        if not is_same(item["fingerprint"], now):
             changed.add(item["path"])
     for path in loads(item["files"]) if item["files"] else []:
         try:
             seen = os.stat(os.path.join(root, path))
         except OSError:
             continue
-        if seen.st_mtime >= item["claimed_at"]:
+        # Its own time can be set back.
+        if seen.st_ctime >= item["claimed_at"]:
             changed.add(path)
     return sorted(changed)

@@ -8,11 +8,20 @@ from hypervisor.config import caller
 from hypervisor.config.caller import in_pool
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.checkout import head
-from hypervisor.system.errors import BrokenFile, HypervisorError, NotAllowed, NotOwner, SetupError
-from hypervisor.system.files import fingerprint_of
+from hypervisor.system.errors import (
+    BrokenFile,
+    HypervisorError,
+    NotAllowed,
+    NotOwner,
+    OtherItem,
+    SetupError,
+)
+from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
+from hypervisor.worker.presence import Presence
+from hypervisor.worker.settle import settle
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -33,9 +42,10 @@ def same_queue(agent: PoolAgent | None, queue: str) -> None:
         )
 
 
-def own_claim(token: str, row: Any) -> None:
-    """Raise NotAllowed if this process is a pool's agent and the claim in `row` is another's."""
-    agent = in_pool()
+def own_claim(token: str, row: Any, agent: PoolAgent | None = None) -> None:
+    """Raise NotAllowed if this process is a pool's agent, or works for `agent`, and the claim in
+    `row` is another's."""
+    agent = agent or in_pool()
     if agent is not None and (row["session"], row["agent"]) != (agent.session, agent.name):
         raise NotAllowed(
             f"claim {one_line(token, 60)} is not this worker's", "end the item that it was handed"
@@ -74,36 +84,51 @@ def take(
     """Claim up to `n` items that really want work, and return them; `claimed` are the first.
 
     An item's file is looked at again only if it changed since `open`: a task that somebody has
-    completed meanwhile is closed as skipped, one that is gone or broken as blocked, and the next
-    one is claimed instead. `agent` is the agent of a pool that asks, if this process is not its
+    completed meanwhile is closed as skipped, a broken one as blocked, and the next one is claimed
+    instead. A task that is no longer at its path is looked for by its id; what is missing is passed
+    over. What nobody works on any more is freed before nothing is returned.
+    `agent` is the agent of a pool that asks, if this process is not its
     own: it gets no more than its share, and of its own queue only (else NotAllowed). With
     `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
     worktree around that folder is put on the branch. Should any of that fail, nothing stays
     claimed. A queue is paused, and hands out nothing, when its budget is used up, and when somebody
     changed what steers the next run and it can't be told who.
     """
-    outbox.flush(ledger)
+    if claimed is None:
+        # Else the end that was accepted in the same call has just done it.
+        outbox.flush(ledger)
     if not claimed and budget.stop(ledger, queue):
         return []
     agent = agent or caller.in_pool()
     same_queue(agent, queue)
-    marks = terms(ledger, queue, agent)
     taken: list[Claim] = []
     claims = claimed or []
+    there = Presence(ledger.root)
     if agent is not None:
         n = min(n, share_left(ledger, agent) + len(claims))
     try:
         while len(taken) < n:
             if claimed is None:
-                claims = ledger.claims.claim(queue, worker, n - len(taken), only=only, **marks)
+                marks = terms(ledger, queue, agent)
+                claims = ledger.claims.claim(
+                    queue, worker, n - len(taken), only=only, there=there, **marks
+                )
+                note_renewed(claims, marks)
             claimed = None
+            if not claims and there.follow(ledger):
+                continue
+            if not claims and not taken and settle(ledger)[0]:
+                # What nobody works on any more is not waited for.
+                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
-                # Looking for one may have ended claims that died, whose files are to be told.
-                outbox.flush(ledger)
                 break
             for claim in claims:
-                claim.renewed = marks["lease_seconds"] is None
-                closed = _no_longer_wanted(ledger.root, claim)
+                try:
+                    closed = _no_longer_wanted(ledger.root, claim)
+                except (OtherItem, FileNotFoundError):
+                    give_back(ledger, [claim.token])
+                    there.leave_out(claim.id, claim.number, claim.path or "")
+                    continue
                 if closed is None:
                     taken.append(claim)
                 else:
@@ -151,7 +176,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
     marks: dict[str, Any] = {"base_commit": head(ledger.root), "lease_seconds": None}
     if agent is not None:
         return marks | {"session": agent.session, "agent": agent.name}
-    session = os.environ.get("CLAUDE_CODE_SESSION_ID") or None
+    session = caller.session()
     if session is None:
         return marks
     ledger.followers.follow(session, queue)
@@ -160,6 +185,12 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
         return marks | {"session": session}
     lease = max(UNHEARD_SECONDS, ledger.queues.get(queue).lease_ms / 1000)
     return marks | {"session": session, "lease_seconds": lease}
+
+
+def note_renewed(claims: Iterable[Claim], marks: dict[str, Any]) -> None:
+    """Note with claims that were made on the terms `marks` whether somebody renews their leases."""
+    for claim in claims:
+        claim.renewed = marks["lease_seconds"] is None
 
 
 def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
@@ -191,17 +222,27 @@ def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -
 
 
 def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | None:
-    """Return the outcome and report for an item that needs no worker any more, or None."""
+    """Return the outcome and report for an item that needs no worker any more, or None.
+
+    Raises FileNotFoundError, and OtherItem where another task stands at its path.
+    """
     if claim.path is None or claim.payload is not None:
         return None
     path = os.path.join(root, claim.path)
     try:
-        if claim.fingerprint in (None, fingerprint_of(os.stat(path))):
+        looks = fingerprint_of(os.stat(path))
+        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
             return None
         from hypervisor.config.settings import load
         from hypervisor.tasks import read, task_of
+        from hypervisor.tasks.locate import expect
 
-        task = task_of(read.read(path), load(root))
+        document = read.read(path)
+        task = task_of(document, load(root))
+        if task is not None:
+            expect(task, document, claim.id, claim.path)
+    except FileNotFoundError:
+        raise
     except BrokenFile as error:
         return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
     except OSError as error:

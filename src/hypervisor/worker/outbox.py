@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.system.errors import HypervisorError
+from hypervisor.ledger.outcomes import OUTCOME
+from hypervisor.system.errors import HypervisorError, OtherItem
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -21,16 +22,26 @@ if TYPE_CHECKING:
     from hypervisor.ledger.rows import Held, Pending
 
 
+# What is pending and was never tried.
+_NEW = ("report", "cause")
+
+
+def is_task(path: str | None, fingerprint: str | None) -> bool:
+    """True if an item is a task, going by its path and fingerprint: other files and rows have no
+    fingerprint, and get no report of ours."""
+    return path is not None and fingerprint is not None
+
+
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
     Costs one indexed look where nothing is pending. Never more than `limit` files, those first
-    that were not tried before; None tries all. What fails stays pending, whatever the reason:
-    an accepted end is not taken back.
+    that were not tried before; None tries all, and looks again for those that were nowhere. What
+    fails stays pending, whatever the reason: an accepted end is not taken back.
     """
     left = []
     for row in ledger.outbox.pending(limit):
-        why, looks = _written(ledger, row)
+        why, looks = _written(ledger, row, search=limit is None or row.pending in _NEW)
         try:
             if why is None:
                 ledger.outbox.written(row.token, looks)
@@ -68,28 +79,32 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
     The next accepted report replaces this one. A file that can't be written is left alone, and so
     is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
     """
-    if row.path is None or row.fingerprint is None or row.branch:
+    if not is_task(row.path, row.fingerprint) or row.branch:
         return
     from hypervisor.tasks import report
 
     told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
+    end = OUTCOME["unreported"]
     lines = report.render(
         "not confirmed",
         told,
+        heading=end.heading,
+        hindered=False,
         worker=row.worker,
         attempt=row.attempts + 1,
         at=time.time(),
     )
     try:
-        _put(ledger, row, "not confirmed", lines, lambda: True)
+        _put(ledger, row, end.status, lines, lambda: True)
     except (HypervisorError, OSError):
         return
 
 
-def _written(ledger: Ledger, row: Pending) -> tuple[str | None, str | None]:
-    """Write one end; return in a line why it can't be written now, and how the file looks now."""
+def _written(ledger: Ledger, row: Pending, *, search: bool) -> tuple[str | None, str | None]:
+    """Write one end; return in a line why it can't be written now, and how the file looks now.
+    With `search`, a task that is no longer at its path is looked for by its id."""
     try:
-        return None, _write(ledger, row)
+        return None, _write(ledger, row, search)
     except HypervisorError as error:
         return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
@@ -99,8 +114,8 @@ def _written(ledger: Ledger, row: Pending) -> tuple[str | None, str | None]:
         return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Pending) -> str | None:
-    if row.path is None or row.fingerprint is None:
+def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
+    if not is_task(row.path, row.fingerprint):
         return None
     import json
 
@@ -112,22 +127,22 @@ def _write(ledger: Ledger, row: Pending) -> str | None:
     if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
         told = {"reason": row.cause}
+    end = OUTCOME[row.state]
     lines = report.render(
-        row.state,
+        end.word,
         told,
+        heading=end.heading,
+        hindered=end.status == "blocked",
         worker=row.worker,
         attempt=row.attempt,
         at=row.finished_at,
     )
     assignee = told.get("assignee") if row.state == "done" else None
-    return _put(
-        ledger,
-        row,
-        row.state,
-        lines,
-        lambda: ledger.outbox.awaits_writing(row.token),
-        assignee,
-    )
+
+    def wanted() -> bool:
+        return ledger.outbox.awaits_writing(row.token)
+
+    return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
 def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
@@ -154,20 +169,36 @@ def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
 def _put(
     ledger: Ledger,
     row: Held | Pending,
-    outcome: str,
+    status: str | None,
     lines: list[str],
     wanted: Callable[[], bool],
     assignee: str | None = None,
+    *,
+    search: bool = False,
 ) -> str | None:
     from hypervisor.config.settings import load
     from hypervisor.tasks import report
+    from hypervisor.tasks.locate import locate
 
     assert row.path is not None, "an item without a file has nothing to be written"
-    path = os.path.join(ledger.root, row.path)
     log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
-    looks = report.put(path, row.token, outcome, lines, settings, log, row.id, wanted, assignee)
-    return looks and looks.fingerprint
+
+    def put(place: str) -> str | None:
+        path = os.path.join(ledger.root, place)
+        looks = report.put(
+            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee
+        )
+        return looks and looks.fingerprint
+
+    try:
+        return put(row.path)
+    except (OtherItem, FileNotFoundError):
+        place = locate(ledger.root, settings, row.id, row.path) if search else None
+        if place is None:
+            raise
+    ledger.items.moved(row.no, place)
+    return put(place)
 
 
 def _undo_log(ledger: Ledger, queue: str) -> Any:

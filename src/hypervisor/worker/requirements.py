@@ -24,7 +24,7 @@ def asks(root: str, claim: Claim) -> list[str]:
     """Return what has to hold before `claim` counts as done, one line for each, none where nothing
     is asked; `root` is the project's."""
     asked = []
-    # Only tasks have a fingerprint; see `ending`.
+    # Only tasks have a fingerprint; see `outbox.is_task`.
     if claim.file is not None and claim.fingerprint is not None:
         asked += _boxes(os.path.join(root, claim.file))
     if claim.scope:

@@ -6,6 +6,7 @@ import os
 
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import BrokenFile
+from hypervisor.worker.outbox import is_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
 
 def _complete(root: str, queue: str, row: Item) -> str | None:
     """Return why a task is none to work on any more, going by its file, or None."""
-    if row.path is None or row.fingerprint is None:
+    if row.path is None or not is_task(row.path, row.fingerprint):
         return None
     from hypervisor.config.settings import load
     from hypervisor.tasks import read, task_of

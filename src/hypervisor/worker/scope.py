@@ -16,7 +16,7 @@ from typing import Any
 
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.files import fingerprint
+from hypervisor.system.files import fingerprint, is_same
 from hypervisor.system.git import Git
 from hypervisor.system.keys import key
 from hypervisor.system.notes import is_note
@@ -106,7 +106,9 @@ def _text(root: str, item: Any) -> str:
 def _changed(root: str, before: dict[str, Any]) -> set[str]:
     now = _look(root)
     old, new = before["files"], now["files"]
-    changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+    changed = {
+        path for path in old.keys() | new.keys() if not is_same(old.get(path), new.get(path))
+    }
     if before["head"] != now["head"] and before["head"] is not None:
         git = Git(root)
         for path in git.changed(before["head"], "HEAD"):

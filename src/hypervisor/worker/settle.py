@@ -1,4 +1,12 @@
-"""Housekeeping: what nobody may be there to do is done by whoever looks next, in one order."""
+"""Housekeeping: what nobody may be there to do is done by whoever looks next, in one order.
+
+Whoever is about to tell or decide something by the state of things settles first: the verbs that
+look, the clients' events, the MCP server, the pool, `integrate`; above `triage` by way of
+`agents.reconcile`, which also reads what ended agents have used. `take` settles where it would hand
+out nothing. Nobody else calls `Ends.expire`; the ledger's own verbs end what is late within their
+transactions. A report is written with `outbox.flush` by what has just accepted it, and by `take`,
+which comes after every crash.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +20,54 @@ if TYPE_CHECKING:
     from hypervisor.ledger.rows import Agent, Held
 
 
-def settle(ledger: Ledger, *, limit: int | None = 200) -> list[str]:
+def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     """End what nobody works on any more, then write the reports that are pending, at most `limit`.
 
     Sessions whose process is gone come first, since they cost an item nothing; a lease that ran
-    out may. Returns the ids of agents that ended with their sessions: what they have used is to be
-    read.
+    out may. Returns how many claims ended, and the ids of agents that ended with their sessions:
+    what they have used is to be read.
     """
     from hypervisor.config import caller
     from hypervisor.worker import outbox
 
-    agents = []
+    count, agents = 0, []
     for row in ledger.sessions.at_work():
         if caller.is_gone(row.pid, row.pid_start):
-            agents += end_session(ledger, row.id)
-    ledger.ends.expire()
+            freed, ended = end_session(ledger, row.id)
+            count += freed
+            agents += ended
+    count += ledger.ends.expire()
     outbox.flush(ledger, limit)
-    return agents
+    return count, agents
 
 
-def end_session(ledger: Ledger, session: str) -> list[str]:
+def end_session(ledger: Ledger, session: str) -> tuple[int, list[str]]:
     """The session is over, its workers with it: free what they hold, at no cost.
 
     An agent that is a process of its own may outlive its session: it keeps its items until it ends.
-    Returns the ids of the agents that ended.
+    Returns how many claims ended, and the ids of the agents that did.
     """
     lasting = {row.id for row in ledger.agents.alive(session) if _lives(row)}
     held = [row for row in ledger.sessions.held_by(session) if row.agent not in lasting]
-    end_all(ledger, held, "freed", "the session ended")
+    freed = end_all(ledger, held, "freed", "the session ended")
     ended = [row.id for row in ledger.agents.alive(session) if row.id not in lasting]
     for agent in ended:
         ledger.agents.note(agent, session, how="session ended")
     ledger.followers.unfollow(session)
-    return ended
+    return freed, ended
 
 
-def end_all(ledger: Ledger, held: Iterable[Held], how: str, cause: str) -> None:
-    """End the claims `held` (rows) without a report; those that have ended meanwhile stay so."""
+def end_all(ledger: Ledger, held: Iterable[Held], how: str, cause: str) -> int:
+    """End the claims `held` (rows) without a report and return how many; those that have ended
+    meanwhile stay so."""
+    count = 0
     for row in held:
         try:
             ledger.ends.end(row.token, how, cause)
+            count += 1
         except NotOwner:
             continue
+    return count
 
 
 def _lives(agent: Agent) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from hypervisor.system import protected
 from hypervisor.system.checkout import private_dir, shared_dir
@@ -77,33 +78,82 @@ def snapshot(root: str) -> Snapshot:
 
 def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
     """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
+    try:
+        listed = _listed(root, folder)
+    except OSError:
+        return 1
+    below += listed.below
+    for path in listed.repositories:
+        _note_git(files, root, path)
+    for path, place in listed.files:
+        _note(files, path, place)
+    # To open a folder takes as long as to look at so many entries.
+    return listed.count + 10
+
+
+class _Listed:
+    """What counts in a folder that looked like `looks`: the `files` as (path, place), the folders
+    to be looked at, the repositories; and of how many entries."""
+
+    __slots__ = ("below", "count", "files", "looks", "repositories")
+
+    def __init__(self, looks: tuple[int, int, int], count: int) -> None:
+        self.looks = looks
+        self.count = count
+        self.files: list[tuple[str, str]] = []
+        self.below: list[str] = []
+        self.repositories: list[str] = []
+
+
+# Of the folders that this process has listed before: a server looks at them again and again, and
+# in most of them nothing came or went.
+_known: dict[str, _Listed] = {}
+_MOST_KNOWN = 10_000
+# Two changes within one tick of a file system's clock leave one time.
+_TICK_NS = 50_000_000
+
+
+def _listed(root: str, folder: str) -> _Listed:
+    place = f"{root}/{folder}" if folder else root
+    status = os.stat(place)
+    # No program can set this time back.
+    looks = (status.st_dev, status.st_ino, status.st_ctime_ns)
+    known = _known.get(place)
+    if known is not None and known.looks == looks:
+        return known
+    now = time.time_ns()
+    listed = _list(place, folder, looks)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    if now - status.st_ctime_ns > _TICK_NS:
+        _known[place] = listed
+    return listed
+
+
+def _list(place: str, folder: str, looks: tuple[int, int, int]) -> _Listed:
     inside = f"{folder}/" if folder else ""
     # All but the names without a dot at all: there may be many files, and few of them count.
     dotted = "/." in f"/{folder}"
-    try:
-        entries = list(os.scandir(os.path.join(root, folder)))
-    except OSError:
-        return 1
+    entries = list(os.scandir(place))
+    found = _Listed(looks, len(entries))
     for entry in entries:
-        path, name = inside + entry.name, entry.name.casefold()
-        if name == STATE:
-            # Ours, and what stands in it changes all the time.
-            continue
+        name = entry.name.casefold()
         if entry.is_dir(follow_symlinks=False):
+            path = inside + entry.name
+            if name == STATE:
+                # Ours, and what stands in it changes all the time.
+                continue
             if name == ".git":
                 if folder:
-                    _note_git(files, root, path)
+                    found.repositories.append(path)
             elif name not in _PASSED_BY and path.casefold() != protected.TREES:
-                below.append(path)
-        elif (
-            (dotted or name[0] == "." or name in protected.NAMES)
-            and (protected.steers(path) or protected.wants_naming(path))
-            # As where the project is the user's home.
-            and not is_note(entry.path)
-        ):
-            _note(files, path, entry.path)
-    # To open a folder takes as long as to look at so many entries.
-    return len(entries) + 10
+                found.below.append(path)
+        elif (dotted or name[0] == "." or name in protected.NAMES) and name != STATE:
+            path = inside + entry.name
+            # A note, where the project is the user's home, is no change.
+            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(entry.path):
+                found.files.append((path, entry.path))
+    return found
 
 
 def _note(files: dict[str, str], path: str, place: str) -> None:

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hypervisor.system.folder import Folder, Lock
-from hypervisor.system.processes import requests_to_end
+from hypervisor.system.processes import obey, requests_to_end
 from hypervisor.system.redact import secrets
+from hypervisor.system.spans import span
 from hypervisor.system.text import listed
 
 _TICK = 0.05
@@ -63,31 +64,42 @@ def check(
     beat: Callable[[], None],
     beat_every: float = 30,
     keep: Collection[str] = (),
+    marks: Mapping[str, str] | None = None,
 ) -> Checked:
     """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
 
-    Of the environment it gets what doesn't look like a secret, and the variables `keep`.
+    Of the environment it gets what doesn't look like a secret, the variables `keep`, and `marks`.
     One check at a time runs where checks share the folder `turns`; `beat` is called every
     `beat_every` seconds, while waiting too, so that the caller can renew its lease. Whatever ends
     the caller, short of SIGKILL, ends the check. Raises OSError.
     """
-    with turns.opened_lock("verify.lock") as turn:
-        wait_for_turn(turn, beat, beat_every)
-        with requests_to_end(_ASKING) as requests:
-            return _run(command, root, item_id, path, limit, beat, beat_every, requests, keep)
+    # No environment holds a NUL; an id from a row may.
+    item_id = item_id.replace("\0", "\ufffd")
+    left_out = without(keep)
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or "", **(marks or {})}
+    with turns.opened_lock("verify.lock") as turn, requests_to_end(_ASKING) as requests:
+        wait_for_turn(turn, beat, beat_every, requests=requests)
+        why, tail, seconds = _run(command, root, environment, limit, beat, beat_every, requests)
+    return Checked(not why, tail, why, seconds, left_out)
 
 
 def wait_for_turn(
-    turn: Lock, beat: Callable[[], None], beat_every: float, seconds: float | None = None
+    turn: Lock,
+    beat: Callable[[], None],
+    beat_every: float,
+    seconds: float | None = None,
+    requests: Sequence[int] = (),
 ) -> bool:
     """Take the lock `turn`, with `beat` called every `beat_every` seconds meanwhile; False if
-    it is another's for `seconds` on end."""
+    it is another's for `seconds` on end. `requests` to end are obeyed."""
     begun = time.monotonic()
     next_beat = begun + beat_every
     while True:
         if turn.try_lock():
             return True
         time.sleep(_TICK)
+        obey(requests)
         now = time.monotonic()
         if seconds is not None and now - begun > seconds:
             return False
@@ -99,19 +111,13 @@ def wait_for_turn(
 def _run(
     command: str,
     root: str,
-    item_id: str,
-    path: str | None,
+    environment: Mapping[str, str],
     limit: float,
     beat: Callable[[], None],
     beat_every: float,
-    requests: list[int],
-    keep: Collection[str],
-) -> Checked:
-    # No environment holds a NUL; an id from a row may.
-    item_id = item_id.replace("\0", "\ufffd")
-    left_out = without(keep)
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment |= {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or ""}
+    requests: Sequence[int],
+) -> tuple[str, str, float]:
+    """Return why the check failed ("" if it passed), the tail of its output, and its seconds."""
     begin = time.monotonic()
     next_beat, why = begin + beat_every, ""
     with tempfile.TemporaryFile() as output:
@@ -128,7 +134,7 @@ def _run(
             while process.poll() is None and not requests:
                 now = time.monotonic()
                 if now - begin > limit:
-                    why = f"it ran longer than {limit:g} s"
+                    why = f"it ran longer than {span(limit)}"
                     break
                 if now >= next_beat:
                     beat()
@@ -137,12 +143,10 @@ def _run(
         finally:
             # What the check left running in its group goes with it.
             _end_group(process)
-        if requests:
-            raise SystemExit(128 + requests[0])
+        obey(requests)
         if not why and process.returncode != 0:
             why = f"it ended with exit code {process.returncode}"
-        seconds = time.monotonic() - begin
-        return Checked(not why, _tail(output.fileno()), why, seconds, left_out)
+        return why, _tail(output.fileno()), time.monotonic() - begin
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -43,7 +43,7 @@ def test_a_project_in_order_has_nothing_to_mend(machine: Machine) -> None:
     open_queue(machine.project)
     found = machine.found()
     assert sqlite3.sqlite_version in found["hypervisor", "sqlite"].text
-    assert found["hypervisor", "ledger"].text == "readable; 1 queues, 1 items not ended"
+    assert found["hypervisor", "ledger"].text == "readable; 1 queue, 1 item not ended"
     assert found["hypervisor", "file system"].state is State.OK
     told = [one for (about, _), one in found.items() if about == "hypervisor"]
     assert [one for one in told if one.state is State.WRONG] == []
@@ -95,7 +95,7 @@ def test_a_ledger_that_does_not_answer_is_cut_off(
     monkeypatch.setattr(Ledger, "open", lambda *args: never.wait())
     finding = machine.found(seconds=0.5)["hypervisor", "ledger"]
     never.set()
-    assert finding.state is State.WRONG and "no answer within 0.5 s" in finding.text
+    assert finding.state is State.WRONG and "no answer within 500 ms" in finding.text
 
 
 def test_settings_state_and_hooks_that_are_off_are_told(machine: Machine) -> None:
@@ -160,7 +160,7 @@ def plant(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger.open(str(machine.project)) as ledger:
         claim = worker.take(ledger, SECRETS["name of a queue"], SECRETS["user"])[0]
         summary = {"summary": f"{SECRETS['report of a worker']} {SECRETS['mail']}"}
-        worker.done(ledger, claim.token, summary, force=False)
+        worker.finish(ledger, claim.token, "done", summary)
     (machine.project / ".hypervisor/hook-error.txt").write_text(
         "2026-11-26 14:50:29\nTraceback (most recent call last):\n"
         f'  File "{machine.home}/plugin/src/hypervisor/agents/hooks/workers.py", line 7, '

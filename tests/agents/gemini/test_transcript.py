@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.agents.claude.transcript import last_error, read_transcript
+from hypervisor.agents.claude.failure import last_error
+from hypervisor.agents.transcripts import Usage, read
 
 HEAD = {"sessionId": "s", "projectHash": "p", "kind": "main"}
 
@@ -39,6 +40,10 @@ def written(tmp_path: Path, *rows: dict[str, Any], torn: str = "") -> str:
     return str(path)
 
 
+def usage_in(path: str) -> Usage:
+    return read(path)[0]
+
+
 def test_each_response_counts_once_and_each_item_has_its_share(tmp_path: Path) -> None:
     path = written(
         tmp_path,
@@ -53,7 +58,7 @@ def test_each_response_counts_once_and_each_item_has_its_share(tmp_path: Path) -
         message(7, 7000),
         torn='{"id": "m8", "type": "gem',
     )
-    used = read_transcript(path)
+    used = usage_in(path)
     assert used.known and used.complete
     assert sum(used.total) == 28000
     assert used.total == (28000 - 700 - 350, 700, 350, 0)
@@ -67,7 +72,7 @@ def test_each_response_counts_once_and_each_item_has_its_share(tmp_path: Path) -
 def test_an_unknown_shape_is_unknown_and_not_zero(tmp_path: Path) -> None:
     row = message(1, 1000)
     del row["tokens"]["total"]
-    assert not read_transcript(written(tmp_path, row)).known
+    assert not usage_in(written(tmp_path, row)).known
 
 
 DEEP = "[" * 900 + "]" * 900
@@ -81,7 +86,7 @@ def test_rows_of_any_other_shape_are_passed_over(tmp_path: Path) -> None:
     path = written(tmp_path, odd, claim)
     with open(path, "a") as more:
         more.write("[" * 100_000 + "\n[1]\n3\n" + json.dumps(message(3, 500)) + "\n")
-    used = read_transcript(path)
+    used = usage_in(path)
     assert (sum(used.total), used.by_id) == (2500, [])
 
 
@@ -93,7 +98,7 @@ def test_a_transcript_that_is_no_file_is_not_waited_for(tmp_path: Path, kind: st
     else:
         path.symlink_to("/dev/zero")
     with pytest.raises(OSError, match="not a regular file"):
-        read_transcript(str(path))
+        usage_in(str(path))
     assert last_error(str(path)) is None
 
 
@@ -101,7 +106,7 @@ def test_a_row_without_end_is_passed_over(tmp_path: Path) -> None:
     path = written(tmp_path, message(1, 1000))
     with open(path, "a") as more:
         more.write("x" * (40 << 20) + "\n" + json.dumps(message(2, 500)) + "\n")
-    assert sum(read_transcript(path).total) == 1500
+    assert sum(usage_in(path).total) == 1500
 
 
 @pytest.mark.parametrize("first", ["", '{"projectHash": "p"}\n'], ids=["Claude Code", "Gemini CLI"])
@@ -109,7 +114,7 @@ def test_a_file_of_nothing_but_broken_rows_is_given_up_soon(tmp_path: Path, firs
     path = tmp_path / "t.jsonl"
     path.write_text(first + "a\n# b\nsub/..\n" * 1_000_000)
     began = time.process_time()
-    used = read_transcript(str(path))
+    used = usage_in(str(path))
     assert last_error(str(path)) is None
     assert time.process_time() - began < 1
     assert not used.known, "what it has used is unknown, not zero"
@@ -120,5 +125,5 @@ def test_rows_that_writers_left_unfinished_are_passed_over(tmp_path: Path) -> No
     path = written(tmp_path, message(1, 1000), torn='{"torn\n' * 500)
     with open(path, "a") as more:
         more.write(json.dumps(message(2, 500)) + '\n{"torn')
-    used = read_transcript(path)
+    used = usage_in(path)
     assert (used.known, sum(used.total)) == (True, 1500)

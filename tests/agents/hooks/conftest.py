@@ -55,7 +55,7 @@ class Session:
         return claim
 
     def reports(self, claim: Claim) -> None:
-        worker.done(self.ledger, claim.token, {"summary": "did it"}, force=False)
+        worker.finish(self.ledger, claim.token, "done", {"summary": "did it"})
 
     def stops(self, agent: str, last: str = "", again: bool = False) -> dict[str, Any] | None:
         """A worker ends its turn."""

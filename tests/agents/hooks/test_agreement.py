@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from agents.hooks.conftest import SESSION, Session
-from hypervisor.agents.claude import said
 from hypervisor.agents.hooks import Event, permission
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger
@@ -163,8 +162,8 @@ def test_only_the_users_own_words_say_yes_beforehand(session: Session) -> None:
     assert decision(typed, command=f"{line} --verify 'touch x'; make") == "ask"
     assert decision(typed, command=f"{line}0") == "ask"
     assert decision(typed, agent_id="a1") == "deny"
-    assert said.beforehand(["q", "--yes-up-to=7"]) == 7
-    assert said.beforehand(["q", "--yes-up-to", "7", "--yes-up-to=8"]) is None
+    assert permission.yes_up_to(["q", "--yes-up-to=7"]) == 7
+    assert permission.yes_up_to(["q", "--yes-up-to", "7", "--yes-up-to=8"]) is None
 
 
 def test_a_refusal_of_the_clients_own_check_is_a_right_that_the_worker_lacks(

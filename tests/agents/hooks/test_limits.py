@@ -134,10 +134,10 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     writes(session, "a1", said, at)
     session.event("StopFailure", agent="a1", error="rate_limit", last_assistant_message=said)
     clock = time.strftime("%H:%M", time.localtime(at))
-    assert f"is paused until {clock} (in 2 h 00 min)" in text_of(session.turn_ends())
+    assert f"is paused until {clock} (in 2 h)" in text_of(session.turn_ends())
     assert main(["plan", "q"]) == 0
     told = capsys.readouterr().out
-    assert f"until {clock} (in 2 h 00 min): rate limit: You've hit your session limit" in told
+    assert f"until {clock} (in 2 h): rate limit: You've hit your session limit" in told
     assert "hypervisor work q --agent claude" in told
     assert main(["next", "q"]) == 0
     assert f"stop here; it goes on by itself at {clock}" in capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
         session.ledger.store.change("delete from session")
     main(["status", "q"])
     told = capsys.readouterr().out
-    assert f"at {clock} (in 2 h 00 min), but its session is gone\n    hypervisor work q" in told
+    assert f"at {clock} (in 2 h), but its session is gone\n    hypervisor work q" in told
 
 
 def limit_for(session: Session, seconds: float) -> None:
@@ -175,7 +175,7 @@ def test_the_watch_has_the_session_go_on_at_the_reset_and_says_it_once(
     lines = [line for watch in watches for line in watch.lines(0)]
     assert lines == [
         "hypervisor: queue q goes on: its limit has reset, 6 left and nobody at work; "
-        "run now: hypervisor plan q; 6 ready"
+        "run now: hypervisor plan q; 5 ready, 1 to be tried again"
     ]
     heard = text_of(session.event("UserPromptSubmit", prompt=f"<event>{lines[0]}</event>"))
     assert "run now: hypervisor plan q" in heard

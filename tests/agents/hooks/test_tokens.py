@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from agents.hooks.conftest import SESSION, Session
-from hypervisor.agents import next_step, reconcile
-from hypervisor.agents.claude import transcript
+from hypervisor.agents import next_step, reconcile, use
+from hypervisor.agents.claude import failure, transcript
 from hypervisor.cli import main
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, usage
@@ -132,7 +132,7 @@ def test_the_end_of_a_worker_is_looked_for_in_its_last_transcript(exact: Session
     last = {"type": "assistant", "timestamp": "2026-11-29T11:00:00Z", "message": error}
     other = exact.transcript.parent / "0000-second" / "subagents" / "agent-a1.jsonl"
     write(other, [last])
-    error_told = transcript.last_error(str(exact.transcript_of("a1")))
+    error_told = failure.last_error(str(exact.transcript_of("a1")))
     assert error_told is not None and error_told.text == "API Error: 529"
     reconcile.died(exact.ledger, SESSION, "a1", "its worker ended")
     assert exact.item(claim)["deaths"] == 0
@@ -191,17 +191,17 @@ def test_what_is_under_way_cut_off_or_summed_up_is_a_lower_bound(exact: Session)
     hears(exact, "a1", "default")
     path, rows = exact.transcript_of("a1"), work(exact, [claim]).rows
     write(path, rows[:-1])
-    reconcile.note_use(exact.ledger, "a1")
+    use.note(exact.ledger, "a1")
     assert told(exact)["tokens_unseen"] == [usage.AT_WORK]
     exact.reports(claim)
     exact.stops("a1")
     assert told(exact)["tokens_unseen"] == [usage.CUT_OFF]
     write(path, rows)
-    reconcile.collect_all(exact.ledger, "q")
+    use.collect_all(exact.ledger, "q")
     assert told(exact)["tokens_unseen"] == []
     boundary = {"type": "system", "subtype": "compact_boundary", "compactMetadata": {}}
     write(path, [*rows[:-1], boundary, rows[-1]])
-    reconcile.collect(exact.ledger, "a1")
+    use.collect(exact.ledger, "a1")
     assert told(exact)["tokens_unseen"] == [usage.COMPACTION]
 
 

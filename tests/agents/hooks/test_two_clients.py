@@ -86,17 +86,22 @@ def test_a_gemini_session_hears_of_the_queue_that_it_opened_once_by_a_reason_at_
     shell(session, "hypervisor open q tasks", "queue q: 6 items added\na worker's first command: …")
     assert gemini(session, "AfterAgent", prompt_response="", stop_hook_active=False) is None
     for _ in range(6):
-        worker.done(session.ledger, takes(session).token, {"summary": "did it"}, force=False)
+        worker.finish(session.ledger, takes(session).token, "done", {"summary": "did it"})
     told = gemini(session, "AfterAgent", prompt_response="", stop_hook_active=False)
     assert told is not None and set(told) == {"decision", "reason"}
     assert told["decision"] == "block" and "queue q has drained; 6 of 6" in told["reason"]
     assert gemini(session, "AfterAgent", prompt_response="", stop_hook_active=False) is None
 
 
+def test_a_session_follows_the_queue_to_which_it_has_added_a_single_item(session: Session) -> None:
+    shell(session, "hypervisor open q tasks", "queue q: 1 item added, 5 were in it already\n")
+    assert [row.name for row in session.ledger.followers.followed(GEMINI)] == ["q"]
+
+
 def test_a_turn_that_was_already_prolonged_is_not_prolonged_again(session: Session) -> None:
     shell(session, "hypervisor open q tasks --json", '{"queue": "q", "generation": 1, "added": 6}')
     for _ in range(6):
-        worker.done(session.ledger, takes(session).token, {"summary": "did it"}, force=False)
+        worker.finish(session.ledger, takes(session).token, "done", {"summary": "did it"})
     assert gemini(session, "AfterAgent", prompt_response="", stop_hook_active=True) is None
     heard = gemini(session, "BeforeAgent", prompt="what now?")
     assert heard is not None

@@ -172,7 +172,7 @@ def test_renewing_a_lease_does_not_get_a_worker_over_the_time_for_an_item(
     answer = session.event(
         "PostToolUse", agent="a1", tool_name="Read", tool_input={}, tool_response={}
     )
-    assert "1 minutes" in text_of(answer)
+    assert "1 min that" in text_of(answer)
     assert row["agent"] == "a1"
     told = session.item(claim)
     assert (told["state"], told["attempts"], told["deaths"]) == ("ready", 1, 0)

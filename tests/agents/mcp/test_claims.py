@@ -7,9 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from agents.mcp.client import KILL, TERM, Connection, wait_for
 from agents.mcp.conftest import Serve, Write
+from hypervisor.agents.mcp.claims import Dispatch
+from hypervisor.agents.mcp.tools import Tools
+from hypervisor.intake.index import TaskIndex
+from hypervisor.ledger import Ledger
+from hypervisor.tasks.read import Document
+from hypervisor.tasks.read import read as read_file
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -102,7 +111,24 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert (task["id"], task["row"]) == ("first", {"name": "first", "size": "1"})
     assert task["instructions"] == "Measure it."
     server.ok("complete_task", id="first")
-    assert run("status", "q").stdout == "q: drained, 1 items: 1 done\n"
+    assert run("status", "q").stdout == "q: drained, 1 item: 1 done\n"
+
+
+def test_a_caller_gets_its_own_and_anyones_tasks_and_is_told_whose_are_held(
+    root: Path, write: Write, serve: Serve
+) -> None:
+    (root / "hypervisor.toml").write_text('preflight.humans = ["ada"]\n')
+    names = ("zed", "'@bot'", "unassigned", "anna", "ada", "[zed, anna]", "claude")
+    for number, name in enumerate(names):
+        write(f"t-{number}", f"priority: {number}", f"assignee: {name}")
+    server = serve()
+    listed = server.ok("get_ready_tasks", limit=0)["tasks"]
+    assert [task["id"] for task in listed] == ["t-1", "t-2", "t-6"]
+    assert server.ok("get_index_stats")["stats"]["ready"] == 3
+    assert [server.claim(caller="zed") for _ in range(4)] == ["t-0", "t-1", "t-2", None]
+    told = server.ok("claim_next_task", caller="zed")["message"]
+    assert told.endswith("held until the settings say who that is: the tasks of anna")
+    assert server.claim(caller="claude") == "t-6"
 
 
 def test_a_caller_is_held_to_a_complexity_and_what_has_none_is_judged_by_the_rules(
@@ -147,7 +173,7 @@ def test_a_server_that_ends_in_order_frees_its_claims_at_no_cost(
             assert server.claim() == "t-1"
             end(server)
     # Four workers that gave it back would have failed it.
-    assert run("status").stdout == "task_manager: open, 1 items: 1 ready\n"
+    assert run("status").stdout == "task_manager: open, 1 item: 1 ready\n"
 
 
 def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(
@@ -159,7 +185,7 @@ def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(
     server = serve("--queue", "q")
     assert server.claim() == "t-1"
     server.signal(KILL)
-    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 claimed\n")
+    assert run("status", "q").stdout.startswith("q: open, 1 item: 1 at work\n")
     other = serve("--queue", "q")
     wait_for(lambda: other.claim() == "t-1")
     other.ok("complete_task", id="t-1")
@@ -191,10 +217,27 @@ def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
     assert server.claim() is None
     assert "Result: failed" in path.read_text()
     assert serve().claim() is None
+    with Ledger.open(str(root)) as ledger, ledger.store.write():
+        # What 0.1.0 kept had no mode.
+        [(kept,)] = ledger.store.rows("select fingerprint from item").fetchall()
+        ledger.store.change("update item set fingerprint = ?", (kept.rpartition("-")[0],))
+    assert serve().claim() is None
     path.write_text(path.read_text() + "\nDo it this way.\n")
     assert server.claim() == "t-1"
     server.ok("complete_task", id="t-1")
     path.write_text(path.read_text().replace("status: done", "status: active"))
+    assert server.claim() == "t-1"
+
+
+def test_a_task_that_was_edited_while_it_was_held_is_handed_out_again_once_it_is_free(
+    write: Write, serve: Serve
+) -> None:
+    path = write("t-1")
+    server = serve()
+    assert server.claim() == "t-1"
+    path.write_text(path.read_text() + "\nMind the tests.\n")
+    assert "Mind the tests" in server.ok("get_task", id="t-1")["task"]["body"]
+    server.ok("release_task", id="t-1", reason="no time")
     assert server.claim() == "t-1"
 
 
@@ -229,12 +272,44 @@ def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_
     wait_for(lambda: _sleeps(root))
     server.signal(TERM)
     wait_for(lambda: not _sleeps(root))
-    assert run("status", "q").stdout.startswith("q: open, 1 items: 1 ready\n")
+    assert run("status", "q").stdout.startswith("q: open, 1 item: 1 ready\n")
     (root / "ok").touch()
     other = serve("--queue", "q")
     assert other.claim() == "t-1"
     other.ok("complete_task", id="t-1")
     assert "Checked by" in path.read_text()
+
+
+def test_a_claim_opens_the_ledger_once_and_reads_its_task_once(
+    root: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(write(f"t-{number}", f"priority: {number}")) for number in range(2)]
+    # What was written just now is read again in any case.
+    time.sleep(0.06)
+    index = TaskIndex(str(root))
+    tools = Tools(index, Dispatch(index, None))
+    index.refresh()
+    opened: list[str] = []
+    read: list[str] = []
+    open_one = Ledger.open
+
+    def counted(root: str, **options: Any) -> Ledger:
+        opened.append(root)
+        return open_one(root, **options)
+
+    def noted(path: str) -> Document:
+        read.append(path)
+        return read_file(path)
+
+    monkeypatch.setattr(Ledger, "open", counted)
+    monkeypatch.setattr("hypervisor.intake.index.index.read", noted)
+    monkeypatch.setattr("hypervisor.intake.preflight.look.read", noted)
+    for path in [*paths, None]:
+        opened.clear()
+        read.clear()
+        task = tools.answer(lambda: tools.claim_next_task("gemini", ""))["task"]
+        assert (task and str(root / task["path"])) == path
+        assert (len(opened), read) == (1, [path] if path else [])
 
 
 def _try(server: Connection) -> None:

@@ -59,7 +59,7 @@ def test_a_worker_claims_completes_blocks_and_releases(
     assert server.claim() is None  # t-3 is somebody else's
     empty = server.ok("claim_next_task", caller="gemini")
     assert empty["task"] is None and empty["message"].startswith("QUEUE EMPTY: ")
-    assert "1 are in work" in empty["message"]
+    assert "t-2 is with gemini" in empty["message"]
     assert "it is ready" in server.ok("release_task", id="t-2", reason="too hard")["message"]
     assert "not" in server.refused("release_task", id="t-1")
     assert server.claim() == "t-2"
@@ -102,7 +102,7 @@ def test_what_nobody_holds_is_claimed_and_finished_at_once(
     assert (done["task"]["status"], done["task"]["assignee"]) == ("done", "nic")
     assert "Result: done" in path.read_text()
     server.ok("block_task", id="epic", reason="later")
-    assert "1 claimed, 1 done, 1 blocked" in run("status").stdout
+    assert "1 at work, 1 done, 1 blocked" in run("status").stdout
 
 
 def test_lists_children_and_statistics(write: Write, serve: Serve) -> None:

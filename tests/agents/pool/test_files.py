@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
+from hypervisor.agents.client import Headless
 from hypervisor.agents.pool.pool import Pool
 from hypervisor.ledger import Ledger
 from worker.support import open_queue, write_task
 
 
-class Client:
+class Client(Headless):
     """An agent that claims by itself."""
 
-    name = "claude"
-    one_item_each = False
-    start_gap = 0.0
+    name = "one"
 
 
 def test_an_agent_is_started_when_the_files_are_free(

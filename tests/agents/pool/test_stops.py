@@ -178,7 +178,7 @@ def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
     assert ran.returncode == 1
     item = items(project)["t-001"]
     assert (item["state"], item["deaths"]) == ("failed", 3)
-    assert "longer than 0.01 minutes" in item["cause"]
+    assert "longer than 600 ms" in item["cause"]
 
 
 def test_leases_are_renewed_while_agents_live(project: Path) -> None:

@@ -111,8 +111,9 @@ def test_what_only_looks_like_a_close_section_is_text(body: str, task: Write, so
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ({"assignee": "nic"}, "assignee nic"),
-        ({"assignee": "['@Nic']"}, "assignee @Nic"),
+        ({"assignee": "ada"}, "assignee ada"),
+        ({"assignee": "['@Ada']"}, "assignee @Ada"),
+        ({"assignee": "[bot, Ada]"}, "assignee Ada"),
         ({"tags": "[code, peer_review]"}, "tag peer_review"),
         ({"tags": "Vote"}, "tag Vote"),
         ({"labels": "[human-required]", "dependencies": "[]"}, "tag human-required"),
@@ -121,15 +122,19 @@ def test_what_only_looks_like_a_close_section_is_text(body: str, task: Write, so
     ],
 )
 def test_a_task_for_people_is_held_and_triage_takes_it(
-    keys: dict[str, str], told: str, task: Write, reason: Reason, sort: Sort
+    keys: dict[str, str], told: str, task: Write, write: Write, reason: Reason, sort: Sort
 ) -> None:
+    write("hypervisor.toml", '[preflight]\nhumans = ["@ada"]\n')
     task("a.md", **keys)
-    assert reason() == f"held: needs a human ({told})"
+    assert reason("a.md") == f"held: needs a human ({told})"
     assert len(sort(purpose="triage").ready) == 1
 
 
-@pytest.mark.parametrize("assignee", ["bot", "[]", "null", "['@codex']", "nicole"])
-def test_a_task_for_others_or_nobody_is_ready(assignee: str, task: Write, sort: Sort) -> None:
+@pytest.mark.parametrize(
+    "assignee",
+    ["bot", "[]", "null", "['@codex']", "Unassigned", "'-'", "[claude, AI]", "claude-code"],
+)
+def test_a_task_for_an_agent_or_for_nobody_is_ready(assignee: str, task: Write, sort: Sort) -> None:
     task("a.md", assignee=assignee)
     assert len(sort().ready) == 1
 

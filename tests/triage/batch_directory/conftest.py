@@ -12,6 +12,13 @@ TASK = f"---\n{HEADER}---\n\n# T\n\n{{body}}\n"
 
 
 @pytest.fixture
+def project(project: Path) -> Path:
+    """A root without settings, as the scripts have always met it."""
+    (project / "hypervisor.toml").unlink()
+    return project
+
+
+@pytest.fixture
 def tasks(project: Path) -> Callable[..., list[Path]]:
     """`tasks(5)`: that many tasks in the project's inbox, their stems as ids."""
 

@@ -12,6 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from hypervisor.ledger import Ledger, NewItem
+from hypervisor.views import page as pages
 from views.page import batches
 
 Show = Callable[..., Page]
@@ -266,3 +268,22 @@ def test_two_thousand_items_of_fifty_workers_are_one_small_file_that_works(
     assert times == sorted(times)
     page.locator(f"{SHOWN} summary").first.click()
     assert "Try 3" in page.locator("#list dl:visible").inner_text()
+
+
+def test_what_has_not_ended_is_named_apart_and_stands_in_line(show: Show, project: Path) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.generations.open("q", [NewItem(name) for name in "abc"])
+        [failed, _] = ledger.claims.claim("q", "w", 2)
+        ledger.ends.finish(failed.token, "failed", {"reason": "no network"})
+        kept = pages.keep(ledger.state, "q", pages.render(ledger, "q"))
+    page = show(Path(kept))
+    legend = ["1 at work", "1 to be tried again", "1 not attempted"]
+    assert page.locator(".legend li").all_inner_texts() == legend
+    assert page.locator("#i1 q").inner_text() == "to be tried again (after: no network)"
+    dots = "cell => getComputedStyle(cell, '::before').backgroundColor"
+    colours = [page.locator(f"#i{row} td:nth-child(3)").evaluate(dots) for row in (1, 2, 3)]
+    assert len(set(colours)) == 3
+    side = "cell => getComputedStyle(cell).textAlign"
+    sides = [page.locator(f"#i{row} td:nth-child(2)").evaluate(side) for row in (1, 2, 3)]
+    assert sides == ["left"] * 3
+    assert violations(page) == []

@@ -95,9 +95,9 @@ def test_a_lane_takes_no_more_room_for_more_claims() -> None:
     ("seconds", "told"),
     [
         (None, "–"),
-        (0, "0 ms"),
+        (0, "0 s"),
         (0.0421, "42 ms"),
-        (0.9996, "1.0 s"),
+        (0.9996, "1 s"),
         (4.25, "4.2 s"),
         (59.6, "1 min"),
         (192, "3 min 12 s"),

@@ -123,7 +123,7 @@ def test_a_queue_at_work_shows_what_is_in_hand_and_how_to_go_on(project: Path) -
         ledger.generations.open("q", [NewItem(f"i{n}") for n in range(5)], Options(asked="tasks"))
         ledger.claims.claim("q", "anna", 2)
         shown = view.gather(ledger, "q", batches.START)
-        assert [entry[::2] for entry in shown.outcomes] == [("running", 2), ("not attempted", 3)]
+        assert [entry[::2] for entry in shown.outcomes] == [("at work", 2), ("not attempted", 3)]
         assert shown.steps[0].command == "hypervisor next q"
         ledger.pauses.pause("q", "lunch")
         assert view.gather(ledger, "q", batches.START).steps[0].command == "hypervisor resume q"

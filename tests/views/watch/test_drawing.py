@@ -23,7 +23,8 @@ def queue(name: str = "q", **changes: Any) -> dict[str, Any]:
     told = {
         "queue": name, "state": "open", "reason": None, "total": 0, "per_minute": 1.5,
         "counts": dict.fromkeys(STATES, 0), "eta_seconds": 100, "tokens": 12,
-        "tokens_exact": True, "budget": None, "workers": [], "problems": [],
+        "to_be_tried_again": {"ready": 0, "waiting": 0}, "tokens_exact": True, "budget": None,
+        "workers": [], "problems": [],
     }  # fmt: skip
     told |= changes
     told["total"] = sum(told["counts"].values())

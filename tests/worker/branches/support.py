@@ -71,7 +71,7 @@ def do(root: Path, claim: Any, **files: str) -> None:
 def done(root: Path, claim: Any, summary: str = "did it") -> str:
     """End a claim as done."""
     with Ledger.open(str(root)) as ledger:
-        return worker.done(ledger, claim.token, {"summary": summary}, force=False).state
+        return worker.finish(ledger, claim.token, "done", {"summary": summary}).state
 
 
 def done_in_child(root: Path, claim: Any) -> str:

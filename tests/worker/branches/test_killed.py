@@ -178,7 +178,7 @@ def test_a_done_on_a_branch_killed_at_any_step_is_accepted_once(tmp_path: Path) 
     def say(root: Path) -> str:
         with Ledger.open(str(root)) as ledger:
             token = (root / "token").read_text()
-            return worker.done(ledger, token, {"summary": "x"}, force=False).state
+            return worker.finish(ledger, token, "done", {"summary": "x"}).state
 
     for root in killed_at_every_step(say, claimed()):
         assert say(root) == "done"

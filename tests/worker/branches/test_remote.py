@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.system import waiting
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.remote import run_remote
 from hypervisor.worker.branches import worktrees
@@ -55,8 +56,10 @@ def port(clone: Path) -> int:
 
 
 def test_a_remote_that_takes_a_call_and_says_nothing_is_not_listened_to_for_ever(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(waiting, "say", said.append)
     monkeypatch.setattr("hypervisor.system.remote._DEAD_SECONDS", 1)
     monkeypatch.setenv("HYPERVISOR_STORE_WAIT", "2")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -66,12 +69,14 @@ def test_a_remote_that_takes_a_call_and_says_nothing_is_not_listened_to_for_ever
         with pytest.raises(GitError, match="too slow"):
             run_remote(Git(str(clone)), "fetch", "origin")
         assert time.monotonic() - begun < 60
-    assert "waiting for up to" in capfd.readouterr().err
+    assert "waiting for up to" in said[0]
 
 
 def test_a_remote_that_is_away_is_waited_for_and_the_wait_is_told(
-    clone: Path, port: int, capfd: pytest.CaptureFixture[str]
+    clone: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(waiting, "say", said.append)
     started: list[subprocess.Popen[bytes]] = []
     timer = threading.Timer(1.5, lambda: started.append(serve(clone.parent, port)))
     timer.start()
@@ -81,8 +86,7 @@ def test_a_remote_that_is_away_is_waited_for_and_the_wait_is_told(
         timer.join()
         end(started[0])
     assert Path(claim.worktree).is_dir()
-    said = capfd.readouterr().err
-    assert "waiting for up to" in said and "answers again after" in said
+    assert "waiting for up to" in said[0] and "answers again after" in said[-1]
 
 
 def test_a_remote_that_stays_away_ends_the_command_and_the_item_is_free(

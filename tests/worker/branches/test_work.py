@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor import worker
-from hypervisor.cli import handout
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import head
@@ -219,7 +218,7 @@ def test_those_that_wait_for_an_item_begin_with_its_work(project: Path) -> None:
     work(project, "t3", base_txt="other\n")
     assert states(project) == {"t0": "done", "t1": "waiting", "t2": "waiting", "t3": "done"}
     with Ledger.open(str(project)) as ledger:
-        assert handout.nothing(ledger, "q") == (
+        assert worker.why_nothing(ledger, "q") == (
             "nothing left; 2 wait for branches that are not merged: hypervisor integrate q", True
         )  # fmt: skip
     merge(project)

@@ -11,26 +11,23 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.agents import client, limits, rights
-from hypervisor.system import protected
+from hypervisor.agents import client, limits
+from hypervisor.agents.claude import bounds
+from hypervisor.ledger import Claim
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @anthropic-ai/claude-code"
-TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
-READING = ("Read", "Glob", "Grep")
 _NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
              "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
 
 
-class Claude:
+class Claude(client.Headless):
     """The client; `words` are added to its command line."""
 
     name = "claude"
-    one_item_each = False
     start_gap = 0.5
-    unseen = ""
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
         self._model, self._turns, self._words = model or "haiku", turns, list(words)
@@ -46,14 +43,8 @@ class Claude:
                     f"leave out {word}; grant commands with 'hypervisor open --allow-command'",
                 )
 
-    def start(self, place: client.Place) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Return how to start one agent."""
-        allowed = rights.rules(rights.WORKER_VERBS)
-        allowed += [f"Bash({command}:*)" for command in place.commands]
-        # Where git does not hold an item's file, it stands at the root, outside of the tree.
-        reading = dict.fromkeys(("./**", f"/{place.root}/**"))
-        allowed += [f"{tool}({where})" for tool in READING for where in reading]
-        allowed.append("Edit(./**)")
         words = [
             self._program,
             "-p",
@@ -61,9 +52,9 @@ class Claude:
             *("--permission-mode", "dontAsk"),
             *("--setting-sources", ""),
             "--strict-mcp-config",
-            *("--tools", ",".join(TOOLS)),
-            *("--allowedTools", ",".join(allowed)),
-            *("--disallowedTools", ",".join(denied())),
+            *("--tools", ",".join(bounds.TOOLS)),
+            *("--allowedTools", ",".join(bounds.allowed(place))),
+            *("--disallowedTools", ",".join(bounds.denied())),
             *("--model", self._model),
             *("--max-turns", str(self._turns)),
             *("--session-id", str(uuid.uuid4())),
@@ -97,22 +88,11 @@ class Claude:
 
     def _prompt(self, place: client.Place) -> str:
         items = place.agent.items
-        count = "" if items is None else f" Stop after {items} items."
+        most = "" if items is None else f" Stop after {count(items, 'item')}."
         granted = ", ".join(f"`{command}`" for command in place.commands)
         allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
         role = "worker" if place.tree is None else "worker-isolated"
-        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{count}{allowed}\n"
-
-
-def denied() -> list[str]:
-    """Return the rules that keep a worker from what steers the next run. A rule for Edit holds
-    for every tool that writes files, and for redirections of commands."""
-    rules = []
-    for folder in protected.FOLDERS:
-        rules += [f"Edit(./{folder}/**)", f"Edit(./**/{folder}/**)"]
-    for name in protected.FILES:
-        rules += [f"Edit(./{name})", f"Edit(./**/{name})"]
-    return rules
+        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{most}{allowed}\n"
 
 
 class ClaudeStream(client.Stream):

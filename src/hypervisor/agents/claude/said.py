@@ -7,20 +7,10 @@ from hypervisor.system.reading import NotReadable, json_value, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
 _TAIL = 4 << 20
-_YES = "--yes-up-to"
 _ARGUMENTS = late(r"(?s)<command-args>(.*?)</command-args>")
-
-
-def beforehand(words: Iterable[str]) -> int | None:
-    """Return N of the one option `--yes-up-to N` among `words`, None without one."""
-    import re
-
-    found = re.findall(rf"(?<!\S){_YES}[ =]([0-9]{{1,9}})(?!\S)", " ".join(words))
-    return int(found[0]) if len(found) == 1 else None
 
 
 def by_the_user(transcript: str, pattern: str) -> bool:

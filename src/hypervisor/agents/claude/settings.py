@@ -29,12 +29,19 @@ def may_ask(tool: str, folders: Iterable[str]) -> bool:
     """True if a rule of the user's, the project's or the organisation's says that a call of `tool`
     is to be asked about, or may say so, or if it can't be told.
 
-    `folders` are those whose projects may be the session's; empty ones are passed over.
+    `folders` are those whose projects may be the session's, besides the one that the client tells
+    of; empty ones are passed over.
     """
     try:
         return any(_names(rule, tool) for path in _files(folders) for rule in _rules(path))
     except (OSError, ValueError, RecursionError):
         return True
+
+
+def allowing(rules: Iterable[str]) -> str:
+    """Return how a user allows what `rules` name, in a line: a file and what goes in."""
+    listed = ", ".join(f'"{rule}"' for rule in rules)
+    return f'.claude/settings.json: {{"permissions": {{"allow": [{listed}]}}}}'
 
 
 def _files(folders: Iterable[str]) -> Iterator[str]:
@@ -48,7 +55,7 @@ def _files(folders: Iterable[str]) -> Iterator[str]:
         if name.endswith(".json"):
             yield os.path.join(more, name)
     seen = set()
-    for folder in folders:
+    for folder in (os.environ.get("CLAUDE_PROJECT_DIR", ""), *folders):
         # The session may have begun in any folder above.
         while folder and folder not in seen:
             seen.add(folder)

@@ -19,22 +19,22 @@ import time
 from typing import Any
 
 from hypervisor import __version__
+from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding
 from hypervisor.config.roots import SETTINGS
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.processes import Late, within
 from hypervisor.system.redact import Redactor
+from hypervisor.system.spans import span
 
-_PREFIXES = ("HYPERVISOR_", "CLAUDE", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "XDG_")
+_PREFIXES = ("HYPERVISOR_", "XDG_", *(word for name in CLIENTS for word in client(name).variables))
 _FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (\S+)$')
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"']+")
 # Names that are words of the program or of every machine say nothing about a person.
-_COMMON = frozenset(
-    ("root", "user", "admin", "home", "hypervisor", "localhost", "claude", "gemini")
-)
+_COMMON = frozenset(("root", "user", "admin", "home", "hypervisor", "localhost", *CLIENTS))
 
 ABOUT_IT = f"""\
 Diagnostics of hypervisor {__version__}, made by `hypervisor doctor --bundle`.
@@ -167,7 +167,7 @@ def _ledger(root: str, seconds: float) -> dict[str, Any]:
     try:
         return within(seconds, lambda: _counts(root))
     except Late:
-        return {"error": f"no answer within {seconds:g} s"}
+        return {"error": f"no answer within {span(seconds)}"}
     except Exception as error:  # whatever it is, the rest of the bundle is made
         return {"error": type(error).__name__}
 

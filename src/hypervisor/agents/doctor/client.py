@@ -1,4 +1,4 @@
-"""What is asked of either client: whether it is there, how old it is, and its MCP servers."""
+"""What is asked of any client: whether it is there, how old it is, and its MCP servers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
 from hypervisor.system.processes import Late, Said, ask
+from hypervisor.system.spans import span
 
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
@@ -134,7 +135,7 @@ def servers(
 
 def late(client: Client, what: str, words: list[str], seconds: float) -> Finding:
     """Return the finding for a question that was cut off."""
-    return wrong(client.about, what, f"no answer within {seconds:g} s", " ".join(words))
+    return wrong(client.about, what, f"no answer within {span(seconds)}", " ".join(words))
 
 
 def _dotted(number: tuple[int, int, int]) -> str:

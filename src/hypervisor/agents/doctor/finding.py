@@ -17,7 +17,7 @@ class State(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was found: `about` hypervisor, claude or gemini; `mend` is a command that can be
+    """What was found: `about` hypervisor or a client, by its name; `mend` is a command that can be
     typed as it is and writes over no file, or empty.
 
     `words` are those of another program or of an error, which may quote anything: they are shown

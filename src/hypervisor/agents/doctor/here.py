@@ -8,6 +8,7 @@ import sqlite3
 import sys
 
 from hypervisor import __version__
+from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.config.roots import SETTINGS
 from hypervisor.config.store import address
@@ -15,8 +16,9 @@ from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.notes import home
 from hypervisor.system.processes import Late, within
+from hypervisor.system.spans import span
 from hypervisor.system.state import Foreign, State
-from hypervisor.system.text import shell
+from hypervisor.system.text import count, shell
 from hypervisor.system.waiting import PATIENCE
 
 ABOUT = "hypervisor"
@@ -56,7 +58,7 @@ def _program() -> Finding:
     found = shutil.which("hypervisor")
     text = f"{__version__}, {program}"
     if found is None:
-        # Claude Code's sessions have it on their PATH; shells and Gemini CLI's sessions do not.
+        # Sessions of the plugin have it on their PATH; shells and other clients' sessions do not.
         return note(ABOUT, "program", f"{text}; not on the PATH of this shell", _first(program))
     if os.path.realpath(found) != os.path.realpath(program):
         # That one is somebody's: a link of ours, or a file that another clone's git tracks.
@@ -102,7 +104,8 @@ def _server() -> Finding:
     made = glob.glob(os.path.join(home, f"{__version__}+*mcp*", ".complete"))
     if made or find_spec("mcp") is not None:
         return ok(ABOUT, "server", "the libraries of task_manager are installed")
-    text = "the libraries of task_manager are not installed (needed by Gemini CLI and MCP only)"
+    users = ", ".join(one.title for one in map(client, CLIENTS) if one.needs_server)
+    text = f"the libraries of task_manager are not installed (needed by {users} and MCP only)"
     return note(ABOUT, "server", text, "hypervisor serve --setup")
 
 
@@ -114,7 +117,7 @@ def _git(root: str, seconds: float) -> Finding:
         version = git.version(root, seconds)
         inside = git.Git(root, seconds=seconds).ok("rev-parse", "--is-inside-work-tree")
     except HypervisorError:
-        return wrong(ABOUT, "git", f"no answer within {seconds:g} s", "git --version")
+        return wrong(ABOUT, "git", f"no answer within {span(seconds)}", "git --version")
     if not inside:
         return note(
             ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
@@ -149,7 +152,7 @@ def _file_system(root: str, seconds: float) -> Finding:
         kind = within(seconds, lambda: network_file_system(root))
     except Late:
         return wrong(
-            ABOUT, "file system", f"{root}: no answer within {seconds:g} s", f"df {shell(root)}"
+            ABOUT, "file system", f"{root}: no answer within {span(seconds)}", f"df {shell(root)}"
         )
     if kind is not None and not _store_is_elsewhere():
         text = f"{root} is on {kind}, where SQLite is not safe: keep it on a local disk, or its "
@@ -183,7 +186,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
         found.append(ok(ABOUT, what, text))
     except Late:
         mend = "hypervisor status"
-        found.append(wrong(ABOUT, what, f"no answer within {seconds:g} s", mend))
+        found.append(wrong(ABOUT, what, f"no answer within {span(seconds)}", mend))
     except HypervisorError as error:
         text = f"can't be used ({type(error).__name__})"
         found.append(wrong(ABOUT, what, text, "hypervisor status", error))
@@ -202,7 +205,7 @@ def _counts(root: str) -> str:
         for queue in queues:
             counts = ledger.queues.counts(queue.no)
             left += counts["ready"] + counts["claimed"] + counts["waiting"]
-        return f"readable; {len(queues)} queues, {left} items not ended"
+        return f"readable; {count(len(queues), 'queue')}, {count(left, 'item')} not ended"
 
 
 def _state(root: str) -> Finding | None:

@@ -1,1 +1,71 @@
-"""Gemini CLI: how it is started, held in bounds, read and examined."""
+"""Gemini CLI."""
+
+from __future__ import annotations
+
+from hypervisor.agents.clients import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from hypervisor.agents.client import Headless
+    from hypervisor.agents.doctor.finding import Finding
+    from hypervisor.agents.transcripts import Usage
+
+
+# The names of its own that events have -> the handlers'.
+EVENTS = {
+    "BeforeAgent": "UserPromptSubmit",
+    "AfterTool": "PostToolUse",
+    "AfterAgent": "Stop",
+    "BeforeTool": "PreToolUse",
+    "PreCompress": "PreCompact",
+}
+# These are called so by other clients too; it alone tells their time.
+_SHARED = ("SessionStart", "SessionEnd", "Notification")
+
+
+class GeminiCLI(Client):
+    """See `Client`."""
+
+    title = "Gemini CLI"
+    variables = ("GEMINI_", "GOOGLE_")
+    needs_server = True
+    no_branch = "its policy keeps its workers out of hidden folders, where the trees are"
+    # What is said then stands before the first prompt: a command is none any more behind it.
+    hears_at_start = False
+
+    def headless(self, *, model: str | None, turns: int, words: Sequence[str]) -> Headless:
+        from hypervisor.agents.gemini.client import Gemini
+
+        return Gemini(model, turns, words)
+
+    def look(self, root: str, seconds: float) -> list[Finding]:
+        from hypervisor.agents.gemini import doctor
+
+        return doctor.look(root, seconds)
+
+    def sent(self, event: str, payload: Mapping[str, Any]) -> bool:
+        return event in EVENTS or ("timestamp" in payload and event in _SHARED)
+
+    def read(self, event: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        from hypervisor.agents.gemini import events
+
+        return events.read(event, payload)
+
+    def answer(self, event: str, given: dict[str, Any]) -> dict[str, Any] | None:
+        from hypervisor.agents.gemini import events
+
+        return events.answer(event, given)
+
+    def wrote(self, first: str) -> bool:
+        return '"projectHash"' in first
+
+    def sum_up(self, rows: Iterable[str]) -> Usage:
+        from hypervisor.agents.gemini import transcript
+
+        return transcript.sum_up(rows)
+
+
+CLIENT = GeminiCLI()

@@ -17,11 +17,12 @@ from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
+from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
 _LOGIN = ("oauth_creds.json", "google_accounts.json", "gemini-credentials.json", "installation_id",
@@ -38,11 +39,10 @@ _NOT_OURS = ("is not found", "api key not valid", "unauthenticated", "permission
              "api_key_invalid", '"code":401', '"code":403', '"code":404')  # fmt: skip
 
 
-class Gemini:
+class Gemini(client.Headless):
     """The client; `words` are added to its command line."""
 
     name = "gemini"
-    one_item_each = False
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ class Gemini:
                 "hypervisor serve --setup",
             )
 
-    def start(self, place: client.Place) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Lay out the agent's home and policy, and return how to start it."""
         home = place.folder / "home" / ".gemini"
         home.mkdir(parents=True, exist_ok=True)
@@ -154,12 +154,14 @@ class Gemini:
 
     def _prompt(self, place: client.Place) -> str:
         items = place.agent.items
-        count = "tasks until none is left" if items is None else f"at most {items} tasks, then stop"
+        most = "tasks until none is left"
+        if items is not None:
+            most = f"at most {count(items, 'task')}, then stop"
         granted = ", ".join(f"`{command}`" for command in place.commands)
         allowed = f"You may run command lines that begin with {granted}." if granted else ""
         return (
             client.prompt("prompts/gemini-task-worker.md")
-            + f"\n## This run\n\nClaim and complete {count}. Call `claim_next_task` with `caller` "
+            + f"\n## This run\n\nClaim and complete {most}. Call `claim_next_task` with `caller` "
             f'"gemini" and no project. {allowed}\n'
         )
 

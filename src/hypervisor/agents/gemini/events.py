@@ -5,28 +5,15 @@ What differs: the names of events and tools, a tool's result, and how a hook rea
 
 from __future__ import annotations
 
+from hypervisor.agents.gemini import EVENTS
 from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Claude Code has events of the other names only, so that these tell the client.
-_EVENTS = {
-    "BeforeAgent": "UserPromptSubmit",
-    "AfterTool": "PostToolUse",
-    "AfterAgent": "Stop",
-    "BeforeTool": "PreToolUse",
-    "PreCompress": "PreCompact",
-}
-_SHARED = ("SessionStart", "SessionEnd", "Notification")
 _TOOLS = {"run_shell_command": "Bash", "write_file": "Write", "replace": "Edit"}
 _MARKS = late(r"(?m)^</?untrusted_context>\n?|^Output: ")
-
-
-def sent(name: str, payload: dict[str, Any]) -> bool:
-    """True if this is an event of Gemini CLI. Events of both clients are told by `timestamp`."""
-    return name in _EVENTS or (name in _SHARED and "timestamp" in payload)
 
 
 def read(name: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -37,7 +24,7 @@ def read(name: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         told["tool_name"] = _TOOLS.get(tool, tool)
     if "tool_response" in told:
         told["tool_response"] = {"stdout": _output(told["tool_response"])}
-    return _EVENTS.get(name, name), told
+    return EVENTS.get(name, name), told
 
 
 def answer(name: str, given: dict[str, Any]) -> dict[str, Any] | None:

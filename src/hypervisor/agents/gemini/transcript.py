@@ -1,4 +1,4 @@
-"""Tokens out of a Gemini CLI transcript, per item; unknown is None, never 0.
+"""Tokens out of a Gemini CLI transcript, per item.
 
 One response stands in it once or several times under one id. The client tells thinking apart from
 output; the service bills both as output.
@@ -6,6 +6,7 @@ output; the service bills both as output.
 
 from __future__ import annotations
 
+from hypervisor.agents.transcripts import Usage, add
 from hypervisor.system.late import late
 from hypervisor.system.reading import json_rows, json_value
 
@@ -20,34 +21,33 @@ _CLAIM, _ENDS = "claim_next_task", ("complete_task", "block_task", "release_task
 _TASK_ID = late(r'"task"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
-def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]]:
-    """Return the total, or None for an unknown shape, and the share of each item that was claimed,
-    in order: an item that was claimed twice stands twice. A torn last line is passed over.
+def sum_up(rows: Iterable[str]) -> Usage:
+    """Return the usage told by the JSON lines of a worker's transcript, which never tell a claim:
+    an item that was claimed twice stands twice. A torn last line is passed over.
 
     What is used between a claim and the call that ends the item, with that call, is the item's.
     """
-    known = True
+    usage = Usage()
     messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
     for row in json_rows(rows):
         if row is None:
-            known = False
+            usage.known = False
         if not isinstance(row, dict) or row.get("type") != "gemini":
             continue
         figures = _figures(row.get("tokens"))
         name = row.get("id")
         if figures is None or not isinstance(name, str):
-            known = False
+            usage.known = False
             continue
         calls = row.get("toolCalls")
         calls = calls if isinstance(calls, list) else []
         messages[name] = figures, [call for call in calls if isinstance(call, dict)]
-    total: Tokens = (0, 0, 0, 0)
-    items: list[tuple[str, Tokens]] = []
+    items = usage.by_id
     current = False
     for figures, calls in messages.values():
-        total = _add(total, figures)
+        usage.total = add(usage.total, figures)
         if current:
-            items[-1] = items[-1][0], _add(items[-1][1], figures)
+            items[-1] = items[-1][0], add(items[-1][1], figures)
         for call in calls:
             tool = str(call.get("name", "")).rpartition("task_manager_")[2]
             if tool in _ENDS and call.get("status") == "success":
@@ -61,7 +61,8 @@ def sum_up(rows: Iterable[str]) -> tuple[Tokens | None, list[tuple[str, Tokens]]
                 if isinstance(item, str):
                     items.append((item, (0, 0, 0, 0)))
                     current = True
-    return (total if known else None), items
+    usage.complete = usage.known
+    return usage
 
 
 def _figures(told: object) -> Tokens | None:
@@ -87,8 +88,3 @@ def _text(result: object) -> str:
         elif isinstance(one, list):
             rest += reversed(one)
     return "\n".join(found)
-
-
-def _add(one: Tokens, two: Tokens) -> Tokens:
-    a, b, c, d = (x + y for x, y in zip(one, two, strict=True))
-    return a, b, c, d

@@ -1,6 +1,7 @@
 """The clients' events: each is turned into words of the program, and holds no rule of its own.
 
-Handlers know the names and shapes of Claude Code; `gemini` reads the other client's as these.
+Handlers know the names and shapes of the client whose plugin this is; the others' events are read
+as these (see `clients`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.agents import clients
 from hypervisor.config.roots import find_root
 from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
@@ -47,22 +49,15 @@ _HEAD = b"HYPERVISOR_HEAD"
 
 
 class Event:
-    """One call of a hook, in the words of Claude Code, and what most handlers ask of it.
+    """One call of a hook, in the words that the handlers know, and what most of them ask of it.
 
-    `sent_as` is the name that the client itself has for the event.
+    `client` has sent it; `sent_as` is its own name for the event.
     """
 
     def __init__(self, name: str, payload: dict[str, Any]) -> None:
         self.sent_as = name
-        self.from_gemini = False
-        if "timestamp" in payload or name not in (*HANDLERS, "PreToolUse"):
-            from hypervisor.agents.gemini import events
-
-            self.from_gemini = events.sent(name, payload)
-            if self.from_gemini:
-                name, payload = events.read(name, payload)
-        self.name = name
-        self.payload = payload
+        self.client = clients.sender(name, payload)
+        self.name, self.payload = self.client.read(name, payload)
         self.session: str = self.text("session_id")
         self.agent: str = self.text("agent_id")
 
@@ -78,12 +73,12 @@ class Event:
 
     def transcript_of(self, agent: str | None = None) -> str | None:
         """Return where the client keeps the transcript of an agent of the session."""
-        base, dot, _ = self.text("transcript_path").rpartition(".jsonl")
-        return f"{base}/subagents/agent-{agent or self.agent}.jsonl" if dot else None
+        return self.client.transcript_of(self.text("transcript_path"), agent or self.agent)
 
 
-def run(name: str) -> int:
-    """Handle the event `name`, its payload on standard input. Always 0: a hook breaks nothing."""
+def run(name: str) -> str:
+    """Handle the event `name`, its payload on standard input, and return what the client is to be
+    told, "" for nothing. Raises nothing: a hook breaks no session."""
     if name == "PreToolUse":
         return _before(name)
     try:
@@ -93,9 +88,7 @@ def run(name: str) -> int:
 
             cwd = event.text("cwd")
             with Ledger.open(find_root(cwd or None), patience=0) as ledger:
-                answer = handle(ledger, event)
-            if answer is not None:
-                print(dumps(answer))
+                return _told(handle(ledger, event))
     except NoLedger:
         pass
     except Exception as error:  # whatever it is, the session goes on
@@ -103,10 +96,14 @@ def run(name: str) -> int:
 
         root = find_root()
         hook_errors.keep(root, explained(root, error) or error)
-    return 0
+    return ""
 
 
-def _before(name: str) -> int:
+def _told(answer: dict[str, Any] | None) -> str:
+    return "" if answer is None else dumps(answer)
+
+
+def _before(name: str) -> str:
     """Say whether a tool call may be made. What is refused or asked about doesn't hang on a ledger:
     whatever that holds has no part in it. Where it can't be told, the user is asked."""
     from hypervisor.agents.hooks import permission
@@ -118,9 +115,7 @@ def _before(name: str) -> int:
         answer = permission.before_tool(Event(name, payload))
     except Exception as error:
         answer = permission.decided(name, "ask", f"hypervisor can't tell: {error!r}"[:300])
-    if answer is not None:
-        print(dumps(answer))
-    return 0
+    return _told(answer)
 
 
 def _sent() -> str:
@@ -156,11 +151,7 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         from hypervisor.worker import off_limits
 
         off_limits.settle(ledger)
-    if answer is not None and event.from_gemini:
-        from hypervisor.agents.gemini import events
-
-        return events.answer(event.sent_as, answer)
-    return answer
+    return None if answer is None else event.client.answer(event.sent_as, answer)
 
 
 def context(event: str, text: str) -> dict[str, Any]:
@@ -174,8 +165,8 @@ def meet(ledger: Ledger, event: Event) -> None:
 
     known = ledger.sessions.find(event.session)
     if known is None or known.heard_at is None or time.time() - known.seen_at > 60:
-        if event.from_gemini:
-            # What the environment tells is of Claude Code, which this client may run inside of.
+        if not event.client.tells_session:
+            # What the environment tells is of another client, which this one may run inside of.
             ledger.sessions.meet(event.session, heard=True)
             return
         from hypervisor.config.caller import Caller

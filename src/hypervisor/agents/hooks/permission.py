@@ -12,9 +12,12 @@ from hypervisor.ledger import Ledger, NoLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from hypervisor.agents.grants import Grant
+
+_YES = "--yes-up-to"
 
 
 def before_tool(event: Event) -> dict[str, Any] | None:
@@ -63,13 +66,10 @@ def requested(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     Such an answer overrides the user's ask rules. So there is none where one of theirs names the
     tool, or may match, or can't be read.
     """
-    from hypervisor.agents.claude import settings
-
     grant = _grant(ledger, event)
     if grant is None:
         return None
-    folders = (os.environ.get("CLAUDE_PROJECT_DIR", ""), event.text("cwd"), ledger.root)
-    if settings.may_ask(event.text("tool_name"), folders):
+    if event.client.may_ask(event.text("tool_name"), (event.text("cwd"), ledger.root)):
         return None
     ledger.sessions.note_grant(grant.queues, grant.what)
     answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
@@ -106,7 +106,11 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 
     mode, tool = event.text("permission_mode"), event.text("tool_name")
     # A plan changes nothing, and where all is allowed nothing needs us.
-    if mode == "bypassPermissions" or (mode == "plan" and tool != "Bash") or event.from_gemini:
+    if (
+        mode == "bypassPermissions"
+        or (mode == "plan" and tool != "Bash")
+        or not event.client.hooks_allow
+    ):
         return None
     asked = event.payload.get("tool_input")
     grant = grants.for_call(
@@ -123,16 +127,23 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 
 def _said_beforehand(event: Event) -> bool:
     """True for a command that opens a queue with a yes that the user has typed in this session."""
-    from hypervisor.agents.claude import said
     from hypervisor.agents.shell_calls import only_calls
 
     calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":
         return False
-    number = said.beforehand(calls[0].words)
-    return number is not None and said.by_the_user(
-        event.text("transcript_path"), rf"--yes-up-to[ =]{number}(?![0-9])"
+    number = yes_up_to(calls[0].words)
+    return number is not None and event.client.has_typed(
+        event.text("transcript_path"), rf"{_YES}[ =]{number}(?![0-9])"
     )
+
+
+def yes_up_to(words: Iterable[str]) -> int | None:
+    """Return N of the one option `--yes-up-to N` among `words`, None without one."""
+    import re
+
+    found = re.findall(rf"(?<!\S){_YES}[ =]([0-9]{{1,9}})(?!\S)", " ".join(words))
+    return int(found[0]) if len(found) == 1 else None
 
 
 def decided(event: str, decision: str, reason: str) -> dict[str, Any]:

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.agents import reconcile
-from hypervisor.agents.claude import said, upgrade
+from hypervisor.agents import reconcile, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import markers
 from hypervisor.system.late import late
-from hypervisor.system.reading import NotReadable, json_rows, read_end
 from hypervisor.system.spans import until
+from hypervisor.system.text import count
 from hypervisor.views import news
-from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hypervisor.agents.notice import Notice
     from hypervisor.ledger import Ledger
 
 # Its time is when outputs were last pruned.
 _PRUNED, _PRUNE_SECONDS = "pruned", 3600
-# So much of a transcript's end is looked at.
-_TAIL = 4 << 20
 # A cleared or resumed session goes on with its workers.
 _GOES_ON = ("clear", "resume", "compact")
 _GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
-_DESCRIBED = late(r'^Agent ".*?" ')
-# How the client tells, in the place of a notice, that a person has stopped all agents at once.
-_STOPPED = late(r"[0-9]+ background agents? (?:was|were) stopped by the user\b")
-_TAG = late(r"(?s)<(task-id|status|summary)>(.*?)</\1>")
-# How a notice of a worker's end begins: the client's own, or auto mode's, with the report in it.
-_NOTICE = late(
-    r"(?:Another Claude session sent a message[^\n]*\n)?"
-    r"(?:<task-notification\b|<agent-message from=\"([^\"<>]+)\"[^>]*>\s*\[Subagent hand-back\])"
-)
-_BEGINS = ("<", "Another Claude session")
-# What stands in the transcript's rows that hold one.
-_IN_ROWS = ("<task-notification>", "[Subagent hand-back]")
 
 
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -48,11 +33,9 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if event.text("source") == "clear":
         meet(ledger, event)
         ledger.sessions.inherit(event.session)
-    outbox.flush(ledger)
     if event.text("source") == "compact":
         return None
-    moved = None if event.from_gemini else upgrade.moved()
-    text = "\n".join(filter(None, (_left_open(ledger), moved)))
+    text = "\n".join(filter(None, (_left_open(ledger), event.client.started())))
     return context("SessionStart", text) if text else None
 
 
@@ -63,7 +46,7 @@ def _left_open(ledger: Ledger) -> str | None:
         counts = ledger.queues.counts(queue.no)
         left = counts["ready"] + counts["claimed"]
         if queue.state in ("open", "paused") and left and queue.purpose == "work":
-            line = f"queue {queue.name}: {left} of {sum(counts.values())} items left"
+            line = f"queue {queue.name}: {left} of {count(sum(counts.values()), 'item')} left"
             if queue.state == "paused" and queue.resume_at is not None:
                 line += f", paused until {until(queue.resume_at)}"
             lines.append(line)
@@ -76,18 +59,17 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
-    if prompt[:1].isdigit() and _STOPPED.match(prompt):
+    if event.client.all_stopped(prompt):
         reconcile.missing(ledger, event.session, None)
-    if prompt.startswith(_BEGINS) and _NOTICE.match(prompt):
-        by = "monitor" if "<event>" in prompt else "notice"
-        _noticed(ledger, event, prompt)
-    elif said.is_typed(prompt):
+    if (notice := event.client.notice(prompt)) is not None:
+        by = "monitor" if notice.event else "notice"
+        _noticed(ledger, event, notice)
+    elif event.client.is_typed(prompt):
         _user_said(ledger, event, prompt)
     _settle_agents(ledger, event)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     text = news.take(ledger, event.session, by=by)
-    if event.from_gemini and ledger.sessions.find(event.session) is None:
-        # This client has no room for it at the session's start.
+    if not event.client.hears_at_start and ledger.sessions.find(event.session) is None:
         meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     markers.settle(ledger)
@@ -118,7 +100,7 @@ def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         }
         reconcile.missing(ledger, event.session, running)
     _settle_agents(ledger, event)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     outputs_pruned(ledger)
     if event.payload.get("stop_hook_active"):
         return None
@@ -143,7 +125,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     _settle_agents(ledger, event)
     reconcile.session_ended(ledger, event.session)
     ledger.state.folder.remove(markers.watch_lock(event.session))
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
     markers.settle(ledger)
 
 
@@ -186,64 +168,27 @@ def read_notices(ledger: Ledger, event: Event) -> None:
     """
     if not ledger.agents.unnoticed(event.session):
         return
-    try:
-        raw = read_end(event.text("transcript_path"), _TAIL)
-    except (OSError, NotReadable):
-        return
-    rows = raw.decode("utf-8", "replace").splitlines()
-    wanted = (text for text in rows if any(words in text for words in _IN_ROWS))
-    for row in json_rows(wanted):
-        if not isinstance(row, dict):
-            continue
-        told, delivered = _notice_in(row)
-        if told and _NOTICE.match(told):
-            _noticed(ledger, event, told, delivered=delivered)
+    for notice in event.client.notices(event.text("transcript_path")):
+        _noticed(ledger, event, notice)
 
 
-def _notice_in(row: dict[str, Any]) -> tuple[str | None, bool]:
-    """Return the text in a row of a session's transcript that may be a notice, and whether it has
-    reached the model: what is only queued may be dropped."""
-    kind, told = row.get("type"), None
-    if kind == "queue-operation":
-        told = row.get("content")
-    elif kind == "attachment" and isinstance(row.get("attachment"), dict):
-        told = row["attachment"].get("prompt")
-    # A prompt that somebody has typed has no origin.
-    elif kind == "user" and isinstance(row.get("origin"), dict):
-        message = row.get("message")
-        told = message.get("content") if isinstance(message, dict) else None
-    return told if isinstance(told, str) else None, kind != "queue-operation"
-
-
-def _noticed(ledger: Ledger, event: Event, prompt: str, *, delivered: bool = True) -> None:
-    """The client tells of ended agents: note that it did, and end what they still hold.
-
-    What the worker itself has said in a notice is passed over: it may look like more notices.
-    """
-    begins = _NOTICE.match(prompt)
-    told = _TAG.findall(prompt.partition("<result>")[0])
-    if begins and begins[1]:
-        told = [("task-id", begins[1])]
-    status = next((text for name, text in told if name == "status"), "")
-    words = next((text for name, text in told if name == "summary"), "")
-    for name, agent in told:
-        if name != "task-id":
-            continue
+def _noticed(ledger: Ledger, event: Event, notice: Notice) -> None:
+    """The client tells of ended agents: note that it did, and end what they still hold."""
+    for agent in notice.agents:
         path = event.transcript_of(agent)
-        how = words if status and status != "killed" else None
-        by = "notice" if delivered else None
+        how = notice.words if notice.how and notice.how != "killed" else None
+        by = "notice" if notice.delivered else None
         if not ledger.agents.note(agent, event.session, transcript=path, how=how, noticed_by=by):
             continue
-        if status == "killed":
+        if notice.how == "killed":
             # By the user, or by the session because of what the user said.
             reconcile.person_stopped(ledger, event.session, agent, transcript=path)
-        elif status == "failed":
-            said = _DESCRIBED.sub("", words)
-            reconcile.failed(ledger, event.session, agent, said, code="", transcript=path)
-        elif status:
-            reconcile.died(ledger, event.session, agent, words)
+        elif notice.how == "failed":
+            reconcile.failed(ledger, event.session, agent, notice.cause, code="", transcript=path)
+        elif notice.how:
+            reconcile.died(ledger, event.session, agent, notice.words)
 
 
 def _settle_agents(ledger: Ledger, event: Event) -> None:
     for agent in ledger.agents.unsettled(event.session):
-        reconcile.collect(ledger, agent)
+        use.collect(ledger, agent)

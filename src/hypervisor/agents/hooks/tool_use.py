@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import reconcile
-from hypervisor.agents.claude import transcript
+from hypervisor.agents import printed, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import calls
 from hypervisor.system import signs
@@ -29,7 +28,7 @@ _TOLD = 120
 _LOOKED_AT = 4000
 # What `hypervisor open` prints.
 _OPENED = late(
-    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items added"
+    r"(?m)^queue ([A-Za-z0-9_-][A-Za-z0-9_.-]*): [0-9]+ items? added"
     r'|^\{"queue": "([A-Za-z0-9_-][A-Za-z0-9_.-]*)", "generation"'
 )
 _HANDS_OUT = late(r"\bhypervisor[\"']? (?:next|done|pull)\b")
@@ -65,10 +64,10 @@ def _learn(ledger: Ledger, event: Event) -> None:
         session.read_notices(ledger, event)
     if event.agent and event.name == "PostToolUse" and ledger.agents.lacks_permissions(event.agent):
         ledger.agents.permission_given(event.agent, call_of(event.payload))
-    if event.from_gemini:
-        _used_in_gemini(ledger, event)
+    if not event.client.tells_session:
+        _seen(ledger, event)
     elif tool == "Bash":
-        tokens = transcript.claims_in(_output(event))
+        tokens = printed.handed_out(_output(event))
         if tokens and not ledger.sessions.assign(event.session, event.agent, tokens):
             # A worker's own processes may still go by the name of a cleared session.
             ledger.sessions.inherit(event.session)
@@ -88,10 +87,11 @@ def _learn(ledger: Ledger, event: Event) -> None:
 def _worked(ledger: Ledger, event: Event) -> str | None:
     """Note what a worker does and what it has used; return what tells it that this was too much."""
     if ledger.agents.saw_tool(event.agent, _told(event)):
-        reconcile.note_use(ledger, event.agent)
+        use.note(ledger, event.agent)
     past = ledger.sessions.count_call(event.session, event.agent)
     if not past:
         return None
+    from hypervisor.agents import reconcile
     from hypervisor.worker import off_limits
 
     words = reconcile.overrun(ledger, past)
@@ -134,13 +134,14 @@ def join(ledger: Ledger, event: Event) -> None:
         _join_named(ledger, event, event.agent, rest)
 
 
-def _used_in_gemini(ledger: Ledger, event: Event) -> None:
-    """Learn from a shell call what its session holds and follows: its shell knows no session."""
+def _seen(ledger: Ledger, event: Event) -> None:
+    """Learn from what a shell call printed what its session holds and follows: our verbs were not
+    told which session that is."""
     if event.text("tool_name") != "Bash":
         return
     output = _output(event)
     if _HANDS_OUT.search(event.asked("command")):
-        ledger.sessions.assign(event.session, "", transcript.claims_in(output), unknown=True)
+        ledger.sessions.assign(event.session, "", printed.handed_out(output), unknown=True)
     for plain, quoted in _OPENED.findall(output):
         if any(queue.name == (plain or quoted) for queue in ledger.queues.all()):
             ledger.followers.follow(event.session, plain or quoted)
@@ -168,7 +169,7 @@ def note_unseen(ledger: Ledger, event: Event) -> None:
     """Note what the client asks the service for this worker that no transcript tells."""
     mode = event.text("permission_mode")
     if event.agent and mode:
-        reconcile.note_unseen(ledger, event.agent, transcript.unseen(mode, os.environ))
+        use.note_unseen(ledger, event.agent, event.client.unseen(mode, os.environ))
 
 
 def _answered(ledger: Ledger, event: Event) -> None:
@@ -198,6 +199,8 @@ def _task_stopped(ledger: Ledger, event: Event) -> None:
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
+        from hypervisor.agents import reconcile
+
         path = event.transcript_of(agent)
         reconcile.person_stopped(ledger, event.session, agent, transcript=path)
 

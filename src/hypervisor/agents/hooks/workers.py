@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.agents.hooks import Event
 from hypervisor.agents.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.ledger import calls
 from hypervisor.system.late import late
-from hypervisor.worker import outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     transcript = event.text("agent_transcript_path") or None
     if ledger.agents.note(event.agent, event.session, transcript=transcript, how="stopped"):
         note_unseen(ledger, event)
-        outbox.flush(ledger)
-        reconcile.collect(ledger, event.agent, wait=_LAG)
+        reconcile.settle(ledger)
+        use.collect(ledger, event.agent, wait=_LAG)
     calls.forget(ledger.state, (event.agent,))
     return None
 
@@ -93,8 +92,8 @@ def failed(ledger: Ledger, event: Event) -> None:
         event.agent, event.session, transcript=path, how="API error"
     ):
         note_unseen(ledger, event)
-        outbox.flush(ledger)
-        reconcile.collect(ledger, event.agent)
+        reconcile.settle(ledger)
+        use.collect(ledger, event.agent)
 
 
 def _suggested(payload: dict[str, Any]) -> list[str]:

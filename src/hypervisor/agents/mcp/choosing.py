@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hypervisor.config.settings import as_name
 from hypervisor.intake.index import Entry, TaskIndex
+from hypervisor.intake.preflight.unknown import assignees, counted
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 from hypervisor.triage import complexity, words
@@ -19,7 +21,8 @@ class Choosing:
     def ready(self, caller: str = "", project: str = "") -> Iterator[Entry]:
         """Yield the tasks that the files say are ready, best first, that `caller` may have.
 
-        Those are nobody's, the caller's own, or left to any machine. Without a caller, all.
+        Those are nobody's, the caller's own, or left to any machine. Without a caller, all but
+        those of assignees that nobody knows.
         """
         for entry in self.index.ready():
             if self._is_free_for(entry, caller) and self.fits(entry, caller, project):
@@ -77,9 +80,19 @@ class Choosing:
             raise HypervisorError(f"{one_line(where)}: {what}", fix)
         return found[0]
 
+    def unknown(self, caller: str) -> list[str]:
+        """Return the assignees but `caller` whom nobody knows, of tasks that nothing else speaks
+        against; who has most tasks comes first."""
+        tasks = (entry.task for entry in self.index.ready() if entry.task is not None)
+        found = counted(assignees(task, self.index.settings) for task in tasks)
+        return [one.name for one in found if as_name(one.name) != as_name(caller)]
+
     def _is_free_for(self, entry: Entry, caller: str) -> bool:
-        if not caller or entry.task is None or not entry.task.assignees:
+        if entry.task is None or not entry.task.assignees:
             return True
-        names = {name.removeprefix("@").lower() for name in entry.task.assignees}
-        machine = self.index.settings.triage.automatable.lower()
-        return names <= {caller.lower(), machine}
+        settings = self.index.settings
+        if not caller:
+            return not assignees(entry.task, settings)
+        names = {as_name(name) for name in entry.task.assignees}
+        own = {as_name(caller), as_name(settings.triage.automatable)}
+        return names - settings.anyone <= own

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from hypervisor import worker
+from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
 from hypervisor.agents.mcp.default_queue import STANDING, NotYours, Standing, first, worker_name
 from hypervisor.config.caller import in_pool
@@ -16,8 +16,9 @@ from hypervisor.config.roots import create_state
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.spans import moment
 from hypervisor.system.text import listed, one_line
-from hypervisor.worker.settle import settle
+from hypervisor.worker import nothing_ready
 
 _LONGEST_NAME = 100
 
@@ -41,36 +42,46 @@ class Dispatch:
         self.held: dict[str, Held] = {}
         self._root = index.root
         self._caller = ""
+        # Whether the one that asked last may have a part of what is ready only.
+        self._narrow = False
+        self._prepared = False
         self._ended: dict[str, str] = {}
 
-    def claim(self, caller: str, project: str = "") -> Claim | None:
+    def claim(self, caller: str, project: str = "") -> tuple[Claim | None, str]:
         """Claim the next item that `caller` may have, of `project` if one is named.
 
-        None when there is none now; `why_nothing` tells more.
+        None when there is none now, and then in a sentence why.
         """
         self._caller = caller = caller_name(caller)
+        self._narrow = bool(project) or self.choosing.is_bound(caller)
         with self._ledger() as ledger:
             if self.queue is not None:
                 claim = self._claim_queued(ledger, self.queue, caller, project)
             else:
                 claim = self._standing.claim(ledger, caller, project)
+            why = self._why_nothing(ledger) if claim is None else ""
         if claim is not None:
             self.held[claim.id] = Held(claim, caller)
-        return claim
+        return claim, why
 
-    def why_nothing(self) -> str:
+    def _why_nothing(self, ledger: Ledger) -> str:
         """Return in a sentence why nothing was handed out."""
-        name = self.queue or STANDING
-        with self._ledger() as ledger:
-            row = ledger.store.row("select name from queue where name = ? limit 1", (name,))
-            if row is None:
-                return "no task is ready"
-            row, counts = ledger.queues.get(name), ledger.queues.stats(name)
-        if row.state not in ("open", "replaced"):
-            why = f" ({one_line(row.reason, 80)})" if row.reason else ""
-            return f"queue {name} is {row.state}{why}"
-        at_work = f"; {counts['claimed']} are in work" if counts["claimed"] else ""
-        return f"no task is ready for this caller{at_work}"
+        if self.queue is not None:
+            ready = ", none of them for this caller" if self._narrow else ""
+            return worker.why_nothing(ledger, self.queue, ready=ready)[0]
+        row = next((row for row in ledger.queues.all() if row.name == STANDING), None)
+        if row is not None and row.state == "paused":
+            return nothing_ready.paused(ledger, row)
+        at_work = nothing_ready.at_work(ledger, row.no) if row is not None else []
+        return "; ".join(["no task is ready for this caller", *at_work, *self._held_for_names()])
+
+    def _held_for_names(self) -> list[str]:
+        """Return whose tasks are held since no setting knows them. How that is mended is for the
+        user, not for whoever asks here: `hypervisor preflight` tells it."""
+        names = self.choosing.unknown(self._caller)
+        if not names:
+            return []
+        return [f"held until the settings say who that is: the tasks of {listed(names, 3, 40)}"]
 
     def done(
         self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
@@ -78,7 +89,7 @@ class Dispatch:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
         What is complete already is no error. Raises NotYours where somebody else holds it, Refused
-        and NotOwner as `worker.done` does.
+        and NotOwner as `worker.finish` does.
         """
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._is_complete(item_id, entry):
@@ -93,7 +104,7 @@ class Dispatch:
             if held.caller:
                 report = report | {"assignee": held.caller}
             try:
-                worker.done(ledger, held.claim.token, report, force=force)
+                worker.finish(ledger, held.claim.token, "done", report, force=force)
             except worker.Refused:
                 if fresh:
                     worker.give_back(ledger, [held.claim.token])
@@ -145,7 +156,7 @@ class Dispatch:
             return None
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 place = ledger.items.open_place(item_id)
         except NoLedger:
             return None
@@ -155,7 +166,7 @@ class Dispatch:
         """Return the items that are claimed, or open in a queue that a person opened."""
         try:
             with Ledger.open(self._root) as ledger:
-                settle(ledger)
+                reconcile.settle(ledger)
                 claimed = dict.fromkeys(ledger.claims.live_tokens().values(), "claimed")
                 items = ledger.items.all_open().items()
         except NoLedger:
@@ -167,7 +178,7 @@ class Dispatch:
     def _claim_queued(self, ledger: Ledger, queue: str, caller: str, project: str) -> Claim | None:
         if not project and not self.choosing.is_bound(caller):
             return first(worker.take(ledger, queue, worker_name(caller)))
-        settle(ledger)
+        reconcile.settle(ledger)
         for row in ledger.items.ready(queue):
             entry = self.index.at(row["path"]) if row["path"] else None
             if self.choosing.fits(entry, caller, project):
@@ -193,7 +204,7 @@ class Dispatch:
         """Return the claim under which we may end an item, and whether it was made for that."""
         if item_id in self.held:
             return self.held[item_id], False
-        settle(ledger)
+        reconcile.settle(ledger)
         place = ledger.items.open_place(item_id)
         queue = place["queue_name"] if place is not None else None
         if self.queue not in (None, queue):
@@ -255,8 +266,10 @@ class Dispatch:
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
-        if self.queue is None:
+        if self.queue is None and not self._prepared:
+            # Asks git whether it tracks the state, as opening a queue does.
             create_state(self._root)
+            self._prepared = True
         project = self.index.settings.project
         with Ledger.open(self._root, create=self.queue is None, project=project) as ledger:
             yield ledger
@@ -266,10 +279,10 @@ def caller_name(caller: str) -> str:
     """Return the name of a caller, fit for a front matter. Raises HypervisorError for none."""
     name = " ".join(caller.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise HypervisorError("the caller has no usable name", 'say who asks: caller="gemini"')
+        raise HypervisorError("the caller has no usable name", 'say who asks: caller="NAME"')
     return name
 
 
 def _held_by(place: Any) -> str:
-    since = time.strftime("%H:%M", time.localtime(place["claimed_at"]))
+    since = moment(place["claimed_at"])
     return f"held by {one_line(place['worker'], 80)} since {since} (queue {place['queue_name']})"

@@ -8,18 +8,22 @@ people open.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from hypervisor import worker
+from hypervisor.agents import reconcile
 from hypervisor.agents.mcp.choosing import Choosing
+from hypervisor.config.settings import as_name
 from hypervisor.intake import opening
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
+from hypervisor.intake.preflight.check import sort_by_locks
 from hypervisor.intake.sources import Found
 from hypervisor.ledger import Claim, Ledger, Options
 from hypervisor.ledger.rows import Item
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import BrokenFile, HypervisorError
+from hypervisor.system.files import is_same
 from hypervisor.system.text import one_line
-from hypervisor.worker.settle import settle
 
 STANDING = "task_manager"
 # A person who names a task may end it whatever its status says, but for these.
@@ -40,7 +44,7 @@ class Standing:
 
     def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
         """Claim the best task that `caller` may have now, None if there is none."""
-        settle(ledger)
+        reconcile.settle(ledger)
         taken = ledger.items.all_open()
         claimed = set(ledger.claims.live_tokens().values())
         for entry in self._choosing.ready(caller, project):
@@ -64,7 +68,10 @@ class Standing:
         if known is not None and ended and not named and not _edited_since(known, entry):
             return None
         if known is None or ended:
-            checked = self._checked(ledger, entry)
+            if named:
+                checked = self._checked(ledger, entry, caller)
+            else:
+                checked = self._still_ready(ledger, entry, caller)
             if named and not checked.ready:
                 checked = _as_ready(checked, item_id)
             if not checked.ready:
@@ -72,11 +79,25 @@ class Standing:
             self._open(ledger, checked, anew=ended)
         return first(worker.take(ledger, STANDING, worker_name(caller), only=item_id))
 
-    def _checked(self, ledger: Ledger, entry: Entry) -> Preflight:
+    def _still_ready(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
+        """Return the pre-flight of a task that the index has just found ready, and that no other
+        queue has: what is left to be asked is whether a lock stands on it."""
+        try:
+            look = self._index.look(entry)
+        except (BrokenFile, OSError):
+            return Preflight()
+        if look is None:
+            return self._checked(ledger, entry, caller)
+        return sort_by_locks(look, self._root, self._index.settings, ledger)
+
+    def _checked(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
+        settings = self._index.settings
+        # Who asks here is an agent, and may have what is assigned to it.
+        settings = replace(settings, agents=settings.agents | {as_name(caller)})
         return check(
             [Found(os.path.join(self._root, entry.path))],
             root=self._root,
-            settings=self._index.settings,
+            settings=settings,
             ledger=ledger,
             queue=STANDING,
             search=self._index.search,
@@ -86,12 +107,11 @@ class Standing:
         """Open the standing queue with one item more; one that has ended in it before, and was
         opened again by somebody since, begins a new generation."""
         limits = self._index.settings.limits
-        row = ledger.store.row(
-            "select source from queue where name = ? order by generation desc limit 1", (STANDING,)
-        )
-        number = int(row["source"].rpartition(" ")[2]) if row is not None else 1
-        opening.open_queue(
-            self._root,
+        number = 1
+        if STANDING in ledger.queues.names():
+            number = int((ledger.queues.get(STANDING).source or "1").rpartition(" ")[2])
+        opening.fill(
+            ledger,
             self._index.settings,
             STANDING,
             checked,
@@ -126,4 +146,5 @@ def first(claims: list[Claim]) -> Claim | None:
 
 def _edited_since(row: Item, entry: Entry) -> bool:
     """Whether somebody edited the file of an ended item after its end was written there."""
-    return row.pending is None and row.fingerprint != entry.identity.fingerprint
+    kept, now = row.fingerprint, entry.identity.fingerprint
+    return row.pending is None and not is_same(kept, now)

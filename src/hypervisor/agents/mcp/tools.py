@@ -13,7 +13,7 @@ from hypervisor.agents.mcp.writing import create, update
 from hypervisor.config.roots import refuse_home
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 VERSION = 2
 _BLOCKED = (
@@ -45,10 +45,9 @@ class Tools:
     # -- claims and their ends --
 
     def claim_next_task(self, caller: str, project: str) -> dict[str, Any]:
-        claim = self.dispatch.claim(caller, project)
+        claim, why = self.dispatch.claim(caller, project)
         if claim is None:
-            return {"message": f"QUEUE EMPTY: {self.dispatch.why_nothing()}", "task": None}
-        self.index.refresh()
+            return {"message": f"QUEUE EMPTY: {why}", "task": None}
         task = of_claim(self.index, claim)
         return {"message": f"claimed {one_line(claim.id, 80)}", "task": task}
 
@@ -160,12 +159,13 @@ class Tools:
 
     def get_index_stats(self, include_projects: bool) -> dict[str, Any]:
         taken = self.dispatch.elsewhere()
-        ready = sum((entry.id or entry.path) not in taken for entry in self.index.ready())
+        free = self.dispatch.choosing.ready()
+        ready = sum((entry.id or entry.path) not in taken for entry in free)
         stats = self._counted() | {"ready": ready}
         stats["generated"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if not include_projects:
             del stats["projects"]
-        message = f"{stats['total']} tasks, {ready} ready, {stats['blocked']} blocked"
+        message = f"{count(stats['total'], 'task')}, {ready} ready, {stats['blocked']} blocked"
         return {"message": message, "stats": stats} | odd_files(self.index)
 
     def _counted(self) -> dict[str, Any]:
@@ -193,8 +193,8 @@ class Tools:
         entries = list(found)
         shown = entries if limit <= 0 else entries[:limit]
         tasks = [brief(self.index, entry) for entry in shown]
-        more = f" of {len(entries)}" if len(entries) > len(shown) else ""
-        message = f"{len(tasks)}{more} tasks"
+        all = count(len(entries), "task")
+        message = f"{len(tasks)} of {all}" if len(entries) > len(shown) else all
         return {"message": message, "tasks": tasks, "count": len(tasks), "total": len(entries)}
 
     def _shown(self, text: str) -> str:

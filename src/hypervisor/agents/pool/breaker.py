@@ -3,7 +3,7 @@ queue."""
 
 from __future__ import annotations
 
-from hypervisor.agents.clients import End
+from hypervisor.agents.client import End
 
 # So many agents in a row that ended in an error before they had any item, or without having ended
 # one.

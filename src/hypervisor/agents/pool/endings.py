@@ -6,14 +6,12 @@ from dataclasses import replace
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
-from hypervisor.agents.clients import End
+from hypervisor.agents.client import End
+from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
-from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
-from hypervisor.worker import Refused, outbox
-
-_SUMMARY = 4000
+from hypervisor.worker import CheckFailed, Refused
 
 
 def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
@@ -27,7 +25,7 @@ def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> No
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
     worker.off_limits.settle(ledger)
-    outbox.flush(ledger)
+    reconcile.settle(ledger)
 
 
 def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
@@ -38,18 +36,42 @@ def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> N
         reconcile.pause_for(ledger, queue, replace(end.limit, text=end.cause or end.limit.text))
 
 
-def command_done(ledger: Ledger, claim: Claim, end: End, redactor: Redactor, *, force: bool) -> str:
-    """A command ended well: its item is done, if nothing speaks against that.
+def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, force: bool) -> str:
+    """Deal with the item of a command, now that its process is gone.
 
     Returns "", or what this machine lacks: the item is free then, at no cost.
     """
-    said = redactor.text(end.last)[-_SUMMARY:].strip()
-    report = {"summary": said or "the command ended with exit code 0 and printed nothing"}
+    if end.how == "finished":
+        return _done(ledger, claim, end, agent, force)
+    found = worker.off_limits.changes(ledger, claim.token)
+    if found.own or found.inside:
+        names = worker.off_limits.listed([*found.own, *found.inside])
+        blocked(ledger, claim, f"the command changed what steers the next run: {names}")
+    elif found.shared:
+        _unsure(ledger, claim, found.shared)
+    elif end.how == "failed":
+        _finish(ledger, claim, "failed", _told(end))
+    else:
+        settle(ledger, claim.queue, agent.session, agent.name, end)
+    return ""
+
+
+def blocked(ledger: Ledger, claim: Claim, reason: str) -> None:
+    """A command can't, or may not, do its item: a person has to look at it."""
+    _finish(ledger, claim, "blocked", reason)
+
+
+def _done(ledger: Ledger, claim: Claim, end: End, agent: PoolAgent, force: bool) -> str:
+    """A command ended well: its item is done, if nothing speaks against that."""
+    said = end.last.strip() or "the command ended with exit code 0 and printed nothing"
     try:
-        worker.done(ledger, claim.token, report, force=force)
+        worker.finish(ledger, claim.token, "done", {"summary": said}, force=force, agent=agent)
+    except CheckFailed as failed:
+        # Another run of the same command may do better.
+        _finish(ledger, claim, "failed", failed.cause)
     except Refused as refused:
-        # No second run of the same command would mend that.
-        _finish(ledger, claim, "blocked", f"{refused.message}", redactor)
+        # No second run would mend that.
+        blocked(ledger, claim, refused.cause)
     except NotOwner:
         # It has reported by itself, or the item is another's now.
         return ""
@@ -58,21 +80,11 @@ def command_done(ledger: Ledger, claim: Claim, end: End, redactor: Redactor, *, 
         return str(error)
     except HypervisorError as error:
         # What it has left can't be committed.
-        _finish(ledger, claim, "blocked", str(error), redactor)
+        blocked(ledger, claim, str(error))
     return ""
 
 
-def command_failed(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor) -> None:
-    """A command, or the check of its work, failed: that is an attempt."""
-    _finish(ledger, claim, "failed", cause, redactor)
-
-
-def command_blocked(ledger: Ledger, claim: Claim, cause: str, redactor: Redactor) -> None:
-    """A command did what no command may do."""
-    _finish(ledger, claim, "blocked", cause, redactor)
-
-
-def command_unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
+def _unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
     """It, or one beside it, changed what steers the next run: nobody is charged, none is done."""
     try:
         ledger.ends.release(claim.token, free=True, reason=worker.off_limits.why(paths))
@@ -81,13 +93,13 @@ def command_unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
     worker.off_limits.settle(ledger)
 
 
-def told(end: End) -> str:
+def _told(end: End) -> str:
     """Return why a command failed, with the last lines that it printed."""
     return f"{end.cause}\n{end.last}" if "\n" in end.last else end.cause
 
 
-def _finish(ledger: Ledger, claim: Claim, outcome: str, reason: str, redactor: Redactor) -> None:
+def _finish(ledger: Ledger, claim: Claim, outcome: str, reason: str) -> None:
     try:
-        worker.finish(ledger, claim.token, outcome, {"reason": redactor.text(reason)[:_SUMMARY]})
+        worker.finish(ledger, claim.token, outcome, {"reason": reason})
     except NotOwner:
         return

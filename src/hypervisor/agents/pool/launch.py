@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass, field
 
 from hypervisor.agents import retention
-from hypervisor.agents.clients import Place, Start, Stream
+from hypervisor.agents.client import Place, Start, Stream
 from hypervisor.agents.limits import Windows
 from hypervisor.agents.pool import recovery
+from hypervisor.agents.pool.finishing import Finishing
 from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import OPEN_STATES, Claim, Ledger
 from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL
 from hypervisor.system.folder import Folder
@@ -23,13 +24,13 @@ from hypervisor.system.redact import Redactor
 
 @dataclass
 class Running:
-    """An agent in its slot. `claim` is the item of a command; `reporting` is true for the process
-    that ends it."""
+    """An agent in its slot. `claim` is the item of a command; `finishing` ends it, once the process
+    has ended."""
 
     slot: int
     place: Place
     claim: Claim | None = None
-    reporting: bool = False
+    finishing: Finishing | None = None
     process: Process = field(init=False)
     item: str | None = None
     tool: str = ""
@@ -66,7 +67,7 @@ class View:
     @property
     def ended(self) -> int:
         """How many items have ended."""
-        return self.total - sum(self.counts[state] for state in ("waiting", "ready", "claimed"))
+        return self.total - sum(self.counts[state] for state in OPEN_STATES)
 
     @property
     def total(self) -> int:

@@ -7,29 +7,26 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
 
 from hypervisor import worker
-from hypervisor.agents import reconcile
-from hypervisor.agents.client import own_program
-from hypervisor.agents.clients import End, Start, Stream
-from hypervisor.agents.command import CommandStream
-from hypervisor.agents.holes import Unfit
+from hypervisor.agents import reconcile, use
+from hypervisor.agents.client import End, Headless, Start, Stream, Unfit
 from hypervisor.agents.pool import endings, recovery
 from hypervisor.agents.pool.breaker import Breaker
+from hypervisor.agents.pool.finishing import Finishing
 from hypervisor.agents.pool.launch import Launch, Running, View, view_of
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.sessions import POOL
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
-from hypervisor.worker import outbox
 from hypervisor.worker.branches import worktrees
-from hypervisor.worker.settle import settle
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -44,7 +41,7 @@ class Pool:
         self,
         ledger: Ledger,
         queue: str,
-        client: Any,
+        client: Headless,
         *,
         workers: int,
         items_each: int | None,
@@ -95,7 +92,7 @@ class Pool:
         finally:
             self._selector.close()
             recovery.forget(self.ledger.state, self.session)
-        outbox.flush(self.ledger)
+        reconcile.settle(self.ledger)
         self._show(self._view())
         return self._why_over()
 
@@ -200,14 +197,14 @@ class Pool:
             self.cause = str(error)
             return False
         if not claims:
-            # What is ready is locked by another tool, or somebody was faster.
+            # What is ready can't be had; `why_nothing` tells why.
             self._idle = not self._running
             return False
         running = Running(slot, place, claim=claims[0])
         try:
             start = self.client.start(place, claims[0])
         except Unfit as unfit:
-            endings.command_blocked(self.ledger, claims[0], str(unfit), self._redactor)
+            endings.blocked(self.ledger, claims[0], str(unfit))
             return True
         try:
             self._begin(running, start, self.client.stream())
@@ -218,10 +215,7 @@ class Pool:
         return True
 
     def _begin(self, running: Running, start: Start, stream: Stream) -> None:
-        # The process that reports would be in the way of its own tree's removal.
-        tree = running.place.tree
-        if running.claim and not running.reporting:
-            tree = running.claim.worktree
+        tree = running.claim.worktree if running.claim else running.place.tree
         self._launch.begin(running, start, stream, tree or self.ledger.root)
         self._running[running.slot] = running
 
@@ -234,12 +228,16 @@ class Pool:
             if name:
                 process.read(name, self._selector)
         for running in list(self._running.values()):
+            if running.finishing is not None:
+                if running.finishing.has_ended():
+                    self._finished(running, running.finishing)
+                continue
             self._mind_windows(running)
             if running.process.has_ended():
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
                 running.process.terminate()
-                why = f"it ran longer than {self._seconds / 60:g} minutes"
+                why = f"it ran longer than {span(self._seconds)}"
                 self._has_ended(running, End("overtime", why))
 
     def _mind_windows(self, running: Running) -> None:
@@ -260,7 +258,7 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
-        settle(self.ledger)
+        reconcile.settle(self.ledger)
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream
@@ -288,10 +286,8 @@ class Pool:
             self._agent_ended(running, end)
             shutil.rmtree(running.place.folder, ignore_errors=True)
             self._take_back(running)
-        elif running.reporting:
-            self._report_ended(running, running.claim, end, code)
         else:
-            self._command_ended(running, running.claim, end)
+            self._finish(running, running.claim, end)
 
     def _agent_ended(self, running: Running, end: End) -> None:
         name = running.agent.name
@@ -300,9 +296,9 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self.ledger.agents.note(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        reconcile.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
+        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agents.claims_of(name)
-        fruitful = any(claim["outcome"] in ("done", "blocked", "failed") for claim in claims)
+        fruitful = any(claim["outcome"] in WORKED for claim in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             paused = self.ledger.queues.get(self.queue).state == "paused"
@@ -313,59 +309,39 @@ class Pool:
         if self._breaker.gives_up(end, had_items=had_items, fruitful=fruitful):
             self.cause = f"{self.client.name}: {end.cause}"
 
-    def _command_ended(self, running: Running, claim: Claim, end: End) -> None:
-        found = worker.off_limits.changes(self.ledger, claim.token)
-        if found.own or found.inside:
-            names = worker.off_limits.listed([*found.own, *found.inside])
-            why = f"the command changed what steers the next run: {names}"
-            endings.command_blocked(self.ledger, claim, why, self._redactor)
-        elif found.shared:
-            endings.command_unsure(self.ledger, claim, found.shared)
-        elif end.how == "finished" and self._row.verify:
-            self._report(running, end)
-            return
-        elif end.how == "finished":
-            lacks = endings.command_done(self.ledger, claim, end, self._redactor, force=self._force)
-            self.cause = self.cause or lacks
-        elif end.how == "failed":
-            endings.command_failed(self.ledger, claim, endings.told(end), self._redactor)
-        else:
-            endings.settle(self.ledger, self.queue, self.session, running.agent.name, end)
+    def _finish(self, running: Running, claim: Claim, end: End) -> None:
+        """Have the item of a command ended beside the loop; its slot stays taken meanwhile."""
+        finishing = Finishing(self.ledger.root, running.agent, claim, end, force=self._force)
+        finishing.watch(self._selector)
+        running.finishing = finishing
+        self._running[running.slot] = running
+
+    def _finished(self, running: Running, finishing: Finishing) -> None:
+        lacks, end = finishing.result(self._selector), finishing.end
+        del self._running[running.slot]
+        self.cause = self.cause or lacks
         # A command that fails speaks against its item, one that can't be run against itself.
         self._consider(end, False, fruitful=end.how != "refused")
-        self.ledger.agents.note(running.agent.name, self.session, how=end.how)
-
-    def _report(self, running: Running, end: End) -> None:
-        """Have a process of its own end the item: the check may take long, and others go on."""
-        assert running.claim is not None
-        words = [own_program(), "done", running.claim.token, "--summary", "-"]
-        if self._force:
-            words.append("--force")
-        environment = dict(os.environ) | running.agent.environment()
-        said = self._redactor.text(end.last).strip() or "the command ended with exit code 0"
-        again = Running(running.slot, running.place, claim=running.claim, reporting=True)
-        self._begin(again, Start(words, environment, said), CommandStream())
-
-    def _report_ended(self, running: Running, claim: Claim, end: End, code: int) -> None:
-        if end.how == "overtime":
-            endings.settle(self.ledger, self.queue, self.session, running.agent.name, end)
-        elif code not in (0, NotOwner.exit_code):
-            said = end.last.removeprefix("hypervisor: ") or end.cause
-            endings.command_failed(self.ledger, claim, said, self._redactor)
         self.ledger.agents.note(running.agent.name, self.session, how=end.how)
 
     def _stop_all(self) -> None:
         """End every agent; what they hold is free at no cost."""
         for running in self._running.values():
-            running.process.terminate()
+            if running.finishing is not None:
+                running.finishing.ask_to_stop()
+            else:
+                running.process.terminate()
         for running in list(self._running.values()):
             name = running.agent.name
-            self._launch.end(running, sweep=True)
+            if running.finishing is not None:
+                running.finishing.stop()
+            else:
+                self._launch.end(running, sweep=True)
             self._note(running)
             end = End("stopped", "the pool was stopped")
             endings.settle(self.ledger, self.queue, self.session, name, end)
             self.ledger.agents.note(name, self.session, how="stopped")
-            reconcile.collect(self.ledger, name, clean=self._redactor.lines())
+            use.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()
 

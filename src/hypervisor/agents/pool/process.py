@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from hypervisor.agents import retention
-from hypervisor.agents.clients import Start, Stream
+from hypervisor.agents.client import Start, Stream
 from hypervisor.config.caller import started
 from hypervisor.system import killing
 from hypervisor.system.folder import Folder
@@ -45,7 +45,7 @@ class Process:
         _, log, errors = retention.names_of(agent)
         self._names = (log, errors) if apart else (log,)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        opened = [open(logs.open(name, flags), "ab") for name in self._names]  # noqa: SIM115
+        opened = [os.fdopen(logs.open(name, flags), "ab") for name in self._names]
         self._log, self._errors = opened[0], opened[-1]
         self._rest = {"out": b"", "err": b""}
         try:

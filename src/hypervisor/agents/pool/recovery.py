@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from hypervisor import worker
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger
 from hypervisor.system import killing
@@ -38,7 +38,7 @@ def clean_up(ledger: Ledger) -> list[str]:
             continue
         _end_agents(ledger, session)
         for agent in ledger.agents.alive(session):
-            reconcile.collect(ledger, agent.id, clean=Redactor().lines())
+            use.collect(ledger, agent.id, clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
         forget(ledger.state, session)
         _take_trees(ledger, session)

@@ -33,7 +33,7 @@ class Files:
     def __init__(self, root: str, settings: Settings) -> None:
         self._root = root
         self._settings = settings
-        self._folders: dict[str, tuple[int, int]] = {}
+        self._folders: dict[str, str] = {}
         self._archived: set[str] = set()
         self._paths: dict[str, None] = {}
         # Files that change under names which nobody watches.
@@ -99,7 +99,7 @@ class Files:
     def _folders_changed(self) -> bool:
         for folder, seen in self._folders.items():
             try:
-                if _look(folder) != seen:
+                if fingerprint_of(os.stat(folder)) != seen:
                     return True
             except OSError:
                 return True
@@ -139,12 +139,7 @@ class Files:
         if archived:
             self._archived.update(walk.folders)
         for folder in walk.folders:
-            try:
-                seen = _look(folder)
-            except OSError:
-                seen = (0, 0)
-            # What changed just now may change once more within the same tick.
-            self._folders[folder] = (0, 0) if now - seen[0] < _TICK_NS else seen
+            self._folders[folder] = _as_listed(folder, now)
         self._other_names.update(path for path in walk.links if path in self._paths)
 
 
@@ -171,6 +166,11 @@ def _is_hidden(path: str) -> bool:
     return os.path.basename(path).startswith(".")
 
 
-def _look(folder: str) -> tuple[int, int]:
-    seen = os.stat(folder)
-    return seen.st_mtime_ns, seen.st_ino
+def _as_listed(folder: str, at: int) -> str:
+    """Return how a folder that was listed after `at` (nanoseconds) looks; "" where it may have
+    changed since, or may once more within the same tick."""
+    try:
+        seen = os.stat(folder)
+    except OSError:
+        return ""
+    return "" if at - max(seen.st_mtime_ns, seen.st_ctime_ns) < _TICK_NS else fingerprint_of(seen)

@@ -18,7 +18,7 @@ from hypervisor.intake.index import keeping
 from hypervisor.intake.index.entry import Entry
 from hypervisor.intake.index.files import Files
 from hypervisor.intake.preflight.check import sort_by_files
-from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.preflight.look import Look, odd_path
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Known, guess_id
@@ -43,6 +43,7 @@ class TaskIndex:
         self._seen: dict[str, Identity] = {}
         self._unsaved = 0
         self._in_order: list[Entry] | None = None
+        self._last: Document | None = None
         # Grows with each change that was taken in.
         self.version = 0
         self._forget()
@@ -52,7 +53,7 @@ class TaskIndex:
         self._refresh_settings()
         assert self._files is not None
         changed, gone = self._files.changes(self._seen)
-        changed += self._unsettled.difference(changed, gone)
+        changed += filter(self._differs, self._unsettled.difference(changed, gone))
         if not changed and not gone:
             return
         self.version += 1
@@ -90,7 +91,10 @@ class TaskIndex:
         return self._in_order
 
     def ready(self) -> Iterator[Entry]:
-        """Yield the tasks that nothing in the files speaks against, best first."""
+        """Yield the tasks that nothing in the files speaks against, best first.
+
+        Whom one is assigned to holds it only where that is a person's name.
+        """
         for _, path in self._ready:
             yield self._entries[path]
 
@@ -127,8 +131,23 @@ class TaskIndex:
         return self._of(self._by_dependency, item_id)
 
     def document(self, entry: Entry) -> Document:
-        """Read the file of an entry. Raises BrokenFile and OSError."""
-        return read(os.path.join(self.root, entry.path))
+        """Read the file of an entry, unless it was the last and looks as it did then. Raises
+        BrokenFile and OSError."""
+        path = os.path.join(self.root, entry.path)
+        if self._last is None or self._last.path != path or self._last.identity != _looks(path):
+            self._last = read(path)
+        return self._last
+
+    def look(self, entry: Entry) -> Look | None:
+        """Return a look at a task that nothing in the files speaks against, as the last `refresh`
+        found it; None if its file is another now, or no item's. Raises BrokenFile, OSError."""
+        document = self.document(entry)
+        if document.identity != entry.identity or not entry.is_ready or odd_path(entry.path):
+            return None
+        assert entry.task is not None and entry.judged is not None
+        look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
+        look.task(document, entry.task, entry.judged, entry.path)
+        return look
 
     def search(self, wanted: set[str], above: Collection[str] = ()) -> Iterator[Known]:
         """Yield the tasks that have an id of `wanted`, or one of them for a parent; then those
@@ -185,13 +204,24 @@ class TaskIndex:
         if self._files is not None:
             self._files.close()
         self._files = Files(self.root, self.settings)
-        self._look = Look(self.root, self.settings, Where(()), "work", False)
+        self._look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
         for entry in keeping.load(self.root, key, families(self.settings)).values():
             path = os.path.join(self.root, entry.path)
             self._add(path, entry)
             if entry.is_ready and entry.judged is not None:
                 self._ready.append((entry.judged.rank, path))
         self._ready.sort()
+
+    def _differs(self, path: str) -> bool:
+        """Whether a file that was not settled tells anything else now than it did."""
+        old, new = self._entries[path], self._read(path)
+        told = (old.id, old.task, old.judged, old.soft_depends_on, old.broken)
+        if told != (new.id, new.task, new.judged, new.soft_depends_on, new.broken):
+            return True
+        old.identity = self._seen[path] = new.identity
+        if Files.is_settled(new.identity):
+            self._unsettled.discard(path)
+        return False
 
     def _read(self, path: str) -> Entry:
         assert self._files is not None
@@ -276,7 +306,7 @@ class TaskIndex:
 
     def _judge(self, paths: Iterable[str]) -> None:
         """Ask pre-flight of these tasks, as if they had been named together."""
-        look = Look(self.root, self.settings, Where(()), "work", False)
+        look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
         chosen = [path for path in paths if self._entries[path].task is not None]
         chosen = [path for path in sorted(chosen) if not self._entries[path].archived]
         for path in chosen:

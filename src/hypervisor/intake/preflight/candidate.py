@@ -41,7 +41,7 @@ class Candidate(Node):
 
     def entry(self) -> Entry:
         """Return it as a member of its group."""
-        kind, reason = (self.verdict.kind, self.verdict.reason) if self.verdict else ("", "")
+        _, kind, reason, assignees = self.verdict or ("ready", "", "", ())
         seen = self.identity
         return Entry(
             id=self.id,
@@ -54,6 +54,7 @@ class Candidate(Node):
             after=self.after,
             files=self.files,
             named=self.named,
+            assignees=assignees,
         )
 
 

@@ -66,7 +66,14 @@ def check(
 
 def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
     """Sort what `look` has taken in by what the files say alone: no lock or queue is looked at."""
-    return _Sorting(root, settings, look, LockView(root, (), None), {}, "work", search).result()
+    return _Sorting(root, settings, look, None, {}, "work", search).result()
+
+
+def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> Preflight:
+    """Sort the one item that `look` has taken in by locks alone: the files are known to say nothing
+    against it, and no other queue of `ledger` has it."""
+    locks = LockView(root, settings.lock_folders, ledger.ledger_id, once=True)
+    return _Sorting(root, settings, look, locks, {}, "work", None, alone=True).result()
 
 
 class _Sorting:
@@ -75,17 +82,19 @@ class _Sorting:
         root: str,
         settings: Settings,
         look: Look,
-        locks: LockView,
+        locks: LockView | None,
         open_items: dict[str, str],
         purpose: str,
         search: Search | None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._root = root
         self._settings = settings
         self._look = look
         self._locks = locks
         self._open = open_items
-        self._for_work = purpose == "work"
+        self._for_work = purpose == "work" and not alone
         self._search = search or self._search_files
         self._knows_all = search is not None
 
@@ -125,7 +134,7 @@ class _Sorting:
         queue = self._open.get(item.id)
         if queue is not None:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
-        locked = self._locks.reason(item.id, item.file)
+        locked = self._locks.reason(item.id, item.file) if self._locks is not None else None
         return Verdict("held", "locked", locked) if locked else None
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:

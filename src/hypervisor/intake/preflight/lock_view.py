@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 
 from hypervisor.ledger import locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from hypervisor.system.state import State, shown
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import shell
 
 _SUFFIX = ".lock"
 
 
 class LockView:
-    """Locks as they stood when a folder was first looked into; one look serves all its items.
+    """Locks as they stood when a folder was first looked into; one look serves all its items. Who
+    asks `once`, of a single item, has no folder listed.
 
     `folders` are lock folders, relative ones below `root`. `own` names the ledger of `root`: a link
     of its making is no other tool's lock, and the ledger tells what is at work.
     """
 
-    def __init__(self, root: str, folders: Iterable[str], own: str | None = None) -> None:
+    def __init__(
+        self, root: str, folders: Iterable[str], own: str | None = None, *, once: bool = False
+    ) -> None:
         told = [shown(root, "locks"), *folders]
         self._folders = list(dict.fromkeys(os.path.join(root, folder) for folder in told))
         self._open: dict[str, Folder | None] = {}
         self._root = root
         self._own = own
+        self._once = once
         self._names: dict[tuple[str, bool], frozenset[str]] = {}
 
     def reason(self, item_id: str, path: str | None) -> str | None:
@@ -38,19 +41,23 @@ class LockView:
         name = key(item_id)
         stem = os.path.splitext(os.path.basename(path))[0] if path else name
         for folder in self._folders:
-            names = self._in(folder)
-            if not names:
+            names = None if self._once else self._in(folder)
+            if names is not None and not names:
                 continue
             for wanted in (name, stem):
                 for full in (wanted, wanted + _SUFFIX):
-                    if full in names and (told := self._told(folder, full, wanted)):
+                    if (names is None or full in names) and (
+                        told := self._told(folder, full, wanted)
+                    ):
                         return told
         if path is not None:
             folder, file = os.path.split(path)
-            names = self._in(folder, only_locks=True)
-            if names:
+            names = None if self._once else self._in(folder, only_locks=True)
+            if names is None or names:
                 for full in (file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX):
-                    if full in names and (told := self._told(folder, full, None)):
+                    if (names is None or full in names) and (
+                        told := self._told(folder, full, None)
+                    ):
                         return told
         return None
 
@@ -85,8 +92,5 @@ class LockView:
         owner = lock.owner or ""
         if self._own is not None and f"@{self._own}:" in owner:
             return None
-        shown = one_line(os.path.relpath(lock.path, self._root), 120)
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(lock.since))
-        who = one_line(owner, 80) if owner else f"another tool ({shown})"
         mend = f"`hypervisor unlock {shell(lock_key)}`" if lock_key else "remove it"
-        return f"locked by {who} since {since}; {mend} once that tool is gone"
+        return f"{locks.told(lock, self._root)}; {mend} once that tool is gone"

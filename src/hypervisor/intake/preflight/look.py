@@ -7,7 +7,7 @@ import stat
 from typing import NamedTuple
 
 from hypervisor.config.roots import is_outside
-from hypervisor.config.settings import Settings
+from hypervisor.config.settings import Settings, as_name
 from hypervisor.intake.preflight import front_matter
 from hypervisor.intake.preflight.candidate import Candidate, rank
 from hypervisor.intake.preflight.mentions import Mentions
@@ -46,12 +46,13 @@ class Look:
 
     What becomes an item, or would if it weren't for its own file, goes to `candidates` in the order
     of the sources; what is broken or can't be one goes straight to `result`. `left_out` holds the
-    ids that `where` left out, with a path for each.
+    ids that `where` left out, with a path for each. With `hold_unknown`, assignees that nobody
+    knows hold a task.
     """
 
     def __init__(
         self, root: str, settings: Settings, where: Where, purpose: str, files_are_items: bool,
-        files_from: str | None = None, tools: tuple[str, ...] = (),
+        files_from: str | None = None, tools: tuple[str, ...] = (), hold_unknown: bool = True,
     ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
@@ -63,7 +64,7 @@ class Look:
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
         self._files_from = files_from
-        self._rules = Rules(settings, purpose, tools)
+        self._rules = Rules(settings, purpose, tools, hold_unknown)
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
@@ -71,11 +72,9 @@ class Look:
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
         path = self._relative(found.path)
-        if path is not None and not _is_text(path):
+        if path is not None and (odd := odd_path(path)) is not None:
             shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-            self._broken(shown, None, "name", "the name is not UTF-8", "rename it")
-        elif path is not None and len(os.fsencode(path)) > _LONGEST_PATH:
-            self._broken(path, None, "name", "the path is too long", "move it up")
+            self._broken(shown, None, "name", *odd)
         elif found.problem is not None:
             self._odd(found, path)
         elif found.row is not None:
@@ -165,7 +164,12 @@ class Look:
             self.result.not_matching += 1
             self.left_out[task.id or path] = path
             return
-        self.place(task, self.judge(document, task), path, document.path, document.identity)
+        self.result.assignees.update(map(as_name, task.assignees))
+        self.task(document, task, self.judge(document, task), path)
+
+    def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
+        """Take in a task that was judged, with what its text names."""
+        self.place(task, judged, path, document.path, document.identity)
         placed = self.candidates[-1] if self._for_work and self.candidates else None
         if placed is not None and placed.file == document.path and placed.verdict is None:
             placed.named, placed.hints = self._mentions.of(document, path)
@@ -272,6 +276,13 @@ class Look:
         if folder not in self._real:
             self._real[folder] = os.path.relpath(os.path.realpath(folder), self._root)
         return os.path.normpath(os.path.join(self._real[folder], name))
+
+
+def odd_path(path: str) -> tuple[str, str] | None:
+    """Return why no ledger takes a path, and the mend."""
+    if not _is_text(path):
+        return "the name is not UTF-8", "rename it"
+    return ("the path is too long", "move it up") if len(path.encode()) > _LONGEST_PATH else None
 
 
 def _is_text(path: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypervisor.config.roots import is_outside
+from hypervisor.intake.preflight import unknown
+from hypervisor.intake.preflight.unknown import Unknown
 from hypervisor.intake.sources import SourceError
 from hypervisor.system.text import escaped, one_line
 
@@ -34,11 +36,15 @@ def lines(checked: Preflight) -> list[str]:
         f"{_count(complete, 'task')} skipped (already complete)",
         f"{_count(counts['total'], 'item')}: {', '.join(groups)}{left_out}",
     ]
-    held: dict[str, list[str]] = {}
+    held: dict[str, list[Entry]] = {}
     for entry in checked.held:
-        held.setdefault(entry.kind, []).append(_held(entry))
+        held.setdefault(entry.kind, []).append(entry)
     for kind, entries in held.items():
-        told += _section(f"held, {kind.replace('_', ' ')}", entries)
+        if kind == unknown.KIND:
+            shown = [_unknown(name) for name in checked.unknown_assignees()]
+        else:
+            shown = [_held(entry) for entry in entries]
+        told += _section(f"held, {kind.replace('_', ' ')}", shown, items=len(entries))
     told += _section("broken", [_broken(entry) for entry in checked.broken], _BROKEN_SHOWN)
     told += _section(
         "warnings",
@@ -51,10 +57,14 @@ def lines(checked: Preflight) -> list[str]:
     return told
 
 
-def _section(name: str, entries: list[str], bound: int = _SHOWN) -> list[str]:
+def _section(
+    name: str, entries: list[str], bound: int = _SHOWN, *, items: int | None = None
+) -> list[str]:
+    """Return the entries below their name and the number of items they tell of."""
     if not entries:
         return []
-    shown = [f"{name} ({len(entries)}):", *(f"  {entry}" for entry in entries[:bound])]
+    count = len(entries) if items is None else items
+    shown = [f"{name} ({count}):", *(f"  {entry}" for entry in entries[:bound])]
     if len(entries) > bound:
         shown.append(f"  … and {len(entries) - bound} more, --json lists all")
     return shown
@@ -64,6 +74,10 @@ def _held(entry: Entry) -> str:
     # An item that is named by its path needs that only once.
     name = "" if entry.id == entry.path else f"{one_line(entry.id, 60)}  "
     return f"{name}{_place(entry.path)}: {one_line(entry.reason, 300)}"
+
+
+def _unknown(told: Unknown) -> str:
+    return f"{one_line(told.name, 60)}, {_count(told.items, 'item')}: {told.mend}"
 
 
 def _broken(entry: Broken) -> str:
@@ -99,7 +113,8 @@ class Entry(Placed):
 
     `fingerprint` is how a task's file looked (None for all else), `payload` a row, `after` the ids
     of items of the same pre-flight that must come first, `files` the paths that it says it touches,
-    `named` the files that its text names and that are there.
+    `named` the files that its text names and that are there, `assignees` those for which it is held
+    since nobody knows them.
     """
 
     id: str
@@ -109,6 +124,7 @@ class Entry(Placed):
     after: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +160,8 @@ class Preflight:
     """The items in their four groups, the order of the sources kept.
 
     `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
-    what `--where` left out, `failed` holds the sources that could not be read.
+    what `--where` left out, `failed` holds the sources that could not be read, `assignees` the
+    names that tasks are assigned to, as `as_name` returns them.
     """
 
     ready: list[Entry] = field(default_factory=list)
@@ -155,6 +172,7 @@ class Preflight:
     hints: list[Hinted] = field(default_factory=list)
     failed: list[SourceError] = field(default_factory=list)
     not_matching: int = 0
+    assignees: set[str] = field(default_factory=set)
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named
@@ -169,6 +187,10 @@ class Preflight:
         """How many entries each group holds, their total, and what was left out."""
         groups = {name: len(entries) for name, entries in self.groups().items()}
         return groups | {"total": sum(groups.values()), "not_matching": self.not_matching}
+
+    def unknown_assignees(self) -> list[Unknown]:
+        """Return the assignees that items are held for since nobody knows them."""
+        return unknown.counted(entry.assignees for entry in self.held)
 
     def groups(self) -> dict[str, Sequence[Placed]]:
         """Return the four groups by name."""
@@ -209,6 +231,7 @@ class Preflight:
             ],
             "counts": self.counts,
             "kinds": self.kinds(),
+            "unknown_assignees": [told._asdict() for told in self.unknown_assignees()],
             "warnings": [
                 {"id": warned.id, "path": warned.path, "reason": warned.reason}
                 for warned in self.warnings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hypervisor.config.settings import Settings
+from hypervisor.config.settings import Settings, as_name
 from hypervisor.config.tools import is_name
+from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.tools import ToolRules
 from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
@@ -17,19 +18,31 @@ COMPLETE, CANCELLED = "complete", "cancelled"
 
 
 class Verdict(NamedTuple):
-    """The group that an item goes to, the kind it is counted as there, and why."""
+    """The group that an item goes to, the kind it is counted as there, and why.
+
+    `assignees` are those that nobody knows, where the item is held for that.
+    """
 
     group: str
     kind: str
     reason: str
+    assignees: tuple[str, ...] = ()
 
 
 class Rules:
     """The rules of the settings for one purpose: "work", or "triage", which is what assigns tasks
-    and so takes any that is not finished. `tools` are those that the workers were given."""
+    and so takes any that is not finished. `tools` are those that the workers were given. With
+    `hold_unknown`, assignees that nobody knows hold a task."""
 
-    def __init__(self, settings: Settings, purpose: str, tools: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        purpose: str,
+        tools: tuple[str, ...] = (),
+        hold_unknown: bool = True,
+    ) -> None:
         self._settings = settings
+        self._hold_unknown = hold_unknown
         self._for_work = purpose == "work"
         self._tools = ToolRules(settings, tools)
         self._close_headings = settings.triage.close_headings
@@ -39,7 +52,12 @@ class Rules:
         finished = self._finished(document, task)
         if finished is not None or not self._for_work:
             return finished
-        return self._by_status(task) or self._needs_human(task) or self._needs_tool(document, task)
+        return (
+            self._by_status(task)
+            or self._needs_human(task)
+            or self._is_somebodys(task)
+            or self._needs_tool(document, task)
+        )
 
     def _finished(self, document: Document, task: Task) -> Verdict | None:
         word = one_line(task.status, 40)
@@ -80,7 +98,7 @@ class Rules:
         settings = self._settings
         why = None
         for name in task.assignees:
-            if name.removeprefix("@").lower() in settings.humans:
+            if as_name(name) in settings.humans:
                 why = f"assignee {one_line(name, 40)}"
         for tag in task.tags:
             if tag.lower() in settings.human_tags:
@@ -90,6 +108,14 @@ class Rules:
         if task.complexity is not None and task.complexity.lower() in settings.human_complexities:
             why = why or f"complexity {one_line(task.complexity, 40)}"
         return Verdict("held", "needs_human", f"needs a human ({why})") if why else None
+
+    def _is_somebodys(self, task: Task) -> Verdict | None:
+        names = unknown.assignees(task, self._settings) if self._hold_unknown else ()
+        if not names:
+            return None
+        shown = ", ".join(one_line(name, 40) for name in names)
+        reason = f"assigned to {shown}, of whom no setting says whether it is a person or an agent"
+        return Verdict("held", unknown.KIND, f"{reason}: {unknown.mend(names[0])}", names)
 
     def _needs_tool(self, document: Document, task: Task) -> Verdict | None:
         try:

@@ -7,7 +7,7 @@ that the items share; another text in `queue.txt` is a new generation of the que
 
 from __future__ import annotations
 
-from hypervisor.triage.batch_directory.batch import Batch, open_batch, stats, work
+from hypervisor.triage.batch_directory.batch import Batch, not_assigned, open_batch, stats, work
 from hypervisor.triage.batch_directory.place import locate
 
-__all__ = ["Batch", "locate", "open_batch", "stats", "work"]
+__all__ = ["Batch", "locate", "not_assigned", "open_batch", "stats", "work"]

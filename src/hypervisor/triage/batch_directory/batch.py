@@ -10,15 +10,16 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from hypervisor.config.roots import is_outside
-from hypervisor.config.settings import load
+from hypervisor.config.settings import Settings, load
 from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found, expand, lists
 from hypervisor.ledger import Ledger, NoLedger, Options
+from hypervisor.ledger.outcomes import FINAL
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.reading import NotReadable, json_value, open_file, read_descriptor, read_file
 from hypervisor.system.text import shell
-from hypervisor.triage import run
+from hypervisor.triage import Unnamed, run, unnamed
 from hypervisor.triage.batch_directory import results, shim
 from hypervisor.triage.batch_directory.place import QUEUE_FILE, queue_name, shared_root
 from hypervisor.worker.settle import settle
@@ -78,7 +79,7 @@ def work(batch: Batch, limit: int, stop: Callable[[], bool] = lambda: False) -> 
                 results.write(batch.folder, name, end)
             ready.extend(ended)
 
-        worker = run.Worker(ledger, batch.queue, name, load(batch.root), told)
+        worker = run.Worker(ledger, batch.queue, name, _settings(batch.root), told)
         left = limit
         while left > 0 and not stop():
             count = worker.work(limit=min(left, run.BATCH), wait=False, stop=stop)
@@ -89,15 +90,23 @@ def work(batch: Batch, limit: int, stop: Callable[[], bool] = lambda: False) -> 
                 break
 
 
+def not_assigned(batch: Batch) -> Unnamed | None:
+    """Return what is assigned to nobody since the settings name nobody for it."""
+    met = batch.checked.assignees if batch.checked is not None else set()
+    return unnamed(_settings(batch.root).triage, met)
+
+
 def stats(batch: Batch) -> dict[str, Any]:
     """Return the counts of a batch.
 
     `queue_total` items are named in its list; `claimed`, `completed`, `remaining` and `not_queued`
-    (what pre-flight left out) add up to them. `outcomes` divides `completed`.
+    (what pre-flight left out) add up to them. `to_be_tried_again` are those that remain that a
+    worker had before; `outcomes` divides `completed`.
     """
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
-        states = ledger.queues.stats(batch.queue)
+        number = ledger.queues.get(batch.queue).no
+        states, again = ledger.queues.counts(number), ledger.queries.tried_before(number)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -109,11 +118,16 @@ def stats(batch: Batch) -> dict[str, Any]:
         "claimed": states["claimed"],
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
+        "to_be_tried_again": len(again),
         "not_queued": max(0, batch.lines - items),
-        "outcomes": {
-            name: states[name] for name in ("done", "blocked", "failed", "skipped", "cancelled")
-        },
+        "outcomes": {name: states[name] for name in FINAL},
     }
+
+
+def _settings(root: str) -> Settings:
+    """Return the settings of a root. Where nobody names a preset, these scripts keep the words that
+    they have always had."""
+    return load(root, preset="aops")
 
 
 def _open(folder: str, raw: bytes, digest: str) -> Batch:
@@ -123,7 +137,11 @@ def _open(folder: str, raw: bytes, digest: str) -> Batch:
     listed = f"@{os.path.join(folder, QUEUE_FILE)}"
     found = list(
         expand(
-            [listed], root=root, cwd=cwd, settings=load(root), lists_lead_out=_may_lead_out(folder)
+            [listed],
+            root=root,
+            cwd=cwd,
+            settings=_settings(root),
+            lists_lead_out=_may_lead_out(folder),
         )
     )
     checked = _check(found, root, queue_name(folder))
@@ -155,13 +173,13 @@ def _check(found: list[Found], root: str, queue: str) -> Preflight:
         except NoLedger:
             ledger = None
         return check(
-            found, root=root, settings=load(root), ledger=ledger, purpose="triage", queue=queue
+            found, root=root, settings=_settings(root), ledger=ledger, purpose="triage", queue=queue
         )
 
 
 def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool) -> Batch:
     root, queue = state["root"], state["queue"]
-    settings = load(root)
+    settings = _settings(root)
     run.tidy(root, queue, settings, checked)
     opened = opening.open_queue(
         root,

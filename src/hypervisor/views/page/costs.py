@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from hypervisor.views.page.outcomes import MARKS, outcome
+from hypervisor.ledger.outcomes import STANDINGS, Standing
 
 
 class Cost(NamedTuple):
@@ -28,21 +28,25 @@ def costs(summary: dict[str, Any], seconds: dict[str, float], tries: dict[str, i
 
     What no worker ever had in hand costs nothing and has no line.
     """
-    of_outcome: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    of_standing: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for told in summary["workers"]:
         if told["task_id"] in seconds:
-            of_outcome[outcome(told)].append(told)
-    return [_cost(name, of_outcome[name], seconds, tries) for name in MARKS if name in of_outcome]
+            of_standing[told["standing"]].append(told)
+    return [
+        _cost(row, of_standing[row.word], seconds, tries)
+        for row in STANDINGS
+        if row.word in of_standing
+    ]
 
 
 def _cost(
-    name: str, items: list[dict[str, Any]], seconds: dict[str, float], tries: dict[str, int]
+    row: Standing, items: list[dict[str, Any]], seconds: dict[str, float], tries: dict[str, int]
 ) -> Cost:
     times = sorted(seconds[told["task_id"]] for told in items)
     known = [sum(told["tokens"].values()) for told in items if told["tokens"]]
     return Cost(
-        name,
-        MARKS[name],
+        row.title,
+        row.mark,
         len(items),
         sum(tries[told["task_id"]] for told in items),
         sum(times),

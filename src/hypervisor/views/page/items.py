@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
-from hypervisor.views.page.outcomes import MARKS, RANK, claim_words, outcome
+from hypervisor.views.page.outcomes import claim_words
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -75,14 +76,14 @@ def rows(histories: list[History], transcripts: dict[str, str], base: float) -> 
     """
     numbered = list(enumerate(histories, 1))
     if len(numbered) > LISTED:
-        numbered.sort(key=lambda entry: RANK[MARKS[outcome(entry[1].told)]])
+        numbered.sort(key=lambda entry: STANDING[entry[1].told["standing"]].rank)
         numbered = sorted(numbered[:LISTED], key=lambda entry: entry[0])
     return [_row(number, history, transcripts, base) for number, history in numbered]
 
 
 def _row(number: int, history: History, transcripts: dict[str, str], base: float) -> Row:
     item, told = history.item, history.told
-    result = outcome(told)
+    standing = STANDING[told["standing"]]
     title = one_line(item["title"] or item["id"], _TITLE)
     id = one_line(item["id"], 200)
     text = words.text(told.get("outcome") or told.get("reason") or "")
@@ -94,15 +95,15 @@ def _row(number: int, history: History, transcripts: dict[str, str], base: float
         id if id != title else None,
         gist if whole else gist[:_GIST].rsplit(" ", 1)[0] + " …",
         whole,
-        result,
-        MARKS[result],
+        standing.title,
+        standing.mark,
         one_line(item["worker"] or words.NOTHING, 60),
         len(history.claims),
         history.seconds,
         sum(told["tokens"].values()) if told["tokens"] else None,
         item["finished_at"],
         [
-            *_report(item, text if not whole else "", result),
+            *_report(item, text if not whole else "", standing.word),
             *_work(item, told, history.verify),
             *_branch(history.claims),
             *_tries(history, base),
@@ -112,13 +113,13 @@ def _row(number: int, history: History, transcripts: dict[str, str], base: float
     )
 
 
-def _report(item: dict[str, Any], text: str, result: str) -> list[Fact]:
+def _report(item: dict[str, Any], text: str, standing: str) -> list[Fact]:
     """Return the report's texts; its first one only as `text`, which is empty where the row
     shows it whole."""
     report = item["report"] or {}
-    label = "Report" if result == "success" else "Reason"
+    label = "Report" if standing == "success" else "Reason"
     shown = [Fact(label, text)] if text else []
-    first = report.get("summary") if result == "success" else report.get("reason")
+    first = report.get("summary") if standing == "success" else report.get("reason")
     for key, label in _REPORT:
         value = report.get(key)
         if value and value != first:

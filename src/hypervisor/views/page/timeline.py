@@ -6,10 +6,11 @@ import re
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
-from hypervisor.views.page.outcomes import MARKS, RANK, claim_mark, claim_words, outcome
+from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
 
 LANES = 50
 BINS = 100
@@ -81,10 +82,10 @@ def _ends(
     """Return the bars of what ended in each bin, stacked, and how many the highest stands for."""
     bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
     for item in items:
-        result = outcome(told[item["id"]])
-        if item["finished_at"] is not None and result != "not attempted":
+        row = STANDING[told[item["id"]]["standing"]]
+        if item["finished_at"] is not None and row is not UNTRIED:
             place = min(BINS - 1, int(axis.place(item["finished_at"]) * BINS / WIDTH))
-            bins[place][MARKS[result]] += 1
+            bins[place][row.mark] += 1
     highest = max(max(bar.total() for bar in bins), 1)
     paths: dict[str, list[str]] = defaultdict(list)
     width = WIDTH // BINS

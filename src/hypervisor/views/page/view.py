@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.outcomes import ODD, STANDING, STANDINGS
 from hypervisor.ledger.rows import ClaimRow, Queue
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
-from hypervisor.views.page.outcomes import MARKS, RANK, outcome
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.summary import KINDS, summarize
@@ -166,11 +166,8 @@ def _sources(fact: items.Fact) -> items.Fact:
 
 
 def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
-    counted = dict.fromkeys(MARKS, 0)
-    for told in summary["workers"]:
-        counted[outcome(told)] += 1
-    order = ("success", "blocked", "failed", "running", "skipped", "cancelled", "not attempted")
-    return [(name, MARKS[name], counted[name]) for name in order if counted[name]]
+    counted = summary["standings"]
+    return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
 
 
 def _lead(summary: dict[str, Any]) -> str:
@@ -228,19 +225,19 @@ def _alike(numbered: tuple[int, Any]) -> int:
 
 
 def _groups(histories: list[items.History]) -> list[Group]:
-    """Return what failed or is blocked, by outcome and reason: the most frequent first."""
+    """Return what ended and wants a look, by outcome and reason: the most frequent first."""
     found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     for number, history in enumerate(histories, 1):
-        result = outcome(history.told)
-        if result in ("failed", "blocked"):
+        result = history.told["standing"]
+        if result in ODD:
             reason = one_line(history.told["reason"].strip().partition("\n")[0], 240)
             title = one_line(history.item["title"] or history.item["id"], 60)
             found[result, reason].append((number, title))
-    groups = [
-        Group(result, MARKS[result], reason, len(numbers), numbers[:_NAMED])
-        for (result, reason), numbers in found.items()
+    worst = sorted(found, key=lambda key: (STANDING[key[0]].rank, -len(found[key])))
+    return [
+        Group(row.title, row.mark, reason, len(numbers), numbers[:_NAMED])
+        for row, reason, numbers in ((STANDING[key[0]], key[1], found[key]) for key in worst)
     ]
-    return sorted(groups, key=lambda group: (RANK[group.mark], -group.size))
 
 
 def _asked(row: Queue, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:

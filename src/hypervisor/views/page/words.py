@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
 # What is not known.
 NOTHING = "–"
 # No text of one item is longer on the page, however much room there is.
 LONGEST = 20_000
-_DAY = 86_400
 
 
 def duration(seconds: float | None) -> str:
-    """Return a span of time in the two units that matter, `–` for None."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 0.9995:
-        return f"{round(seconds * 1000)} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    for size, big, small, part in ((3600, "min", "s", 60), (_DAY, "h", "min", 3600)):
-        if whole < size:
-            return f"{whole // part} {big}" + _rest(whole % part * 60 // part, small)
-    return f"{whole // _DAY} d" + _rest(whole % _DAY // 3600, "h")
-
-
-def _rest(number: int, unit: str) -> str:
-    return f" {number} {unit}" if number else ""
+    """Return a span of time, `–` for None."""
+    return NOTHING if seconds is None else span(seconds)
 
 
 def number(value: float | None) -> str:

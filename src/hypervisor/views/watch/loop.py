@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger
@@ -89,16 +88,17 @@ _SAID_SECONDS = 8.0
 _LEAVING = ("q", "Q")
 
 
-def show(root: str, queue: str | None, settle: Callable[[Ledger], object]) -> int:
-    """Show the screen until the user leaves it; return 0."""
+def show(
+    root: str, queue: str | None, settle: Callable[[Ledger], object], *, keys: int, screen: TextIO
+) -> None:
+    """Draw on the terminal `screen` until the user leaves; `keys` is the descriptor that these are
+    read from, -1 for none."""
     # The guard is forked before the ledger is opened: it must hold nothing of it.
-    keys = sys.stdin.fileno() if sys.stdin else -1
-    with Terminal(keys, sys.stdout.fileno()) as terminal, Ledger.open(root) as ledger:
-        _loop(Look(ledger, queue, settle), terminal)
-    return 0
+    with Terminal(keys, screen.fileno()) as terminal, Ledger.open(root) as ledger:
+        _loop(Look(ledger, queue, settle), terminal, screen)
 
 
-def _loop(look: Look, terminal: Terminal) -> None:
+def _loop(look: Look, terminal: Terminal, screen: TextIO) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -106,8 +106,6 @@ def _loop(look: Look, terminal: Terminal) -> None:
 
     # The size is the terminal's own, also where a shell has exported another one.
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    # What it draws with are control sequences; texts of others are escaped before (see `screen`).
-    screen = getattr(sys.stdout, "unguarded", sys.stdout)
     console = Console(file=screen, _environ=environment, highlight=False)
     view = View(look.ledger.root)
     options = {"console": console, "screen": True, "auto_refresh": False}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from hypervisor.system.spans import span
@@ -16,8 +16,16 @@ _TICK = 1.0
 _PAUSE = 5.0
 
 
-def follow(look: Look, *, as_json: bool, pause: float = _PAUSE) -> int:
-    """Print what changes until every queue has ended; return 0.
+def follow(
+    look: Look,
+    say: Callable[[str], None],
+    complain: Callable[[str], None],
+    *,
+    as_json: bool,
+    pause: float = _PAUSE,
+) -> None:
+    """Hand `say` a line for what changes until every queue has ended, and `complain` what goes
+    wrong meanwhile.
 
     The first look and the last one are always told.
     """
@@ -33,15 +41,14 @@ def follow(look: Look, *, as_json: bool, pause: float = _PAUSE) -> int:
             if text == said.get(name) or (not over and now - told_at.get(name, -pause) < pause):
                 continue
             said[name], told_at[name] = text, now
-            print(json.dumps(one, ensure_ascii=False) if as_json else _line(one, text))
+            say(json.dumps(one, ensure_ascii=False) if as_json else _line(one, text))
         if look.error and look.error != error:
-            print(f"hypervisor: {look.error}", file=sys.stderr)
+            complain(look.error)
         error = look.error
         if not queues and over and not as_json:
-            print(status.NOTHING)
-        sys.stdout.flush()
+            say(status.NOTHING)
         if over:
-            return 0
+            return
         time.sleep(_TICK)
 
 

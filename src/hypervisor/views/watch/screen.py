@@ -13,7 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
-from hypervisor.system.spans import span
+from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, OPEN_STATES, OUTCOME, UNTRIED
+from hypervisor.system.spans import narrow, span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
 
@@ -53,17 +54,19 @@ class View:
         return self._said if time.monotonic() < self._until else ""
 
 
-# How each part of a bar is called, drawn (the second sign where the terminal knows ASCII only)
-# and coloured; the signs alone tell them apart, too.
-_PARTS = (
-    ("done", ("done",), "█#", "green"),
-    ("skipped", ("skipped",), "▒s", "green"),
-    ("running", ("claimed",), "▓=", "cyan"),
-    ("blocked", ("blocked",), "!!", "yellow"),
-    ("failed", ("failed",), "×x", "red"),
-    ("waiting", ("waiting",), "·.", "magenta"),
-    ("not attempted", ("ready", "cancelled"), "─-", "bright_black"),
-)
+# How each mark is drawn (the second sign where the terminal knows ASCII only) and coloured; the
+# signs alone tell them apart, too.
+_SIGNS = {
+    "s": ("█#", "green"),
+    "b": ("!!", "yellow"),
+    "f": ("×x", "red"),
+    "k": ("▒s", "green"),
+    "c": ("╌c", "bright_black"),
+    "r": ("▓=", "cyan"),
+    "a": ("↻r", "yellow"),
+    "n": ("─-", "bright_black"),
+}
+_WAITING = ("·.", "magenta")
 _URGENT = ("budget", "failed", "silent", "pending")
 _STATE = {"open": "cyan", "paused": "yellow", "drained": "green"}
 _ENDED = ("drained", "cancelled", "replaced")
@@ -153,27 +156,41 @@ def _queue(view: View, one: dict[str, Any], width: int, plain: bool) -> list[Tex
     longest = max(cell_len(one_line(other["queue"], 30)) for other in view.queues)
     name = set_cell_size(one_line(one["queue"], 30), min(longest, max(8, width // 4)))
     total = one["total"]
-    ended = total - sum(one["counts"][state] for state in ("ready", "claimed", "waiting"))
+    ended = total - sum(one["counts"][state] for state in OPEN_STATES)
     share = f"  {100 * ended // total if total else 100:>3}% {ended:,}/{total:,}"
     head = Text.assemble((mark, "bold"), (name, "bold"), " ")
     if width > _NARROW or one["state"] != "open":
         head.append(set_cell_size(one["state"], 9), _STATE.get(one["state"], "red"))
     room = min(_LONGEST_BAR, width - head.cell_len - cell_len(share) - 1)
     if room >= _SHORTEST_BAR:
-        head.append_text(_bar(one["counts"], room, plain))
+        head.append_text(_bar(one, room, plain))
     head.append(share)
     if one["state"] in _ENDED and len(view.queues) > 1:
         return [head]
     return [head, *_counts(one, width)]
 
 
-def _bar(counts: dict[str, int], width: int, plain: bool) -> Text:
+def _bar(one: dict[str, Any], width: int, plain: bool) -> Text:
     """Return the bar of a queue; what there is at all gets a cell at least."""
-    numbers = [sum(counts[state] for state in states) for _, states, _, _ in _PARTS]
+    parts = _parts(one)
     bar = Text()
-    for cells, (_, _, signs, style) in zip(_shares(numbers, width), _PARTS, strict=True):
+    shares = _shares([number for _, number, _, _ in parts], width)
+    for cells, (_, _, signs, style) in zip(shares, parts, strict=True):
         bar.append(signs[plain] * cells, style)
     return bar
+
+
+def _parts(one: dict[str, Any]) -> list[tuple[str, int, str, str]]:
+    """Return what the items of a queue are: name, number, signs and colour; they add up."""
+    counts, again = one["counts"], one["to_be_tried_again"]
+    ended = [(word, counts[word], *_SIGNS[OUTCOME[word].mark]) for word in FINAL]
+    return [
+        *ended,
+        (AT_WORK.title, counts["claimed"], *_SIGNS[AT_WORK.mark]),
+        (AGAIN.title, sum(again.values()), *_SIGNS[AGAIN.mark]),
+        ("waiting", counts["waiting"] - again["waiting"], *_WAITING),
+        (UNTRIED.title, counts["ready"] - again["ready"], *_SIGNS[UNTRIED.mark]),
+    ]
 
 
 def _shares(numbers: list[int], width: int) -> list[int]:
@@ -200,8 +217,7 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
         words.append((f" {one['per_minute']:.3g}/min", "bold"))
     if one["eta_seconds"] is not None:
         words.append((f" {span(one['eta_seconds'])} left", "bold"))
-    for name, states, _, style in _PARTS:
-        number = sum(one["counts"][state] for state in states)
+    for name, number, _, style in _parts(one):
         if number:
             words.append((f" {name} {number:,}", style))
     if one["tokens"] is not None:
@@ -210,7 +226,8 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
         words.append((f" tokens {status.used(one)}{of}", ""))
     minutes = (one["budget"] or {}).get("minutes")
     if minutes:
-        words.append((f" minutes {one['budget']['minutes_used'] or 0:.0f} of {minutes:g}", ""))
+        used = (one["budget"]["minutes_used"] or 0) * 60
+        words.append((f" time {narrow(used)} of {narrow(minutes * 60)}", ""))
     for text, style in words:
         if line.cell_len + len(text) + 1 > width and line.cell_len > 3:
             lines.append(line)
@@ -258,15 +275,15 @@ def _worker(worker: dict[str, Any], queue: str | None, view: View) -> dict[str, 
         first = min(worker["holds"], key=lambda held: held["lease_left_seconds"])
         more = f" +{len(worker['holds']) - 1}" if len(worker["holds"]) > 1 else ""
         row["holds"] = one_line(first["id"], 60) + more
-        row["for"] = span(now - first["claimed_at"])
+        row["for"] = narrow(now - first["claimed_at"])
         left = first["lease_left_seconds"] - (now - view.at)
-        row["lease"] = span(left)
+        row["lease"] = narrow(left)
         if left < first["lease_seconds"] / 4:
             row["style"] = "yellow"
     if queue is not None:
         row["holds"] = f"{one_line(queue, 20)}: {row['holds']}"
     if worker["last_tool"]:
-        ago = span(now - worker["seen_at"])
+        ago = narrow(now - worker["seen_at"])
         row["last tool"] = f"{ago} ago  {one_line(worker['last_tool'], 100)}"
     return row
 

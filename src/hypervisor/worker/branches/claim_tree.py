@@ -8,6 +8,7 @@ import time
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.branches import ASIDE
 from hypervisor.ledger.claims import keep_every
+from hypervisor.ledger.outcomes import REPORTED, WORKED
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
@@ -168,14 +169,14 @@ def _is_over(row: Any) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
     if row["outcome"] is None:
         return False
-    if row["outcome"] in ("done", "blocked", "failed", "skipped"):
+    if row["outcome"] in REPORTED:
         return True
     return bool(time.time() >= (row["ended_at"] or 0) + row["lease_ms"] / 1000)
 
 
 def _holds_work(row: Any) -> bool:
     """True for a branch with an accepted report on the present state of its item."""
-    if row["outcome"] not in ("done", "blocked", "failed") or row["merged_at"] is not None:
+    if row["outcome"] not in WORKED or row["merged_at"] is not None:
         return False
     merge: str = row["merge"] or ""
     return bool(row["newest"] or merge.startswith(ASIDE) or row["outcome"] == "done")

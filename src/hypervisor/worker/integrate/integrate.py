@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
-from hypervisor.worker import base_files, outbox, verify
+from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
+from hypervisor.worker.settle import settle
 
 # The lease of the only integrator, for those on other machines; and how often it is renewed.
 _LEASE = 120.0
@@ -59,6 +59,7 @@ def integrate(
     with _alone(ledger) as beat:
         git = Git(ledger.root, beat=beat, beat_every=_BEAT)
         target = Target(git, into)
+        settle(ledger)
         sweep(ledger.root)
         run = _Run(ledger, queue, git, target, tell, beat)
         run.go()
@@ -93,7 +94,6 @@ class _Run:
                 self._note_merged(row, commit, "merged by hand")
         rows = self._ledger.branches.unmerged(self._queue)
         if not rows:
-            outbox.flush(self._ledger)
             return
         self._tip = tip
         with Workshop(self._git, tip) as workshop:
@@ -144,18 +144,9 @@ class _Run:
         message = f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
         merged = workshop.merge(tip, commit, name, message)
         if merged != tip and row["verify"]:
-            with base_files.taken(workshop.work, row["base_commit"], row["check_base"]) as copy:
-                checked = verify.check(
-                    row["verify"],
-                    root=copy,
-                    turns=workshop.turns,
-                    item_id=row["id"],
-                    path=row["path"],
-                    limit=load(self._ledger.root).limits.verify_seconds,
-                    beat=self._beat,
-                    beat_every=_BEAT,
-                    keep=json.loads(row["check_env"] or "[]"),
-                )
+            checked = checks.run(
+                self._ledger, row, workshop.work, workshop.turns, self._beat, _BEAT
+            )
             if not checked.ok:
                 files = named(self._git.changed(row["base_commit"], commit))
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)

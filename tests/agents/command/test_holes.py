@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.agents import holes
+from hypervisor.agents.command import holes
 from hypervisor.system.errors import UsageError
 
 VALUES = {

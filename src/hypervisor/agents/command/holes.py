@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from hypervisor.agents.client import Unfit
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line, shell
 
@@ -71,10 +72,6 @@ _BEHIND = {
     "perl": "$ARGV[0]", "ruby": "ARGV[0]", "php": "$argv[1]",
 }  # fmt: skip
 _VARIABLES = {"path": "HYPERVISOR_PATH", "id": "HYPERVISOR_ID", "title": "HYPERVISOR_TITLE"}
-
-
-class Unfit(UsageError):
-    """A value that can't be put where its hole stands; it speaks against its item alone."""
 
 
 def names(words: Iterable[str]) -> list[str]:

@@ -8,32 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from hypervisor.agents import client, holes
+from hypervisor.agents import client
+from hypervisor.agents.command import holes
+from hypervisor.ledger import Claim
 from hypervisor.system.errors import UsageError
-from hypervisor.system.processes import exit_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hypervisor.ledger import Claim
-
-_TAIL_LINES = 8
-_TAIL = 2000
 # The kernel refuses a longer word or variable.
 _LONGEST = 100_000
-# By custom a program that can't be run at all ends so.
-_CANT_RUN = (126, 127)
 
 
-class Command:
+class Command(client.Headless):
     """The command line `words`."""
 
     name = "command"
     one_item_each = True
-    start_gap = 0.0
-    unseen = ""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
@@ -54,9 +44,10 @@ class Command:
         """Raise UsageError for a hole that none of the items with these columns can fill."""
         holes.check_names(self._words, rows)
 
-    def start(self, place: client.Place, claim: Claim) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Return how to start the process for one item. Raises Unfit for a value that the command
         would take for an option."""
+        assert claim is not None
         path = claim.path or ""
         if claim.worktree is not None and claim.file is not None:
             # What git does not hold is not in the tree that the command runs in.
@@ -86,37 +77,9 @@ class Command:
         words = [_fit(word) for word in holes.fill(self._words, values)]
         return client.Start(words, environment)
 
-    def stream(self) -> CommandStream:
+    def stream(self) -> client.LastLines:
         """Return a reader of one run's output."""
-        return CommandStream()
-
-    def transcript(self, place: client.Place, stream: client.Stream) -> None:
-        """A command has none."""
-
-
-class CommandStream(client.Stream):
-    """Keeps the last lines that a command printed."""
-
-    def __init__(self) -> None:
-        super().__init__(asked=True)
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-
-    def feed(self, line: str) -> None:
-        """Take in one line."""
-        if line.strip():
-            self._tail.append(line.rstrip()[: _TAIL // 2])
-
-    complain = feed
-
-    def end(self, code: int) -> client.End:
-        """Return how the command ended: finished only with exit code 0."""
-        self.last = "\n".join(self._tail)[-_TAIL:]
-        if code == 0:
-            return client.End("finished", "", self.last)
-        how = "refused" if code in _CANT_RUN else "failed"
-        last = self._tail[-1] if self._tail else ""
-        cause = exit_text(code) + (f": {last[:200]}" if last else "")
-        return client.End(how, cause, self.last)
+        return client.LastLines()
 
 
 def _shown(value: object) -> str:

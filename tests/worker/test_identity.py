@@ -1,0 +1,119 @@
+"""An item is tied to its id first and to its path second; what is missing is the world's doing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hypervisor import worker
+from hypervisor.ledger import Ledger
+from hypervisor.worker import outbox, presence
+from worker.support import open_queue, write_task
+
+
+@pytest.fixture(autouse=True)
+def _search_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_SEARCH_SECONDS", 0.0)
+
+
+def lay_out(project: Path, count: int) -> list[Path]:
+    paths = [write_task(project, f"t{number}") for number in range(count)]
+    open_queue(project)
+    return paths
+
+
+def take(ledger: Ledger, n: int = 1) -> list[str]:
+    return [claim.id for claim in worker.take(ledger, "q", "w", n)]
+
+
+def test_a_report_is_never_written_into_another_task_at_its_path(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    with Ledger.open(str(project)) as ledger:
+        token = worker.take(ledger, "q", "w")[0].token
+        path.rename(path.with_name("old.txt"))
+        write_task(project, "other")
+        (project / "tasks/other.md").rename(path)
+        before = path.read_bytes()
+        worker.finish(ledger, token, "done", {"summary": "did it"})
+        assert path.read_bytes() == before
+        [(item, why)] = outbox.flush(ledger, None)
+        assert item == "t0" and "other stands there, not t0" in why
+
+
+def test_a_report_follows_its_task_to_where_that_was_moved(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    moved = project / "tasks/completed/t0 - new title.md"
+    with Ledger.open(str(project)) as ledger:
+        token = worker.take(ledger, "q", "w")[0].token
+        moved.parent.mkdir()
+        path.rename(moved)
+        worker.finish(ledger, token, "done", {"summary": "did it"})
+        assert ledger.outbox.pending() == []
+        assert "did it" in moved.read_text() and "status: done" in moved.read_text()
+        assert not path.exists()
+
+
+def test_two_files_that_were_swapped_get_each_its_own_report(project: Path) -> None:
+    one, two = lay_out(project, 2)
+    with Ledger.open(str(project)) as ledger:
+        claims = worker.take(ledger, "q", "w", 2)
+        away = one.with_name("away")
+        one.rename(away)
+        two.rename(one)
+        away.rename(two)
+        for claim in claims:
+            worker.finish(ledger, claim.token, "done", {"summary": f"of {claim.id}"})
+    assert "id: t1" in one.read_text() and "of t1" in one.read_text()
+    assert "id: t0" in two.read_text() and "of t0" in two.read_text()
+
+
+def test_of_two_tasks_of_one_id_none_gets_the_report(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    with Ledger.open(str(project)) as ledger:
+        token = worker.take(ledger, "q", "w")[0].token
+        for name in ("a.md", "b.md"):
+            path.with_name(name).write_bytes(path.read_bytes())
+        path.unlink()
+        worker.finish(ledger, token, "done", {"summary": "did it"})
+        assert len(ledger.outbox.pending()) == 1
+    assert "did it" not in path.with_name("a.md").read_text()
+    assert "did it" not in path.with_name("b.md").read_text()
+
+
+def test_files_that_are_gone_for_a_moment_end_no_item(project: Path) -> None:
+    lay_out(project, 30)
+    (project / "tasks").rename(project / ".away")
+    with Ledger.open(str(project)) as ledger:
+        assert take(ledger, 5) == []
+        assert ledger.queues.stats("q")["ready"] == 30
+        assert ledger.store.row("select count(*) as n from claim")["n"] == 0, (
+            "none was even claimed"
+        )
+        (project / ".away").rename(project / "tasks")
+        assert len(take(ledger, 30)) == 30
+
+
+def test_what_is_missing_is_passed_over_and_the_others_are_handed_out(project: Path) -> None:
+    paths = lay_out(project, 5)
+    paths[0].unlink()
+    with Ledger.open(str(project)) as ledger:
+        assert take(ledger, 5) == ["t1", "t2", "t3", "t4"]
+        assert ledger.queues.stats("q")["ready"] == 1
+
+
+def test_a_task_that_was_renamed_is_handed_out_at_its_new_place(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    path.rename(path.with_name("renamed.md"))
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+    assert claim.path == os.path.join("tasks", "renamed.md")
+
+
+def test_another_task_at_the_path_of_a_ready_item_is_not_handed_out_for_it(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    path.write_text(path.read_text().replace("id: t0", "id: other"))
+    with Ledger.open(str(project)) as ledger:
+        assert take(ledger) == []
+        assert ledger.queues.stats("q")["ready"] == 1
