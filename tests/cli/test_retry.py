@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -193,7 +192,10 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
     assert live.exists(), "the hooks look again"
     with Ledger.open(str(project)) as ledger:
         end(ledger, "a", "done")
-        row: Any = ledger.followers.followed("s-1")[0]
-        assert [item["id"] for item in ledger.followers.ended_since(row["no"], row["told_no"])] == [
-            "a"
-        ]
+        row = ledger.followers.followed("s-1")[0]
+        assert [
+            item["id"]
+            for item in ledger.followers.ended_since(
+                row.no, ledger.followers.told("s-1")[row.no].no
+            )
+        ] == ["a"]
