@@ -56,8 +56,8 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
         begins: list[float] = []
         ends: list[float] = []
         with Ledger.open(root, create=True) as ledger:
-            ledger.open_queue("plain", [NewItem(f"p{n}") for n in range(items)])
-            ledger.open_queue("q", [NewItem(f"t{n}") for n in range(items)])
+            ledger.generations.open("plain", [NewItem(f"p{n}") for n in range(items)])
+            ledger.generations.open("q", [NewItem(f"t{n}") for n in range(items)])
             for _ in range(items):
                 timed(looks, lambda: head(root))
                 timed(plain, lambda: worker.take(ledger, "plain", "w"))
@@ -91,10 +91,12 @@ def naming_files(count: int) -> list[tuple[str, float]]:
         with tempfile.TemporaryDirectory() as root:
             create_state(root)
             with Ledger.open(root, create=True) as ledger:
-                ledger.open_queue("q", [NewItem(f"t{n}", files=files(n)) for n in range(count)])
+                ledger.generations.open(
+                    "q", [NewItem(f"t{n}", files=files(n)) for n in range(count)]
+                )
                 times: list[float] = []
                 for _ in range(50):
-                    timed(times, lambda: ledger.claim("q", "w"))
+                    timed(times, lambda: ledger.claims.claim("q", "w"))
                 told.append((name, statistics.median(times)))
     return told
 

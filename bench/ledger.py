@@ -40,6 +40,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger.store import Store
 
 REPORT = {
     "summary": "The loader reads the new key, falls back to the old one and says so once. " * 3,
@@ -56,8 +57,10 @@ def item_id(number: int) -> str:
 class Normal(Ledger):
     """The ledger with synchronous=NORMAL for all that it writes, as the others have it."""
 
-    def write(self, durable: bool = False) -> Any:
-        return super().write(False)
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        write = store.write
+        store.write = lambda durable=False: write(False)  # type: ignore[method-assign]
 
 
 # -- contenders: fill(folder, count) makes a queue; work(folder, batch) yields ids as they end --
@@ -65,7 +68,7 @@ class Normal(Ledger):
 
 def fill_ours(folder: str, count: int) -> None:
     with Ledger.open(folder, create=True) as ledger:
-        ledger.open_queue(
+        ledger.generations.open(
             "bench",
             (
                 NewItem(item_id(number), f"tasks/{item_id(number)}.md", title="Rename the key")
@@ -77,11 +80,11 @@ def fill_ours(folder: str, count: int) -> None:
 def _ours(kind: type[Ledger], folder: str, batch: int) -> Iterator[list[str]]:
     with kind.open(folder) as ledger:
         worker = f"w{os.getpid()}"
-        claims = ledger.claim("bench", worker, batch)
+        claims = ledger.claims.claim("bench", worker, batch)
         while claims:
             ended = [claim.id for claim in claims]
             ends = [(claim.token, "done", REPORT) for claim in claims]
-            states, claims = ledger.finish_and_claim(ends, "bench", worker, batch)
+            states, claims = ledger.claims.finish_and_claim(ends, "bench", worker, batch)
             assert states == ["done"] * len(ended)
             yield ended
 
@@ -98,8 +101,8 @@ def work_shipped(folder: str, batch: int) -> Iterator[list[str]]:
 def work_two_calls(folder: str, batch: int) -> Iterator[list[str]]:
     with Normal.open(folder) as ledger:
         worker = f"w{os.getpid()}"
-        while claims := ledger.claim("bench", worker, batch):
-            ledger.finish_many([(claim.token, "done", REPORT) for claim in claims])
+        while claims := ledger.claims.claim("bench", worker, batch):
+            ledger.ends.finish_many([(claim.token, "done", REPORT) for claim in claims])
             yield [claim.id for claim in claims]
 
 
@@ -358,7 +361,7 @@ def size(args: argparse.Namespace, at: str) -> bool:
     for _ in range(3000):
         for count, ledger in ledgers.items():
             begun = time.perf_counter()
-            ledger.claim("bench", "w")
+            ledger.claims.claim("bench", "w")
             took[count].append(time.perf_counter() - begun)
     for ledger in ledgers.values():
         ledger.close()

@@ -126,8 +126,8 @@ def lay_out(root: Path, count: int) -> None:
         )
     with Ledger.open(str(root), create=True) as ledger:
         half = count // 2
-        ledger.open_queue("q", items[:half])
-        ledger.open_queue("changed", items[half:])
+        ledger.generations.open("q", items[:half])
+        ledger.generations.open("changed", items[half:])
 
 
 def task_path(root: Path, number: int) -> Path:

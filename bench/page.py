@@ -24,7 +24,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO / "src"), str(REPO / "tests")]
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from views.page import batches
 
 
@@ -99,14 +99,14 @@ def work_off(root: Path, count: int) -> None:
             ("failed", {"reason": "AssertionError: 3 rows expected, 2 found"})]  # fmt: skip
     items = [NewItem(f"item-{n}", f"tasks/item-{n}.md", title=f"Item {n}") for n in range(count)]
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("large", items, max_attempts=1)
-        ledger.open_queue("small", [NewItem("one")])
-        claims = ledger.claim("large", "worker-0", 500)
+        ledger.generations.open("large", items, Options(max_attempts=1))
+        ledger.generations.open("small", [NewItem("one")])
+        claims = ledger.claims.claim("large", "worker-0", 500)
         number = 0
         while claims:
             told = [(claim.token, *ends[place % 2]) for place, claim in enumerate(claims)]
             number += 1
-            _, claims = ledger.finish_and_claim(told, "large", f"worker-{number % 50}", 500)
+            _, claims = ledger.claims.finish_and_claim(told, "large", f"worker-{number % 50}", 500)
 
 
 def retry(root: Path) -> tuple[float, float, int]:
@@ -119,7 +119,7 @@ def retry(root: Path) -> tuple[float, float, int]:
         with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:
                 before = time.perf_counter()
-                ledger.pause("small", "for the moment")
+                ledger.pauses.pause("small", "for the moment")
                 longest = max(longest, time.perf_counter() - before)
                 writes += 1
                 time.sleep(0.002)

@@ -26,7 +26,7 @@ IMAGES = REPO / "docs" / "images"
 # In place of this folder, whose scripts have names that the tests use too.
 sys.path[:1] = [str(REPO / "src"), str(REPO / "tests")]
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import page as pages
 from views.page import batches
 from views.watch.support import Screen
@@ -87,31 +87,33 @@ def live_view(root: Path) -> str:
     (root / ".hypervisor").mkdir(parents=True, mode=0o700)
     with Ledger.open(str(root), create=True) as ledger:
         items = [NewItem(f"garden-{number:04x}") for number in range(0x1A0, 0x2C0)]
-        ledger.open_queue("inbox", items, max_attempts=1)
-        ledger.open_queue("attic", [NewItem(f"attic-{n:03}") for n in range(40)])
+        ledger.generations.open("inbox", items, Options(max_attempts=1))
+        ledger.generations.open("attic", [NewItem(f"attic-{n:03}") for n in range(40)])
         for number in range(150):
             outcome = {60: "failed", 101: "blocked"}.get(number, "done")
             reason = {"failed": "no such table: plots", "blocked": "the archive is not here"}
-            [claim] = ledger.claim("inbox", "w")
-            ledger.finish(claim.token, outcome, {"reason": reason.get(outcome, "")})
-        for claim in ledger.claim("attic", "w", 40):
-            ledger.finish(claim.token, "done", {})
+            [claim] = ledger.claims.claim("inbox", "w")
+            ledger.ends.finish(claim.token, outcome, {"reason": reason.get(outcome, "")})
+        for claim in ledger.claims.claim("attic", "w", 40):
+            ledger.ends.finish(claim.token, "done", {})
         for number, tool in enumerate(TOOLS):
             agent = f"worker-{number + 1}"
-            [claim] = ledger.claim("inbox", agent, session="s")
-            ledger.assign("s", agent, [claim.token])
-            ledger.join(agent, "s", ledger.queue_row("inbox")["no"], None)
-            ledger.saw_tool(agent, tool)
-            ledger.set_usage(agent, (9000, 2345, 61_000 * (number + 1), 50), {}, complete=False)
-        with ledger.write():
+            [claim] = ledger.claims.claim("inbox", agent, session="s")
+            ledger.sessions.assign("s", agent, [claim.token])
+            ledger.agents.join(agent, "s", ledger.queues.get("inbox").no, None)
+            ledger.agents.saw_tool(agent, tool)
+            ledger.agents.set_usage(
+                agent, (9000, 2345, 61_000 * (number + 1), 50), {}, complete=False
+            )
+        with ledger.store.write():
             now = time.time()
-            ledger.change("update event set at = ?", (now - 1800,))
-            ledger.change(
+            ledger.store.change("update event set at = ?", (now - 1800,))
+            ledger.store.change(
                 "update item set finished_at = ? - 11 * (160 - finish_no % 160) "
                 "where finish_no is not null",
                 (now,),
             )
-            ledger.change("update claim set claimed_at = ? - 40 * (no % 7)", (now - 45,))
+            ledger.store.change("update claim set claimed_at = ? - 40 * (no % 7)", (now - 45,))
     screen = Screen(root, (COLUMNS, LINES), {"TERM": "xterm-256color"})
     try:
         screen.watch()

@@ -69,11 +69,11 @@ def work_ours(at: str, batch: int) -> Iterator[list[str]]:
     """As `hypervisor done --next` does: end a batch and claim the next in one commit."""
     with Ledger.open(at) as ledger:
         worker = f"w{os.getpid()}"
-        claims = ledger.claim(QUEUE, worker, batch, lease_seconds=LEASE)
+        claims = ledger.claims.claim(QUEUE, worker, batch, lease_seconds=LEASE)
         while claims:
             ends = [(claim.token, "done", peers.REPORT) for claim in claims]
             ended = [claim.id for claim in claims]
-            states, claims = ledger.finish_and_claim(
+            states, claims = ledger.claims.finish_and_claim(
                 ends, QUEUE, worker, batch, lease_seconds=LEASE
             )
             assert states == ["done"] * len(ended)
@@ -313,8 +313,8 @@ def many(args: argparse.Namespace, at: str, server: Server) -> bool:
     cell = run(place, claimers, 50, 3600)
     place.use()
     with Ledger.open(place.folder) as ledger:
-        done = ledger.stats(QUEUE)["done"]
-        claims = ledger.row("select count(*), count(distinct item) from claim")
+        done = ledger.queues.stats(QUEUE)["done"]
+        claims = ledger.store.row("select count(*), count(distinct item) from claim")
     print(f"\n### {claimers} claimers on {count:,} items on PostgreSQL, 50 at a time\n")
     print(
         f"{done:,} done in {time.monotonic() - begun:.0f} s, {cell.rate:,.0f} items per second; "
@@ -393,7 +393,7 @@ def _left(name: str, place: Place, count: int, times: Counter[str]) -> tuple[str
     if not name.startswith("ours"):
         return str(silent), silent
     with Ledger.open(place.folder) as ledger:
-        done = ledger.stats(QUEUE)["done"]
+        done = ledger.queues.stats(QUEUE)["done"]
     return f"{done - len(times)} accepted, unsaid", count - done
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPO / "src"))
 import frontmatter
 
 from hypervisor.config.roots import create_state
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.triage.processes import Processes
 
 TASK = """---
@@ -97,7 +97,7 @@ def triage(workers: int) -> Callable[[Path, list[Path]], None]:
         with Ledger.open(str(folder), create=True) as ledger:
             processes = Processes(ledger, "bench", workers, 50)
             processes.run(lambda counts: None)
-            counts = ledger.stats("bench")
+            counts = ledger.queues.stats("bench")
         assert counts["done"] == len(paths), counts
 
     return run
@@ -110,7 +110,7 @@ def prepare_queue(folder: Path, paths: list[Path]) -> None:
     (folder / "hypervisor.toml").write_text('preset = "aops"\n')
     with Ledger.open(str(folder), create=True) as ledger:
         items = [NewItem(path.stem, str(path.relative_to(folder))) for path in paths]
-        ledger.open_queue("bench", items, purpose="triage", max_attempts=1)
+        ledger.generations.open("bench", items, Options(purpose="triage", max_attempts=1))
 
 
 def mkdir_scheme(folder: Path, paths: list[Path]) -> None:

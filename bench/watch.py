@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from next import ENVIRONMENT, HYPERVISOR, interpreter, run
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 STATUS_GOAL = 0.100
 CPU_GOAL = 0.10
@@ -81,24 +81,24 @@ def main() -> int:
 def lay_out(root: Path, items: int, workers: int) -> None:
     """Open the queue `q`: three fifths ended, one item with each worker."""
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue(
+        ledger.generations.open(
             "q",
             [
                 NewItem(f"task-{n:07}", f"tasks/task-{n:07}.md", title="Rename the key")
                 for n in range(items)
             ],
-            max_attempts=1,
+            Options(max_attempts=1),
         )
         for number in range(workers):
-            claims = ledger.claim("q", f"worker-{number}", session="s", lease_seconds=36_000)
-            ledger.assign("s", f"agent-{number}", [claim.token for claim in claims])
-            ledger.join(f"agent-{number}", "s", 1, None)
-            ledger.saw_tool(f"agent-{number}", "Bash: npm test -- --filter loader")
-            ledger.set_usage(f"agent-{number}", (1, 2, 30_000, 4), {}, complete=False)
+            claims = ledger.claims.claim("q", f"worker-{number}", session="s", lease_seconds=36_000)
+            ledger.sessions.assign("s", f"agent-{number}", [claim.token for claim in claims])
+            ledger.agents.join(f"agent-{number}", "s", 1, None)
+            ledger.agents.saw_tool(f"agent-{number}", "Bash: npm test -- --filter loader")
+            ledger.agents.set_usage(f"agent-{number}", (1, 2, 30_000, 4), {}, complete=False)
         for batch in range(items * 3 // 5 // 200):
             outcome = "failed" if batch % 50 == 7 else "done"
-            claims = ledger.claim("q", "w", 200)
-            ledger.finish_many([(claim.token, outcome, REPORT) for claim in claims])
+            claims = ledger.claims.claim("q", "w", 200)
+            ledger.ends.finish_many([(claim.token, outcome, REPORT) for claim in claims])
 
 
 def status(root: Path, python: Path, rounds: int) -> float:
@@ -126,9 +126,9 @@ def work(root: Path, rate: float, workers: int) -> None:
     """End items and claim the next ones, so many a second."""
     with Ledger.open(str(root)) as ledger:
         while True:
-            [claim] = ledger.claim("q", "busy")
+            [claim] = ledger.claims.claim("q", "busy")
             time.sleep(1 / rate)
-            ledger.finish(claim.token, "done", REPORT)
+            ledger.ends.finish(claim.token, "done", REPORT)
 
 
 def watch(root: Path, seconds: float) -> float:

@@ -132,8 +132,8 @@ def test_the_events_of_a_new_client_reach_the_handlers_and_are_answered_in_its_w
         event = hooks.Event("ToolEnded", ran)
         assert event.client is client("throwaway")
         assert hooks.handle(ledger, event) is None
-        assert [row["token"] for row in ledger.held_by(SESSION)] == [claim.token]
-        ledger.follow(SESSION, "q")
+        assert [row.token for row in ledger.sessions.held_by(SESSION)] == [claim.token]
+        ledger.followers.follow(SESSION, "q")
         worker.finish(ledger, claim.token, "done", {"summary": "x"})
         [other] = worker.take(ledger, "q", "w")
         worker.finish(ledger, other.token, "done", {"summary": "x"})

@@ -85,7 +85,7 @@ def test_whoever_is_no_worker_of_this_plugin_in_a_session_with_a_queue_is_grante
         assert before(session, "Edit", "a1", kind, file_path=str(session.root / "a")) == "", kind
     assert before(session, "Edit", file_path=str(session.root / "a")) == ""
     assert bash(session, "hypervisor next q", "a1") == "allow"
-    session.ledger.unfollow(SESSION)
+    session.ledger.followers.unfollow(SESSION)
     assert bash(session, f"hypervisor done {claim.token} --summary x", "a1") == ""
 
 
@@ -98,7 +98,7 @@ def test_a_session_goes_on_with_its_queue_in_any_turn(session: Session) -> None:
     for line in ("hypervisor open q tasks", "hypervisor resume q", "hypervisor plan other", "make"):
         assert bash(session, line) == "", line
     assert bash(session, "hypervisor retry q") == "ask"
-    session.ledger.unfollow(SESSION)
+    session.ledger.followers.unfollow(SESSION)
     assert bash(session, "hypervisor status") == ""
 
 
@@ -136,7 +136,7 @@ def test_who_has_a_tree_of_its_own_changes_nothing_beside_it(session: Session) -
     claim = session.takes("a1")
     tree = session.root / ".claude/worktrees/agent-a1"
     tree.mkdir(parents=True)
-    session.ledger.note_branch(claim.token, "b", ".claude/worktrees/agent-a1", "0" * 40)
+    session.ledger.branches.note(claim.token, "b", ".claude/worktrees/agent-a1", "0" * 40)
     for tool, path, told in (
         ("Edit", tree / "a.py", "allow"),
         ("Edit", tree / ".claude/settings.json", ""),

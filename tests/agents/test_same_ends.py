@@ -159,14 +159,14 @@ def cause(told: str) -> str:
 def assert_still_held(root: Path) -> None:
     """The refusal has cost nothing, and written nothing."""
     with Ledger.open(str(root)) as ledger:
-        [item] = ledger.results("q")
+        [item] = ledger.queries.results("q")
     assert (item["state"], item["attempts"], item["report"]) == ("claimed", 0, None)
     assert "hypervisor:report" not in (root / "tasks/t-1.md").read_text()
 
 
 def end_of(root: Path) -> End:
     with Ledger.open(str(root)) as ledger:
-        [item] = ledger.results("q")
+        [item] = ledger.queries.results("q")
     # Whom a client names, its task is given to.
     text = (root / "tasks/t-1.md").read_text().replace("assignee: nic\n", "")
     for mark in (

@@ -178,7 +178,7 @@ def test_a_session_hears_what_is_set_aside(
     monkeypatch.setenv("CLAUDE_PID", "1")
     run("open", "q", "--where", "priority=1")
     with Ledger.open(str(batch)) as ledger:
-        ledger.follow("s-1", "q")
+        ledger.followers.follow("s-1", "q")
     for _ in "abe":
         run("done", claim(run), "--summary", "x")
     news = run("status").stdout
@@ -193,9 +193,9 @@ def test_a_session_hears_what_is_set_aside(
 def test_what_it_cost_is_told_in_time_and_tokens(batch: Path, run: Run) -> None:
     token = claim(run)
     with Ledger.open(str(batch)) as ledger:
-        ledger.meet("s", pid=1, pid_start="1", heard=True)
-        ledger.join("agent-1", "s", ledger.queue_row("q")["no"], None)
-        ledger.set_usage("agent-1", (1, 2, 300, 4000), {}, complete=True, kept=None)
+        ledger.sessions.meet("s", pid=1, pid_start="1", heard=True)
+        ledger.agents.join("agent-1", "s", ledger.queues.get("q").no, None)
+        ledger.agents.set_usage("agent-1", (1, 2, 300, 4000), {}, complete=True, kept=None)
     run("done", token, "--summary", "x")
     [line] = [one for one in run("summary", "q").stdout.splitlines() if one.startswith("time: ")]
     assert line.endswith("s   tokens: at least 4,303"), "not all is known"
@@ -355,7 +355,7 @@ def test_a_page_for_a_colleague_has_no_commands(batch: Path, run: Run) -> None:
     with Ledger.open(str(batch)) as ledger:
         [held] = worker.take(ledger, "q", "w")
         report = {"summary": "x", "verify": "other check"}
-        ledger.finish(held.token, "done", report, pending=True)
+        ledger.ends.finish(held.token, "done", report, pending=True)
         [held] = worker.take(ledger, "q", "w")
         worker.finish(ledger, held.token, "blocked", {"reason": "which port?"})
     run("open", "q", "tasks", "--where", "priority<=1")
@@ -403,11 +403,11 @@ def test_a_long_summary_names_first_what_wants_a_look_and_is_bounded(
     project: Path, run: Run
 ) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"t{n}", title="x" * 500) for n in range(150)])
-        for held in ledger.claim("q", "w", 30):
-            ledger.finish(held.token, "done", {"summary": "y" * 900})
-        for held in ledger.claim("q", "w", 90):
-            ledger.finish(held.token, "blocked", {"reason": "z" * 900})
+        ledger.generations.open("q", [NewItem(f"t{n}", title="x" * 500) for n in range(150)])
+        for held in ledger.claims.claim("q", "w", 30):
+            ledger.ends.finish(held.token, "done", {"summary": "y" * 900})
+        for held in ledger.claims.claim("q", "w", 90):
+            ledger.ends.finish(held.token, "blocked", {"reason": "z" * 900})
     said = run("summary", "q").stdout
     assert "blocked (90):\n" in said and "success (30):\n" in said
     assert "  … and 20 more (--json lists all)\n" in said

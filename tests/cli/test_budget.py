@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from worker.support import states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,8 +28,8 @@ def tasks(project: Path) -> Path:
 def uses(root: Path, tokens: int, queue: str = "q", agent: str = "agent-1") -> None:
     """Note what an agent of the queue has used."""
     with Ledger.open(str(root)) as ledger:
-        ledger.join(agent, "s", ledger.queue_row(queue)["no"], None)
-        ledger.set_usage(agent, (0, tokens, 0, 0), {}, complete=False)
+        ledger.agents.join(agent, "s", ledger.queues.get(queue).no, None)
+        ledger.agents.set_usage(agent, (0, tokens, 0, 0), {}, complete=False)
 
 
 def test_used_up_tokens_stop_the_hand_out_and_the_rest_stays_not_attempted(
@@ -99,8 +99,8 @@ def test_tokens_that_nobody_knows_stop_nothing_and_other_queues_go_on(
     run("open", "q", "tasks/a.md", "tasks/b.md", "--budget-tokens", "1000")
     run("open", "other", "tasks/c.md")
     with Ledger.open(str(tasks)) as ledger:
-        ledger.join("agent-1", "s", 1, None)
-        ledger.set_usage("agent-1", None, {}, complete=True)
+        ledger.agents.join("agent-1", "s", 1, None)
+        ledger.agents.set_usage("agent-1", None, {}, complete=True)
     told = json.loads(run("status", "q", "--json").stdout)
     assert (told["tokens"], told["budget"]["tokens_used"]) == (None, None)
     assert run("next", "q").stdout.startswith("claim ")
@@ -123,8 +123,8 @@ def test_opening_again_changes_the_budget_and_a_new_generation_starts_without(
 ) -> None:
     def budget() -> tuple[int | None, int | None]:
         with Ledger.open(str(tasks)) as ledger:
-            row = ledger.queue_row("q")
-            return row["budget_tokens"], row["budget_ms"]
+            row = ledger.queues.get("q")
+            return row.budget_tokens, row.budget_ms
 
     run("open", "q", "tasks/a.md", "--budget-tokens", "1000")
     run("open", "q", "tasks/b.md", "--budget-minutes", "2")
@@ -146,7 +146,7 @@ def test_a_queue_that_ended_meanwhile_is_not_paused(tasks: Path, run: Run) -> No
     run("cancel", "q")
     with Ledger.open(str(tasks)) as ledger:
         assert worker.take(ledger, "q", "w") == []
-        assert ledger.queue_row("q")["state"] == "cancelled"
+        assert ledger.queues.get("q").state == "cancelled"
 
 
 def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
@@ -155,12 +155,16 @@ def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     with Ledger.open(str(tasks), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b")], source="one", budget_ms=60_000)
-        ledger.release(ledger.claim("q", "w")[0].token, free=True)
+        ledger.generations.open(
+            "q", [NewItem("a"), NewItem("b")], Options(source="one", budget_ms=60_000)
+        )
+        ledger.ends.release(ledger.claims.claim("q", "w")[0].token, free=True)
         now += 3600
-        ledger.open_queue("q", [NewItem("a"), NewItem("b")], source="two", budget_ms=60_000)
+        ledger.generations.open(
+            "q", [NewItem("a"), NewItem("b")], Options(source="two", budget_ms=60_000)
+        )
         now += 600
-        row = ledger.queue_row("q")
-        assert (row["generation"], ledger.started_at(row)) == (2, None)
-        ledger.claim("q", "w")
-        assert ledger.started_at(row) == now
+        row = ledger.queues.get("q")
+        assert (row.generation, ledger.terms.started_at(row)) == (2, None)
+        ledger.claims.claim("q", "w")
+        assert ledger.terms.started_at(row) == now

@@ -32,9 +32,9 @@ def ends(ledger: Ledger, outcome: str, queue: str = "q") -> str:
     """A worker takes an item and ends it so; return its id."""
     claim = worker.take(ledger, queue, "w")[0]
     if outcome == "unreported":
-        ledger.end(claim.token, "unreported", "I think it is fine")
+        ledger.ends.end(claim.token, "unreported", "I think it is fine")
     elif outcome == "died":
-        ledger.end(claim.token, "died", "API Error: 400")
+        ledger.ends.end(claim.token, "died", "API Error: 400")
     else:
         report = {"summary" if outcome == "done" else "reason": f"because of {outcome}"}
         worker.finish(ledger, claim.token, outcome, report)
@@ -159,8 +159,8 @@ def test_wait_says_with_a_code_of_its_own_that_nobody_works(
 
 def row(project: Path) -> tuple[Any, Any, Any]:
     with Ledger.open(str(project)) as ledger:
-        told = ledger.queue_row("q")
-        return told["item_calls"], told["item_ms"], told["canary"]
+        told = ledger.queues.get("q")
+        return told.item_calls, told.item_ms, told.canary
 
 
 def test_the_bounds_of_an_item_are_kept_with_the_queue_and_can_be_changed_at_work(

@@ -25,9 +25,9 @@ def token(project: Path) -> str:
     """The live token of `task-1` in the queue `inbox`; ids that would do harm are in it, too."""
     with Ledger.open(str(project), create=True) as ledger:
         items = [NewItem("task-1"), NewItem("task-2"), *map(NewItem, HOSTILE)]
-        ledger.open_queue("inbox", items)
-        ledger.open_queue("inbox-2", [NewItem("other")])
-        return ledger.claim("inbox", "w")[0].token
+        ledger.generations.open("inbox", items)
+        ledger.generations.open("inbox-2", [NewItem("other")])
+        return ledger.claims.claim("inbox", "w")[0].token
 
 
 def complete(project: Path, *words: str) -> list[str]:
@@ -124,8 +124,8 @@ def test_tab_completes_a_queue_and_a_token_in_the_real_shell(
 ) -> None:
     line, load = STARTS[shell]
     with Ledger.open(str(project)) as ledger:
-        ledger.cancel("inbox-2")
-        ledger.open_queue("zebra-crossing", [NewItem("z")])
+        ledger.generations.cancel("inbox-2")
+        ledger.generations.open("zebra-crossing", [NewItem("z")])
     terminal = Screen(project, (100, 30), {"PATH": f"{REPO / 'bin'}:{os.environ['PATH']}"})
     try:
         terminal.type(f"exec {line}\n")

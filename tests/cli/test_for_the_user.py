@@ -6,11 +6,11 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Queue
 from worker.support import open_queue, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,9 +28,9 @@ def tasks(project: Path) -> Path:
     return project
 
 
-def row(root: Path) -> Any:
+def row(root: Path) -> Queue:
     with Ledger.open(str(root)) as ledger:
-        return ledger.queue_row("q")
+        return ledger.queues.get("q")
 
 
 @pytest.mark.parametrize("env", SESSIONS)
@@ -74,13 +74,13 @@ def test_a_session_may_lower_a_budget_and_not_raise_it(
         assert refused.returncode == 2 and f"hypervisor allow q {' '.join(more)}" in refused.stderr
         refused = run_hypervisor("resume", "q", *more, env=env)
         assert refused.returncode == 2 and "hypervisor allow q --budget-tokens" in refused.stderr
-    assert (row(tasks)["budget_tokens"], row(tasks)["budget_ms"]) == (500, 300_000)
+    assert (row(tasks).budget_tokens, row(tasks).budget_ms) == (500, 300_000)
     run_hypervisor("pause", "q")
     assert run_hypervisor("resume", "q", "--budget-tokens", "400", env=env).returncode == 0
     # What the user was asked about, or does in a terminal, raises it.
     assert run_hypervisor("allow", "q", "--budget-tokens", "900", env=env).returncode == 0
     assert run_hypervisor("resume", "q", "--budget-minutes", "0").returncode == 0
-    assert (row(tasks)["budget_tokens"], row(tasks)["budget_ms"]) == (900, None)
+    assert (row(tasks).budget_tokens, row(tasks).budget_ms) == (900, None)
 
 
 def test_a_check_is_set_shown_kept_by_a_later_opening_and_told_in_the_log(
@@ -103,7 +103,7 @@ def test_a_check_is_set_shown_kept_by_a_later_opening_and_told_in_the_log(
     write_task(tasks, "c")
     again = run_hypervisor("open", "q", "tasks", env={"CLAUDECODE": "1"})
     assert again.returncode == 0 and "1 item added" in again.stdout
-    assert row(tasks)["verify"] == "test -e ok"
+    assert row(tasks).verify == "test -e ok"
     token = run_hypervisor("next", "q").stdout.split()[1]
     refused = run_hypervisor("done", token, "--summary", "x", env=secret)
     assert refused.returncode == 1
@@ -123,7 +123,7 @@ def test_an_opening_with_a_check_says_who_decides_what_it_runs(
 def test_allowed_commands_add_up_and_are_shown(tasks: Path, run_hypervisor: Run) -> None:
     run_hypervisor("open", "q", "tasks", "--allow-command", "npm test")
     assert run_hypervisor("allow", "q", "make lint", "npm test").returncode == 0
-    assert json.loads(row(tasks)["commands"]) == ["npm test", "make lint"]
+    assert json.loads(row(tasks).commands) == ["npm test", "make lint"]
     shown = run_hypervisor("allow", "q").stdout
     assert shown.startswith("workers of q may run: npm test, make lint (")
     assert run_hypervisor("allow", "q", "a; b").returncode == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from repository import REPO
 from worker.support import open_queue, reports, states, write_task
 
@@ -71,7 +71,7 @@ def hostile_queue(root: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("q", items, instructions="\n".join(HOSTILE))
+        ledger.generations.open("q", items, Options(instructions="\n".join(HOSTILE)))
 
 
 def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works(
@@ -97,10 +97,11 @@ def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works
         shown = ended.stdout
         assert not (project / "pwned").exists()
     with Ledger.open(str(project)) as ledger:
-        for row in ledger.results("q"):
+        for row in ledger.queries.results("q"):
             assert row["state"] in ("done", "blocked")
         told = {
-            row["report"].get("summary") or row["report"]["reason"] for row in ledger.results("q")
+            row["report"].get("summary") or row["report"]["reason"]
+            for row in ledger.queries.results("q")
         }
     assert told == {text.strip() for text in HOSTILE}
 
@@ -219,7 +220,7 @@ def test_every_command_of_a_session_shows_the_same_worker(
     for _ in "ab":
         shell("hypervisor next q", project, **session)
     with Ledger.open(str(project)) as ledger:
-        names = {row["worker"] for row in ledger.workers(ledger.queue_row("q")["no"])}
+        names = {row["worker"] for row in ledger.queries.workers(ledger.queues.get("q").no)}
     assert len(names) == 1 and names.pop().endswith("-0f4c2d1e")
 
 
@@ -250,7 +251,7 @@ def test_a_second_attempt_says_that_it_is_one(project: Path, run_hypervisor: Run
 
 def test_a_long_row_is_shown_whole(project: Path, run_hypervisor: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("r", payload={"text": "word " * 2000 + "the end"})])
+        ledger.generations.open("q", [NewItem("r", payload={"text": "word " * 2000 + "the end"})])
     assert "the end" in run_hypervisor("next", "q").stdout
 
 
@@ -266,6 +267,6 @@ def test_a_hostile_text_on_the_command_line_arrives_as_it_is(
     assert states(project) == {"a": "done"}
     assert reports(project / "tasks/a.md") == 1
     with Ledger.open(str(project)) as ledger:
-        row = next(iter(ledger.results("q")))
+        row = next(iter(ledger.queries.results("q")))
     assert row["report"] == {"summary": text.strip(), "files": [text]}
     assert row["worker"] == text

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cli.test_shapes import check
 from conftest import REPO
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,22 +28,22 @@ def events(said: str) -> list[tuple[str, str | None]]:
 
 def test_every_event_stands_in_order_over_all_generations(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b")], max_attempts=1)
-        [a] = ledger.claim("q", "w")
-        ledger.finish(a.token, "failed", {"reason": "no"})
-        [b] = ledger.claim("q", "w", lease_seconds=0)
+        ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(max_attempts=1))
+        [a] = ledger.claims.claim("q", "w")
+        ledger.ends.finish(a.token, "failed", {"reason": "no"})
+        [b] = ledger.claims.claim("q", "w", lease_seconds=0)
         time.sleep(0.01)
-        ledger.expire()
-        [b] = ledger.claim("q", "w")
-        ledger.release(b.token, reason="not mine")
-        ledger.pause("q", "lunch")
-        ledger.resume("q")
-        ledger.retry("q", ["a"])
-        [b] = ledger.claim("q", "w", only="b")
-        ledger.end(b.token, "died", "crash")
-        ledger.cancel("q", "enough")
-        ledger.open_queue("q", [NewItem("c")])
-        ledger.open_queue("other", [NewItem("z")])
+        ledger.ends.expire()
+        [b] = ledger.claims.claim("q", "w")
+        ledger.ends.release(b.token, reason="not mine")
+        ledger.pauses.pause("q", "lunch")
+        ledger.pauses.resume("q")
+        ledger.retries.retry("q", ["a"])
+        [b] = ledger.claims.claim("q", "w", only="b")
+        ledger.ends.end(b.token, "died", "crash")
+        ledger.generations.cancel("q", "enough")
+        ledger.generations.open("q", [NewItem("c")])
+        ledger.generations.open("other", [NewItem("z")])
     assert events(run("log", "q", "--json").stdout) == [
         ("opened", None), ("added", None),
         ("claimed", "a"), ("failed", "a"), ("claimed", "b"), ("expired", "b"),
@@ -90,9 +90,9 @@ def test_follow_tells_what_happens_in_other_processes_as_it_happens(
 
 def test_a_reader_that_leaves_ends_the_log_quietly(project: Path, run_hypervisor: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"i{number}") for number in range(3000)])
-        claims = ledger.claim("q", "w", 3000)
-        ledger.finish_many([(claim.token, "done", {"summary": "x" * 100}) for claim in claims])
+        ledger.generations.open("q", [NewItem(f"i{number}") for number in range(3000)])
+        claims = ledger.claims.claim("q", "w", 3000)
+        ledger.ends.finish_many([(claim.token, "done", {"summary": "x" * 100}) for claim in claims])
     script = f"{shlex.quote(str(REPO / 'bin/hypervisor'))} log q | head -1"
     ran = subprocess.run(
         ["bash", "-c", script], cwd=project, capture_output=True, text=True, env=os.environ

@@ -122,6 +122,8 @@ def test_outside_of_git_no_branch_is_proposed(project: Path, engine: str, run: R
 
 def test_a_plan_over_100_000_items_looks_no_further_than_the_next_thousand(root: Path) -> None:
     with Ledger.open(str(root)) as ledger:
-        ledger.open_queue("big", [NewItem(f"i{n}", named=["src/cli.py"]) for n in range(2000)])
-        number = ledger.queue_row("big")["no"]
-        assert ledger.named_ahead(number, 1000) == [["src/cli.py"]] * 1000
+        ledger.generations.open(
+            "big", [NewItem(f"i{n}", named=["src/cli.py"]) for n in range(2000)]
+        )
+        number = ledger.queues.get("big").no
+        assert ledger.queries.named_ahead(number, 1000) == [["src/cli.py"]] * 1000

@@ -24,7 +24,7 @@ def noted(project: Path, run_hypervisor: Run) -> Path:
         write_task(project, name)
     open_queue(project, max_attempts=1)
     with Ledger.open(str(project)) as ledger:
-        ledger.follow("s", "q")
+        ledger.followers.follow("s", "q")
     for verb, option in (("done", "--summary"), ("block", "--reason"), ("fail", "--reason")):
         token = run_hypervisor("next", "q").stdout.split()[1]
         ended = run_hypervisor(verb, token, option, "it ended", "--note", "-", input=NOTE)

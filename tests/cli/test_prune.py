@@ -23,10 +23,12 @@ OLD = time.time() - 40 * 86400
 
 def date_back(root: Path, queue: str) -> None:
     """Have a queue, its kept transcripts and its undo be forty days old."""
-    with Ledger.open(str(root)) as ledger, ledger.write():
+    with Ledger.open(str(root)) as ledger, ledger.store.write():
         for table, column in (("queue", "opened_at"), ("queue", "ended_at"), ("event", "at")):
-            ledger.change(f"update {table} set {column} = ? where {column} is not null", (OLD,))
-        ledger.change(
+            ledger.store.change(
+                f"update {table} set {column} = ? where {column} is not null", (OLD,)
+            )
+        ledger.store.change(
             "update item set finished_at = ? where finish_no is not null and queue in "
             "(select no from queue where name = ?)",
             (OLD, queue),
@@ -50,7 +52,7 @@ def aged(project: Path) -> Path:
         transcript.write_text("{}\n")
         with Ledger.open(str(project)) as ledger:
             agent = f"agent-of-{queue}"
-            ledger.join(agent, "session", ledger.queue_row(queue)["no"], str(transcript))
+            ledger.agents.join(agent, "session", ledger.queues.get(queue).no, str(transcript))
             assert retention.keep(ledger.state, queue, agent, [str(transcript)])
     for queue in ("old", "busy"):
         date_back(project, queue)
@@ -92,16 +94,16 @@ def test_what_was_told_goes_and_nothing_else(aged: Path, run_hypervisor: Run) ->
     with Ledger.open(str(aged)) as ledger:
         for table, column in (("claim", "item"), ("dependency", "item")):
             orphans = f"select count(*) from {table} where {column} not in (select no from item)"
-            assert ledger.row(orphans)[0] == 0
-        assert ledger.row("pragma integrity_check")[0] == "ok"
+            assert ledger.store.row(orphans)[0] == 0
+        assert ledger.store.row("pragma integrity_check")[0] == "ok"
     again = run_hypervisor("prune", "--json")
     assert json.loads(again.stdout)["queues"] == []
     assert run_hypervisor("next", "busy").returncode == 0
 
 
 def test_a_queue_whose_report_is_pending_stays(aged: Path, run: Run) -> None:
-    with Ledger.open(str(aged)) as ledger, ledger.write():
-        ledger.change("update item set pending = 'why' where id = 'old-a'")
+    with Ledger.open(str(aged)) as ledger, ledger.store.write():
+        ledger.store.change("update item set pending = 'why' where id = 'old-a'")
     (aged / "tasks/old-a.md").unlink()
     told = json.loads(run("prune", "--json").stdout)
     assert ("old", "reports of it are not in their files yet") in [

@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -63,13 +62,16 @@ def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
 ) -> None:
     assert run_hypervisor("retry", "q", "a").stdout.startswith("1 item is ready again; ")
     with Ledger.open(str(ended)) as ledger:
-        row = ledger.item("q", "a")
-        assert (row["attempts"], row["deaths"], row["releases"]) == (0, 0, 0)
-        assert row["finish_no"] is row["finished_at"] is None
+        row = ledger.items.find("q", "a")
+        assert (row.attempts, row.deaths, row.releases) == (0, 0, 0)
+        assert row.finish_no is row.finished_at is None
         assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
         end(ledger, "a", "done")
-        assert [claim["outcome"] for claim in ledger.claims_on(row["no"])] == ["failed", "done"]
-        assert ledger.stats("q")["waiting"] == 0
+        assert [claim.outcome for claim in ledger.queries.claims_on(row.no)] == [
+            "failed",
+            "done",
+        ]
+        assert ledger.queues.stats("q")["waiting"] == 0
         assert worker.take(ledger, "q", "w")[0].id == "d"
     assert reports(ended / "tasks/a.md") == 1
 
@@ -190,5 +192,10 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
     assert live.exists(), "the hooks look again"
     with Ledger.open(str(project)) as ledger:
         end(ledger, "a", "done")
-        row: Any = ledger.followed("s-1")[0]
-        assert [item["id"] for item in ledger.ended_since(row["no"], row["told_no"])] == ["a"]
+        row = ledger.followers.followed("s-1")[0]
+        assert [
+            item["id"]
+            for item in ledger.followers.ended_since(
+                row.no, ledger.followers.told("s-1")[row.no].no
+            )
+        ] == ["a"]

@@ -140,7 +140,7 @@ def test_the_runtime_is_from_the_first_claim_to_the_last_finish(
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b"), NewItem("c")])
+        ledger.generations.open("q", [NewItem("a"), NewItem("b"), NewItem("c")])
         now += 100
         first = worker.take(ledger, "q", "w")[0]
         now += 5
@@ -150,7 +150,7 @@ def test_the_runtime_is_from_the_first_claim_to_the_last_finish(
         now += 20.5
         worker.finish(ledger, first.token, "done", {"summary": "x"})
         now += 1000
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
         told = summary.summarize(ledger, "q")
     assert told["runtime_seconds"] == 35.5
     assert [entry["runtime_seconds"] for entry in told["workers"]] == [35.5, 10.0, None]

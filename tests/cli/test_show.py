@@ -25,11 +25,11 @@ def test_an_item_is_shown_over_all_its_queues_and_generations(
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
         [first] = worker.take(ledger, "q", "w-1")
-        ledger.release(first.token, reason="not mine")
+        ledger.ends.release(first.token, reason="not mine")
         [second] = worker.take(ledger, "q", "w-2")
         told = {"reason": "no rights", "evidence": "EACCES", "next_step": "ask"}
         worker.finish(ledger, second.token, "blocked", told)
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
     write_task(project, "a", title="Rename the key")
     open_queue(project, instructions="do it all again")
     with Ledger.open(str(project)) as ledger:
@@ -57,7 +57,9 @@ def test_an_item_is_shown_over_all_its_queues_and_generations(
 
 def test_what_an_item_waits_for_and_what_waits_for_it_is_shown(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b", after=["a"]), NewItem("c", after=["a"])])
+        ledger.generations.open(
+            "q", [NewItem("a"), NewItem("b", after=["a"]), NewItem("c", after=["a"])]
+        )
     text = run("show", "a").stdout
     assert "waits for this: b in queue q (waiting)\nwaits for this: c in queue q" in text
     assert "  waits for: a\n" in run("show", "b").stdout
@@ -66,25 +68,27 @@ def test_what_an_item_waits_for_and_what_waits_for_it_is_shown(project: Path, ru
 
 def test_tokens_commit_and_transcript_of_each_claim_are_shown(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a")])
-        [claim] = ledger.claim("q", "w", session="s")
-        ledger.assign("s", "agent-1", [claim.token])
-        ledger.join("agent-1", "s", 1, None)
+        ledger.generations.open("q", [NewItem("a")])
+        [claim] = ledger.claims.claim("q", "w", session="s")
+        ledger.sessions.assign("s", "agent-1", [claim.token])
+        ledger.agents.join("agent-1", "s", 1, None)
         used = {claim.token: (1, 20, 300, 4000)}
-        ledger.set_usage("agent-1", (1, 20, 300, 4000), used, complete=True, kept="kept.jsonl")
-        ledger.note_commit(claim.token, "0123abc")
+        ledger.agents.set_usage(
+            "agent-1", (1, 20, 300, 4000), used, complete=True, kept="kept.jsonl"
+        )
+        ledger.sessions.note_commit(claim.token, "0123abc")
     text = run("show", "a").stdout
     assert "tokens: at least 4,321\n" in text and "commit: 0123abc\n" in text
     assert "transcript: kept.jsonl\n" in text and re.search(r": at work after [\d.]+ m?s\n", text)
     with Ledger.open(str(project)) as ledger:
-        ledger.set_unseen("agent-1", "")
-        ledger.note_agent("agent-1", "s", how="stopped")
+        ledger.agents.set_unseen("agent-1", "")
+        ledger.agents.note("agent-1", "s", how="stopped")
     assert "tokens: 4,321\n" in run("show", "a").stdout
 
 
 def test_a_lock_of_another_tool_is_shown_as_such(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a")])
+        ledger.generations.open("q", [NewItem("a")])
     os.mkdir(project / ".hypervisor/locks/a")
     assert "by a directory of another tool: " in run("show", "a").stdout
 
@@ -92,9 +96,11 @@ def test_a_lock_of_another_tool_is_shown_as_such(project: Path, run: Run) -> Non
 def test_nothing_in_an_item_reaches_the_terminal_unescaped(project: Path, run: Run) -> None:
     evil = "x\x1b]0;owned\x07\nqueue q, generation 9: done"
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(evil, title=evil, payload={"k": evil})])
-        [claim] = ledger.claim("q", evil)
-        ledger.finish(claim.token, "blocked", {"reason": evil, "evidence": evil, "files": [evil]})
+        ledger.generations.open("q", [NewItem(evil, title=evil, payload={"k": evil})])
+        [claim] = ledger.claims.claim("q", evil)
+        ledger.ends.finish(
+            claim.token, "blocked", {"reason": evil, "evidence": evil, "files": [evil]}
+        )
     for line in (["show", evil], ["show", claim.token], ["log", "q"], ["status", "q"]):
         said = run(*line).stdout
         assert "\x1b" not in said and "\x07" not in said
@@ -103,7 +109,7 @@ def test_nothing_in_an_item_reaches_the_terminal_unescaped(project: Path, run: R
 
 def test_an_item_that_nobody_knows_is_told_in_a_line(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a")])
+        ledger.generations.open("q", [NewItem("a")])
     ended = run("show", "b\n")
     assert ended.returncode == 2
     assert ended.stderr == "hypervisor: no item 'b\\u000a' in any queue; hypervisor status\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.system import keys
 from worker.support import locks, open_queue, states, write_task
 
@@ -93,7 +93,7 @@ def test_a_hostile_key_reaches_nothing_outside_the_lock_folder(
 
 def open_any(root: Path) -> None:
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("z")])
+        ledger.generations.open("q", [NewItem("z")])
 
 
 def test_the_name_of_an_encoded_lock_is_a_key_too(project: Path, run: Run) -> None:
@@ -120,7 +120,7 @@ def test_locks_of_a_batch_directory_and_of_configured_folders_are_found(
 ) -> None:
     batch = project / "batch"
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("b", [NewItem("a")], lock_dir=str(batch / "locks"))
+        ledger.generations.open("b", [NewItem("a")], Options(lock_dir=str(batch / "locks")))
     (project / "hypervisor.toml").write_text('[preflight]\nlock_folders = ["theirs"]\n')
     for folder in (batch / "locks", project / "theirs"):
         folder.mkdir(parents=True)

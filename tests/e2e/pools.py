@@ -170,7 +170,7 @@ class PoolMachine:
 
     def pools(self) -> list[str]:
         with Ledger.open(str(self.project)) as ledger:
-            return [row["id"] for row in ledger.rows("select id from session").fetchall()]
+            return [row["id"] for row in ledger.store.rows("select id from session").fetchall()]
 
     def logs(self, ending: str = ".log") -> str:
         """All that agents have printed."""

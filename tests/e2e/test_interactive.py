@@ -32,7 +32,7 @@ def test_the_session_is_told_of_all_thirty_at_once_or_at_the_next_prompt(
     def drained(_: object) -> bool:
         # Asked ten times a second: a command each time would cost more than the batch.
         with suppress(HypervisorError), Ledger.open(str(workspace.project)) as ledger:
-            return ledger.stats("inbox")["done"] == 30
+            return ledger.queues.stats("inbox")["done"] == 30
         return False  # it is not opened yet
 
     model.wait(drained)

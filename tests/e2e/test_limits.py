@@ -129,7 +129,7 @@ def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
     assert {(one["attempts"], one["deaths"]) for one in told["workers"]} == {(0, 0)}
     if newest:
         with Ledger.open(str(workspace.project)) as ledger:
-            begun = [row["claimed_at"] for row in ledger.results("reset")]
+            begun = [row["claimed_at"] for row in ledger.queries.results("reset")]
         assert at - 1 < min(b for b in begun if b > paused["at"]) < at + 60
         assert all(path.read_text().count("## Completion report") == 1 for path in tasks)
     else:
@@ -139,9 +139,9 @@ def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
 def looked_at(project: Path, queue: str, state: str, **counts: int) -> dict[str, Any] | None:
     """Return where a queue stands, once it is in `state` and has so many items of each kind."""
     with suppress(HypervisorError), Ledger.open(str(project)) as ledger:
-        row, found = ledger.queue_row(queue), ledger.stats(queue)
-        if row["state"] == state and counts.items() <= found.items():
-            return {"at": time.time(), "reason": row["reason"], "resume_at": row["resume_at"]}
+        row, found = ledger.queues.get(queue), ledger.queues.stats(queue)
+        if row.state == state and counts.items() <= found.items():
+            return {"at": time.time(), "reason": row.reason, "resume_at": row.resume_at}
     return None
 
 
@@ -161,9 +161,9 @@ def test_a_pool_hands_out_nothing_at_nine_tenths_of_a_window_and_goes_on_after_i
     assert told["counts"]["success"] == 6
     assert {(one["attempts"], one["deaths"]) for one in told["workers"]} == {(0, 0)}
     with Ledger.open(str(machine.project)) as ledger:
-        number = ledger.queue_row("q")["no"]
-        events = [(row["kind"], row["detail"]) for row in ledger.events_after([number], 0)]
-        begun = sorted(row["claimed_at"] for row in ledger.results("q"))
+        number = ledger.queues.get("q").no
+        events = [(row["kind"], row["detail"]) for row in ledger.queries.events_after([number], 0)]
+        begun = sorted(row["claimed_at"] for row in ledger.queries.results("q"))
     [paused] = [detail for kind, detail in events if kind == "paused"]
     assert paused.startswith("rate limit: 90% of the 5-hour window is used, which ends ")
     assert ("open", "the limit has reset") in events

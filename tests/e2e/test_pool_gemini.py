@@ -263,7 +263,7 @@ def _worker(machine: PoolMachine) -> str:
     from hypervisor.ledger import Ledger
 
     with Ledger.open(str(machine.project)) as ledger:
-        [row] = ledger.rows("select id from agent where ended_at is null").fetchall()
+        [row] = ledger.store.rows("select id from agent where ended_at is null").fetchall()
     return str(row["id"])
 
 

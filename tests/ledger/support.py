@@ -76,11 +76,13 @@ def items(count: int, start: int = 0) -> list[NewItem]:
 
 def counts(ledger: Ledger, queue: str = "q") -> dict[str, int]:
     """The states that have items, and how many."""
-    return {state: count for state, count in ledger.stats(queue).items() if count}
+    return {state: count for state, count in ledger.queues.stats(queue).items() if count}
 
 
 def result(ledger: Ledger, item_id: str, queue: str = "q") -> dict[str, Any]:
-    found: dict[str, Any] = next(row for row in ledger.results(queue) if row["id"] == item_id)
+    found: dict[str, Any] = next(
+        row for row in ledger.queries.results(queue) if row["id"] == item_id
+    )
     return found
 
 
@@ -89,7 +91,7 @@ def content(ledger: Ledger) -> list[tuple[Any, ...]]:
     return [
         tuple(row)
         for table in ("item", "claim", "queue", "dependency")
-        for row in ledger.rows(f"select * from {table} order by 1, 2, 3")
+        for row in ledger.store.rows(f"select * from {table} order by 1, 2, 3")
     ]
 
 
@@ -150,27 +152,27 @@ def first_release(root: str) -> str:
 
 def verbs_of_workers(ledger: Ledger) -> None:
     """Call what workers call all the time, on a queue `q` of ten items and more."""
-    first, second, third, fourth, fifth = ledger.claim("q", "w", 5)
-    ledger.heartbeat([first.token])
-    ledger.store_plans({first.token: "p"})
-    ledger.holding(first.token)
-    ledger.finish(first.token, "done", {}, pending=True)
-    ledger.finish(first.token, "done", {})
-    ledger.said(first.token)
-    ledger.lost(first.token)
-    ledger.written(first.token)
-    ledger.unwritten(first.token, "why")
-    ledger.finish(second.token, "failed", {})
-    ledger.release(third.token)
-    ledger.end(fourth.token, "died")
-    ledger.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
-    ledger.claim("q", "w", only="task-00009")
-    ledger.drained("q")
-    ledger.place_of(first.token)
+    first, second, third, fourth, fifth = ledger.claims.claim("q", "w", 5)
+    ledger.claims.heartbeat([first.token])
+    ledger.claims.store_plans({first.token: "p"})
+    ledger.ends.holding(first.token)
+    ledger.ends.finish(first.token, "done", {}, pending=True)
+    ledger.ends.finish(first.token, "done", {})
+    ledger.ends.said(first.token)
+    ledger.ends.lost(first.token)
+    ledger.outbox.written(first.token)
+    ledger.outbox.unwritten(first.token, "why")
+    ledger.ends.finish(second.token, "failed", {})
+    ledger.ends.release(third.token)
+    ledger.ends.end(fourth.token, "died")
+    ledger.claims.finish_and_claim([(fifth.token, "done", {})], "q", "w", 2)
+    ledger.claims.claim("q", "w", only="task-00009")
+    ledger.queues.drained("q")
+    ledger.claims.place_of(first.token)
 
 
 def is_intact(ledger: Ledger) -> bool:
-    return ledger._engine.shared or ledger.row("pragma integrity_check")[0] == "ok"
+    return ledger.store.engine.shared or ledger.store.row("pragma integrity_check")[0] == "ok"
 
 
 def locks_of(root: str) -> list[str]:
@@ -208,7 +210,7 @@ def await_the_dead(engine: str) -> None:
 def let_expire(ledger: Ledger) -> None:
     """Wait until every lease that is short has run out."""
     time.sleep(0.03)
-    ledger.expire()
+    ledger.ends.expire()
 
 
 class Steps:

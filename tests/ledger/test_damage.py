@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.cli import main
-from hypervisor.ledger import Ledger, LedgerError, NewItem
+from hypervisor.ledger import Ledger, LedgerError, NewItem, Options
 from hypervisor.ledger.damage import explained
 from ledger.support import first_release
 
@@ -23,10 +23,10 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     with Ledger.open(str(tmp_path), create=True) as ledger:
         items = [NewItem(name, f"{name}.md", payload={"x": 1}, files=[name]) for name in "abc"]
-        ledger.open_queue("q", items, commands='["make"]', preflight="{}")
-        [first] = ledger.claim("q", "w")
-        ledger.finish(first.token, "done", {"summary": "s"})
-        ledger.claim("q", "w")
+        ledger.generations.open("q", items, Options(commands='["make"]', preflight="{}"))
+        [first] = ledger.claims.claim("q", "w")
+        ledger.ends.finish(first.token, "done", {"summary": "s"})
+        ledger.claims.claim("q", "w")
     return tmp_path
 
 

@@ -4,121 +4,232 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Callable
+from typing import Any
 
-from hypervisor.ledger import Ledger, NewItem
-from hypervisor.ledger.store import Store
+from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger import part as parts
 from ledger.support import items
 
 
 def test_every_verb_is_understood_by_the_engine(ledger: Ledger) -> None:
     called: set[str] = set()
 
-    class Noting:
-        def __getattr__(self, name: str) -> object:
+    def noting(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
             called.add(name)
-            return getattr(ledger, name)
+            return verb(*args, **options)
 
-    each = Noting()
-    use(each)  # type: ignore[arg-type]
-    verbs = {
-        name
-        for name, _ in inspect.getmembers(type(ledger), inspect.isfunction)
-        if not name.startswith("_") and name not in vars(Store)
-    }
-    assert verbs - called == set(), "add the verb below"
+        return call
+
+    verbs = set()
+    for part in (name for name, of in vars(Ledger).items() if isinstance(of, parts.part)):
+        made = getattr(ledger, part)
+        for verb, _ in inspect.getmembers(type(made), inspect.isfunction):
+            if not verb.startswith("_"):
+                verbs.add(f"{part}.{verb}")
+                setattr(made, verb, noting(f"{part}.{verb}", getattr(made, verb)))
+    use(ledger)
+    assert len(verbs) > 120
+    # These remove files alone.
+    assert verbs - called <= {"claim_locks.drop_all", "claim_locks.unlock"}, "add the verb below"
 
 
 def use(ledger: Ledger) -> None:
-    ledger.open_queue("q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])])
-    ledger.open_queue("other", [NewItem("z", files=["a"])], budget_tokens=5, budget_ms=6)
-    ledger.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
-    ledger.set_trial("q", begun=True)
-    number = ledger.queue_row("q")["no"]
-    ledger.meet("s", pid=1, pid_start="1", headless=True, heard=True)
-    ledger.meet("s2", pid=1, pid_start="1")
-    ledger.inherit("s2")
-    ledger.session("s")
-    ledger.follow("s", "q", all=True)
-    claims = ledger.claim("q", "w", 6, session="s")
-    one, two, three, four, five, six = (claim.token for claim in claims)
-    ledger.assign("s", "a", [one])
-    ledger.assign("s", "b", [two], unknown=True)
-    ledger.held_by("s"), ledger.held_by("s", "a"), ledger.renew("s", "a")
-    ledger.send_back([one])
-    ledger.next_look(ledger.held_by("s")), ledger.add_calls("s", "a", 0)
-    ledger.callers(), ledger.lacks_permissions("a")
-    assert ledger.count_call("s", "a") == []
-    assert [row["token"] for row in ledger.count_call("s", "a")] == [one]
-    ledger.sessions_at_work(), ledger.has_worked("s", number)
-    ledger.join("a", "s", number, "t")
-    ledger.note_agent("a", "s", transcript="t", how="done", noticed_by="n")
-    ledger.agents_alive("s"), ledger.agents_alive("s", number), ledger.unnoticed_agents("s")
-    ledger.agent("a"), ledger.saw_tool("a", "Read"), ledger.unsettled_agents("s")
-    ledger.set_unseen("a", ""), ledger.unaccounted(number), ledger.claim_of(one)
-    ledger.set_usage("a", (1, 2, 3, 4), {one: (1, 2, 3, 4)}, complete=True, kept="k")
-    ledger.note_commit(one, "c0ffee"), ledger.commit_of(one)
-    ledger.heartbeat([one]), ledger.keep(one), ledger.store_plans({one: "p"}), ledger.holding(one)
-    ledger.note_branch(six, "hypervisor/x", "tree", "base")
-    ledger.branch_row(six), ledger.branch_rows([six])
-    ledger.finish(one, "done", {"summary": "s"}, pending=True)
-    ledger.finish_many([(two, "blocked", {"reason": "r"}), (six, "done", {})])
-    ledger.finish_and_claim([(three, "failed", {})], "q", "w")
-    ledger.release(four), ledger.end(five, "died"), ledger.end_worker("w", "freed")
-    ledger.said(one), ledger.lost(one), ledger.expire()
-    ledger.pending(), ledger.awaits_writing(one), ledger.unwritten(one, "w"), ledger.written(one)
-    ledger.unmerged("q"), ledger.set_aside(six, "why"), ledger.set_aside_rows("q")
-    ledger.merged(six, "c0ffee"), ledger.lead_merges("me", 5), ledger.end_merges("me")
-    ledger.place_of(one), ledger.live_tokens(), ledger.task_paths("q"), ledger.state_of("q", "f")
-    ledger.stats("q"), ledger.counts(number), ledger.drained("q"), ledger.open_items()
-    ledger.queue_name(number), ledger.queues(), ledger.is_settled("q")
-    list(ledger.results("q")), list(ledger.results("q", since=1))
-    ledger.tried_before(number), ledger.ended_since(number, 0)
-    ledger.costs(number), ledger.cost_of_ended("q")
-    [queue] = ledger.followed("s")
-    ledger.lock_folder(queue), ledger.locks_at(ledger.lock_folder(queue))
-    ledger.queue_names(), ledger.folders("q"), ledger.ends_are_noted()
-    ledger.agent_names(), ledger.agent_names_of("s")
-    assert ledger.tell("s", number, queue["told_no"], 5, "drained", "wake")
-    ledger.told_of(number), ledger.unfollow("s")
-    ledger.note_permission(number, "a", "call", "rule"), ledger.permission_given("a", "call")
-    ledger.permissions("q"), ledger.forget_permissions("q"), ledger.sweep_locks("q")
-    ledger.agent_started("p", "pool-1", number, 1, "1"), ledger.agent_writes("p", "t", "")
-    ledger.held_since(0.0), ledger.ready(number, 5), ledger.pools()
-    ledger.in_this_tree(0.0), ledger.tokens_over(), ledger.note_commits(number)
-    ledger.named_ahead(number, 10), ledger.set_branches("q", True)
-    ledger.open_place("f"), ledger.item("q", "f"), ledger.ready_items("q")
-    ledger.meets_work(ledger.item("q", "f"))
-    ledger.waiting_for_files(number), ledger.set_budget("q", 1, 2)
-    ledger.set_check("q", "true", ["A"], ["b"]), ledger.allow_commands("q", ["npm test"])
-    ledger.allow_tools("q", ["zotero"]), ledger.tools("q")
-    ledger.tokens_used(number), ledger.started_at(ledger.queue_row("q"))
-    ledger.workers(number), ledger.agents_of(number), ledger.last_ends(number, 3)
-    assert ledger.tried(ledger.queue_row("q")) == 7
-    ledger.set_trial("q", begun=False), ledger.not_done(number, 3), ledger.workers_seen(number)
-    ledger.note_stop(number), ledger.forget_stop("q")
-    ledger.at_work_since(number), ledger.troubled(number, "blocked", 3), ledger.pending_of(number)
-    ledger.generations("q"), ledger.items_called("f"), ledger.id_of(one), ledger.id_of("path")
-    (
-        list(ledger.columns("q")),
-        ledger.ids_like("task", None, 3),
-        ledger.claims_on(1),
-        ledger.waits_for(10),
+    ledger.generations.open("again", [NewItem("x"), NewItem("y", after=["x"])])
+    [x] = ledger.claims.claim("again", "w")
+    ledger.ends.finish(x.token, "done", {})
+    ledger.generations.open("again", [NewItem("y")], Options(source="another"))
+    ledger.generations.open(
+        "q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])]
     )
-    ledger.waiting_for("f"), ledger.events_after([number], 0), ledger.claims_after([number], 0)
-    ledger.claim_now(1), ledger.ended_items("q", ["blocked", "failed"])
-    ledger.pause("q", "r", resume_at=1.0), ledger.resume("q")
-    ledger.limit("q", "rate limit: x", 1.0, once=True), ledger.reopen(), ledger.reset_at(number)
-    ledger.overloads(number), ledger.is_attended(number)
-    ledger.agree("q"), ledger.has_agreed(number)
-    ledger.note_asked("s", number), ledger.note_answer("s"), ledger.note_goes_on("s", "q")
-    ledger.has_answered("s", ledger.queue_row("q")), ledger.note_grant([number], "Bash")
-    ledger.claims_of("s", "")
-    ledger.narrow("q", ["task-00007"], "x=1"), ledger.narrow("q", [], "all"), ledger.open_rows("q")
-    ledger.aside(number), ledger.condition(number), ledger.waits_in(number)
-    ledger.retry("q", ["task-00001"]), ledger.cancel("other", "r")
+    ledger.generations.open(
+        "other", [NewItem("z", files=["a"])], Options(budget_tokens=5, budget_ms=6)
+    )
+    ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
+    ledger.terms.set_trial("q", begun=True)
+    number = ledger.queues.get("q").no
+    ledger.sessions.meet("s", pid=1, pid_start="1", headless=True, heard=True)
+    ledger.sessions.meet("s2", pid=1, pid_start="1")
+    ledger.sessions.inherit("s2")
+    ledger.sessions.find("s")
+    ledger.followers.follow("s", "q", all=True)
+    claims = ledger.claims.claim("q", "w", 6, session="s")
+    one, two, three, four, five, six = (claim.token for claim in claims)
+    ledger.sessions.assign("s", "a", [one])
+    ledger.sessions.assign("s", "b", [two], unknown=True)
+    ledger.sessions.held_by("s"), ledger.sessions.held_by("s", "a"), ledger.sessions.renew("s", "a")
+    ledger.sessions.send_back([one])
+    ledger.sessions.next_look(ledger.sessions.held_by("s")), ledger.sessions.add_calls("s", "a", 0)
+    ledger.sessions.callers(), ledger.agents.lacks_permissions("a")
+    assert ledger.sessions.count_call("s", "a") == []
+    assert [row.token for row, _ in ledger.sessions.count_call("s", "a")] == [one]
+    ledger.sessions.at_work(), ledger.sessions.has_worked("s", number)
+    ledger.agents.join("a", "s", number, "t")
+    ledger.agents.note("a", "s", transcript="t", how="done", noticed_by="n")
+    ledger.agents.alive("s"), ledger.agents.alive("s", number), ledger.agents.unnoticed("s")
+    ledger.agents.find("a"), ledger.agents.saw_tool("a", "Read"), ledger.agents.unsettled("s")
     (
-        ledger.agent_claims("p"),
-        ledger.all_generations(),
-        ledger.prunable(time.time() + 5),
-        ledger.forget(time.time() + 5),
+        ledger.agents.set_unseen("a", ""),
+        ledger.agents.unaccounted(number),
+        ledger.queries.claim_of(one),
+    )
+    ledger.agents.set_usage("a", (1, 2, 3, 4), {one: (1, 2, 3, 4)}, complete=True, kept="k")
+    ledger.sessions.note_commit(one, "c0ffee"), ledger.sessions.commit_of(one)
+    (
+        ledger.claims.heartbeat([one]),
+        ledger.claims.keep(one),
+        ledger.claims.store_plans({one: "p"}),
+        ledger.ends.holding(one),
+    )
+    ledger.branches.note(six, "hypervisor/x", "tree", "base")
+    ledger.branches.find(six), ledger.branches.find_all([six])
+    ledger.ends.finish(one, "done", {"summary": "s"}, pending=True)
+    ledger.ends.finish_many([(two, "blocked", {"reason": "r"}), (six, "done", {})])
+    ledger.claims.finish_and_claim([(three, "failed", {})], "q", "w")
+    ledger.ends.release(four), ledger.ends.end(five, "died"), ledger.ends.end_worker("w", "freed")
+    ledger.ends.said(one), ledger.ends.lost(one), ledger.ends.expire()
+    (
+        ledger.outbox.pending(),
+        ledger.outbox.awaits_writing(one),
+        ledger.outbox.unwritten(one, "w"),
+        ledger.outbox.written(one),
+    )
+    (
+        ledger.branches.unmerged("q"),
+        ledger.branches.set_aside(six, "why"),
+        ledger.branches.set_aside_rows("q"),
+    )
+    (
+        ledger.branches.merged(six, "c0ffee"),
+        ledger.branches.lead_merges("me", 5),
+        ledger.branches.end_merges("me"),
+    )
+    (
+        ledger.claims.place_of(one),
+        ledger.claims.live_tokens(),
+        ledger.items.paths("q"),
+        ledger.items.state_of("q", "f"),
+    )
+    (
+        ledger.queues.stats("q"),
+        ledger.queues.counts(number),
+        ledger.queues.drained("q"),
+        ledger.items.all_open(),
+    )
+    ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
+    list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
+    ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
+    ledger.agents.costs(number), ledger.sessions.cost_of_ended("q")
+    [queue] = ledger.followers.followed("s")
+    (
+        ledger.claim_locks.folder_of(queue),
+        ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)),
+    )
+    ledger.queues.names(), ledger.terms.folders("q"), ledger.store.ends_are_noted()
+    ledger.agents.names(), ledger.agents.names_of("s")
+    assert ledger.followers.tell(
+        "s", number, ledger.followers.told("s")[number].no, 5, "drained", "wake"
+    )
+    ledger.followers.told_of(number), ledger.followers.unfollow("s")
+    (
+        ledger.agents.note_permission(number, "a", "call", "rule"),
+        ledger.agents.permission_given("a", "call"),
+    )
+    (
+        ledger.agents.permissions("q"),
+        ledger.agents.forget_permissions("q"),
+        ledger.claim_locks.sweep_queue("q"),
+    )
+    ledger.agents.started("p", "pool-1", number, 1, "1"), ledger.agents.writes("p", "t", "")
+    ledger.queries.held_since(0.0), ledger.queues.ready(number, 5), ledger.sessions.pools()
+    (
+        ledger.queries.in_this_tree(0.0),
+        ledger.queries.tokens_over(),
+        ledger.sessions.note_commits(number),
+    )
+    ledger.queries.named_ahead(number, 10), ledger.terms.set_branches("q", True)
+    (
+        ledger.items.moved(1, "x.md"),
+        ledger.items.open_place("f"),
+        ledger.items.find("q", "f"),
+        ledger.items.ready("q"),
+    )
+    ledger.claims.meets_work('["a/b"]')
+    ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
+    (
+        ledger.terms.set_check("q", "true", ["A"], ["b"]),
+        ledger.terms.allow_commands("q", ["npm test"]),
+    )
+    ledger.terms.allow_tools("q", ["zotero"]), ledger.terms.tools("q")
+    ledger.terms.tokens_used(number), ledger.terms.started_at(ledger.queues.get("q"))
+    (
+        ledger.queries.workers(number),
+        ledger.agents.of_queue(number),
+        ledger.queries.last_ends(number, 3),
+    )
+    assert ledger.queries.tried(ledger.queues.get("q")) == 7
+    (
+        ledger.terms.set_trial("q", begun=False),
+        ledger.queries.not_done(number, 3),
+        ledger.agents.count(number),
+    )
+    ledger.pauses.note_stop(number), ledger.pauses.forget_stop("q")
+    (
+        ledger.queries.at_work_since(number),
+        ledger.queries.troubled(number, "blocked", 3),
+        ledger.queries.pending_of(number),
+    )
+    (
+        ledger.queues.generations_of("q"),
+        ledger.queries.items_called("f"),
+        ledger.queries.id_of(one),
+        ledger.queries.id_of("path"),
+    )
+    (
+        list(ledger.queries.columns("q")),
+        ledger.queries.ids_like("task", None, 3),
+        ledger.queries.claims_on(1),
+        ledger.queries.waits_for(10),
+    )
+    (
+        ledger.queries.waiting_for("f"),
+        ledger.queries.events_after([number], 0),
+        ledger.queries.claims_after([number], 0),
+    )
+    ledger.queries.claim_now(1), ledger.items.ended("q", ["blocked", "failed"])
+    ledger.pauses.pause("q", "r", resume_at=1.0), ledger.pauses.resume("q")
+    (
+        ledger.pauses.limit("q", "rate limit: x", 1.0, once=True),
+        ledger.pauses.reopen(),
+        ledger.pauses.reset_at(number),
+    )
+    ledger.pauses.overloads(number), ledger.followers.is_attended(number)
+    ledger.terms.agree("q"), ledger.terms.has_agreed(number)
+    (
+        ledger.followers.note_asked("s", number),
+        ledger.followers.note_answer("s"),
+        ledger.sessions.note_goes_on("s", "q"),
+    )
+    (
+        ledger.followers.has_answered("s", ledger.queues.get("q")),
+        ledger.sessions.note_grant([number], "Bash"),
+    )
+    ledger.sessions.claims_of("s", "")
+    (
+        ledger.narrowing.narrow("q", ["task-00007"], "x=1"),
+        ledger.narrowing.narrow("q", [], "all"),
+        ledger.items.open_rows("q"),
+    )
+    (
+        ledger.narrowing.aside(number),
+        ledger.narrowing.condition(number),
+        ledger.queries.waits_in(number),
+    )
+    ledger.retries.retry("q", ["task-00001"]), ledger.generations.cancel("other", "r")
+    (
+        ledger.agents.claims_of("p"),
+        ledger.queues.generations(),
+        ledger.generations.prunable(time.time() + 5),
+        ledger.generations.forget(time.time() + 5),
     )

@@ -19,11 +19,13 @@ from worker.support import open_queue, write_backlog_task, write_task
 
 
 def add(ledger: Ledger, queue: str = "q", **files: str) -> None:
-    ledger.open_queue(queue, [NewItem(name, files=told.split()) for name, told in files.items()])
+    ledger.generations.open(
+        queue, [NewItem(name, files=told.split()) for name, told in files.items()]
+    )
 
 
 def claimed(ledger: Ledger, n: int = 9, queue: str = "q", **options: object) -> list[str]:
-    return [claim.id for claim in ledger.claim(queue, "w", n, **options)]  # type: ignore[arg-type]
+    return [claim.id for claim in ledger.claims.claim(queue, "w", n, **options)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,12 +55,12 @@ def test_a_folder_meets_all_that_lies_below_it(one: str, other: str, meet: bool)
 
 def test_items_that_overlap_go_out_one_after_the_other_in_their_order(ledger: Ledger) -> None:
     add(ledger, a="x.py", b="x.py y.py", c="z.py", d="y.py")
-    first = ledger.claim("q", "w", 9)
+    first = ledger.claims.claim("q", "w", 9)
     assert [claim.id for claim in first] == ["a", "c", "d"]
     assert claimed(ledger) == [] and claimed(ledger, only="b") == []
-    ledger.finish(first[0].token, "done", {"summary": "x"})
+    ledger.ends.finish(first[0].token, "done", {"summary": "x"})
     assert claimed(ledger) == []
-    ledger.finish(first[2].token, "done", {"summary": "x"})
+    ledger.ends.finish(first[2].token, "done", {"summary": "x"})
     assert claimed(ledger) == ["b"]
 
 
@@ -66,36 +68,38 @@ def test_items_that_overlap_go_out_one_after_the_other_in_their_order(ledger: Le
 def test_files_are_free_however_their_claim_ends(ledger: Ledger, how: str) -> None:
     add(ledger, "other", a="x.py")
     add(ledger, b="x.py")
-    [claim] = ledger.claim("other", "w", lease_seconds=0.01 if how == "expired" else 60)
+    [claim] = ledger.claims.claim("other", "w", lease_seconds=0.01 if how == "expired" else 60)
     if how != "expired":
         assert claimed(ledger) == []
     if how == "expired":
         let_expire(ledger)
     elif how == "cancelled":
-        ledger.cancel("other")
+        ledger.generations.cancel("other")
     elif how == "blocked":
-        ledger.finish(claim.token, "blocked", {"reason": "x"})
+        ledger.ends.finish(claim.token, "blocked", {"reason": "x"})
     else:
-        ledger.end(claim.token, how)
+        ledger.ends.end(claim.token, how)
     assert claimed(ledger) == ["b"]
 
 
 def test_files_of_a_claim_whose_lease_ran_out_unnoticed_are_free(ledger: Ledger) -> None:
     add(ledger, "other", a="x.py")
     add(ledger, b="x.py")
-    ledger.claim("other", "w", lease_seconds=0.01)
+    ledger.claims.claim("other", "w", lease_seconds=0.01)
     time.sleep(0.03)
     assert claimed(ledger) == ["b"]
 
 
 def test_an_item_without_files_waits_for_nobody(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem("a", files=["."]), NewItem("b"), NewItem("c", files=["x"])])
+    ledger.generations.open(
+        "q", [NewItem("a", files=["."]), NewItem("b"), NewItem("c", files=["x"])]
+    )
     assert claimed(ledger) == ["a", "b"]
 
 
 def test_overlapping_items_are_found_behind_many_others(ledger: Ledger) -> None:
     items = [NewItem(f"same-{n:04}", files=["x"]) for n in range(1000)]
-    ledger.open_queue("q", [*items, NewItem("free", files=["y"])])
+    ledger.generations.open("q", [*items, NewItem("free", files=["y"])])
     assert claimed(ledger, 1) == ["same-0000"]
     assert claimed(ledger, 1) == ["free"]
 
@@ -108,11 +112,11 @@ def test_what_changed_about_files_counts_when_the_queue_is_opened_again(ledger: 
 
 @pytest.mark.embedded
 def test_a_queue_that_names_no_files_is_never_asked_for_any(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem(f"t{n}") for n in range(3)])
+    ledger.generations.open("q", [NewItem(f"t{n}") for n in range(3)])
     statements: list[str] = []
-    ledger._connection.set_trace_callback(statements.append)
+    ledger.store.connection.set_trace_callback(statements.append)
     assert len(claimed(ledger)) == 3
-    ledger._connection.set_trace_callback(None)
+    ledger.store.connection.set_trace_callback(None)
     assert not any("'files'" in text or text.startswith("select files") for text in statements)
 
 
@@ -120,11 +124,11 @@ def test_a_queue_that_names_no_files_is_never_asked_for_any(ledger: Ledger) -> N
 def test_the_files_in_work_are_found_by_an_index(ledger: Ledger) -> None:
     add(ledger, a="x", b="x")
     statements: list[str] = []
-    ledger._connection.set_trace_callback(statements.append)
+    ledger.store.connection.set_trace_callback(statements.append)
     claimed(ledger)
-    ledger._connection.set_trace_callback(None)
+    ledger.store.connection.set_trace_callback(None)
     [asked] = {text for text in statements if text.startswith("select files")}
-    plan = [row["detail"] for row in ledger.rows(f"explain query plan {asked}")]
+    plan = [row["detail"] for row in ledger.store.rows(f"explain query plan {asked}")]
     assert any("item_files" in step for step in plan), plan
 
 
@@ -134,19 +138,19 @@ def test_eight_processes_never_hold_overlapping_files_at_once(tmp_path: Path, en
     chosen = random.Random(3)
     paths = ["a", "a/b", "a/b/c", "a/d", "e", "e/f", "g", "h/i", "h"]
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue(
+        ledger.generations.open(
             "q", [NewItem(f"t{n}", files=chosen.sample(paths, 2)) for n in range(150)]
         )
 
     def work(number: int) -> list[tuple[str, float, float]]:
         held = []
         with Ledger.open(root) as ledger:
-            while not ledger.drained("q"):
-                for claim in ledger.claim("q", f"w{number}", 1 + number % 2):
+            while not ledger.queues.drained("q"):
+                for claim in ledger.claims.claim("q", f"w{number}", 1 + number % 2):
                     begun = time.monotonic()
                     time.sleep(0.001)
                     held.append((claim.id, begun, time.monotonic()))
-                    ledger.finish(claim.token, "done", {"summary": "x"})
+                    ledger.ends.finish(claim.token, "done", {"summary": "x"})
         return held
 
     spans = [span for child in [Child(work, n) for n in range(8)] for span in child.result()]
@@ -154,7 +158,7 @@ def test_eight_processes_never_hold_overlapping_files_at_once(tmp_path: Path, en
     with Ledger.open(root) as ledger:
         files = {
             row["id"]: json.loads(row["files"])
-            for row in ledger.rows("select id, files from item").fetchall()
+            for row in ledger.store.rows("select id, files from item").fetchall()
         }
     for at, (one, begun, ended) in enumerate(spans):
         at_work = FilesAtWork()

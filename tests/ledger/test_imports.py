@@ -24,10 +24,10 @@ import hypervisor.ledger, hypervisor.ledger.locks, hypervisor.config.roots
 from hypervisor.ledger import Ledger, NewItem
 root = hypervisor.config.roots.find_root(sys.argv[2])
 with Ledger.open(root) as ledger:
-    ledger.open_queue("q", [NewItem("a", "a.md", payload={"x": 1})])
-    [claim] = ledger.claim("q", "w")
-    ledger.heartbeat([claim.token])
-    ledger.finish(claim.token, "done", {"summary": "s"})
+    ledger.generations.open("q", [NewItem("a", "a.md", payload={"x": 1})])
+    [claim] = ledger.claims.claim("q", "w")
+    ledger.claims.heartbeat([claim.token])
+    ledger.ends.finish(claim.token, "done", {"summary": "s"})
 print(" ".join(set(sys.modules) - before))
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, Options
 from hypervisor.system.errors import NotOwner
 from ledger.support import (
     Child,
@@ -31,27 +31,27 @@ SHORT = 0.02
 def many(root: str) -> str:
     """A root whose queue `q` has more items than any verb has steps."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(150), max_deaths=50)
+        ledger.generations.open("q", items(150), Options(max_deaths=50))
     return root
 
 
 def _check(root: str, total: int) -> None:
     with opened(root) as ledger:
         assert is_intact(ledger)
-        assert sum(ledger.stats("q").values()) == total
-        ledger.sweep_locks("q")
-        held = ledger.stats("q")["claimed"]
-        shared = ledger._engine.shared
+        assert sum(ledger.queues.stats("q").values()) == total
+        ledger.claim_locks.sweep_queue("q")
+        held = ledger.queues.stats("q")["claimed"]
+        shared = ledger.store.engine.shared
     assert len(locks_of(root)) == (0 if shared else held)
 
 
 def _finish_the_rest(root: str, total: int) -> None:
     with opened(root) as ledger:
         let_expire(ledger)
-        while claims := ledger.claim("q", "survivor", 50):
-            ledger.finish_many([(claim.token, "done", {"by": "survivor"}) for claim in claims])
+        while claims := ledger.claims.claim("q", "survivor", 50):
+            ledger.ends.finish_many([(claim.token, "done", {"by": "survivor"}) for claim in claims])
         assert counts(ledger) == {"done": total}
-        accepted = ledger.rows(
+        accepted = ledger.store.rows(
             "select item, count(*) from claim where outcome = 'done' group by item"
         ).fetchall()
         assert [count for _, count in accepted] == [1] * total
@@ -63,16 +63,16 @@ def test_a_claim_killed_at_any_step_leaves_an_item_that_the_next_worker_gets(
 ) -> None:
     def claim(k: int) -> None:
         with opened(many) as ledger:
-            ledger.claim("q", "victim", only=f"task-{k:05}", lease_seconds=SHORT)
+            ledger.claims.claim("q", "victim", only=f"task-{k:05}", lease_seconds=SHORT)
 
     last = 0
     for k, _ in killed_at_every_step(engine, claim):
         time.sleep(SHORT * 1.5)
         with opened(many) as ledger:
-            [again] = ledger.claim("q", "w", only=f"task-{k:05}")
+            [again] = ledger.claims.claim("q", "w", only=f"task-{k:05}")
             assert int(again.token.split("-")[0]) > last
             last = int(again.token.split("-")[0])
-            assert ledger.finish(again.token, "done", {"k": k}) == "done"
+            assert ledger.ends.finish(again.token, "done", {"k": k}) == "done"
             assert result(ledger, again.id)["deaths"] <= 1
         _check(many, 150)
         assert locks_of(many) == []
@@ -87,21 +87,21 @@ def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(
 
     def prepare() -> None:
         with opened(many) as ledger:
-            tokens.append(ledger.claim("q", "w")[0].token)
+            tokens.append(ledger.claims.claim("q", "w")[0].token)
 
     def finish(k: int) -> None:
         with opened(many) as ledger:
-            ledger.finish(tokens[-1], "done", {"said": "first"}, pending=True)
+            ledger.ends.finish(tokens[-1], "done", {"said": "first"}, pending=True)
 
     firsts = 0
     for _ in killed_at_every_step(engine, finish, prepare):
         with opened(many) as ledger:
-            assert ledger.finish(tokens[-1], "done", {"said": "again"}, pending=True) == "done"
-            [row] = [row for row in ledger.results("q") if row["token"] == tokens[-1]]
+            assert ledger.ends.finish(tokens[-1], "done", {"said": "again"}, pending=True) == "done"
+            [row] = [row for row in ledger.queries.results("q") if row["token"] == tokens[-1]]
             firsts += row["report"] == {"said": "first"}
             assert (row["state"], row["pending"]) == ("done", "report")
             with pytest.raises(NotOwner):
-                ledger.finish(tokens[-1], "blocked", {})
+                ledger.ends.finish(tokens[-1], "blocked", {})
         _check(many, 150)
     assert 0 < firsts < len(tokens) - 1, "the commit is neither the first step nor the last"
     _finish_the_rest(many, 150)
@@ -110,9 +110,9 @@ def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(
 @pytest.mark.parametrize(
     ("verb", "column", "state"),
     [
-        (lambda ledger, token: ledger.release(token), "releases", "ready"),
-        (lambda ledger, token: ledger.end(token, "died"), "deaths", "ready"),
-        (lambda ledger, token: ledger.finish(token, "failed", {}), "attempts", "ready"),
+        (lambda ledger, token: ledger.ends.release(token), "releases", "ready"),
+        (lambda ledger, token: ledger.ends.end(token, "died"), "deaths", "ready"),
+        (lambda ledger, token: ledger.ends.finish(token, "failed", {}), "attempts", "ready"),
     ],
     ids=["release", "death", "failed"],
 )
@@ -123,7 +123,7 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
 
     def prepare() -> None:
         with opened(many) as ledger:
-            [claim] = ledger.claim("q", "w")
+            [claim] = ledger.claims.claim("q", "w")
             tokens.append((claim.token, claim.id))
 
     def end(k: int) -> None:
@@ -147,16 +147,16 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -
 
     def prepare() -> None:
         with opened(many) as ledger:
-            held.append(ledger.claim("q", "w", lease_seconds=0.001)[0].id)
+            held.append(ledger.claims.claim("q", "w", lease_seconds=0.001)[0].id)
         time.sleep(0.002)
 
     def expire(k: int) -> None:
         with opened(many) as ledger:
-            ledger.expire()
+            ledger.ends.expire()
 
     for _ in killed_at_every_step(engine, expire, prepare):
         with opened(many) as ledger:
-            ledger.expire()
+            ledger.ends.expire()
             row = result(ledger, held[-1])
             assert (row["state"], row["deaths"]) == ("ready", 1)
         _check(many, 150)
@@ -171,16 +171,16 @@ def test_ending_one_and_claiming_the_next_killed_at_any_step_loses_neither(
     def prepare() -> None:
         with opened(many) as ledger:
             let_expire(ledger)
-            tokens.append(ledger.claim("q", "w")[0].token)
+            tokens.append(ledger.claims.claim("q", "w")[0].token)
 
     def hand_over(k: int) -> None:
         with opened(many) as ledger:
             end = (tokens[-1], "done", {})
-            ledger.finish_and_claim([end], "q", "w", lease_seconds=SHORT)
+            ledger.claims.finish_and_claim([end], "q", "w", lease_seconds=SHORT)
 
     for _ in killed_at_every_step(engine, hand_over, prepare):
         with opened(many) as ledger:
-            assert ledger.finish(tokens[-1], "done", {}) == "done"
+            assert ledger.ends.finish(tokens[-1], "done", {}) == "done"
         _check(many, 150)
     _finish_the_rest(many, 150)
 
@@ -192,12 +192,12 @@ def test_a_cancel_killed_at_any_step_has_happened_or_has_not(tmp_path: Path, eng
         roots.append(str(tmp_path / str(len(roots))))
         os.mkdir(roots[-1])
         with Ledger.open(roots[-1], create=True) as ledger:
-            ledger.open_queue("q", items(4))
-            ledger.claim("q", "w", 2)
+            ledger.generations.open("q", items(4))
+            ledger.claims.claim("q", "w", 2)
 
     def cancel(k: int) -> None:
         with opened(roots[-1]) as ledger:
-            ledger.cancel("q")
+            ledger.generations.cancel("q")
 
     for _ in killed_at_every_step(engine, cancel, prepare):
         with opened(roots[-1]) as ledger:
@@ -214,13 +214,13 @@ def test_an_open_killed_at_any_step_is_completed_by_the_next(tmp_path: Path, eng
 
     def make(k: int) -> None:
         with Ledger.open(roots[-1], create=True) as ledger:
-            ledger.open_queue("q", items(5))
+            ledger.generations.open("q", items(5))
 
     # The server makes all tables in one transaction: there, some of its steps stand for all.
     stride = 1 if engine == "sqlite" else 7
     for _ in killed_at_every_step(engine, make, prepare, stride):
         with Ledger.open(roots[-1], create=True) as ledger:
-            opened = ledger.open_queue("q", items(5))
+            opened = ledger.generations.open("q", items(5))
             assert opened.added + opened.present == 5
             assert opened.added in (0, 5)
         _finish_the_rest(roots[-1], 5)
@@ -230,12 +230,12 @@ def test_an_open_killed_at_any_step_is_completed_by_the_next(tmp_path: Path, eng
 def _work_and_tell(root: str, name: str, log: str) -> None:
     told = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     with opened(root) as ledger:
-        claims = ledger.claim("q", name, 2, lease_seconds=0.5)
+        claims = ledger.claims.claim("q", name, 2, lease_seconds=0.5)
         while claims:
             for claim in claims:
-                if ledger.finish_many([(claim.token, "done", {"by": name})])[0]:
+                if ledger.ends.finish_many([(claim.token, "done", {"by": name})])[0]:
                     os.write(told, f"{claim.id} {claim.token}\n".encode())
-            claims = ledger.claim("q", name, 2, lease_seconds=0.5)
+            claims = ledger.claims.claim("q", name, 2, lease_seconds=0.5)
 
 
 def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
@@ -243,7 +243,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
 ) -> None:
     total, log = 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(total), max_deaths=1000)
+        ledger.generations.open("q", items(total), Options(max_deaths=1000))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
     for number in range(200 if thorough else 30):
@@ -258,10 +258,10 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
     time.sleep(0.5)
     with opened(root) as ledger:
         assert is_intact(ledger)
-        assert sum(ledger.stats("q").values()) == total
+        assert sum(ledger.queues.stats("q").values()) == total
     _finish_the_rest(root, total)
     with opened(root) as ledger:
-        accepted = {(row["id"], row["token"]) for row in ledger.results("q")}
+        accepted = {(row["id"], row["token"]) for row in ledger.queries.results("q")}
     with open(log) as lines:
         told = [tuple(line.split()) for line in lines]
     assert len(told) > 20, "hardly anything was accepted before the kills"

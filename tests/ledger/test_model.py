@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from hypervisor.config.store import VARIABLE
-from hypervisor.ledger import Ledger, NewItem, clock
+from hypervisor.ledger import Ledger, NewItem, Options, clock
 from hypervisor.system.errors import NotOwner
 
 IDS = [f"i{number}" for number in range(7)]
@@ -167,13 +167,10 @@ class Model(RuleBasedStateMachine):
         self._open_queue(queue, wanted)
 
     def _open_queue(self, queue: str, wanted: dict[str, set[str]]) -> None:
-        opened = self.ledger.open_queue(
+        opened = self.ledger.generations.open(
             queue,
             [NewItem(id, after=sorted(after)) for id, after in wanted.items()],
-            max_attempts=LIMIT,
-            max_deaths=LIMIT,
-            max_releases=LIMIT,
-            lease_seconds=LEASE,
+            Options(max_attempts=LIMIT, max_deaths=LIMIT, max_releases=LIMIT, lease_seconds=LEASE),
         )
         self._expire(*QUEUES)
         if self.queue_state[queue] in ("none", "cancelled") or self._drained(queue):
@@ -249,7 +246,7 @@ class Model(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(QUEUES), worker=WORKERS, n=st.integers(1, 3))
     def claim(self, queue: str, worker: str, n: int) -> None:
         if self.queue_state[queue] != "none":
-            claims = self.ledger.claim(queue, worker, n)
+            claims = self.ledger.claims.claim(queue, worker, n)
             self._check_claims(claims, self._claimable(queue, n))
 
     def _finish(self, token: str, outcome: str) -> str | None:
@@ -281,7 +278,7 @@ class Model(RuleBasedStateMachine):
     def finish(self, data: Any, outcome: str) -> None:
         token = self._token(data)
         self.reports += 1
-        told = self.ledger.finish_many([(token, outcome, {"n": self.reports})])
+        told = self.ledger.ends.finish_many([(token, outcome, {"n": self.reports})])
         assert told == [self._finish(token, outcome)]
 
     @precondition(lambda self: self.tokens)
@@ -292,7 +289,7 @@ class Model(RuleBasedStateMachine):
         token = self._token(data)
         self.reports += 1
         end = (token, "done", {"n": self.reports})
-        states, claims = self.ledger.finish_and_claim([end], queue, worker)
+        states, claims = self.ledger.claims.finish_and_claim([end], queue, worker)
         expected = self._finish(token, "done")
         assert states == [expected]
         self._check_claims(claims, self._claimable(queue, 1) if expected else [])
@@ -305,16 +302,16 @@ class Model(RuleBasedStateMachine):
         column = {"released": "releases", "died": "deaths", "unreported": "attempts"}.get(how)
         if item is None:
             with pytest.raises(NotOwner):
-                self.ledger.end(token, how)
+                self.ledger.ends.end(token, how)
         else:
-            assert self.ledger.end(token, how) == self._give_back(item, how, column)
+            assert self.ledger.ends.end(token, how) == self._give_back(item, how, column)
 
     @precondition(lambda self: self.tokens)
     @rule(data=st.data())
     def heartbeat(self, data: Any) -> None:
         tokens = data.draw(st.lists(st.sampled_from(sorted(self.tokens)), unique=True))
         held = [token for token in tokens if self._holder(token)]
-        assert self.ledger.heartbeat([*tokens, "1-zzzz"]) == held
+        assert self.ledger.claims.heartbeat([*tokens, "1-zzzz"]) == held
         for token in held:
             self.items[self.tokens[token]].until = self.now + LEASE
 
@@ -324,19 +321,19 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        self.ledger.expire()
+        self.ledger.ends.expire()
         self._expire(*QUEUES)
 
     @rule(queue=st.sampled_from(QUEUES), pause=st.booleans())
     def pause_or_resume(self, queue: str, pause: bool) -> None:
         if self.queue_state[queue] in ("open", "paused"):
-            (self.ledger.pause if pause else self.ledger.resume)(queue)
+            (self.ledger.pauses.pause if pause else self.ledger.pauses.resume)(queue)
             self.queue_state[queue] = "paused" if pause else "open"
 
     @rule(queue=st.sampled_from(QUEUES))
     def cancel(self, queue: str) -> None:
         if self.queue_state[queue] in ("open", "paused"):
-            self.ledger.cancel(queue)
+            self.ledger.generations.cancel(queue)
             ended = [item for _, item in self._newest(queue) if item.is_open]
             for item in ended:
                 if item.state == "claimed" and item.token:
@@ -372,13 +369,13 @@ class Model(RuleBasedStateMachine):
         for queue in QUEUES:
             if self.queue_state[queue] == "none":
                 continue
-            told = {row["id"]: row for row in self.ledger.results(queue)}
+            told = {row["id"]: row for row in self.ledger.queries.results(queue)}
             expected = dict(self._newest(queue))
             assert {id: row["state"] for id, row in told.items()} == {
                 id: item.state for id, item in expected.items()
             }
-            assert sum(self.ledger.stats(queue).values()) == len(expected)
-            assert self.ledger.drained(queue) == self._drained(queue)
+            assert sum(self.ledger.queues.stats(queue).values()) == len(expected)
+            assert self.ledger.queues.drained(queue) == self._drained(queue)
             for id, item in expected.items():
                 assert {name: told[id][name] for name in item.used} == item.used
                 if item.state in ("done", "blocked", "skipped"):
@@ -388,14 +385,14 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def no_item_is_open_twice_and_locks_match_the_claims(self) -> None:
-        live = self.ledger.live_tokens()
+        live = self.ledger.claims.live_tokens()
         assert sorted(live) == sorted(
             item.token for item in self.items if item.state == "claimed" and item.token
         )
         standing = set(os.listdir(os.path.join(self.root, ".hypervisor", "locks")))
         assert standing == (set(live.values()) if self.makes_locks else set()) | self.foreign
         assert len(set(live.values())) == len(live)
-        assert self.ledger.open_items() == {
+        assert self.ledger.items.all_open() == {
             id: item.queue for id, item in zip(self.ids, self.items, strict=True) if item.is_open
         }
 

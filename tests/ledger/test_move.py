@@ -12,9 +12,10 @@ import pytest
 
 from hypervisor.config import store as address
 from hypervisor.config.store import VARIABLE
-from hypervisor.ledger import Ledger, LedgerError, NewItem, schema
+from hypervisor.ledger import Ledger, LedgerError, NewItem, Options, schema
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.move import move
-from hypervisor.ledger.tokens import number_of
+from hypervisor.ledger.store import Store
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from hypervisor.system.state import State
 from ledger.support import (
@@ -61,16 +62,18 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
 
 def _busy(ledger: Ledger) -> dict[str, Any]:
     """A ledger in which everything is under way; what its workers hold."""
-    ledger.open_queue("q", [*items(6), NewItem("last", after=["task-00001", "task-00002"])])
-    ledger.open_queue("other", [NewItem("ä/1", payload={"n": 1})], instructions="do it")
-    ledger.follow("session", "q")
-    claims = {claim.id: claim for claim in ledger.claim("q", "w", 4, session="session")}
-    ledger.meet("session", pid=1, pid_start="1")
-    ledger.assign("session", "agent", [claims["task-00003"].token])
-    ledger.finish(claims["task-00000"].token, "done", {"summary": "ä"}, pending=True)
-    ledger.finish(claims["task-00001"].token, "done", {})
-    ledger.store_plans({claims["task-00002"].token: "plan"})
-    ledger.claim("q", "late", lease_seconds=0.001)
+    ledger.generations.open("q", [*items(6), NewItem("last", after=["task-00001", "task-00002"])])
+    ledger.generations.open(
+        "other", [NewItem("ä/1", payload={"n": 1})], Options(instructions="do it")
+    )
+    ledger.followers.follow("session", "q")
+    claims = {claim.id: claim for claim in ledger.claims.claim("q", "w", 4, session="session")}
+    ledger.sessions.meet("session", pid=1, pid_start="1")
+    ledger.sessions.assign("session", "agent", [claims["task-00003"].token])
+    ledger.ends.finish(claims["task-00000"].token, "done", {"summary": "ä"}, pending=True)
+    ledger.ends.finish(claims["task-00001"].token, "done", {})
+    ledger.claims.store_plans({claims["task-00002"].token: "plan"})
+    ledger.claims.claim("q", "late", lease_seconds=0.001)
     time.sleep(0.01)
     return claims
 
@@ -79,7 +82,7 @@ def _everything(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     """All rows, without what is told by the engine's own clock."""
     found = {}
     for table in schema.TABLES:
-        rows = [dict(row) for row in ledger.rows(f"select * from {table} order by 1, 2, 3")]
+        rows = [dict(row) for row in ledger.store.rows(f"select * from {table} order by 1, 2, 3")]
         for row in rows:
             row.pop("host", None)
             row["finish_no"] = row.get("finish_no") is not None
@@ -99,28 +102,28 @@ def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
         claims = _busy(ledger)
         before = _everything(ledger)
         project = ledger.project
-        told = [row["id"] for row in ledger.ended_since(1, 0)]
+        told = [row["id"] for row in ledger.followers.ended_since(1, 0)]
     counted = move(base, source, target)
     assert counted["item"] == 8 and counted["claim"] == 5
     use(target)
     with opened(base) as ledger:
         assert ledger.project == project
         assert _everything(ledger) == before
-        assert [row["id"] for row in ledger.ended_since(1, 0)] == told
-        assert ledger.expire() == 1, "the lease that had run out"
+        assert [row["id"] for row in ledger.followers.ended_since(1, 0)] == told
+        assert ledger.ends.expire() == 1, "the lease that had run out"
         assert result(ledger, "last")["state"] == "waiting"
         held = claims["task-00002"].token
-        assert ledger.finish(claims["task-00000"].token, "done", {}) == "done", "said again"
-        assert [row["id"] for row in ledger.held_by("session", "agent")] == ["task-00003"]
-        assert ledger.heartbeat([held]) == [held]
-        assert ledger.finish(held, "done", {}) == "done"
+        assert ledger.ends.finish(claims["task-00000"].token, "done", {}) == "done", "said again"
+        assert [row.id for row in ledger.sessions.held_by("session", "agent")] == ["task-00003"]
+        assert ledger.claims.heartbeat([held]) == [held]
+        assert ledger.ends.finish(held, "done", {}) == "done"
         assert result(ledger, "last")["state"] == "ready"
-        fresh = ledger.claim("q", "w", 9)
+        fresh = ledger.claims.claim("q", "w", 9)
         assert {claim.id for claim in fresh} == {"task-00004", "task-00005", "last"}
         old = max(number_of(row["token"]) for row in before["claim"])
         assert min(number_of(claim.token) for claim in fresh) > old
-        assert [row["name"] for row in ledger.followed("session")] == ["q"]
-        ledger.open_queue("third", [NewItem("z")])
+        assert [row.name for row in ledger.followers.followed("session")] == ["q"]
+        ledger.generations.open("third", [NewItem("z")])
         live = {claim.id for claim in fresh} | {"task-00003"}
         assert set(locks_of(base)) == (live if back else set())
 
@@ -134,12 +137,12 @@ def test_a_ledger_of_the_first_release_moves_with_its_live_claim(
     use(store)
     with opened(base) as ledger:
         assert ledger.project == "notes"
-        assert next(ledger.results("q"))["report"]["commit"] == "0123abc"
-        assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
-        fresh = ledger.claim("q", "w", 5)
+        assert next(ledger.queries.results("q"))["report"]["commit"] == "0123abc"
+        assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
+        fresh = ledger.claims.claim("q", "w", 5)
         assert [claim.id for claim in fresh] == ["c", "d", "e"]
         assert min(number_of(claim.token) for claim in fresh) > number_of(token)
-        ledger.finish_many([(claim.token, "done", {}) for claim in fresh])
+        ledger.ends.finish_many([(claim.token, "done", {}) for claim in fresh])
         assert counts(ledger) == {"done": 5}
 
 
@@ -147,19 +150,19 @@ def test_an_earlier_end_is_told_no_second_time_and_a_later_one_is(
     base: str, store: str, use: Use
 ) -> None:
     with Ledger.open(base, create=True) as ledger:
-        ledger.open_queue("q", items(3))
-        first, second = ledger.claim("q", "w", 2)
-        ledger.finish(first.token, "done", {})
-        ledger.follow("s", "q")
-        [before] = ledger.followed("s")
-        assert ledger.ended_since(before["no"], before["told_no"]) == []
+        ledger.generations.open("q", items(3))
+        first, second = ledger.claims.claim("q", "w", 2)
+        ledger.ends.finish(first.token, "done", {})
+        ledger.followers.follow("s", "q")
+        [(number, told)] = ledger.followers.told("s").items()
+        assert ledger.followers.ended_since(number, told.no) == []
     move(base, None, store)
     use(store)
     with opened(base) as ledger:
-        [queue] = ledger.followed("s")
-        assert ledger.ended_since(queue["no"], queue["told_no"]) == []
-        ledger.finish(second.token, "done", {})
-        ended = ledger.ended_since(queue["no"], queue["told_no"])
+        [(number, told)] = ledger.followers.told("s").items()
+        assert ledger.followers.ended_since(number, told.no) == []
+        ledger.ends.finish(second.token, "done", {})
+        ended = ledger.followers.ended_since(number, told.no)
         assert [row["id"] for row in ended] == [second.id]
 
 
@@ -170,15 +173,15 @@ def test_the_old_ledger_refuses_whoever_comes_and_whoever_has_it_open(
     source, target = (store, None) if back else (None, store)
     use(source)
     with Ledger.open(base, create=True) as ledger:
-        ledger.open_queue("q", items(3))
-        [claim] = ledger.claim("q", "w")
+        ledger.generations.open("q", items(3))
+        [claim] = ledger.claims.claim("q", "w")
         move(base, source, target)
         for verb in (
-            lambda: ledger.claim("q", "w"),
-            lambda: ledger.finish(claim.token, "done", {}),
-            lambda: ledger.heartbeat([claim.token]),
-            lambda: ledger.open_queue("q", items(5)),
-            lambda: ledger.cancel("q"),
+            lambda: ledger.claims.claim("q", "w"),
+            lambda: ledger.ends.finish(claim.token, "done", {}),
+            lambda: ledger.claims.heartbeat([claim.token]),
+            lambda: ledger.generations.open("q", items(5)),
+            lambda: ledger.generations.cancel("q"),
         ):
             with pytest.raises(LedgerError, match="was moved to"):
                 verb()
@@ -196,31 +199,31 @@ def test_the_old_ledger_refuses_whoever_comes_and_whoever_has_it_open(
 
 def test_a_ledger_goes_there_and_back_and_there_again(base: str, store: str, use: Use) -> None:
     with Ledger.open(base, create=True) as ledger:
-        ledger.open_queue("q", items(5))
+        ledger.generations.open("q", items(5))
     seen = []
     for source, target in ((None, store), (store, None), (None, store)):
         use(source)
         with opened(base) as ledger:
-            [claim] = ledger.claim("q", "w")
+            [claim] = ledger.claims.claim("q", "w")
             seen.append(claim.token)
         move(base, source, target)
     use(store)
     with opened(base) as ledger:
-        assert ledger.finish_many([(token, "done", {}) for token in seen]) == ["done"] * 3
+        assert ledger.ends.finish_many([(token, "done", {}) for token in seen]) == ["done"] * 3
         assert counts(ledger) == {"done": 3, "ready": 2}
 
 
 def _die_at(base: str, store: str, place: str) -> None:
     from hypervisor.ledger import move as room
 
-    real = Ledger.change
+    real = Store.change
 
-    def change(self: Ledger, sql: str, *args: Any) -> int:
+    def change(self: Store, sql: str, *args: Any) -> int:
         if place in sql:
             os.kill(os.getpid(), 9)
         return real(self, sql, *args)
 
-    room.Ledger.change = change  # type: ignore[method-assign]
+    room.Store.change = change  # type: ignore[method-assign]
     move(base, None, store)
 
 
@@ -231,15 +234,15 @@ def test_a_move_that_was_cut_off_is_completed_by_the_same_command(
     base: str, store: str, use: Use, place: str
 ) -> None:
     with Ledger.open(base, create=True) as ledger:
-        ledger.open_queue("q", items(4))
-        [claim] = ledger.claim("q", "w")
+        ledger.generations.open("q", items(4))
+        [claim] = ledger.claims.claim("q", "w")
     assert Child(_die_at, base, store, place).wait() == -9
     use(store)
     with pytest.raises(HypervisorError):
         Ledger.open(base)
     move(base, None, store)
     with opened(base) as ledger:
-        assert ledger.finish(claim.token, "done", {}) == "done"
+        assert ledger.ends.finish(claim.token, "done", {}) == "done"
         assert counts(ledger) == {"ready": 3, "done": 1}
 
 
@@ -254,8 +257,8 @@ def _work(base: str, store: str, name: str) -> list[str]:
             os.environ[VARIABLE] = store
         try:
             with opened(base) as ledger:
-                claims = ledger.claim("q", name)
-                if not claims and ledger.drained("q"):
+                claims = ledger.claims.claim("q", name)
+                if not claims and ledger.queues.drained("q"):
                     return done
             for claim in claims:
                 if _finish(base, store, claim.token):
@@ -274,7 +277,7 @@ def _finish(base: str, store: str, token: str) -> bool:
             os.environ[VARIABLE] = store
         try:
             with opened(base) as ledger:
-                ledger.finish(token, "done", {})
+                ledger.ends.finish(token, "done", {})
                 return True
         except NotOwner:
             return False
@@ -286,7 +289,7 @@ def test_a_move_while_four_workers_are_at_it_loses_and_repeats_nothing(
     base: str, store: str
 ) -> None:
     with Ledger.open(base, create=True) as ledger:
-        ledger.open_queue("q", items(150))
+        ledger.generations.open("q", items(150))
     workers = [Child(_work, base, store, f"w{number}") for number in range(4)]
     time.sleep(0.3)
     move(base, None, store)
@@ -296,7 +299,7 @@ def test_a_move_while_four_workers_are_at_it_loses_and_repeats_nothing(
     try:
         with opened(base) as ledger:
             assert counts(ledger) == {"done": 150}
-            accepted = ledger.row("select count(*) from claim where outcome = 'done'")[0]
+            accepted = ledger.store.row("select count(*) from claim where outcome = 'done'")[0]
             assert accepted == 150
     finally:
         del os.environ[VARIABLE]
@@ -309,10 +312,10 @@ def test_a_project_that_is_there_already_is_not_overwritten(
     os.mkdir(other)
     use(store)
     with Ledger.open(other, create=True, project="shop") as ledger:
-        ledger.open_queue("q", items(2))
+        ledger.generations.open("q", items(2))
     use(None)
     with Ledger.open(base, create=True, project="shop") as ledger:
-        ledger.open_queue("q", items(3))
+        ledger.generations.open("q", items(3))
     with pytest.raises(LedgerError, match="has queues there already"):
         move(base, None, store)
     with opened(base) as ledger:
@@ -323,7 +326,7 @@ def test_the_command_moves_and_says_what_shells_need(
     project: Any, run_hypervisor: Callable[..., subprocess.CompletedProcess[str]], store: str
 ) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", items(2))
+        ledger.generations.open("q", items(2))
     moved = run_hypervisor("move", "sqlite", store, "--yes")
     assert moved.returncode == 0, moved.stderr
     assert "moved 1 queue, 2 items and 0 claims" in moved.stdout
@@ -363,7 +366,7 @@ def test_a_move_to_an_address_asks_and_without_a_terminal_it_is_refused(
     said: str | None,
 ) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", items(2))
+        ledger.generations.open("q", items(2))
     if said is None:
         run = run_hypervisor("move", "sqlite", store)
         assert run.returncode == 2 and "--yes" in run.stderr and run.stdout == ""

@@ -163,11 +163,11 @@ from hypervisor.views import history, news, status, summary
 from hypervisor.views.page import render as page
 from hypervisor.views.watch import screen
 with Ledger.open(sys.argv[2], create=True) as ledger:
-    ledger.open_queue("q", [NewItem("a"), NewItem("b")])
-    ledger.follow("s", "q")
-    [held] = ledger.claim("q", "w")
-    assert ledger.finish(held.token, "declined", {"reason": "not mine"}) == "declined"
-    told = status.standing(ledger, ledger.queue_row("q"))
+    ledger.generations.open("q", [NewItem("a"), NewItem("b")])
+    ledger.followers.follow("s", "q")
+    [held] = ledger.claims.claim("q", "w")
+    assert ledger.ends.finish(held.token, "declined", {"reason": "not mine"}) == "declined"
+    told = status.standing(ledger, ledger.queues.get("q"))
     assert "2 items: 1 ready, 1 declined" in status.line(told), status.line(told)
     assert told["problems"][0]["text"] == "declined a: not mine"
     text = "\\n".join(summary.lines(summary.summarize(ledger, "q")))
@@ -179,7 +179,7 @@ with Ledger.open(sys.argv[2], create=True) as ledger:
     view = screen.View("/x")
     view.queues = [told]
     assert "declined 1" in "".join(map(str, screen.draw(view, 100, 20).renderables))
-    assert ledger.last_ends(ledger.queue_row("q")["no"], 5) == []
+    assert ledger.queries.last_ends(ledger.queues.get("q")["no"], 5) == []
 """
 
 

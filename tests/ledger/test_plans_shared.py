@@ -19,11 +19,11 @@ pytestmark = pytest.mark.shared
 @pytest.fixture
 def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
     """`plans(verb)`: each statement that the verb runs, with its plan."""
-    ledger.open_queue("old", items(COUNT, start=10**6))
-    ended = ledger.claim("old", "w", 2000)
-    ledger.finish_many([(claim.token, "done", {}) for claim in ended])
-    ledger.cancel("old")
-    ledger.open_queue("q", [*items(COUNT), NewItem("last", "p", after=["task-00000"])])
+    ledger.generations.open("old", items(COUNT, start=10**6))
+    ended = ledger.claims.claim("old", "w", 2000)
+    ledger.ends.finish_many([(claim.token, "done", {}) for claim in ended])
+    ledger.generations.cancel("old")
+    ledger.generations.open("q", [*items(COUNT), NewItem("last", "p", after=["task-00000"])])
     statements: list[tuple[str, object]] = []
 
     def told(call: Callable[..., Any], many: bool) -> Callable[..., Any]:
@@ -41,7 +41,7 @@ def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
                 patch.setattr(server.Connection, name, told(real, name != "execute"))
             verb()
         found = []
-        raw = ledger._connection.raw
+        raw = ledger.store.connection.raw
         for sql, values in statements:
             text = dialect.statement(sql)
             if text.split(b" ")[0] in (b"select", b"update", b"delete"):
@@ -89,9 +89,9 @@ def test_the_verbs_of_workers_scan_nothing(ledger: Ledger, plans: Caught) -> Non
 def test_claims_leases_and_what_is_pending_are_found_by_the_partial_indexes(
     ledger: Ledger, plans: Caught
 ) -> None:
-    assert "item_turn" in _indexes(plans(lambda: ledger.claim("q", "w")))
-    assert "item_turn" in _indexes(plans(ledger.expire))
-    assert "item_turn" in _indexes(plans(ledger.live_tokens))
-    assert "item_pending" in _indexes(plans(ledger.pending))
-    assert _scans(plans(ledger.expire)) == []
-    assert _scans(plans(ledger.live_tokens)) == []
+    assert "item_turn" in _indexes(plans(lambda: ledger.claims.claim("q", "w")))
+    assert "item_turn" in _indexes(plans(ledger.ends.expire))
+    assert "item_turn" in _indexes(plans(ledger.claims.live_tokens))
+    assert "item_pending" in _indexes(plans(ledger.outbox.pending))
+    assert _scans(plans(ledger.ends.expire)) == []
+    assert _scans(plans(ledger.claims.live_tokens)) == []

@@ -15,9 +15,9 @@ from ledger.support import Child, content, counts, is_intact, items, locks_of
 def _drain(root: str, queue: str, worker: str, batch: int) -> list[tuple[str, str]]:
     won = []
     with Ledger.open(root) as ledger:
-        while claims := ledger.claim(queue, worker, batch):
+        while claims := ledger.claims.claim(queue, worker, batch):
             won += [(claim.id, claim.token) for claim in claims]
-            ended = ledger.finish_many(
+            ended = ledger.ends.finish_many(
                 [(claim.token, "done", {"summary": worker}) for claim in claims]
             )
             assert ended == ["done"] * len(claims)
@@ -27,7 +27,7 @@ def _drain(root: str, queue: str, worker: str, batch: int) -> list[tuple[str, st
 @pytest.mark.thorough
 def test_each_of_5000_items_has_one_winner_among_64_processes(root: str) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(5000))
+        ledger.generations.open("q", items(5000))
     children = [
         Child(_drain, root, "q", f"w{number}", (1, 7, 20, 50)[number % 4]) for number in range(64)
     ]
@@ -37,13 +37,16 @@ def test_each_of_5000_items_has_one_winner_among_64_processes(root: str) -> None
     with Ledger.open(root) as ledger:
         assert counts(ledger) == {"done": 5000}
         assert is_intact(ledger)
-        told = {row["id"]: (row["token"], row["report"]["summary"]) for row in ledger.results("q")}
+        told = {
+            row["id"]: (row["token"], row["report"]["summary"])
+            for row in ledger.queries.results("q")
+        }
         assert sorted(won) == sorted((id, *rest) for id, rest in told.items())
-        count, tokens, last = ledger.row(
+        count, tokens, last = ledger.store.row(
             "select count(*), count(distinct token), max(no) from claim"
         )
         assert (count, tokens) == (5000, 5000)
-        assert last == 5000 or ledger._engine.shared, "a sequence leaves gaps"
+        assert last == 5000 or ledger.store.engine.shared, "a sequence leaves gaps"
     assert locks_of(root) == []
 
 
@@ -53,7 +56,7 @@ def _open_in_parts(root: str, queue: str, seed: int) -> dict[str, Any]:
     added, elsewhere = 0, 0
     with Ledger.open(root, create=True) as ledger:
         for part in parts:
-            opened = ledger.open_queue(queue, part)
+            opened = ledger.generations.open(queue, part)
             added += opened.added
             elsewhere += len(opened.elsewhere)
     return {"added": added, "elsewhere": elsewhere}
@@ -73,7 +76,7 @@ def test_no_id_is_in_two_of_8_queues_opened_at_once_over_the_same_5000_ids(root:
 
 def _first_open(root: str, number: int) -> str:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"from-{number}")])
+        ledger.generations.open("q", [NewItem(f"from-{number}")])
         return ledger.ledger_id + ledger.project
 
 
@@ -92,18 +95,18 @@ def _hand_over(root: str, worker: str) -> list[str]:
     """The loop of `done --next`: end one item and claim the next in one commit."""
     done = []
     with Ledger.open(root) as ledger:
-        claims = ledger.claim("q", worker)
+        claims = ledger.claims.claim("q", worker)
         while claims:
             done.append(claims[0].id)
             end = (claims[0].token, "done", {"summary": worker})
-            states, claims = ledger.finish_and_claim([end], "q", worker)
+            states, claims = ledger.claims.finish_and_claim([end], "q", worker)
             assert states == ["done"]
     return done
 
 
 def test_ending_one_item_and_claiming_the_next_at_once_loses_and_repeats_none(root: str) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(400))
+        ledger.generations.open("q", items(400))
     children = [Child(_hand_over, root, f"w{number}") for number in range(8)]
     won = [item_id for child in children for item_id in child.result()]
     assert sorted(won) == [item.id for item in items(400)]
@@ -111,22 +114,22 @@ def test_ending_one_item_and_claiming_the_next_at_once_loses_and_repeats_none(ro
 
 
 def test_a_lost_token_hands_out_nothing_new(ledger: Ledger) -> None:
-    ledger.open_queue("q", items(3))
-    [claim] = ledger.claim("q", "w")
-    ledger.release(claim.token, free=True)
+    ledger.generations.open("q", items(3))
+    [claim] = ledger.claims.claim("q", "w")
+    ledger.ends.release(claim.token, free=True)
     before = content(ledger)
-    assert ledger.finish_and_claim([(claim.token, "done", {})], "q", "w") == ([None], [])
+    assert ledger.claims.finish_and_claim([(claim.token, "done", {})], "q", "w") == ([None], [])
     assert content(ledger) == before
 
 
 def test_what_was_looked_up_for_a_refused_end_is_handed_out_by_nobody_later(root: str) -> None:
     with Ledger.open(root, create=True) as slow, Ledger.open(root) as quick:
-        slow.open_queue("q", items(3))
-        [lost] = slow.claim("q", "w1")
-        slow.end(lost.token, "freed")
+        slow.generations.open("q", items(3))
+        [lost] = slow.claims.claim("q", "w1")
+        slow.ends.end(lost.token, "freed")
         end = (lost.token, "done", {})
-        assert slow.finish_and_claim([end], "q", "w1") == ([None], [])
-        [theirs] = quick.claim("q", "w2")
-        [ours] = slow.claim("q", "w1")
+        assert slow.claims.finish_and_claim([end], "q", "w1") == ([None], [])
+        [theirs] = quick.claims.claim("q", "w2")
+        [ours] = slow.claims.claim("q", "w1")
         assert theirs.id != ours.id
-        assert quick.finish_many([(theirs.token, "done", {})]) == ["done"]
+        assert quick.ends.finish_many([(theirs.token, "done", {})]) == ["done"]

@@ -45,20 +45,20 @@ def second(tmp_path: Path) -> str:
 
 
 def test_projects_that_share_a_database_do_not_meet(ledger: Ledger, second: str) -> None:
-    ledger.open_queue("q", items(3))
-    [claim] = ledger.claim("q", "w", lease_seconds=0.001)
+    ledger.generations.open("q", items(3))
+    [claim] = ledger.claims.claim("q", "w", lease_seconds=0.001)
     with Ledger.open(second, create=True) as other:
         assert other.project != ledger.project
-        assert other.queues() == [] and other.open_items() == {}
-        assert other.open_queue("q", items(3)).added == 3
-        [theirs] = other.claim("q", "w")
+        assert other.queues.all() == [] and other.items.all_open() == {}
+        assert other.generations.open("q", items(3)).added == 3
+        [theirs] = other.claims.claim("q", "w")
         assert theirs.id == claim.id
         time.sleep(0.01)
-        assert other.expire() == 0
+        assert other.ends.expire() == 0
         with pytest.raises(NotOwner):
-            other.finish(claim.token, "done", {})
-        other.cancel("q")
-    assert ledger.expire() == 1
+            other.ends.finish(claim.token, "done", {})
+        other.generations.cancel("q")
+    assert ledger.ends.expire() == 1
     assert counts(ledger) == {"ready": 3}
 
 
@@ -68,10 +68,10 @@ def test_a_clone_on_another_machine_joins_by_the_name_in_its_settings(
     for folder in (root, second):
         Path(folder, "hypervisor.toml").write_text('project = "shop"\n')
     with Ledger.open(root, create=True, project="shop") as ledger:
-        ledger.open_queue("q", items(2))
-        ledger.claim("q", "here")
+        ledger.generations.open("q", items(2))
+        ledger.claims.claim("q", "here")
         with opened(second) as other:
-            assert other.claim("q", "there")[0].id == "task-00001"
+            assert other.claims.claim("q", "there")[0].id == "task-00001"
     assert os.path.isdir(os.path.join(second, ".hypervisor"))
 
 
@@ -88,9 +88,9 @@ def test_a_clone_that_does_not_say_which_project_it_is_is_told_so(
 )
 def test_any_name_is_a_project_of_its_own(root: str, second: str, project: str) -> None:
     with Ledger.open(root, create=True, project=project) as one:
-        one.open_queue("q", items(1))
+        one.generations.open("q", items(1))
         with Ledger.open(second, create=True, project=project + "x") as two:
-            assert two.queues() == []
+            assert two.queues.all() == []
         assert one.project == project
     with opened(root) as again:
         assert counts(again) == {"ready": 1}
@@ -111,7 +111,7 @@ def test_the_first_use_is_noted_without_the_password(
 def test_a_shell_that_names_another_store_is_refused_with_the_mend(
     root: str, ledger: Ledger, postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.open_queue("q", items(1))
+    ledger.generations.open("q", items(1))
     mine = os.environ[VARIABLE]
     for other in (None, postgres.address("postgres"), "postgresql://elsewhere/x"):
         if other is None:
@@ -133,7 +133,7 @@ def test_a_shell_that_names_a_server_is_refused_where_the_ledger_is_a_file(
     told = os.environ[VARIABLE]
     monkeypatch.delenv(VARIABLE)
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(1))
+        ledger.generations.open("q", items(1))
     monkeypatch.setenv(VARIABLE, told)
     with pytest.raises(HypervisorError, match="hypervisor move sqlite"):
         Ledger.open(root, create=True)
@@ -167,90 +167,92 @@ def test_a_shared_store_is_not_adopted(ledger: Ledger, root: str) -> None:
 def test_a_lock_of_another_tool_in_this_clone_is_passed_over_and_none_is_made(
     root: str, ledger: Ledger
 ) -> None:
-    ledger.open_queue("q", items(2))
+    ledger.generations.open("q", items(2))
     os.mkdir(os.path.join(root, ".hypervisor", "locks", "task-00000"))
-    [claim] = ledger.claim("q", "w", 2)
+    [claim] = ledger.claims.claim("q", "w", 2)
     assert claim.id == "task-00001"
     assert os.listdir(os.path.join(root, ".hypervisor", "locks")) == ["task-00000"]
     os.rmdir(os.path.join(root, ".hypervisor", "locks", "task-00000"))
-    assert [claim.id for claim in ledger.claim("q", "w", 2)] == ["task-00000"]
+    assert [claim.id for claim in ledger.claims.claim("q", "w", 2)] == ["task-00000"]
 
 
 def test_sessions_of_other_machines_are_left_to_them(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    ledger.open_queue("q", items(1))
-    ledger.meet("s", pid=1, pid_start="1")
-    ledger.follow("s", "q")
-    assert [row["id"] for row in ledger.sessions_at_work()] == ["s"]
+    ledger.generations.open("q", items(1))
+    ledger.sessions.meet("s", pid=1, pid_start="1")
+    ledger.followers.follow("s", "q")
+    assert [row.id for row in ledger.sessions.at_work()] == ["s"]
     monkeypatch.setattr(machine, "machine_id", lambda: "elsewhere")
-    assert ledger.sessions_at_work() == []
+    assert ledger.sessions.at_work() == []
 
 
 # -- several writers --
 
 
 def test_an_end_that_commits_late_is_told_all_the_same(root: str, ledger: Ledger) -> None:
-    ledger.open_queue("q", items(2))
-    early, late = ledger.claim("q", "w", 2)
+    ledger.generations.open("q", items(2))
+    early, late = ledger.claims.claim("q", "w", 2)
     started, go_on = threading.Event(), threading.Event()
 
     def slow() -> None:
-        with opened(root) as other, other.write():
-            other._finish_all([(int(early.token.split("-")[0]), early.token, "done", "{}")], False)
+        with opened(root) as other, other.store.write():
+            other.ends.finish_all(
+                [(int(early.token.split("-")[0]), early.token, "done", "{}")], False
+            )
             started.set()
             go_on.wait(30)
 
     thread = threading.Thread(target=slow)
     thread.start()
     assert started.wait(30)
-    ledger.finish(late.token, "done", {})
-    queue = ledger.queue_row("q")["no"]
-    assert ledger.ended_since(queue, 0) == [], "what began earlier may still end"
+    ledger.ends.finish(late.token, "done", {})
+    queue = ledger.queues.get("q").no
+    assert ledger.followers.ended_since(queue, 0) == [], "what began earlier may still end"
     go_on.set()
     thread.join()
-    assert [row["id"] for row in ledger.ended_since(queue, 0)] == [early.id, late.id]
+    assert [row["id"] for row in ledger.followers.ended_since(queue, 0)] == [early.id, late.id]
 
 
 def test_whoever_begins_to_wait_while_the_other_item_ends_is_not_forgotten(root: str) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(60))
-        claims = {claim.id: claim.token for claim in ledger.claim("q", "w", 60)}
+        ledger.generations.open("q", items(60))
+        claims = {claim.id: claim.token for claim in ledger.claims.claim("q", "w", 60)}
 
     def finish_all() -> int:
         with opened(root) as mine:
             for token in claims.values():
-                mine.finish(token, "done", {})
+                mine.ends.finish(token, "done", {})
         return 0
 
     child = Child(finish_all)
     with opened(root) as ledger:
         for number, item in enumerate(claims):
-            ledger.open_queue("q", [NewItem(f"after-{number}", after=[item])])
+            ledger.generations.open("q", [NewItem(f"after-{number}", after=[item])])
         child.result()
         assert counts(ledger) == {"done": 60, "ready": 60}
 
 
 def test_a_cancel_while_others_claim_leaves_nothing_open(root: str) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(2000))
+        ledger.generations.open("q", items(2000))
 
     def claim() -> int:
         with opened(root) as mine:
-            while mine.claim("q", "w", 3):
+            while mine.claims.claim("q", "w", 3):
                 pass
         return 0
 
     children = [Child(claim) for _ in range(3)]
     time.sleep(0.2)
     with opened(root) as ledger:
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
         assert counts(ledger) == {"cancelled": 2000}
         for child in children:
             child.result()
-        assert ledger.row("select count(*) from claim where outcome is null")[0] == 0
-        assert ledger.live_tokens() == {}
+        assert ledger.store.row("select count(*) from claim where outcome is null")[0] == 0
+        assert ledger.claims.live_tokens() == {}
 
 
 # -- who is let in --
@@ -321,10 +323,10 @@ def test_tls_with_a_verified_server_and_a_password_out_of_the_command(
     passfile.chmod(0o600)
     monkeypatch.setenv("PGPASSFILE", str(passfile))
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(2))
-        [claim] = ledger.claim("q", "w")
-        assert ledger.finish(claim.token, "done", {}) == "done"
-        assert ledger._connection.raw.pgconn.ssl_in_use
+        ledger.generations.open("q", items(2))
+        [claim] = ledger.claims.claim("q", "w")
+        assert ledger.ends.finish(claim.token, "done", {}) == "done"
+        assert ledger.store.connection.raw.pgconn.ssl_in_use
     assert "without TLS" not in capfd.readouterr().err
 
 
@@ -415,9 +417,9 @@ def fragile(_mortal: Any) -> Iterator[Any]:
 def _work(root: str, name: str) -> list[str]:
     done = []
     with opened(root) as ledger:
-        while claims := ledger.claim("q", name, 2):
+        while claims := ledger.claims.claim("q", name, 2):
             for claim in claims:
-                assert ledger.finish(claim.token, "done", {"by": name}) == "done"
+                assert ledger.ends.finish(claim.token, "done", {"by": name}) == "done"
                 done.append(claim.id)
                 time.sleep(0.005)
     return done
@@ -431,7 +433,7 @@ def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
     monkeypatch.setattr(waiting, "say", lambda text: print(text, file=sys.stderr, flush=True))
     monkeypatch.setenv(VARIABLE, fragile.address("work"))
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(600))
+        ledger.generations.open("q", items(600))
     workers = [Child(_work, root, f"w{number}") for number in range(4)]
     for _ in range(3):
         time.sleep(0.6)
@@ -440,10 +442,12 @@ def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
         fragile.start()
     done = [item for worker in workers for item in worker.result()]
     with opened(root) as ledger:
-        told = {row["id"]: row["report"]["by"] for row in ledger.results("q")}
+        told = {row["id"]: row["report"]["by"] for row in ledger.queries.results("q")}
         assert counts(ledger) == {"done": 600}
         assert sorted(done) == sorted(told)
-        assert ledger.row("select count(*) from claim")[0] == 600, "no claim was lost to anybody"
+        assert ledger.store.row("select count(*) from claim")[0] == 600, (
+            "no claim was lost to anybody"
+        )
     said = capfd.readouterr().err
     assert "waiting for up to" in said and "answers again after" in said
 
@@ -452,8 +456,8 @@ def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
 def test_a_commit_whose_answer_was_lost_is_looked_up(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, carried_out: bool
 ) -> None:
-    ledger.open_queue("q", items(5))
-    raw = ledger._connection.raw
+    ledger.generations.open("q", items(5))
+    raw = ledger.store.connection.raw
     real, cut = Connection.commit, []
 
     def commit(connection: Connection) -> None:
@@ -467,13 +471,13 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
         raise connection.told(psycopg.OperationalError("server closed the connection"))
 
     monkeypatch.setattr(Connection, "commit", commit)
-    claims = ledger.claim("q", "w", 2)
-    assert cut and ledger._connection.raw is not raw
+    claims = ledger.claims.claim("q", "w", 2)
+    assert cut and ledger.store.connection.raw is not raw
     assert [claim.id for claim in claims] == ["task-00000", "task-00001"]
-    assert ledger.row("select count(*) from claim")[0] == 2, "none is held by nobody"
+    assert ledger.store.row("select count(*) from claim")[0] == 2, "none is held by nobody"
     for end in (
-        lambda: ledger.finish(claims[0].token, "done", {}) == "done",
-        lambda: ledger.release(claims[1].token) == "ready",
+        lambda: ledger.ends.finish(claims[0].token, "done", {}) == "done",
+        lambda: ledger.ends.release(claims[1].token) == "ready",
     ):
         cut.clear()
         assert end() and cut
@@ -528,14 +532,14 @@ def test_a_server_that_goes_away_between_its_last_word_and_the_connections_end_i
     way = LastWord(postgres.port)
     monkeypatch.setenv(VARIABLE, f"postgresql://owner@127.0.0.1:{way.port}/{name}")
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(4))
+        ledger.generations.open("q", items(4))
         for _ in range(4):
             way.armed = True
-            [claim] = ledger.claim("q", "w")
+            [claim] = ledger.claims.claim("q", "w")
             way.armed = True
-            assert ledger.finish(claim.token, "done", {}) == "done"
+            assert ledger.ends.finish(claim.token, "done", {}) == "done"
         assert way.cut == 8 and counts(ledger) == {"done": 4}
-        assert ledger.row("select count(*) from claim")[0] == 4, "none is held by nobody"
+        assert ledger.store.row("select count(*) from claim")[0] == 4, "none is held by nobody"
     way.close()
     postgres.drop(name)
 
@@ -543,8 +547,8 @@ def test_a_server_that_goes_away_between_its_last_word_and_the_connections_end_i
 def test_what_went_wrong_before_the_end_of_a_pipeline_counts_whatever_the_end_says(
     ledger: Ledger,
 ) -> None:
-    ledger.open_queue("q", items(1))
-    connection = ledger._connection
+    ledger.generations.open("q", items(1))
+    connection = ledger.store.connection
     try:
         try:
             raise errors.AdminShutdown("terminating connection due to administrator command")
@@ -552,7 +556,7 @@ def test_what_went_wrong_before_the_end_of_a_pipeline_counts_whatever_the_end_sa
             raise psycopg.OperationalError("cannot exit pipeline mode while busy")  # noqa: B904
     except psycopg.Error as error:
         assert isinstance(connection.told(error), Gone) and connection.raw.closed
-    assert len(ledger.claim("q", "w")) == 1, "it connects again"
+    assert len(ledger.claims.claim("q", "w")) == 1, "it connects again"
 
 
 def test_the_wait_is_bounded_and_can_be_set(
@@ -560,7 +564,7 @@ def test_the_wait_is_bounded_and_can_be_set(
 ) -> None:
     monkeypatch.setenv(VARIABLE, fragile.address("work"))
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(1))
+        ledger.generations.open("q", items(1))
     fragile.stop()
     for seconds in ("0", "1.5"):
         monkeypatch.setenv(PATIENCE, seconds)
@@ -712,4 +716,4 @@ def test_on_this_machine_a_server_without_tls_is_used_as_it_is(
     monkeypatch.setenv("PGPASSWORD", "secret")
     monkeypatch.setenv(VARIABLE, careless.tcp("work", "127.0.0.1", "worker"))
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(1))
+        ledger.generations.open("q", items(1))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, adopt, schema
-from hypervisor.ledger.tokens import token_no
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, Options, adopt, schema
+from hypervisor.ledger.claim_ids import token_no
 from hypervisor.system import machine, mounts
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.state import State
@@ -40,8 +40,8 @@ def _database(root: str) -> str:
 def _used(root: str, **options: object) -> str:
     """Make a ledger at `root` with one live claim; return its token."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(3), **options)  # type: ignore[arg-type]
-        return ledger.claim("q", "w")[0].token
+        ledger.generations.open("q", items(3), Options(**options))  # type: ignore[arg-type]
+        return ledger.claims.claim("q", "w")[0].token
 
 
 def _refusal(root: str, create: bool = False) -> str:
@@ -59,7 +59,7 @@ def test_without_a_ledger_verbs_say_so_and_make_nothing(root: str) -> None:
 
 
 def test_the_ledger_is_its_owners_only(root: str, ledger: Ledger) -> None:
-    ledger.open_queue("q", items(1))
+    ledger.generations.open("q", items(1))
     for folder, _, names in os.walk(os.path.join(root, ".hypervisor")):
         assert os.stat(folder).st_mode & 0o777 == 0o700
         for name in names:
@@ -72,8 +72,8 @@ def test_a_moved_folder_goes_on_as_it_was_and_locks_move_along(root: str, tmp_pa
     moved = str(tmp_path / "moved")
     os.rename(root, moved)
     with Ledger.open(moved) as ledger:
-        assert ledger.finish(token, "done", {}) == "done"
-        [claim] = ledger.claim("q", "w")
+        assert ledger.ends.finish(token, "done", {}) == "done"
+        [claim] = ledger.claims.claim("q", "w")
         assert locks_of(moved) == [claim.id]
     assert not os.path.exists(root), "nothing is made where the folder once was"
 
@@ -89,10 +89,10 @@ def test_a_copied_ledger_is_refused_until_it_is_adopted(root: str, tmp_path: Pat
         assert counts(ledger) == {"ready": 3}
         assert locks_of(copy) == [], "locks that were copied along hold nobody up"
         with pytest.raises(NotOwner):
-            ledger.finish(token, "done", {})
-        assert ledger.claim("q", "w", 3)
+            ledger.ends.finish(token, "done", {})
+        assert ledger.claims.claim("q", "w", 3)
     with Ledger.open(root) as ledger:
-        assert ledger.finish(token, "done", {}) == "done", "the original is as it was"
+        assert ledger.ends.finish(token, "done", {}) == "done", "the original is as it was"
 
 
 def test_adopting_leaves_the_locks_of_the_original_in_a_shared_folder(
@@ -104,19 +104,19 @@ def test_adopting_leaves_the_locks_of_the_original_in_a_shared_folder(
     shutil.copytree(root, copy, symlinks=True)
     adopt(copy)
     with Ledger.open(copy) as ledger:
-        assert "task-00000" not in [claim.id for claim in ledger.claim("q", "w", 3)]
+        assert "task-00000" not in [claim.id for claim in ledger.claims.claim("q", "w", 3)]
 
 
 def test_adopting_frees_no_item_into_a_list_that_was_replaced(root: str, tmp_path: Path) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(2), source="1")
-        ledger.claim("q", "w")
-        ledger.open_queue("q", items(1, start=1), source="2")
+        ledger.generations.open("q", items(2), Options(source="1"))
+        ledger.claims.claim("q", "w")
+        ledger.generations.open("q", items(1, start=1), Options(source="2"))
     copy = str(tmp_path / "copy")
     shutil.copytree(root, copy, symlinks=True)
     adopt(copy)
     with Ledger.open(copy) as ledger:
-        assert ledger.open_items() == {"task-00001": "q"}
+        assert ledger.items.all_open() == {"task-00001": "q"}
 
 
 def test_adopting_hands_out_nothing_that_is_to_be_set_aside_when_it_comes_back(
@@ -124,15 +124,18 @@ def test_adopting_hands_out_nothing_that_is_to_be_set_aside_when_it_comes_back(
 ) -> None:
     _used(root)
     with Ledger.open(root) as ledger:
-        ledger.narrow("q", {"task-00000", "task-00001"}, "x=1")
+        ledger.narrowing.narrow("q", {"task-00000", "task-00001"}, "x=1")
     copy = str(tmp_path / "copy")
     shutil.copytree(root, copy, symlinks=True)
     adopt(copy)
     with Ledger.open(copy) as ledger:
         assert counts(ledger) == {"ready": 1, "waiting": 2}
-        assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["task-00002"]
-        ledger.narrow("q", (), "all")
-        assert [claim.id for claim in ledger.claim("q", "w", 3)] == ["task-00000", "task-00001"]
+        assert [claim.id for claim in ledger.claims.claim("q", "w", 3)] == ["task-00002"]
+        ledger.narrowing.narrow("q", (), "all")
+        assert [claim.id for claim in ledger.claims.claim("q", "w", 3)] == [
+            "task-00000",
+            "task-00001",
+        ]
 
 
 def test_the_ledger_of_another_machine_is_refused(
@@ -198,7 +201,7 @@ def test_a_damaged_ledger_is_told_and_not_written(root: str) -> None:
     with open(_database(root), "r+b") as file:
         file.seek(2048)
         file.write(os.urandom(200_000))
-    for verb in (lambda ledger: ledger.claim("q", "w"), lambda ledger: ledger.expire()):
+    for verb in (lambda ledger: ledger.claims.claim("q", "w"), lambda ledger: ledger.ends.expire()):
         with pytest.raises((LedgerError, sqlite3.DatabaseError)) as error, opened(root) as ledger:
             verb(ledger)
         assert "malformed" in str(error.value)
@@ -209,7 +212,7 @@ def test_an_empty_file_counts_as_no_ledger_and_is_made_one_by_open(root: str) ->
     Path(_database(root)).touch()
     assert "no queue was ever opened here" in _refusal(root)
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(1))
+        ledger.generations.open("q", items(1))
     assert _used(root)
 
 
@@ -229,7 +232,7 @@ def test_a_ledger_that_may_not_be_written_is_told_in_one_line(root: str) -> None
                 return f"the test can't reach {parent}"
         try:
             with opened(root) as ledger:
-                ledger.claim("q", "w")
+                ledger.claims.claim("q", "w")
         except HypervisorError as error:
             return str(error)
         return "no error"
@@ -251,19 +254,19 @@ def _fill(root: str, room: int) -> str:
     """Work until files may not grow further; say what the ledger told."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with opened(root) as ledger:
-        claims = ledger.claim("q", "w", 50)
+        claims = ledger.claims.claim("q", "w", 50)
         size = max(os.stat(_database(root) + end).st_size for end in ("", "-wal"))
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, resource.RLIM_INFINITY))
         accepted = 0
         try:
             for claim in claims:
-                ledger.finish(claim.token, "done", {"summary": "x" * 3000})
+                ledger.ends.finish(claim.token, "done", {"summary": "x" * 3000})
                 accepted += 1
         except HypervisorError as error:
             resource.setrlimit(
                 resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             )
-            again = ledger.finish(claims[accepted].token, "done", {"summary": "now"})
+            again = ledger.ends.finish(claims[accepted].token, "done", {"summary": "now"})
             return f"{accepted} {again} {type(error).__name__} {error}"
     return "no error"
 
@@ -271,7 +274,7 @@ def _fill(root: str, room: int) -> str:
 @pytest.mark.parametrize("room", [0, 5000, 60_000])
 def test_a_full_disk_is_told_in_one_line_and_loses_nothing_accepted(root: str, room: int) -> None:
     with Ledger.open(root, create=True) as ledger:
-        ledger.open_queue("q", items(60))
+        ledger.generations.open("q", items(60))
     accepted, again, kind, told = Child(_fill, root, room).result().split(" ", 3)
     assert kind == "LedgerError" and "free some space" in told and "\n" not in told
     assert again == "done", "the same process goes on once there is room"
@@ -289,8 +292,8 @@ def _migrate(root: str) -> list[object]:
     schema.MIGRATIONS = (*schema.MIGRATIONS, "alter table item add column weight integer default 7")
     schema.VERSION += 1
     with opened(root) as ledger:
-        version = ledger.row("pragma user_version")[0]
-        return [version, [row["weight"] for row in ledger.results("q")]]
+        version = ledger.store.row("pragma user_version")[0]
+        return [version, [row["weight"] for row in ledger.queries.results("q")]]
 
 
 def test_a_ledger_of_an_earlier_version_is_migrated_with_its_claims(root: str) -> None:
@@ -307,16 +310,16 @@ def test_a_ledger_of_an_earlier_version_is_migrated_with_its_claims(root: str) -
 def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
     token = first_release(root)
     with opened(root) as ledger:
-        assert ledger.row("pragma user_version")[0] == schema.VERSION
+        assert ledger.store.row("pragma user_version")[0] == schema.VERSION
         assert ledger.project == "notes"
-        assert next(ledger.results("q"))["report"]["commit"] == "0123abc"
-        assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
-        claims = ledger.claim("q", "w", 5)
+        assert next(ledger.queries.results("q"))["report"]["commit"] == "0123abc"
+        assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
+        claims = ledger.claims.claim("q", "w", 5)
         assert [claim.id for claim in claims] == ["c", "d", "e"]
         assert claims[0].payload == {"n": 3} and claims[0].instructions == "Do it."
         assert token_no(claims[0].token) > token_no(token)
         for claim in claims:
-            assert ledger.finish(claim.token, "blocked", {"reason": "why"}) == "blocked"
+            assert ledger.ends.finish(claim.token, "blocked", {"reason": "why"}) == "blocked"
         assert counts(ledger) == {"done": 2, "blocked": 3}
         assert is_intact(ledger)
 
@@ -336,7 +339,7 @@ def test_a_migration_that_fails_leaves_the_earlier_version_as_it_was(root: str) 
     assert "already exists" in Child(_break_migration, root).result()
     with opened(root) as ledger:
         assert counts(ledger) == {"ready": 2, "claimed": 1}
-        assert ledger.row("select count(*) from sqlite_master where name = 'extra'")[0] == 0
+        assert ledger.store.row("select count(*) from sqlite_master where name = 'extra'")[0] == 0
 
 
 MOUNTS = """\
@@ -389,7 +392,7 @@ def test_this_machines_own_disk_counts_as_local(root: str) -> None:
 
 def test_the_log_is_folded_back_when_the_last_one_closes(root: str) -> None:
     with Ledger.open(root, create=True) as first, Ledger.open(root) as second:
-        second.open_queue("q", items(3))
+        second.generations.open("q", items(3))
         before = content(first)
     assert sorted(os.listdir(os.path.join(root, ".hypervisor"))) == [
         ".gitignore",

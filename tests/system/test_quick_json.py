@@ -49,7 +49,7 @@ def test_events_of_most_kinds_load_neither_expressions_nor_the_json_package() ->
         "import sys; sys.path.insert(0, sys.argv[1]); import hypervisor.cli.hook;"
         "from hypervisor.agents import hooks;"
         "from hypervisor.agents.hooks import limit, tool_use;"
-        "from hypervisor.ledger import sessions;"
+        "from hypervisor.ledger import Ledger, agents, claims, sessions;"
         # Every client is asked whether the event is its own.
         "hooks.Event('PostToolUse', {}).client.unseen('default', {});"
         "print(*sys.modules)"
@@ -59,7 +59,7 @@ def test_events_of_most_kinds_load_neither_expressions_nor_the_json_package() ->
     )
     heavy = {"re", "json", "typing", "datetime", "sqlite3", "argparse", "enum", "contextlib"}
     assert not heavy & set(ran.stdout.split())
-    assert "hypervisor.ledger.ledger" not in ran.stdout
+    assert "hypervisor.ledger.queries" not in ran.stdout
 
 
 def test_sqlite_works_as_ever_without_what_its_package_loads() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, NewItem, adopt
+from hypervisor.ledger import Ledger, NewItem, Options, adopt
 from hypervisor.system import machine, notes
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.state import Foreign, State
@@ -42,10 +42,10 @@ def root(tmp_path: Path) -> Path:
 def used(root: Path, done: int = 0) -> list[str]:
     """Make a ledger at `root` with three items, `done` of them done; return the others' tokens."""
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(str(number)) for number in range(3)])
-        tokens = [claim.token for claim in ledger.claim("q", "w", 3)]
+        ledger.generations.open("q", [NewItem(str(number)) for number in range(3)])
+        tokens = [claim.token for claim in ledger.claims.claim("q", "w", 3)]
         for token in tokens[:done]:
-            ledger.finish(token, "done", {"summary": "x"})
+            ledger.ends.finish(token, "done", {"summary": "x"})
     return tokens[done:]
 
 
@@ -126,7 +126,7 @@ def test_a_moved_project_goes_on_and_its_place_is_noted(root: Path, own: Path) -
     moved = root.parent / "moved"
     root.rename(moved)
     with Ledger.open(str(moved)) as ledger:
-        assert ledger.finish(token, "done", {}) == "done"
+        assert ledger.ends.finish(token, "done", {}) == "done"
     [note] = (own / "projects").glob("*/note")
     assert note.read_text().endswith(f"path {moved}/.hypervisor\n")
     assert os.path.samefile(note.parent / "place", moved / ".hypervisor")
@@ -287,7 +287,9 @@ def test_adopt_shows_what_it_takes_over_and_asks(
     root: Path, run_hypervisor: Run, said: str | None
 ) -> None:
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("inbox", [NewItem("a")], verify="make\x1b[2J me", commands='["npm x"]')
+        ledger.generations.open(
+            "inbox", [NewItem("a")], Options(verify="make\x1b[2J me", commands='["npm x"]')
+        )
     copy = root.parent / "copy"
     shutil.copytree(root, copy, symlinks=True)
     if said is None:
@@ -302,7 +304,7 @@ def test_adopt_shows_what_it_takes_over_and_asks(
     assert "runs at each done: make" in shown and "\x1b" not in shown
     if said == "y":
         with Ledger.open(str(copy)) as ledger:
-            assert ledger.stats("inbox")["ready"] == 1
+            assert ledger.queues.stats("inbox")["ready"] == 1
     else:
         assert "a copy of another project's" in refusal(copy)
 
@@ -311,7 +313,7 @@ def test_adopt_shows_words_that_are_nested_too_deep_as_they_stand(
     root: Path, run_hypervisor: Run
 ) -> None:
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("inbox", [NewItem("a")], commands="[" * 100_000)
+        ledger.generations.open("inbox", [NewItem("a")], Options(commands="[" * 100_000))
     copy = root.parent / "copy"
     shutil.copytree(root, copy, symlinks=True)
     told = run_hypervisor("adopt", cwd=copy)
@@ -326,7 +328,7 @@ def test_state_of_the_first_release_is_noted_silently_and_goes_on_in_mid_batch(
 ) -> None:
     token = first_release(str(root))
     with Ledger.open(str(root)) as ledger:
-        assert ledger.finish(token, "done", {"summary": "still mine"}) == "done"
+        assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
     assert len(list((own / "projects").glob("*/note"))) == 1
     assert (root / ".hypervisor/id").is_file()
 
@@ -363,7 +365,7 @@ def test_a_claim_in_the_log_of_the_first_release_alone_is_found(root: Path) -> N
     for name, data in kept.items():
         (root / ".hypervisor" / name).write_bytes(data)
     with Ledger.open(str(root)) as ledger:
-        assert ledger.finish(token, "done", {}) == "done"
+        assert ledger.ends.finish(token, "done", {}) == "done"
 
 
 def test_a_clone_s_or_a_copy_s_state_of_the_first_release_is_refused_and_not_touched(
@@ -416,8 +418,8 @@ def test_an_older_ledger_that_is_put_back_is_refused_until_it_is_adopted(root: P
     backup = root.parent / "backup"
     shutil.copytree(root / ".hypervisor", backup, symlinks=True)
     with Ledger.open(str(root)) as ledger:
-        for row in ledger.rows("select token from claim").fetchall():
-            ledger.finish(row["token"], "done", {})
+        for row in ledger.store.rows("select token from claim").fetchall():
+            ledger.ends.finish(row["token"], "done", {})
     for name in os.listdir(backup):
         if (backup / name).is_file():
             # In place: the file stays the file that it is.
@@ -427,8 +429,8 @@ def test_an_older_ledger_that_is_put_back_is_refused_until_it_is_adopted(root: P
     adopt(str(root))
     with Ledger.open(str(root)) as ledger:
         assert counts(ledger) == {"ready": 3}
-        [claim] = ledger.claim("q", "w")
-        ledger.finish(claim.token, "done", {})
+        [claim] = ledger.claims.claim("q", "w")
+        ledger.ends.finish(claim.token, "done", {})
     with Ledger.open(str(root)) as ledger:
         assert counts(ledger) == {"ready": 2, "done": 1}
 
@@ -441,9 +443,9 @@ def test_a_power_cut_that_loses_claims_is_no_restore(root: Path) -> None:
         if name.startswith("ledger.db")
     }
     with Ledger.open(str(root)) as ledger:
-        ledger.release(ledger.rows("select token from claim").fetchall()[2]["token"])
-        ledger.claim("q", "w")
-        ledger.pause("q")
+        ledger.ends.release(ledger.store.rows("select token from claim").fetchall()[2]["token"])
+        ledger.claims.claim("q", "w")
+        ledger.pauses.pause("q")
     for name, data in kept.items():
         (root / ".hypervisor" / name).write_bytes(data)
     with Ledger.open(str(root)) as ledger:
@@ -458,7 +460,7 @@ def test_a_mark_that_cannot_be_written_is_told_and_stops_nothing(
     ends.unlink()
     ends.mkdir()
     with Ledger.open(str(root)) as ledger:
-        assert ledger.finish(token, "done", {}) == "done"
+        assert ledger.ends.finish(token, "done", {}) == "done"
     assert "can't be noted" in run_hypervisor("status", cwd=root).stdout
 
 
@@ -468,7 +470,7 @@ def test_a_new_ledger_where_an_older_was_moved_away_is_no_restore(root: Path) ->
         if name.startswith("ledger.db"):
             (root / ".hypervisor" / name).unlink()
     with Ledger.open(str(root), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a")])
+        ledger.generations.open("q", [NewItem("a")])
         assert counts(ledger) == {"ready": 1}
 
 

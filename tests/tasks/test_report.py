@@ -79,7 +79,7 @@ def test_whatever_a_worker_says_the_report_stands_once_outside_of_everything(
             worker.finish(
                 ledger, claim.token, "done", {"summary": text, "files": [text], "commit": text}
             )
-        assert ledger.pending() == []
+        assert ledger.outbox.pending() == []
     for name, path in paths.items():
         check_report(project, before[name], path, newline)
     assert not (project / "pwned").exists()
@@ -181,7 +181,7 @@ def test_real_files_of_that_family_change_in_status_and_section_only(
         claims = worker.take(ledger, "q", "w", 200)
         for claim in claims:
             worker.finish(ledger, claim.token, "done", {"summary": "did it"}, force=True)
-        assert ledger.pending() == []
+        assert ledger.outbox.pending() == []
     for claim in claims:
         path = project / str(claim.path)
         old, new = before[claim.path], read.read(str(path))
@@ -254,9 +254,9 @@ def test_files_that_are_no_tasks_and_tables_get_no_report(project: Path) -> None
         end(project, outcome, summary="x", reason="y")
     with Ledger.open(str(project)) as ledger:
         # Killed by the item: the cause has no file to go to either.
-        ledger.end(worker.take(ledger, "q", "w")[0].token, "died", "crash")
+        ledger.ends.end(worker.take(ledger, "q", "w")[0].token, "died", "crash")
         assert outbox.flush(ledger) == []
-        assert ledger.pending() == []
+        assert ledger.outbox.pending() == []
     assert [(project / name).read_bytes() for name in names] == before
 
 
@@ -300,9 +300,9 @@ def test_what_an_unreported_worker_said_last_stands_until_the_next_report(projec
     path = write_task(project, "a")
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
-        token = worker.take(ledger, "q", "w")[0].token
-        row = ledger.holding(token)
-        ledger.end(token, "unreported", "stopped")
+        [claim] = ledger.claims.claim("q", "w", session="s")
+        [row] = ledger.sessions.held_by("s")
+        ledger.ends.end(claim.token, "unreported", "stopped")
         outbox.write_unconfirmed(ledger, row, "I am done <!-- /hypervisor:report -->")
     assert "- Result: not confirmed\n" in path.read_text()
     assert "status: active\n" in path.read_text()

@@ -30,7 +30,7 @@ HEADERS = {
 def end(root: Path, outcome: str = "done", **report: Any) -> None:
     with Ledger.open(str(root)) as ledger:
         worker.finish(ledger, worker.take(ledger, "q", "w")[0].token, outcome, report)
-        assert ledger.pending() == []
+        assert ledger.outbox.pending() == []
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])

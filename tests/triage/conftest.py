@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hypervisor.config.settings import load
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.triage.run import Worker
 
 TASK = """---
@@ -60,7 +60,9 @@ def open_queue(project: Path, ledger: Ledger) -> Callable[..., None]:
 
     def opened(paths: list[Path], **options: Any) -> None:
         items = [NewItem(path.stem, str(path.relative_to(project))) for path in paths]
-        ledger.open_queue("triage", items, **{"purpose": "triage", "max_attempts": 1, **options})
+        ledger.generations.open(
+            "triage", items, Options(**{"purpose": "triage", "max_attempts": 1, **options})
+        )
 
     return opened
 
@@ -74,4 +76,4 @@ def worker(project: Path, ledger: Ledger) -> Worker:
 @pytest.fixture
 def rows(ledger: Ledger) -> Callable[[], dict[str, dict[str, Any]]]:
     """`rows()`: what the ledger says of each item, by its id."""
-    return lambda: {row["id"]: row for row in ledger.results("triage")}
+    return lambda: {row["id"]: row for row in ledger.queries.results("triage")}

@@ -49,7 +49,7 @@ def work_off_with_kills(ledger, wanted: int, before: dict, after: dict) -> int:
     running: dict[str, subprocess.Popen[bytes]] = {}
     kills = started = 0
     due = time.monotonic() + 0.3
-    while not ledger.drained("triage"):
+    while not ledger.queues.drained("triage"):
         while len(running) < 4:
             started += 1
             name = f"{time.monotonic_ns()}"
@@ -60,7 +60,7 @@ def work_off_with_kills(ledger, wanted: int, before: dict, after: dict) -> int:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
             process.wait()
-            ledger.end_worker(name, "died")
+            ledger.ends.end_worker(name, "died")
             del running[name]
             due = time.monotonic() + random.uniform(0.0, 0.12)
             for path, raw in before.items():
@@ -79,13 +79,13 @@ def work_off_with_kills(ledger, wanted: int, before: dict, after: dict) -> int:
 def check_all_done(ledger, project: Path, after: dict) -> int:
     """Check files, reports and what is left beside them; return how often items lost a worker."""
     assert {path: path.read_bytes() for path in after} == after
-    rows = list(ledger.results("triage"))
+    rows = list(ledger.queries.results("triage"))
     assert len(rows) == len(after)
     for row in rows:
         assert row["state"] == "done"
         assert row["report"]["changes"] == ["assignee->bot", "added_wikilink"], row["id"]
     number = rows[0]["queue"]
-    accepted = ledger.rows(
+    accepted = ledger.store.rows(
         "select count(*) from claim c join item i on i.no = c.item "
         "where c.outcome = 'done' and i.queue = ?",
         (number,),
@@ -126,11 +126,11 @@ def test_a_stop_lets_workers_finish_their_batch_and_keeps_the_rest(write_tasks, 
         Processes(ledger, "triage", 2, 5).run(interrupt)
     except KeyboardInterrupt:
         pass
-    counts = ledger.stats("triage")
+    counts = ledger.queues.stats("triage")
     assert counts["done"] and counts["ready"] and not counts["claimed"]
     assert counts["done"] + counts["ready"] == 300
     Processes(ledger, "triage", 2, 50).run(lambda counts: None)
-    assert ledger.stats("triage")["done"] == 300
+    assert ledger.queues.stats("triage")["done"] == 300
 
 
 def test_workers_stop_when_the_process_that_started_them_is_gone(
@@ -141,7 +141,7 @@ def test_workers_stop_when_the_process_that_started_them_is_gone(
     # The shell leaves at once, so the worker's parent is gone before it has worked much off.
     subprocess.run(["/bin/sh", "-c", '"$@" & sleep 0.3', "sh", *command], check=True)
     deadline = time.monotonic() + 20
-    while ledger.stats("triage")["claimed"] and time.monotonic() < deadline:
+    while ledger.queues.stats("triage")["claimed"] and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
-    assert ledger.stats("triage")["ready"] > 0
+    assert ledger.queues.stats("triage")["ready"] > 0

@@ -158,7 +158,7 @@ def test_a_worker_that_died_is_followed_by_one_that_reports_its_stored_plan(
         worker.work()
     monkeypatch.undo()
     written = path.read_bytes()
-    assert ledger.end_worker("w", "died") == [path.stem]
+    assert ledger.ends.end_worker("w", "died") == [path.stem]
     worker.work()
     row = rows()[path.stem]
     assert row["state"] == "done"
@@ -173,8 +173,8 @@ def test_a_worker_that_died_is_followed_by_one_that_reports_its_stored_plan(
 def test_an_item_whose_worker_died_is_tried_alone(write_tasks, open_queue, worker, ledger):
     paths = write_tasks(6)
     open_queue(paths)
-    ledger.claim("triage", "dead", 2)
-    ledger.end_worker("dead", "died")
+    ledger.claims.claim("triage", "dead", 2)
+    ledger.ends.end_worker("dead", "died")
     batches = []
     real = worker.batch
     worker.batch = lambda claims: batches.append([c.id for c in claims]) or real(claims)
@@ -201,7 +201,7 @@ def test_an_item_that_kills_every_worker_fails_alone(write_tasks, open_queue, wo
         try:
             worker.work(4)
         except Killed:
-            ledger.end_worker("w", "died")
+            ledger.ends.end_worker("w", "died")
     states = {item: row["state"] for item, row in rows().items()}
     assert states == {path.stem: "failed" if path == paths[2] else "done" for path in paths}
 
@@ -226,7 +226,7 @@ def test_old_bytes_and_plans_are_kept_before_the_first_file_is_written(
 
     def looks(target, *args, **options):
         kept = "".join(pack.read_text() for pack in (project / ".hypervisor/undo/triage").iterdir())
-        plans = [row["plan"] for row in ledger.results("triage")]
+        plans = [row["plan"] for row in ledger.queries.results("triage")]
         seen.append(all(path.stem in kept for path in paths) and all(map(json.loads, plans)))
         return replace(target, *args, **options)
 
@@ -238,15 +238,15 @@ def test_old_bytes_and_plans_are_kept_before_the_first_file_is_written(
 def test_a_lost_claim_is_not_written(write_tasks, open_queue, worker, rows, ledger, monkeypatch):
     paths = write_tasks(2)
     open_queue(paths)
-    store = ledger.store_plans
+    store = ledger.claims.store_plans
 
     def lost(plans):
-        ledger.end_worker("w", "freed")
+        ledger.ends.end_worker("w", "freed")
         return store(plans)
 
-    monkeypatch.setattr(ledger, "store_plans", lost)
+    monkeypatch.setattr(ledger.claims, "store_plans", lost)
     before = [path.read_bytes() for path in paths]
-    worker.batch(ledger.claim("triage", "w", 2))
+    worker.batch(ledger.claims.claim("triage", "w", 2))
     assert [path.read_bytes() for path in paths] == before
     assert {row["state"] for row in rows().values()} == {"ready"}
 
@@ -293,7 +293,7 @@ def test_a_heading_in_a_fence_is_not_taken_for_the_title(write_tasks, open_queue
 
 def test_a_worker_waits_for_what_a_silent_one_holds(write_tasks, open_queue, worker, rows, ledger):
     open_queue(write_tasks(3))
-    assert len(ledger.claim("triage", "silent", 2, lease_seconds=0.3)) == 2
+    assert len(ledger.claims.claim("triage", "silent", 2, lease_seconds=0.3)) == 2
     assert worker.work(wait=False) == 1
     assert worker.work(wait=True) == 2
     assert {row["state"] for row in rows().values()} == {"done"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import worker
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import history, news, status, summary
 from hypervisor.views.page import render
 from hypervisor.views.watch import screen
@@ -25,16 +25,16 @@ def queue(project: Path) -> Path:
     """A queue of six: `a` done, `b` at work after a failure, `c` to be tried again, `d` and `e` not
     attempted, `f` waiting for `e` with a failure before."""
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(name) for name in "abcdef"], max_attempts=3)
-        ledger.follow("s", "q")
+        ledger.generations.open("q", [NewItem(name) for name in "abcdef"], Options(max_attempts=3))
+        ledger.followers.follow("s", "q")
 
         def take(item: str) -> str:
-            return ledger.claim("q", "w", only=item)[0].token
+            return ledger.claims.claim("q", "w", only=item)[0].token
 
-        ledger.finish(take("a"), "done", {"summary": "x"})
+        ledger.ends.finish(take("a"), "done", {"summary": "x"})
         for item in "bcf":
-            ledger.finish(take(item), "failed", {"reason": WHY})
-        ledger.open_queue("q", [NewItem("f", after=("e",))])
+            ledger.ends.finish(take(item), "failed", {"reason": WHY})
+        ledger.generations.open("q", [NewItem("f", after=("e",))])
         take("b")
     return project
 
@@ -58,7 +58,7 @@ def test_status_tells_them_apart_and_the_numbers_add_up(queue: Path, run_hypervi
 def test_a_summary_tells_the_reason_of_the_earlier_attempt(queue: Path, paused: bool) -> None:
     with Ledger.open(str(queue)) as ledger:
         if paused:
-            ledger.pause("q", "rate limit")
+            ledger.pauses.pause("q", "rate limit")
         told = summary.summarize(ledger, "q")
     assert told["counts"]["not_attempted"] == 5, "the keys that were there count as before"
     assert {name: count for name, count in told["standings"].items() if count} == {
@@ -79,7 +79,7 @@ def test_the_page_and_the_live_view_show_them_apart(queue: Path) -> None:
     with Ledger.open(str(queue)) as ledger:
         page = render(ledger, "q")
         view = screen.View("/x")
-        view.queues = [status.standing(ledger, ledger.queue_row("q"))]
+        view.queues = [status.standing(ledger, ledger.queues.get("q"))]
     for count, name in ((1, "at work"), (2, "to be tried again"), (2, "not attempted")):
         assert f"<b>{count}</b> {name}</li>" in page
     assert f"<q>{SHOWN}</q>" in page
@@ -104,7 +104,7 @@ def test_show_tells_how_an_item_stands(queue: Path, run_hypervisor: Run) -> None
 
 def test_the_news_tell_what_is_left_and_what_is_tried_again(queue: Path) -> None:
     with Ledger.open(str(queue)) as ledger:
-        line = news.line(ledger, ledger.queue_row("q"), "working")
+        line = news.line(ledger, ledger.queues.get("q"), "working")
         told = (news.take(ledger, "s", by="test") or "").splitlines()
     assert line.endswith("; 2 ready, 2 to be tried again, 1 at work, 1 done")
     assert told[1] == "left: 1 at work, 2 to be tried again, 2 not attempted"
@@ -113,17 +113,17 @@ def test_the_news_tell_what_is_left_and_what_is_tried_again(queue: Path) -> None
 
 def test_the_reason_stays_when_what_the_item_waits_for_is_done(queue: Path) -> None:
     with Ledger.open(str(queue)) as ledger:
-        [held] = ledger.claim("q", "w", only="e")
-        ledger.finish(held.token, "done", {"summary": "x"})
-        assert ledger.item("q", "f")["cause"] == WHY
-        assert ledger.claim("q", "w", only="f")[0].before == WHY
+        [held] = ledger.claims.claim("q", "w", only="e")
+        ledger.ends.finish(held.token, "done", {"summary": "x"})
+        assert ledger.items.find("q", "f").cause == WHY
+        assert ledger.claims.claim("q", "w", only="f")[0].before == WHY
 
 
 def test_what_was_set_aside_after_an_attempt_is_told_as_both(queue: Path) -> None:
     with Ledger.open(str(queue)) as ledger:
-        ledger.narrow("q", {"c", "d"}, "priority<=1")
+        ledger.narrowing.narrow("q", {"c", "d"}, "priority<=1")
         told = {one["task_id"]: one for one in summary.summarize(ledger, "q")["workers"]}
-        line = status.line(status.standing(ledger, ledger.queue_row("q")))
+        line = status.line(status.standing(ledger, ledger.queues.get("q")))
     assert told["c"]["reason"] == f"{SHOWN}; set aside: not priority<=1"
     assert told["d"]["reason"] == "set aside: not priority<=1"
     assert line.endswith("1 ready, 1 to be tried again, 1 at work, 1 done, 2 set aside")
@@ -131,8 +131,8 @@ def test_what_was_set_aside_after_an_attempt_is_told_as_both(queue: Path) -> Non
 
 def test_a_failure_without_a_word_of_why_is_told_as_that(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a")])
-        worker.finish(ledger, ledger.claim("q", "w")[0].token, "failed", {})
+        ledger.generations.open("q", [NewItem("a")])
+        worker.finish(ledger, ledger.claims.claim("q", "w")[0].token, "failed", {})
         assert summary.summarize(ledger, "q")["workers"][0]["reason"] == (
             "to be tried again (after: no reason given)"
         )
@@ -141,11 +141,11 @@ def test_a_failure_without_a_word_of_why_is_told_as_that(project: Path) -> None:
 
 def test_what_was_given_back_at_no_cost_and_without_a_word_is_not_attempted(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b")])
+        ledger.generations.open("q", [NewItem("a"), NewItem("b")])
         for item, reason in (("a", ""), ("b", "rate limit")):
-            [held] = ledger.claim("q", "w", only=item)
-            ledger.release(held.token, free=True, reason=reason)
-        line = status.line(status.standing(ledger, ledger.queue_row("q")))
+            [held] = ledger.claims.claim("q", "w", only=item)
+            ledger.ends.release(held.token, free=True, reason=reason)
+        line = status.line(status.standing(ledger, ledger.queues.get("q")))
         told = summary.summarize(ledger, "q")["workers"]
     assert line.endswith("2 items: 1 ready, 1 to be tried again")
     assert [one["reason"] for one in told] == [

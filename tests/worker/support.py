@@ -9,7 +9,7 @@ from typing import Any
 
 from hypervisor.config.settings import load
 from hypervisor.intake import opening, preflight, sources
-from hypervisor.ledger import Ledger, Opened
+from hypervisor.ledger import Ledger, Opened, Options
 
 BODY = "# {title}\n\nDo it.\n"
 
@@ -71,14 +71,14 @@ def open_queue(
     )
     assert not checked.broken, checked.broken
     return opening.open_queue(
-        str(root), settings, queue, checked, instructions=instructions, **options
+        str(root), settings, queue, checked, Options(instructions=instructions, **options)
     )
 
 
 def states(root: Path, queue: str = "q") -> dict[str, str]:
     """The state of each item."""
     with Ledger.open(str(root)) as ledger:
-        return {row["id"]: row["state"] for row in ledger.results(queue)}
+        return {row["id"]: row["state"] for row in ledger.queries.results(queue)}
 
 
 def reports(path: Path) -> int:

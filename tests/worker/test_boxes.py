@@ -13,7 +13,7 @@ from worker.support import open_queue, states, write_task
 def end(root: Path, *, force: bool = False) -> str:
     with Ledger.open(str(root)) as ledger:
         claims = worker.take(ledger, "q", "w")
-        token = claims[0].token if claims else next(iter(ledger.live_tokens()))
+        token = claims[0].token if claims else next(iter(ledger.claims.live_tokens()))
         return worker.finish(ledger, token, "done", {"summary": "did it"}, force=force).state
 
 
@@ -89,7 +89,7 @@ def test_force_accepts_open_boxes_and_ledger_summary_and_file_say_so(project: Pa
     open_queue(project)
     assert end(project, force=True) == "done"
     with Ledger.open(str(project)) as ledger:
-        told = next(iter(ledger.results("q")))
+        told = next(iter(ledger.queries.results("q")))
         assert told["report"]["forced"] == ["one", "three"]
         assert summary.summarize(ledger, "q")["workers"][0]["forced"] is True
     text = path.read_text()

@@ -157,7 +157,7 @@ def test_the_lease_is_renewed_while_a_filter_takes_its_time(at: str, root: Path)
     git(root, "config", "filter.vault.smudge", slow if at == "next" else "cat")
     git(root, "config", "filter.vault.clean", slow if at == "done" else "cat")
     with Ledger.open(str(root)) as ledger:
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
     open_queue(root, queue="p", lease_seconds=3)
     with Ledger.open(str(root)) as ledger:
         [claim] = worker.take(ledger, "p", "w", branch=True)
@@ -199,7 +199,7 @@ def test_an_end_without_success_keeps_the_files_and_says_where(outcome: str, roo
     do(root, claim, a_key=SECRET, b_txt="b\n")
     with Ledger.open(str(root)) as ledger:
         worker.finish(ledger, claim.token, outcome, {"reason": "done is refused"})
-        [row] = list(ledger.rows("select report from claim where token = ?", (claim.token,)))
+        [row] = list(ledger.store.rows("select report from claim where token = ?", (claim.token,)))
     told = json.loads(row["report"])["reason"]
     assert told.startswith("done is refused; ") and claim.worktree in told and "a.key" in told
     # Whatever else goes on here.
@@ -214,14 +214,14 @@ def test_a_pool_stops_with_the_cause_and_no_item_is_charged(
     verify: str | None, root: Path, run_hypervisor: Run
 ) -> None:
     with Ledger.open(str(root)) as ledger:
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
     open_queue(root, queue="p", verify=verify)
     do_it = script(root, "echo work >b.txt; printf 'the password' >a.key")
     ran = run_hypervisor("work", "p", "--agent", "command", "--branch", "--", do_it)
     assert ran.returncode == 1
     assert "a.key" in ran.stdout and "'vault'" in ran.stdout
     with Ledger.open(str(root)) as ledger:
-        items = list(ledger.rows("select state, attempts, deaths from item where queue = 2"))
+        items = list(ledger.store.rows("select state, attempts, deaths from item where queue = 2"))
     assert {tuple(item) for item in items} == {("ready", 0, 0)}
     [tree] = support.trees(root)
     assert (root / ".hypervisor" / "worktrees" / tree / "a.key").read_text() == "the password"
@@ -243,13 +243,13 @@ def test_the_agent_of_a_pool_that_meets_it_stops_its_queue(
     folder = Path(claim.worktree or root)
     (folder / "a.key").write_text(SECRET)
     agent: dict[str, str | None] = {"HYPERVISOR_POOL": "pool-x", "HYPERVISOR_AGENT": "command-x-1"}
-    with Ledger.open(str(root)) as ledger, ledger.write():
-        ledger.change("update claim set session = 'pool-x', agent = 'command-x-1'")
+    with Ledger.open(str(root)) as ledger, ledger.store.write():
+        ledger.store.change("update claim set session = 'pool-x', agent = 'command-x-1'")
     ran = run_hypervisor(words[0], claim.token, *words[1:], cwd=folder, env=agent)
     assert ran.returncode == 1 and "a.key" in ran.stderr
     with Ledger.open(str(root)) as ledger:
-        row = ledger.queue_row("q")
-    assert row["state"] == "paused" and "a.key" in row["reason"]
+        row = ledger.queues.get("q")
+    assert row.state == "paused" and "a.key" in row.reason
     item = rows(root)["t0"]
     assert (item["state"], item["attempts"], item["deaths"]) == ("ready", 0, 0)
     assert (folder / "a.key").read_text() == SECRET

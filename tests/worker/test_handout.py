@@ -25,7 +25,7 @@ def take(root: Path, n: int = 1, only: str | None = None, queue: str = "q") -> l
 
 def cause_of(root: Path, item_id: str) -> str:
     with Ledger.open(str(root)) as ledger:
-        row = next(row for row in ledger.results("q") if row["id"] == item_id)
+        row = next(row for row in ledger.queries.results("q") if row["id"] == item_id)
         return str(row["report"]["reason"])
 
 
@@ -62,7 +62,7 @@ def test_what_a_killed_session_held_is_handed_out_before_nothing_is(
     try:
         with Ledger.open(str(project)) as ledger:
             start = started(client.pid)
-            ledger.meet("s", pid=client.pid, pid_start=start, headless=False, heard=True)
+            ledger.sessions.meet("s", pid=client.pid, pid_start=start, headless=False, heard=True)
             monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "s")
             assert len(worker.take(ledger, "q", "w")) == 1
     finally:
@@ -72,7 +72,7 @@ def test_what_a_killed_session_held_is_handed_out_before_nothing_is(
     assert [take(project), take(project), take(project)] == [["b"], ["a"], []]
     with Ledger.open(str(project)) as ledger:
         # It cost nothing.
-        assert [row["attempts"] + row["deaths"] for row in ledger.results("q")] == [0, 0]
+        assert [row["attempts"] + row["deaths"] for row in ledger.queries.results("q")] == [0, 0]
 
 
 def test_a_task_that_was_edited_and_is_still_open_is_handed_out(project: Path) -> None:
@@ -263,9 +263,9 @@ def test_done_next_ends_one_item_and_claims_the_next_in_one_commit(project: Path
     said: list[str] = []
     with Ledger.open(str(project)) as ledger:
         [claim] = worker.take(ledger, "q", "w")
-        ledger._connection.set_trace_callback(said.append)
+        ledger.store.connection.set_trace_callback(said.append)
         ended = worker.finish(ledger, claim.token, "done", {"summary": "x"}, more=True)
-        ledger._connection.set_trace_callback(None)
+        ledger.store.connection.set_trace_callback(None)
         [second] = worker.take(ledger, "q", "w", claimed=ended.claims)
         assert second.id == "b" and ended.state == "done"
     steps = [line for line in said if line.startswith(("commit", "update claim", "insert into cl"))]

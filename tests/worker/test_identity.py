@@ -54,7 +54,7 @@ def test_a_report_follows_its_task_to_where_that_was_moved(project: Path) -> Non
         moved.parent.mkdir()
         path.rename(moved)
         worker.finish(ledger, token, "done", {"summary": "did it"})
-        assert ledger.pending() == []
+        assert ledger.outbox.pending() == []
         assert "did it" in moved.read_text() and "status: done" in moved.read_text()
         assert not path.exists()
 
@@ -81,7 +81,7 @@ def test_of_two_tasks_of_one_id_none_gets_the_report(project: Path) -> None:
             path.with_name(name).write_bytes(path.read_bytes())
         path.unlink()
         worker.finish(ledger, token, "done", {"summary": "did it"})
-        assert len(ledger.pending()) == 1
+        assert len(ledger.outbox.pending()) == 1
     assert "did it" not in path.with_name("a.md").read_text()
     assert "did it" not in path.with_name("b.md").read_text()
 
@@ -91,8 +91,10 @@ def test_files_that_are_gone_for_a_moment_end_no_item(project: Path) -> None:
     (project / "tasks").rename(project / ".away")
     with Ledger.open(str(project)) as ledger:
         assert take(ledger, 5) == []
-        assert ledger.stats("q")["ready"] == 30
-        assert ledger.row("select count(*) as n from claim")["n"] == 0, "none was even claimed"
+        assert ledger.queues.stats("q")["ready"] == 30
+        assert ledger.store.row("select count(*) as n from claim")["n"] == 0, (
+            "none was even claimed"
+        )
         (project / ".away").rename(project / "tasks")
         assert len(take(ledger, 30)) == 30
 
@@ -102,7 +104,7 @@ def test_what_is_missing_is_passed_over_and_the_others_are_handed_out(project: P
     paths[0].unlink()
     with Ledger.open(str(project)) as ledger:
         assert take(ledger, 5) == ["t1", "t2", "t3", "t4"]
-        assert ledger.stats("q")["ready"] == 1
+        assert ledger.queues.stats("q")["ready"] == 1
 
 
 def test_a_task_that_was_renamed_is_handed_out_at_its_new_place(project: Path) -> None:
@@ -118,7 +120,7 @@ def test_another_task_at_the_path_of_a_ready_item_is_not_handed_out_for_it(proje
     path.write_text(path.read_text().replace("id: t0", "id: other"))
     with Ledger.open(str(project)) as ledger:
         assert take(ledger) == []
-        assert ledger.stats("q")["ready"] == 1
+        assert ledger.queues.stats("q")["ready"] == 1
 
 
 def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
@@ -128,7 +130,9 @@ def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
     path.unlink()
     assert run_hypervisor("next", "q", "--json").returncode == 0
     with Ledger.open(str(project)) as ledger:
-        worker.finish(ledger, next(iter(ledger.live_tokens())), "done", {"summary": "did it"})
+        worker.finish(
+            ledger, next(iter(ledger.claims.live_tokens())), "done", {"summary": "did it"}
+        )
     told = run_hypervisor("next", "q")
     assert told.returncode == 3
     assert told.stdout == "nothing left that is here; the file of 1 item missing: t0\n"

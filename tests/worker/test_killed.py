@@ -78,14 +78,14 @@ def deaths_of(line: Callable[[int], list[str]], root: Path) -> Iterator[int]:
 
 
 def intact(ledger: Ledger) -> bool:
-    return bool(ledger.row("pragma integrity_check")[0] == "ok")
+    return bool(ledger.store.row("pragma integrity_check")[0] == "ok")
 
 
 def accepted(ledger: Ledger, item_id: str) -> list[str]:
     """The tokens whose report on an item was accepted."""
     return [
         row["token"]
-        for row in ledger.rows(
+        for row in ledger.store.rows(
             "select c.token from claim c join item i on i.no = c.item "
             "where i.id = ? and c.outcome in ('done', 'blocked', 'failed', 'skipped')",
             (item_id,),
@@ -110,10 +110,10 @@ def test_a_next_killed_at_any_step_loses_no_item(project: Path, meanwhile: str) 
         left = (project / f"tasks/t{k}-a.md").read_bytes()
         with Ledger.open(str(project)) as ledger:
             assert intact(ledger)
-            ledger.end_worker("dead", "died", "killed")
+            ledger.ends.end_worker("dead", "died", "killed")
             for claim in worker.take(ledger, f"q{k}", "w", 5):
                 worker.finish(ledger, claim.token, "done", {"summary": "x"})
-            assert ledger.pending() == []
+            assert ledger.outbox.pending() == []
             # A lock that outlived its claim's commit goes when the queue is found drained.
             assert worker.take(ledger, f"q{k}", "w") == []
         ended = states(project, f"q{k}")
@@ -148,7 +148,7 @@ def test_a_done_killed_at_any_step_is_accepted_and_written_once(project: Path) -
         assert len(markdown.own_sections(document.body)) <= 1
         with Ledger.open(str(project)) as ledger:
             assert intact(ledger)
-            state = ledger.state_of(f"q{k}", f"t{k}-a")
+            state = ledger.items.state_of(f"q{k}", f"t{k}-a")
             assert outbox.flush(ledger) == []
             assert state in ("claimed", "done")
             if state == "claimed":
@@ -164,12 +164,12 @@ def test_a_done_killed_at_any_step_is_accepted_and_written_once(project: Path) -
             assert worker.finish(ledger, token, "done", {"summary": "again"}).state == "done"
             assert accepted(ledger, f"t{k}-a") == [token]
             # The other item is with the dead process, or ready: never lost, never ended.
-            assert ledger.state_of(f"q{k}", f"t{k}-b") in ("ready", "claimed")
-            ledger.end_worker("w", "died", "killed")
+            assert ledger.items.state_of(f"q{k}", f"t{k}-b") in ("ready", "claimed")
+            ledger.ends.end_worker("w", "died", "killed")
             [other] = worker.take(ledger, f"q{k}", "w2")
             worker.finish(ledger, other.token, "blocked", {"reason": "x"})
             assert worker.take(ledger, f"q{k}", "w2") == []
-            assert ledger.drained(f"q{k}")
+            assert ledger.queues.drained(f"q{k}")
         assert locks(project) == []
     assert count > 30
 
@@ -180,7 +180,7 @@ def test_a_flush_killed_at_any_step_is_completed_by_the_next(project: Path) -> N
         open_queue(project, [f"tasks/t{k}.md"], f"q{k}")
         with Ledger.open(str(project)) as ledger:
             token = worker.take(ledger, f"q{k}", "w")[0].token
-            ledger.finish(token, "blocked", {"reason": "x"}, pending=True)
+            ledger.ends.finish(token, "blocked", {"reason": "x"}, pending=True)
         return ["status"]
 
     count = 0
@@ -190,7 +190,7 @@ def test_a_flush_killed_at_any_step_is_completed_by_the_next(project: Path) -> N
         assert len(markdown.own_sections(read.read(str(path)).body)) <= 1
         with Ledger.open(str(project)) as ledger:
             assert outbox.flush(ledger) == []
-            assert ledger.pending() == []
+            assert ledger.outbox.pending() == []
         assert reports(path) == 1
         assert b"status: blocked\r\n" in path.read_bytes()
     assert count > 15
@@ -207,7 +207,7 @@ def work(root: Path, log: Path, seed: int, pause: float = 0.02) -> None:
     with Ledger.open(str(root)) as ledger, log.open("a", buffering=1) as out:
         while True:
             claims = worker.take(ledger, "q", f"w{seed}", rng.choice((1, 1, 3)))
-            if not claims and ledger.drained("q"):
+            if not claims and ledger.queues.drained("q"):
                 return
             for claim in claims:
                 time.sleep(rng.random() * pause)
@@ -239,21 +239,21 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
             kills += 1
         children[place] = Child(work, project, log, 10 + kills)
         with Ledger.open(str(project)) as ledger:
-            drained = ledger.drained("q")
+            drained = ledger.queues.drained("q")
         assert not drained, f"all was done after {kills} kills: more items are needed"
     for child in children:
         assert child.wait() == 0
     work(project, log, 1, 0)
     with Ledger.open(str(project)) as ledger:
-        ledger.expire()
+        ledger.ends.expire()
         assert outbox.flush(ledger, None) == []
         assert intact(ledger)
-        assert ledger.pending() == []
-        assert ledger.stats("q")["done"] == len(paths)
-        tokens = {row["id"]: row["token"] for row in ledger.results("q")}
+        assert ledger.outbox.pending() == []
+        assert ledger.queues.stats("q")["done"] == len(paths)
+        tokens = {row["id"]: row["token"] for row in ledger.queries.results("q")}
         for name in paths:
             assert accepted(ledger, name) == [tokens[name]]
-        ledger.sweep_locks("q")
+        ledger.claim_locks.sweep_queue("q")
     for name, path in paths.items():
         text = path.read_text()
         assert reports(path) == 1
@@ -317,7 +317,7 @@ def test_a_done_stopped_past_its_lease_gets_4_and_writes_nothing_when_it_goes_on
     with Ledger.open(str(project)) as ledger:
         [claim] = worker.take(ledger, "q", "w2")
         assert path.read_bytes() == before
-        ledger.finish(claim.token, "done", {"summary": "in time"}, pending=True)
+        ledger.ends.finish(claim.token, "done", {"summary": "in time"}, pending=True)
         outbox.flush(ledger)
     after = path.read_bytes()
     os.kill(child.pid, signal.SIGCONT)
@@ -345,6 +345,6 @@ def test_a_worker_killed_between_its_work_and_its_report_hands_the_item_on(
     assert Child(half).wait() == -signal.SIGKILL
     time.sleep(0.06)
     with Ledger.open(str(project)) as ledger:
-        [claim] = ledger.claim("q", "w2", lease_seconds=60)
+        [claim] = ledger.claims.claim("q", "w2", lease_seconds=60)
         assert worker.finish(ledger, claim.token, "done", {"summary": "x"}).state == "done"
     assert reports(path) == 1

@@ -27,8 +27,8 @@ def why(ledger: Ledger, queue: str = "q", **more: str) -> tuple[str, bool]:
 
 
 def test_what_is_in_work_is_told_with_its_workers(ledger: Ledger) -> None:
-    ledger.open_queue("q", [*(NewItem(name) for name in "abcde"), NewItem("z", after=["a"])])
-    ledger.claim("q", "w", 5)
+    ledger.generations.open("q", [*(NewItem(name) for name in "abcde"), NewItem("z", after=["a"])])
+    ledger.claims.claim("q", "w", 5)
     assert why(ledger) == (
         "nothing ready now; a is with w; b is with w; c is with w and 2 more with others; "
         "1 wait for other items",
@@ -50,7 +50,7 @@ def test_a_lock_is_told_by_what_stands_in_it_and_none_is_guessed(
     (folder / "b").mkdir()
     # What a crash of our own left keeps nobody from the item.
     (folder / "c").symlink_to(f"9-aaaa@{ledger.ledger_id}:host:1")
-    ledger.claim("q", "w", only="d")
+    ledger.claims.claim("q", "w", only="d")
     told = why(ledger, ready=", none taken")[0]
     assert told.startswith("nothing handed out; 3 ready, none taken; d is with w; ")
     assert "; a is locked by somebody@there since " in told
@@ -65,11 +65,11 @@ def test_a_lock_is_told_by_what_stands_in_it_and_none_is_guessed(
 
 def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger) -> None:
     items = [NewItem("a"), NewItem("b", after=["a"]), NewItem("c", after=["b"])]
-    ledger.open_queue("q", items)
-    ledger.open_queue("other", [NewItem("far")])
-    ledger.open_queue("q2", [NewItem("x"), NewItem("y", after=["far"])])
-    [claim] = ledger.claim("q", "w")
-    ledger.finish(claim.token, "blocked", {"reason": "no"})
+    ledger.generations.open("q", items)
+    ledger.generations.open("other", [NewItem("far")])
+    ledger.generations.open("q2", [NewItem("x"), NewItem("y", after=["far"])])
+    [claim] = ledger.claims.claim("q", "w")
+    ledger.ends.finish(claim.token, "blocked", {"reason": "no"})
     assert why(ledger) == ("nothing left; 2 wait for items that did not succeed", True)
     step = next_step.plan(ledger, "q", load(ledger.root))
     assert (step["step"], step["why"]) == ("finished", "2 wait for items that did not succeed")
@@ -77,29 +77,29 @@ def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger
         "queue q has nothing left to hand out (2 wait for items that did not succeed): "
         "hypervisor summary q"
     )
-    [claim] = ledger.claim("q2", "w")
-    ledger.finish(claim.token, "done", {})
+    [claim] = ledger.claims.claim("q2", "w")
+    ledger.ends.finish(claim.token, "done", {})
     assert why(ledger, "q2") == (
         "nothing left; 1 wait for far, which is ready in queue other",
         True,
     )
-    ledger.claim("other", "w")
-    row = ledger.queue_row("q2")
+    ledger.claims.claim("other", "w")
+    row = ledger.queues.get("q2")
     assert nothing_ready.awaited(ledger, row) == "far, which is claimed in queue other"
 
 
 def test_a_pause_is_told_with_its_cause_and_a_cancelled_queue_as_that(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem("a")])
-    ledger.pause("q", "tired")
+    ledger.generations.open("q", [NewItem("a")])
+    ledger.pauses.pause("q", "tired")
     assert why(ledger) == ("queue paused (tired): stop here; hypervisor resume q goes on", False)
-    ledger.cancel("q")
+    ledger.generations.cancel("q")
     assert why(ledger) == ("nothing left; the queue was cancelled", True)
 
 
 def test_the_last_of_an_agents_share_is_told_before_all_else(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.open_queue("q", [NewItem("a"), NewItem("b")])
+    ledger.generations.open("q", [NewItem("a"), NewItem("b")])
     for name, value in (("POOL", "pool-1"), ("AGENT", "w-1"), ("ITEMS", "0")):
         monkeypatch.setenv(f"HYPERVISOR_{name}", value)
     assert why(ledger) == ("your share is done: stop here", False)

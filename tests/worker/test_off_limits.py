@@ -85,9 +85,9 @@ def done(root: Path, claim: Claim) -> str:
 def standing(root: Path) -> tuple[dict[str, int], str, str]:
     """The states that have items, the queue's own, and why it is in that."""
     with Ledger.open(str(root)) as ledger:
-        counts = {state: count for state, count in ledger.stats("q").items() if count}
-        row = ledger.queue_row("q")
-        return counts, row["state"], row["reason"] or ""
+        counts = {state: count for state, count in ledger.queues.stats("q").items() if count}
+        row = ledger.queues.get("q")
+        return counts, row.state, row.reason or ""
 
 
 def append(name: str) -> Plant:
@@ -153,7 +153,7 @@ def test_done_is_refused_however_a_file_that_steers_was_changed(how: str, reposi
     assert standing(repository)[:2] == ({"ready": 1, "claimed": 1}, "open")
     with Ledger.open(str(repository)) as ledger:
         worker.finish(ledger, claim.token, "blocked", {"reason": "it wanted that"})
-        [told] = [row for row in ledger.results("q") if row["state"] == "blocked"]
+        [told] = [row for row in ledger.queries.results("q") if row["state"] == "blocked"]
     assert any(path.startswith(named) for path in told["report"]["off_limits"])
     # It was charged with it; who comes next is not.
     assert done(repository, take(repository)) == "done"
@@ -213,9 +213,9 @@ def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_ch
     told = run_hypervisor("next", "q").stdout
     assert "queue paused" in told and ".vscode/tasks.json" in told
     with Ledger.open(str(repository)) as ledger:
-        costs = ledger.rows("select attempts, deaths, releases from item").fetchall()
+        costs = ledger.store.rows("select attempts, deaths, releases from item").fetchall()
         assert [tuple(row) for row in costs] == [(0, 0, 0)] * 2
-        ledger.resume("q")
+        ledger.pauses.resume("q")
     # A person has looked at it: what stands now is where it begins again.
     assert done(repository, take(repository)) == "done"
 
@@ -243,7 +243,7 @@ def test_a_worker_that_ends_otherwise_leaves_a_paused_queue_with_the_file_named(
         elif end == "released":
             worker.release(ledger, claim.token)
         else:
-            ledger.end(claim.token, "died", "killed")
+            ledger.ends.end(claim.token, "died", "killed")
         if end == "died":
             worker.off_limits.settle(ledger)
         assert worker.take(ledger, "q", "w") == []
@@ -269,7 +269,7 @@ def test_a_person_names_at_open_what_workers_may_change(
     # Who only adds items keeps what was named; naming something else takes another queue.
     assert run_hypervisor("open", "q", "tasks").returncode == 0
     with Ledger.open(str(repository)) as ledger:
-        assert ledger.queue_row("q")["may_write"] == '[".vscode", "CLAUDE.md"]'
+        assert ledger.queues.get("q").may_write == '[".vscode", "CLAUDE.md"]'
     ran = run_hypervisor("open", "q", "tasks", "--may-write", ".envrc")
     assert ran.returncode == 2 and "--may-write" in ran.stderr
     for outside in ("..", ".", "/etc", ".hypervisor/x"):
@@ -301,7 +301,7 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
         append(name)(project)
     assert done(project, claim) == "done"
     with Ledger.open(str(project)) as ledger:
-        [row] = ledger.results("q")
+        [row] = ledger.queries.results("q")
     assert row["report"]["unnamed"] == [".gitlab-ci.yml", "sub/conftest.py"]
     body = (project / "tasks/a.md").read_text()
     assert "- Changed, and not named by the task: `.gitlab-ci.yml`, `sub/conftest.py`" in body
@@ -337,7 +337,7 @@ def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_th
         return
     assert done(home, second) == "done"
     with Ledger.open(str(home)) as ledger:
-        told = {row["id"]: row["report"].get("unnamed") for row in ledger.results("q")}
+        told = {row["id"]: row["report"].get("unnamed") for row in ledger.queries.results("q")}
     assert told == {first.id: None, second.id: [".local/state/hypervisor/other.json"]}
 
 
@@ -363,7 +363,7 @@ def test_on_a_branch_what_its_commit_changes_counts_links_resolved(repository: P
     append("Makefile")(tree)
     assert done(repository, claim) == "done"
     with Ledger.open(str(repository)) as ledger:
-        [row] = [row for row in ledger.results("q") if row["state"] == "done"]
+        [row] = [row for row in ledger.queries.results("q") if row["state"] == "done"]
     assert row["report"]["unnamed"] == ["Makefile"]
     assert "lib/fine.py" in row["report"]["files"]
 

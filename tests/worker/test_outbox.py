@@ -20,7 +20,7 @@ BROKEN = "---\nid: a\nstatus: active\ntitle: Fix: it\n---\n\n# T\n"
 def accept(ledger: Ledger, outcome: str = "done", text: str = "did it") -> str:
     """Have an end accepted, and die before it is written into the file."""
     token = worker.take(ledger, "q", "w")[0].token
-    ledger.finish(token, outcome, {"summary": text, "reason": text}, pending=True)
+    ledger.ends.finish(token, outcome, {"summary": text, "reason": text}, pending=True)
     return token
 
 
@@ -181,7 +181,7 @@ def test_a_slow_writer_does_not_put_an_old_report_over_a_newer_one(project: Path
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
         accept(ledger, "blocked", "old")
-        [slow] = ledger.pending()
+        [slow] = ledger.outbox.pending()
         outbox.flush(ledger)
         path.write_text(path.read_text().replace("status: blocked", "status: active"))
         open_queue(project, queue="q2")
@@ -197,9 +197,9 @@ def test_what_was_undone_meanwhile_is_not_written_by_a_slow_writer(project: Path
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
         accept(ledger)
-        rows = ledger.pending()
+        rows = ledger.outbox.pending()
         before = path.read_bytes()
-        ledger.written(rows[0]["token"])
+        ledger.outbox.written(rows[0].token)
         outbox._write(ledger, rows[0])
     assert path.read_bytes() == before
 
@@ -209,7 +209,7 @@ def test_an_item_that_its_workers_died_of_is_told_in_its_file(project: Path) -> 
     open_queue(project, max_deaths=2)
     with Ledger.open(str(project)) as ledger:
         for _ in range(2):
-            ledger.end(worker.take(ledger, "q", "w")[0].token, "died", "turn limit")
+            ledger.ends.end(worker.take(ledger, "q", "w")[0].token, "died", "turn limit")
         assert worker.take(ledger, "q", "w") == []
     text = path.read_text()
     assert "- Result: failed\n" in text

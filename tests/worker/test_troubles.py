@@ -39,7 +39,7 @@ def on_a_full_disk(root: Path, largest: int, *line: str) -> list[Any]:
 
 def claim(root: Path) -> str:
     with Ledger.open(str(root)) as ledger:
-        return ledger.claim("q", "w")[0].token
+        return ledger.claims.claim("q", "w")[0].token
 
 
 def one_clear_line(said: str) -> bool:
@@ -70,8 +70,8 @@ def test_a_full_disk_loses_no_report_and_breaks_no_file(project: Path, room: int
     assert Child(call, project, "done", token, "--summary", "x").result()[0] == 0
     assert reports(path) == 1
     with Ledger.open(str(project)) as ledger:
-        assert ledger.row("pragma integrity_check")[0] == "ok"
-        assert ledger.pending() == []
+        assert ledger.store.row("pragma integrity_check")[0] == "ok"
+        assert ledger.outbox.pending() == []
 
 
 def test_next_on_a_full_disk_is_one_line_and_claims_nothing(project: Path) -> None:
@@ -110,9 +110,9 @@ def test_a_task_folder_that_may_not_be_written_leaves_the_report_pending_with_th
     with owned_by_nobody(project):
         assert Child(as_nobody, project, "done", token, "--summary", "x").result() == [0, ""]
     with Ledger.open(str(project)) as ledger:
-        [row] = ledger.pending()
-        assert row["pending"].startswith("tasks/a.md: not written: ")
-        assert "; " in row["pending"]
+        [row] = ledger.outbox.pending()
+        assert row.pending.startswith("tasks/a.md: not written: ")
+        assert "; " in row.pending
     assert path.read_bytes() == before
     assert sorted(os.listdir(path.parent)) == ["a.md"]
     os.chmod(path.parent, 0o755)

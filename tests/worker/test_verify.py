@@ -24,7 +24,7 @@ from worker.support import open_queue, reports, states, write_task
 def end(root: Path, report: dict[str, Any] | None = None) -> str:
     with Ledger.open(str(root)) as ledger:
         claims = worker.take(ledger, "q", "w")
-        token = claims[0].token if claims else next(iter(ledger.live_tokens()))
+        token = claims[0].token if claims else next(iter(ledger.claims.live_tokens()))
         return worker.finish(ledger, token, "done", report or {"summary": "did it"}).state
 
 
@@ -143,7 +143,7 @@ def test_others_claim_and_finish_while_a_check_runs(project: Path) -> None:
     with Ledger.open(str(project)) as ledger:
         claim = worker.take(ledger, "q", "other")[0]
         assert claim.id == "b"
-        ledger.finish(claim.token, "done", {"summary": "quick"})
+        ledger.ends.finish(claim.token, "done", {"summary": "quick"})
     assert states(project) == {"a": "claimed", "b": "done"}
     (project / "go").touch()
     assert child.result() == "done"
@@ -156,7 +156,7 @@ def test_the_lease_is_renewed_while_the_check_runs(project: Path) -> None:
     until = time.monotonic() + 1.8
     with Ledger.open(str(project)) as ledger:
         while time.monotonic() < until:
-            ledger.expire()
+            ledger.ends.expire()
             time.sleep(0.02)
     assert child.result() == "done"
 
@@ -175,7 +175,7 @@ def test_a_claim_that_is_lost_while_its_check_runs_writes_nothing(project: Path)
     child = Child(late)
     wait_for(project / "started")
     with Ledger.open(str(project)) as ledger:
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
     assert "you no longer own this" in child.result()
     assert path.read_bytes() == before
 

@@ -70,8 +70,8 @@ class Tree:
         edits.note(self.ledger.state, edits.AFTER, tokens, file)
 
     def commit(self, claim: Claim, *files: str) -> str:
-        row = self.ledger.holding(claim.token)
-        self.ledger.note_commits(row["queue"])
+        row = self.ledger.ends.holding(claim.token)
+        self.ledger.sessions.note_commits(row["queue"])
         whose = Whose(self.ledger, row)
         return commit(
             self.ledger.state, f"of {claim.id}", files or (F,), str(self.root), whose=whose
@@ -249,7 +249,7 @@ def test_a_second_attempt_commits_what_the_first_has_done(tree: Tree) -> None:
     tree.open(commits=True)
     claim = tree.take("t0")
     tree.change(3, "of the first")
-    tree.ledger.end(claim.token, "died", "killed")
+    tree.ledger.ends.end(claim.token, "died", "killed")
     claim = tree.take("t0")
     tree.change(20, "of the second")
     tree.commit(claim)
@@ -354,7 +354,7 @@ def test_notes_go_with_the_items_that_they_were_made_for(tree: Tree) -> None:
     assert {claim.token, lost.token} <= set(os.listdir(noted))
     tree.end(claim)
     assert claim.token not in os.listdir(noted)
-    tree.ledger.cancel("q")
+    tree.ledger.generations.cancel("q")
     opening.note_tree(tree.ledger, "q")
     assert lost.token not in os.listdir(noted)
 
@@ -369,7 +369,7 @@ def test_an_item_that_is_out_in_another_checkout_is_no_hindrance(tree: Tree) -> 
     tree.open()
     ours, other = tree.take("t0"), tree.take("t1")
     tree.change(3, "of t0")
-    row = tree.ledger.holding(ours.token)
+    row = tree.ledger.ends.holding(ours.token)
     assert tokens_out(tree.ledger) == {ours.token, other.token}
     whose = Whose(tree.ledger, row, {ours.token})
     commit(tree.ledger.state, "m", [F], str(tree.root), whose=whose)
@@ -394,7 +394,7 @@ def test_a_commit_in_a_repository_of_its_own_within_the_project_goes_by_what_is_
 
 
 def commit_in(tree: Tree, claim: Claim, folder: Path) -> None:
-    row = tree.ledger.holding(claim.token)
+    row = tree.ledger.ends.holding(claim.token)
     commit(tree.ledger.state, "m", [F], str(folder), whose=Whose(tree.ledger, row))
 
 

@@ -50,7 +50,7 @@ def for_call(
     has to decide. `agent` is "" for the session itself, `kind` the type of the agent."""
     if agent and not kind.startswith(OURS):
         return None
-    followed = {row["name"]: row["no"] for row in ledger.followed(session)}
+    followed = {row.name: row.no for row in ledger.followers.followed(session)}
     if not followed:
         return None
     if tool == "Bash":
@@ -71,7 +71,7 @@ def _verbs(
     followed: dict[str, int],
     calls: list[Call],
 ) -> Grant | None:
-    held = ledger.claims_of(session, agent) if agent else {}
+    held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
     for call in calls:
         kind = rights.VERBS[call.verb]
@@ -104,10 +104,10 @@ def _named(call: Call) -> str:
 def _file(
     ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, Any], cwd: str
 ) -> Grant | None:
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
-    trees = [os.path.join(ledger.root, row["worktree"]) for row in held if row["worktree"]]
+    trees = [os.path.join(ledger.root, row.worktree) for row in held if row.worktree]
     named = asked.get("path", "") if tool in ("Glob", "Grep") else asked.get("file_path")
     if not isinstance(named, str) or (not named and tool not in ("Glob", "Grep")):
         return None
@@ -120,7 +120,7 @@ def _file(
     if not _within(path, tops, ledger.root):
         return None
     shown = os.path.relpath(os.path.realpath(path), os.path.realpath(ledger.root))
-    return Grant({row["queue"] for row in held}, one_line(f"{tool} {shown}", _TOLD))
+    return Grant({row.queue for row in held}, one_line(f"{tool} {shown}", _TOLD))
 
 
 def _within(path: str, tops: list[str], root: str) -> bool:

@@ -31,12 +31,12 @@ _OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"
 def go_on(ledger: Ledger, queue: str) -> None:
     """The user has been asked, and goes on with `queue`: what kept it from going on is forgotten,
     lacking permissions, a stop of its workers, and first items that are not done."""
-    ledger.forget_permissions(queue)
-    ledger.forget_stop(queue)
-    row, counts = ledger.queue_row(queue), ledger.stats(queue)
-    tried = ledger.not_done(row["no"], 1) and not counts["claimed"]
+    ledger.agents.forget_permissions(queue)
+    ledger.pauses.forget_stop(queue)
+    row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
+    tried = ledger.queries.not_done(row.no, 1) and not counts["claimed"]
     if tried and counts["done"] < news.trial(row, counts):
-        ledger.set_bounds(queue, canary=0)
+        ledger.terms.set_bounds(queue, canary=0)
 
 
 def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     many items can be out in one tree until two of them name one file, None for any number, and no
     more workers are started; `shared` are the files that most of the next items name.
     """
-    row = ledger.queue_row(queue)
-    counts = ledger.stats(queue)
-    left = counts["ready"] + counts["waiting"] - len(ledger.aside(row["no"]))
-    tools = ledger.tools(queue)
-    branch = bool(row["branches"]) and not tools
-    at_once, shared = _apart(ledger.named_ahead(row["no"], _AHEAD))
+    row = ledger.queues.get(queue)
+    counts = ledger.queues.stats(queue)
+    left = counts["ready"] + counts["waiting"] - len(ledger.narrowing.aside(row.no))
+    tools = ledger.terms.tools(queue)
+    branch = bool(row.branches) and not tools
+    at_once, shared = _apart(ledger.queries.named_ahead(row.no, _AHEAD))
     told: dict[str, Any] = {
         "queue": queue,
         "left": left,
@@ -71,22 +71,22 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "may_branch": not tools and top_of(ledger.root) is not None,
     }
     most = told["at_once"] or settings.limits.workers
-    if row["state"] == "paused":
-        return told | {"step": "paused", "reason": row["reason"], "resume_at": row["resume_at"]}
+    if row.state == "paused":
+        return told | {"step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
         why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
         return told | {"step": "finished", "why": why}
-    if row["stopped_at"] is not None:
+    if row.stopped_at is not None:
         return told | {"step": "wait" if counts["claimed"] else "stopped"}
-    rules = ledger.permissions(queue)
+    rules = ledger.agents.permissions(queue)
     if rules:
         return told | {"step": "permissions", "rules": rules}
-    cost = ledger.cost_of_ended(queue)
+    cost = ledger.sessions.cost_of_ended(queue)
     untried = news.trial(row, counts) - counts["done"]
     if untried > 0:
         if counts["claimed"]:
             return told | {"step": "wait"}
-        not_done = ledger.not_done(row["no"], _SHOWN)
+        not_done = ledger.queries.not_done(row.no, _SHOWN)
         if not not_done:
             return told | {
                 "step": "canary",
@@ -96,14 +96,14 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
     if cost["tokens"] is None and cost["items"]:
         use.look_again(ledger, queue)
-        cost = ledger.cost_of_ended(queue)
+        cost = ledger.sessions.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])
     seconds = cost["seconds"]
     # A yes holds for what is left when a limit has ended: nobody is there to give it again.
-    agreed = agreed or ledger.has_agreed(row["no"])
-    yes = agreed or sum(counts.values()) <= (row["yes_up_to"] or 0)
+    agreed = agreed or ledger.terms.has_agreed(row.no)
+    yes = agreed or sum(counts.values()) <= (row.yes_up_to or 0)
     return told | {
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
@@ -146,10 +146,10 @@ def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
     """
     if client.session is None:
         return True
-    if ledger.has_answered(client.session, ledger.queue_row(queue)):
+    if ledger.followers.has_answered(client.session, ledger.queues.get(queue)):
         return True
-    known = ledger.session(client.session)
-    heard = known is not None and known["heard_at"] is not None
+    known = ledger.sessions.find(client.session)
+    heard = known is not None and known.heard_at is not None
     return not heard and not client.headless
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from hypervisor.agents import retention
 from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.generations import Old
 from hypervisor.system.keys import key
 from hypervisor.tasks.undo import UNDO, UndoLog
 
@@ -23,19 +24,19 @@ class Plan:
 
     def __init__(self, ledger: Ledger, limits: Limits, days: float) -> None:
         self.before = time.time() - days * 86400
-        self.queues, self.kept = ledger.prunable(self.before)
-        going = {row["no"] for row in self.queues}
-        rows = [row for row in ledger.all_generations() if row["no"] not in going]
+        self.queues, self.kept = ledger.generations.prunable(self.before)
+        going = {row.no for row in self.queues}
+        rows = [row for row in ledger.queues.generations() if row.no not in going]
         # A queue's folders are shared by its generations.
-        staying = {key(row["name"]) for row in rows}
-        busy = {key(name) for name in ledger.open_items().values()}
+        staying = {key(row.name) for row in rows}
+        busy = {key(name) for name in ledger.items.all_open().values()}
         agents = retention.stale(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
         for place, seen in retention.kept_of(ledger):
             if place[1] not in staying and (place, seen.st_size) not in agents:
                 agents.append((place, seen.st_size))
         self.outputs = [(place, size) for place, size in agents if place[1] not in busy]
         # What edits the task server made belongs to no queue.
-        logs = sorted({*ledger.queue_names(), UNDO})
+        logs = sorted({*ledger.queues.names(), UNDO})
         self.undo = [
             entry
             for name in logs
@@ -50,7 +51,7 @@ class Plan:
         return {
             "queues": [_told(row) for row in self.queues],
             "kept": [_told(row) | {"reason": why} for row, why in self.kept],
-            "items": sum(row["items"] for row in self.queues),
+            "items": sum(row.items for row in self.queues),
             "outputs": _files(self.outputs),
             "undo": _files(self.undo),
         }
@@ -60,18 +61,18 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
     # The files first: what they are called stands in the ledger alone.
     retention.remove(ledger.state, (place for place, _ in [*plan.outputs, *plan.undo]))
-    ledger.forget(plan.before)
+    ledger.generations.forget(plan.before)
     if plan.queues:
-        ledger.compact()
+        ledger.store.compact()
 
 
-def _told(row: Any) -> dict[str, Any]:
-    ended = max(row["last_end"] or 0, row["ended_at"] or 0, row["opened_at"])
+def _told(row: Old) -> dict[str, Any]:
+    ended = max(row.last_end or 0, row.ended_at or 0, row.opened_at)
     return {
-        "queue": row["name"],
-        "generation": row["generation"],
-        "state": "drained" if row["state"] == "open" and not row["is_open"] else row["state"],
-        "items": row["items"],
+        "queue": row.name,
+        "generation": row.generation,
+        "state": "drained" if row.state == "open" and not row.is_open else row.state,
+        "items": row.items,
         "ended_at": ended,
     }
 

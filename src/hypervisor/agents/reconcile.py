@@ -14,11 +14,10 @@ from hypervisor.worker.settle import end_all, end_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.agents.limits import Limit, Windows
     from hypervisor.agents.transcripts import Failure
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent, Held
 
 # A hook of the ending worker may still be at work for so many seconds.
 _REST = 2.0
@@ -34,10 +33,10 @@ def stopped(
     It is sent back once per item. One that stops `again` with an item in its hands has not
     reported it: that costs an attempt, and the task's body gets a report that says so.
     """
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     if not held:
         return None
-    fresh = [] if again else ledger.send_back([row["token"] for row in held])
+    fresh = [] if again else ledger.sessions.send_back([row.token for row in held])
     if fresh:
         tokens = " and ".join(fresh)
         return (
@@ -49,20 +48,20 @@ def stopped(
     return None
 
 
-def overrun(ledger: Ledger, past: list[Any]) -> str:
-    """End what a worker has used more for than its queue allows (rows, as of `count_call`): that
+def overrun(ledger: Ledger, past: list[tuple[Held, str]]) -> str:
+    """End what a worker has used more for than its queue allows (as of `count_call`): that
     costs an attempt. Return what tells the worker so."""
-    for row in past:
+    for row, cause in past:
         try:
-            ledger.end(row["token"], "unreported", row["cause"])
+            ledger.ends.end(row.token, "unreported", cause)
         except NotOwner:
             # Its time is over, which ends it below.
             continue
     settle(ledger)
-    tokens = " and ".join(row["token"] for row in past)
+    tokens = " and ".join(row.token for row, _ in past)
     return (
-        f"hypervisor: you no longer own {tokens}: {past[0]['cause']}. Stop work on that item at "
-        f"once, nothing more of it counts; go on with: hypervisor next {past[0]['queue_name']}"
+        f"hypervisor: you no longer own {tokens}: {past[0][1]}. Stop work on that item at "
+        f"once, nothing more of it counts; go on with: hypervisor next {past[0][0].queue_name}"
     )
 
 
@@ -72,14 +71,14 @@ def died(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     Where its transcript ends in an error of the service, that is the cause: a limit is no death,
     whatever the client says of it.
     """
-    held = ledger.held_by(session, agent)
-    known = ledger.agent(agent) if held else None
-    if known is not None and known["transcript"]:
+    held = ledger.sessions.held_by(session, agent)
+    known = ledger.agents.find(agent) if held else None
+    if known is not None and known.transcript:
         if _stopped_by_person(known):
             person_stopped(ledger, session, agent)
             return
         # The row is written when the client already tells of the end.
-        error = _last_error(known["transcript"], _LAG)
+        error = _last_error(known.transcript, _LAG)
         if error is not None:
             limit = _limit_of(error)
             if limit is not None:
@@ -130,7 +129,7 @@ def failed(
 
 def freed(ledger: Ledger, session: str, agent: str, cause: str) -> None:
     """A worker is no more, and not for anything of its items: they are ready again at no cost."""
-    end_all(ledger, ledger.held_by(session, agent), "freed", cause)
+    end_all(ledger, ledger.sessions.held_by(session, agent), "freed", cause)
 
 
 def person_stopped(
@@ -139,23 +138,23 @@ def person_stopped(
     """A person stopped a worker: what it holds is free at no cost, and no session is to start
     others in its place until somebody goes on with the queue."""
     freed(ledger, session, agent, _STOPPED)
-    known = ledger.agent(agent)
-    first = known is None or known["ended_at"] is None
-    if ledger.note_agent(agent, session, transcript=transcript, how=_STOPPED):
-        known = ledger.agent(agent)
-        if first:
-            ledger.note_stop(known["queue"])
+    known = ledger.agents.find(agent)
+    first = known is None or known.ended_at is None
+    if ledger.agents.note(agent, session, transcript=transcript, how=_STOPPED):
+        known = ledger.agents.find(agent)
+        if first and known is not None:
+            ledger.pauses.note_stop(known.queue)
         use.collect(ledger, agent)
 
 
 def limited(ledger: Ledger, session: str, agent: str, limit: Limit) -> None:
     """The service refuses work for now: free the worker's items at no cost, and pause their queues
     until it wants to be asked again."""
-    held = ledger.held_by(session, agent)
+    held = ledger.sessions.held_by(session, agent)
     end_all(ledger, held, "freed", "rate limit")
-    queues = {row["queue_name"] for row in held}
+    queues = {row.queue_name for row in held}
     if not queues:
-        queues = {queue["name"] for queue in ledger.followed(session)}
+        queues = {queue.name for queue in ledger.followers.followed(session)}
     for name in queues:
         pause_for(ledger, name, limit)
 
@@ -168,11 +167,11 @@ def pause_for(ledger: Ledger, queue: str, limit: Limit) -> None:
     if limit.resume_at is not None and limit.resume_at <= time.time():
         # The news of it came late.
         return
-    row = ledger.queue_row(queue)
-    if limit.passing and row["state"] == "open":
-        limit = limits.again(limit, ledger.overloads(row["no"]), now=time.time())
+    row = ledger.queues.get(queue)
+    if limit.passing and row.state == "open":
+        limit = limits.again(limit, ledger.pauses.overloads(row.no), now=time.time())
     word = "overloaded" if limit.passing else "rate limit"
-    ledger.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
+    ledger.pauses.limit(queue, f"{word}: {one_line(limit.text, 120)}", limit.resume_at)
 
 
 def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> None:
@@ -186,7 +185,7 @@ def near_limit(ledger: Ledger, queue: str, windows: Windows, share: float) -> No
             # The same words for the same window, whenever they are said.
             ends = time.strftime("%Y-%m-%d %H:%M", time.localtime(resets_at))
             told = f"{share:.0%} of the {name} window is used, which ends {ends}"
-            ledger.limit(queue, f"rate limit: {told}", resets_at, once=True)
+            ledger.pauses.limit(queue, f"rate limit: {told}", resets_at, once=True)
 
 
 def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
@@ -196,17 +195,17 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
     Where it lists none, what nobody is known to hold is free too: a worker that is stopped in the
     middle of a call has claimed, and no event has told who it is.
     """
-    for row in ledger.agents_alive(session):
-        if row["id"] not in (running or ()) and _stopped_by_person(row):
-            person_stopped(ledger, session, row["id"])
+    for one in ledger.agents.alive(session):
+        if one.id not in (running or ()) and _stopped_by_person(one):
+            person_stopped(ledger, session, one.id)
     if running is None:
-        running = {row["id"] for row in ledger.agents_alive(session)}
+        running = {row.id for row in ledger.agents.alive(session)}
     else:
-        for row in ledger.held_by(session):
-            if row["agent"] and row["agent"] not in running:
-                died(ledger, session, row["agent"], "its worker ended without a word")
+        for row in ledger.sessions.held_by(session):
+            if row.agent and row.agent not in running:
+                died(ledger, session, row.agent, "its worker ended without a word")
     if not running:
-        held = [row for row in ledger.held_by(session) if row["agent"] is None]
+        held = [row for row in ledger.sessions.held_by(session) if row.agent is None]
         end_all(ledger, held, "freed", "its worker was gone before it was known")
 
 
@@ -215,16 +214,16 @@ def finished(ledger: Ledger, session: str) -> None:
 
     A turn limit ends a worker without any event.
     """
-    for row in ledger.agents_alive(session):
+    for row in ledger.agents.alive(session):
         if _stopped_by_person(row):
-            person_stopped(ledger, session, row["id"])
+            person_stopped(ledger, session, row.id)
             continue
-        held = ledger.held_by(session, row["id"])
-        since = max((item["claimed_at"] for item in held), default=0.0)
-        if row["transcript"] and _has_finished(row["transcript"], since):
-            died(ledger, session, row["id"], "its worker ended without a report")
-            ledger.note_agent(row["id"], session, how="finished")
-            use.collect(ledger, row["id"])
+        held = ledger.sessions.held_by(session, row.id)
+        since = max((item.claimed_at for item in held), default=0.0)
+        if row.transcript and _has_finished(row.transcript, since):
+            died(ledger, session, row.id, "its worker ended without a report")
+            ledger.agents.note(row.id, session, how="finished")
+            use.collect(ledger, row.id)
 
 
 def _has_finished(path: str, since: float) -> bool:
@@ -236,12 +235,12 @@ def _has_finished(path: str, since: float) -> bool:
     return marked is not None and since < marked < time.time() - _REST
 
 
-def _stopped_by_person(agent: Any) -> bool:
+def _stopped_by_person(agent: Agent) -> bool:
     """True if the client has marked an agent (its row) as stopped by its user."""
     from hypervisor.agents import transcripts
 
-    path = agent["transcript"]
-    return bool(path) and transcripts.writer_of(path).stopped_by_person(path)
+    path = agent.transcript
+    return path is not None and transcripts.writer_of(path).stopped_by_person(path)
 
 
 def session_ended(ledger: Ledger, session: str) -> None:
@@ -261,12 +260,12 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> int:
     return ended
 
 
-def _unreported(ledger: Ledger, row: Any, last_message: str) -> None:
+def _unreported(ledger: Ledger, row: Held, last_message: str) -> None:
     from hypervisor.system.redact import Redactor
 
     last_message = Redactor().text(last_message)
     try:
-        ledger.end(row["token"], "unreported", one_line(last_message, 200))
+        ledger.ends.end(row.token, "unreported", one_line(last_message, 200))
     except NotOwner:
         return
     from hypervisor.worker import outbox

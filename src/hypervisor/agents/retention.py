@@ -97,7 +97,7 @@ def kept_of(ledger: Ledger) -> Iterator[tuple[Place, os.stat_result]]:
     """Yield what is there of the agents that the ledger knows. What else lies in their folders was
     put there by somebody, and is theirs."""
     by_queue: dict[str, list[str]] = {}
-    for agent, queue in ledger.agent_names():
+    for agent, queue in ledger.agents.names():
         by_queue.setdefault(queue, []).append(agent)
     for queue, agents in by_queue.items():
         try:

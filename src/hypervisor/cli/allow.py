@@ -37,19 +37,19 @@ def run(args: argparse.Namespace) -> int:
     tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:
         if tokens is not None or ms is not None:
-            ledger.set_budget(args.queue, tokens, ms)
-        allowed = ledger.allow_commands(args.queue, commands)
-        row = ledger.queue_row(args.queue)
+            ledger.terms.set_budget(args.queue, tokens, ms)
+        allowed = ledger.terms.allow_commands(args.queue, commands)
+        row = ledger.queues.get(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
     if tools:
         print(f"in a session they may call tools of: {', '.join(tools)}")
     if names:
         print(f"open it again to add what was held for that: hypervisor open {args.queue} SOURCE")
-    if row["budget_tokens"] is not None:
-        print(f"they may use {row['budget_tokens']:,} tokens")
-    if row["budget_ms"] is not None:
-        print(f"they may take {span(row['budget_ms'] / 1000)}")
-    if row["state"] == "paused":
+    if row.budget_tokens is not None:
+        print(f"they may use {row.budget_tokens:,} tokens")
+    if row.budget_ms is not None:
+        print(f"they may take {span(row.budget_ms / 1000)}")
+    if row.state == "paused":
         print(f"it is paused; go on with: hypervisor resume {args.queue}")
     return 0

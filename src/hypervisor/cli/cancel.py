@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     cancelled = []
     with Ledger.open(find_root()) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
-            count = ledger.cancel(queue, reason)
+            count = ledger.generations.cancel(queue, reason)
             left = half_done.half_done(ledger, queue)
             cancelled.append({"queue": queue, "items": count, "half_done": left})
     if args.json:
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _open_queues(ledger: Ledger) -> list[str]:
     found = []
-    for row in ledger.queues():
-        counts = ledger.counts(row["no"])
-        if row["state"] in ("open", "paused") and any(counts[state] for state in OPEN_STATES):
-            found.append(row["name"])
+    for row in ledger.queues.all():
+        counts = ledger.queues.counts(row.no)
+        if row.state in ("open", "paused") and any(counts[state] for state in OPEN_STATES):
+            found.append(row.name)
     return found
 
 

@@ -28,13 +28,13 @@ def run(args: argparse.Namespace) -> int:
     base = options.check_base(args, root, args.command, "CMD")
     with Ledger.open(root) as ledger:
         if args.command is not None:
-            ledger.set_check(args.queue, args.command, args.env, base)
-        row = ledger.queue_row(args.queue)
-    if row["verify"] is None:
+            ledger.terms.set_check(args.queue, args.command, args.env, base)
+        row = ledger.queues.get(args.queue)
+    if row.verify is None:
         print(f"queue {args.queue} has no check")
         return 1
-    print(f"before an item of {args.queue} is done: {one_line(row['verify'], 1000)}")
-    for line in about(json.loads(row["check_env"] or "[]"), json.loads(row["check_base"] or "[]")):
+    print(f"before an item of {args.queue} is done: {one_line(row.verify, 1000)}")
+    for line in about(json.loads(row.check_env or "[]"), json.loads(row.check_base or "[]")):
         print(line)
     return 0
 

@@ -35,25 +35,25 @@ def run(args: argparse.Namespace) -> int:
     message = options.texts(args, "message")["message"]
     root = find_root()
     with Ledger.open(root) as ledger:
-        row = ledger.holding(args.token)
+        row = ledger.ends.holding(args.token)
         own_claim(args.token, row)
         whose = None
         if row["branch"] is None:
             # Whoever is handed an item from now on finds noted what was there before.
             if not row["commits"]:
-                ledger.note_commits(row["queue"])
+                ledger.sessions.note_commits(row["queue"])
             here = off_limits.tokens_out(ledger) if ledger.is_shared else None
             whose = Whose(ledger, row, here)
 
         try:
             sha = commit(
                 ledger.state, message, args.files, os.getcwd(), whose=whose,
-                beat=lambda: ledger.keep(args.token),
+                beat=lambda: ledger.claims.keep(args.token),
                 beat_every=keep_every(row["lease_ms"] / 1000),
             )  # fmt: skip
         except SetupError as error:
             stop_pool(ledger, row["queue_name"], args.token, error)
             raise
-        ledger.note_commit(args.token, sha)
+        ledger.sessions.note_commit(args.token, sha)
     print(f"committed {sha}; the report of {args.token} will name it")
     return 0

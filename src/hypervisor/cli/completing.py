@@ -57,7 +57,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
 def _queues(**_: Any) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
-            return [row["name"] for row in ledger.queues()]
+            return [row.name for row in ledger.queues.all()]
     except LedgerError:
         return []
 
@@ -65,7 +65,7 @@ def _queues(**_: Any) -> list[str]:
 def _tokens(**_: Any) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
-            return list(ledger.live_tokens())
+            return list(ledger.claims.live_tokens())
     except LedgerError:
         return []
 
@@ -74,7 +74,7 @@ def _ids(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     queue = getattr(parsed_args, "queue", None)
     try:
         with Ledger.open(find_root()) as ledger:
-            ids = ledger.ids_like(prefix, queue, _MOST)
+            ids = ledger.queries.ids_like(prefix, queue, _MOST)
     except LedgerError:
         return []
     return [item_id for item_id in ids if item_id and _SAFE.issuperset(item_id)]

@@ -20,6 +20,6 @@ def run(args: argparse.Namespace) -> int:
     """Print how many claims were ended and how many left-over locks were removed."""
     with Ledger.open(find_root()) as ledger:
         ended = reconcile.settle(ledger, limit=None)
-        swept = sum(ledger.sweep_locks(queue["name"]) for queue in ledger.queues())
+        swept = sum(ledger.claim_locks.sweep_queue(queue.name) for queue in ledger.queues.all())
     print(f"{count(ended, 'claim')} ended, {count(swept, 'left-over lock')} removed")
     return 0

@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tokens still held: 0 if all are, else 4."""
     with Ledger.open(find_root()) as ledger:
-        held = ledger.heartbeat(args.token)
+        held = ledger.claims.heartbeat(args.token)
         lost = [token for token in args.token if token not in held]
         for token in held:
             print(f"held {token}")
         for token in lost:
             print(f"lost {one_line(token, 40)}")
         if lost:
-            raise NotOwner(*ledger.lost(lost[0]))
+            raise NotOwner(*ledger.ends.lost(lost[0]))
     return 0

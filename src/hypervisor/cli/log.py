@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             time.sleep(_TICK)
             # A claim that nobody works on any more ends when somebody looks: here, if nowhere else.
             ended = reconcile.settle(ledger) if next(ticks) % _SETTLE == 0 else 0
-            now = ledger.data_version()
+            now = ledger.store.data_version()
             if ended or now != version:
                 version = now
                 _print(log.news(), args.json)

@@ -57,18 +57,23 @@ def _look(
 ) -> None:
     reconcile.settle(ledger)
     reconcile.finished(ledger, session)
-    for queue in ledger.followed(session):
-        workers = still.workers(ledger, session, queue["no"])
+    told = ledger.followers.told(session)
+    for queue in ledger.followers.followed(session):
+        before = told[queue.no]
+        workers = still.workers(ledger, session, queue.no)
         state = news.state_of(ledger, queue, workers)
-        if state == "working" or not news.is_news(ledger, queue, state):
+        if state == "working" or not news.is_news(ledger, queue, before, state):
             continue
-        if said.get(queue["no"]) == (state, queue["told_no"]):
+        if said.get(queue.no) == (state, before.no):
             continue
         time.sleep(_GRACE)
-        fresh = next((row for row in ledger.followed(session) if row["no"] == queue["no"]), None)
-        if fresh is not None and news.is_news(ledger, fresh, state):
+        fresh = next(
+            (row for row in ledger.followers.followed(session) if row.no == queue.no), None
+        )
+        now = ledger.followers.told(session).get(queue.no)
+        if fresh is not None and now is not None and news.is_news(ledger, fresh, now, state):
             # A pool goes on by itself within that time.
             if state == "reset" and news.state_of(ledger, fresh, workers) != state:
                 continue
             print(news.line(ledger, fresh, state), flush=True)
-        said[queue["no"]] = state, queue["told_no"]
+        said[queue.no] = state, before.no

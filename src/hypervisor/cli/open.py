@@ -15,7 +15,7 @@ from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, NoLedger, budget
+from hypervisor.ledger import Ledger, NoLedger, Options, budget
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
 from hypervisor.system.text import count, either, one_line, shell
@@ -115,21 +115,23 @@ def run(args: argparse.Namespace) -> int:
         settings,
         args.queue,
         checked,
-        instructions=preflight_verb.read_instructions(args),
-        verify=args.verify,
-        check_env=args.env,
-        check_base=base,
-        max_attempts=attempts,
-        lease_seconds=lease,
-        asked=preflight_verb.asked(args),
-        scope=args.scope,
-        commands=json.dumps(commands) if commands else None,
-        may_write=json.dumps(named) if named else None,
-        budget_tokens=tokens,
-        budget_ms=ms,
-        bounds=bounds,
-        first_bounds=usual,
-        yes_up_to=args.yes_up_to,
+        Options(
+            instructions=preflight_verb.read_instructions(args),
+            verify=args.verify,
+            check_env=args.env,
+            check_base=base,
+            max_attempts=attempts,
+            lease_seconds=lease,
+            asked=preflight_verb.asked(args),
+            scope=args.scope,
+            commands=json.dumps(commands) if commands else None,
+            may_write=json.dumps(named) if named else None,
+            budget_tokens=tokens,
+            budget_ms=ms,
+            bounds=bounds,
+            first_bounds=usual,
+            yes_up_to=args.yes_up_to,
+        ),
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
@@ -263,11 +265,11 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
         return False
     try:
         with Ledger.open(root) as ledger:
-            at_work = next((row for row in ledger.queues() if row["name"] == queue), None)
+            at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
             return (
                 at_work is not None
-                and at_work["state"] in ("open", "paused")
-                and not ledger.drained(queue)
+                and at_work.state in ("open", "paused")
+                and not ledger.queues.drained(queue)
                 and budget.raised(at_work, tokens, ms)
             )
     except NoLedger:

@@ -61,7 +61,7 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
     from hypervisor.ledger import Ledger, markers
 
     with Ledger.open(root) as ledger:
-        allowed = ledger.allow_tools(queue, names)
+        allowed = ledger.terms.allow_tools(queue, names)
         if allowed:
             markers.mark(ledger, queue)
     return allowed
@@ -106,7 +106,7 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
 
 
 def bounds(args: argparse.Namespace) -> dict[str, int]:
-    """Return the bounds that `add_bounds` declares and that were given, as `Ledger.set_bounds`
+    """Return the bounds that `add_bounds` declares and that were given, as `Terms.set_bounds`
     takes them. Raises UsageError."""
     given: dict[str, int] = {}
     for option, value, factor in (
@@ -253,21 +253,22 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     transcript tells now, None where nothing is known; its last message may be missing yet."""
     from hypervisor.agents import use
 
-    claim = ledger.claim_of(token)
-    if claim["agent"]:
-        use.note(ledger, claim["agent"])
-        claim = ledger.claim_of(token)
+    claim = ledger.queries.claim_of(token)
+    if claim is not None and claim.agent:
+        use.note(ledger, claim.agent)
+        claim = ledger.queries.claim_of(token)
+    assert claim is not None, token
     kinds = ("input", "output", "cache_read", "cache_write")
-    known = claim["input_tokens"] is not None
-    tokens = {kind: claim[f"{kind}_tokens"] for kind in kinds} if known else None
+    known = claim.input_tokens is not None
+    tokens = dict(zip(kinds, claim.tokens, strict=True)) if known else None
     # The first key is how `usage` knows in a transcript that an item has ended.
-    return {"claim": token, "id": claim["id"], "state": ended.state, "tokens": tokens}
+    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
 
-    queue, name, branch, here = ledger.place_of(args.token)
+    queue, name, branch, here = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
     try:
         claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)

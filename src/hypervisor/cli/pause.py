@@ -21,6 +21,6 @@ def run(args: argparse.Namespace) -> int:
     """Pause the queue."""
     told = options.texts(args, "reason")
     with Ledger.open(find_root()) as ledger:
-        ledger.pause(args.queue, told.get("reason", ""))
+        ledger.pauses.pause(args.queue, told.get("reason", ""))
     print(f"paused {args.queue}; go on with: hypervisor resume {args.queue}")
     return 0

@@ -55,21 +55,21 @@ def run(args: argparse.Namespace) -> int:
         if args.go_on:
             agreed = next_step.has_agreed(ledger, args.queue, client)
             if agreed:
-                ledger.agree(args.queue, client.session)
+                ledger.terms.agree(args.queue, client.session)
                 next_step.go_on(ledger, args.queue)
-        if args.branch and ledger.tools(args.queue):
+        if args.branch and ledger.terms.tools(args.queue):
             raise UsageError(
                 f"the workers of {args.queue} have tools, and such workers have no worktree",
                 f"leave out --branch: hypervisor plan {args.queue}",
             )
         if args.branch is not None:
-            ledger.set_branches(args.queue, args.branch)
+            ledger.terms.set_branches(args.queue, args.branch)
         told = next_step.plan(ledger, args.queue, load(root), agreed=agreed)
         step = told["step"]
         if step != "wait":
-            ledger.set_trial(args.queue, begun=step == "canary")
+            ledger.terms.set_trial(args.queue, begun=step == "canary")
         if client.session is not None and (told.get("ask") or step in _ASKS):
-            ledger.note_asked(client.session, ledger.queue_row(args.queue)["no"])
+            ledger.followers.note_asked(client.session, ledger.queues.get(args.queue).no)
         if client.session is not None and step in _ACTS:
             news.expect(ledger, client.session, args.queue, work=False)
     if args.json:

@@ -101,7 +101,7 @@ def check(
         queue = getattr(args, "queue", None)
         given = tuple(getattr(args, "tools", ()))
         if ledger is not None and queue is not None:
-            given += ledger.tools(queue)
+            given += ledger.terms.tools(queue)
         checked = check_items(
             found,
             root=root,

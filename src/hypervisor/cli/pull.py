@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root, create=True, project=settings.project) as ledger:
         found = sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
-        elsewhere = ledger.open_items()
+        elsewhere = ledger.items.all_open()
         ids = {entry.id for entry in [*checked.ready, *checked.held]}
         item_id = next(iter(ids), args.id)
         queue = elsewhere.get(item_id)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Give the item back (0), or learn that it is not ours (4)."""
     told = options.texts(args, "reason")
     with Ledger.open(find_root()) as ledger:
-        own_claim(args.token, ledger.holding(args.token))
+        own_claim(args.token, ledger.ends.holding(args.token))
         state = worker.release(ledger, args.token, told.get("reason", ""))
         said = f"released {args.token}: the item is {state}"
         return options.tell_end(ledger, args, worker.Ended(state, None), said)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Resume the queue and say where it stands."""
     tokens, ms = budget.limits(args)
     with Ledger.open(find_root()) as ledger:
-        if caller.around() and budget.raised(ledger.queue_row(args.queue), tokens, ms):
+        if caller.around() and budget.raised(ledger.queues.get(args.queue), tokens, ms):
             raise NotAllowed(
                 "a larger budget is for the user to decide",
                 f"this asks the user: {budget.more(args.queue)}",

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
-        rows = [ledger.queue_row(args.queue)] if args.queue else ledger.queues()
+        rows = [ledger.queues.get(args.queue)] if args.queue else ledger.queues.all()
         told = [status.standing(ledger, row) for row in rows]
         if args.queue:
             told[0]["left"] = status.left(ledger, rows[0])
@@ -86,7 +86,7 @@ def _moved() -> str | None:
 
 def told_of(ledger: Ledger, queue: str) -> str:
     """Return one line on where `queue` stands."""
-    return status.line(status.standing(ledger, ledger.queue_row(queue)))
+    return status.line(status.standing(ledger, ledger.queues.get(queue)))
 
 
 def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:

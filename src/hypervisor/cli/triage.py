@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
+from hypervisor.ledger import Options
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, lines_kept, one_line
 
@@ -88,15 +89,17 @@ def carry_out(
         settings,
         args.queue,
         triage_run.with_children(root, settings, checked),
-        purpose="triage",
-        max_attempts=1,
-        lease_seconds=triage_run.LEASE_SECONDS,
-        asked=preflight_verb.asked(args),
+        Options(
+            purpose="triage",
+            max_attempts=1,
+            lease_seconds=triage_run.LEASE_SECONDS,
+            asked=preflight_verb.asked(args),
+        ),
     )
     stopped = False
     with Ledger.open(root) as ledger:
         if opened.added or opened.present:
-            total = sum(ledger.stats(args.queue).values())
+            total = sum(ledger.queues.stats(args.queue).values())
             workers = min(args.workers, -(-total // args.batch))
             processes = Processes(ledger, args.queue, workers, args.batch)
             with progress(total, quiet=args.json) as show:
@@ -106,7 +109,7 @@ def carry_out(
                     stopped = True
         settle(ledger)
         summary = summarize(ledger, args.queue)
-        drained = ledger.drained(args.queue)
+        drained = ledger.queues.drained(args.queue)
     if args.json:
         told = summary | {"not_assigned": nobody and nobody._asdict()}
         print(json.dumps(told, ensure_ascii=False, indent=2))

@@ -73,8 +73,8 @@ def _refuse_unknown(root: str, state: State, queue: str) -> None:
         return
     try:
         with Ledger.open(root) as ledger:
-            if queue not in ledger.queue_names():
-                ledger.queue_row(queue)
+            if queue not in ledger.queues.names():
+                ledger.queues.get(queue)
     except NoLedger:
         raise no_ledger(root) from None
 
@@ -107,9 +107,9 @@ def _theirs(
     files, commits = [], []
     try:
         with Ledger.open(root) as ledger:
-            if queue not in ledger.queue_names() or ledger.queue_row(queue)["purpose"] != "work":
+            if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
                 return None
-            for row in ledger.results(queue):
+            for row in ledger.queries.results(queue):
                 report = row["report"] or {}
                 if item_id not in (None, row["id"]):
                     continue
@@ -125,6 +125,6 @@ def _theirs(
 def _folders(root: str, queue: str) -> set[str]:
     try:
         with Ledger.open(root) as ledger:
-            return ledger.folders(queue)
+            return ledger.terms.folders(queue)
     except NoLedger:
         return set()

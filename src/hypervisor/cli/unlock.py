@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Ledger.open(root) as ledger:
             reconcile.settle(ledger)
-            folders |= {ledger.lock_folder(queue) for queue in ledger.queues()}
-            live = {keys.key(id): token for token, id in ledger.live_tokens().items()}
+            folders |= {ledger.claim_locks.folder_of(queue) for queue in ledger.queues.all()}
+            live = {keys.key(id): token for token, id in ledger.claims.live_tokens().items()}
             ledger_id = ledger.ledger_id
     except NoLedger:
         pass

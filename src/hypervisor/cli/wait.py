@@ -35,28 +35,28 @@ def run(args: argparse.Namespace) -> int:
     session = Caller().session or "shell"
     until = time.monotonic() + args.timeout
     with Ledger.open(find_root()) as ledger:
-        if not any(row["name"] == args.queue for row in ledger.followed(session)):
-            ledger.follow(session, args.queue, all=True)
+        if not any(row.name == args.queue for row in ledger.followers.followed(session)):
+            ledger.followers.follow(session, args.queue, all=True)
         still = news.Stillness()
         while True:
             reconcile.settle(ledger)
             reconcile.finished(ledger, session)
-            row = ledger.queue_row(args.queue)
-            workers = still.workers(ledger, session, row["no"], asked=True)
+            row = ledger.queues.get(args.queue)
+            workers = still.workers(ledger, session, row.no, asked=True)
             state = news.state_of(ledger, row, workers)
-            soon = row["resume_at"] is not None and row["resume_at"] - time.time() < _SLICE
+            soon = row.resume_at is not None and row.resume_at - time.time() < _SLICE
             waits = state == "working" or (state == "paused" and soon)
             if not waits or time.monotonic() >= until:
                 break
             time.sleep(min(_TICK, max(0.01, until - time.monotonic())))
-        if state == "working" and news.is_deserted(ledger, row["no"]):
+        if state == "working" and news.is_deserted(ledger, row.no):
             # The time is over, and has not been long enough to be sure that nobody will come.
             workers, state = 0, "stalled"
         text = news.take(ledger, session, by="wait", queue=args.queue, workers=workers, asked=True)
         gone = state == "drained" and bool(missing(ledger, args.queue)[0])
         print(text or news.line(ledger, row, state))
         if session == "shell":
-            ledger.unfollow(session)
+            ledger.followers.unfollow(session)
         markers.settle(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code

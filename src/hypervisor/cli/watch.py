@@ -18,7 +18,7 @@ def watch(root: str, queue: str | None, *, as_json: bool) -> int:
     """
     with Ledger.open(root) as ledger:
         if queue is not None:
-            ledger.queue_row(queue)
+            ledger.queues.get(queue)
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if as_json or not terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         from hypervisor.views.watch import plain

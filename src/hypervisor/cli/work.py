@@ -93,11 +93,11 @@ def run(args: argparse.Namespace) -> int:
         )
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(find_root()) as ledger:
-        if ledger.drained(args.queue):
+        if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
         agents.check()
-        agents.check_names(ledger.columns(args.queue))
+        agents.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             )
             why = pool.run()
         summary = summarize(ledger, args.queue)
-        resume_at = ledger.queue_row(args.queue)["resume_at"]
+        resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
     print(_next(args.queue, why, pool.cause, resume_at, nothing))

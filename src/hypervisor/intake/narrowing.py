@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight.where import Where
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowed
+from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.read import read
 from hypervisor.tasks.task import task_of
@@ -23,19 +23,19 @@ def narrow(ledger: Ledger, settings: Settings, queue: str, conditions: Sequence[
     where = Where(conditions)
     unwanted = set()
     if where:
-        rows = ledger.open_rows(queue)
-        unwanted = {row["id"] for row in rows if not _holds(where, ledger.root, settings, row)}
-    return ledger.narrow(queue, unwanted, ", ".join(conditions))
+        rows = ledger.items.open_rows(queue)
+        unwanted = {row.id for row in rows if not _holds(where, ledger.root, settings, row)}
+    return ledger.narrowing.narrow(queue, unwanted, ", ".join(conditions))
 
 
-def _holds(where: Where, root: str, settings: Settings, row: Any) -> bool:
-    if row["payload"] is not None:
-        told = loads(row["payload"])
+def _holds(where: Where, root: str, settings: Settings, row: OpenItem) -> bool:
+    if row.payload is not None:
+        told = loads(row.payload)
         return where.holds(told if isinstance(told, dict) else None, None)
-    if row["path"] is None or not is_markdown(row["path"]):
+    if row.path is None or not is_markdown(row.path):
         return where.holds(None, None)
     try:
-        document = read(os.path.join(root, row["path"]))
+        document = read(os.path.join(root, row.path))
     except (OSError, BrokenFile):
         return False
     return where.holds(document.meta or {}, task_of(document, settings))

@@ -10,7 +10,8 @@ from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight import Preflight
-from hypervisor.ledger import Ledger, NewItem, Opened, budget, markers
+from hypervisor.ledger import Ledger, NewItem, Opened, Options, budget, markers
+from hypervisor.ledger.options import USUAL
 from hypervisor.system import uncommitted
 from hypervisor.system.errors import UsageError
 
@@ -18,7 +19,7 @@ _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
 
 
 def open_queue(
-    root: str, settings: Settings, name: str, checked: Preflight, **options: Any
+    root: str, settings: Settings, name: str, checked: Preflight, options: Options = USUAL
 ) -> Opened:
     """Open the queue `name` at `root` as `fill` does, in a ledger that is made if there is none.
 
@@ -27,16 +28,17 @@ def open_queue(
     # Asks whether git tracks anything of it: no command of a worker pays for that.
     create_state(root)
     with Ledger.open(root, create=True, project=settings.project) as ledger:
-        return fill(ledger, settings, name, checked, **options)
+        return fill(ledger, settings, name, checked, options)
 
 
 def fill(
-    ledger: Ledger, settings: Settings, name: str, checked: Preflight, **options: Any
+    ledger: Ledger, settings: Settings, name: str, checked: Preflight, options: Options = USUAL
 ) -> Opened:
     """Open the queue `name` with the items of a pre-flight, or add them to it.
 
     Items that are held only because they wait for items of the same pre-flight are added as
-    waiting. `options` are those of `Ledger.open_queue`. Raises UsageError and LedgerError.
+    waiting. How often an item may be lost is the settings', where `options` don't say. Raises
+    UsageError and LedgerError.
     """
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
@@ -66,17 +68,14 @@ def fill(
         "held": len(checked.held) - len(waiting),
         "broken": len(checked.broken),
     }
-    limits = {
-        "max_deaths": settings.limits.max_deaths,
-        "max_releases": settings.limits.max_releases,
-    }
-    opened = ledger.open_queue(
-        name,
-        items,
+    deaths, releases = options.max_deaths, options.max_releases
+    options = options._replace(
+        max_deaths=settings.limits.max_deaths if deaths is None else deaths,
+        max_releases=settings.limits.max_releases if releases is None else releases,
         preflight=json.dumps(left),
         folders=checked.folders_outside(ledger.root),
-        **(limits | options),
     )
+    opened = ledger.generations.open(name, items, options)
     markers.mark(ledger, name)
     note_tree(ledger, name)
     attend(ledger, name)
@@ -86,26 +85,26 @@ def fill(
 def note_tree(ledger: Ledger, queue: str) -> None:
     """Note what is not committed now, before a queue is worked on: no item that it hands out has
     done that. While anything is in work, that can't be said."""
-    row = ledger.queue_row(queue)
-    uncommitted.forget_ended(ledger.state, ledger.tokens_over())
-    if not row["commits"] and _COMMITS.search(row["instructions"] or ""):
-        ledger.note_commits(row["no"])
-    if not ledger.live_tokens():
-        uncommitted.note(ledger.state, uncommitted.of_queue(row["no"]))
+    row = ledger.queues.get(queue)
+    uncommitted.forget_ended(ledger.state, ledger.queries.tokens_over())
+    if not row.commits and _COMMITS.search(row.instructions or ""):
+        ledger.sessions.note_commits(row.no)
+    if not ledger.claims.live_tokens():
+        uncommitted.note(ledger.state, uncommitted.of_queue(row.no))
 
 
 def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
-    """Hand out again after a pause; the budgets are those of `Ledger.set_budget`.
+    """Hand out again after a pause; the budgets are those of `Terms.set_budget`.
 
     Raises UsageError for a queue that has ended, or whose budget is used up.
     """
     if tokens is not None or ms is not None:
-        ledger.set_budget(queue, tokens, ms)
-    why = budget.reached(ledger, ledger.queue_row(queue))
+        ledger.terms.set_budget(queue, tokens, ms)
+    why = budget.reached(ledger, ledger.queues.get(queue))
     if why is not None:
         raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
-    ledger.resume(queue)
-    ledger.forget_stop(queue)
+    ledger.pauses.resume(queue)
+    ledger.pauses.forget_stop(queue)
     note_tree(ledger, queue)
     markers.mark(ledger, queue)
     attend(ledger, queue)
@@ -115,10 +114,10 @@ def attend(ledger: Ledger, queue: str) -> None:
     """Have the client's session around this process, if there is one, hear of `queue`."""
     calling = Caller()
     if calling.session is not None:
-        ledger.meet(
+        ledger.sessions.meet(
             calling.session,
             pid=calling.pid,
             pid_start=calling.pid_start,
             headless=calling.headless,
         )
-        ledger.follow(calling.session, queue)
+        ledger.followers.follow(calling.session, queue)

@@ -9,9 +9,11 @@ from hypervisor.system.lazy import face
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.adding import NewItem, Opened
     from hypervisor.ledger.claim import Claim
-    from hypervisor.ledger.ledger import Ledger, adopt, contents
+    from hypervisor.ledger.foreign import adopt, contents
+    from hypervisor.ledger.items import NewItem, Opened
+    from hypervisor.ledger.ledger import Ledger
+    from hypervisor.ledger.options import Options
     from hypervisor.ledger.outcomes import OPEN_STATES, STATES
     from hypervisor.ledger.store import LedgerError, NoLedger
 
@@ -25,6 +27,7 @@ __all__ = [
     "NewItem",
     "NoLedger",
     "Opened",
+    "Options",
     "adopt",
     "contents",
 ]
@@ -32,12 +35,13 @@ __all__ = [
 __getattr__ = face(
     __name__,
     {
-        "NewItem": "adding",
-        "Opened": "adding",
+        "NewItem": "items",
+        "Opened": "items",
         "Claim": "claim",
         "Ledger": "ledger",
-        "adopt": "ledger",
-        "contents": "ledger",
+        "adopt": "foreign",
+        "contents": "foreign",
+        "Options": "options",
         "OPEN_STATES": "outcomes",
         "STATES": "outcomes",
         "LedgerError": "store",

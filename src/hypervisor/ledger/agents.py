@@ -4,46 +4,53 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.claims import Claims
-from hypervisor.ledger.tokens import number_of
+from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.store import Store
     from hypervisor.ledger.usage import Tokens
 
 _SEEN_SECONDS = 3
 _USED_SECONDS = 15
+_ALL = f"select {columns(Agent, 'a')} from agent a"
 
 
-class Agents(Claims):
+class Agents:
     """The verbs around agents."""
+
+    def __init__(self, store: Store, queues: Queues) -> None:
+        self._store = store
+        self._queues = queues
 
     def join(self, agent: str, session: str, queue: int, transcript: str | None) -> None:
         """Note that an agent works for a queue, also when it is handed nothing."""
-        if self.agent(agent) is None:
-            with self.write():
-                self.change(
+        if self.find(agent) is None:
+            with self._store.write():
+                self._store.change(
                     "insert into agent (id, session, queue, transcript) values (?, ?, ?, ?) "
                     "on conflict (id) do nothing",
                     (agent, session, queue, transcript),
                 )
 
-    def agent_names(self) -> list[tuple[str, str]]:
+    def names(self) -> list[tuple[str, str]]:
         """Return (agent, its queue) of all agents that the ledger knows."""
-        rows = self.rows(
+        rows = self._store.rows(
             "select a.id, q.name from agent a join queue q on q.no = a.queue where q.project = ?",
-            (self.project,),
+            (self._store.project,),
         )
         return [(row["id"], row["name"]) for row in rows.fetchall()]
 
-    def agent_names_of(self, session: str) -> list[str]:
+    def names_of(self, session: str) -> list[str]:
         """Return the names of all agents of a session, ended or not."""
-        rows = self.rows("select id from agent where session = ? order by id", (session,))
+        rows = self._store.rows("select id from agent where session = ? order by id", (session,))
         return [row["id"] for row in rows.fetchall()]
 
-    def note_agent(
+    def note(
         self,
         agent: str,
         session: str,
@@ -57,8 +64,8 @@ class Agents(Claims):
         `how` is how it ended; `noticed_by` is the way by which its session heard of that. The
         first word on each counts.
         """
-        with self.write():
-            row = self.row(
+        with self._store.write():
+            row = self._store.row(
                 "select i.queue from claim c join item i on i.no = c.item "
                 "where c.session = ? and c.agent = ? "
                 "union all select queue from agent where session = ? and id = ? limit 1",
@@ -67,7 +74,7 @@ class Agents(Claims):
             if row is None:
                 return False
             now = time.time()
-            self.change(
+            self._store.change(
                 "insert into agent (id, session, queue, transcript, ended_at, how, noticed_at, "
                 "noticed_by) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update set "
                 "transcript = coalesce(agent.transcript, excluded.transcript), "
@@ -93,46 +100,46 @@ class Agents(Claims):
 
         True about four times a minute: that is when what it has used is worth a new look.
         """
-        row = self.agent(agent)
+        row = self.find(agent)
         now = time.time()
-        if row is None or now - (row["seen_at"] or 0) < _SEEN_SECONDS:
+        if row is None or now - (row.seen_at or 0) < _SEEN_SECONDS:
             return False
-        with self.write():
-            self.change(
+        with self._store.write():
+            self._store.change(
                 "update agent set last_tool = ?, seen_at = ? where id = ?", (tool, now, agent)
             )
-        return now // _USED_SECONDS != (row["seen_at"] or 0) // _USED_SECONDS
+        return now // _USED_SECONDS != (row.seen_at or 0) // _USED_SECONDS
 
-    def agents_alive(self, session: str, queue: int | None = None) -> list[Any]:
+    def alive(self, session: str, queue: int | None = None) -> list[Agent]:
         """Return the agents of a session that are not known to have ended, of one queue or all."""
-        return self.rows(
-            "select * from agent where session = ? and ended_at is null "
-            "and queue = coalesce(?, queue)",
+        return self._store.all(
+            Agent,
+            f"{_ALL} where session = ? and ended_at is null and queue = coalesce(?, queue)",
             (session, queue),
-        ).fetchall()
+        )
 
-    def workers_seen(self, queue: int) -> tuple[int, int]:
+    def count(self, queue: int) -> tuple[int, int]:
         """Return how many agents are known to have begun on a queue, of any session, and how many
         of them are not known to have ended."""
-        row = self.row(
+        row = self._store.row(
             "select count(*), count(*) - count(ended_at) from agent where queue = ?", (queue,)
         )
         return row[0], row[1]
 
-    def unnoticed_agents(self, session: str) -> bool:
+    def unnoticed(self, session: str) -> bool:
         """True if a session has agents of whose end no notice has reached it yet."""
-        found = self.row(
+        found = self._store.row(
             "select 1 from agent where session = ? and noticed_at is null limit 1", (session,)
         )
         return found is not None
 
-    def agent(self, agent: str) -> Any:
+    def find(self, agent: str) -> Agent | None:
         """Return the row of an agent, or None."""
-        return self.row("select * from agent where id = ?", (agent,))
+        return self._store.one(Agent, f"{_ALL} where id = ?", (agent,))
 
-    def unsettled_agents(self, session: str) -> list[str]:
+    def unsettled(self, session: str) -> list[str]:
         """Return the ended agents of a session whose transcript was incomplete when last read."""
-        rows = self.rows(
+        rows = self._store.rows(
             "select id from agent where session = ? and complete = 0 and "
             "coalesce(ended_at, noticed_at) is not null",
             (session,),
@@ -152,14 +159,14 @@ class Agents(Claims):
 
         The four figures are input, output, cache read and cache write tokens.
         """
-        with self.write():
-            self.change(
+        with self._store.write():
+            self._store.change(
                 "update agent set known = ?, complete = ?, input_tokens = ?, output_tokens = ?, "
                 "cache_read_tokens = ?, cache_write_tokens = ?, kept = coalesce(?, kept) "
                 "where id = ?",
                 (int(total is not None), int(complete), *(total or (None,) * 4), kept, agent),
             )
-            self.change_many(
+            self._store.change_many(
                 "update claim set input_tokens = ?, output_tokens = ?, cache_read_tokens = ?, "
                 "cache_write_tokens = ? where no = ? and token = ? and agent = ?",
                 [(*figures, number_of(token), token, agent) for token, figures in items.items()],
@@ -167,15 +174,15 @@ class Agents(Claims):
 
     def set_unseen(self, agent: str, unseen: str) -> None:
         """Note what of an agent's use stands in no transcript; "" for nothing."""
-        with self.write():
-            self.change("update agent set unseen = ? where id = ?", (unseen, agent))
+        with self._store.write():
+            self._store.change("update agent set unseen = ? where id = ?", (unseen, agent))
 
     def unaccounted(self, queue: int) -> bool:
         """True if a queue has claims of none of its agents: nobody knows what they cost.
 
         What was closed as skipped before any worker heard of it cost nothing.
         """
-        found = self.row(
+        found = self._store.row(
             "select 1 from claim c join item i on i.no = c.item where i.queue = ? "
             "and coalesce(c.outcome, '') <> 'skipped' and not exists "
             "(select 1 from agent a where a.id = c.agent and a.queue = i.queue) limit 1",
@@ -183,11 +190,11 @@ class Agents(Claims):
         )
         return found is not None
 
-    def costs(self, queue: int) -> tuple[list[Any], dict[int, Any]]:
+    def costs(self, queue: int) -> tuple[list[Agent], dict[int, Any]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
         item's number. A figure is None where it is not known."""
-        agents = self.rows("select * from agent where queue = ?", (queue,)).fetchall()
-        items = self.rows(
+        agents = self.of_queue(queue)
+        items = self._store.rows(
             "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
             "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
             "from claim c join item i on i.no = c.item where i.queue = ? "
@@ -198,7 +205,7 @@ class Agents(Claims):
 
     def tokens_of_items(self, queue: int) -> int:
         """Return the tokens of the claims of a queue that are known."""
-        found = self.row(
+        found = self._store.row(
             "select sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
             "+ c.cache_write_tokens) from claim c join item i on i.no = c.item "
             "where i.queue = ? and c.input_tokens is not null",
@@ -208,27 +215,72 @@ class Agents(Claims):
 
     def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:
         """Note that a worker asked for a permission, and the rule that would give it."""
-        with self.write():
-            self.change(
+        with self._store.write():
+            self._store.change(
                 "insert into permission (queue, agent, call, rule) values (?, ?, ?, ?)",
                 (queue, agent, call, rule),
             )
 
     def permission_given(self, agent: str, call: str) -> None:
         """Note that a call which a worker asked permission for was carried out after all."""
-        if self.row("select 1 from permission where agent = ? and call = ?", (agent, call)):
-            with self.write():
-                self.change("delete from permission where agent = ? and call = ?", (agent, call))
+        if self._store.row("select 1 from permission where agent = ? and call = ?", (agent, call)):
+            with self._store.write():
+                self._store.change(
+                    "delete from permission where agent = ? and call = ?", (agent, call)
+                )
 
     def lacks_permissions(self, agent: str) -> bool:
         """True if a worker has asked for a permission that it wasn't seen to be given."""
-        return self.row("select 1 from permission where agent = ? limit 1", (agent,)) is not None
+        return (
+            self._store.row("select 1 from permission where agent = ? limit 1", (agent,))
+            is not None
+        )
 
-    def agent_claims(self, agent: str) -> list[Any]:
+    def claims_of(self, agent: str) -> list[Any]:
         """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""
-        return self.rows(
+        return self._store.rows(
             "select c.token, i.id, c.outcome from claim c join item i on i.no = c.item "
             "where c.agent = ? and c.session = (select session from agent where id = ?) "
             "order by c.no",
             (agent, agent),
         ).fetchall()
+
+    def of_queue(self, queue: int) -> list[Agent]:
+        """Return the agents of a queue, ended or not, oldest first."""
+        return self._store.all(Agent, f"{_ALL} where queue = ?", (queue,))
+
+    def started(
+        self, agent: str, session: str, queue: int, pid: int, pid_start: str | None
+    ) -> None:
+        """Note an agent and its process; one of that name that has ended before lives again."""
+        now = time.time()
+        with self._store.write():
+            self._store.change(
+                "insert into agent (id, session, queue, pid, pid_start, seen_at) "
+                "values (?, ?, ?, ?, ?, ?) on conflict (id) do update set pid = excluded.pid, "
+                "pid_start = excluded.pid_start, seen_at = excluded.seen_at, last_tool = null, "
+                "ended_at = null, how = null",
+                (agent, session, queue, pid, pid_start, now),
+            )
+
+    def writes(self, agent: str, transcript: str, unseen: str) -> None:
+        """Note where an agent's client keeps its transcript, and what does not stand in it."""
+        with self._store.write():
+            self._store.change(
+                "update agent set transcript = ?, unseen = ? where id = ?",
+                (transcript, unseen, agent),
+            )
+
+    def permissions(self, queue: str) -> list[str]:
+        """Return the rules that workers of `queue` lacked."""
+        rows = self._store.rows(
+            "select distinct rule from permission where queue = ? order by rule",
+            (self._queues.get(queue).no,),
+        )
+        return [row["rule"] for row in rows.fetchall()]
+
+    def forget_permissions(self, queue: str) -> None:
+        """Forget the rules that workers of `queue` lacked."""
+        with self._store.write():
+            number = self._queues.get(queue).no
+            self._store.change("delete from permission where queue = ?", (number,))

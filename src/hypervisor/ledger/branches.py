@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.ends import Ends
-from hypervisor.ledger.tokens import number_of
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.store import Store
 
 # Of a claim's `merge`, when its branch was set aside: the rest says why.
 ASIDE = "set aside: "
@@ -30,22 +32,26 @@ _BRANCH = (
 )
 
 
-class Merges(Ends):
+class Branches:
     """The verbs of work on branches."""
 
-    def note_branch(self, token: str, branch: str, worktree: str, base: str) -> None:
+    def __init__(self, store: Store, ends: Ends) -> None:
+        self._store = store
+        self._ends = ends
+
+    def note(self, token: str, branch: str, worktree: str, base: str) -> None:
         """Note where a live claim works. Raises NotOwner."""
-        with self.write():
-            if self._held(token) is None:
-                raise NotOwner(*self.lost(token))
-            self.change(
+        with self._store.write():
+            if self._ends.held(token) is None:
+                raise NotOwner(*self._ends.lost(token))
+            self._store.change(
                 "update claim set branch = ?, worktree = ?, base_commit = ? where no = ?",
                 (branch, worktree, base, number_of(token)),
             )
 
-    def branch_row(self, token: str) -> Any:
+    def find(self, token: str) -> Any:
         """Return a claim that works on a branch, with its item and its queue, or None."""
-        return self.row(
+        return self._store.row(
             _BRANCH + "where c.no = ? and c.token = ? and c.branch is not null",
             (number_of(token), token),
         )
@@ -53,20 +59,20 @@ class Merges(Ends):
     def unmerged(self, queue: str) -> list[Any]:
         """Return the accepted claims of `queue`, all its generations, whose branches are neither
         merged nor set aside, in the order of their end."""
-        return self.rows(
+        return self._store.rows(
             _BRANCH + "where c.branch is not null and c.merge is null and c.outcome = 'done' "
             "and i.claim = c.no and i.state = 'done' and q.project = ? and q.name = ? "
             "order by i.finish_no",
-            (self.project, queue),
+            (self._store.project, queue),
         ).fetchall()
 
     def set_aside_rows(self, queue: str) -> list[Any]:
         """Return the accepted claims of `queue` whose branches were set aside."""
-        return self.rows(
+        return self._store.rows(
             _BRANCH + "where c.branch is not null and c.merged_at is null and c.merge is not null "
             "and c.outcome = 'done' and i.claim = c.no and i.state = 'blocked' "
             "and q.project = ? and q.name = ? order by i.finish_no",
-            (self.project, queue),
+            (self._store.project, queue),
         ).fetchall()
 
     def merged(self, token: str, commit: str) -> bool:
@@ -74,9 +80,9 @@ class Merges(Ends):
 
         An item that was set aside, and that somebody has merged by hand, is done again.
         """
-        with self.write(durable=True):
-            row = self.branch_row(token)
-            if row is None or not self.change(
+        with self._store.write(durable=True):
+            row = self.find(token)
+            if row is None or not self._store.change(
                 "update claim set merge = ?, merged_at = ? where no = ? and outcome = 'done' "
                 "and merged_at is null",
                 (commit, time.time(), row["claim"]),
@@ -84,35 +90,37 @@ class Merges(Ends):
                 return False
             if row["newest"] and row["state"] == "blocked":
                 pending = "report" if row["fingerprint"] is not None else None
-                self._final(row, "done", None, time.time(), pending)
+                self._ends.final(row, "done", None, time.time(), pending)
             elif row["newest"]:
-                self.change(
+                self._store.change(
                     "update item set pending = 'report' where no = ? and pending = 'merge'",
                     (row["no"],),
                 )
-                if row["awaited"] or self._engine.shared:
-                    self._satisfy(row["project"], row["id"])
+                if row["awaited"] or self._store.is_shared:
+                    self._ends.satisfy(row["project"], row["id"])
         return True
 
     def set_aside(self, token: str, why: str) -> bool:
         """Block the item of an accepted branch that can't be merged; False if it is too late."""
-        with self.write(durable=True):
-            row = self.branch_row(token)
-            if row is None or not self.change(
+        with self._store.write(durable=True):
+            row = self.find(token)
+            if row is None or not self._store.change(
                 "update claim set merge = ? where no = ? and outcome = 'done' and merge is null",
                 (ASIDE + why, row["claim"]),
             ):
                 return False
             if row["newest"] and row["state"] == "done":
                 pending = "report" if row["fingerprint"] is not None else None
-                self._final(row, "blocked", why, time.time(), pending)
+                self._ends.final(row, "blocked", why, time.time(), pending)
         return True
 
-    def branch_rows(self, tokens: Iterable[str]) -> dict[str, Any]:
+    def find_all(self, tokens: Iterable[str]) -> dict[str, Any]:
         """Return what the ledger knows of the claims that these tokens name, by token."""
         found = {}
         for token in tokens:
-            row = self.row(_BRANCH + "where c.no = ? and c.token = ?", (number_of(token), token))
+            row = self._store.row(
+                _BRANCH + "where c.no = ? and c.token = ?", (number_of(token), token)
+            )
             if row is not None:
                 found[token] = row
         return found
@@ -122,21 +130,24 @@ class Merges(Ends):
 
         The holder of the lease renews it by asking again.
         """
-        with self.write():
-            now = self.lease_clock()
-            self.change(
+        with self._store.write():
+            now = self._store.lease_clock()
+            self._store.change(
                 "insert into integrator (project, holder, until) values (?, ?, ?) "
                 "on conflict (project) do update set holder = excluded.holder, "
                 "until = excluded.until where integrator.until < ? "
                 "or integrator.holder = excluded.holder",
-                (self.project, holder, now + round(seconds * 1_000_000), now),
+                (self._store.project, holder, now + round(seconds * 1_000_000), now),
             )
-            row = self.row("select holder from integrator where project = ?", (self.project,))
+            row = self._store.row(
+                "select holder from integrator where project = ?", (self._store.project,)
+            )
         return None if row["holder"] == holder else str(row["holder"])
 
     def end_merges(self, holder: str) -> None:
         """Give the lease of `lead_merges` back."""
-        with self.write():
-            self.change(
-                "delete from integrator where project = ? and holder = ?", (self.project, holder)
+        with self._store.write():
+            self._store.change(
+                "delete from integrator where project = ? and holder = ?",
+                (self._store.project, holder),
             )

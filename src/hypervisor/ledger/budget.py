@@ -13,26 +13,27 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Queue
 
 
-def spent(ledger: Ledger, queue: Any) -> dict[str, Any] | None:
+def spent(ledger: Ledger, queue: Queue) -> dict[str, Any] | None:
     """Return the budget of a queue (its row) and what is used of it, or None if it has none.
 
     `tokens_used` counts what is known of the queue's agents, of all kinds, and is None where
     nothing is; `minutes_used` counts from the first claim.
     """
-    if queue["budget_tokens"] is None and queue["budget_ms"] is None:
+    if queue.budget_tokens is None and queue.budget_ms is None:
         return None
-    started = None if queue["budget_ms"] is None else ledger.started_at(queue)
+    started = None if queue.budget_ms is None else ledger.terms.started_at(queue)
     return {
-        "tokens": queue["budget_tokens"],
-        "tokens_used": ledger.tokens_used(queue["no"]),
-        "minutes": None if queue["budget_ms"] is None else queue["budget_ms"] / 60_000,
+        "tokens": queue.budget_tokens,
+        "tokens_used": ledger.terms.tokens_used(queue.no),
+        "minutes": None if queue.budget_ms is None else queue.budget_ms / 60_000,
         "minutes_used": None if started is None else round((time.time() - started) / 60, 2),
     }
 
 
-def reached(ledger: Ledger, queue: Any) -> str | None:
+def reached(ledger: Ledger, queue: Queue) -> str | None:
     """Return in words which budget of a queue (its row) is used up, or None."""
     told = spent(ledger, queue)
     if told is None:
@@ -46,11 +47,11 @@ def reached(ledger: Ledger, queue: Any) -> str | None:
 
 def stop(ledger: Ledger, queue: str) -> bool:
     """Pause a queue whose budget is used up; True if it is. Every claim asks this before."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     why = reached(ledger, row)
-    if why is not None and row["state"] == "open":
+    if why is not None and row.state == "open":
         try:
-            ledger.pause(queue, why)
+            ledger.pauses.pause(queue, why)
         except UsageError:
             # Somebody has ended it meanwhile: nothing is handed out either way.
             pass
@@ -66,9 +67,9 @@ def more(queue: str) -> str:
     return f"hypervisor resume {given} (0: no limit)"
 
 
-def raised(queue: Any, tokens: int | None, ms: int | None) -> bool:
+def raised(queue: Queue, tokens: int | None, ms: int | None) -> bool:
     """True if these budgets would let a queue (its row) spend more than it may now."""
-    pairs = ((queue["budget_tokens"], tokens), (queue["budget_ms"], ms))
+    pairs = ((queue.budget_tokens, tokens), (queue.budget_ms, ms))
     return any(
         now is not None and given is not None and not 0 < given <= now for now, given in pairs
     )

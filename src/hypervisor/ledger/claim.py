@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hypervisor.ledger.rows import Queue
+
 
 class Claim:
     """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
@@ -22,13 +24,13 @@ class Claim:
     )  # fmt: skip
 
     def __init__(
-        self, token: str, queue: Any, item: Any, lease_ms: int, base_commit: str | None
+        self, token: str, queue: Queue, item: Any, lease_ms: int, base_commit: str | None
     ) -> None:
         self.token = token
-        self.queue: str = queue["name"]
-        self.instructions: str | None = queue["instructions"]
-        self.verify: str | None = queue["verify"]
-        self.scope: str | None = queue["scope"]
+        self.queue: str = queue.name
+        self.instructions: str | None = queue.instructions
+        self.verify: str | None = queue.verify
+        self.scope: str | None = queue.scope
         self.id: str = item["id"]
         self.number: int = item["no"]
         self.path: str | None = item["path"]

@@ -6,18 +6,24 @@ import os
 import time
 
 from hypervisor.ledger.claim import Claim, loads
-from hypervisor.ledger.ends import Ends
-from hypervisor.ledger.saying import prepared
+from hypervisor.ledger.claim_ids import token_no
+from hypervisor.ledger.reports import prepared
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
+from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Protocol
 
+    from hypervisor.ledger.claim_locks import ClaimLocks
+    from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.overlaps import FilesAtWork
+    from hypervisor.ledger.pauses import Pauses
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.store import Store
 
     class Presence(Protocol):
         """Says of an item (its row) if it can be worked on here; `enough` of it, if none can."""
@@ -61,8 +67,17 @@ _NEW_CLAIM = (
 _Held = tuple[str, "Any", "Any", int, "str | None"]
 
 
-class Claims(Ends):
+class Claims:
     """The verbs of workers."""
+
+    def __init__(
+        self, store: Store, queues: Queues, pauses: Pauses, claim_locks: ClaimLocks, ends: Ends
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._pauses = pauses
+        self._claim_locks = claim_locks
+        self._ends = ends
 
     def claim(
         self,
@@ -84,8 +99,8 @@ class Claims(Ends):
         client's session that the worker runs in, `agent` its name in there where that is known;
         `base_commit` is the commit at which the tasks stand. What is not `there` keeps its place.
         """
-        with self.write():
-            self._last_lock.clear()
+        with self._store.write():
+            self._claim_locks.last_lock.clear()
             held = self._claim(
                 queue, worker, n, lease_seconds, only, session, agent, base_commit, there
             )
@@ -110,10 +125,10 @@ class Claims(Ends):
         Nothing is claimed if none of `ends` was accepted.
         """
         told = prepared(ends)
-        with self.write(durable=True):
+        with self._store.write(durable=True):
             self._ask_ahead(queue, n)
             try:
-                states = self._finish_all(told, pending)
+                states = self._ends.finish_all(told, pending)
                 held: list[_Held] = []
                 if any(states):
                     held = self._claim(
@@ -121,22 +136,22 @@ class Claims(Ends):
                     )
             finally:
                 # What was not claimed is locked no longer: others may have it by the next claim.
-                self._ahead = None
+                self._ends.ahead = None
         return states, [Claim(*one) for one in held]
 
     def heartbeat(self, tokens: Iterable[str]) -> list[str]:
         """Renew the leases of `tokens`, as far as their time for an item goes, and return those
         that are still held."""
         held = []
-        with self.write():
-            until = LEASED + self.lease_clock()
+        with self._store.write():
+            until = LEASED + self._store.lease_clock()
             for token in tokens:
-                row = self._held(token)
+                row = self._ends.held(token)
                 if row is not None:
                     turn = until + row["lease_ms"] * 1000
                     if row["ends_by"] is not None:
                         turn = min(turn, LEASED + row["ends_by"])
-                    self.change("update item set turn = ? where no = ?", (turn, row["no"]))
+                    self._store.change("update item set turn = ? where no = ?", (turn, row["no"]))
                     held.append(token)
         return held
 
@@ -144,27 +159,59 @@ class Claims(Ends):
         """Renew the lease of `token` in the midst of a step that takes long. Raises NotOwner once
         it is lost."""
         if not self.heartbeat([token]):
-            raise NotOwner(*self.lost(token))
+            raise NotOwner(*self._ends.lost(token))
 
     def store_plans(self, plans: dict[str, str]) -> list[str]:
         """Keep each token's plan with its item; return the tokens that were still held."""
         held = []
-        with self.write(durable=True):
+        with self._store.write(durable=True):
             for token, plan in plans.items():
-                row = self._held(token)
+                row = self._ends.held(token)
                 if row is not None:
-                    self.change("update item set plan = ? where no = ?", (plan, row["no"]))
+                    self._store.change("update item set plan = ? where no = ?", (plan, row["no"]))
                     held.append(token)
         return held
 
-    # -- inside a write transaction --
+    def waiting_for_files(self, queue: int) -> int:
+        """Return how many ready items of a generation name a file that is in work."""
+        named = self._store.rows(
+            "select files from item where queue = ? and turn >= 0 and turn < ? "
+            "and files is not null",
+            (queue, WAITING),
+        ).fetchall()
+        if not named:
+            return 0
+        at_work = self._files_at_work()
+        return sum(at_work.meet_text(files) for (files,) in named)
 
-    def _known(self, queue: int) -> Any:
-        """Return the row of a generation, read once: of it only what never changes may be used."""
-        row = self._queues.get(queue)
-        if row is None:
-            row = self._queues[queue] = self.row("select * from queue where no = ?", (queue,))
-        return row
+    def meets_work(self, files: str | None) -> bool:
+        """True if one of an item's `files` (as its row tells them) is in work."""
+        return files is not None and self._files_at_work().meet_text(files)
+
+    def place_of(self, token: str) -> tuple[str, str, bool, str | None]:
+        """Return the queue and the worker of a claim that exists or existed, whether it has a
+        branch, and the folder that it worked in if that was its worker's own worktree."""
+        row = self._store.row(
+            "select q.name, c.worker, c.branch, c.worktree from claim c "
+            "join item i on i.no = c.item join queue q on q.no = i.queue where c.no = ?",
+            (token_no(token),),
+        )
+        place: str = row["worktree"] or ""
+        own = place.startswith(f"{STATE}/worktrees/{token}")
+        here = os.path.join(self._store.root, place) if place and not own else None
+        return row["name"], row["worker"], row["branch"] is not None, here
+
+    def live_tokens(self) -> dict[str, str]:
+        """Return the item's id of each live claim, by its token."""
+        return dict(
+            self._store.rows(
+                "select c.token, i.id from queue q join item i on i.queue = q.no "
+                "join claim c on c.no = i.claim where q.project = ? and i.turn < 0",
+                (self._store.project,),
+            ).fetchall()
+        )
+
+    # -- inside a write transaction --
 
     def _claim(
         self,
@@ -179,27 +226,29 @@ class Claims(Ends):
         there: Presence | None,
     ) -> list[_Held]:
         found, passed = self._lock_ready(queue, n, only, there)
-        self._send_back(passed)
+        self._ends.put_behind(passed)
         if not found:
-            row = self.queue_row(queue)
-            if row["state"] == "paused" and row["resume_at"] is not None and self._reopen():
+            row = self._queues.get(queue)
+            if row.state == "paused" and row.resume_at is not None and self._pauses.reopen_due():
                 found, passed = self._lock_ready(queue, n, only, there)
-                self._send_back(passed)
-            elif row["state"] == "open" and not passed and not self._any_claimed(row["no"]):
-                self._sweep(self.lock_folder(row))
+                self._ends.put_behind(passed)
+            elif row.state == "open" and not passed and not self._any_claimed(row.no):
+                self._claim_locks.sweep(self._claim_locks.folder_of(row))
         if not found:
             return []
-        known = self._known(found[0][2]["queue"])
-        lease_ms = known["lease_ms"] if lease_seconds is None else round(lease_seconds * 1000)
-        now, clock = time.time(), self.lease_clock()
+        known = self._queues.known(found[0][2]["queue"])
+        lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
+        now, clock = time.time(), self._store.lease_clock()
         ends_by = None
-        if known["item_ms"] is not None and agent is None:
+        if known.item_ms is not None and agent is None:
             # An agent that is named at once is a pool's, which bounds the time of its agents.
-            ends_by = clock + known["item_ms"] * 1000
-            lease_ms = min(lease_ms, known["item_ms"])
+            ends_by = clock + known.item_ms * 1000
+            lease_ms = min(lease_ms, known.item_ms)
         until = LEASED + clock + lease_ms * 1000
-        self.change_many(_HOLD, [(number, until, now, item["no"]) for number, _, item in found])
-        self.change_many(
+        self._store.change_many(
+            _HOLD, [(number, until, now, item["no"]) for number, _, item in found]
+        )
+        self._store.change_many(
             _NEW_CLAIM,
             [
                 (number, token, item["no"], worker, lease_ms, item["attempts"] + 1, now, session,
@@ -207,7 +256,7 @@ class Claims(Ends):
                 for number, token, item in found
             ],
         )  # fmt: skip
-        self.proven_by("select 1 from claim where no = ? and token = ?", *found[0][:2])
+        self._store.proven_by("select 1 from claim where no = ? and token = ?", *found[0][:2])
         return [(token, known, item, lease_ms, base_commit) for _, token, item in found]
 
     def _lock_ready(
@@ -227,18 +276,18 @@ class Claims(Ends):
             if item["files"] is not None:
                 if at_work is None:
                     # A server lets several transactions claim at once: here they take turns.
-                    self.change("update counter set value = value + 1 where name = 'files'")
+                    self._store.change("update counter set value = value + 1 where name = 'files'")
                     at_work = self._files_at_work()
                 if at_work.meet_text(item["files"]):
                     # It keeps its place: it is next when they are free.
                     continue
             if not looked:
                 looked = True
-                self.after_rollback(self._drop_all, item["queue"], made)
-            number = self._engine.claim_number(item["last_claim"], len(found))
+                self._store.after_rollback(self._claim_locks.drop_all, item["queue"], made)
+            number = self._store.engine.claim_number(item["last_claim"], len(found))
             token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
             key = keys.key(item["id"])
-            if self._take(item["queue"], key, token, made):
+            if self._claim_locks.take(item["queue"], key, token, made):
                 made.append(key)
                 if at_work is not None and item["files"] is not None:
                     at_work.add(loads(item["files"]))
@@ -251,19 +300,19 @@ class Claims(Ends):
 
     def _ready(self, queue: str, n: int, only: str | None) -> Iterable[Any]:
         """End late claims, then yield the ready items in order, each at most once."""
-        newest = (self.project, queue)
-        late = self._late()
+        newest = (self._store.project, queue)
+        late = self._ends.late()
         if only is not None:
-            self._expire(self.queue_row(queue)["no"])
-            yield from self.rows(_READY_ONE, (*newest, late, *newest, only)).fetchall()
+            self._ends.expire_late(self._queues.get(queue).no)
+            yield from self._store.rows(_READY_ONE, (*newest, late, *newest, only)).fetchall()
             return
         after, size = -1, n
         while size > 0:
             values = self._ready_values(newest, late, after, min(size, _BATCH))
             batch = self._asked(values)
             late_ones = after < 0 and (not batch or batch[0]["late"])
-            if late_ones and self._expire(self.queue_row(queue)["no"]):
-                batch = self.rows(_READY, values).fetchall()
+            if late_ones and self._ends.expire_late(self._queues.get(queue).no):
+                batch = self._store.rows(_READY, values).fetchall()
             yield from batch
             if len(batch) < min(size, _BATCH):
                 return
@@ -272,36 +321,36 @@ class Claims(Ends):
     def _ready_values(
         self, newest: tuple[str, str], late: int, after: int, size: int
     ) -> tuple[object, ...]:
-        return (*newest, late, *newest, after, WAITING, self.project, late, size)
+        return (*newest, late, *newest, after, WAITING, self._store.project, late, size)
 
     def _ask_ahead(self, queue: str, n: int) -> None:
         """Ask for the next ready items before it is known that they are wanted: on PostgreSQL
         the answer comes with that to the next question."""
-        if self._engine.shared and n > 0:
-            newest = (self.project, queue)
-            values = self._ready_values(newest, self._late(), -1, min(n, _BATCH))
-            self._ahead = values, self.rows(_READY, values)
+        if self._store.is_shared and n > 0:
+            newest = (self._store.project, queue)
+            values = self._ready_values(newest, self._ends.late(), -1, min(n, _BATCH))
+            self._ends.ahead = values, self._store.rows(_READY, values)
 
     def _asked(self, values: tuple[object, ...]) -> list[Any]:
         """Return the ready items; what was asked ahead counts if it is all that was wanted."""
-        ahead, self._ahead = self._ahead, None
+        ahead, self._ends.ahead = self._ends.ahead, None
         if ahead and ahead[0] == values:
             found: list[Any] = ahead[1].fetchall()
             if len(found) == values[-1]:
                 return found
-        return self.rows(_READY, values).fetchall()
+        return self._store.rows(_READY, values).fetchall()
 
     def _files_at_work(self) -> FilesAtWork:
         """Return the files of all live claims of the project that name any."""
         from hypervisor.ledger.overlaps import FilesAtWork
 
         found = FilesAtWork()
-        for (files,) in self.rows(_AT_WORK, (self.project, self._late())):
+        for (files,) in self._store.rows(_AT_WORK, (self._store.project, self._ends.late())):
             found.add(loads(files))
         return found
 
     def _any_claimed(self, queue: int) -> bool:
-        found = self.row(
+        found = self._store.row(
             "select 1 from item where queue = ? and turn < 0 order by turn limit 1", (queue,)
         )
         return found is not None

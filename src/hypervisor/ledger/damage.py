@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypervisor.ledger import schema
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.outcomes import STATES
 from hypervisor.ledger.store import LedgerError
-from hypervisor.ledger.tokens import number_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
 from hypervisor.system.state import LEDGER, State

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.claim_locks import ClaimLocks
+from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
-from hypervisor.ledger.saying import End, dumps, prepared, reason_of
+from hypervisor.ledger.reports import End, dumps, prepared, reason_of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
-from hypervisor.ledger.tokens import number_of, token_no
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.spans import span
@@ -23,6 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from hypervisor.ledger.claim_locks import ClaimLocks
+    from hypervisor.ledger.pauses import Pauses
+    from hypervisor.ledger.store import Store
 
 REPLACED = "its queue was opened anew without it"
 
@@ -76,11 +79,15 @@ def overtime(ms: int) -> str:
     return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
-class Ends(ClaimLocks):
+class Ends:
     """The verbs that end a claim."""
 
-    # The next ready items, asked for ahead of time: good while no other becomes ready.
-    _ahead: tuple[tuple[object, ...], Any] | None = None
+    def __init__(self, store: Store, pauses: Pauses, claim_locks: ClaimLocks) -> None:
+        self._store = store
+        self._pauses = pauses
+        self._claim_locks = claim_locks
+        # The next ready items, asked for ahead of time: good while no other becomes ready.
+        self.ahead: tuple[tuple[object, ...], Any] | None = None
 
     def finish(
         self, token: str, outcome: str, report: dict[str, Any], *, pending: bool = False
@@ -102,8 +109,8 @@ class Ends(ClaimLocks):
     ) -> list[str | None]:
         """End many items in one durable commit; None stands for a token that owns nothing."""
         told = prepared(ends)
-        with self.write(durable=True):
-            return self._finish_all(told, pending)
+        with self._store.write(durable=True):
+            return self.finish_all(told, pending)
 
     def release(self, token: str, *, free: bool = False, reason: str = "") -> str:
         """Give the item back and return its state; `free` ends cost nothing.
@@ -119,16 +126,16 @@ class Ends(ClaimLocks):
         `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error) or
         unreported (costs an attempt). Raises NotOwner.
         """
-        with self.write(durable=True):
-            row = self._held(token)
+        with self._store.write(durable=True):
+            row = self.held(token)
             if row is None:
                 raise NotOwner(*self.lost(token))
             return self._give_back(row, how, cause)
 
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
-        with self.write(durable=True):
-            rows = self.rows(_OF_WORKER, (worker,)).fetchall()
+        with self._store.write(durable=True):
+            rows = self._store.rows(_OF_WORKER, (worker,)).fetchall()
             for row in rows:
                 self._give_back(row, how, cause)
         return [row["id"] for row in rows]
@@ -137,31 +144,31 @@ class Ends(ClaimLocks):
         """End the claims whose lease, or whose time for an item, has run out; return how many.
 
         Queues whose limit has ended are open again."""
-        with self.write():
-            self._reopen()
-            return self._expire()
+        with self._store.write():
+            self._pauses.reopen_due()
+            return self.expire_late()
 
     def holding(self, token: str) -> Any:
         """Return the row of the item that `token` holds, with its queue's options.
 
         Raises NotOwner, also when the lease has run out and nobody has noticed yet.
         """
-        late = self._late()
-        row = self.row(_HOLDING + _BY_TOKEN, (token_no(token), token, late))
+        late = self.late()
+        row = self._store.row(_HOLDING + _BY_TOKEN, (token_no(token), token, late))
         if row is None:
             raise NotOwner(*self.lost(token))
         return row
 
     def said(self, token: str) -> str | None:
         """Return the outcome that `token` has ended with, or None."""
-        row = self.row(
+        row = self._store.row(
             "select outcome from claim where no = ? and token = ?", (token_no(token), token)
         )
         return row["outcome"] if row else None
 
     def lost(self, token: str) -> tuple[str, str]:
         """Return what to tell the bearer of a token that owns nothing: the fact and the mend."""
-        row = self.row(
+        row = self._store.row(
             f"select c.no, c.outcome, i.state, i.claim, q.name {_JOINED} "
             "where c.no = ? and c.token = ?",
             (token_no(token), token),
@@ -179,25 +186,25 @@ class Ends(ClaimLocks):
             f"nothing was written; go on with: hypervisor next {row['name']}{again}",
         )
 
-    def _late(self) -> int:
-        """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
-        return LEASED if self._engine.shared else LEASED + self.lease_clock()
-
     # -- inside a write transaction --
 
-    def _held(self, token: str) -> Any:
-        """Return the item that `token` holds now, or None."""
-        late = self._late()
-        return self.row(_HELD_BY_TOKEN, (number_of(token), token, late))
+    def late(self) -> int:
+        """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
+        return LEASED if self._store.is_shared else LEASED + self._store.lease_clock()
 
-    def _finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
-        now, clock, mark = time.time(), self.lease_clock(), "report" if pending else None
+    def held(self, token: str) -> Any:
+        """Return the item that `token` holds now, or None."""
+        late = self.late()
+        return self._store.row(_HELD_BY_TOKEN, (number_of(token), token, late))
+
+    def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
+        now, clock, mark = time.time(), self._store.lease_clock(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
-        late = self._late()
-        found = self._engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
+        late = self.late()
+        found = self._store.engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
@@ -216,22 +223,22 @@ class Ends(ClaimLocks):
                 told = mark if merged or not mark else "merge"
                 items.append((state, None, now, clock, told, int(state == "failed"), row["no"]))
                 if row["awaited"] and merged and state in SATISFYING:
-                    self._satisfy(row["project"], row["id"])
+                    self.satisfy(row["project"], row["id"])
             claims.append((outcome, now, text, number))
-            if not self._engine.shared:
-                folder = self._lock_folder_of(row["queue"])
-                self.after_commit(self._unlock, folder, keys.key(row["id"]))
+            if not self._store.is_shared:
+                folder = self._claim_locks.path_of(row["queue"])
+                self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row["id"]))
             said[number] = outcome, state
             states.append(state)
-        self.change_many(_END_CLAIM, claims)
-        self.change_many(_END_ITEM, items)
+        self._store.change_many(_END_CLAIM, claims)
+        self._store.change_many(_END_ITEM, items)
         if claims:
-            self._engine.count_ends(len(claims))
+            self._store.engine.count_ends(len(claims))
         return states
 
     def _said_before(self, number: int, token: str, outcome: str) -> str | None:
         """Return the state of an item whose claim has ended with `outcome` before, or None."""
-        told = self.row(
+        told = self._store.row(
             "select c.outcome, i.state from claim c join item i on i.no = c.item "
             "where c.no = ? and c.token = ?",
             (number, token),
@@ -240,32 +247,38 @@ class Ends(ClaimLocks):
 
     def _may_try_again(self, row: Any) -> bool:
         """True if an item that failed has attempts left."""
-        queue = self.row("select state, max_attempts from queue where no = ?", (row["queue"],))
+        queue = self._store.row(
+            "select state, max_attempts from queue where no = ?", (row["queue"],)
+        )
         more: bool = row["attempts"] + 1 < queue["max_attempts"]
         return more and queue["state"] != "replaced"
 
-    def _final(
+    def final(
         self, row: Any, state: str, cause: str | None, now: float, pending: str | None
     ) -> None:
         """End an item that no report of a worker ends; `cause` says why."""
-        self.change(_END_ITEM, (state, cause, now, self.lease_clock(), pending, 0, row["no"]))
+        self._store.change(
+            _END_ITEM, (state, cause, now, self._store.lease_clock(), pending, 0, row["no"])
+        )
         # Where others write too, somebody may have begun to wait since the row was read.
-        if state in SATISFYING and (row["awaited"] or self._engine.shared):
-            self._satisfy(row["project"], row["id"])
+        if state in SATISFYING and (row["awaited"] or self._store.is_shared):
+            self.satisfy(row["project"], row["id"])
 
-    def _satisfy(self, project: str, item_id: str) -> None:
+    def satisfy(self, project: str, item_id: str) -> None:
         """Make ready what waited for this item alone, in whichever queue."""
         if item_id == ASIDE:
             # A file may call its item so; what is set aside comes back on request alone.
             return
-        self._ahead = None
-        waiting = self.rows(
+        self.ahead = None
+        waiting = self._store.rows(
             "select item from dependency where project = ? and after = ?", (project, item_id)
         ).fetchall()
-        self.change("delete from dependency where project = ? and after = ?", (project, item_id))
+        self._store.change(
+            "delete from dependency where project = ? and after = ?", (project, item_id)
+        )
         for (item,) in waiting:
-            self.change("update item set waits = waits - 1 where no = ?", (item,))
-            self.change(
+            self._store.change("update item set waits = waits - 1 where no = ?", (item,))
+            self._store.change(
                 f"update item set state = 'ready', turn = position, cause = {EARLIER} "
                 "where no = ? and state = 'waiting' and waits <= 0",
                 (item,),
@@ -275,57 +288,61 @@ class Ends(ClaimLocks):
         """End a live claim without an accepted report; the item is ready again, or failed."""
         now = time.time()
         told = dumps({"cause": cause}) if cause else None
-        self.change(_END_CLAIM, (how, now, told, row["claim"]))
-        self.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
-        self._unlock_after_commit(row)
+        self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
+        self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
+        self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
         if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
             most = row[f"max_{column}"]
             why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
             why += f"; the last: {cause}" if cause else ""
-            self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
-            self._final(row, "failed", why, now, "cause" if row["path"] else None)
+            self._store.change(
+                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
+            )
+            self.final(row, "failed", why, now, "cause" if row["path"] else None)
             return "failed"
         if row["queue_state"] == "replaced":
-            self._final(row, "cancelled", REPLACED, now, None)
+            self.final(row, "cancelled", REPLACED, now, None)
             return "cancelled"
         self._ready_again(row, column, cause or None)
         return "ready"
 
     def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
         """Make an item ready; what cost it something goes behind all others."""
-        self._ahead = None
+        self.ahead = None
         # While it was held, it may have been set aside.
-        self.change(
+        self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
             "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
             "cause = coalesce(?, cause) where no = ?",
             (WAITING, cause, row["no"]),
         )
         if column is not None:
-            self.change(f"update item set {column} = {column} + 1 where no = ?", (row["no"],))
-            self._send_back([row["no"]])
+            self._store.change(
+                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
+            )
+            self.put_behind([row["no"]])
 
-    def _send_back(self, items: list[int]) -> None:
+    def put_behind(self, items: list[int]) -> None:
         """Put ready items behind all others, so that no claim tries them again first."""
         if items:
-            first = self.next_positions(len(items))
-            self.change_many(
+            first = self._store.next_positions(len(items))
+            self._store.change_many(
                 "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
                 "where no = ?",
                 [(first + place, first + place, WAITING, item) for place, item in enumerate(items)],
             )
 
-    def _expire(self, queue: int | None = None) -> int:
+    def expire_late(self, queue: int | None = None) -> int:
         """End the late claims of one generation, or of all: as deaths, or as attempts where an
         item's time was over."""
-        late = self._late()
+        late = self.late()
         if queue is None:
-            rows = self.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
+            rows = self._store.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
         else:
-            rows = self.rows(_EXPIRED_IN, (late, queue)).fetchall()
-        clock = self.lease_clock() if rows else 0
+            rows = self._store.rows(_EXPIRED_IN, (late, queue)).fetchall()
+        clock = self._store.lease_clock() if rows else 0
         for row in rows:
             if row["ends_by"] is not None and row["ends_by"] <= clock:
                 self._give_back(row, "unreported", overtime(row["item_ms"]))

@@ -1,68 +1,95 @@
-"""Queues are opened, in a new generation where the last is over, added to, and ended."""
+"""Queues are opened, in a new generation where the last is over, added to, ended and forgotten."""
 
 from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.adding import Adding, NewItem, Opened
 from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.items import Opened
+from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
+from hypervisor.system.record import Record
 from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any
+    from collections.abc import Iterable
 
+    from hypervisor.ledger.claim_locks import ClaimLocks
+    from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.items import Items, NewItem
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.store import Store
+    from hypervisor.ledger.terms import Terms
+
+# How many workers may die with an item, or give it back, where nobody says.
+_OFTEN = 3
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
+# What hangs on a queue, and how each table names it.
+_PARTS = (
+    ("dependency", "item in (select no from item where queue = ?)"),
+    ("claim", "item in (select no from item where queue = ?)"),
+    ("item", "queue = ?"),
+    ("agent", "queue = ?"),
+    ("permission", "queue = ?"),
+    ("told", "queue = ?"),
+    ("event", "queue = ?"),
+    ("queue", "no = ?"),
+)
+_PRUNABLE = (
+    "select q.no, q.name, q.generation, q.state, q.opened_at, q.ended_at, "
+    "(select count(*) from item where queue = q.no) as items, "
+    "(select max(finished_at) from item where queue = q.no) as last_end, "
+    "exists (select 1 from item where queue = q.no and turn is not null) as is_open, "
+    "exists (select 1 from item where queue = q.no and pending is not null) as is_pending, "
+    "exists (select 1 from claim c join item i on i.no = c.item where c.no = ? "
+    "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
+    "from queue q where project = ? order by q.no"
+)
 
-class Generations(Adding):
+
+class Old(Record):
+    """A generation of a queue, and what decides whether it can be forgotten."""
+
+    no: int
+    name: str
+    generation: int
+    state: str
+    opened_at: float
+    ended_at: float | None
+    items: int
+    last_end: float | None
+    is_open: bool
+    is_pending: bool
+    is_newest: bool
+
+
+class Generations:
     """The verbs that begin a generation of a queue, and end it."""
 
-    def open_queue(
+    def __init__(
         self,
-        name: str,
-        items: Iterable[NewItem],
-        *,
-        purpose: str = "work",
-        instructions: str | None = None,
-        verify: str | None = None,
-        check_env: Sequence[str] = (),
-        check_base: Sequence[str] = (),
-        max_attempts: int = 3,
-        max_deaths: int = 3,
-        max_releases: int = 3,
-        lease_seconds: float = 900,
-        lock_dir: str | None = None,
-        results_dir: str | None = None,
-        source: str | None = None,
-        preflight: str | None = None,
-        asked: str = "",
-        scope: str | None = None,
-        commands: str | None = None,
-        may_write: str | None = None,
-        budget_tokens: int | None = None,
-        budget_ms: int | None = None,
-        yes_up_to: int | None = None,
-        folders: Iterable[str] = (),
-        bounds: dict[str, int] | None = None,
-        first_bounds: dict[str, int] | None = None,
-    ) -> Opened:
+        store: Store,
+        queues: Queues,
+        terms: Terms,
+        items: Items,
+        ends: Ends,
+        claim_locks: ClaimLocks,
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._terms = terms
+        self._items = items
+        self._ends = ends
+        self._claim_locks = claim_locks
+
+    def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
-        `source` (what it was made from) has changed. `preflight` is kept for the summary, `asked`
-        (the sources as the user named them) as an event.
-        `check_env` and `check_base` are those of `set_check`.
-        `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
-        beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
-        that workers may change although they steer the next run. The budgets stop the hand-out
-        when they are used up (see `budget`); the minutes count from the first claim, and one that
-        is given to a queue at work replaces its earlier one. `yes_up_to` is the number of items for
-        which the user has agreed to the cost beforehand. `folders` (absolute) are those outside
-        of the root whose files are among the items: these may be edited. `bounds` are those of
-        `set_bounds`, `first_bounds` what holds of them for a new generation where they say nothing.
+        `source` has changed. A budget that is given to a queue at work replaces its earlier one.
         Raises UsageError if the queue is at work with other instructions, bounds or another check;
         where no check, commands or paths are named, those that it has stay.
         """
@@ -73,132 +100,189 @@ class Generations(Adding):
                 "use up to 100 letters, digits, dots, dashes and underscores",
             )
         wanted = list(items)
-        with self.write(durable=True):
-            self._alone()
-            self._expire()
-            queue, earlier = self._newest(name), None
-            if queue is not None and not self._at_work(queue, source):
-                queue, earlier = None, queue
-            at_work = queue is not None
-            if queue is None:
-                options = (
-                    purpose, instructions, verify, max_attempts, max_deaths, max_releases,
-                    round(lease_seconds * 1000), self._relative(lock_dir), results_dir, source,
-                    preflight, scope, commands, may_write,
-                )  # fmt: skip
+        with self._store.write(durable=True):
+            self._queues.alone()
+            self._ends.expire_late()
+            queue = newest = self._queues.find(name)
+            at_work = newest is not None and self._queues.at_work(newest, options.source)
+            if queue is None or not at_work:
                 queue = self._new_queue(name, options)
-                if earlier is not None:
-                    self._keep_tools(earlier, queue)
-                    self.change(
+                if newest is not None:
+                    self._terms.keep_tools(newest, queue)
+                    self._store.change(
                         "update queue set branches = ?, commits = ? where no = ?",
-                        (earlier["branches"], earlier["commits"], queue["no"]),
+                        (newest.branches, newest.commits, queue.no),
                     )
-                    self._end_generation(earlier, queue, {item.id for item in wanted})
-                    queue = self._newest(name)
-            elif (queue["instructions"], queue["scope"]) != (instructions, scope) or any(
-                given is not None and given != queue[column]
-                for column, given in (
-                    ("verify", verify), ("commands", commands), ("may_write", may_write),
-                )
-            ):  # fmt: skip
+                    self._end_generation(newest, queue, {item.id for item in wanted})
+                    queue = self._queues.get(name)
+            elif _is_other(queue, options):
                 raise UsageError(
                     f"queue {name} is at work with other instructions or another --verify, "
                     "--scope, --allow-command or --may-write",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            elif preflight is not None:
-                self.change("update queue set preflight = ? where no = ?", (preflight, queue["no"]))
-            self._set_budget(queue["no"], budget_tokens, budget_ms)
-            first = {} if at_work else first_bounds or {}
-            self._set_bounds(queue["no"], first | (bounds or {}))
-            self._note_folders(queue, folders)
-            if yes_up_to is not None:
-                self.change("update queue set yes_up_to = ? where no = ?", (yes_up_to, queue["no"]))
-            if verify is not None:
-                self._set_check(queue["no"], verify, check_env, check_base)
-            opened = Opened(name, queue["generation"])
-            self._add(queue, wanted, opened)
-            if asked and (opened.added or not at_work):
-                self._note(queue["no"], "asked", asked)
+            elif options.preflight is not None:
+                self._store.change(
+                    "update queue set preflight = ? where no = ?", (options.preflight, queue.no)
+                )
+            self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
+            first = {} if at_work else options.first_bounds or {}
+            self._terms.put_bounds(queue.no, {**first, **(options.bounds or {})})
+            self._terms.note_folders(queue, options.folders)
+            if options.yes_up_to is not None:
+                self._store.change(
+                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue.no)
+                )
+            if options.verify is not None:
+                self._terms.put_check(
+                    queue.no, options.verify, options.check_env, options.check_base
+                )
+            opened = Opened(name, queue.generation)
+            self._items.add(queue, wanted, opened)
+            if options.asked and (opened.added or not at_work):
+                self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
-                self._note(queue["no"], "added", count(opened.added, "item"))
+                self._queues.note(queue.no, "added", count(opened.added, "item"))
         return opened
 
     def cancel(self, queue: str, reason: str = "") -> int:
         """End the queue: open items are cancelled, live claims are lost. Return how many items."""
-        with self.write(durable=True):
-            self._alone()
-            row = self.queue_row(queue)
-            self._hold("queue = ?", [(row["no"],)])
+        with self._store.write(durable=True):
+            self._queues.alone()
+            row = self._queues.get(queue)
+            self._items.hold("queue = ?", [(row.no,)])
             now = time.time()
-            held = self.rows(
+            held = self._store.rows(
                 "select c.no as claim, c.token, i.id, q.lock_dir from item i "
                 "join claim c on c.no = i.claim join queue q on q.no = i.queue "
                 "where i.queue = ? and i.turn < 0",
-                (row["no"],),
+                (row.no,),
             ).fetchall()
             for item in held:
-                self.change(
+                self._store.change(
                     "update claim set outcome = 'cancelled', ended_at = ? where no = ?",
                     (now, item["claim"]),
                 )
-                self._unlock_after_commit(item)
-            count = self._cancel_items(row["no"], reason or "cancelled", "turn is not null", now)
-            self.change(
+                self._claim_locks.unlock_after_commit(item["lock_dir"], item["id"])
+            count = self.cancel_items(row.no, reason or "cancelled", "turn is not null", now)
+            self._store.change(
                 "update queue set state = 'cancelled', reason = ?, ended_at = ? where no = ?",
-                (reason, now, row["no"]),
+                (reason, now, row.no),
             )
-            self._note(row["no"], "cancelled", reason)
+            self._queues.note(row.no, "cancelled", reason)
         return count
+
+    def prunable(self, before: float) -> tuple[list[Old], list[tuple[Old, str]]]:
+        """Return the generations that ended before `before` (Unix time) and can be forgotten, and
+        those that can't yet, each with the reason.
+
+        Never one that holds something open or pending, nor the one that holds the newest claim,
+        nor the newest of all: the numbers of tokens and generations grow from there, and name one
+        thing for ever.
+        """
+        going: list[Old] = []
+        staying: list[tuple[Old, str]] = []
+        newest = self._store.row("select max(no) from claim")[0]
+        for row in self._store.all(Old, _PRUNABLE, (newest, self._store.project)):
+            if max(row.last_end or 0, row.ended_at or 0, row.opened_at) >= before:
+                continue
+            if row.is_open:
+                staying.append((row, "items of it are open"))
+            elif row.is_pending:
+                staying.append((row, "reports of it are not in their files yet"))
+            elif row.is_newest:
+                staying.append((row, "the numbers of the next queue and claim count from it"))
+            else:
+                going.append(row)
+        return going, staying
+
+    def forget(self, before: float) -> list[Old]:
+        """Remove what `prunable` returns, with all that hangs on it; return the queues' rows."""
+        with self._store.write(durable=True):
+            going, _ = self.prunable(before)
+            for row in going:
+                for table, which in _PARTS:
+                    self._store.change(f"delete from {table} where {which}", (row.no,))
+        return going
 
     # -- inside a write transaction --
 
-    def _new_queue(self, name: str, options: tuple[object, ...]) -> Any:
-        last = self._newest(name)
-        self.change(
+    def _new_queue(self, name: str, options: Options) -> Queue:
+        last = self._queues.find(name)
+        self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, results_dir, source, "
-            "preflight, scope, commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.project, name, last["generation"] + 1 if last else 1, *options, time.time()),
+            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, source, preflight, scope, "
+            "commands, may_write, opened_at) "
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._store.project,
+                name,
+                last.generation + 1 if last else 1,
+                options.purpose,
+                options.instructions,
+                options.verify,
+                options.max_attempts,
+                _OFTEN if options.max_deaths is None else options.max_deaths,
+                _OFTEN if options.max_releases is None else options.max_releases,
+                round(options.lease_seconds * 1000),
+                self._claim_locks.relative(options.lock_dir),
+                options.source,
+                options.preflight,
+                options.scope,
+                options.commands,
+                options.may_write,
+                time.time(),
+            ),
         )
-        queue = self._newest(name)
-        self._note(queue["no"], "opened", "")
+        queue = self._queues.get(name)
+        self._queues.note(queue.no, "opened", "")
         return queue
 
-    def _end_generation(self, old: Any, new: Any, wanted: set[str]) -> None:
+    def _end_generation(self, old: Queue, new: Queue, wanted: set[str]) -> None:
         """Move what is still open and `wanted` to the new generation, claims and all; cancel the
         rest but for live claims, which may still be reported."""
-        self._hold("queue = ?", [(old["no"],)])
-        rows = self.rows(
-            "select no, id from item where queue = ? and turn is not null", (old["no"],)
+        self._items.hold("queue = ?", [(old.no,)])
+        rows = self._store.rows(
+            "select no, id from item where queue = ? and turn is not null", (old.no,)
         ).fetchall()
         now = time.time()
-        moved = [(new["no"], no) for no, id in rows if id in wanted]
-        self.change_many("update item set queue = ? where no = ?", moved)
-        self._cancel_items(old["no"], REPLACED, "turn >= 0", now)
-        if moved and old["state"] == "paused":
+        moved = [(new.no, no) for no, id in rows if id in wanted]
+        self._store.change_many("update item set queue = ? where no = ?", moved)
+        self.cancel_items(old.no, REPLACED, "turn >= 0", now)
+        if moved and old.state == "paused":
             # Whoever paused the work did not mean this one list of it.
-            self.change(
+            self._store.change(
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
-                (old["reason"], old["resume_at"], new["no"]),
+                (old.reason, old.resume_at, new.no),
             )
-        self.change(
-            "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old["no"])
+        self._store.change(
+            "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old.no)
         )
 
-    def _cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
+    def cancel_items(self, queue: int, cause: str, which: str, now: float) -> int:
         """Cancel open items of a generation; `which` is a condition on them."""
-        awaited = self.rows(
+        awaited = self._store.rows(
             "select distinct d.project, d.after from dependency d join item i on i.id = d.after "
             f"and i.project = d.project where i.queue = ? and i.{which}",
             (queue,),
         ).fetchall()
-        count = self.change(
+        count = self._store.change(
             "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
             f"turn = null where queue = ? and {which}",
-            (cause, now, self.lease_clock(), queue),
+            (cause, now, self._store.lease_clock(), queue),
         )
         for project, item_id in awaited:
-            self._satisfy(project, item_id)
+            self._ends.satisfy(project, item_id)
         return count
+
+
+def _is_other(queue: Queue, options: Options) -> bool:
+    """True if a queue at work (its row) has other terms than these."""
+    if (queue.instructions, queue.scope) != (options.instructions, options.scope):
+        return True
+    named = (
+        (options.verify, queue.verify),
+        (options.commands, queue.commands),
+        (options.may_write, queue.may_write),
+    )
+    return any(given is not None and given != now for given, now in named)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def mark(ledger: Ledger, queue: str) -> None:
     """Note that `queue` is at work, and whether its workers have tools; doing it again is
     harmless."""
-    for kind in (LIVE, TOOLS) if ledger.tools(queue) else (LIVE,):
+    for kind in (LIVE, TOOLS) if ledger.terms.tools(queue) else (LIVE,):
         folder = ledger.state.folder.below(kind, make=True)
         os.close(folder.open(queue, os.O_WRONLY | os.O_CREAT))
 
@@ -48,8 +48,8 @@ def settle(ledger: Ledger) -> None:
         except FileNotFoundError:
             continue
         # Whatever else lies there is not ours to remove.
-        for name in sorted(marked & ledger.queue_names()):
-            if ledger.is_settled(name):
+        for name in sorted(marked & ledger.queues.names()):
+            if ledger.followers.is_settled(name):
                 folder.remove(name)
     if not is_marked(ledger.state):
-        calls.forget(ledger.state, ledger.callers())
+        calls.forget(ledger.state, ledger.sessions.callers())

@@ -14,7 +14,7 @@ from hypervisor.config import store
 from hypervisor.ledger import embedded, locks
 from hypervisor.ledger.ledger import Ledger
 from hypervisor.ledger.schema import LEASED, TABLES
-from hypervisor.ledger.store import LedgerError
+from hypervisor.ledger.store import LedgerError, Store
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.state import State
@@ -30,13 +30,13 @@ def move(root: str, source: str | None, target: str | None) -> dict[str, int]:
     if source == target:
         raise UsageError("FROM and TO are the same store", "name two")
     with _opened(root, source, None) as old:
-        mark = dict(old.rows("select key, value from meta").fetchall()).get("moved")
+        mark = dict(old.store.rows("select key, value from meta").fetchall()).get("moved")
         if mark not in (None, store.shown(target)):
             raise LedgerError(f"{root}: this ledger was moved to {mark}", "move it from there")
         with _target(root, target, old) as new:
             counts = {} if mark else _carry(old, new, target)
-            with new.write(durable=True):
-                new.change("delete from meta where key = 'arriving'")
+            with new.store.write(durable=True):
+                new.store.change("delete from meta where key = 'arriving'")
             store.note(new.state, target, new.project)
             _renew_locks(old, new)
     return counts
@@ -47,24 +47,24 @@ def _opened(root: str, told: str | None, project: str | None) -> Ledger:
     if told is None:
         state = State.find(root)
         engine: Any = embedded.connect(root, state, project is not None, project)
-        return Ledger(root, engine, moving=True)
+        return Ledger(Store(root, engine, moving=True))
     from hypervisor.ledger.shared import open_engine
 
     kept = store.noted(State.find(root))
     name = project or (kept[1] if kept else None)
     engine = open_engine(root, told, name, create=project is not None)
-    return Ledger(root, engine, moving=True)
+    return Ledger(Store(root, engine, moving=True))
 
 
 def _target(root: str, told: str | None, old: Ledger) -> Ledger:
     """Open the ledger to fill, made anew where the old one once came from there."""
     new = _opened(root, told, old.project)
-    meta = dict(new.rows("select key, value from meta").fetchall())
+    meta = dict(new.store.rows("select key, value from meta").fetchall())
     if "moved" in meta:
-        new._engine.drop()
+        new.store.engine.drop()
         new.close()
         new = _opened(root, told, old.project)
-    elif meta.get("arriving") != old.ledger_id and new.row("select 1 from queue limit 1"):
+    elif meta.get("arriving") != old.ledger_id and new.store.row("select 1 from queue limit 1"):
         new.close()
         raise LedgerError(
             f"{store.shown(told)}: project {old.project} has queues there already",
@@ -74,29 +74,31 @@ def _target(root: str, told: str | None, old: Ledger) -> Ledger:
 
 
 def _carry(old: Ledger, new: Ledger, target: str | None) -> dict[str, int]:
-    with old.write(durable=True):
-        old._engine.stand_still()
-        with new.write(durable=True):
+    with old.store.write(durable=True):
+        old.store.engine.stand_still()
+        with new.store.write(durable=True):
             for table in reversed(TABLES):
-                new.change(f"delete from {table}")
-            new.change(
+                new.store.change(f"delete from {table}")
+            new.store.change(
                 "insert into meta (key, value) values ('arriving', ?) on conflict (key) do update "
                 "set value = excluded.value",
                 (old.ledger_id,),
             )
             counts = _copy(old, new)
-            new._engine.number_from_here()
-        old.change("insert into meta (key, value) values (?, ?)", ("moved", store.shown(target)))
-        old._engine.refuse_writes(
+            new.store.engine.number_from_here()
+        old.store.change(
+            "insert into meta (key, value) values (?, ?)", ("moved", store.shown(target))
+        )
+        old.store.engine.refuse_writes(
             f"{old.root}: this ledger was moved to {store.shown(target)}".replace("'", "’")
         )
     return counts
 
 
 def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
-    passed = new.lease_clock() - old.lease_clock()
+    passed = new.store.lease_clock() - old.store.lease_clock()
     ranks = _ranks(old)
-    host = new._host()
+    host = new.store.host()
     counts = {}
     for table in TABLES:
         names: list[str] = []
@@ -112,11 +114,13 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
                     values["ends_by"] += passed
                 if "finish_no" in values:
                     values["finish_no"] = ranks.get(values["finish_no"])
-                if table == "session" and values["host"] == old._host():
+                if table == "session" and values["host"] == old.store.host():
                     values["host"] = host
                 rows.append(list(values.values()))
             marks = ", ".join("?" * len(names))
-            new.change_many(f"insert into {table} ({', '.join(names)}) values ({marks})", rows)
+            new.store.change_many(
+                f"insert into {table} ({', '.join(names)}) values ({marks})", rows
+            )
             counts[table] += len(rows)
     return counts
 
@@ -124,12 +128,12 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
 def _chunks(ledger: Ledger, table: str) -> Iterator[list[Any]]:
     """Yield the rows of a table, those with a number in parts."""
     if table not in ("queue", "item", "claim", "event"):
-        rows = ledger.rows(f"select * from {table}").fetchall()
+        rows = ledger.store.rows(f"select * from {table}").fetchall()
         if rows:
             yield rows
         return
     last = -1
-    while rows := ledger.rows(
+    while rows := ledger.store.rows(
         f"select * from {table} where no > ? order by no limit ?", (last, _CHUNK)
     ).fetchall():
         yield rows
@@ -138,7 +142,7 @@ def _chunks(ledger: Ledger, table: str) -> Iterator[list[Any]]:
 
 def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
     """Return new, low `finish_no`s in the same order: the clocks of two engines don't compare."""
-    known = ledger.rows(
+    known = ledger.store.rows(
         "select finish_no from item where finish_no > 0 "
         "union select finish_no from told where finish_no > 0 order by 1"
     )
@@ -149,17 +153,17 @@ def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
 
 def _renew_locks(old: Ledger, new: Ledger) -> None:
     """Have the locks on this machine stand for claims of the new ledger, if it makes locks."""
-    for queue in new.rows("select * from queue").fetchall():
-        folder = new.locks_at(new.lock_folder(queue))
+    for queue in new.queues.generations():
+        folder = new.claim_locks.folder_at(new.claim_locks.folder_of(queue))
         if folder is None:
             continue
         for name in folder.names():
             locks.drop(folder, name, old.ledger_id)
-        if new._engine.shared:
+        if new.is_shared:
             continue
-        for row in new.rows(
+        for row in new.store.rows(
             "select c.token, i.id from item i join claim c on c.no = i.claim "
             "where i.queue = ? and i.turn < 0",
-            (queue["no"],),
+            (queue.no,),
         ).fetchall():
-            locks.take(folder, keys.key(row["id"]), f"{row['token']}@{new._mark}")
+            locks.take(folder, keys.key(row["id"]), f"{row['token']}@{new.claim_locks.mark}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.retries import Retries
 from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from typing import Any
+
+    from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.items import Items
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import OpenItem
+    from hypervisor.ledger.store import Store
 
 
 class Narrowed:
@@ -26,34 +30,29 @@ class Narrowed:
         self.back: list[str] = []
 
 
-class Narrowing(Retries):
+class Narrowing:
     """An item that is set aside waits, beside all else, for something that never comes by itself:
     so nothing hands it out, and nothing else need know of it."""
 
-    def open_rows(self, queue: str) -> list[Any]:
-        """Return the items of `queue` that have not ended, in order; `aside` says of each whether
-        it is set aside."""
-        row = self.queue_row(queue)
-        return self.rows(
-            "select i.*, exists (select 1 from dependency d where d.project = i.project "
-            "and d.after = ? and d.item = i.no) as aside "
-            "from item i where i.queue = ? and i.turn is not null order by i.turn",
-            (ASIDE, row["no"]),
-        ).fetchall()
+    def __init__(self, store: Store, queues: Queues, items: Items, ends: Ends) -> None:
+        self._store = store
+        self._queues = queues
+        self._items = items
+        self._ends = ends
 
     def aside(self, queue: int) -> list[str]:
         """Return the ids of the items of a generation (its number) that are set aside."""
-        rows = self.rows(
+        rows = self._store.rows(
             "select i.id from dependency d join item i on i.no = d.item "
             "where d.project = ? and d.after = ? and i.queue = ? and i.state = 'waiting' "
             "order by i.turn",
-            (self.project, ASIDE, queue),
+            (self._store.project, ASIDE, queue),
         )
         return [item_id for (item_id,) in rows.fetchall()]
 
     def condition(self, queue: int) -> str | None:
         """Return in words what items had to match when a generation was last narrowed, or None."""
-        found = self.row(
+        found = self._store.row(
             "select detail from event where queue = ? and kind in ('narrowed', 'widened') "
             "order by no desc limit 1",
             (queue,),
@@ -64,43 +63,45 @@ class Narrowing(Retries):
         """Set the open items `unwanted` (ids) aside, and bring back all others; `condition` says
         in words what was wanted. Raises UsageError for a queue that has ended."""
         told = Narrowed()
-        with self.write(durable=True):
-            self._alone()
-            row = self.queue_row(queue)
-            if row["state"] not in ("open", "paused"):
-                raise UsageError(f"queue {queue} was {row['state']}", "open it again instead")
-            self._expire()
-            self._hold("queue = ?", [(row["no"],)])
-            for item in self.open_rows(queue):
-                wanted = item["id"] not in unwanted
+        with self._store.write(durable=True):
+            self._queues.alone()
+            row = self._queues.get(queue)
+            if row.state not in ("open", "paused"):
+                raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
+            self._ends.expire_late()
+            self._items.hold("queue = ?", [(row.no,)])
+            for item in self._items.open_rows(queue):
+                wanted = item.id not in unwanted
                 if wanted:
-                    told.left.append(item["id"])
+                    told.left.append(item.id)
                 else:
-                    (told.at_work if item["turn"] < 0 else told.aside).append(item["id"])
-                if wanted == bool(item["aside"]):
+                    (told.at_work if item.turn < 0 else told.aside).append(item.id)
+                if wanted == bool(item.aside):
                     self._move(item, aside=not wanted)
-                    told.back += [item["id"]] if wanted else []
-            self._note(row["no"], "widened" if told.back else "narrowed", condition)
+                    told.back += [item.id] if wanted else []
+            self._queues.note(row.no, "widened" if told.back else "narrowed", condition)
         return told
 
     # -- inside a write transaction --
 
-    def _move(self, item: Any, *, aside: bool) -> None:
-        self._ahead = None
+    def _move(self, item: OpenItem, *, aside: bool) -> None:
+        self._ends.ahead = None
         if aside:
-            self.change(
+            self._store.change(
                 "insert into dependency (project, after, item) values (?, ?, ?)",
-                (self.project, ASIDE, item["no"]),
+                (self._store.project, ASIDE, item.no),
             )
         else:
-            self.change("delete from dependency where item = ? and after = ?", (item["no"], ASIDE))
-        self.change(
-            "update item set waits = waits + ? where no = ?", (1 if aside else -1, item["no"])
+            self._store.change(
+                "delete from dependency where item = ? and after = ?", (item.no, ASIDE)
+            )
+        self._store.change(
+            "update item set waits = waits + ? where no = ?", (1 if aside else -1, item.no)
         )
-        self.change(
+        self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
             "turn = position + case when waits > 0 then ? else 0 end, "
             "cause = case when waits <= 0 and cause like 'waits for %' then null else cause end "
             "where no = ? and turn >= 0",
-            (WAITING, item["no"]),
+            (WAITING, item.no),
         )

@@ -218,7 +218,7 @@ def told(row: Standing, after: str | None) -> str:
 
 
 def by_state(tried: Sequence[Any]) -> dict[str, int]:
-    """Return how many of the rows of `Ledger.tried_before` are ready, and how many waiting."""
+    """Return how many of the rows of `Queries.tried_before` are ready, and how many waiting."""
     states = [row["state"] for row in tried]
     return {state: states.count(state) for state in OPEN_STATES if state != "claimed"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.outcomes import STATES
+from hypervisor.ledger.rows import Queue, columns
 from hypervisor.ledger.schema import WAITING
-from hypervisor.ledger.store import Store
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from hypervisor.ledger.store import Store
 
 # Each part is answered by an index alone.
 _COUNTS = (
@@ -21,80 +21,129 @@ _COUNTS = (
     "union all select state, count(*) from item where queue = ? and finish_no is not null "
     "group by state"
 )
+_ALL = f"select {columns(Queue, 'q')} from queue q"
 
 
-class Queues(Store):
+class Queues:
     """The questions about queues."""
 
-    def queue_row(self, queue: str) -> Any:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # What of a queue never changes, by its number.
+        self._kept: dict[int, Queue] = {}
+
+    def get(self, queue: str) -> Queue:
         """Return the row of the newest generation of `queue`. Raises UsageError if unknown."""
-        row = self._newest(queue)
+        row = self.find(queue)
         if row is None:
-            names = [name for (name,) in self.rows("select distinct name from queue limit 20")]
+            names = [
+                name for (name,) in self._store.rows("select distinct name from queue limit 20")
+            ]
             known = f"queues here: {', '.join(names)}" if names else "hypervisor open QUEUE SOURCE"
-            raise UsageError(f"no queue '{queue}' at {self.root}", known)
+            raise UsageError(f"no queue '{queue}' at {self._store.root}", known)
         return row
 
-    def queue_name(self, number: int) -> str:
+    def name_of(self, number: int) -> str:
         """Return the name of the queue whose number is `number`."""
-        name: str = self.row("select name from queue where no = ?", (number,))[0]
+        name: str = self._store.row("select name from queue where no = ?", (number,))[0]
         return name
 
-    def queues(self) -> list[Any]:
+    def all(self) -> list[Queue]:
         """Return the newest generation of each queue, oldest first."""
-        return self.rows(
-            "select * from queue q where project = ? and generation = (select max(generation) "
+        return self._store.all(
+            Queue,
+            f"{_ALL} where project = ? and generation = (select max(generation) "
             "from queue where project = q.project and name = q.name) order by no",
-            (self.project,),
-        ).fetchall()
+            (self._store.project,),
+        )
 
-    def queue_names(self) -> set[str]:
+    def names(self) -> set[str]:
         """Return the names of all queues that the ledger knows."""
-        rows = self.rows("select distinct name from queue where project = ?", (self.project,))
+        rows = self._store.rows(
+            "select distinct name from queue where project = ?", (self._store.project,)
+        )
         return {row["name"] for row in rows.fetchall()}
 
     def stats(self, queue: str) -> dict[str, int]:
         """Return how many items are in each of the eight states; they add up to the items."""
-        return self.counts(self.queue_row(queue)["no"])
+        return self.counts(self.get(queue).no)
 
     def counts(self, queue: int) -> dict[str, int]:
         """Return `stats` of the generation whose number is `queue`."""
-        counted = self.rows(_COUNTS, (queue, queue, WAITING, queue, WAITING, queue))
+        counted = self._store.rows(_COUNTS, (queue, queue, WAITING, queue, WAITING, queue))
         return dict.fromkeys(STATES, 0) | dict(counted.fetchall())
 
     def drained(self, queue: str) -> bool:
         """True when nothing is ready or claimed, so that nothing waiting can become ready."""
-        return self._is_drained(self.queue_row(queue)["no"])
+        return self.is_drained(self.get(queue).no)
+
+    def generations(self) -> list[Queue]:
+        """Return every generation of every queue, oldest first."""
+        return self._store.all(
+            Queue, f"{_ALL} where project = ? order by no", (self._store.project,)
+        )
+
+    def generations_of(self, queue: str) -> list[Queue]:
+        """Return all generations of `queue`, oldest first. Raises UsageError if unknown."""
+        self.get(queue)
+        return self._store.all(
+            Queue,
+            f"{_ALL} where project = ? and name = ? order by generation",
+            (self._store.project, queue),
+        )
+
+    def ready(self, queue: int, limit: int) -> int:
+        """Return how many items of a queue are ready, counted up to `limit`."""
+        count: int = self._store.row(
+            "select count(*) from (select 1 from item where queue = ? and turn >= 0 and turn < ? "
+            "limit ?) as found",
+            (queue, WAITING, limit),
+        )[0]
+        return count
 
     # -- inside a write transaction --
 
-    def _alone(self) -> None:
+    def alone(self) -> None:
         """Have others who open, pause or cancel wait; those who claim and report go on."""
-        if self._engine.shared:
-            self.change("/*! lock table queue in share row exclusive mode */")
+        if self._store.is_shared:
+            self._store.change("/*! lock table queue in share row exclusive mode */")
 
-    def _newest(self, name: str) -> Any:
-        return self.row(
-            "select * from queue where project = ? and name = ? order by generation desc limit 1",
-            (self.project, name),
+    def find(self, name: str) -> Queue | None:
+        """Return the newest generation of a queue, or None."""
+        return self._store.one(
+            Queue,
+            f"{_ALL} where project = ? and name = ? order by generation desc limit 1",
+            (self._store.project, name),
         )
 
-    def _at_work(self, queue: Any, source: str | None) -> bool:
-        if queue["state"] in ("cancelled", "replaced"):
+    def at_work(self, queue: Queue, source: str | None) -> bool:
+        if queue.state in ("cancelled", "replaced"):
             return False
-        if source is not None and source != queue["source"]:
+        if source is not None and source != queue.source:
             return False
-        return source is not None or not self._is_drained(queue["no"])
+        return source is not None or not self.is_drained(queue.no)
 
-    def _is_drained(self, queue: int) -> bool:
-        found = self.row(
+    def is_drained(self, queue: int) -> bool:
+        found = self._store.row(
             "select 1 from item where queue = ? and turn < ? order by turn limit 1",
             (queue, WAITING),
         )
         return found is None
 
-    def _note(self, queue: int, kind: str, detail: str) -> None:
-        self.change(
+    def note(self, queue: int, kind: str, detail: str) -> None:
+        self._store.change(
             "insert into event (queue, at, kind, detail) values (?, ?, ?, ?)",
             (queue, time.time(), kind, detail),
         )
+
+    def known(self, queue: int) -> Queue:
+        """Return the row of a generation, read once: of it only what never changes may be used."""
+        row = self._kept.get(queue)
+        if row is None:
+            [row] = self._store.all(Queue, f"{_ALL} where no = ?", (queue,))
+            self._kept[queue] = row
+        return row
+
+    def forget_known(self, queue: int) -> None:
+        """Have `known` read a generation anew."""
+        self._kept.pop(queue, None)

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import random
 import time
-from types import FunctionType
 
 from hypervisor.config import store
 from hypervisor.config.roots import create_state
@@ -30,15 +29,9 @@ _COLLISIONS = 20
 
 
 def open_shared(
-    kind: type[Any],
-    root: str,
-    told: str,
-    project: str | None,
-    *,
-    create: bool,
-    patience: float | None,
-) -> Any:
-    """Open the ledger of `project` in the store at `told` as a `kind` whose verbs are patient.
+    root: str, told: str, project: str | None, *, create: bool, patience: float | None
+) -> Store:
+    """Open the ledger of `project` in the store at `told`.
 
     The first use is noted in the state of `root`. Raises NoLedger and LedgerError.
     """
@@ -51,7 +44,7 @@ def open_shared(
         for again in range(_COLLISIONS, -1, -1):
             try:
                 engine = open_engine(root, told, name, create=create, patience=patience)
-                ledger = patient(kind)(root, engine)
+                opened = Store(root, engine)
                 break
             except Gone:
                 # It answered and went away again at once: it is waited for once more.
@@ -60,8 +53,8 @@ def open_shared(
         if create or kept is None:
             engine.server.warn_of_plain()
         if kept is None:
-            store.note(create_state(root), told, ledger.project)
-    return ledger
+            store.note(create_state(root), told, opened.project)
+    return opened
 
 
 def open_engine(
@@ -78,30 +71,24 @@ def open_engine(
     return postgres.connect(root, told, project, create=create, patience=patience)
 
 
-def patient(kind: type[Any]) -> type[Any]:
-    """Return `kind` with every verb repeated when the connection is lost or writers collide."""
-    verbs = {
-        name: _repeated(getattr(kind, name))
-        for name in dir(kind)
-        if not name.startswith("_")
-        and not hasattr(Store, name)
-        and isinstance(getattr(kind, name), FunctionType)
-    }
-    return type(kind.__name__, (kind,), verbs)
+def make_patient(part: object, engine: Any) -> None:
+    """Have every verb of a part repeated when the connection is lost or writers collide."""
+    for name in dir(type(part)):
+        if not name.startswith("_"):
+            setattr(part, name, _repeated(getattr(part, name), engine))
 
 
-def _repeated(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _repeated(verb: Callable[..., Any], engine: Any) -> Callable[..., Any]:
     @functools.wraps(verb)
-    def call(ledger: Any, *args: Any, **options: Any) -> Any:
-        engine = ledger._engine
+    def call(*args: Any, **options: Any) -> Any:
         if engine.transaction.is_open:
-            return verb(ledger, *args, **options)
+            return verb(*args, **options)
         # What can be read once only has to last for several tries.
         args = tuple(list(one) if hasattr(one, "__next__") else one for one in args)
         collisions, until = 0, None
         while True:
             try:
-                return verb(ledger, *args, **options)
+                return verb(*args, **options)
             except Gone:
                 until = until or time.monotonic() + engine.server.patience
                 engine.connect_again(until)

@@ -11,14 +11,17 @@ import os
 from hypervisor.config.store import EMBEDDED, VARIABLE
 from hypervisor.system import machine
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.folder import Folder
 from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
-    from typing import Any, Protocol, Self
+    from typing import Any, Protocol, TypeVar
+
+    from hypervisor.system.record import Record
+
+    T = TypeVar("T", bound=Record)
 
     class Rows(Protocol):
         """What a statement has found, or how many rows it changed."""
@@ -129,45 +132,28 @@ class Transaction:
 
 
 class Store:
-    """A connection to the ledger of one root. Use it as a context manager, in one thread."""
+    """A connection to the ledger of one root, for use in one thread: what its parts stand on."""
 
     def __init__(self, root: str, engine: Engine, *, moving: bool = False) -> None:
         """Take over `engine`; it is closed if it may not be used. `moving` allows for a ledger
         that has been moved away, or is on its way here."""
         self.root = root
-        self._engine = engine
+        self.engine = engine
+        # Whether other machines, with checkouts of their own, may work with this ledger.
+        self.is_shared = engine.shared
         self._state: State | None = getattr(engine, "state", None)
-        self._connection = engine.connection
+        self.connection = engine.connection
         self._write = engine.transaction
-        # What of a queue never changes, by its number.
-        self._queues: dict[int, Any] = {}
-        self._lock_folders: dict[int, str] = {}
-        self._open_folders: dict[str, Folder] = {}
-        # The last lock that a claim made in a folder, and its owner: the next may be like it.
-        self._last_lock: dict[str, tuple[str, str]] = {}
         meta = dict(self.rows("select key, value from meta").fetchall())
         if not moving and ("moved" in meta or "arriving" in meta):
             engine.close()
             raise _elsewhere(root, meta)
         self.ledger_id: str = meta["ledger"]
         self.project: str = meta["project"]
-        # ext4 keeps a link's target of up to 59 bytes in its inode; a longer one costs a block.
-        self._mark = f"{self.ledger_id}:{os.uname().nodename[:20]}:{os.getpid()}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection."""
-        self._engine.close()
-
-    @property
-    def engine(self) -> Engine:
-        """What the ledger is kept by."""
-        return self._engine
+        self.engine.close()
 
     @property
     def state(self) -> State:
@@ -178,21 +164,30 @@ class Store:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Rows:
         """Return the rows that `sql` selects."""
-        found: Rows = self._connection.execute(sql, values)
+        found: Rows = self.connection.execute(sql, values)
         return found
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Any:
         """Return the first row that `sql` selects, or None."""
-        return self._connection.execute(sql, values).fetchone()
+        return self.connection.execute(sql, values).fetchone()
+
+    def one(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> T | None:
+        """Return the first row that `sql` selects as a `kind`, or None."""
+        found = self.connection.execute(sql, values).fetchone()
+        return None if found is None else kind._make(found)
+
+    def all(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> list[T]:
+        """Return the rows that `sql` selects, each as a `kind`."""
+        return list(map(kind._make, self.connection.execute(sql, values).fetchall()))
 
     def change(self, sql: str, values: Sequence[object] = ()) -> int:
         """Carry out `sql` and return how many rows it changed."""
-        count: int = self._connection.execute(sql, values).rowcount
+        count: int = self.connection.execute(sql, values).rowcount
         return count
 
     def change_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         """Carry out `sql` once for each of `values`."""
-        self._connection.executemany(sql, values)
+        self.connection.executemany(sql, values)
 
     def write(self, durable: bool = False) -> Transaction:
         """Return a write transaction as a context manager: committed at its end, or undone.
@@ -207,11 +202,15 @@ class Store:
 
     def data_version(self) -> int:
         """Return a number that differs from an earlier one if another process has written since."""
-        return self._engine.data_version()
+        return self.engine.data_version()
+
+    def ends_are_noted(self) -> bool:
+        """True unless the user's own folder lacks accepted ends: it could not be written."""
+        return self.engine.ends_are_noted()
 
     def compact(self) -> None:
         """Give the disk back what removed rows took; whoever writes meanwhile waits."""
-        self._engine.compact()
+        self.engine.compact()
 
     def after_commit(self, action: Callable[..., object], *values: object) -> None:
         """Have `action` run when the present transaction has been committed, under its flock."""
@@ -232,25 +231,20 @@ class Store:
         """
         self._write.proof = (sql, values)
 
-    @property
-    def is_shared(self) -> bool:
-        """True if other machines, with checkouts of their own, may work with this ledger."""
-        return self._engine.shared
-
-    def _host(self) -> str | None:
+    def host(self) -> str | None:
         """Return the machine whose processes a session's number is one of; None: there is one."""
-        return f"{machine.machine_id()}:{os.uname().nodename}" if self._engine.shared else None
+        return f"{machine.machine_id()}:{os.uname().nodename}" if self.engine.shared else None
 
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""
-        return self._engine.next_positions(count)
+        return self.engine.next_positions(count)
 
     def lease_clock(self) -> int:
         """Return the time by which leases are judged: microseconds that only ever grow.
 
         A write transaction has one time: that of its first look at the clock.
         """
-        return self._engine.lease_clock()
+        return self.engine.lease_clock()
 
 
 def text_error(error: BaseException) -> None:

@@ -6,16 +6,22 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.store import Store
 
 
-class Terms(Sessions):
+class Terms:
     """The verbs that change on which terms a queue is worked on."""
+
+    def __init__(self, store: Store, queues: Queues) -> None:
+        self._store = store
+        self._queues = queues
 
     def set_check(
         self, queue: str, command: str, env: Sequence[str] = (), base: Sequence[str] = ()
@@ -25,10 +31,10 @@ class Terms(Sessions):
         `env` are names of variables that it keeps though they look like secrets; `base` are paths,
         from the root, which it takes from the commit at which an item was handed out.
         """
-        with self.write():
-            number = self.queue_row(queue)["no"]
-            self._set_check(number, command, env, base)
-            self._note(number, "check", command)
+        with self._store.write():
+            number = self._queues.get(queue).no
+            self.put_check(number, command, env, base)
+            self._queues.note(number, "check", command)
 
     def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
         """Have headless workers run command lines that begin so; return all that they may."""
@@ -41,82 +47,70 @@ class Terms(Sessions):
 
         A bound of time holds for claims that are made from then on.
         """
-        with self.write():
-            self._set_bounds(self.queue_row(queue)["no"], bounds)
+        with self._store.write():
+            self.put_bounds(self._queues.get(queue).no, bounds)
 
     def set_branches(self, queue: str, on: bool) -> None:
         """Note whether the workers of a queue work on branches of their own."""
-        with self.write():
-            self.change(
+        with self._store.write():
+            self._store.change(
                 "update queue set branches = ? where no = ?",
-                (int(on), self.queue_row(queue)["no"]),
+                (int(on), self._queues.get(queue).no),
             )
 
     def set_trial(self, queue: str, *, begun: bool) -> None:
         """Note that a session was told to try the first items of a queue, or has seen the end."""
-        row = self.queue_row(queue)
-        if begun or row["trial_at"] is not None:
-            with self.write():
+        row = self._queues.get(queue)
+        if begun or row.trial_at is not None:
+            with self._store.write():
                 at = time.time() if begun else None
-                self.change("update queue set trial_at = ? where no = ?", (at, row["no"]))
+                self._store.change("update queue set trial_at = ? where no = ?", (at, row.no))
 
     def allow_tools(self, queue: str, names: Sequence[str]) -> list[str]:
         """Give the workers of a queue tools of MCP servers (see `config.tools`); return all that
         they have."""
         return self._allow(queue, "tools", "tools", names)
 
-    def _allow(self, queue: str, column: str, kind: str, more: Sequence[str]) -> list[str]:
-        """Add to a list of a queue, and note it; return all that is in it then."""
-        from json import dumps
-
-        with self.write():
-            row = self.queue_row(queue)
-            allowed = list(dict.fromkeys([*loads(row[column] or "[]"), *more]))
-            if more:
-                self.change(
-                    f"update queue set {column} = ? where no = ?", (dumps(allowed), row["no"])
-                )
-                self._note(row["no"], kind, ", ".join(more))
-        return allowed
-
     def tools(self, queue: str) -> tuple[str, ...]:
         """Return the tools that the workers of a queue were given; none for one that is over, or
         unknown."""
-        row = self._newest(queue)
-        if row is None or not row["tools"]:
+        row = self._queues.find(queue)
+        if row is None or not row.tools:
             return ()
-        over = not self._at_work(row, None) and self._used(row)
-        return () if over else tuple(loads(row["tools"]))
+        over = not self._queues.at_work(row, None) and self._used(row)
+        return () if over else tuple(loads(row.tools))
 
     def set_budget(self, queue: str, tokens: int | None, ms: int | None) -> None:
         """Give a queue other budgets; None leaves one as it is, 0 takes it away."""
-        with self.write():
-            self._set_budget(self.queue_row(queue)["no"], tokens, ms)
+        with self._store.write():
+            self.put_budget(self._queues.get(queue).no, tokens, ms)
 
     def tokens_used(self, queue: int) -> int | None:
         """Return the tokens that the agents of a queue are known to have used; None: of nobody."""
-        used: int | None = self.row(
+        used: int | None = self._store.row(
             "select sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens) "
             "from agent where queue = ?",
             (queue,),
         )[0]
         return used
 
-    def started_at(self, queue: Any) -> float | None:
+    def started_at(self, queue: Queue) -> float | None:
         """Return when the first item of a queue (its row) was claimed, or None (Unix time)."""
-        if queue["started_at"] is not None:
-            return float(queue["started_at"])
+        if queue.started_at is not None:
+            return float(queue.started_at)
         # Of items that came from an earlier generation, only what was held in this one counts.
-        first: float | None = self.row(
+        first: float | None = self._store.row(
             "select min(c.claimed_at) from claim c join item i on i.no = c.item "
             "where i.queue = ? and (c.ended_at is null or c.ended_at >= ?)",
-            (queue["no"], queue["opened_at"]),
+            (queue.no, queue.opened_at),
         )[0]
         if first is not None:
             # Found once by a look at all claims, and kept.
-            first = max(first, queue["opened_at"])
-            with self.write():
-                self.change("update queue set started_at = ? where no = ?", (first, queue["no"]))
+            first = max(first, queue.opened_at)
+            with self._store.write():
+                self._store.change(
+                    "update queue set started_at = ? where no = ?", (first, queue.no)
+                )
         return first
 
     def agree(self, queue: str, session: str | None = None) -> None:
@@ -124,17 +118,17 @@ class Terms(Sessions):
 
         What the user has said in `session` is used up by that: the next question is asked anew.
         """
-        with self.write():
-            number = self.queue_row(queue)["no"]
-            self._note(number, "agreed", "")
-            self.change(
+        with self._store.write():
+            number = self._queues.get(queue).no
+            self._queues.note(number, "agreed", "")
+            self._store.change(
                 "update told set asked = 0 where session = ? and queue = ?", (session, number)
             )
-            self.change("update session set goes_on = null where id = ?", (session,))
+            self._store.change("update session set goes_on = null where id = ?", (session,))
 
     def has_agreed(self, queue: int) -> bool:
         """True if the user has agreed to the cost since items were last added."""
-        last = self.row(
+        last = self._store.row(
             "select kind from event where queue = ? "
             "and kind in ('agreed', 'added', 'opened', 'widened') order by no desc limit 1",
             (queue,),
@@ -144,54 +138,71 @@ class Terms(Sessions):
     def folders(self, queue: str) -> set[str]:
         """Return the folders outside of the root whose files were opened in `queue`, in any
         generation of it: what may be edited besides what is below the root."""
-        rows = self.rows(
+        rows = self._store.rows(
             "select folders from queue where project = ? and name = ? and folders is not null",
-            (self.project, queue),
+            (self._store.project, queue),
         )
         return {folder for row in rows.fetchall() for folder in loads(row["folders"])}
 
     # -- inside a write transaction --
 
-    def _set_check(self, queue: int, command: str, env: Sequence[str], base: Sequence[str]) -> None:
+    def _allow(self, queue: str, column: str, kind: str, more: Sequence[str]) -> list[str]:
+        """Add to a list of a queue, and note it; return all that is in it then."""
+        from json import dumps
+
+        with self._store.write():
+            row = self._queues.get(queue)
+            known = row.commands if column == "commands" else row.tools
+            allowed = list(dict.fromkeys([*loads(known or "[]"), *more]))
+            if more:
+                self._store.change(
+                    f"update queue set {column} = ? where no = ?", (dumps(allowed), row.no)
+                )
+                self._queues.note(row.no, kind, ", ".join(more))
+        return allowed
+
+    def put_check(self, queue: int, command: str, env: Sequence[str], base: Sequence[str]) -> None:
         from json import dumps
 
         kept = [dumps(list(names)) if names else None for names in (env, base)]
-        self.change(
+        self._store.change(
             "update queue set verify = ?, check_env = ?, check_base = ? where no = ?",
             (command, *kept, queue),
         )
 
-    def _set_bounds(self, queue: int, bounds: dict[str, int]) -> None:
+    def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
         for column in ("item_calls", "item_ms", "canary"):
             if column in bounds:
                 value = bounds[column] if column == "canary" else bounds[column] or None
-                self.change(f"update queue set {column} = ? where no = ?", (value, queue))
-        self._queues.pop(queue, None)
+                self._store.change(f"update queue set {column} = ? where no = ?", (value, queue))
+        self._queues.forget_known(queue)
 
-    def _set_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
+    def put_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
         for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):
             if value is not None:
-                self.change(f"update queue set {column} = ? where no = ?", (value or None, queue))
+                self._store.change(
+                    f"update queue set {column} = ? where no = ?", (value or None, queue)
+                )
 
-    def _keep_tools(self, earlier: Any, queue: Any) -> None:
+    def keep_tools(self, earlier: Queue, queue: Queue) -> None:
         """Keep what was given to a queue after the rest of it was done, for what was held."""
-        if earlier["tools"] and not self._used(earlier):
-            self.change("update queue set tools = ? where no = ?", (earlier["tools"], queue["no"]))
-            self._note(queue["no"], "tools", ", ".join(loads(earlier["tools"])))
+        if earlier.tools and not self._used(earlier):
+            self._store.change("update queue set tools = ? where no = ?", (earlier.tools, queue.no))
+            self._queues.note(queue.no, "tools", ", ".join(loads(earlier.tools)))
 
-    def _used(self, queue: Any) -> bool:
+    def _used(self, queue: Queue) -> bool:
         """True if anything was handed out since the queue's workers were given their tools."""
-        found = self.row(
+        found = self._store.row(
             "select 1 from claim c join item i on i.no = c.item where i.queue = ? and "
             "c.claimed_at > (select max(at) from event where queue = ? and kind = 'tools') limit 1",
-            (queue["no"], queue["no"]),
+            (queue.no, queue.no),
         )
         return found is not None
 
-    def _note_folders(self, queue: Any, folders: Iterable[str]) -> None:
-        known = set(loads(queue["folders"] or "[]"))
+    def note_folders(self, queue: Queue, folders: Iterable[str]) -> None:
+        known = set(loads(queue.folders or "[]"))
         if not known.issuperset(folders):
             from json import dumps
 
             told = dumps(sorted(known.union(folders)))
-            self.change("update queue set folders = ? where no = ?", (told, queue["no"]))
+            self._store.change("update queue set folders = ? where no = ?", (told, queue.no))

@@ -7,7 +7,8 @@ from itertools import chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from hypervisor.ledger.rows import Agent
 
 # Input, output, read from the cache, written to it.
 Tokens = tuple[int, int, int, int]
@@ -29,19 +30,19 @@ def joined(*kinds: str | None) -> str:
     return _BETWEEN.join(sorted(set(named)))
 
 
-def missing_of(agent: Any) -> set[str]:
+def missing_of(agent: Agent) -> set[str]:
     """Return what of an agent's use (its row) stands in no transcript, in words for people; the
     agent's tokens are exact where that is empty."""
-    unseen = agent["unseen"]
+    unseen = agent.unseen
     found = {UNHEARD} if unseen is None else set(unseen.split(_BETWEEN)) - {""}
-    if agent["ended_at"] is None:
+    if agent.ended_at is None:
         found.add(AT_WORK)
-    elif not agent["complete"]:
+    elif not agent.complete:
         found.add(CUT_OFF)
     return found
 
 
-def missing(agents: Iterable[Any], *, unaccounted: bool) -> list[str]:
+def missing(agents: Iterable[Agent], *, unaccounted: bool) -> list[str]:
     """Return the same of all agents of a queue; `unaccounted` says that some of its claims belong
     to none. The sum of the agents' tokens is exact where the list is empty, else a lower bound."""
     found = set[str]().union(*map(missing_of, agents))

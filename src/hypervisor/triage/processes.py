@@ -52,11 +52,11 @@ class Processes:
                     if process.poll() is not None:
                         self._left(name, process)
                 if time.monotonic() - shown > 4 * _TICK:
-                    show(self._ledger.stats(self._queue))
+                    show(self._ledger.queues.stats(self._queue))
                     shown = time.monotonic()
         finally:
             self._stop()
-        show(self._ledger.stats(self._queue))
+        show(self._ledger.queues.stats(self._queue))
 
     def _start(self) -> None:
         self._started += 1
@@ -71,10 +71,10 @@ class Processes:
         if process.returncode == 0:
             return
         self.deaths += 1
-        self._ledger.end_worker(
+        self._ledger.ends.end_worker(
             name, "died", f"worker process ended: {exit_text(process.returncode)}"
         )
-        counts = self._ledger.stats(self._queue)
+        counts = self._ledger.queues.stats(self._queue)
         ended = sum(counts[state] for state in FINAL)
         self._in_a_row = self._in_a_row + 1 if ended == self._ended else 1
         self._ended = ended
@@ -92,7 +92,7 @@ class Processes:
                 process.kill()
                 process.wait()
             # Whoever left in order holds nothing.
-            self._ledger.end_worker(name, "freed", "stopped")
+            self._ledger.ends.end_worker(name, "freed", "stopped")
         self._running.clear()
 
 

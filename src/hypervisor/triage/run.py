@@ -62,7 +62,7 @@ _PAUSE = 0.1
 
 
 class Ended(NamedTuple):
-    """How an item ended: outcome and report as `Ledger.finish` takes them."""
+    """How an item ended: outcome and report as `Ends.finish` takes them."""
 
     claim: Claim
     outcome: str
@@ -114,7 +114,7 @@ class Worker:
         self._name = name
         self._settings = settings
         self._told = told
-        self._undo = UndoLog(ledger.state, queue, lambda: ledger.folders(queue))
+        self._undo = UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))
 
     def work(
         self,
@@ -133,17 +133,17 @@ class Worker:
         n = batch
         while not stop() and (limit is None or count < limit):
             n = n if limit is None else min(n, limit - count)
-            claims = self._ledger.claim(self._queue, self._name, n)
+            claims = self._ledger.claims.claim(self._queue, self._name, n)
             if len(claims) > 1 and any(claim.deaths for claim in claims):
                 # A worker died with such an item in its hands, and it may be what killed it: each
                 # is tried alone, so that the others are not taken along.
-                self._ledger.end_worker(self._name, "freed")
+                self._ledger.ends.end_worker(self._name, "freed")
                 n = max(1, next(place for place, claim in enumerate(claims) if claim.deaths))
             elif claims:
                 self._try(claims)
                 count += len(claims)
                 n = batch
-            elif wait and self._ledger.stats(self._queue)["claimed"]:
+            elif wait and self._ledger.queues.stats(self._queue)["claimed"]:
                 time.sleep(_PAUSE)
             else:
                 break
@@ -154,7 +154,7 @@ class Worker:
             self.batch(claims)
         except OSError as error:
             # A full disk, say: nothing that the items are to blame for.
-            self._ledger.end_worker(self._name, "freed", _why(error))
+            self._ledger.ends.end_worker(self._name, "freed", _why(error))
             raise
 
     def batch(self, claims: list[Claim]) -> list[Ended]:
@@ -176,7 +176,9 @@ class Worker:
                 ended.append(Ended(claim, "failed", {"reason": _why(result)}))
             else:
                 ended.append(Ended(claim, "done", report(edited.plan)))
-        states = self._ledger.finish_many([(e.claim.token, e.outcome, e.report) for e in ended])
+        states = self._ledger.ends.finish_many(
+            [(e.claim.token, e.outcome, e.report) for e in ended]
+        )
         accepted = [end for end, state in zip(ended, states, strict=True) if state is not None]
         if self._told is not None:
             self._told(accepted)
@@ -214,7 +216,7 @@ class Worker:
             [(edited.path, edited.document.raw, edited.after, c.id) for c, edited in edits]
         )
         plans = {claim.token: json.dumps(report(edited.plan)) for claim, edited in edits}
-        held = set(self._ledger.store_plans(plans))
+        held = set(self._ledger.claims.store_plans(plans))
         return [(claim, edited) for claim, edited in edits if claim.token in held]
 
     def _again(self, claim: Claim) -> Ended:

@@ -11,7 +11,8 @@ from typing import Any
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
 from hypervisor.ledger.outcomes import ODD, OUTCOME
-from hypervisor.ledger.saying import reason_of
+from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.rows import ClaimRow, KnownItem, Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -28,11 +29,11 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
     `word` is its id, the token of a claim on it, or its file's path. The shape is described by
     `schemas/show.schema.json`. Raises UsageError if nothing is known.
     """
-    rows = ledger.items_called(word)
+    rows = ledger.queries.items_called(word)
     item_id = word
     if not rows:
-        item_id = ledger.id_of(word) or word
-        rows = ledger.items_called(item_id)
+        item_id = ledger.queries.id_of(word) or word
+        rows = ledger.queries.items_called(item_id)
     if not rows:
         raise UsageError(f"no item '{one_line(word, 60)}' in any queue", "hypervisor status")
     return {
@@ -40,116 +41,116 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
         "queues": [_in_queue(ledger, row) for row in rows],
         "waited_for_by": [
             {"id": row["id"], "queue": row["queue_name"], "state": row["state"]}
-            for row in ledger.waiting_for(item_id)
+            for row in ledger.queries.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
-        "file": file_at(ledger.root, next((r["path"] for r in reversed(rows) if r["path"]), None)),
+        "file": file_at(ledger.root, next((r.path for r in reversed(rows) if r.path), None)),
         "why": _why(ledger, rows[-1]),
     }
 
 
-def _why(ledger: Ledger, row: Any) -> str | None:
+def _why(ledger: Ledger, row: KnownItem) -> str | None:
     """Return in words why an item is not done, and what helps; None for one that is."""
-    queue, state = row["queue_name"], row["state"]
-    if state == "claimed":
-        claim = ledger.claim_now(row["claim"])
-        worker = one_line(claim["agent"] or claim["worker"], 40)
-        return f"{worker} has had it for {span(time.time() - claim['claimed_at'])}"
-    if state == "waiting" and row["id"] in ledger.aside(row["queue"]):
+    queue, state = row.queue_name, row.state
+    if row.claim is not None and state == "claimed":
+        claim = ledger.queries.claim_now(row.claim)
+        worker = one_line(claim.agent or claim.worker, 40)
+        return f"{worker} has had it for {span(time.time() - claim.claimed_at)}"
+    if state == "waiting" and row.id in ledger.narrowing.aside(row.queue):
         return (
-            f"it is set aside, not {one_line(ledger.condition(row['queue']), 100)}; all back: "
-            f"hypervisor open {queue} --where all"
+            f"it is set aside, not {one_line(ledger.narrowing.condition(row.queue), 100)}; "
+            f"all back: hypervisor open {queue} --where all"
         )
     if state == "waiting":
-        others = ledger.waits_for(row["no"])[:_AWAITED]
+        others = ledger.queries.waits_for(row.no)[:_AWAITED]
         return f"it waits for {', '.join(_awaited(ledger, queue, one) for one in others)}"
     if state == "ready":
         return _not_handed_out(ledger, row)
     if state in ODD:
-        report = ledger.claim_now(row["claim"]) if row["claim"] is not None else None
-        why = row["cause"] or (reason_of(report["report"]) if report is not None else None)
-        again = shell([queue, row["id"]])
+        report = ledger.queries.claim_now(row.claim) if row.claim is not None else None
+        why = row.cause or (reason_of(report.report) if report is not None else None)
+        again = shell([queue, row.id])
         told_why = f"“{one_line(why or 'no reason given', 300)}”"
         return f"{state}: {told_why}; again: hypervisor retry {again}"
     if state == "done":
         return None
-    return f"{state}: {one_line(row['cause'] or 'no reason given', 300)}"
+    return f"{state}: {one_line(row.cause or 'no reason given', 300)}"
 
 
 def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
-    state = ledger.state_of(queue, item_id)
+    state = ledger.items.state_of(queue, item_id)
     if state == "done":
         # What was done on a branch satisfies others once it is merged.
         state = f"done, not merged yet: hypervisor integrate {queue}"
     return f"{one_line(item_id, 60)} ({state})"
 
 
-def _not_handed_out(ledger: Ledger, row: Any) -> str:
-    queue = ledger.queue_row(row["queue_name"])
-    if queue["state"] == "paused":
-        why = f" ({one_line(queue['reason'], 100)})" if queue["reason"] else ""
-        return f"its queue is paused{why}; hypervisor resume {queue['name']}"
-    for lock in _locks(ledger, row["id"], [row]):
+def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
+    queue = ledger.queues.get(row.queue_name)
+    if queue.state == "paused":
+        why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
+        return f"its queue is paused{why}; hypervisor resume {queue.name}"
+    for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
-    if ledger.meets_work(row):
+    if ledger.claims.meets_work(row.files):
         return "it touches files that others work on now"
-    ready = [one["id"] for one in ledger.ready_items(queue["name"])]
+    ready = [one["id"] for one in ledger.items.ready(queue.name)]
     place = ""
-    if row["id"] in ready:
-        number = ready.index(row["id"])
+    if row.id in ready:
+        number = ready.index(row.id)
         place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
-    earlier = f"it was tried before: “{one_line(row['cause'], 200)}”; " if row["cause"] else ""
+    earlier = f"it was tried before: “{one_line(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 
 
-def _in_queue(ledger: Ledger, row: Any) -> dict[str, Any]:
+def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
     return {
-        "queue": row["queue_name"],
-        "generation": row["generation"],
-        "queue_state": row["queue_state"],
-        "state": row["state"],
+        "queue": row.queue_name,
+        "generation": row.generation,
+        "queue_state": row.queue_state,
+        "state": row.state,
         "standing": outcomes.standing(row).word,
-        "cause": row["cause"],
-        "path": row["path"],
-        "title": row["title"],
-        "payload": json.loads(row["payload"]) if row["payload"] else None,
-        "attempts": row["attempts"],
-        "deaths": row["deaths"],
-        "releases": row["releases"],
-        "finished_at": row["finished_at"],
-        "told_by": row["told_by"],
-        "report_pending": row["pending"],
-        "waits_for": ledger.waits_for(row["no"]),
-        "claims": [_claim(ledger, claim) for claim in ledger.claims_on(row["no"])],
+        "cause": row.cause,
+        "path": row.path,
+        "title": row.title,
+        "payload": json.loads(row.payload) if row.payload else None,
+        "attempts": row.attempts,
+        "deaths": row.deaths,
+        "releases": row.releases,
+        "finished_at": row.finished_at,
+        "told_by": row.told_by,
+        "report_pending": row.pending,
+        "waits_for": ledger.queries.waits_for(row.no),
+        "claims": [_claim(ledger, claim) for claim in ledger.queries.claims_on(row.no)],
     }
 
 
-def _claim(ledger: Ledger, claim: Any) -> dict[str, Any]:
-    known = claim["input_tokens"] is not None
-    agent = ledger.agent(claim["agent"]) if known else None
+def _claim(ledger: Ledger, claim: ClaimRow) -> dict[str, Any]:
+    known = claim.input_tokens is not None
+    agent = ledger.agents.find(claim.agent) if known and claim.agent else None
     return {
-        "token": claim["token"],
-        "worker": claim["worker"],
-        "session": claim["session"],
-        "agent": claim["agent"],
-        "attempt": claim["attempt"],
-        "claimed_at": claim["claimed_at"],
-        "ended_at": claim["ended_at"],
-        "outcome": claim["outcome"],
-        "report": json.loads(claim["report"]) if claim["report"] else None,
-        "commit": claim["commit_id"],
-        "tokens": {kind: claim[f"{kind}_tokens"] for kind in _KINDS} if known else None,
+        "token": claim.token,
+        "worker": claim.worker,
+        "session": claim.session,
+        "agent": claim.agent,
+        "attempt": claim.attempt,
+        "claimed_at": claim.claimed_at,
+        "ended_at": claim.ended_at,
+        "outcome": claim.outcome,
+        "report": json.loads(claim.report) if claim.report else None,
+        "commit": claim.commit_id,
+        "tokens": dict(zip(_KINDS, claim.tokens, strict=True)) if known else None,
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
-        "transcript": claim["kept"],
+        "transcript": claim.kept,
     }
 
 
-def _locks(ledger: Ledger, item_id: str, rows: list[Any]) -> list[dict[str, Any]]:
-    folders = {ledger.lock_folder(row) for row in rows}
+def _locks(ledger: Ledger, item_id: str, rows: list[KnownItem]) -> list[dict[str, Any]]:
+    folders = {ledger.claim_locks.folder_of(row) for row in rows}
     found = []
     for folder in sorted(folders | {shown(ledger.root, "locks")}):
-        lock = locks.holder(ledger.locks_at(folder), keys.key(item_id))
+        lock = locks.holder(ledger.claim_locks.folder_at(folder), keys.key(item_id))
         if lock is not None:
             ours = locks.maker_of(lock.owner) == ledger.ledger_id
             told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}
@@ -180,19 +181,19 @@ class Log:
         self._queue = queue
         self._event = 0
         self._claim = 0
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, ClaimRow] = {}
 
     def story(self) -> Iterator[dict[str, Any]]:
         """Yield all that has happened until now, as `news` returns it; a part of it at a time is
         held. `news` goes on from there."""
-        queues = {row["no"]: row for row in self._ledger.generations(self._queue)}
-        keys = iter(self._ledger.story(list(queues)))
+        queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
+        keys = iter(self._ledger.queries.story(list(queues)))
         while some := list(islice(keys, _AT_ONCE)):
             events, claims = (
                 sorted({number for _, about, number, _ in some if about == kind}) for kind in (0, 1)
             )
-            event = {row["no"]: row for row in self._ledger.events_called(events)}
-            claim = {row["no"]: row for row in self._ledger.claims_called(claims)}
+            event = {row["no"]: row for row in self._ledger.queries.events_called(events)}
+            claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
             for at, is_claim, number, is_end in some:
                 if not is_claim:
                     self._event = max(self._event, number)
@@ -208,52 +209,54 @@ class Log:
 
     def news(self) -> list[dict[str, Any]]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
-        queues = {row["no"]: row for row in self._ledger.generations(self._queue)}
+        queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
         told = []
-        for row in self._ledger.events_after(list(queues), self._event):
+        for row in self._ledger.queries.events_after(list(queues), self._event):
             self._event = row["no"]
             told.append(self._happened(queues[row["queue"]], row))
         for number in list(self._open):
-            self._ended(self._ledger.claim_now(number), told)
-        for row in self._ledger.claims_after(list(queues), self._claim):
-            self._claim = row["no"]
-            self._open[row["no"]] = row
-            told.append(self._about(row, row["claimed_at"], "claimed"))
+            self._ended(self._ledger.queries.claim_now(number), told)
+        for row in self._ledger.queries.claims_after(list(queues), self._claim):
+            self._claim = row.no
+            self._open[row.no] = row
+            told.append(self._about(row, row.claimed_at, "claimed"))
             self._ended(row, told)
         return sorted(told, key=lambda one: one["at"])
 
-    def _happened(self, queue: Any, row: Any) -> dict[str, Any]:
+    def _happened(self, queue: Queue, row: Any) -> dict[str, Any]:
         event = _CHANGES.get(row["kind"], row["kind"])
         about_item = event == "retried"
         return {
             "at": row["at"],
             "event": event,
-            "queue": queue["name"],
-            "generation": queue["generation"],
+            "queue": queue.name,
+            "generation": queue.generation,
             "id": row["detail"] if about_item else None,
             "token": None,
             "worker": None,
             "detail": None if about_item else row["detail"] or None,
         }
 
-    def _ended(self, row: Any, told: list[dict[str, Any]]) -> None:
+    def _ended(self, row: ClaimRow, told: list[dict[str, Any]]) -> None:
         if row is None:
             return
-        if row["outcome"] is not None and row["ended_at"] is not None:
-            report = json.loads(row["report"]) if row["report"] else {}
-            event = OUTCOME[row["outcome"]].event
+        if row.outcome is not None and row.ended_at is not None:
+            report = json.loads(row.report) if row.report else {}
+            event = OUTCOME[row.outcome].event
             detail = report.get("summary") or report.get("reason") or report.get("cause")
-            told.append(self._about(row, row["ended_at"], event, detail))
-            self._open.pop(row["no"], None)
+            told.append(self._about(row, row.ended_at, event, detail))
+            self._open.pop(row.no, None)
 
-    def _about(self, row: Any, at: float, event: str, detail: str | None = None) -> dict[str, Any]:
+    def _about(
+        self, row: ClaimRow, at: float, event: str, detail: str | None = None
+    ) -> dict[str, Any]:
         return {
             "at": at,
             "event": event,
-            "queue": row["queue_name"],
-            "generation": row["generation"],
-            "id": row["id"],
-            "token": row["token"],
-            "worker": row["worker"],
+            "queue": row.queue_name,
+            "generation": row.generation,
+            "id": row.id,
+            "token": row.token,
+            "worker": row.worker,
             "detail": detail,
         }

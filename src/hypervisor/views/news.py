@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.followers import Told
+    from hypervisor.ledger.rows import Queue
 
 # What is told of a queue that has items left and nobody at work.
 _STILL = ("stalled", "tried", "stopped")
@@ -32,7 +34,7 @@ STALL_SECONDS = 60.0
 _SETTLE_SECONDS = 1.5
 
 
-def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
+def state_of(ledger: Ledger, queue: Queue, workers: int | None = None) -> str:
     """Return where a queue stands: working, drained, paused, reset, cancelled, replaced, tried,
     stopped or stalled.
 
@@ -42,27 +44,27 @@ def state_of(ledger: Ledger, queue: Any, workers: int | None = None) -> str:
     the items that were tried first have ended, and *stopped* when a person has stopped its workers
     and no other is at work.
     """
-    if queue["state"] != "open":
-        return str(queue["state"])
-    counts = ledger.counts(queue["no"])
+    if queue.state != "open":
+        return str(queue.state)
+    counts = ledger.queues.counts(queue.no)
     if counts["claimed"]:
         return "working"
-    if not counts["ready"] or (not workers and missing(ledger, queue["name"])[1]):
+    if not counts["ready"] or (not workers and missing(ledger, queue.name)[1]):
         return "drained"
-    if queue["stopped_at"] is not None and not (workers or ledger.workers_seen(queue["no"])[1]):
+    if queue.stopped_at is not None and not (workers or ledger.agents.count(queue.no)[1]):
         return "stopped"
-    if not workers and ledger.reset_at(queue["no"]) is not None:
+    if not workers and ledger.pauses.reset_at(queue.no) is not None:
         return "reset"
-    if queue["trial_at"] is not None and ledger.tried(queue) >= trial(queue, counts):
+    if queue.trial_at is not None and ledger.queries.tried(queue) >= trial(queue, counts):
         return "tried"
     return "stalled" if workers == 0 else "working"
 
 
-def trial(queue: Any, counts: dict[str, int]) -> int:
+def trial(queue: Queue, counts: dict[str, int]) -> int:
     """Return how many items of a queue (its row) are tried, and have to be done, before the rest
     is."""
-    if queue["canary"] is not None:
-        return int(queue["canary"])
+    if queue.canary is not None:
+        return int(queue.canary)
     return 3 if sum(counts.values()) > 100 else 1
 
 
@@ -84,18 +86,20 @@ def take(
     has `asked`.
     """
     parts = []
-    ledger.reopen()
-    for row in ledger.followed(session):
-        alive = workers if asked or ledger.has_worked(session, row["no"]) else None
+    ledger.pauses.reopen()
+    told = ledger.followers.told(session)
+    for row in ledger.followers.followed(session):
+        before = told[row.no]
+        alive = workers if asked or ledger.sessions.has_worked(session, row.no) else None
         state = state_of(ledger, row, alive)
-        if (at_rest and state == "working") or (queue is not None and row["name"] != queue):
+        if (at_rest and state == "working") or (queue is not None and row.name != queue):
             continue
-        ended = ledger.ended_since(row["no"], row["told_no"])
-        last = ended[-1]["finish_no"] if ended else row["told_no"]
-        if not ended and not is_news(ledger, row, state):
+        ended = ledger.followers.ended_since(row.no, before.no)
+        last = ended[-1]["finish_no"] if ended else before.no
+        if not ended and not is_news(ledger, row, before, state):
             continue
         told_state = None if state == "working" else state
-        if ledger.tell(session, row["no"], row["told_no"], last, told_state, by):
+        if ledger.followers.tell(session, row.no, before.no, last, told_state, by):
             parts.append(_render(ledger, row, state, ended))
     return "\n".join(parts) or None
 
@@ -105,15 +109,16 @@ def expect(ledger: Ledger, session: str, queue: str | None, *, work: bool) -> No
 
     One that has been told that nobody works hears of no rest, until workers are alive again.
     """
-    for row in ledger.followed(session):
-        if queue in (None, row["name"]) and row["told_state"] in (None, *_NO_NEWS):
-            number = row["told_no"]
-            if row["told_state"] == "paused" and row["state"] == "paused":
+    told = ledger.followers.told(session)
+    for row in ledger.followers.followed(session):
+        number, before = told[row.no]
+        if queue in (None, row.name) and before in (None, *_NO_NEWS):
+            if before == "paused" and row.state == "paused":
                 continue
-            reset = not work and ledger.reset_at(row["no"]) is not None
+            reset = not work and ledger.pauses.reset_at(row.no) is not None
             state = None if work else "reset" if reset else "stalled"
-            if row["told_state"] != state:
-                ledger.tell(session, row["no"], number, number, state, "plan")
+            if before != state:
+                ledger.followers.tell(session, row.no, number, number, state, "plan")
 
 
 class Stillness:
@@ -131,71 +136,71 @@ class Stillness:
         `asked` says that somebody waits for it, who is to be told also where no worker of the
         session has held an item of it.
         """
-        counts = ledger.counts(queue)
-        worked = asked or ledger.has_worked(session, queue)
+        counts = ledger.queues.counts(queue)
+        worked = asked or ledger.sessions.has_worked(session, queue)
         if counts["claimed"] or not counts["ready"] or not worked:
             self._since.pop(queue, None)
             return None
         since = self._since.setdefault(queue, time.monotonic())
-        known = ledger.session(session)
-        seen = known is not None and known["heard_at"] is not None
-        begun, alive = ledger.workers_seen(queue)
+        known = ledger.sessions.find(session)
+        seen = known is not None and known.heard_at is not None
+        begun, alive = ledger.agents.count(queue)
         patience = _SETTLE_SECONDS if seen and begun and not alive else STALL_SECONDS
         return 0 if time.monotonic() - since >= patience else None
 
 
 def is_deserted(ledger: Ledger, queue: int) -> bool:
     """True if items of a queue are left, and nobody holds one or is known to be at work on it."""
-    counts = ledger.counts(queue)
-    return bool(counts["ready"] and not counts["claimed"] and not ledger.workers_seen(queue)[1])
+    counts = ledger.queues.counts(queue)
+    return bool(counts["ready"] and not counts["claimed"] and not ledger.agents.count(queue)[1])
 
 
-def is_news(ledger: Ledger, queue: Any, state: str) -> bool:
-    """True if the session of this row of `Ledger.followed` has not been told of `state`."""
+def is_news(ledger: Ledger, queue: Queue, told: Told, state: str) -> bool:
+    """True if a session that was `told` so much of a queue has not been told of `state`."""
     if state == "working":
         return False
-    if ledger.ended_since(queue["no"], queue["told_no"]):
+    if ledger.followers.ended_since(queue.no, told.no):
         return True
     # Whoever opens a queue anew, or an empty one, knows that.
-    if state == "replaced" or not any(ledger.counts(queue["no"]).values()):
+    if state == "replaced" or not any(ledger.queues.counts(queue.no).values()):
         return False
-    return bool(state != queue["told_state"])
+    return state != told.state
 
 
-def line(ledger: Ledger, queue: Any, state: str) -> str:
+def line(ledger: Ledger, queue: Queue, state: str) -> str:
     """Return one line on where a queue stands, with its counts."""
-    counts = ledger.counts(queue["no"])
-    aside = len(ledger.aside(queue["no"]))
+    counts = ledger.queues.counts(queue.no)
+    aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    again = outcomes.by_state(ledger.tried_before(queue["no"]))
+    again = outcomes.by_state(ledger.queries.tried_before(queue.no))
     told = outcomes.counted(counts, again, aside)
-    return f"hypervisor: queue {queue['name']} {_stands(queue, state, left)}; {told}"
+    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}"
 
 
-def _stands(queue: Any, state: str, left: int) -> str:
-    if state == "paused" and queue["resume_at"] is not None:
+def _stands(queue: Queue, state: str, left: int) -> str:
+    if state == "paused" and queue.resume_at is not None:
         return (
-            f"is paused until {until(queue['resume_at'])}, {left} left; it is open again by itself "
+            f"is paused until {until(queue.resume_at)}, {left} left; it is open again by itself "
             "then, and you are told"
         )
-    return _STATES[state].format(left=left, name=queue["name"])
+    return _STATES[state].format(left=left, name=queue.name)
 
 
-def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
-    name = queue["name"]
-    counts = ledger.counts(queue["no"])
-    aside = len(ledger.aside(queue["no"]))
+def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
+    name = queue.name
+    counts = ledger.queues.counts(queue.no)
+    aside = len(ledger.narrowing.aside(queue.no))
     waiting = counts["waiting"] - aside
     left = counts["ready"] + counts["claimed"] + waiting
     total = sum(counts.values())
     lines = [f"hypervisor: queue {name} {_stands(queue, state, left)}"]
-    if queue["reason"] and state in ("paused", "cancelled"):
-        lines[0] += f" ({one_line(queue['reason'], 100)})"
+    if queue.reason and state in ("paused", "cancelled"):
+        lines[0] += f" ({one_line(queue.reason, 100)})"
     lines[0] += (
         f"; {total - left - aside} of {count(total, 'item')} ended, "
         f"{len(ended)} since the last report."
     )
-    lines += _left(ledger, queue["no"], counts["claimed"], left)
+    lines += _left(ledger, queue.no, counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
         ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
         if ids:
@@ -233,7 +238,7 @@ def _render(ledger: Ledger, queue: Any, state: str, ended: list[Any]) -> str:
 
 def _left(ledger: Ledger, queue: int, at_work: int, left: int) -> list[str]:
     """Return lines on the `left` items of a queue, nothing where there are none."""
-    again = ledger.tried_before(queue)
+    again = ledger.queries.tried_before(queue)
     parts = ((at_work, AT_WORK), (len(again), AGAIN), (left - at_work - len(again), UNTRIED))
     told = ", ".join(f"{count} {row.title}" for count, row in parts if count > 0)
     lines = [f"left: {told}"] if told else []

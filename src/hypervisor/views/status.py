@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent, Queue
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
@@ -39,52 +40,54 @@ _STILL_SECONDS = 120
 _RECENT_ERROR = 86400.0
 
 
-def standing(ledger: Ledger, queue: Any) -> dict[str, Any]:
+def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
     """Return where a queue (its row) stands."""
-    counts = ledger.counts(queue["no"])
-    state = state_of(queue["state"], counts)
-    workers = _workers(ledger, queue["no"])
+    counts = ledger.queues.counts(queue.no)
+    state = state_of(queue.state, counts)
+    workers = _workers(ledger, queue.no)
     pace = _pace(ledger, queue) if state == "open" and counts["claimed"] else None
-    aside = len(ledger.aside(queue["no"]))
+    aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    known = ledger.tokens_used(queue["no"])
+    known = ledger.terms.tokens_used(queue.no)
     told: dict[str, Any] = {
-        "queue": queue["name"],
+        "queue": queue.name,
         "state": state,
-        "reason": queue["reason"] or None,
-        "resume_at": queue["resume_at"],
+        "reason": queue.reason or None,
+        "resume_at": queue.resume_at,
         "total": sum(counts.values()),
         "counts": counts,
-        "to_be_tried_again": outcomes.by_state(ledger.tried_before(queue["no"])),
-        "set_aside": {"items": aside, "where": ledger.condition(queue["no"])} if aside else None,
+        "to_be_tried_again": outcomes.by_state(ledger.queries.tried_before(queue.no)),
+        "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue.no)}
+        if aside
+        else None,
         "per_minute": None if pace is None else round(pace * 60, 2),
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
-        "tokens_exact": None if known is None else tokens_exact(ledger, queue["no"]),
+        "tokens_exact": None if known is None else tokens_exact(ledger, queue.no),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }
     return told | {"problems": _problems(ledger, queue, told)}
 
 
-def left(ledger: Ledger, queue: Any) -> list[dict[str, Any]]:
+def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), what it is told as (`standing`), why its last attempt
     ended (`after`), who has it (`worker`) and what it `waits_for`."""
-    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.workers(queue["no"])}
-    waits = ledger.waits_in(queue["no"])
+    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue.no)}
+    waits = ledger.queries.waits_in(queue.no)
     found = []
-    for row in ledger.open_rows(queue["name"]):
-        state = "set aside" if row["aside"] and row["state"] == "waiting" else row["state"]
+    for row in ledger.items.open_rows(queue.name):
+        state = "set aside" if row.aside and row.state == "waiting" else row.state
         found.append(
             {
-                "id": row["id"],
-                "title": row["title"],
+                "id": row.id,
+                "title": row.title,
                 "state": state,
                 "standing": outcomes.standing(row).word,
                 "after": outcomes.earlier(row),
-                "worker": at_work.get(row["id"]),
-                "waits_for": waits.get(row["no"], []),
+                "worker": at_work.get(row.id),
+                "waits_for": waits.get(row.no, []),
             }
         )
     return found
@@ -109,7 +112,7 @@ def line(told: dict[str, Any]) -> str:
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
     # Twice: an item may end between the two looks that it takes.
-    if ledger.ends_are_noted() or ledger.ends_are_noted():
+    if ledger.store.ends_are_noted() or ledger.store.ends_are_noted():
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
@@ -146,19 +149,19 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
     """True if the tokens of a queue are all that was used for it; else they are a lower bound."""
     from hypervisor.ledger import usage
 
-    agents = ledger.agents_of(queue)
-    known = all(row["input_tokens"] is not None for row in agents)
+    agents = ledger.agents.of_queue(queue)
+    known = all(row.input_tokens is not None for row in agents)
     if not known or usage.missing(agents, unaccounted=False):
         return False
-    return not ledger.unaccounted(queue)
+    return not ledger.agents.unaccounted(queue)
 
 
 def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
     """Return who works on a queue: those that hold items, then agents between two items."""
-    now, clock = time.time(), ledger.lease_clock()
-    agents = {row["id"]: row for row in ledger.agents_of(queue)}
+    now, clock = time.time(), ledger.store.lease_clock()
+    agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, dict[str, Any]] = {}
-    for row in ledger.workers(queue):
+    for row in ledger.queries.workers(queue):
         known = agents.get(row["agent"] or "")
         told = found.get(row["agent"] or row["worker"])
         held = {
@@ -173,48 +176,47 @@ def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
             found[name] = told = _worker(name, row["session"], known, now)
         told["holds"].append(held)
     for row in agents.values():
-        if row["ended_at"] is None and row["id"] not in found:
-            found[row["id"]] = _worker(row["id"], row["session"], row, now)
+        if row.ended_at is None and row.id not in found:
+            found[row.id] = _worker(row.id, row.session, row, now)
     return list(found.values())
 
 
-def _worker(name: str, session: str | None, agent: Any, now: float) -> dict[str, Any]:
+def _worker(name: str, session: str | None, agent: Agent | None, now: float) -> dict[str, Any]:
     used = None
-    if agent is not None and agent["input_tokens"] is not None:
-        kinds = ("input", "output", "cache_read", "cache_write")
-        used = sum(agent[f"{kind}_tokens"] or 0 for kind in kinds)
-    seen = None if agent is None else agent["seen_at"]
+    if agent is not None and agent.input_tokens is not None:
+        used = sum(count or 0 for count in agent.tokens)
+    seen = None if agent is None else agent.seen_at
     return {
         "worker": name,
         "session": session,
         "holds": [],
-        "last_tool": None if agent is None else agent["last_tool"],
+        "last_tool": None if agent is None else agent.last_tool,
         "seen_at": None if seen is None else round(seen, 3),
         "tokens": used,
     }
 
 
-def _pace(ledger: Ledger, queue: Any) -> float | None:
+def _pace(ledger: Ledger, queue: Queue) -> float | None:
     """Return how many items end in a second, told by the last ones, or None.
 
     A time in which the queue was paused or at rest is not counted.
     """
-    since = ledger.at_work_since(queue["no"])
-    ends = [end for end in ledger.last_ends(queue["no"], _PACE) if end >= since]
+    since = ledger.queries.at_work_since(queue.no)
+    ends = [end for end in ledger.queries.last_ends(queue.no, _PACE) if end >= since]
     if not ends:
         return None
     # From the oldest of them on; where there are few, from the first claim on, so that workers
     # that started together and end together do not look faster than they are.
     begun, done = ends[-1], len(ends) - 1
     if len(ends) < _PACE:
-        begun, done = max(since, ledger.started_at(queue) or 0), len(ends)
+        begun, done = max(since, ledger.terms.started_at(queue) or 0), len(ends)
     took = time.time() - begun
     return done / took if done and took > 0 else None
 
 
-def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str, Any]]:
+def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what wants a look, the most pressing first: `kind`, `text`, and the command `fix`."""
-    name, counts, state = queue["name"], told["counts"], told["state"]
+    name, counts, state = queue.name, told["counts"], told["state"]
     found: list[dict[str, Any]] = []
 
     def problem(kind: str, text: str, fix: str | None = None) -> None:
@@ -227,23 +229,23 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         )
         problem("budget", f"{used_up}; {rest}", budget.more(name))
     elif state == "paused":
-        why = f": {one_line(queue['reason'], 100)}" if queue["reason"] else ""
-        if queue["resume_at"] is None:
+        why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
+        if queue.resume_at is None:
             problem("paused", f"paused{why}", f"hypervisor resume {name}")
         else:
-            then = f"paused{why}; open again by itself at {until(queue['resume_at'])}"
-            if ledger.is_attended(queue["no"]):
+            then = f"paused{why}; open again by itself at {until(queue.resume_at)}"
+            if ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
             else:
                 gone = f"{then}, but its session is gone"
                 problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
-    rules = ledger.permissions(name) if state == "open" else []
+    rules = ledger.agents.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
         problem("permissions", f"workers lacked permissions: {listed}", f"hypervisor plan {name}")
     if state == "open" and counts["ready"] and not told["workers"]:
-        last = (ledger.last_ends(queue["no"], 1) or [0.0])[0]
-        idle = time.time() - max(last, ledger.at_work_since(queue["no"]))
+        last = (ledger.queries.last_ends(queue.no, 1) or [0.0])[0]
+        idle = time.time() - max(last, ledger.queries.at_work_since(queue.no))
         if last and idle > _STILL_SECONDS:
             text = f"{count(counts['ready'], 'item')} left, and nobody works for {narrow(idle)}"
             problem("still", text, f"hypervisor plan {name}")
@@ -251,7 +253,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         if late := _late(worker):
             problem("silent", late)
     for outcome in ODD:
-        for row in ledger.troubled(queue["no"], outcome, _TROUBLED) if counts[outcome] else ():
+        for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
             problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
@@ -265,7 +267,7 @@ def _problems(ledger: Ledger, queue: Any, told: dict[str, Any]) -> list[dict[str
         wait = either(waiting, "waits", "wait")
         awaited = nothing_ready.awaited(ledger, queue)
         problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
-    pending = ledger.pending_of(queue["no"])
+    pending = ledger.queries.pending_of(queue.no)
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:
         why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"

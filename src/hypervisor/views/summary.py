@@ -21,6 +21,7 @@ from hypervisor.ledger.outcomes import (
     UNTRIED,
     Standing,
 )
+from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
 
@@ -41,17 +42,17 @@ def summarize(
     """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
 
     A `brief` one is for `lines`: it has those items only that are named there, without tokens.
-    `note` is called with each item, as of `Ledger.results`, and what the summary says of it.
+    `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     counts = dict.fromkeys(STATUSES, 0)
     pending = 0
-    agents = ledger.agents_of(row["no"])
-    shares = {} if brief else ledger.costs(row["no"])[1]
+    agents = ledger.agents.of_queue(row.no)
+    shares = {} if brief else ledger.agents.costs(row.no)[1]
     standings = {standing.word: 0 for standing in STANDINGS}
     workers, first, last = [], None, None
     tell = teller(ledger, row)
-    for item in ledger.results(queue):
+    for item in ledger.queries.results(queue):
         told = tell(item, shares.get(item["no"]))
         if note is not None:
             note(item, told)
@@ -64,14 +65,14 @@ def summarize(
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
         if item["finished_at"] is not None and item["state"] in REPORTED:
             last = max(last or item["finished_at"], item["finished_at"])
-    states = ledger.stats(queue)
-    drained = row["state"] == "open" and not states["ready"] and not states["claimed"]
-    unread = [agent["id"] for agent in agents if agent["input_tokens"] is None]
+    states = ledger.queues.stats(queue)
+    drained = row.state == "open" and not states["ready"] and not states["claimed"]
+    unread = [agent.id for agent in agents if agent.input_tokens is None]
     return {
-        "queue": row["name"],
-        "generation": row["generation"],
-        "state": "drained" if drained else row["state"],
-        "reason": row["reason"] or None,
+        "queue": row.name,
+        "generation": row.generation,
+        "state": "drained" if drained else row.state,
+        "reason": row.reason or None,
         "workers": workers,
         "total": sum(counts.values()),
         "counts": counts,
@@ -79,23 +80,25 @@ def summarize(
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
         **_tokens(
-            agents, ledger.tokens_of_items(row["no"]), unaccounted=ledger.unaccounted(row["no"])
+            agents,
+            ledger.agents.tokens_of_items(row.no),
+            unaccounted=ledger.agents.unaccounted(row.no),
         ),
         "unknown_transcripts": unread,
-        "notices": _notices(agents, ledger.told_of(row["no"])),
-        "transcripts": [agent["kept"] for agent in agents if agent["kept"]],
-        "preflight": json.loads(row["preflight"]) if row["preflight"] else None,
+        "notices": _notices(agents, ledger.followers.told_of(row.no)),
+        "transcripts": [agent.kept for agent in agents if agent.kept],
+        "preflight": json.loads(row.preflight) if row.preflight else None,
         "reports_pending": pending,
     }
 
 
-def teller(ledger: Ledger, queue: Any) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """Return what tells an item of `queue` (its row), given it and its tokens."""
     untried = ""
-    if queue["state"] == "paused" and queue["reason"]:
-        untried = f"not tried: {queue['reason']}"
-    why = f"set aside: not {ledger.condition(queue['no'])}"
-    aside = frozenset(ledger.aside(queue["no"]))
+    if queue.state == "paused" and queue.reason:
+        untried = f"not tried: {queue.reason}"
+    why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
+    aside = frozenset(ledger.narrowing.aside(queue.no))
 
     def tell(item: dict[str, Any], share: Any) -> dict[str, Any]:
         return _item(item, share, why if item["id"] in aside else None, untried)
@@ -109,7 +112,7 @@ def _is_named(told: dict[str, Any], number: int) -> bool:
     return number <= _LISTED or bool(odd)
 
 
-def _tokens(agents: list[Any], items: int, *, unaccounted: bool) -> dict[str, Any]:
+def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> dict[str, Any]:
     """Return the queue's tokens: all that its workers used, and what belongs to no item; `items`
     are those that do.
 
@@ -118,9 +121,9 @@ def _tokens(agents: list[Any], items: int, *, unaccounted: bool) -> dict[str, An
     """
     unknown: dict[str, Any] = {"total_tokens": None, "overhead_tokens": None, "tokens": None}
     unknown |= {"tokens_exact": None, "tokens_unseen": []}
-    if not agents or any(agent["input_tokens"] is None for agent in agents):
+    if not agents or any(agent.input_tokens is None for agent in agents):
         return unknown
-    total = {kind: sum(agent[f"{kind}_tokens"] for agent in agents) for kind in KINDS}
+    total = {kind: sum(getattr(agent, f"{kind}_tokens") for agent in agents) for kind in KINDS}
     everything = sum(total.values())
     unseen = usage.missing(agents, unaccounted=unaccounted)
     return {
@@ -132,17 +135,17 @@ def _tokens(agents: list[Any], items: int, *, unaccounted: bool) -> dict[str, An
     }
 
 
-def _notices(agents: list[Any], told: list[tuple[str, float]]) -> dict[str, Any] | None:
+def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> dict[str, Any] | None:
     """Return which of the workers' ends the client gave notice of, and by which wake, and how
     many seconds late, the session heard of the items."""
     # The agents of a pool are processes of its own: it needs no notice.
-    ended = [agent for agent in agents if agent["ended_at"] is not None and agent["pid"] is None]
+    ended = [agent for agent in agents if agent.ended_at is not None and agent.pid is None]
     if not ended and not told:
         return None
     late = sorted(delay for _, delay in told)
     return {
         "workers_ended": len(ended),
-        "arrived": sum(agent["noticed_at"] is not None for agent in ended),
+        "arrived": sum(agent.noticed_at is not None for agent in ended),
         "items_told": len(told),
         "by": dict(Counter(by for by, _ in told)),
         "seconds_p50": round(late[len(late) // 2], 3) if late else None,

@@ -53,7 +53,7 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
     if changed is not None:
         strays = scope.unnamed(ledger.root, changed, [row])
     else:
-        others = ledger.held_since(row["claimed_at"])
+        others = ledger.queries.held_since(row["claimed_at"])
         strays = scope.strays(ledger.state, row["token"], row, others)
     if strays:
         raise Refused(
@@ -72,14 +72,16 @@ def verified(
     from hypervisor.ledger.claims import keep_every
 
     every = keep_every(row["lease_ms"] / 1000)
-    checked = run(ledger, row, folder, turns, lambda: ledger.keep(row["token"]), every, agent)
+    checked = run(
+        ledger, row, folder, turns, lambda: ledger.claims.keep(row["token"]), every, agent
+    )
     if not checked.ok:
         raise CheckFailed(
             f"the check of this queue failed: {checked.why}{checked.lacked}",
             "mend it and say done again; the item is still yours",
             checked.tail,
         )
-    ledger.keep(row["token"])
+    ledger.claims.keep(row["token"])
 
 
 def run(

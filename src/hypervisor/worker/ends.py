@@ -68,7 +68,7 @@ def finish(
             raise
     if outcome == "done":
         report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
-        commit = ledger.commit_of(token)
+        commit = ledger.sessions.commit_of(token)
         if commit and "commit" not in report:
             report = report | {"commit": commit}
         report = _checked(ledger, row, report, ledger.root, ledger.state.folder, agent)
@@ -84,7 +84,7 @@ def finish(
 def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
-    state = ledger.release(token, reason=reason)
+    state = ledger.ends.release(token, reason=reason)
     off_limits.settle(ledger)
     outbox.flush(ledger)
     return state
@@ -98,11 +98,11 @@ def _accept(
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
-    pending = row is not None and outbox.is_task(row)
+    pending = row is not None and outbox.is_task(row["path"], row["fingerprint"])
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
     ended = _accept_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:
-        ended = Ended(ledger.finish(token, outcome, report, pending=pending), None)
+        ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
     try:
         if row is not None and row["scope"]:
             from hypervisor.worker import scope
@@ -112,7 +112,7 @@ def _accept(
             from hypervisor.system import uncommitted
 
             uncommitted.forget(
-                ledger.state, [claim["token"] for claim in ledger.claims_on(row["no"])]
+                ledger.state, [claim.token for claim in ledger.queries.claims_on(row["no"])]
             )
         if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
             # Its report names what it changed; or there was nothing to name just now.
@@ -136,7 +136,7 @@ def _accept_and_claim(
     queue = row["queue_name"]
     try:
         marks = terms(ledger, queue, agent)
-        [state], claims = ledger.finish_and_claim(
+        [state], claims = ledger.claims.finish_and_claim(
             [(row["token"], outcome, report)],
             queue,
             row["worker"],
@@ -191,7 +191,7 @@ def _done_on_branch(
     ended = _accept(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
-        ledger.merged(token, tree.base)
+        ledger.branches.merged(token, tree.base)
         outbox.flush(ledger)
     claim_tree.leave(ledger, tree, token)
     return ended
@@ -199,7 +199,7 @@ def _done_on_branch(
 
 def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[str, Any]:
     """Return the report, with the boxes that were forced. Raises Refused if one is open."""
-    if not outbox.is_task(row):
+    if not outbox.is_task(row["path"], row["fingerprint"]):
         return report
     from hypervisor.worker.checks import boxes_ticked
 
@@ -241,9 +241,9 @@ def _row(ledger: Ledger, token: str, outcome: str, agent: caller.PoolAgent | Non
     Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.
     """
     try:
-        row = ledger.holding(token)
+        row = ledger.ends.holding(token)
     except NotOwner:
-        if ledger.said(token) != outcome:
+        if ledger.ends.said(token) != outcome:
             raise
         return None
     own_claim(token, row, agent)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
+from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.worker.branches import claim_tree
@@ -18,28 +19,30 @@ def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
     `worker`, `seconds` that it had them, `branch` and `worktree` (None without), and `files`, those
     known to have changed, from the root or the working tree."""
     found = []
-    for item in ledger.results(queue):
+    for item in ledger.queries.results(queue):
         if item["outcome"] != "cancelled":
             continue
-        claim = ledger.claim_of(item["token"])
+        claim = ledger.queries.claim_of(item["token"])
+        if claim is None or claim.ended_at is None:
+            continue
         found.append(
             {
                 "id": item["id"],
                 "title": item["title"],
-                "worker": claim["agent"] or claim["worker"],
-                "seconds": round(claim["ended_at"] - claim["claimed_at"], 1),
-                "branch": claim["branch"],
-                "worktree": claim["worktree"],
-                "files": _in_tree(ledger, claim) if claim["branch"] else _named(ledger.root, item),
+                "worker": claim.agent or claim.worker,
+                "seconds": round(claim.ended_at - claim.claimed_at, 1),
+                "branch": claim.branch,
+                "worktree": claim.worktree,
+                "files": _in_tree(ledger, claim) if claim.branch else _named(ledger.root, item),
             }
         )
     return found
 
 
-def _in_tree(ledger: Ledger, claim: Any) -> list[str]:
+def _in_tree(ledger: Ledger, claim: ClaimRow) -> list[str]:
     """Return what has changed in a claim's own working tree, committed or not."""
     try:
-        tree = claim_tree.tree_of(ledger, claim)
+        tree = claim_tree.tree_of(ledger, claim._asdict())
         assert tree is not None
         status = ("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all")
         told = tree.git(*status, "--no-renames", *tree.git.all_but_strangers())
@@ -54,7 +57,7 @@ def _named(root: str, item: Any) -> list[str]:
     """Return those files of an item that have changed: its own since it was opened, and those that
     it says it touches since it was claimed."""
     changed = set()
-    if is_task(item):
+    if is_task(item["path"], item["fingerprint"]):
         try:
             now = fingerprint_of(os.stat(os.path.join(root, item["path"])))
         except OSError:

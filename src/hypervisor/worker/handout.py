@@ -58,7 +58,7 @@ def share_left(ledger: Ledger, agent: PoolAgent) -> int:
         return 0
     if agent.items is None:
         return 1 << 30
-    return max(0, agent.items - len(ledger.agent_claims(agent.name)))
+    return max(0, agent.items - len(ledger.agents.claims_of(agent.name)))
 
 
 def drain_mark(session: str) -> str:
@@ -110,7 +110,7 @@ def take(
         while len(taken) < n:
             if claimed is None:
                 marks = terms(ledger, queue, agent)
-                claims = ledger.claim(
+                claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks
                 )
                 note_renewed(claims, marks)
@@ -119,7 +119,7 @@ def take(
                 continue
             if not claims and not taken and settle(ledger)[0]:
                 # What nobody works on any more is not waited for.
-                claims = ledger.claim(queue, worker, n, only=only, there=there, **marks)
+                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
             for claim in claims:
@@ -133,16 +133,16 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queue_row(queue) if taken else None
-        if row is not None and row["scope"]:
+        row = ledger.queues.get(queue) if taken else None
+        if row is not None and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row["commits"] and not (branch or here):
+        if row is not None and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
         if row is not None and (branch or here):
-            if not row["branches"]:
-                ledger.set_branches(queue, True)
+            if not row.branches:
+                ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
@@ -161,7 +161,7 @@ def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
     """Free claims that no worker has heard of; it costs their items nothing."""
     for token in tokens:
         try:
-            ledger.release(token, free=True)
+            ledger.ends.release(token, free=True)
         except NotOwner:
             continue
 
@@ -179,11 +179,11 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
     session = caller.session()
     if session is None:
         return marks
-    ledger.follow(session, queue)
-    known = ledger.session(session)
-    if known is not None and known["heard_at"] is not None:
+    ledger.followers.follow(session, queue)
+    known = ledger.sessions.find(session)
+    if known is not None and known.heard_at is not None:
         return marks | {"session": session}
-    lease = max(UNHEARD_SECONDS, ledger.queue_row(queue)["lease_ms"] / 1000)
+    lease = max(UNHEARD_SECONDS, ledger.queues.get(queue).lease_ms / 1000)
     return marks | {"session": session, "lease_seconds": lease}
 
 
@@ -207,7 +207,7 @@ def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]
-    if ledger.heartbeat(tokens) != tokens:
+    if ledger.claims.heartbeat(tokens) != tokens:
         raise HypervisorError(
             "the lease ran out while the working tree was made", "open the queue with a longer one"
         )
@@ -215,7 +215,7 @@ def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
 
 def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -> None:
     try:
-        ledger.finish(claim.token, outcome, report)
+        ledger.ends.finish(claim.token, outcome, report)
     except NotOwner:
         # Looking took longer than the lease: whoever gets it next closes it.
         return

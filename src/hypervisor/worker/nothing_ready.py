@@ -11,10 +11,9 @@ from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.locks import Lock
+    from hypervisor.ledger.rows import Queue
 
 _SHOWN = 3
 # So many ready items are looked at for locks, and awaited ones for their states.
@@ -35,14 +34,14 @@ def why_nothing(
     agent = in_pool()
     if agent is not None and not share_left(ledger, agent):
         return "your share is done: stop here", False
-    row, counts = ledger.queue_row(queue), ledger.stats(queue)
+    row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     asked = f"{_of_item(ledger, row, only)}; " if only is not None else ""
     if not counts["ready"] and not counts["claimed"]:
         return f"{asked}nothing left{at_rest(ledger, row, counts['waiting'])}", True
-    if row["state"] == "paused":
+    if row.state == "paused":
         return f"{asked}{paused(ledger, row)}", False
-    aside = len(ledger.aside(row["no"])) if counts["waiting"] else 0
-    told = [*at_work(ledger, row["no"])]
+    aside = len(ledger.narrowing.aside(row.no)) if counts["waiting"] else 0
+    told = [*at_work(ledger, row.no)]
     free = 0
     gone, only_gone = missing(ledger, queue) if counts["ready"] else ([], False)
     if only_gone and not counts["claimed"]:
@@ -72,7 +71,7 @@ def told_missing(ids: list[str], number: int) -> str:
 
 def at_work(ledger: Ledger, queue: int) -> list[str]:
     """Return whose the claimed items of a generation (its number) are; nothing where none is."""
-    held = ledger.workers(queue)
+    held = ledger.queries.workers(queue)
     shown = [
         f"{one_line(row['id'], 60)} is with {one_line(row['agent'] or row['worker'], 40)}"
         for row in held[:_SHOWN]
@@ -82,74 +81,76 @@ def at_work(ledger: Ledger, queue: int) -> list[str]:
     return shown
 
 
-def at_rest(ledger: Ledger, queue: Any, waiting: int) -> str:
+def at_rest(ledger: Ledger, queue: Queue, waiting: int) -> str:
     """Return what the `waiting` items of a queue (its row) wait for that is at rest, after a
     semicolon; "" where there are none."""
-    aside = len(ledger.aside(queue["no"])) if waiting else 0
+    aside = len(ledger.narrowing.aside(queue.no)) if waiting else 0
     told = f"; {aside} are set aside" if aside else ""
     if waiting > aside:
         told += f"; {waiting - aside} wait for {awaited(ledger, queue)}"
-    if queue["state"] == "cancelled":
+    if queue.state == "cancelled":
         told += "; the queue was cancelled"
     return told
 
 
-def paused(ledger: Ledger, queue: Any) -> str:
+def paused(ledger: Ledger, queue: Queue) -> str:
     """Return why a queue (its row) is paused, and what goes on with it."""
     from hypervisor.ledger import budget
 
-    why = f" ({one_line(queue['reason'], 80)})" if queue["reason"] else ""
-    mend = f"hypervisor resume {queue['name']} goes on"
+    why = f" ({one_line(queue.reason, 80)})" if queue.reason else ""
+    mend = f"hypervisor resume {queue.name} goes on"
     if budget.reached(ledger, queue):
-        mend = f"{budget.more(queue['name'])} goes on"
-    elif queue["resume_at"] is not None:
+        mend = f"{budget.more(queue.name)} goes on"
+    elif queue.resume_at is not None:
         from hypervisor.system.spans import until
 
-        mend = f"it goes on by itself at {until(queue['resume_at'])}"
+        mend = f"it goes on by itself at {until(queue.resume_at)}"
     return f"queue paused{why}: stop here; {mend}"
 
 
-def _of_item(ledger: Ledger, queue: Any, item_id: str) -> str:
-    shown, state = one_line(item_id, 60), ledger.state_of(queue["name"], item_id)
+def _of_item(ledger: Ledger, queue: Queue, item_id: str) -> str:
+    shown, state = one_line(item_id, 60), ledger.items.state_of(queue.name, item_id)
     if state is None:
-        raise UsageError(f"no item '{shown}' in queue {queue['name']}", "copy its id")
+        raise UsageError(f"no item '{shown}' in queue {queue.name}", "copy its id")
     if state == "ready" and (lock := _lock_on(ledger, queue, item_id)) is not None:
         return f"{shown} is {locks.told(lock, ledger.root)}"
     return f"{shown} is {state}"
 
 
-def _kept_back(ledger: Ledger, queue: Any) -> tuple[int, list[tuple[str, Lock]], bool]:
+def _kept_back(ledger: Ledger, queue: Queue) -> tuple[int, list[tuple[str, Lock]], bool]:
     """Return how many ready items wait for files in work, which are locked, and whether all were
     looked at for locks."""
-    ready = ledger.ready_items(queue["name"])
+    ready = ledger.items.ready(queue.name)
     locked = []
     for row in ready[:_LOOKED_AT]:
         lock = _lock_on(ledger, queue, row["id"])
         if lock is not None:
             locked.append((row["id"], lock))
-    return ledger.waiting_for_files(queue["no"]), locked, len(ready) <= _LOOKED_AT
+    return ledger.claims.waiting_for_files(queue.no), locked, len(ready) <= _LOOKED_AT
 
 
-def _lock_on(ledger: Ledger, queue: Any, item_id: str) -> Lock | None:
+def _lock_on(ledger: Ledger, queue: Queue, item_id: str) -> Lock | None:
     """Return the lock that keeps an item from being claimed; what a crash of ours left does not."""
-    lock = locks.holder(ledger.locks_at(ledger.lock_folder(queue)), key(item_id))
+    lock = locks.holder(
+        ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)), key(item_id)
+    )
     ours = lock is not None and locks.maker_of(lock.owner) == ledger.ledger_id
     return None if ours else lock
 
 
-def awaited(ledger: Ledger, queue: Any) -> str:
+def awaited(ledger: Ledger, queue: Queue) -> str:
     """Return what the waiting items of a queue (its row) at rest wait for."""
-    ids = {other for others in ledger.waits_in(queue["no"]).values() for other in others}
+    ids = {other for others in ledger.queries.waits_in(queue.no).values() for other in others}
     unmerged, others = set(), []
     for item_id in sorted(ids)[:_LOOKED_AT]:
-        known = ledger.items_called(item_id)
+        known = ledger.queries.items_called(item_id)
         last = known[-1] if known else None
         if last is None:
             others.append(f"{one_line(item_id, 60)}, which is in no queue")
-        elif last["state"] == "done":
-            unmerged.add(last["queue_name"])
-        elif last["queue"] != queue["no"] and last["state"] not in ("blocked", "failed"):
-            where = f"{last['state']} in queue {last['queue_name']}"
+        elif last.state == "done":
+            unmerged.add(last.queue_name)
+        elif last.queue != queue.no and last.state not in ("blocked", "failed"):
+            where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""

@@ -111,7 +111,7 @@ def refuse(ledger: Ledger, row: Any, committed: list[str] | None = None) -> list
             "hypervisor open QUEUE SOURCE --may-write PATH",
         )
     if found.shared:
-        ledger.release(row["token"], free=True, reason=why(found.shared))
+        ledger.ends.release(row["token"], free=True, reason=why(found.shared))
         settle(ledger)
         raise NotOwner(
             f"{why(found.shared)}: not counted as done, and given back",
@@ -122,14 +122,14 @@ def refuse(ledger: Ledger, row: Any, committed: list[str] | None = None) -> list
 
 def _unnamed(ledger: Ledger, row: Any, found: Out, committed: list[str] | None) -> list[str]:
     paths = found.open if committed is None else filter(protected.wants_naming, committed)
-    paths = [path for path in paths if path != row["path"] and ledger.id_of(path) is None]
+    paths = [path for path in paths if path != row["path"] and ledger.queries.id_of(path) is None]
     if not paths:
         return []
     from hypervisor.worker import scope
 
     if committed is not None:
         return scope.unnamed(ledger.root, paths, [row])
-    beside = ledger.held_since(row["claimed_at"])
+    beside = ledger.queries.held_since(row["claimed_at"])
     left = scope.unnamed(ledger.root, paths, [row, *beside])
     ignored = _ignored(ledger.root, left)
     return [path for path in left if path not in ignored]

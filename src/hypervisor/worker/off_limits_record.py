@@ -103,7 +103,7 @@ class Record:
         """Forget the claims that are over. What they were not charged with pauses their queue."""
         if not self.out:
             return
-        live = self._ledger.live_tokens()
+        live = self._ledger.claims.live_tokens()
         for token in [token for token in self.out if token not in live]:
             gone = self.out.pop(token)
             if gone.own:
@@ -113,7 +113,7 @@ class Record:
         """Pause the queues that somebody has to look at, each with the files named."""
         for queue, paths in self.pauses.items():
             try:
-                self._ledger.pause(queue, why(paths))
+                self._ledger.pauses.pause(queue, why(paths))
             except HypervisorError:
                 # It is over already.
                 continue
@@ -178,7 +178,7 @@ def _grew_by(before: str, after: str, asked: list[str]) -> bool:
 
 def may_write(ledger: Ledger, queue: str) -> list[str]:
     """Return the paths that a person has let the workers of `queue` write."""
-    told = ledger.queue_row(queue)["may_write"]
+    told = ledger.queues.get(queue).may_write
     return named_in(told)
 
 
@@ -194,7 +194,7 @@ def named_in(told: str | None) -> list[str]:
 def is_item(ledger: Ledger, path: str) -> bool:
     """True for the file of an item, into which a person's word lets workers write; never for one
     that programs read by its very name."""
-    return not protected.steers(os.path.basename(path)) and ledger.id_of(path) is not None
+    return not protected.steers(os.path.basename(path)) and ledger.queries.id_of(path) is not None
 
 
 def why(paths: Iterable[str]) -> str:

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Held, Pending
 
 
 # What is pending and was never tried.
 _NEW = ("report", "cause")
 
 
-def is_task(row: Any) -> bool:
-    """True if an item (its row) is a task: other files and rows have no fingerprint, and get no
-    report of ours."""
-    return row["path"] is not None and row["fingerprint"] is not None
+def is_task(path: str | None, fingerprint: str | None) -> bool:
+    """True if an item is a task, going by its path and fingerprint: other files and rows have no
+    fingerprint, and get no report of ours."""
+    return path is not None and fingerprint is not None
 
 
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
@@ -39,15 +40,15 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     fails stays pending, whatever the reason: an accepted end is not taken back.
     """
     left = []
-    for row in ledger.pending(limit):
-        why, looks = _written(ledger, row, search=limit is None or row["pending"] in _NEW)
+    for row in ledger.outbox.pending(limit):
+        why, looks = _written(ledger, row, search=limit is None or row.pending in _NEW)
         try:
             if why is None:
-                ledger.written(row["token"], looks)
+                ledger.outbox.written(row.token, looks)
                 continue
-            left.append((row["id"], why))
-            if why != row["pending"]:
-                ledger.unwritten(row["token"], why)
+            left.append((row.id, why))
+            if why != row.pending:
+                ledger.outbox.unwritten(row.token, why)
         except HypervisorError:
             # The ledger can't be written now. It says pending still: somebody does it again.
             break
@@ -60,7 +61,7 @@ def tidy(ledger: Ledger, queue: str) -> None:
     from hypervisor.tasks import write
     from hypervisor.tasks.temporary import recovered
 
-    folders = {os.path.dirname(path) for path in ledger.task_paths(queue)}
+    folders = {os.path.dirname(path) for path in ledger.items.paths(queue)}
     for folder in folders:
         try:
             write.sweep_temporaries(os.path.join(ledger.root, folder), recovered(ledger.state))
@@ -72,13 +73,13 @@ def tidy(ledger: Ledger, queue: str) -> None:
         return
 
 
-def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
+def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
     """Say in a task's body that a worker stopped without reporting it; its status stays.
 
     The next accepted report replaces this one. A file that can't be written is left alone, and so
     is that of a claim with a branch: an edit that nobody commits would be in the way of a merge.
     """
-    if not is_task(row) or row["branch"]:
+    if not is_task(row.path, row.fingerprint) or row.branch:
         return
     from hypervisor.tasks import report
 
@@ -89,8 +90,8 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
         told,
         heading=end.heading,
         hindered=False,
-        worker=row["worker"],
-        attempt=row["attempts"] + 1,
+        worker=row.worker,
+        attempt=row.attempts + 1,
         at=time.time(),
     )
     try:
@@ -99,7 +100,7 @@ def write_unconfirmed(ledger: Ledger, row: Any, last_message: str) -> None:
         return
 
 
-def _written(ledger: Ledger, row: Any, *, search: bool) -> tuple[str | None, str | None]:
+def _written(ledger: Ledger, row: Pending, *, search: bool) -> tuple[str | None, str | None]:
     """Write one end; return in a line why it can't be written now, and how the file looks now.
     With `search`, a task that is no longer at its path is looked for by its id."""
     try:
@@ -107,56 +108,56 @@ def _written(ledger: Ledger, row: Any, *, search: bool) -> tuple[str | None, str
     except HypervisorError as error:
         return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
-        return f"{one_line(row['path'])}: {error.strerror or error}", None
+        return f"{one_line(row.path)}: {error.strerror or error}", None
     except Exception as error:
         # One file that trips us must not keep every command from everything else.
-        return f"{one_line(row['path'])}: {type(error).__name__}: {one_line(error)}", None
+        return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Any, search: bool = True) -> str | None:
-    if not is_task(row):
+def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
+    if not is_task(row.path, row.fingerprint):
         return None
     from hypervisor.system.quick_json import loads
     from hypervisor.tasks import report
 
-    told = loads(row["report"]) if row["report"] else {}
-    if row["branch"] and row["state"] == "done":
+    told = loads(row.report) if row.report else {}
+    if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
-    if row["state"] != row["outcome"]:
+    if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
-        told = {"reason": row["cause"]}
-    end = OUTCOME[row["state"]]
+        told = {"reason": row.cause}
+    end = OUTCOME[row.state]
     lines = report.render(
         end.word,
         told,
         heading=end.heading,
         hindered=end.status == "blocked",
-        worker=row["worker"],
-        attempt=row["attempt"],
-        at=row["finished_at"],
+        worker=row.worker,
+        attempt=row.attempt,
+        at=row.finished_at,
     )
-    assignee = told.get("assignee") if row["state"] == "done" else None
+    assignee = told.get("assignee") if row.state == "done" else None
 
     def wanted() -> bool:
-        return ledger.awaits_writing(row["token"])
+        return ledger.outbox.awaits_writing(row.token)
 
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
+def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
     commit, here = told.get("commit"), head(root)
-    if not commit or not here or here in (commit, row["merge"]):
+    if not commit or not here or here in (commit, row.merge):
         return
     waits = HypervisorError(
-        f"{one_line(row['path'])}: commit {commit[:12]} is not in this checkout, which is at "
+        f"{one_line(row.path)}: commit {commit[:12]} is not in this checkout, which is at "
         f"{here[:12]}",
         "git pull, or merge the branch that it was integrated into",
     )
     # What was found to be missing at a commit stays missing there: git need not be asked again.
-    if row["pending"] == str(waits):
+    if row.pending == str(waits):
         raise waits
     from hypervisor.system.git import Git
 
@@ -166,7 +167,7 @@ def _wait_for_commit(root: str, row: Any, told: dict[str, Any]) -> None:
 
 def _put(
     ledger: Ledger,
-    row: Any,
+    row: Held | Pending,
     status: str | None,
     lines: list[str],
     wanted: Callable[[], bool],
@@ -178,27 +179,28 @@ def _put(
     from hypervisor.tasks import report
     from hypervisor.tasks.locate import locate
 
-    log = _undo_log(ledger, row["queue_name"])
+    assert row.path is not None, "an item without a file has nothing to be written"
+    log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
 
     def put(place: str) -> str | None:
         path = os.path.join(ledger.root, place)
         looks = report.put(
-            path, row["token"], status, lines, settings, log, row["id"], place, wanted, assignee
+            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee
         )
         return looks and looks.fingerprint
 
     try:
-        return put(row["path"])
+        return put(row.path)
     except (OtherItem, FileNotFoundError):
-        place = locate(ledger.root, settings, row["id"], row["path"]) if search else None
+        place = locate(ledger.root, settings, row.id, row.path) if search else None
         if place is None:
             raise
-    ledger.moved(row["no"], place)
+    ledger.items.moved(row.no, place)
     return put(place)
 
 
 def _undo_log(ledger: Ledger, queue: str) -> Any:
     from hypervisor.tasks.undo import UndoLog
 
-    return UndoLog(ledger.state, queue, lambda: ledger.folders(queue))
+    return UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))

@@ -25,7 +25,7 @@ _searched: dict[str, float] = {}
 def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     """Look at the first ready items of `queue`: return the ids of those whose files are not there,
     and whether that goes for all of them, so that nothing is handed out."""
-    ready = ledger.ready_items(queue, MOST)
+    ready = ledger.items.ready(queue, MOST)
     gone = [
         row["id"]
         for row in ready
@@ -76,7 +76,7 @@ class Presence:
         wanted = {item_id: path for item_id, (_, path) in self.missing.items()}
         places = locate_all(self._root, load(self._root), wanted)
         for item_id, place in places.items():
-            ledger.moved(self.missing.pop(item_id)[0], place)
+            ledger.items.moved(self.missing.pop(item_id)[0], place)
         if not places:
             _searched[self._root] = now
         return bool(places)

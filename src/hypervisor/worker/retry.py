@@ -11,7 +11,8 @@ from hypervisor.worker.outbox import is_task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+
+    from hypervisor.ledger.rows import Item
 
 
 class Retried:
@@ -36,38 +37,38 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     Raises UsageError.
     """
     if ids is None:
-        ids = [row["id"] for row in ledger.ended_items(queue, states)]
+        ids = [row.id for row in ledger.items.ended(queue, states)]
     left = []
     ended: dict[str, str] = {}
     for item_id in ids:
-        row = ledger.item(queue, item_id)
+        row = ledger.items.find(queue, item_id)
         why = _complete(ledger.root, queue, row) if row is not None else None
         if why is None:
-            ended[item_id] = row["state"] if row is not None else ""
+            ended[item_id] = row.state if row is not None else ""
         else:
             left.append((item_id, why))
-    refused = ledger.retry(queue, ended)
+    refused = ledger.retries.retry(queue, ended)
     ready = []
     for item_id in ended.keys() - {item_id for item_id, _ in refused}:
-        row = ledger.item(queue, item_id)
-        ready.append((row["position"], (item_id, row["title"], ended[item_id], row["cause"])))
+        row = ledger.items.find(queue, item_id)
+        if row is None:
+            continue
+        ready.append((row.position, (item_id, row.title, ended[item_id], row.cause)))
     return Retried([told for _, told in sorted(ready)], left + refused)
 
 
-def _complete(root: str, queue: str, row: Any) -> str | None:
+def _complete(root: str, queue: str, row: Item) -> str | None:
     """Return why a task is none to work on any more, going by its file, or None."""
-    if not is_task(row):
+    if row.path is None or not is_task(row.path, row.fingerprint):
         return None
     from hypervisor.config.settings import load
     from hypervisor.tasks import read, task_of
 
     try:
-        task = task_of(read.read(os.path.join(root, row["path"])), load(root))
+        task = task_of(read.read(os.path.join(root, row.path)), load(root))
     except (OSError, BrokenFile):
         # Whoever claims it says what is wrong with the file.
         return None
     if task is None or task.state not in ("done", "cancelled"):
         return None
-    return (
-        f"{row['path']} says {task.status}: set its status back, or run hypervisor undo {queue} ID"
-    )
+    return f"{row.path} says {task.status}: set its status back, or run hypervisor undo {queue} ID"

@@ -3,7 +3,7 @@
 Whoever is about to tell or decide something by the state of things settles first: the verbs that
 look, the clients' events, the MCP server, the pool, `integrate`; above `triage` by way of
 `agents.reconcile`, which also reads what ended agents have used. `take` settles where it would hand
-out nothing. Nobody else calls `Ledger.expire`; the ledger's own verbs end what is late within their
+out nothing. Nobody else calls `Ends.expire`; the ledger's own verbs end what is late within their
 transactions. A report is written with `outbox.flush` by what has just accepted it, and by `take`,
 which comes after every crash.
 """
@@ -15,9 +15,9 @@ from hypervisor.system.errors import NotOwner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Agent, Held
 
 
 def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
@@ -31,12 +31,12 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     from hypervisor.worker import outbox
 
     count, agents = 0, []
-    for row in ledger.sessions_at_work():
-        if caller.is_gone(row["pid"], row["pid_start"]):
-            freed, ended = end_session(ledger, row["id"])
+    for row in ledger.sessions.at_work():
+        if caller.is_gone(row.pid, row.pid_start):
+            freed, ended = end_session(ledger, row.id)
             count += freed
             agents += ended
-    count += ledger.expire()
+    count += ledger.ends.expire()
     outbox.flush(ledger, limit)
     return count, agents
 
@@ -47,30 +47,30 @@ def end_session(ledger: Ledger, session: str) -> tuple[int, list[str]]:
     An agent that is a process of its own may outlive its session: it keeps its items until it ends.
     Returns how many claims ended, and the ids of the agents that did.
     """
-    lasting = {row["id"] for row in ledger.agents_alive(session) if _lives(row)}
-    held = [row for row in ledger.held_by(session) if row["agent"] not in lasting]
+    lasting = {row.id for row in ledger.agents.alive(session) if _lives(row)}
+    held = [row for row in ledger.sessions.held_by(session) if row.agent not in lasting]
     freed = end_all(ledger, held, "freed", "the session ended")
-    ended = [row["id"] for row in ledger.agents_alive(session) if row["id"] not in lasting]
+    ended = [row.id for row in ledger.agents.alive(session) if row.id not in lasting]
     for agent in ended:
-        ledger.note_agent(agent, session, how="session ended")
-    ledger.unfollow(session)
+        ledger.agents.note(agent, session, how="session ended")
+    ledger.followers.unfollow(session)
     return freed, ended
 
 
-def end_all(ledger: Ledger, held: Iterable[Any], how: str, cause: str) -> int:
+def end_all(ledger: Ledger, held: Iterable[Held], how: str, cause: str) -> int:
     """End the claims `held` (rows) without a report and return how many; those that have ended
     meanwhile stay so."""
     count = 0
     for row in held:
         try:
-            ledger.end(row["token"], how, cause)
+            ledger.ends.end(row.token, how, cause)
             count += 1
         except NotOwner:
             continue
     return count
 
 
-def _lives(agent: Any) -> bool:
+def _lives(agent: Agent) -> bool:
     from hypervisor.config import caller
 
-    return agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"])
+    return agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start)

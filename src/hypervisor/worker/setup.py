@@ -14,12 +14,12 @@ def stop_pool(ledger: Ledger, queue: str, token: str | None, error: HypervisorEr
     if caller.in_pool() is None:
         return
     try:
-        ledger.pause(queue, str(error))
+        ledger.pauses.pause(queue, str(error))
     except HypervisorError:
         # Paused already, or cancelled.
         pass
     try:
         if token is not None:
-            ledger.release(token, free=True, reason=error.message)
+            ledger.ends.release(token, free=True, reason=error.message)
     except NotOwner:
         return

@@ -79,7 +79,7 @@ class Session:
         return self.transcript.parent / SESSION / "subagents" / f"agent-{agent}.jsonl"
 
     def item(self, claim: Claim) -> Any:
-        return self.ledger.row("select * from item where id = ?", (claim.id,))
+        return self.ledger.store.row("select * from item where id = ?", (claim.id,))
 
 
 def hand_back(agent: str, report: str) -> str:
@@ -119,5 +119,5 @@ def session(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]
 @pytest.fixture
 def headless(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setenv("CLAUDE_CODE_ENTRYPOINT", "sdk-cli")
-    session.ledger.meet(SESSION, headless=True)
+    session.ledger.sessions.meet(SESSION, headless=True)
     return session

@@ -21,9 +21,9 @@ from hypervisor.worker.commits import edits as commits
 def test_a_claim_is_learned_from_the_first_line_of_next_and_only_once(session: Session) -> None:
     claim = session.takes("a1")
     session.ran("a2", "cat notes", f"claim {claim.token}\n")
-    held = session.ledger.held_by(SESSION, "a1")
-    assert [row["token"] for row in held] == [claim.token]
-    assert session.ledger.held_by(SESSION, "a2") == []
+    held = session.ledger.sessions.held_by(SESSION, "a1")
+    assert [row.token for row in held] == [claim.token]
+    assert session.ledger.sessions.held_by(SESSION, "a2") == []
 
 
 def test_a_worker_that_stops_with_an_item_is_sent_back_once_then_not_confirmed(
@@ -58,7 +58,7 @@ def test_a_worker_that_has_reported_everything_and_one_of_others_hear_nothing(
     session.reports(session.takes("a1"))
     assert session.stops("a1", "ended one") is None
     assert session.stops("stranger", "hello") is None
-    assert session.ledger.agent("stranger") is None
+    assert session.ledger.agents.find("stranger") is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_api_error_is_a_death_and_a_limit_of_the_service_a_pause(
     claim = session.takes("a1")
     session.event("StopFailure", agent="a1", error=error, last_assistant_message=said)
     assert session.item(claim)["deaths"] == deaths
-    assert session.ledger.queue_row("q")["state"] == state
+    assert session.ledger.queues.get("q").state == state
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_notice_alone_ends_what_its_worker_held(
     session.notice("a1", status, how)
     row = session.item(claim)
     assert (row["state"], row["deaths"]) == ("ready", deaths)
-    assert session.ledger.queue_row("q")["state"] == "open"
+    assert session.ledger.queues.get("q").state == "open"
 
 
 def test_a_notice_of_a_limit_that_comes_before_its_event_is_no_death(session: Session) -> None:
@@ -102,7 +102,7 @@ def test_a_notice_of_a_limit_that_comes_before_its_event_is_no_death(session: Se
     session.transcript_of("a1").write_text(json.dumps({"type": "assistant", "message": message}))
     session.notice("a1", "completed", "finished")
     assert session.item(claim)["deaths"] == 0
-    assert session.ledger.queue_row("q")["state"] == "paused"
+    assert session.ledger.queues.get("q").state == "paused"
 
 
 def test_a_worker_that_the_session_stops_is_ended_by_that_call(session: Session) -> None:
@@ -129,8 +129,8 @@ def test_a_worker_that_its_client_has_marked_as_finished_is_ended(session: Sessi
     meta.write_text('{"agentType": "hypervisor:worker", "finished": true}')
     reconcile.finished(session.ledger, SESSION)
     assert session.item(claim)["state"] == "claimed"  # its last hook may still be at work
-    with session.ledger.write():
-        session.ledger.change("update claim set claimed_at = claimed_at - 60")
+    with session.ledger.store.write():
+        session.ledger.store.change("update claim set claimed_at = claimed_at - 60")
     os.utime(meta, (time.time() - 30,) * 2)
     reconcile.finished(session.ledger, SESSION)
     assert (session.item(claim)["state"], session.item(claim)["deaths"]) == ("ready", 1)
@@ -141,8 +141,10 @@ def test_leases_are_renewed_at_most_once_a_minute(session: Session) -> None:
     before = session.item(claim)["turn"]
     session.ran("a1", "true", "")
     assert session.item(claim)["turn"] == before
-    with session.ledger.write():
-        session.ledger.change("update item set turn = turn - 61000000 where id = ?", (claim.id,))
+    with session.ledger.store.write():
+        session.ledger.store.change(
+            "update item set turn = turn - 61000000 where id = ?", (claim.id,)
+        )
     session.ran("a1", "true", "")
     assert session.item(claim)["turn"] > before
 
@@ -155,9 +157,9 @@ def test_a_permission_that_a_worker_lacks_is_kept_as_its_rule_until_it_is_given(
     rules = [{"toolName": "Bash", "ruleContent": "make check:*"}]
     suggestion = {"type": "addRules", "rules": rules, "behavior": "allow"}
     session.event("PermissionRequest", agent="a1", permission_suggestions=[suggestion], **call)
-    assert session.ledger.permissions("q") == ["Bash(make check:*)"]
+    assert session.ledger.agents.permissions("q") == ["Bash(make check:*)"]
     session.event("PostToolUse", agent="a1", tool_response={"stdout": "ok"}, **call)
-    assert session.ledger.permissions("q") == []
+    assert session.ledger.agents.permissions("q") == []
 
 
 def test_workers_whose_rights_the_user_keeps_from_our_hooks_lack_them_and_the_plan_says_so(
@@ -223,7 +225,7 @@ def test_kept_transcripts_go_by_age_and_then_the_oldest_by_size(session: Session
     (folder / "notes.txt").write_text("somebody's own" * 100)
     os.utime(folder / "notes.txt", (1, 1))
     for age in range(5):
-        session.ledger.join(str(age), "s", session.ledger.queue_row("q")["no"], None)
+        session.ledger.agents.join(str(age), "s", session.ledger.queues.get("q").no, None)
         path = folder / f"agent-{age}.jsonl"
         path.write_bytes(b"x" * 100)
         os.utime(path, (time.time() - age * 1000,) * 2)
@@ -243,8 +245,8 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
     claim = session.takes("a1")
 
     def noted() -> tuple[str, float, int | None]:
-        row = session.ledger.agent("a1")
-        return row["last_tool"], row["seen_at"] - 1_800_000_000, row["output_tokens"]
+        row = session.ledger.agents.find("a1")
+        return row.last_tool, row.seen_at - 1_800_000_000, row.output_tokens
 
     def uses(tool: str, key: str, what: str) -> None:
         session.event("PostToolUse", agent="a1", tool_name=tool, tool_input={key: what})
@@ -278,7 +280,7 @@ def test_the_last_tool_call_of_a_worker_and_its_tokens_are_noted_every_few_secon
 
 def test_a_session_that_works_itself_notes_no_tool(session: Session) -> None:
     session.event("PostToolUse", tool_name="Read", tool_input={"file_path": "x"})
-    assert session.ledger.row("select count(*) from agent")[0] == 0
+    assert session.ledger.store.row("select count(*) from agent")[0] == 0
 
 
 def test_edits_of_workers_and_of_the_session_are_kept_with_the_items_that_they_were_for(

@@ -19,7 +19,7 @@ def asked(session: Session) -> Session:
     """A session whose hooks are heard, with a canary that is done and five items left."""
     (session.root / "hypervisor.toml").write_text("limits.ask_above = 3\n")
     session.reports(session.takes("a1"))
-    session.ledger.meet(SESSION, heard=True)
+    session.ledger.sessions.meet(SESSION, heard=True)
     return session
 
 
@@ -39,9 +39,9 @@ def chosen(session: Session, answer: str) -> None:
 
 
 def more_is_added(session: Session) -> None:
-    number = session.ledger.queue_row("q")["no"]
-    with session.ledger.write():
-        session.ledger.change(
+    number = session.ledger.queues.get("q").no
+    with session.ledger.store.write():
+        session.ledger.store.change(
             "insert into event (queue, at, kind, detail) values (?, 0, 'added', '')", (number,)
         )
 
@@ -89,7 +89,7 @@ def test_without_hooks_a_session_that_has_a_user_is_believed_and_a_person_always
     session: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (session.root / "hypervisor.toml").write_text("limits.ask_above = 3\n")
-    claim = session.ledger.claim("q", "w")[0]
+    claim = session.ledger.claims.claim("q", "w")[0]
     session.reports(claim)
     monkeypatch.setenv("CLAUDE_CODE_ENTRYPOINT", "sdk-cli")
     assert "Start" not in plan(capsys, "--go-on")
@@ -109,11 +109,11 @@ def test_where_nobody_can_be_asked_nothing_is_spent_and_a_yes_is_said_beforehand
         assert "Start" not in told and "AskUserQuestion" not in told
         assert "/hypervisor SOURCE --yes-up-to 6" in told
         assert "Nobody can be asked here" in told
-    with asked.ledger.write():
-        asked.ledger.change("update queue set yes_up_to = 5")
+    with asked.ledger.store.write():
+        asked.ledger.store.change("update queue set yes_up_to = 5")
     assert "Start" not in plan(capsys)
-    with asked.ledger.write():
-        asked.ledger.change("update queue set yes_up_to = 6")
+    with asked.ledger.store.write():
+        asked.ledger.store.change("update queue set yes_up_to = 6")
     assert "Start 2 workers" in plan(capsys)
 
 
@@ -123,7 +123,7 @@ def test_a_yes_beforehand_is_opened_with(project: Path, monkeypatch: pytest.Monk
     assert main(["open", "q", "a.md", "--yes-up-to", "0"]) == 2
     assert main(["open", "q", "a.md", "--yes-up-to", "40"]) == 0
     with Ledger.open(str(project)) as ledger:
-        assert ledger.queue_row("q")["yes_up_to"] == 40
+        assert ledger.queues.get("q").yes_up_to == 40
 
 
 def user(text: object, **more: Any) -> str:
@@ -173,9 +173,9 @@ def test_a_refusal_of_the_clients_own_check_is_a_right_that_the_worker_lacks(
     call = {"tool_name": "Bash", "tool_input": {"command": "make check"}, "reason": "flagged"}
     asked.event("PermissionDenied", agent="a2", **call)
     asked.event("PermissionDenied", **{**call, "tool_input": {"command": "make all"}})
-    assert asked.ledger.permissions("q") == ["Bash(make check:*)"]
+    assert asked.ledger.agents.permissions("q") == ["Bash(make check:*)"]
     told = plan(capsys)
     assert '"allow": ["Bash(make check:*)"]' in told and "Start" not in told
     odd = {"command": 'make "$(x)" >y'}
     asked.event("PermissionDenied", agent="a2", **{**call, "tool_input": odd})
-    assert "Bash(make:*)" in asked.ledger.permissions("q")
+    assert "Bash(make:*)" in asked.ledger.agents.permissions("q")

@@ -163,7 +163,7 @@ def test_before_a_tool_only_the_agents_that_it_concerns_are_handed_on(guard: Gua
 
 def test_the_call_that_is_one_too_many_is_handed_on(guard: Guard) -> None:
     session = guard.session
-    session.ledger.set_bounds("q", item_calls=4)
+    session.ledger.terms.set_bounds("q", item_calls=4)
     session.ran("a1", "true", "")  # with the one that took the item, the second
     assert guard.lets_pass() and guard.lets_pass()
     assert not guard.lets_pass()
@@ -173,13 +173,13 @@ def test_the_call_that_is_one_too_many_is_handed_on(guard: Guard) -> None:
 
 def test_calls_of_an_item_that_has_ended_are_not_those_of_the_next(guard: Guard) -> None:
     session = guard.session
-    (held,) = session.ledger.held_by(SESSION, "a1")
-    session.ledger.end(held["token"], "released", "")
+    (held,) = session.ledger.sessions.held_by(SESSION, "a1")
+    session.ledger.ends.end(held.token, "released", "")
     for _ in range(5):
         assert guard.lets_pass()
     session.takes("a1")
-    (held,) = session.ledger.held_by(SESSION, "a1")
-    assert held["calls"] == 1
+    (held,) = session.ledger.sessions.held_by(SESSION, "a1")
+    assert held.calls == 1
 
 
 def test_a_clock_that_was_set_back_does_not_keep_the_program_away(guard: Guard) -> None:
@@ -193,14 +193,14 @@ def test_a_lease_shorter_than_three_minutes_is_renewed_at_a_third_of_its_length(
     session: Session, lease: int, third: int
 ) -> None:
     claim = session.takes("a1")
-    with session.ledger.write():
-        session.ledger.change("update claim set lease_ms = ?", (lease * 1000,))
-    session.ledger.heartbeat([claim.token])
+    with session.ledger.store.write():
+        session.ledger.store.change("update claim set lease_ms = ?", (lease * 1000,))
+    session.ledger.claims.heartbeat([claim.token])
 
     def after(seconds: float) -> bool:
         """True if a call renews the lease so many seconds after it was renewed."""
-        with session.ledger.write():
-            session.ledger.change(
+        with session.ledger.store.write():
+            session.ledger.store.change(
                 "update item set turn = turn - ? where id = ?", (int(seconds * 1e6), claim.id)
             )
         before = session.item(claim)["turn"]
@@ -215,14 +215,14 @@ def test_a_lease_shorter_than_three_minutes_is_renewed_at_a_third_of_its_length(
 
 
 def test_a_lease_that_goes_as_far_as_it_may_is_renewed_no_more(session: Session) -> None:
-    session.ledger.set_bounds("q", item_ms=600_000)
+    session.ledger.terms.set_bounds("q", item_ms=600_000)
     session.takes("a1")
-    (held,) = session.ledger.held_by(SESSION, "a1")
-    with session.ledger.write():
-        session.ledger.change("update claim set ends_by = ?", (held["lease_until"],))
-        session.ledger.change("update claim set lease_ms = lease_ms * 2")
-    assert session.ledger.renew(SESSION, "a1") == []
-    seconds, _ = session.ledger.next_look(session.ledger.held_by(SESSION, "a1"))
+    (held,) = session.ledger.sessions.held_by(SESSION, "a1")
+    with session.ledger.store.write():
+        session.ledger.store.change("update claim set ends_by = ?", (held.lease_until,))
+        session.ledger.store.change("update claim set lease_ms = lease_ms * 2")
+    assert session.ledger.sessions.renew(SESSION, "a1") == []
+    seconds, _ = session.ledger.sessions.next_look(session.ledger.sessions.held_by(SESSION, "a1"))
     assert seconds is not None and seconds > 60
 
 
@@ -272,13 +272,13 @@ def test_nothing_is_made_or_followed_where_a_link_stands(guard: Guard, tmp_path:
 
 def test_folders_go_with_their_agents_and_with_the_last_queue(guard: Guard) -> None:
     session = guard.session
-    (held,) = session.ledger.held_by(SESSION, "a1")
-    session.ledger.end(held["token"], "released", "")
+    (held,) = session.ledger.sessions.held_by(SESSION, "a1")
+    session.ledger.ends.end(held.token, "released", "")
     session.stops("a1")
     assert not (guard.calls / "a1").exists()
     (guard.calls / "somebody's own").mkdir()
-    session.ledger.cancel("q")
-    session.ledger.unfollow(SESSION)
+    session.ledger.generations.cancel("q")
+    session.ledger.followers.unfollow(SESSION)
     markers.settle(session.ledger)
     assert [one.name for one in guard.calls.iterdir()] == ["somebody's own"]
 
@@ -354,6 +354,6 @@ def test_a_folder_in_the_place_of_a_mark_keeps_no_call_from_being_counted(
     place.mkdir()
     for _ in range(3):
         session.event("PostToolUse", agent="a1", tool_name="Read", tool_input={})
-    (held,) = session.ledger.held_by(SESSION, "a1")
-    assert held["calls"] == 4
+    (held,) = session.ledger.sessions.held_by(SESSION, "a1")
+    assert held.calls == 4
     assert guard.lets_pass() == (name == "1")

@@ -46,8 +46,8 @@ def writes(session: Session, agent: str, said: str, at: float | None) -> None:
 
 
 def stands(session: Session) -> tuple[str, float | None]:
-    row = session.ledger.queue_row("q")
-    return row["state"], row["resume_at"]
+    row = session.ledger.queues.get("q")
+    return row.state, row.resume_at
 
 
 @pytest.mark.parametrize("way", ["StopFailure", "notice", "old notice", "Stop", "mark"])
@@ -71,8 +71,8 @@ def test_a_limit_pauses_until_its_reset_whatever_tells_of_it(
         meta = session.transcript_of("a1").with_suffix(".meta.json")
         meta.write_text('{"finished": true}')
         long_ago = session.item(claim)["first_claimed_at"] - 60
-        with session.ledger.write():
-            session.ledger.change("update claim set claimed_at = ?", (long_ago,))
+        with session.ledger.store.write():
+            session.ledger.store.change("update claim set claimed_at = ?", (long_ago,))
         os.utime(meta, (time.time() - 5, time.time() - 5))
         reconcile.finished(session.ledger, SESSION)
     item = session.item(claim)
@@ -122,7 +122,7 @@ def test_a_service_that_stays_overloaded_is_asked_less_and_less(session: Session
             "StopFailure", agent="a1", error="overloaded", last_assistant_message="API Error: 529"
         )
         waits.append(round((stands(session)[1] or 0) - time.time()))
-        session.ledger.resume("q")
+        session.ledger.pauses.resume("q")
     assert waits == pytest.approx([60, 120, 240], abs=5)
 
 
@@ -144,8 +144,8 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     main(["status", "q"])
     assert "its session or pool goes on" in capsys.readouterr().out
     session.event("SessionEnd", reason="other")
-    with session.ledger.write():
-        session.ledger.change("delete from session")
+    with session.ledger.store.write():
+        session.ledger.store.change("delete from session")
     main(["status", "q"])
     told = capsys.readouterr().out
     assert f"at {clock} (in 2 h), but its session is gone\n    hypervisor work q" in told
@@ -197,8 +197,8 @@ def test_a_yes_that_was_given_before_the_limit_holds_after_it(
     session.event("UserPromptSubmit", prompt="yes")
     main(["plan", "q", "--go-on"])
     limit_for(session, 1000)
-    with session.ledger.write():
-        session.ledger.change("update queue set resume_at = ?", (time.time() - 1,))
+    with session.ledger.store.write():
+        session.ledger.store.change("update queue set resume_at = ?", (time.time() - 1,))
     main(["plan", "q"])
     told = capsys.readouterr().out
     assert "Start 2 workers" in told and "Ask the user" not in told
@@ -209,12 +209,12 @@ def test_a_wait_lasts_over_a_pause_that_ends_soon(
     headless: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Ledger.open(str(headless.root)) as ledger:
-        ledger.limit("q", "overloaded: 529", time.time() + 2)
+        ledger.pauses.limit("q", "overloaded: 529", time.time() + 2)
     begin = time.monotonic()
     main(["wait", "q", "--timeout", "30"])
     assert 1 < time.monotonic() - begin < 25
     assert "goes on: its limit has reset" in capsys.readouterr().out
     with Ledger.open(str(headless.root)) as ledger:
-        ledger.limit("q", "rate limit: x", time.time() + 5000)
+        ledger.pauses.limit("q", "rate limit: x", time.time() + 5000)
     main(["wait", "q", "--timeout", "30"])
     assert "is paused until" in capsys.readouterr().out

@@ -130,6 +130,6 @@ def test_a_worker_that_was_handed_nothing_counts_to_the_tokens(session: Session)
     session.reports(session.takes("a1"))
     session.ran("a2", "hypervisor next q --worker x", "nothing ready now; a is with w\n")
     session.stops("a2", "nothing for me")
-    assert session.ledger.agent("a2")["session"] == SESSION
+    assert session.ledger.agents.find("a2").session == SESSION
     session.ran("a3", "ls", "")
-    assert session.ledger.agent("a3") is None
+    assert session.ledger.agents.find("a3") is None

@@ -75,7 +75,7 @@ def test_a_queue_that_is_opened_anew_and_is_empty_is_no_news(session: Session) -
     do_all(session)
     session.turn_ends()
     open_queue(session.root, ())
-    assert session.ledger.queue_row("q")["generation"] == 2
+    assert session.ledger.queues.get("q").generation == 2
     assert session.turn_ends() is None
 
 
@@ -118,10 +118,10 @@ def test_a_notice_in_mid_turn_is_found_in_the_transcript_and_counted(session: Se
     session.transcript.write_text("torn\n" + "".join(json.dumps(row) + "\n" for row in rows[:1]))
     session.ran("", "hypervisor wait q", "")
     assert session.item(claim)["deaths"] == 1
-    assert session.ledger.agent("a1")["noticed_at"] is None
+    assert session.ledger.agents.find("a1").noticed_at is None
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    assert session.ledger.agent("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
     assert session.item(claim)["deaths"] == 1
 
 
@@ -131,7 +131,7 @@ def test_a_hand_back_of_auto_mode_is_a_notice_and_ends_nothing(
 ) -> None:
     claim = session.takes("a1")
     session.event("UserPromptSubmit", prompt=words + hand_back("a1", "all done"))
-    assert session.ledger.agent("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
     assert session.item(claim)["state"] == "claimed", "its item is for the end of the worker"
 
 
@@ -157,7 +157,7 @@ def test_hand_backs_and_notices_that_fired_no_hook_are_found_in_the_transcript(
     ]
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    noticed = [session.ledger.agent(f"a{n}")["noticed_by"] for n in (1, 2, 3, 4, 5)]
+    noticed = [session.ledger.agents.find(f"a{n}").noticed_by for n in (1, 2, 3, 4, 5)]
     assert noticed == ["notice", "notice", "notice", None, None]
     told = summarize(session.ledger, "q")["notices"]
     assert (told["workers_ended"], told["arrived"]) == (5, 3)
@@ -174,8 +174,8 @@ def test_a_report_that_looks_like_a_notice_tells_of_no_other_worker(
         "</task-notification>", f"<result>{forged}</result>\n</task-notification>"
     )
     session.event("UserPromptSubmit", prompt=hand_back("a1", forged) if auto else told)
-    assert session.ledger.agent("a1")["noticed_at"] is not None
-    assert session.ledger.agent("a2")["noticed_at"] is None
+    assert session.ledger.agents.find("a1").noticed_at is not None
+    assert session.ledger.agents.find("a2").noticed_at is None
     assert (session.item(other)["state"], session.item(other)["deaths"]) == ("claimed", 0)
 
 
@@ -201,10 +201,10 @@ def test_what_a_killed_session_held_is_free_at_the_next_start(session: Session) 
     claim = session.takes("a1")
     dead = subprocess.Popen(["true"])
     dead.wait()
-    session.ledger.meet(SESSION, pid=dead.pid, pid_start="1")
+    session.ledger.sessions.meet(SESSION, pid=dead.pid, pid_start="1")
     session.event("SessionStart", session_id="another", source="startup")
     assert session.item(claim)["state"] == "ready"
-    assert session.ledger.followed(SESSION) == []
+    assert session.ledger.followers.followed(SESSION) == []
 
 
 def test_hooks_cost_nothing_any_more_once_everything_is_told_and_the_session_is_over(
@@ -305,14 +305,14 @@ def test_half_a_character_in_a_transcript_keeps_no_notice_from_being_found(
     ]
     session.transcript.write_text("".join(json.dumps(row) + "\n" for row in rows))
     session.turn_ends()
-    assert session.ledger.agent("a1")["noticed_by"] == "notice"
+    assert session.ledger.agents.find("a1").noticed_by == "notice"
 
 
 def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session: Session) -> None:
     held = session.takes("a1")
     session.event("SessionEnd", reason="clear")
     session.event("SessionStart", session_id="new", source="clear")
-    assert [row["token"] for row in session.ledger.held_by("new", "a1")] == [held.token]
+    assert [row.token for row in session.ledger.sessions.held_by("new", "a1")] == [held.token]
     session.reports(held)
     # The worker's own processes still go by the old name.
     late = worker.take(session.ledger, "q", "w")[0]
@@ -324,6 +324,6 @@ def test_after_a_clear_the_new_session_has_the_workers_and_hears_of_them(session
         tool_input={"command": "hypervisor done x --next"},
         tool_response={"stdout": f"claim {late.token}\n"},
     )
-    assert [row["token"] for row in session.ledger.held_by("new", "a1")] == [late.token]
+    assert [row.token for row in session.ledger.sessions.held_by("new", "a1")] == [late.token]
     heard = text_of(session.event("UserPromptSubmit", session_id="new", prompt="and now?"))
     assert f"done (1): {held.id}" in heard

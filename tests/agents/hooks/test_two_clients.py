@@ -70,7 +70,7 @@ def test_a_claim_is_learned_from_either_part_of_geminis_result(
     session: Session, response: dict[str, Any]
 ) -> None:
     claim = takes(session, **response)
-    assert [row["token"] for row in session.ledger.held_by(GEMINI, "")] == [claim.token]
+    assert [row.token for row in session.ledger.sessions.held_by(GEMINI, "")] == [claim.token]
 
 
 def test_the_end_of_a_gemini_session_frees_what_it_held_at_no_cost(session: Session) -> None:
@@ -95,7 +95,7 @@ def test_a_gemini_session_hears_of_the_queue_that_it_opened_once_by_a_reason_at_
 
 def test_a_session_follows_the_queue_to_which_it_has_added_a_single_item(session: Session) -> None:
     shell(session, "hypervisor open q tasks", "queue q: 1 item added, 5 were in it already\n")
-    assert [row["name"] for row in session.ledger.followed(GEMINI)] == ["q"]
+    assert [row.name for row in session.ledger.followers.followed(GEMINI)] == ["q"]
 
 
 def test_a_turn_that_was_already_prolonged_is_not_prolonged_again(session: Session) -> None:
@@ -125,14 +125,14 @@ def test_the_start_of_a_gemini_session_puts_nothing_before_its_first_prompt_whic
 def test_the_claim_of_another_shell_is_not_taken_by_reading_of_it(session: Session) -> None:
     claim = claimed(session)
     shell(session, "cat notes", f"claim {claim.token}\n")
-    assert session.ledger.held_by(GEMINI) == []
+    assert session.ledger.sessions.held_by(GEMINI) == []
     gemini(session, "SessionEnd", reason="exit")
     assert session.item(claim)["state"] == "claimed"
 
 
 def test_a_queue_that_somebody_only_talks_about_is_not_followed(session: Session) -> None:
     shell(session, "cat notes", "queue other: 3 items added\nqueue q was opened")
-    assert session.ledger.followed(GEMINI) == []
+    assert session.ledger.followers.followed(GEMINI) == []
 
 
 def test_a_gemini_session_inside_of_claude_code_does_not_die_with_it(
@@ -203,4 +203,4 @@ def test_the_hook_command_answers_each_client_in_one_process(
     assert json.loads(done.stdout)["hookSpecificOutput"]["hookEventName"] == "BeforeAgent"
     assert not (Path(session.root) / ".hypervisor" / "hook-error.txt").exists()
     with Ledger.open(os.fspath(session.root)) as ledger:
-        assert ledger.session(GEMINI) is not None
+        assert ledger.sessions.find(GEMINI) is not None

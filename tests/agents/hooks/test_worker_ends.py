@@ -104,7 +104,7 @@ def test_others_hand_back_as_they_please(session: Session) -> None:
 def test_a_worker_in_a_loop_loses_its_item_after_so_many_calls_and_is_told(
     session: Session,
 ) -> None:
-    session.ledger.set_bounds("q", item_calls=5)
+    session.ledger.terms.set_bounds("q", item_calls=5)
     claim = session.takes("a1")
     told = [
         session.event(
@@ -129,7 +129,7 @@ def test_a_worker_in_a_loop_loses_its_item_after_so_many_calls_and_is_told(
 def test_calls_are_counted_for_each_item_anew_and_not_for_the_session_itself(
     session: Session,
 ) -> None:
-    session.ledger.set_bounds("q", item_calls=3)
+    session.ledger.terms.set_bounds("q", item_calls=3)
     for _ in range(3):
         claim = session.takes("a1")
         session.ran("a1", "true", "")
@@ -137,16 +137,16 @@ def test_calls_are_counted_for_each_item_anew_and_not_for_the_session_itself(
     mine = session.takes("")
     for _ in range(9):
         session.ran("", "true", "")
-    assert session.ledger.stats("q")["done"] == 3
+    assert session.ledger.queues.stats("q")["done"] == 3
     assert session.item(mine)["state"] == "claimed"
 
 
 def test_the_last_attempt_that_takes_too_much_ends_the_item_with_the_cause_in_its_file(
     session: Session,
 ) -> None:
-    session.ledger.set_bounds("q", item_calls=1)
-    with session.ledger.write():
-        session.ledger.change("update queue set max_attempts = 1")
+    session.ledger.terms.set_bounds("q", item_calls=1)
+    with session.ledger.store.write():
+        session.ledger.store.change("update queue set max_attempts = 1")
     claim = session.takes("a1")
     session.ran("a1", "true", "")
     assert session.item(claim)["state"] == "failed"
@@ -156,19 +156,19 @@ def test_the_last_attempt_that_takes_too_much_ends_the_item_with_the_cause_in_it
 def test_renewing_a_lease_does_not_get_a_worker_over_the_time_for_an_item(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session.ledger.set_bounds("q", item_ms=60_000)
+    session.ledger.terms.set_bounds("q", item_ms=60_000)
     claim = session.takes("a1")
     assert claim.lease_seconds == 60
-    row = session.ledger.row("select * from claim where token = ?", (claim.token,))
-    with session.ledger.write():
+    row = session.ledger.store.row("select * from claim where token = ?", (claim.token,))
+    with session.ledger.store.write():
         # 50 seconds later.
-        session.ledger.change("update claim set ends_by = ends_by - 50000000")
+        session.ledger.store.change("update claim set ends_by = ends_by - 50000000")
     assert main(["heartbeat", claim.token]) == 0
-    left = session.item(claim)["turn"] + (1 << 62) - session.ledger.lease_clock()
+    left = session.item(claim)["turn"] + (1 << 62) - session.ledger.store.lease_clock()
     assert left <= 10_000_000
-    with session.ledger.write():
-        session.ledger.change("update claim set ends_by = ends_by - 10000000")
-        session.ledger.change("update item set turn = turn - 10000000 where turn < 0")
+    with session.ledger.store.write():
+        session.ledger.store.change("update claim set ends_by = ends_by - 10000000")
+        session.ledger.store.change("update item set turn = turn - 10000000 where turn < 0")
     answer = session.event(
         "PostToolUse", agent="a1", tool_name="Read", tool_input={}, tool_response={}
     )
@@ -281,7 +281,7 @@ def test_esc_in_a_wait_ends_no_worker_and_the_next_prompt_tells_what_has_ended(
     heard = text_of(session.event("UserPromptSubmit", prompt="what has become of it?"))
     assert first.id in heard and "1 of 6 items ended" in heard
     session.reports(second)
-    assert session.ledger.stats("q")["done"] == 2
+    assert session.ledger.queues.stats("q")["done"] == 2
 
 
 def test_after_clear_the_new_session_has_the_workers_the_stop_and_the_news(
@@ -291,7 +291,7 @@ def test_after_clear_the_new_session_has_the_workers_the_stop_and_the_news(
     session.event("SessionEnd", reason="clear")
     new = "99999999-2222-3333-4444-555555555555"
     session.event("SessionStart", source="clear", session_id=new)
-    assert [row["token"] for row in session.ledger.held_by(new, "a1")] == [held.token]
+    assert [row.token for row in session.ledger.sessions.held_by(new, "a1")] == [held.token]
     again = session.event(
         "SubagentStop",
         agent="a1",
@@ -304,7 +304,7 @@ def test_after_clear_the_new_session_has_the_workers_the_stop_and_the_news(
     answer = session.event("UserPromptSubmit", prompt=ALL_STOPPED, session_id=new)
     assert "the user stopped its workers" in text_of(answer)
     assert is_free(session, held)
-    assert session.ledger.followed(SESSION) == []
+    assert session.ledger.followers.followed(SESSION) == []
 
 
 def test_a_second_session_neither_ends_nor_stops_what_the_first_one_has_at_work(
@@ -319,5 +319,5 @@ def test_a_second_session_neither_ends_nor_stops_what_the_first_one_has_at_work(
     session.event("SessionEnd", reason="prompt_input_exit", session_id=other)
     for claim in (held, unknown):
         assert session.item(claim)["state"] == "claimed"
-    assert session.ledger.queue_row("q")["stopped_at"] is None
+    assert session.ledger.queues.get("q").stopped_at is None
     session.reports(held)

@@ -217,10 +217,10 @@ def test_a_task_that_failed_comes_again_only_when_somebody_has_edited_it(
     assert server.claim() is None
     assert "Result: failed" in path.read_text()
     assert serve().claim() is None
-    with Ledger.open(str(root)) as ledger, ledger.write():
+    with Ledger.open(str(root)) as ledger, ledger.store.write():
         # What 0.1.0 kept had no mode.
-        [(kept,)] = ledger.rows("select fingerprint from item").fetchall()
-        ledger.change("update item set fingerprint = ?", (kept.rpartition("-")[0],))
+        [(kept,)] = ledger.store.rows("select fingerprint from item").fetchall()
+        ledger.store.change("update item set fingerprint = ?", (kept.rpartition("-")[0],))
     assert serve().claim() is None
     path.write_text(path.read_text() + "\nDo it this way.\n")
     assert server.claim() == "t-1"

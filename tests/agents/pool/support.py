@@ -60,7 +60,7 @@ class Started:
     def session(self) -> str:
         """The pool's name, once it has one."""
         with Ledger.open(str(self.root)) as ledger:
-            found = ledger.row("select id from session where pid = ?", (self.process.pid,))
+            found = ledger.store.row("select id from session where pid = ?", (self.process.pid,))
         return str(found["id"]) if found else ""
 
 
@@ -95,13 +95,13 @@ def lines(path: Path) -> list[str]:
 def counts(root: Path) -> dict[str, int]:
     """The states that have items, and how many."""
     with Ledger.open(str(root)) as ledger:
-        return {state: count for state, count in ledger.stats("q").items() if count}
+        return {state: count for state, count in ledger.queues.stats("q").items() if count}
 
 
 def items(root: Path) -> dict[str, dict[str, Any]]:
     """Each item of the queue with its accepted report."""
     with Ledger.open(str(root)) as ledger:
-        return {row["id"]: row for row in ledger.results("q")}
+        return {row["id"]: row for row in ledger.queries.results("q")}
 
 
 def kill(pid: int) -> None:

@@ -241,6 +241,9 @@ def test_an_agent_is_held_to_its_queue_and_to_its_own_claims(
     assert told.read_text().split() == ["2"] * len(tried), Path(f"{told}.out").read_text()
     assert not (project / "page.html").exists() and not (project / "ran").exists()
     with Ledger.open(str(project)) as ledger:
-        assert ledger.stats("third")["ready"] == 1 and ledger.stats("other")["claimed"] == 1
-        assert {queue["name"] for queue in ledger.queues()} == {"q", "other", "third"}
+        assert (
+            ledger.queues.stats("third")["ready"] == 1
+            and ledger.queues.stats("other")["claimed"] == 1
+        )
+        assert {queue.name for queue in ledger.queues.all()} == {"q", "other", "third"}
     assert run_hypervisor("done", foreign, "--summary", "mine").returncode == 0

@@ -29,10 +29,10 @@ def test_an_agent_is_started_when_the_files_are_free(
     monkeypatch.setattr(Pool, "_start_agent", lambda self, slot: started.append(slot))
     with Ledger.open(str(project)) as ledger:
         pool = Pool(ledger, "q", Client(), workers=2, items_each=1, seconds=60)
-        [claim] = ledger.claim("q", "somebody")
+        [claim] = ledger.claims.claim("q", "somebody")
         pool._start_more()
         assert started == []
-        ledger.finish(claim.token, "done", {"summary": "x"})
+        ledger.ends.finish(claim.token, "done", {"summary": "x"})
         pool._next_start = 0.0
         pool._start_more()
         assert started == [1]

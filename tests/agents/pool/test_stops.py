@@ -117,7 +117,7 @@ def test_an_agent_that_outlives_pool_and_reaper_keeps_its_item_until_the_next_po
             from hypervisor.agents import reconcile
 
             reconcile.settle(ledger)
-            assert ledger.stats("q")["claimed"] == 1, "its agent still works on it"
+            assert ledger.queues.stats("q")["claimed"] == 1, "its agent still works on it"
         finish(project, script(project, 'echo "end $1" >>../log'))
         # Its number may stand for a moment more, until the system has asked how it ended.
         assert caller.is_gone(int(agent), None)
@@ -208,16 +208,16 @@ def test_a_pause_ends_the_pool_and_a_time_to_resume_is_waited_for(project: Path)
     with pool(project, "--", work, "{id}") as first:
         eventually(lambda: begun(project), "one has begun")
         with Ledger.open(str(project)) as ledger:
-            ledger.pause("q", "lunch")
+            ledger.pauses.pause("q", "lunch")
         ran = first.wait()
     assert ran.returncode == 1 and "paused; go on with: hypervisor resume q" in ran.stdout
     assert counts(project)["ready"] >= 2
     with Ledger.open(str(project)) as ledger:
-        ledger.resume("q")
-        ledger.pause("q", "rate limit", resume_at=time.time() + 1.5)
+        ledger.pauses.resume("q")
+        ledger.pauses.pause("q", "rate limit", resume_at=time.time() + 1.5)
     begin = time.monotonic()
     finish(project, work)
     assert time.monotonic() - begin > 1.5
     with Ledger.open(str(project)) as ledger:
-        assert ledger.queue_row("q")["resume_at"] is None
+        assert ledger.queues.get("q").resume_at is None
     assert counts(project) == {"done": 4}

@@ -195,7 +195,7 @@ def test_nothing_is_changed_where_there_is_a_ledger(
     of_every_kind: None, project: Path, run: Run
 ) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("ready", "ready.md")])
+        ledger.generations.open("q", [NewItem("ready", "ready.md")])
     before = tree(project)
     _, out, _ = run(".", "--json")
     assert "open in queue q" in out

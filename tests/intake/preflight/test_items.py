@@ -341,13 +341,13 @@ def test_an_item_that_is_open_in_a_queue_is_held_by_its_name(
     task: Write, ledger: Ledger, sort: Sort, reason: Reason
 ) -> None:
     task("a.md")
-    ledger.open_queue("spring", [NewItem("a", "a.md")])
+    ledger.generations.open("spring", [NewItem("a", "a.md")])
     assert reason(ledger=ledger) == "held: open in queue spring"
     assert reason(ledger=ledger, purpose="triage") == "held: open in queue spring"
     assert len(sort(ledger=ledger, queue="spring").ready) == 1
-    (claim,) = ledger.claim("spring", "w")
+    (claim,) = ledger.claims.claim("spring", "w")
     assert reason(ledger=ledger) == "held: open in queue spring"
-    ledger.finish(claim.token, "done", {"summary": "x"})
+    ledger.ends.finish(claim.token, "done", {"summary": "x"})
     assert len(sort(ledger=ledger).ready) == 1
 
 

@@ -200,7 +200,7 @@ def test_a_crashed_workers_items_come_back_when_their_lease_ends(tasks, listed):
     folder = listed(tasks(3))
     batch = open_batch(str(folder))
     with Ledger.open(batch.root) as ledger:
-        assert len(ledger.claim(batch.queue, "crashed", 3, lease_seconds=0.01)) == 3
+        assert len(ledger.claims.claim(batch.queue, "crashed", 3, lease_seconds=0.01)) == 3
     assert sorted(os.listdir(folder / "locks")) == ["t-000", "t-001", "t-002"]
     time.sleep(0.05)
     assert len(finish(folder)) == 3
@@ -356,8 +356,8 @@ def test_a_batch_directory_may_lead_out_and_its_folders_alone_may_be_edited(
     folder = listed([*tasks(1), diary])
     batch = open_batch(str(folder))
     with Ledger.open(batch.root) as ledger:
-        assert ledger.folders(batch.queue) == {str(diary.parent), str(project / "inbox")}
-        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        assert ledger.terms.folders(batch.queue) == {str(diary.parent), str(project / "inbox")}
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.terms.folders(batch.queue))
         elsewhere = tmp_path.resolve() / "elsewhere.md"
         elsewhere.write_text("x")
         with pytest.raises(Outside):
@@ -365,7 +365,7 @@ def test_a_batch_directory_may_lead_out_and_its_folders_alone_may_be_edited(
     finish(folder)
     assert diary.read_bytes() != before
     with Ledger.open(batch.root) as ledger:
-        log = UndoLog(ledger.state, batch.queue, lambda: ledger.folders(batch.queue))
+        log = UndoLog(ledger.state, batch.queue, lambda: ledger.terms.folders(batch.queue))
         assert [one.outcome for one in log.restore("d1")] == ["restored"]
     assert diary.read_bytes() == before
 

@@ -186,21 +186,21 @@ def test_a_task_that_a_script_has_claimed_is_passed_over(tasks, listed):
     batch = open_batch(str(folder))
     assert claim_in_another_process(folder, "claim_task('t-001')") == "True"
     with Ledger.open(batch.root) as ledger:
-        claimed = ledger.claim(batch.queue, "w", 10)
+        claimed = ledger.claims.claim(batch.queue, "w", 10)
         assert sorted(claim.id for claim in claimed) == ["t-000", "t-002"]
         assert claim_in_another_process(folder, "release_task('t-001')") == "True"
-        assert [claim.id for claim in ledger.claim(batch.queue, "w", 10)] == ["t-001"]
+        assert [claim.id for claim in ledger.claims.claim(batch.queue, "w", 10)] == ["t-001"]
 
 
 def test_a_task_that_the_queue_has_claimed_cant_be_claimed_or_released_by_a_script(tasks, listed):
     folder = listed(tasks(1))
     batch = open_batch(str(folder))
     with Ledger.open(batch.root) as ledger:
-        (claim,) = ledger.claim(batch.queue, "w", 1)
+        (claim,) = ledger.claims.claim(batch.queue, "w", 1)
         assert claim_in_another_process(folder, "claim_task('t-000')") == "False"
         assert claim_in_another_process(folder, "release_task('t-000')") == "False"
         assert os.path.islink(folder / "locks" / "t-000")
-        assert ledger.finish(claim.token, "done", {}) == "done"
+        assert ledger.ends.finish(claim.token, "done", {}) == "done"
     assert claim_in_another_process(folder, "claim_task('t-000')") == "True"
 
 

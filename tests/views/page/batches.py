@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from hypervisor.ledger import Claim, Ledger, NewItem
+from hypervisor.ledger import Claim, Ledger, NewItem, Options
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 START = 1_790_000_000.0
@@ -78,16 +78,18 @@ def work_off(
         for number, title in enumerate(names, 0x3A1)
     ]
     with Ledger.open(str(root), create=True) as ledger, clock.running():
-        ledger.open_queue(
+        ledger.generations.open(
             queue,
             items,
-            instructions="Do what the task asks for.\nKeep each commit to one task, and run the "
-            "tests of what you touched.",
-            verify="make check",
-            asked="tasks/inbox --where project=garden",
-            preflight='{"skipped": 4, "held": 2, "broken": 1}',
+            Options(
+                instructions="Do what the task asks for.\nKeep each commit to one task, and run "
+                "the tests of what you touched.",
+                verify="make check",
+                asked="tasks/inbox --where project=garden",
+                preflight='{"skipped": 4, "held": 2, "broken": 1}',
+            ),
         )
-        ledger.follow(_SESSION, queue)
+        ledger.followers.follow(_SESSION, queue)
         batch = _Batch(ledger, queue, clock, chance, workers, pause)
         batch.run()
         batch.settle(root)
@@ -105,7 +107,7 @@ class _Batch:
         self.fates: dict[str, str] = {}
         self.used: dict[str, dict[str, tuple[int, int, int, int]]] = {}
         self.turns = [(START + 1.3 * place, place, None) for place in range(workers)]
-        self.left = ledger.stats(queue)["ready"]
+        self.left = ledger.queues.stats(queue)["ready"]
         self.limit_at = self.left // 2 if pause else -1
 
     def run(self) -> None:
@@ -122,12 +124,12 @@ class _Batch:
             self._claim(worker)
 
     def _claim(self, worker: int) -> None:
-        for claim in self.ledger.claim(self.queue, f"worker-{worker + 1}", session=_SESSION):
+        for claim in self.ledger.claims.claim(self.queue, f"worker-{worker + 1}", session=_SESSION):
             self._start(worker, claim)
 
     def _start(self, worker: int, claim: Claim) -> None:
         agent = f"a{worker:02x}3f{worker * 7919 % 4096:03x}"
-        self.ledger.assign(_SESSION, agent, [claim.token])
+        self.ledger.sessions.assign(_SESSION, agent, [claim.token])
         takes = min(400.0, self.chance.lognormvariate(3.6, 0.6))
         heapq.heappush(
             self.turns, (self.clock.now + takes, worker, (claim.token, claim.id, agent, takes))
@@ -144,33 +146,34 @@ class _Batch:
             commit = f"{chance.getrandbits(40):010x}"
             files = [f"src/garden/{item}.py", f"docs/{item}.md"][: chance.randint(1, 2)]
             report = {"summary": chance.choice(_DONE), "commit": commit, "files": files}
-            self.ledger.finish(token, "done", report | {"verify": "make check"})
+            self.ledger.ends.finish(token, "done", report | {"verify": "make check"})
         elif fate == "blocked":
             reason, step = chance.choice(_BLOCKED)
-            self.ledger.finish(token, "blocked", {"reason": reason, "next_step": step})
+            self.ledger.ends.finish(token, "blocked", {"reason": reason, "next_step": step})
         elif fate == "failed":
             self.fates[item] = "failed"
-            self.ledger.finish(token, "failed", {"reason": chance.choice(_FAILED)})
+            self.ledger.ends.finish(token, "failed", {"reason": chance.choice(_FAILED)})
         elif fate == "failed once":
             self.fates[item] = "done"
-            self.ledger.finish(token, "failed", {"reason": "the check failed: make check, exit 2"})
+            self.ledger.ends.finish(
+                token, "failed", {"reason": "the check failed: make check, exit 2"}
+            )
         else:
             self.fates[item] = "done"
-            self.ledger.end(token, fate, "API error 529" if fate == "died" else "not my field")
+            self.ledger.ends.end(token, fate, "API error 529" if fate == "died" else "not my field")
         self.left -= fate in ("done", "blocked")
         if chance.random() < 0.4:
             self._tell("hook")
 
     def _tell(self, by: str) -> None:
         """Tell the session of what has ended, a little late."""
-        (row,) = self.ledger.followed(_SESSION)
-        ended = self.ledger.ended_since(row["no"], row["told_no"])
+        (row,) = self.ledger.followers.followed(_SESSION)
+        told = self.ledger.followers.told(_SESSION)[row.no].no
+        ended = self.ledger.followers.ended_since(row.no, told)
         if ended:
             late = self.chance.uniform(0.2, 3)
             self.clock.now += late
-            self.ledger.tell(
-                _SESSION, row["no"], row["told_no"], ended[-1]["finish_no"], "open", by
-            )
+            self.ledger.followers.tell(_SESSION, row.no, told, ended[-1]["finish_no"], "open", by)
             self.clock.now -= late
 
     def _rate_limit(self) -> None:
@@ -178,11 +181,11 @@ class _Batch:
         waiting = [worker for _, worker, _ in self.turns]
         for _, _, held in self.turns:
             if held is not None:
-                self.ledger.end(held[0], "freed", "rate limit")
+                self.ledger.ends.end(held[0], "freed", "rate limit")
         self._tell("hook")
-        self.ledger.pause(self.queue, "rate limit: resets in 40 min")
+        self.ledger.pauses.pause(self.queue, "rate limit: resets in 40 min")
         self.clock.now += 2400
-        self.ledger.resume(self.queue)
+        self.ledger.pauses.resume(self.queue)
         self.turns = [
             (self.clock.now + place, worker, None) for place, worker in enumerate(waiting)
         ]
@@ -195,15 +198,15 @@ class _Batch:
         kept.mkdir(parents=True, exist_ok=True)
         for agent in agents:
             self.clock.now += 0.7
-            self.ledger.note_agent(agent, _SESSION, transcript="/gone.jsonl", how="completed")
+            self.ledger.agents.note(agent, _SESSION, transcript="/gone.jsonl", how="completed")
             self.clock.now += 0.4
             if agent != agents[-1]:
-                self.ledger.note_agent(agent, _SESSION, noticed_by="notice")
+                self.ledger.agents.note(agent, _SESSION, noticed_by="notice")
             path = kept / f"agent-{agent}.jsonl"
             path.write_text("{}\n")
             figures = self.used[agent]
             total = tuple(sum(column) for column in zip(*figures.values(), strict=True))
-            self.ledger.set_usage(
+            self.ledger.agents.set_usage(
                 agent,
                 (total[0] + 900, total[1] + 400, total[2] + 9000, total[3] + 6000),
                 figures,

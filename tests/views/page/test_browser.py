@@ -272,9 +272,9 @@ def test_two_thousand_items_of_fifty_workers_are_one_small_file_that_works(
 
 def test_what_has_not_ended_is_named_apart_and_stands_in_line(show: Show, project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(name) for name in "abc"])
-        [failed, _] = ledger.claim("q", "w", 2)
-        ledger.finish(failed.token, "failed", {"reason": "no network"})
+        ledger.generations.open("q", [NewItem(name) for name in "abc"])
+        [failed, _] = ledger.claims.claim("q", "w", 2)
+        ledger.ends.finish(failed.token, "failed", {"reason": "no network"})
         kept = pages.keep(ledger.state, "q", pages.render(ledger, "q"))
     page = show(Path(kept))
     legend = ["1 at work", "1 to be tried again", "1 not attempted"]

@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def queue(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("inbox", [NewItem("a", title="One")])
+        ledger.generations.open("inbox", [NewItem("a", title="One")])
 
 
 def test_it_goes_into_the_state_folder_and_only_its_owner_reads_it(project: Path, run: Run) -> None:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import page as pages
 from hypervisor.views.page import items, view
 from views.page import batches
@@ -36,8 +36,8 @@ class Seen(HTMLParser):
 
 
 def end(ledger: Ledger, outcome: str, report: dict[str, Any], worker: str = "w") -> None:
-    (claim,) = ledger.claim("q", worker)
-    ledger.finish(claim.token, outcome, report)
+    (claim,) = ledger.claims.claim("q", worker)
+    ledger.ends.finish(claim.token, outcome, report)
 
 
 def test_no_text_of_anybody_becomes_markup(project: Path) -> None:
@@ -48,20 +48,22 @@ def test_no_text_of_anybody_becomes_markup(project: Path) -> None:
         added = [
             NewItem(f"{evil}{n}", evil, title=evil, payload={evil: evil}) for n in range(6)
         ] + [NewItem(f"row {evil}", payload={evil: evil})]
-        ledger.open_queue(
+        ledger.generations.open(
             "q",
             added,
-            instructions=evil,
-            verify=f"true {evil}",
-            commands=json.dumps([evil]),
-            asked=evil,
-            max_attempts=1,
+            Options(
+                instructions=evil,
+                verify=f"true {evil}",
+                commands=json.dumps([evil]),
+                asked=evil,
+                max_attempts=1,
+            ),
         )
         for outcome in ("done", "blocked", "failed", "skipped"):
             end(ledger, outcome, told | lists, worker=evil)
-        (claim,) = ledger.claim("q", evil)
-        ledger.end(claim.token, "released", evil)
-        ledger.pause("q", evil)
+        (claim,) = ledger.claims.claim("q", evil)
+        ledger.ends.end(claim.token, "released", evil)
+        ledger.pauses.pause("q", evil)
         page = pages.render(ledger, "q")
     seen = Seen(page)
     assert seen.tags <= TAGS, seen.tags - TAGS
@@ -73,7 +75,7 @@ def test_no_text_of_anybody_becomes_markup(project: Path) -> None:
 
 def test_characters_that_hide_or_reorder_text_are_shown_as_what_they_are(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a", title="txt.\u202eexe\x1b[31m")])
+        ledger.generations.open("q", [NewItem("a", title="txt.\u202eexe\x1b[31m")])
         end(ledger, "done", {"summary": "first\r\nsecond \u2066x\u200b\ttab"})
         page = pages.render(ledger, "q")
     assert "txt.\\u202eexe\\u001b[31m" in page
@@ -83,7 +85,7 @@ def test_characters_that_hide_or_reorder_text_are_shown_as_what_they_are(project
 
 def test_long_reports_are_cut_alike_until_the_page_is_small_enough(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"i{n}") for n in range(200)])
+        ledger.generations.open("q", [NewItem(f"i{n}") for n in range(200)])
         for n in range(200):
             words = "<&é long " if n % 2 else "plain words "
             end(ledger, "done", {"summary": words * 6000 if n else "a short one, kept whole"})
@@ -99,11 +101,13 @@ def test_long_reports_are_cut_alike_until_the_page_is_small_enough(project: Path
 
 def test_of_very_many_items_those_that_want_a_look_are_listed(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"i{n}") for n in range(items.LISTED + 500)])
-        ledger.claim("q", "w", 3)
-        tokens = [c.token for c in ledger.claim("q", "w", items.LISTED)]
-        ledger.finish_many([(token, "done", {"summary": "done"}) for token in tokens[:-2]])
-        ledger.finish_many([(token, "blocked", {"reason": "in the way"}) for token in tokens[-2:]])
+        ledger.generations.open("q", [NewItem(f"i{n}") for n in range(items.LISTED + 500)])
+        ledger.claims.claim("q", "w", 3)
+        tokens = [c.token for c in ledger.claims.claim("q", "w", items.LISTED)]
+        ledger.ends.finish_many([(token, "done", {"summary": "done"}) for token in tokens[:-2]])
+        ledger.ends.finish_many(
+            [(token, "blocked", {"reason": "in the way"}) for token in tokens[-2:]]
+        )
         shown = view.gather(ledger, "q", batches.START)
         page = pages.render(ledger, "q")
     assert len(shown.rows) == items.LISTED
@@ -116,14 +120,14 @@ def test_of_very_many_items_those_that_want_a_look_are_listed(project: Path) -> 
 
 def test_a_queue_at_work_shows_what_is_in_hand_and_how_to_go_on(project: Path) -> None:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem(f"i{n}") for n in range(5)], asked="tasks")
-        ledger.claim("q", "anna", 2)
+        ledger.generations.open("q", [NewItem(f"i{n}") for n in range(5)], Options(asked="tasks"))
+        ledger.claims.claim("q", "anna", 2)
         shown = view.gather(ledger, "q", batches.START)
         assert [entry[::2] for entry in shown.outcomes] == [("at work", 2), ("not attempted", 3)]
         assert shown.steps[0].command == "hypervisor next q"
-        ledger.pause("q", "lunch")
+        ledger.pauses.pause("q", "lunch")
         assert view.gather(ledger, "q", batches.START).steps[0].command == "hypervisor resume q"
-        ledger.cancel("q", "enough")
+        ledger.generations.cancel("q", "enough")
         shown = view.gather(ledger, "q", batches.START)
     assert [entry[::2] for entry in shown.outcomes] == [("cancelled", 2), ("not attempted", 3)]
     assert shown.steps[0].command == "hypervisor open q tasks"
@@ -136,14 +140,16 @@ def test_an_item_tells_where_its_branch_went_and_how_late_the_news_of_it_was(
 ) -> None:
     clock = batches.Clock()
     with Ledger.open(str(project), create=True) as ledger, clock.running():
-        ledger.open_queue("q", [NewItem("a")])
-        ledger.follow("s", "q")
+        ledger.generations.open("q", [NewItem("a")])
+        ledger.followers.follow("s", "q")
         end(ledger, "done", {"summary": "Done."})
-        ledger.change("update claim set branch = 'hv/a', merge = 'set aside: a conflict'")
-        (row,) = ledger.followed("s")
-        (ended,) = ledger.ended_since(row["no"], 0)
+        ledger.store.change("update claim set branch = 'hv/a', merge = 'set aside: a conflict'")
+        (row,) = ledger.followers.followed("s")
+        (ended,) = ledger.followers.ended_since(row.no, 0)
         clock.now += 90
-        ledger.tell("s", row["no"], row["told_no"], ended["finish_no"], None, "prompt")
+        ledger.followers.tell(
+            "s", row.no, ledger.followers.told("s")[row.no].no, ended["finish_no"], None, "prompt"
+        )
         shown = view.gather(ledger, "q", clock.now)
     facts = {fact.label: fact.text for fact in shown.rows[0].facts}
     assert facts == {

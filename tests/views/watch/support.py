@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.ledger.schema import LEASED
 from repository import REPO
 
@@ -26,47 +26,47 @@ def lay_out(root: Path) -> None:
         hostile = "x\x1b[2J\x1b]0;owned\x07"
         names = [f"task-{number:03}" for number in range(300)]
         inbox = [NewItem(name) for name in ["日本語-7", hostile, *names]]
-        ledger.open_queue("inbox", inbox, max_attempts=1)
-        ledger.open_queue("notes", [NewItem("first"), NewItem("then", after=["first"])])
-        ledger.open_queue("old", [NewItem("a"), NewItem("b")])
+        ledger.generations.open("inbox", inbox, Options(max_attempts=1))
+        ledger.generations.open("notes", [NewItem("first"), NewItem("then", after=["first"])])
+        ledger.generations.open("old", [NewItem("a"), NewItem("b")])
         for number in range(12):
             agent = f"a{number:02}f3c9d1"
-            [claim] = ledger.claim("inbox", f"w-{number}", session="s")
-            ledger.assign("s", agent, [claim.token])
-            ledger.join(agent, "s", 1, None)
-            ledger.saw_tool(agent, f"Bash: npm test -- --filter part-{number}")
-            ledger.set_usage(agent, (1000 * number, 345, 12_000, 50), {}, complete=False)
+            [claim] = ledger.claims.claim("inbox", f"w-{number}", session="s")
+            ledger.sessions.assign("s", agent, [claim.token])
+            ledger.agents.join(agent, "s", 1, None)
+            ledger.agents.saw_tool(agent, f"Bash: npm test -- --filter part-{number}")
+            ledger.agents.set_usage(agent, (1000 * number, 345, 12_000, 50), {}, complete=False)
         for number in range(130):
             outcome = {5: "failed", 7: "blocked", 70: "failed"}.get(number, "done")
-            [claim] = ledger.claim("inbox", "w")
-            ledger.finish(claim.token, outcome, {"reason": f"no such table ({number})"})
-        for claim in ledger.claim("old", "w", 2):
-            ledger.finish(claim.token, "done", {})
-        ledger.pause("notes", "rate limit until 15:00")
+            [claim] = ledger.claims.claim("inbox", "w")
+            ledger.ends.finish(claim.token, outcome, {"reason": f"no such table ({number})"})
+        for claim in ledger.claims.claim("old", "w", 2):
+            ledger.ends.finish(claim.token, "done", {})
+        ledger.pauses.pause("notes", "rate limit until 15:00")
         _date_back(ledger)
 
 
 def _date_back(ledger: Ledger) -> None:
-    now, clock = time.time(), ledger.lease_clock()
-    with ledger.write():
-        ledger.change("update event set at = ?", (now - 7200,))
-        ledger.change("update queue set opened_at = ?", (now - 7200,))
-        ledger.change(
+    now, clock = time.time(), ledger.store.lease_clock()
+    with ledger.store.write():
+        ledger.store.change("update event set at = ?", (now - 7200,))
+        ledger.store.change("update queue set opened_at = ?", (now - 7200,))
+        ledger.store.change(
             "update item set finished_at = ? - 36 * (130 - no + 14) where finish_no is not null",
             (now,),
         )
-        held = ledger.rows("select no, claim from item where turn < 0 order by no").fetchall()
+        held = ledger.store.rows("select no, claim from item where turn < 0 order by no").fetchall()
         for place, (item, claim) in enumerate(held):
             minutes = 3 + place
             left = 60 * (14 - place) + _EARLY
-            ledger.change(
+            ledger.store.change(
                 "update item set turn = ? where no = ?",
                 (LEASED + clock + round(left * 1e6), item),
             )
-            ledger.change(
+            ledger.store.change(
                 "update claim set claimed_at = ? where no = ?", (now - 60 * minutes + _EARLY, claim)
             )
-        ledger.change("update agent set seen_at = ?", (now - 180 + _EARLY,))
+        ledger.store.change("update agent set seen_at = ?", (now - 180 + _EARLY,))
 
 
 class Screen:

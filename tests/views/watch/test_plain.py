@@ -24,7 +24,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def ledger(project: Path) -> Iterator[Ledger]:
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [NewItem("a"), NewItem("b")])
+        ledger.generations.open("q", [NewItem("a"), NewItem("b")])
         yield ledger
 
 
@@ -37,8 +37,8 @@ def test_without_a_terminal_a_line_comes_with_each_change_until_all_has_ended(
         first = watch.stdout.readline()
         assert first[9:] == "q: open, 2 items: 2 ready\n"
         time.strptime(first[:8], "%H:%M:%S")
-        for claim in ledger.claim("q", "w", 2):
-            ledger.finish(claim.token, "done", {})
+        for claim in ledger.claims.claim("q", "w", 2):
+            ledger.ends.finish(claim.token, "done", {})
         rest = watch.stdout.read()
         assert rest.splitlines()[-1].endswith(" q: drained, 2 items: 2 done")
         assert watch.wait(timeout=20) == 0
@@ -46,7 +46,7 @@ def test_without_a_terminal_a_line_comes_with_each_change_until_all_has_ended(
 
 
 def test_as_json_each_line_is_a_status(ledger: Ledger, run_hypervisor: Run) -> None:
-    ledger.cancel("q")
+    ledger.generations.cancel("q")
     ended = run_hypervisor("status", "q", "--watch", "--json")
     assert ended.returncode == 0, ended.stderr
     [one] = map(json.loads, ended.stdout.splitlines())
@@ -65,16 +65,17 @@ def test_a_ledger_that_can_not_be_read_for_a_while_is_told_once_and_watched_on(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = 0
+    counted = ledger.queues.counts
 
     def counts(queue: int) -> dict[str, int]:
         nonlocal looked
         looked += 1
         if looked in (1, 2):
             raise sqlite3.OperationalError("database is locked")
-        return Ledger.counts(ledger, queue)
+        return counted(queue)
 
-    ledger.cancel("q")
-    monkeypatch.setattr(ledger, "counts", counts)
+    ledger.generations.cancel("q")
+    monkeypatch.setattr(ledger.queues, "counts", counts)
     monkeypatch.setattr(plain, "_TICK", 0.01)
     said: list[str] = []
     troubles: list[str] = []
@@ -84,7 +85,7 @@ def test_a_ledger_that_can_not_be_read_for_a_while_is_told_once_and_watched_on(
 
 
 def test_a_reader_that_leaves_ends_it_quietly(ledger: Ledger, project: Path) -> None:
-    ledger.cancel("q")
+    ledger.generations.cancel("q")
     script = f"{shlex.quote(str(HYPERVISOR))} status --watch | head -c 5"
     ran = subprocess.run(
         ["bash", "-o", "pipefail", "-c", script], cwd=project, capture_output=True, text=True
@@ -93,7 +94,7 @@ def test_a_reader_that_leaves_ends_it_quietly(ledger: Ledger, project: Path) -> 
 
 
 def test_a_dumb_terminal_gets_lines_too(ledger: Ledger, project: Path) -> None:
-    ledger.cancel("q")
+    ledger.generations.cancel("q")
     ran = subprocess.run(
         ["script", "-qec", f"TERM=dumb {shlex.quote(str(HYPERVISOR))} status --watch", "/dev/null"],
         cwd=project,

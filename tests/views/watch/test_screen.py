@@ -56,11 +56,11 @@ def test_no_key_but_the_one_that_leaves_does_anything(queues: Path, screen: Open
     terminal = screen()
     terminal.watch()
     with Ledger.open(str(queues)) as ledger:
-        before = [(row["name"], row["state"]) for row in ledger.queues()]
+        before = [(row.name, row.state) for row in ledger.queues.all()]
         terminal.key("p", "j", "k", "Up", "Down", "Escape", "r", "x", "Enter")
         terminal.resize((100, 30))
         terminal.wait_for(lambda text: text.count("\n") == 30 and "q leaves" in text)
-        assert [(row["name"], row["state"]) for row in ledger.queues()] == before
+        assert [(row.name, row.state) for row in ledger.queues.all()] == before
 
 
 def test_what_other_processes_do_is_seen(queues: Path, screen: Open) -> None:
@@ -68,9 +68,9 @@ def test_what_other_processes_do_is_seen(queues: Path, screen: Open) -> None:
     terminal.watch("inbox")
     assert "done 127" in terminal.text()
     with Ledger.open(str(queues)) as ledger:
-        for claim in ledger.claim("inbox", "another", 3):
-            ledger.finish(claim.token, "done", {})
-        ledger.claim("inbox", "the-13th")
+        for claim in ledger.claims.claim("inbox", "another", 3):
+            ledger.ends.finish(claim.token, "done", {})
+        ledger.claims.claim("inbox", "the-13th")
     terminal.wait_for(lambda text: "done 130" in text and "the-13th" in text)
 
 
@@ -157,6 +157,6 @@ def test_an_unknown_queue_and_a_root_without_one_are_told_in_a_line(
     terminal.run(HYPERVISOR, "status", "--watch")
     terminal.wait_for(lambda text: "no queue was ever opened here; hypervisor open" in text)
     with Ledger.open(str(project), create=True) as ledger:
-        ledger.open_queue("q", [])
+        ledger.generations.open("q", [])
     terminal.run(HYPERVISOR, "status", "--watch", "nowhere")
     terminal.wait_for(lambda text: "no queue 'nowhere'" in text)

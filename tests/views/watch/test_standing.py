@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.test_shapes import check
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import status
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def told(ledger: Ledger, queue: str = "q") -> dict[str, Any]:
-    return status.standing(ledger, ledger.queue_row(queue))
+    return status.standing(ledger, ledger.queues.get(queue))
 
 
 def kinds(ledger: Ledger) -> list[str]:
@@ -45,17 +45,17 @@ def kinds(ledger: Ledger) -> list[str]:
 
 
 def work(ledger: Ledger, count: int, outcome: str = "done", **report: str) -> None:
-    for claim in ledger.claim("q", "w", count):
-        ledger.finish(claim.token, outcome, report)
+    for claim in ledger.claims.claim("q", "w", count):
+        ledger.ends.finish(claim.token, outcome, report)
 
 
 def test_the_pace_is_that_of_the_last_items_and_tells_what_is_left(
     ledger: Ledger, clock: Callable[[float], None]
 ) -> None:
-    ledger.open_queue("q", [NewItem(f"i{number}") for number in range(400)])
+    ledger.generations.open("q", [NewItem(f"i{number}") for number in range(400)])
     assert (told(ledger)["per_minute"], told(ledger)["eta_seconds"]) == (None, None)
     clock(3600)
-    [held] = ledger.claim("q", "long")
+    [held] = ledger.claims.claim("q", "long")
     assert told(ledger)["per_minute"] is None, "nothing has ended yet"
     for _ in range(20):
         clock(30)
@@ -66,10 +66,10 @@ def test_the_pace_is_that_of_the_last_items_and_tells_what_is_left(
         work(ledger, 1)
     assert told(ledger)["per_minute"] == 10, "only the last ones count"
     assert told(ledger)["eta_seconds"] == (400 - 170) * 6
-    ledger.pause("q")
+    ledger.pauses.pause("q")
     assert told(ledger)["eta_seconds"] is None
     clock(100_000)
-    ledger.resume("q")
+    ledger.pauses.resume("q")
     clock(60)
     work(ledger, 5)
     assert told(ledger)["per_minute"] == 5, "a pause does not count"
@@ -77,16 +77,16 @@ def test_the_pace_is_that_of_the_last_items_and_tells_what_is_left(
 
 
 def test_workers_are_told_with_what_they_hold_and_those_between_items_too(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem(name) for name in "abcd"])
-    first, second = ledger.claim("q", "w", 2, session="s")
-    ledger.assign("s", "agent-1", [first.token, second.token])
-    ledger.join("agent-1", "s", 1, None)
-    ledger.join("agent-2", "s", 1, None)
-    ledger.join("agent-3", "s", 1, None)
-    ledger.note_agent("agent-3", "s", how="stopped")
-    ledger.set_usage("agent-1", (1, 2, 3, 4), {}, complete=False)
-    assert ledger.saw_tool("agent-1", "Read: x.py")
-    ledger.claim("q", "by hand")
+    ledger.generations.open("q", [NewItem(name) for name in "abcd"])
+    first, second = ledger.claims.claim("q", "w", 2, session="s")
+    ledger.sessions.assign("s", "agent-1", [first.token, second.token])
+    ledger.agents.join("agent-1", "s", 1, None)
+    ledger.agents.join("agent-2", "s", 1, None)
+    ledger.agents.join("agent-3", "s", 1, None)
+    ledger.agents.note("agent-3", "s", how="stopped")
+    ledger.agents.set_usage("agent-1", (1, 2, 3, 4), {}, complete=False)
+    assert ledger.agents.saw_tool("agent-1", "Read: x.py")
+    ledger.claims.claim("q", "by hand")
     one, three, two = told(ledger)["workers"]
     assert (one["worker"], [held["id"] for held in one["holds"]]) == ("agent-1", ["a", "b"])
     assert (one["last_tool"], one["tokens"]) == ("Read: x.py", 10)
@@ -100,7 +100,7 @@ def test_each_problem_is_told_the_most_pressing_first(
     ledger: Ledger, clock: Callable[[float], None]
 ) -> None:
     items = [NewItem(name) for name in "abcdefgh"]
-    ledger.open_queue("q", [*items, NewItem("z", after=["a"])], max_attempts=1)
+    ledger.generations.open("q", [*items, NewItem("z", after=["a"])], Options(max_attempts=1))
     assert kinds(ledger) == []
     work(ledger, 1, "failed", reason="no\nnetwork")
     work(ledger, 1, "blocked", reason="no rights")
@@ -111,19 +111,19 @@ def test_each_problem_is_told_the_most_pressing_first(
     clock(130)
     assert kinds(ledger) == ["still", "failed", "blocked"]
     assert told(ledger)["problems"][0]["text"] == "6 items left, and nobody works for 2 min"
-    ledger.claim("q", "w", lease_seconds=900)
+    ledger.claims.claim("q", "w", lease_seconds=900)
     assert kinds(ledger) == ["failed", "blocked"]
-    ledger.claim("q", "w-2", lease_seconds=0.5)
+    ledger.claims.claim("q", "w-2", lease_seconds=0.5)
     time.sleep(0.4)
     assert kinds(ledger) == ["silent", "failed", "blocked"]
-    ledger.note_permission(1, "a", "call", "Bash(npm:*)")
-    ledger.pause("q", "tired")
+    ledger.agents.note_permission(1, "a", "call", "Bash(npm:*)")
+    ledger.pauses.pause("q", "tired")
     assert kinds(ledger) == ["paused", "silent", "failed", "blocked"]
-    ledger.resume("q")
+    ledger.pauses.resume("q")
     assert kinds(ledger) == ["permissions", "silent", "failed", "blocked"]
-    ledger.forget_permissions("q")
-    for claim in ledger.live_tokens():
-        ledger.finish(claim, "done", {}, pending=True)
+    ledger.agents.forget_permissions("q")
+    for claim in ledger.claims.live_tokens():
+        ledger.ends.finish(claim, "done", {}, pending=True)
     work(ledger, 9)
     assert kinds(ledger) == ["failed", "blocked", "waiting", "pending"]
     assert told(ledger)["state"] == "drained"
@@ -132,11 +132,11 @@ def test_each_problem_is_told_the_most_pressing_first(
 def test_an_agent_that_says_nothing_for_long_is_a_problem(
     ledger: Ledger, clock: Callable[[float], None]
 ) -> None:
-    ledger.open_queue("q", [NewItem("a")])
-    [claim] = ledger.claim("q", "w", session="s", lease_seconds=36000)
-    ledger.assign("s", "agent-1", [claim.token])
-    ledger.join("agent-1", "s", 1, None)
-    ledger.saw_tool("agent-1", "Bash: sleep")
+    ledger.generations.open("q", [NewItem("a")])
+    [claim] = ledger.claims.claim("q", "w", session="s", lease_seconds=36000)
+    ledger.sessions.assign("s", "agent-1", [claim.token])
+    ledger.agents.join("agent-1", "s", 1, None)
+    ledger.agents.saw_tool("agent-1", "Bash: sleep")
     clock(status.SILENT_SECONDS - 1)
     assert kinds(ledger) == []
     clock(2)
@@ -146,19 +146,19 @@ def test_an_agent_that_says_nothing_for_long_is_a_problem(
 
 
 def test_counts_come_from_indexes_alone(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem(f"i{number}") for number in range(50)])
+    ledger.generations.open("q", [NewItem(f"i{number}") for number in range(50)])
     work(ledger, 10)
     statements: list[str] = []
-    ledger._connection.set_trace_callback(statements.append)
-    ledger.counts(1)
-    ledger.last_ends(1, 10)
-    ledger._connection.set_trace_callback(None)
+    ledger.store.connection.set_trace_callback(statements.append)
+    ledger.queues.counts(1)
+    ledger.queries.last_ends(1, 10)
+    ledger.store.connection.set_trace_callback(None)
     counts, ends = statements
-    steps = [row["detail"] for row in ledger.rows(f"explain query plan {counts}")]
+    steps = [row["detail"] for row in ledger.store.rows(f"explain query plan {counts}")]
     assert [step for step in steps if "COVERING INDEX" in step and "SEARCH item" in step]
     assert not [step for step in steps if step.startswith("SCAN") or "TEMP" in step]
     assert sum("COVERING INDEX" in step for step in steps) == 4
-    plan = [row["detail"] for row in ledger.rows(f"explain query plan {ends}")]
+    plan = [row["detail"] for row in ledger.store.rows(f"explain query plan {ends}")]
     assert sum("INDEX item_ended (queue=? AND state=? AND " in step for step in plan) == 3
 
 
@@ -166,18 +166,20 @@ def test_the_text_of_a_status_is_bounded_at_50_workers_and_many_queues(
     ledger: Ledger, run_hypervisor: Run
 ) -> None:
     long = "x" * 500
-    ledger.open_queue("q", [NewItem(f"{number}{long}") for number in range(300)], max_attempts=1)
+    ledger.generations.open(
+        "q", [NewItem(f"{number}{long}") for number in range(300)], Options(max_attempts=1)
+    )
     for number in range(50):
-        ledger.claim("q", f"worker-{number}-{long}")
-    for claim in ledger.claim("q", "w", 100):
-        ledger.finish(claim.token, "failed", {"reason": long})
+        ledger.claims.claim("q", f"worker-{number}-{long}")
+    for claim in ledger.claims.claim("q", "w", 100):
+        ledger.ends.finish(claim.token, "failed", {"reason": long})
     text = run_hypervisor("status").stdout
     assert len(text.splitlines()) == 1 + 7 + 1 + 6 + 1
     assert max(map(len, text.splitlines())) < 300
     assert "… and 44 more workers" in text
     for number in range(40):
-        ledger.open_queue(f"other-{number}", [])
-        ledger.open_queue(f"open-{number}", [NewItem(f"o{number}")])
+        ledger.generations.open(f"other-{number}", [])
+        ledger.generations.open(f"open-{number}", [NewItem(f"o{number}")])
     text = run_hypervisor("status").stdout
     assert len(text.splitlines()) < 100
     assert "… and 20 queues that ended before (--json lists all)" in text
@@ -189,12 +191,12 @@ def test_the_text_of_a_status_is_bounded_at_50_workers_and_many_queues(
 
 
 def test_branches_that_wait_to_be_merged_are_told_and_not_retried(ledger: Ledger) -> None:
-    ledger.open_queue("q", [NewItem("a")])
+    ledger.generations.open("q", [NewItem("a")])
     work(ledger, 1)
-    with ledger.write():
-        ledger.change("update item set pending = 'merge' where id = 'a'")
+    with ledger.store.write():
+        ledger.store.change("update item set pending = 'merge' where id = 'a'")
     [problem] = told(ledger)["problems"]
     assert (problem["kind"], problem["fix"]) == ("unmerged", "hypervisor integrate q")
-    assert ledger.retry("q", ["a"]) == [
+    assert ledger.retries.retry("q", ["a"]) == [
         ("a", "its branch is not merged yet: see hypervisor integrate")
     ]

@@ -99,7 +99,7 @@ def rows(root: Path) -> dict[str, dict[str, Any]]:
     with Ledger.open(str(root)) as ledger:
         return {
             row["id"]: dict(row)
-            for row in ledger.rows(
+            for row in ledger.store.rows(
                 "select i.*, c.token, c.branch, c.merge, c.merged_at, c.base_commit, c.report "
                 "from item i left join claim c on c.no = i.claim"
             )
@@ -109,9 +109,9 @@ def rows(root: Path) -> dict[str, dict[str, Any]]:
 def let_expire(root: Path) -> None:
     """End the lease of every claim, as time does."""
     with Ledger.open(str(root)) as ledger:
-        with ledger.write():
-            ledger.change("update item set turn = ? where turn < 0", (LEASED,))
-        ledger.expire()
+        with ledger.store.write():
+            ledger.store.change("update item set turn = ? where turn < 0", (LEASED,))
+        ledger.ends.expire()
 
 
 def branches(root: Path) -> list[str]:

@@ -337,12 +337,12 @@ def test_two_integrators_of_a_project_are_never_at_work_at_once(project: Path) -
     with Ledger.open(str(project)) as ledger, _alone(ledger):
         with pytest.raises(HypervisorError, match="is at work here; run it again"):
             merge(project)
-        assert ledger.lead_merges("elsewhere:/x", 60) is not None
+        assert ledger.branches.lead_merges("elsewhere:/x", 60) is not None
     with Ledger.open(str(project)) as ledger:
-        assert ledger.lead_merges("elsewhere:/x", 60) is None
+        assert ledger.branches.lead_merges("elsewhere:/x", 60) is None
         with pytest.raises(HypervisorError, match=r"is at work on elsewhere:/x"):
             merge(project)
-        assert ledger.lead_merges("elsewhere:/x", -1) is None
+        assert ledger.branches.lead_merges("elsewhere:/x", -1) is None
     assert merge(project).merged == []
 
 

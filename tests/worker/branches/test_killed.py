@@ -19,7 +19,7 @@ import pytest
 from hypervisor import worker
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger, driver
-from hypervisor.ledger.ledger import adopt
+from hypervisor.ledger.foreign import adopt
 from hypervisor.system.git import Git
 from hypervisor.worker.branches import worktrees
 from ledger.support import Child, Steps
@@ -200,8 +200,8 @@ def test_a_next_on_a_branch_killed_at_any_step_loses_no_item_and_leaves_nothing(
     for root in killed_at_every_step(lambda root: bool(take(root)), copies(template)):
         support.let_expire(root)
         support.work(root, a_txt="a")
-        with Ledger.open(str(root)) as ledger, ledger.write():
-            ledger.change("update claim set ended_at = ended_at - 3600")
+        with Ledger.open(str(root)) as ledger, ledger.store.write():
+            ledger.store.change("update claim set ended_at = ended_at - 3600")
         assert len(merge(root).merged) == 1
         assert support.branches(root) == [] and support.trees(root) == []
         assert git(root, "worktree", "list").count("\n") == 1

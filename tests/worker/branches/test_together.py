@@ -219,7 +219,7 @@ def test_of_the_branches_on_the_remote_those_go_that_were_accepted_and_merged(
     for root, claim in ((one, good), (one, conflicts), (two, added)):
         assert done(root, claim) == "done"
     with Ledger.open(str(one)) as ledger:
-        ledger.release(late.token)
+        ledger.ends.release(late.token)
     # Somebody goes on where an accepted branch ends.
     git(two, "checkout", "--quiet", "-b", "theirs", added.branch)
     (two / "more.txt").write_text("more")

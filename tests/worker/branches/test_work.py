@@ -499,8 +499,8 @@ def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path
     merge(project)
     assert support.branches(project) == [late.branch]
     assert support.trees(project) == [late.token]
-    with Ledger.open(str(project)) as ledger, ledger.write():
-        ledger.change("update claim set ended_at = ended_at - 3600")
+    with Ledger.open(str(project)) as ledger, ledger.store.write():
+        ledger.store.change("update claim set ended_at = ended_at - 3600")
     git(project, "branch", "hypervisor/t0/99-zzzz")
     merge(project)
     assert support.branches(project) == ["hypervisor/t0/99-zzzz"]
@@ -512,12 +512,12 @@ def test_an_unmerged_accepted_branch_is_never_cleared_away(project: Path) -> Non
     lay_out(project, 2)
     claim = work(project, a_txt="a")
     with Ledger.open(str(project)) as ledger:
-        with ledger.write():
-            ledger.change("update claim set ended_at = ended_at - 360000")
+        with ledger.store.write():
+            ledger.store.change("update claim set ended_at = ended_at - 360000")
         from hypervisor.worker.branches import claim_tree
 
         assert claim_tree.clear(ledger) == 0
-        ledger.cancel("q")
+        ledger.generations.cancel("q")
         claim_tree.clear(ledger)
     assert support.branches(project) == [claim.branch]
     assert len(merge(project).merged) == 1
@@ -576,8 +576,8 @@ def test_releasing_and_failing_leave_nothing_that_is_merged(project: Path) -> No
         worker.finish(ledger, claim.token, "failed", {"reason": "no"})
     claim = take(project)
     with Ledger.open(str(project)) as ledger:
-        ledger.release(claim.token)
-        with ledger.write():
-            ledger.change("update claim set ended_at = ended_at - 3600")
+        ledger.ends.release(claim.token)
+        with ledger.store.write():
+            ledger.store.change("update claim set ended_at = ended_at - 3600")
     assert merge(project).merged == []
     assert support.branches(project) == [] and support.trees(project) == []

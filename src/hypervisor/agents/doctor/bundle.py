@@ -178,13 +178,13 @@ def _counts(root: str) -> dict[str, Any]:
     with Ledger.open(root) as ledger:
         queues = [
             {
-                "number": row["no"],
-                "generation": row["generation"],
-                "state": row["state"],
-                "purpose": row["purpose"],
-                "counts": ledger.counts(row["no"]),
+                "number": row.no,
+                "generation": row.generation,
+                "state": row.state,
+                "purpose": row.purpose,
+                "counts": ledger.queues.counts(row.no),
             }
-            for row in ledger.queues()
+            for row in ledger.queues.all()
         ]
     return {"queues": queues}
 

@@ -200,10 +200,10 @@ def _counts(root: str) -> str:
     from hypervisor.ledger import Ledger
 
     with Ledger.open(root) as ledger:
-        queues = ledger.queues()
+        queues = ledger.queues.all()
         left = 0
         for queue in queues:
-            counts = ledger.counts(queue["no"])
+            counts = ledger.queues.counts(queue.no)
             left += counts["ready"] + counts["claimed"] + counts["waiting"]
         return f"readable; {count(len(queues), 'queue')}, {count(left, 'item')} not ended"
 

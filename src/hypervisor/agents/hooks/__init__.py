@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger import Ledger
 
     Handler = Callable[[Any, "Event"], "dict[str, Any] | None"]
 
@@ -84,8 +84,10 @@ def run(name: str) -> str:
     try:
         event = Event(name, _payload())
         if event.session:
+            from hypervisor.ledger import Ledger
+
             cwd = event.text("cwd")
-            with _ledger(event).open(find_root(cwd or None), patience=0) as ledger:
+            with Ledger.open(find_root(cwd or None), patience=0) as ledger:
                 return _told(handle(ledger, event))
     except NoLedger:
         pass
@@ -99,17 +101,6 @@ def run(name: str) -> str:
 
 def _told(answer: dict[str, Any] | None) -> str:
     return "" if answer is None else dumps(answer)
-
-
-def _ledger(event: Event) -> type[Sessions]:
-    """Return as much of the ledger as the event needs: what most of them do is loaded sooner."""
-    if event.name.startswith("PostToolUse"):
-        from hypervisor.ledger.sessions import Sessions
-
-        return Sessions
-    from hypervisor.ledger import Ledger
-
-    return Ledger
 
 
 def _before(name: str) -> str:
@@ -148,7 +139,7 @@ def _payload() -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
+def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """Carry out what `event` means, and return what the client is to be told, if anything."""
     module, _, name = HANDLERS.get(event.name, "").partition(".")
     answer = None
@@ -157,10 +148,9 @@ def handle(ledger: Sessions, event: Event) -> dict[str, Any] | None:
         handler: Handler = getattr(loaded, name)
         answer = handler(ledger, event)
     if event.name in _ENDS:
-        from hypervisor.ledger import Ledger
         from hypervisor.worker import off_limits
 
-        off_limits.settle(Ledger.of(ledger))
+        off_limits.settle(ledger)
     return None if answer is None else event.client.answer(event.sent_as, answer)
 
 
@@ -169,20 +159,20 @@ def context(event: str, text: str) -> dict[str, Any]:
     return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 
 
-def meet(ledger: Sessions, event: Event) -> None:
+def meet(ledger: Ledger, event: Event) -> None:
     """Note that the hooks of this session work, and which process its client is."""
     import time
 
-    known = ledger.session(event.session)
-    if known is None or known["heard_at"] is None or time.time() - known["seen_at"] > 60:
+    known = ledger.sessions.find(event.session)
+    if known is None or known.heard_at is None or time.time() - known.seen_at > 60:
         if not event.client.tells_session:
             # What the environment tells is of another client, which this one may run inside of.
-            ledger.meet(event.session, heard=True)
+            ledger.sessions.meet(event.session, heard=True)
             return
         from hypervisor.config.caller import Caller
 
         client = Caller()
-        ledger.meet(
+        ledger.sessions.meet(
             event.session,
             pid=client.pid,
             pid_start=client.pid_start,

@@ -9,16 +9,16 @@ from hypervisor.agents import rights
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.agents.hooks import Event
-    from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger import Ledger
 
 
-def before(ledger: Sessions, event: Event) -> None:
+def before(ledger: Ledger, event: Event) -> None:
     """A tool is about to be used: note how its file looks, if a worker is about to change it."""
     if tokens := _tokens(ledger, event):
         _note(ledger, event, tokens, before=True)
 
 
-def after(ledger: Sessions, event: Event) -> None:
+def after(ledger: Ledger, event: Event) -> None:
     """A tool was used: note whose edit it was. One that belongs to no item counts while any item is
     in somebody's hands."""
     tokens = _tokens(ledger, event)
@@ -26,21 +26,20 @@ def after(ledger: Sessions, event: Event) -> None:
         _note(ledger, event, tokens, before=False)
 
 
-def _is_any_at_work(ledger: Sessions) -> bool:
-    from hypervisor.ledger import Ledger
+def _is_any_at_work(ledger: Ledger) -> bool:
 
-    return bool(Ledger.of(ledger).live_tokens())
+    return bool(ledger.claims.live_tokens())
 
 
-def _tokens(ledger: Sessions, event: Event) -> list[str] | None:
+def _tokens(ledger: Ledger, event: Event) -> list[str] | None:
     """Return the claims for which a file of the shared working tree is edited, None if none is."""
     if event.text("tool_name") not in rights.CHANGING_TOOLS or not event.asked("file_path"):
         return None
-    held = ledger.held_by(event.session, event.agent)
-    return None if any(row["branch"] for row in held) else [row["token"] for row in held]
+    held = ledger.sessions.held_by(event.session, event.agent)
+    return None if any(row.branch for row in held) else [row.token for row in held]
 
 
-def _note(ledger: Sessions, event: Event, tokens: list[str], *, before: bool) -> None:
+def _note(ledger: Ledger, event: Event, tokens: list[str], *, before: bool) -> None:
     from hypervisor.worker.commits import edits
 
     file = os.path.join(event.text("cwd") or ledger.root, event.asked("file_path"))

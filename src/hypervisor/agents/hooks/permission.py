@@ -53,9 +53,9 @@ def _given(event: Event, cwd: str) -> list[str]:
         return []
     try:
         with Ledger.open(find_root(cwd), patience=0) as ledger:
-            held = ledger.held_by(event.session, event.agent)
-            queues = {row["queue_name"] for row in held}
-            return [tool for queue in queues for tool in ledger.tools(queue)]
+            held = ledger.sessions.held_by(event.session, event.agent)
+            queues = {row.queue_name for row in held}
+            return [tool for queue in queues for tool in ledger.terms.tools(queue)]
     except NoLedger:
         return []
 
@@ -71,7 +71,7 @@ def requested(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         return None
     if event.client.may_ask(event.text("tool_name"), (event.text("cwd"), ledger.root)):
         return None
-    ledger.note_grant(grant.queues, grant.what)
+    ledger.sessions.note_grant(grant.queues, grant.what)
     answer = {"hookEventName": event.name, "decision": {"behavior": "allow"}}
     return {"hookSpecificOutput": answer}
 
@@ -91,7 +91,7 @@ def _granted(event: Event) -> str:
             grant = _grant(ledger, event)
             if grant is None:
                 return ""
-            ledger.note_grant(grant.queues, grant.what)
+            ledger.sessions.note_grant(grant.queues, grant.what)
             return grant.what
     except NoLedger:
         return ""

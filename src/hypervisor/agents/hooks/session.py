@@ -29,10 +29,10 @@ _GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
 def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.settle(ledger)
-    ledger.reopen()
+    ledger.pauses.reopen()
     if event.text("source") == "clear":
         meet(ledger, event)
-        ledger.inherit(event.session)
+        ledger.sessions.inherit(event.session)
     if event.text("source") == "compact":
         return None
     text = "\n".join(filter(None, (_left_open(ledger), event.client.started())))
@@ -42,13 +42,13 @@ def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
 def _left_open(ledger: Ledger) -> str | None:
     """Return a line on the queues that have something left, or None."""
     lines = []
-    for queue in ledger.queues():
-        counts = ledger.counts(queue["no"])
+    for queue in ledger.queues.all():
+        counts = ledger.queues.counts(queue.no)
         left = counts["ready"] + counts["claimed"]
-        if queue["state"] in ("open", "paused") and left and queue["purpose"] == "work":
-            line = f"queue {queue['name']}: {left} of {count(sum(counts.values()), 'item')} left"
-            if queue["state"] == "paused" and queue["resume_at"] is not None:
-                line += f", paused until {until(queue['resume_at'])}"
+        if queue.state in ("open", "paused") and left and queue.purpose == "work":
+            line = f"queue {queue.name}: {left} of {count(sum(counts.values()), 'item')} left"
+            if queue.state == "paused" and queue.resume_at is not None:
+                line += f", paused until {until(queue.resume_at)}"
             lines.append(line)
     if not lines:
         return None
@@ -69,7 +69,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     _settle_agents(ledger, event)
     reconcile.settle(ledger)
     text = news.take(ledger, event.session, by=by)
-    if not event.client.hears_at_start and ledger.session(event.session) is None:
+    if not event.client.hears_at_start and ledger.sessions.find(event.session) is None:
         meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
     markers.settle(ledger)
@@ -82,9 +82,9 @@ def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
     typed = prompt.lstrip()
     if typed.startswith("/") and (goes_on := _GOES_ON_WITH.match(typed)):
         meet(ledger, event)
-        ledger.note_goes_on(event.session, goes_on[1] or "*")
+        ledger.sessions.note_goes_on(event.session, goes_on[1] or "*")
     elif not typed.startswith("/"):
-        ledger.note_answer(event.session)
+        ledger.followers.note_answer(event.session)
 
 
 def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
@@ -145,18 +145,18 @@ def outputs_pruned(ledger: Ledger) -> None:
 
 def headless(ledger: Ledger, session: str) -> bool:
     """True if the session is known to run without a person (`claude -p`)."""
-    known = ledger.session(session)
-    return bool(known is not None and known["headless"])
+    known = ledger.sessions.find(session)
+    return bool(known is not None and known.headless)
 
 
 def _wait_instead(ledger: Ledger, session: str, workers: int | None) -> str | None:
-    for queue in ledger.followed(session):
-        counts = ledger.counts(queue["no"])
-        if queue["state"] == "open" and (counts["claimed"] or (workers and counts["ready"])):
+    for queue in ledger.followers.followed(session):
+        counts = ledger.queues.counts(queue.no)
+        if queue.state == "open" and (counts["claimed"] or (workers and counts["ready"])):
             return (
-                f"hypervisor: queue {queue['name']} is at work and this run ends with your turn. "
+                f"hypervisor: queue {queue.name} is at work and this run ends with your turn. "
                 f"Wait for it in the foreground, again and again until it is at rest: "
-                f"hypervisor wait {queue['name']}"
+                f"hypervisor wait {queue.name}"
             )
     return None
 
@@ -166,7 +166,7 @@ def read_notices(ledger: Ledger, event: Event) -> None:
 
     A notice that joins a turn in its middle may reach the model without any event.
     """
-    if not ledger.unnoticed_agents(event.session):
+    if not ledger.agents.unnoticed(event.session):
         return
     for notice in event.client.notices(event.text("transcript_path")):
         _noticed(ledger, event, notice)
@@ -178,7 +178,7 @@ def _noticed(ledger: Ledger, event: Event, notice: Notice) -> None:
         path = event.transcript_of(agent)
         how = notice.words if notice.how and notice.how != "killed" else None
         by = "notice" if notice.delivered else None
-        if not ledger.note_agent(agent, event.session, transcript=path, how=how, noticed_by=by):
+        if not ledger.agents.note(agent, event.session, transcript=path, how=how, noticed_by=by):
             continue
         if notice.how == "killed":
             # By the user, or by the session because of what the user said.
@@ -190,5 +190,5 @@ def _noticed(ledger: Ledger, event: Event, notice: Notice) -> None:
 
 
 def _settle_agents(ledger: Ledger, event: Event) -> None:
-    for agent in ledger.unsettled_agents(event.session):
+    for agent in ledger.agents.unsettled(event.session):
         use.collect(ledger, agent)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger.rows import Held
 
 # What of a tool's input tells most; so much of it is kept.
 _TELLING = ("command", "file_path", "notebook_path", "pattern", "url", "query", "description")
@@ -38,43 +38,40 @@ _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 WORKER_SECONDS, OTHERS_SECONDS = 15.0, 60.0
 
 
-def tool_used(ledger: Sessions, event: Event) -> dict[str, Any] | None:
+def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
     takes too much for an item loses it, and is told."""
     earlier = calls.taken(ledger.state, event.agent or event.session)
     meet(ledger, event)
     if event.agent and earlier:
-        ledger.add_calls(event.session, event.agent, earlier)
+        ledger.sessions.add_calls(event.session, event.agent, earlier)
     _learn(ledger, event)
     note_unseen(ledger, event)
-    ledger.renew(event.session, event.agent)
+    ledger.sessions.renew(event.session, event.agent)
     words = _worked(ledger, event) if event.agent else None
     _rest(ledger, event)
     return context(event.name, words) if words else None
 
 
-def _learn(ledger: Sessions, event: Event) -> None:
+def _learn(ledger: Ledger, event: Event) -> None:
     tool = event.text("tool_name")
     if not event.agent and tool == "AskUserQuestion":
         _answered(ledger, event)
     if not event.agent and "hypervisor wait" in event.asked("command"):
         from hypervisor.agents.hooks import session
-        from hypervisor.ledger import Ledger
 
         # Turns that wait are long, and notices that come in their middle fire no hook everywhere.
-        session.read_notices(Ledger.of(ledger), event)
-    if event.agent and event.name == "PostToolUse" and ledger.lacks_permissions(event.agent):
-        ledger.permission_given(event.agent, call_of(event.payload))
+        session.read_notices(ledger, event)
+    if event.agent and event.name == "PostToolUse" and ledger.agents.lacks_permissions(event.agent):
+        ledger.agents.permission_given(event.agent, call_of(event.payload))
     if not event.client.tells_session:
-        from hypervisor.ledger import Ledger
-
-        _seen(Ledger.of(ledger), event)
+        _seen(ledger, event)
     elif tool == "Bash":
         tokens = printed.handed_out(_output(event))
-        if tokens and not ledger.assign(event.session, event.agent, tokens):
+        if tokens and not ledger.sessions.assign(event.session, event.agent, tokens):
             # A worker's own processes may still go by the name of a cleared session.
-            ledger.inherit(event.session)
-            ledger.assign(event.session, event.agent, tokens)
+            ledger.sessions.inherit(event.session)
+            ledger.sessions.assign(event.session, event.agent, tokens)
         if event.agent:
             join(ledger, event)
     elif tool == "Agent":
@@ -87,36 +84,34 @@ def _learn(ledger: Sessions, event: Event) -> None:
         edits.after(ledger, event)
 
 
-def _worked(ledger: Sessions, event: Event) -> str | None:
+def _worked(ledger: Ledger, event: Event) -> str | None:
     """Note what a worker does and what it has used; return what tells it that this was too much."""
-    if ledger.saw_tool(event.agent, _told(event)):
+    if ledger.agents.saw_tool(event.agent, _told(event)):
         use.note(ledger, event.agent)
-    past = ledger.count_call(event.session, event.agent)
+    past = ledger.sessions.count_call(event.session, event.agent)
     if not past:
         return None
     from hypervisor.agents import reconcile
-    from hypervisor.ledger import Ledger
     from hypervisor.worker import off_limits
 
-    whole = Ledger.of(ledger)
-    words = reconcile.overrun(whole, past)
-    off_limits.settle(whole)
+    words = reconcile.overrun(ledger, past)
+    off_limits.settle(ledger)
     return words
 
 
-def _rest(ledger: Sessions, event: Event) -> None:
+def _rest(ledger: Ledger, event: Event) -> None:
     """Have the guard let pass what changes nothing from now on."""
     state = ledger.state
-    held: dict[str | None, list[Any]] = {}
-    for row in ledger.held_by(event.session):
-        held.setdefault(row["agent"], []).append(row)
+    held: dict[str | None, list[Held]] = {}
+    for row in ledger.sessions.held_by(event.session):
+        held.setdefault(row.agent, []).append(row)
     ours = event.text("agent_type").startswith("hypervisor:")
     if event.agent and (ours or event.agent in held or calls.is_known(state, event.agent)):
-        if ledger.lacks_permissions(event.agent):
+        if ledger.agents.lacks_permissions(event.agent):
             # Each of its calls may be the one that it was given after all.
             calls.wake(state, event.agent)
         else:
-            seconds, left = ledger.next_look(held.get(event.agent, ()))
+            seconds, left = ledger.sessions.next_look(held.get(event.agent, ()))
             calls.rest(state, event.agent, _sooner(WORKER_SECONDS, seconds), left)
         return
     # Who holds nothing goes by its session; so nobody may hold anything without a folder.
@@ -124,7 +119,7 @@ def _rest(ledger: Sessions, event: Event) -> None:
         if agent and not calls.is_known(state, agent):
             calls.wake(state, agent)
     calls.taken(state, event.session)
-    seconds, _ = ledger.next_look(held.get("", ()))
+    seconds, _ = ledger.sessions.next_look(held.get("", ()))
     calls.rest(state, event.session, _sooner(OTHERS_SECONDS, seconds), None)
 
 
@@ -132,7 +127,7 @@ def _sooner(one: float, other: float | None) -> float:
     return one if other is None else min(one, other)
 
 
-def join(ledger: Sessions, event: Event) -> None:
+def join(ledger: Ledger, event: Event) -> None:
     """Note for which queue a worker works: it may never be handed anything."""
     _, called, rest = event.asked("command").partition("hypervisor next ")
     if called:
@@ -146,13 +141,13 @@ def _seen(ledger: Ledger, event: Event) -> None:
         return
     output = _output(event)
     if _HANDS_OUT.search(event.asked("command")):
-        ledger.assign(event.session, "", printed.handed_out(output), unknown=True)
+        ledger.sessions.assign(event.session, "", printed.handed_out(output), unknown=True)
     for plain, quoted in _OPENED.findall(output):
-        if any(queue["name"] == (plain or quoted) for queue in ledger.queues()):
-            ledger.follow(event.session, plain or quoted)
+        if any(queue.name == (plain or quoted) for queue in ledger.queues.all()):
+            ledger.followers.follow(event.session, plain or quoted)
 
 
-def _started(ledger: Sessions, event: Event) -> None:
+def _started(ledger: Ledger, event: Event) -> None:
     """The session has started a worker: note for which queue, from the prompt that it got."""
     response = event.payload.get("tool_response")
     agent = response.get("agentId") if isinstance(response, dict) else None
@@ -161,29 +156,29 @@ def _started(ledger: Sessions, event: Event) -> None:
         _join_named(ledger, event, agent, prompt.removeprefix("queue "))
 
 
-def _join_named(ledger: Sessions, event: Event, agent: str, words: str) -> None:
+def _join_named(ledger: Ledger, event: Event, agent: str, words: str) -> None:
     """Note that an agent works for the queue whose name `words` begin with."""
     end = next((at for at, char in enumerate(words) if char not in _IN_NAMES), len(words))
     name = words[:end].rstrip(".")
-    for queue in ledger.followed(event.session) if name else ():
-        if queue["name"] == name:
-            ledger.join(agent, event.session, queue["no"], event.transcript_of(agent))
+    for queue in ledger.followers.followed(event.session) if name else ():
+        if queue.name == name:
+            ledger.agents.join(agent, event.session, queue.no, event.transcript_of(agent))
 
 
-def note_unseen(ledger: Sessions, event: Event) -> None:
+def note_unseen(ledger: Ledger, event: Event) -> None:
     """Note what the client asks the service for this worker that no transcript tells."""
     mode = event.text("permission_mode")
     if event.agent and mode:
         use.note_unseen(ledger, event.agent, event.client.unseen(mode, os.environ))
 
 
-def _answered(ledger: Sessions, event: Event) -> None:
+def _answered(ledger: Ledger, event: Event) -> None:
     """The session has asked its user, who chose an answer: all but a no let it go on."""
     response = event.payload.get("tool_response")
     answers = response.get("answers") if isinstance(response, dict) else None
     chosen = [str(one).strip().lower() for one in answers.values()] if answers else []
     if not any(_NO.match(one) for one in chosen):
-        ledger.note_answer(event.session)
+        ledger.followers.note_answer(event.session)
 
 
 def _told(event: Event) -> str:
@@ -199,16 +194,15 @@ def _told(event: Event) -> str:
     return f"{tool}: {one_line(what, _TOLD)}" if what else tool
 
 
-def _task_stopped(ledger: Sessions, event: Event) -> None:
+def _task_stopped(ledger: Ledger, event: Event) -> None:
     """The session has ended a worker, of which no other event tells: a person has it do that."""
     response = event.payload.get("tool_response")
     agent = response.get("task_id") if isinstance(response, dict) else None
     if isinstance(agent, str):
         from hypervisor.agents import reconcile
-        from hypervisor.ledger import Ledger
 
         path = event.transcript_of(agent)
-        reconcile.person_stopped(Ledger.of(ledger), event.session, agent, transcript=path)
+        reconcile.person_stopped(ledger, event.session, agent, transcript=path)
 
 
 def _output(event: Event) -> str:

@@ -44,12 +44,12 @@ def permission_denied(ledger: Ledger, event: Event) -> None:
 def _lacks(ledger: Ledger, event: Event) -> None:
     if event.agent:
         join(ledger, event)
-        known = ledger.agent(event.agent)
-        held = ledger.held_by(event.session, event.agent)
-        for queue in {row["queue"] for row in held} | ({known["queue"]} if known else set()):
+        known = ledger.agents.find(event.agent)
+        held = ledger.sessions.held_by(event.session, event.agent)
+        for queue in {row.queue for row in held} | ({known.queue} if known else set()):
             call, rule = call_of(event.payload), _rule(event.payload)
             if rule is not None:
-                ledger.note_permission(queue, event.agent, call, rule)
+                ledger.agents.note_permission(queue, event.agent, call, rule)
                 calls.wake(ledger.state, event.agent)
 
 
@@ -61,7 +61,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if words:
         return {"decision": "block", "reason": words}
     transcript = event.text("agent_transcript_path") or None
-    if ledger.note_agent(event.agent, event.session, transcript=transcript, how="stopped"):
+    if ledger.agents.note(event.agent, event.session, transcript=transcript, how="stopped"):
         note_unseen(ledger, event)
         reconcile.settle(ledger)
         use.collect(ledger, event.agent, wait=_LAG)
@@ -88,7 +88,7 @@ def failed(ledger: Ledger, event: Event) -> None:
     code, said = event.text("error"), event.text("last_assistant_message")
     path = event.transcript_of()
     reconcile.failed(ledger, event.session, event.agent, said or code, code=code, transcript=path)
-    if event.agent and ledger.note_agent(
+    if event.agent and ledger.agents.note(
         event.agent, event.session, transcript=path, how="API error"
     ):
         note_unseen(ledger, event)

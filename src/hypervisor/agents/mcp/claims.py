@@ -69,10 +69,10 @@ class Dispatch:
         if self.queue is not None:
             ready = ", none of them for this caller" if self._narrow else ""
             return worker.why_nothing(ledger, self.queue, ready=ready)[0]
-        row = next((row for row in ledger.queues() if row["name"] == STANDING), None)
-        if row is not None and row["state"] == "paused":
+        row = next((row for row in ledger.queues.all() if row.name == STANDING), None)
+        if row is not None and row.state == "paused":
             return nothing_ready.paused(ledger, row)
-        at_work = nothing_ready.at_work(ledger, row["no"]) if row is not None else []
+        at_work = nothing_ready.at_work(ledger, row.no) if row is not None else []
         return "; ".join(["no task is ready for this caller", *at_work, *self._held_for_names()])
 
     def _held_for_names(self) -> list[str]:
@@ -157,7 +157,7 @@ class Dispatch:
         try:
             with Ledger.open(self._root) as ledger:
                 reconcile.settle(ledger)
-                place = ledger.open_place(item_id)
+                place = ledger.items.open_place(item_id)
         except NoLedger:
             return None
         return _held_by(place) if place is not None and place["token"] is not None else None
@@ -167,8 +167,8 @@ class Dispatch:
         try:
             with Ledger.open(self._root) as ledger:
                 reconcile.settle(ledger)
-                claimed = dict.fromkeys(ledger.live_tokens().values(), "claimed")
-                items = ledger.open_items().items()
+                claimed = dict.fromkeys(ledger.claims.live_tokens().values(), "claimed")
+                items = ledger.items.all_open().items()
         except NoLedger:
             return {}
         return claimed | {item: queue for item, queue in items if queue != STANDING}
@@ -179,7 +179,7 @@ class Dispatch:
         if not project and not self.choosing.is_bound(caller):
             return first(worker.take(ledger, queue, worker_name(caller)))
         reconcile.settle(ledger)
-        for row in ledger.ready_items(queue):
+        for row in ledger.items.ready(queue):
             entry = self.index.at(row["path"]) if row["path"] else None
             if self.choosing.fits(entry, caller, project):
                 claims = worker.take(ledger, queue, worker_name(caller), only=row["id"])
@@ -205,7 +205,7 @@ class Dispatch:
         if item_id in self.held:
             return self.held[item_id], False
         reconcile.settle(ledger)
-        place = ledger.open_place(item_id)
+        place = ledger.items.open_place(item_id)
         queue = place["queue_name"] if place is not None else None
         if self.queue not in (None, queue):
             shown = one_line(item_id, 80)
@@ -252,7 +252,7 @@ class Dispatch:
         self._ended[item_id] = outcome
 
     def _whose(self, ledger: Ledger, item_id: str) -> str:
-        place = ledger.open_place(item_id)
+        place = ledger.items.open_place(item_id)
         shown = one_line(item_id, 80)
         if place is None:
             return f"{shown} is not claimed here"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
@@ -20,7 +19,8 @@ from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.preflight.check import sort_by_locks
 from hypervisor.intake.sources import Found
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, Options
+from hypervisor.ledger.rows import Item
 from hypervisor.system.errors import BrokenFile, HypervisorError
 from hypervisor.system.files import is_same
 from hypervisor.system.text import one_line
@@ -45,8 +45,8 @@ class Standing:
     def claim(self, ledger: Ledger, caller: str, project: str) -> Claim | None:
         """Claim the best task that `caller` may have now, None if there is none."""
         reconcile.settle(ledger)
-        taken = ledger.open_items()
-        claimed = set(ledger.live_tokens().values())
+        taken = ledger.items.all_open()
+        claimed = set(ledger.claims.live_tokens().values())
         for entry in self._choosing.ready(caller, project):
             item_id = entry.id or entry.path
             if item_id in claimed or taken.get(item_id, STANDING) != STANDING:
@@ -63,9 +63,9 @@ class Standing:
 
         None if others have it, or it isn't ready and nobody has `named` it.
         """
-        known = ledger.item(STANDING, item_id)
-        ended = known is not None and known["turn"] is None
-        if ended and not named and not _edited_since(known, entry):
+        known = ledger.items.find(STANDING, item_id)
+        ended = known is not None and known.turn is None
+        if known is not None and ended and not named and not _edited_since(known, entry):
             return None
         if known is None or ended:
             if named:
@@ -108,16 +108,18 @@ class Standing:
         opened again by somebody since, begins a new generation."""
         limits = self._index.settings.limits
         number = 1
-        if STANDING in ledger.queue_names():
-            number = int(ledger.queue_row(STANDING)["source"].rpartition(" ")[2])
+        if STANDING in ledger.queues.names():
+            number = int((ledger.queues.get(STANDING).source or "1").rpartition(" ")[2])
         opening.fill(
             ledger,
             self._index.settings,
             STANDING,
             checked,
-            max_attempts=limits.max_attempts,
-            lease_seconds=limits.lease_seconds,
-            source=f"ready tasks {number + anew}",
+            Options(
+                max_attempts=limits.max_attempts,
+                lease_seconds=limits.lease_seconds,
+                source=f"ready tasks {number + anew}",
+            ),
         )
 
 
@@ -142,7 +144,7 @@ def first(claims: list[Claim]) -> Claim | None:
     return claims[0] if claims else None
 
 
-def _edited_since(row: Any, entry: Entry) -> bool:
+def _edited_since(row: Item, entry: Entry) -> bool:
     """Whether somebody edited the file of an ended item after its end was written there."""
-    kept, now = row["fingerprint"], entry.identity.fingerprint
-    return row["pending"] is None and not is_same(kept, now)
+    kept, now = row.fingerprint, entry.identity.fingerprint
+    return row.pending is None and not is_same(kept, now)

@@ -63,7 +63,7 @@ class Leases(threading.Thread):
         tokens = [one.claim.token for one in list(self._dispatch.held.values())]
         try:
             with Ledger.open(self._root) as ledger:
-                ledger.heartbeat(tokens)
+                ledger.claims.heartbeat(tokens)
         except (HypervisorError, OSError):
             # Tried again at the next turn; a lease that ends meanwhile is told when it is used.
             return

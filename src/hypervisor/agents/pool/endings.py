@@ -87,7 +87,7 @@ def _done(ledger: Ledger, claim: Claim, end: End, agent: PoolAgent, force: bool)
 def _unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
     """It, or one beside it, changed what steers the next run: nobody is charged, none is done."""
     try:
-        ledger.release(claim.token, free=True, reason=worker.off_limits.why(paths))
+        ledger.ends.release(claim.token, free=True, reason=worker.off_limits.why(paths))
     except NotOwner:
         return
     worker.off_limits.settle(ledger)

@@ -6,7 +6,6 @@ import json
 import selectors
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.agents import retention
 from hypervisor.agents.client import Place, Start, Stream
@@ -17,7 +16,8 @@ from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import OPEN_STATES, Claim, Ledger
-from hypervisor.ledger.pools import POOL
+from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
@@ -77,12 +77,12 @@ class View:
 
 def view_of(ledger: Ledger, queue: str, running: list[Running], *, draining: bool) -> View:
     """Return where `queue` and the agents `running` stand now."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     return View(
-        counts=ledger.counts(row["no"]),
-        state=row["state"],
-        reason=row["reason"] or "",
-        resume_at=row["resume_at"],
+        counts=ledger.queues.counts(row.no),
+        state=row.state,
+        reason=row.reason or "",
+        resume_at=row.resume_at,
         draining=draining,
         running=running,
     )
@@ -94,14 +94,14 @@ class Launch:
     def __init__(
         self,
         ledger: Ledger,
-        row: Any,
+        row: Queue,
         session: str,
         selector: selectors.BaseSelector,
         redactor: Redactor,
     ) -> None:
         self._ledger, self._session, self._redactor = ledger, session, redactor
-        self._queue, self._number = str(row["name"]), int(row["no"])
-        self._commands = tuple(json.loads(row["commands"] or "[]"))
+        self._queue, self._number = str(row.name), int(row.no)
+        self._commands = tuple(json.loads(row.commands or "[]"))
         self._selector = selector
         self._folder = recovery.folder_of(session)
         self._logs: Folder | None = None
@@ -141,7 +141,7 @@ class Launch:
         self.reaper.started(process.pid)
         running.process = process
         process.watch(self._selector)
-        self._ledger.agent_started(
+        self._ledger.agents.started(
             name, self._session, self._number, process.pid, process.pid_start
         )
 

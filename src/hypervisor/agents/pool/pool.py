@@ -21,7 +21,7 @@ from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.ledger.outcomes import WORKED
-from hypervisor.ledger.pools import POOL
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
@@ -59,7 +59,7 @@ class Pool:
         self.cause = ""
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
         self._force, self._branch, self._show = force, branch, show
-        self._row = ledger.queue_row(queue)
+        self._row = ledger.queues.get(queue)
         self._redactor = Redactor()
         self._selector = selectors.DefaultSelector()
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
@@ -78,7 +78,9 @@ class Pool:
         Raises HypervisorError where the ledger can't be used; agents are ended in any case.
         """
         own = os.getpid()
-        self.ledger.meet(self.session, pid=own, pid_start=caller.started(own), headless=True)
+        self.ledger.sessions.meet(
+            self.session, pid=own, pid_start=caller.started(own), headless=True
+        )
         recovery.clean_up(self.ledger)
         self._launch.prepare()
         try:
@@ -121,20 +123,20 @@ class Pool:
     def _is_over(self) -> bool:
         if self._requests.drain or self.cause or self._idle:
             return True
-        row = self.ledger.queue_row(self.queue)
-        if row["state"] == "paused":
-            return row["resume_at"] is None
-        return row["state"] != "open" or not self.ledger.ready(row["no"], 1)
+        row = self.ledger.queues.get(self.queue)
+        if row.state == "paused":
+            return row.resume_at is None
+        return row.state != "open" or not self.ledger.queues.ready(row.no, 1)
 
     def _why_over(self) -> str:
         if self.cause:
             return "refused"
         if self._requests.stop or self._requests.drain:
             return "stopped"
-        row = self.ledger.queue_row(self.queue)
-        if row["state"] != "open":
-            return str(row["state"])
-        return "idle" if self.ledger.ready(row["no"], 1) else "drained"
+        row = self.ledger.queues.get(self.queue)
+        if row.state != "open":
+            return str(row.state)
+        return "idle" if self.ledger.queues.ready(row.no, 1) else "drained"
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
@@ -142,19 +144,19 @@ class Pool:
             return
         if time.monotonic() < self._next_start:
             return
-        self.ledger.reopen()
-        row = self.ledger.queue_row(self.queue)
-        if row["state"] != "open":
+        self.ledger.pauses.reopen()
+        row = self.ledger.queues.get(self.queue)
+        if row.state != "open":
             return
         if self.client.one_item_each:
             for slot in free:
                 if not self._start_command(slot):
                     return
         else:
-            holding = {held["agent"] for held in self.ledger.held_by(self.session)}
+            holding = {held.agent for held in self.ledger.sessions.held_by(self.session)}
             looking = sum(one.agent.name not in holding for one in self._running.values())
-            if self.ledger.ready(row["no"], self._workers + 1) > looking:
-                self._start_if_free(row["no"], looking, free[0])
+            if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
+                self._start_if_free(row.no, looking, free[0])
 
     def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
@@ -162,8 +164,8 @@ class Pool:
         if missing(self.ledger, self.queue)[1]:
             self._idle = not self._running
             return
-        waiting = self.ledger.waiting_for_files(queue)
-        if waiting and self.ledger.counts(queue)["ready"] - waiting <= looking:
+        waiting = self.ledger.claims.waiting_for_files(queue)
+        if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
             self._next_start = time.monotonic() + _TEND_SECONDS
         else:
             self._start_agent(slot)
@@ -251,16 +253,12 @@ class Pool:
 
     def _tend(self) -> None:
         """Renew leases, note what the agents are at, write what is pending."""
-        held = self.ledger.held_by(self.session)
-        now = self.ledger.lease_clock()
-        late = [
-            row["token"]
-            for row in held
-            if row["lease_until"] - now < row["lease_ms"] * 1000 * 2 / 3
-        ]
+        held = self.ledger.sessions.held_by(self.session)
+        now = self.ledger.store.lease_clock()
+        late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
         if late:
-            self.ledger.heartbeat(late)
-        items = {row["agent"]: row["id"] for row in held}
+            self.ledger.claims.heartbeat(late)
+        items = {row.agent: row.id for row in held}
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
@@ -270,12 +268,12 @@ class Pool:
         stream = running.process.stream
         if stream.tool != running.tool:
             running.tool = stream.tool
-            self.ledger.saw_tool(running.agent.name, stream.tool)
+            self.ledger.agents.saw_tool(running.agent.name, stream.tool)
         if not running.transcript:
             found = self.client.transcript(running.place, stream)
             if found:
                 running.transcript = found
-                self.ledger.agent_writes(running.agent.name, found, self.client.unseen)
+                self.ledger.agents.writes(running.agent.name, found, self.client.unseen)
 
     def _view(self) -> View:
         running = [self._running[slot] for slot in sorted(self._running)]
@@ -300,14 +298,14 @@ class Pool:
         self._note(running)
         endings.settle(self.ledger, self.queue, self.session, name, end)
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
-        self.ledger.note_agent(name, self.session, how=how)
+        self.ledger.agents.note(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
         use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
-        claims = self.ledger.agent_claims(name)
+        claims = self.ledger.agents.claims_of(name)
         fruitful = any(claim["outcome"] in WORKED for claim in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
-            paused = self.ledger.queue_row(self.queue)["state"] == "paused"
+            paused = self.ledger.queues.get(self.queue).state == "paused"
             self._idle = not self._running and not paused
         self._consider(end, bool(claims), fruitful)
 
@@ -328,7 +326,7 @@ class Pool:
         self.cause = self.cause or lacks
         # A command that fails speaks against its item, one that can't be run against itself.
         self._consider(end, False, fruitful=end.how != "refused")
-        self.ledger.note_agent(running.agent.name, self.session, how=end.how)
+        self.ledger.agents.note(running.agent.name, self.session, how=end.how)
 
     def _stop_all(self) -> None:
         """End every agent; what they hold is free at no cost."""
@@ -346,7 +344,7 @@ class Pool:
             self._note(running)
             end = End("stopped", "the pool was stopped")
             endings.settle(self.ledger, self.queue, self.session, name, end)
-            self.ledger.note_agent(name, self.session, how="stopped")
+            self.ledger.agents.note(name, self.session, how="stopped")
             use.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()

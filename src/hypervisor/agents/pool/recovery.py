@@ -32,13 +32,13 @@ def clean_up(ledger: Ledger) -> list[str]:
     Returns their names. Nobody else frees an item while its agent still runs.
     """
     ended = []
-    for row in ledger.pools():
-        session = row["id"]
-        if not caller.is_gone(row["pid"], row["pid_start"]):
+    for row in ledger.sessions.pools():
+        session = row.id
+        if not caller.is_gone(row.pid, row.pid_start):
             continue
         _end_agents(ledger, session)
-        for agent in ledger.agents_alive(session):
-            use.collect(ledger, agent["id"], clean=Redactor().lines())
+        for agent in ledger.agents.alive(session):
+            use.collect(ledger, agent.id, clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
         forget(ledger.state, session)
         _take_trees(ledger, session)
@@ -54,7 +54,7 @@ def forget(state: State, session: str) -> None:
 
 def _take_trees(ledger: Ledger, session: str) -> None:
     """Remove the working trees that its agents were lent."""
-    for name in ledger.agent_names_of(session):
+    for name in ledger.agents.names_of(session):
         path = os.path.join(worktrees.trees_dir(ledger.root), name)
         if os.path.lexists(path):
             worktrees.discard(ledger.root, path)
@@ -64,9 +64,9 @@ def _end_agents(ledger: Ledger, session: str) -> None:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         left = False
-        for agent in ledger.agents_alive(session):
-            if agent["pid"] is not None and not caller.is_gone(agent["pid"], agent["pid_start"]):
-                killing.signal_group(agent["pid"], 9)
+        for agent in ledger.agents.alive(session):
+            if agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start):
+                killing.signal_group(agent.pid, 9)
                 left = True
         if not killing.kill_marked("HYPERVISOR_POOL", session) and not left:
             return

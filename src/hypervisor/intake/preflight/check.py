@@ -58,7 +58,7 @@ def check(
         look.at(member)
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
-    open_items = ledger.open_items() if ledger else {}
+    open_items = ledger.items.all_open() if ledger else {}
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
     return _Sorting(root, settings, look, locks, open_items, purpose, search).result()

@@ -14,7 +14,7 @@ from hypervisor.config.settings import Settings, load
 from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import Found, expand, lists
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger, NoLedger, Options
 from hypervisor.ledger.outcomes import FINAL
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.reading import NotReadable, json_value, open_file, read_descriptor, read_file
@@ -105,8 +105,8 @@ def stats(batch: Batch) -> dict[str, Any]:
     """
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
-        number = ledger.queue_row(batch.queue)["no"]
-        states, again = ledger.counts(number), ledger.tried_before(number)
+        number = ledger.queues.get(batch.queue).no
+        states, again = ledger.queues.counts(number), ledger.queries.tried_before(number)
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -186,13 +186,14 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
         settings,
         queue,
         run.with_children(root, settings, checked),
-        purpose="triage",
-        max_attempts=1,
-        lease_seconds=run.LEASE_SECONDS,
-        lock_dir=os.path.join(folder, "locks"),
-        results_dir=os.path.join(folder, results.FOLDER),
-        source=state["source"],
-        asked=shell(os.path.join(folder, QUEUE_FILE)),
+        Options(
+            purpose="triage",
+            max_attempts=1,
+            lease_seconds=run.LEASE_SECONDS,
+            lock_dir=os.path.join(folder, "locks"),
+            source=state["source"],
+            asked=shell(os.path.join(folder, QUEUE_FILE)),
+        ),
     )
     if fresh and opened.generation > 1:
         results.put_aside(folder, opened.generation - 1)
@@ -214,8 +215,8 @@ def _known(folder: str, digest: str) -> dict[str, Any] | None:
         if state["source"] != digest:
             return None
         with Ledger.open(state["root"]) as ledger:
-            row = ledger.queue_row(state["queue"])
-            return state if row["source"] == digest and row["state"] != "cancelled" else None
+            row = ledger.queues.get(state["queue"])
+            return state if row.source == digest and row.state != "cancelled" else None
     except (
         OSError, ValueError, KeyError, TypeError, RecursionError, NotReadable, HypervisorError
     ):  # fmt: skip

@@ -35,7 +35,7 @@ def write(folder: str, worker: str, end: Ended) -> None:
 def complete(folder: str, ledger: Ledger, queue: str) -> None:
     """Write the reports that are missing: workers were killed between ledger and file."""
     names = set(os.listdir(os.path.join(folder, FOLDER)))
-    for row in ledger.results(queue):
+    for row in ledger.queries.results(queue):
         if row["finished_at"] is not None and f"{key(row['id'])}.json" not in names:
             known = {"queue": queue, "at": row["finished_at"]}
             _write(folder, row | known, row["state"], row["report"] or {"reason": row["cause"]})

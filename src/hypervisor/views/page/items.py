@@ -6,6 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 from hypervisor.ledger.outcomes import STANDING
+from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
@@ -63,7 +64,7 @@ class History(NamedTuple):
 
     item: dict[str, Any]
     told: dict[str, Any]
-    claims: list[Any]
+    claims: list[ClaimRow]
     seconds: float | None
     tokens: int | None
     verify: str | None
@@ -153,38 +154,38 @@ def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> lis
     return shown
 
 
-def _branch(claims: list[Any]) -> list[Fact]:
+def _branch(claims: list[ClaimRow]) -> list[Fact]:
     """Return where the work of the last claim stands that had a branch of its own."""
     last = claims[-1] if claims else None
-    if last is None or not last["branch"]:
+    if last is None or not last.branch:
         return []
-    shown = [Fact("Branch", one_line(last["branch"], 200), False)]
-    return [*shown, Fact("Merged", one_line(last["merge"], 400))] if last["merge"] else shown
+    shown = [Fact("Branch", one_line(last.branch, 200), False)]
+    return [*shown, Fact("Merged", one_line(last.merge, 400))] if last.merge else shown
 
 
 def _tries(history: History, base: float) -> list[Fact]:
     """Return a line for each claim, where there is more to say than the row says."""
     claims = history.claims
-    if not claims or (len(claims) == 1 and claims[0]["outcome"] == history.item["outcome"]):
+    if not claims or (len(claims) == 1 and claims[0].outcome == history.item["outcome"]):
         return []
     tries = list(enumerate(claims, 1))
     left = [Fact("Tries", f"{len(tries) - _TRIES} before these")] if len(tries) > _TRIES else []
     return [*left, *(Fact(f"Try {place}", _try(claim, base)) for place, claim in tries[-_TRIES:])]
 
 
-def _try(claim: Any, base: float) -> str:
-    began = words.moment(claim["claimed_at"], base)
-    line = f"{one_line(claim['worker'], 60)}, from {began}"
-    if claim["ended_at"] is not None:
-        line += f", {words.duration(claim['ended_at'] - claim['claimed_at'])}"
-    line += f": {claim_words(claim['outcome'])}"
-    report = json.loads(claim["report"]) if claim["report"] else {}
+def _try(claim: ClaimRow, base: float) -> str:
+    began = words.moment(claim.claimed_at, base)
+    line = f"{one_line(claim.worker, 60)}, from {began}"
+    if claim.ended_at is not None:
+        line += f", {words.duration(claim.ended_at - claim.claimed_at)}"
+    line += f": {claim_words(claim.outcome)}"
+    report = json.loads(claim.report) if claim.report else {}
     why = report.get("cause") or report.get("reason")
     return f"{line}. {words.text(why)}" if why else line
 
 
-def _kept(claims: list[Any], transcripts: dict[str, str]) -> list[Fact]:
-    agents = dict.fromkeys(claim["agent"] for claim in claims if claim["agent"])
+def _kept(claims: list[ClaimRow], transcripts: dict[str, str]) -> list[Fact]:
+    agents = dict.fromkeys(claim.agent for claim in claims if claim.agent)
     return [
         Fact("Transcript", one_line(transcripts[agent], 300), False)
         for agent in agents

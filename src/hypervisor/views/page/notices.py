@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from hypervisor.ledger.rows import Agent
 from hypervisor.views.page.costs import quantile
 
 
@@ -19,15 +20,15 @@ class Wake(NamedTuple):
     slowest: float
 
 
-def wakes(agents: list[Any], told: list[tuple[str, float]]) -> list[Wake]:
+def wakes(agents: list[Agent], told: list[tuple[str, float]]) -> list[Wake]:
     """Return the ways in which the session heard of items and of workers' ends."""
     ways: dict[tuple[str, str], list[float]] = defaultdict(list)
     for way, delay in told:
         ways["items", way].append(delay)
     for agent in agents:
-        if agent["ended_at"] is not None and agent["noticed_at"] is not None:
-            late = max(0.0, agent["noticed_at"] - agent["ended_at"])
-            ways["workers’ ends", str(agent["noticed_by"])].append(late)
+        if agent.ended_at is not None and agent.noticed_at is not None:
+            late = max(0.0, agent.noticed_at - agent.ended_at)
+            ways["workers’ ends", str(agent.noticed_by)].append(late)
     return [_wake(what, way, sorted(delays)) for (what, way), delays in ways.items()]
 
 
@@ -35,6 +36,6 @@ def _wake(what: str, way: str, late: list[float]) -> Wake:
     return Wake(what, way, len(late), quantile(late, 0.5), quantile(late, 0.95), late[-1])
 
 
-def unheard(agents: list[Any]) -> int:
+def unheard(agents: list[Agent]) -> int:
     """Return how many workers ended without a notice of it."""
-    return sum(a["ended_at"] is not None and a["noticed_at"] is None for a in agents)
+    return sum(a.ended_at is not None and a.noticed_at is None for a in agents)

@@ -14,7 +14,7 @@ _NAMED = 5
 
 
 class Span:
-    """A claim: whose it was when, and how it ended; its columns as those of `Ledger.spans`."""
+    """A claim: whose it was when, and how it ended; its columns as those of `Queries.spans`."""
 
     __slots__ = ("claimed_at", "ended_at", "item", "no", "outcome", "tokens", "worker")
 
@@ -26,9 +26,6 @@ class Span:
         self.ended_at: float | None = row["ended_at"]
         self.outcome: str | None = row["outcome"] and sys.intern(row["outcome"])
         self.tokens: int | None = row["tokens"]
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
 
 
 class Seen:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+
+from hypervisor.views.page.seen import Span
 
 
-def shares(claims: Iterable[Any], now: float) -> dict[int, float]:
+def shares(claims: list[Span], now: float) -> dict[int, float]:
     """Return the seconds of its worker's time that each claim took, by the claim's number.
 
     A worker that holds several items at a time shares its time among them, so that all shares of
@@ -15,20 +15,20 @@ def shares(claims: Iterable[Any], now: float) -> dict[int, float]:
     """
     of_worker = defaultdict(list)
     for claim in claims:
-        of_worker[claim["worker"]].append(claim)
+        of_worker[claim.worker].append(claim)
     found: dict[int, float] = {}
     for held in of_worker.values():
         found |= _shares(held, now)
     return found
 
 
-def _shares(claims: list[Any], now: float) -> dict[int, float]:
+def _shares(claims: list[Span], now: float) -> dict[int, float]:
     """The share is what ∫dt/k grows by while the claim lasts, k claims being held at t."""
     steps = []
     for claim in claims:
-        end = now if claim["ended_at"] is None else claim["ended_at"]
-        steps.append((claim["claimed_at"], 1, claim["no"]))
-        steps.append((max(claim["claimed_at"], end), -1, claim["no"]))
+        end = now if claim.ended_at is None else claim.ended_at
+        steps.append((claim.claimed_at, 1, claim.no))
+        steps.append((max(claim.claimed_at, end), -1, claim.no))
     # A claim begins before it ends, also where both have the same time.
     steps.sort(key=lambda step: (step[0], -step[1]))
     found: dict[int, float] = {}

@@ -10,7 +10,7 @@ from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
-from hypervisor.views.page.seen import Seen
+from hypervisor.views.page.seen import Seen, Span
 
 LANES = 50
 BINS = 100
@@ -47,7 +47,7 @@ class Timeline(NamedTuple):
 
 def draw(
     items: list[Seen],
-    claims: list[Any],
+    claims: list[Span],
     shares: dict[int, float],
     events: list[Any],
     now: float,
@@ -55,7 +55,7 @@ def draw(
     """Return the timeline of a queue, None if nothing was ever claimed."""
     if not claims:
         return None
-    spans = [(c["claimed_at"], _end(c, now)) for c in claims]
+    spans = [(c.claimed_at, _end(c, now)) for c in claims]
     axis = Axis(spans)
     ends, highest = _ends(items, axis)
     lanes, more = _lanes(claims, shares, axis, now)
@@ -67,9 +67,9 @@ def draw(
     return Timeline(axis, ends, highest, axis.seconds(WIDTH / BINS), lanes, more, sorted(marks))
 
 
-def _end(claim: Any, now: float) -> float:
-    start: float = claim["claimed_at"]
-    return max(start, now if claim["ended_at"] is None else claim["ended_at"])
+def _end(claim: Span, now: float) -> float:
+    start: float = claim.claimed_at
+    return max(start, now if claim.ended_at is None else claim.ended_at)
 
 
 def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
@@ -95,11 +95,11 @@ def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
 
 
 def _lanes(
-    claims: list[Any], shares: dict[int, float], axis: Axis, now: float
+    claims: list[Span], shares: dict[int, float], axis: Axis, now: float
 ) -> tuple[list[Lane], tuple[int, int]]:
     of_worker: dict[str, list[Any]] = defaultdict(list)
     for claim in claims:
-        of_worker[claim["worker"]].append(claim)
+        of_worker[claim.worker].append(claim)
     busiest = sorted(of_worker, key=lambda name: -len(of_worker[name]))[:LANES]
     names = sorted(busiest, key=_by_number)
     lanes = [_lane(name, of_worker[name], shares, axis, now) for name in names]
@@ -112,26 +112,26 @@ def _by_number(name: str) -> list[str]:
     return [part.zfill(20) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-def _lane(name: str, claims: list[Any], shares: dict[int, float], axis: Axis, now: float) -> Lane:
-    ways = Counter(claim_words(claim["outcome"]) for claim in claims)
-    known = [claim["tokens"] for claim in claims if claim["tokens"] is not None]
+def _lane(name: str, claims: list[Span], shares: dict[int, float], axis: Axis, now: float) -> Lane:
+    ways = Counter(claim_words(claim.outcome) for claim in claims)
+    known = [claim.tokens for claim in claims if claim.tokens is not None]
     return Lane(
         one_line(name, 60),
         _bars(claims, axis, now),
         len(claims),
         ", ".join(f"{count} {way}" for way, count in ways.most_common()),
-        sum(shares[claim["no"]] for claim in claims),
+        sum(shares[claim.no] for claim in claims),
         sum(known) if known else None,
     )
 
 
-def _bars(claims: list[Any], axis: Axis, now: float) -> Paths:
+def _bars(claims: list[Span], axis: Axis, now: float) -> Paths:
     """Draw the claims of one worker. Where several fall on one place, that which most wants a
     look is seen; so a lane never takes more than the axis has places, however many claims."""
     places: list[str | None] = [None] * (WIDTH + 1)
     for claim in claims:
-        mark = claim_mark(claim["outcome"])
-        first = int(axis.place(claim["claimed_at"]))
+        mark = claim_mark(claim.outcome)
+        first = int(axis.place(claim.claimed_at))
         last = int(axis.place(_end(claim, now)))
         if last - first >= _WIDE:
             last -= 1

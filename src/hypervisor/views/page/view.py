@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import STANDING, STANDINGS
+from hypervisor.ledger.rows import Queue
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
@@ -71,23 +72,21 @@ class View(NamedTuple):
 
 def gather(ledger: Ledger, queue: str, now: float) -> View:
     """Return the view of the newest generation of `queue` at Unix time `now`."""
-    row = ledger.queue_row(queue)
+    row = ledger.queues.get(queue)
     seen = Items()
     summary = summarize(ledger, queue, brief=True, note=seen.note)
-    agents = ledger.agents_of(row["no"])
-    claims = [Span(claim) for claim in ledger.spans(row["no"])]
-    events = ledger.events_after([row["no"]], 0)
+    agents = ledger.agents.of_queue(row.no)
+    claims = [Span(claim) for claim in ledger.queries.spans(row.no)]
+    events = ledger.queries.events_after([row.no], 0)
     share = shares(claims, now)
     seen.add(claims, share)
-    stand = [
-        a for a in agents if a["kept"] and os.path.isfile(os.path.join(ledger.root, a["kept"]))
-    ]
-    kept = {a["id"]: os.path.basename(a["kept"]) for a in stand}
-    base = claims[0].claimed_at if claims else row["opened_at"]
+    stand = {a.id: a.kept for a in agents if a.kept and os.path.isfile(f"{ledger.root}/{a.kept}")}
+    kept = {agent: os.path.basename(path) for agent, path in stand.items()}
+    base = claims[0].claimed_at if claims else row.opened_at
     opened = [e["detail"] for e in events if e["kind"] == "asked"]
     asked = list(dict.fromkeys(opened))
     groups = _groups(seen)
-    states = ledger.stats(queue)
+    states = ledger.queues.stats(queue)
     rows = _rows(ledger, row, seen, claims, kept, base)
     return View(
         summary=summary,
@@ -101,9 +100,9 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         steps=advice.advice(
             summary,
             states,
-            row["purpose"],
+            row.purpose,
             escaped(asked[0]) if len(asked) == 1 else "",
-            undoable=UndoLog.is_kept(ledger.state, row["name"]),
+            undoable=UndoLog.is_kept(ledger.state, row.name),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
@@ -114,10 +113,10 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         kinds=[(kind.replace("_", " "), summary["tokens"][kind]) for kind in KINDS]
         if summary["tokens"]
         else [],
-        wakes=notices.wakes(agents, ledger.told_of(row["no"])),
+        wakes=notices.wakes(agents, ledger.followers.told_of(row.no)),
         unheard=notices.unheard(agents),
         rows=rows,
-        transcripts=one_line(os.path.dirname(stand[0]["kept"]), 300) if stand else None,
+        transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
         base=base,
         ended=summary["total"] - summary["counts"]["not_attempted"],
         busy=sum(share.values()) or 1.0,
@@ -151,19 +150,19 @@ def _sources(fact: items.Fact) -> items.Fact:
 
 
 def _rows(
-    ledger: Ledger, queue: Any, seen: Items, claims: list[Span], kept: dict[str, str], base: float
+    ledger: Ledger, queue: Queue, seen: Items, claims: list[Span], kept: dict[str, str], base: float
 ) -> list[items.Row]:
     """Return the rows of the items that are listed, in the queue's order."""
     listed = seen.listed(items.LISTED)
     claimed = by_item(claims, listed)
     tell = teller(ledger, queue)
     shown = []
-    for item in ledger.results_of(sorted(listed)):
+    for item in ledger.queries.results_of(sorted(listed)):
         place = listed[item["no"]]
         one = seen.all[place - 1]
-        tries = sorted(ledger.claims_called(claimed[item["no"]]), key=lambda claim: claim["no"])
+        tries = sorted(ledger.queries.claims_called(claimed[item["no"]]), key=lambda row: row.no)
         history = items.History(
-            item, tell(item, None), tries, one.seconds, one.tokens, queue["verify"]
+            item, tell(item, None), tries, one.seconds, one.tokens, queue.verify
         )
         shown.append(items.row(place, history, kept, base))
     return sorted(shown, key=lambda row: row.number)
@@ -183,10 +182,10 @@ def _lead(summary: dict[str, Any]) -> str:
     return f"{success:,} of {words.plural(total, 'item')} done."
 
 
-def _when(row: Any, seen: Items, base: float, now: float) -> str:
+def _when(row: Queue, seen: Items, base: float, now: float) -> str:
     ends = [item.finished_at for item in seen.all if item.finished_at is not None]
     if not any(item.tries for item in seen.all):
-        return f"opened {words.day(row['opened_at'])}, {words.clock(row['opened_at'])} UTC"
+        return f"opened {words.day(row.opened_at)}, {words.clock(row.opened_at)} UTC"
     last = max(ends, default=now)
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
@@ -238,37 +237,37 @@ def _groups(seen: Items) -> list[Group]:
     ]
 
 
-def _asked(row: Any, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
+def _asked(row: Queue, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
     """Return what the queue was opened with."""
-    work = "triage by rules, without a model" if row["purpose"] == "triage" else row["purpose"]
+    work = "triage by rules, without a model" if row.purpose == "triage" else row.purpose
     shown = [
         items.Fact("Sources", words.text("\n".join(asked)) or "not recorded", not asked),
         items.Fact("Purpose", one_line(work, 80)),
     ]
-    if row["verify"]:
-        shown.append(items.Fact("Check before done", one_line(row["verify"], 1000), False))
+    if row.verify:
+        shown.append(items.Fact("Check before done", one_line(row.verify, 1000), False))
     shown.append(
         items.Fact(
             "Limits",
-            f"{words.plural(row['max_attempts'], 'attempt')}, "
-            f"{words.plural(row['max_deaths'], 'death')} and "
-            f"{words.plural(row['max_releases'], 'release')} per item; "
-            f"a lease lasts {words.duration(row['lease_ms'] / 1000)}",
+            f"{words.plural(row.max_attempts, 'attempt')}, "
+            f"{words.plural(row.max_deaths, 'death')} and "
+            f"{words.plural(row.max_releases, 'release')} per item; "
+            f"a lease lasts {words.duration(row.lease_ms / 1000)}",
         )
     )
-    if row["scope"]:
-        shown.append(items.Fact("Scope", one_line(row["scope"], 200)))
-    if row["commands"]:
-        commands = [one_line(command, 200) for command in json.loads(row["commands"])]
+    if row.scope:
+        shown.append(items.Fact("Scope", one_line(row.scope, 200)))
+    if row.commands:
+        commands = [one_line(command, 200) for command in json.loads(row.commands)]
         shown.append(items.Fact("Allowed commands", "\n".join(commands), False))
-    if row["budget_tokens"] is not None:
-        shown.append(items.Fact("Budget", words.plural(row["budget_tokens"], "token")))
-    if row["budget_ms"] is not None:
-        shown.append(items.Fact("Time budget", words.duration(row["budget_ms"] / 1000)))
+    if row.budget_tokens is not None:
+        shown.append(items.Fact("Budget", words.plural(row.budget_tokens, "token")))
+    if row.budget_ms is not None:
+        shown.append(items.Fact("Time budget", words.duration(row.budget_ms / 1000)))
     left = [f"{count:,} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     shown.append(items.Fact("Left out by pre-flight", ", ".join(left) or "nothing"))
     if summary["generation"] > 1:
         shown.append(items.Fact("Generation", str(summary["generation"])))
-    if row["instructions"]:
-        shown.append(items.Fact("Instructions", words.text(row["instructions"])))
+    if row.instructions:
+        shown.append(items.Fact("Instructions", words.text(row.instructions)))
     return shown

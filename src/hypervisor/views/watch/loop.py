@@ -51,7 +51,7 @@ class Look:
                 self._kept_house = now
                 self._settle(self.ledger)
                 self.dirty()
-            version = self.ledger.data_version()
+            version = self.ledger.store.data_version()
             if version != self._version or time.time() - self.at >= _OLDEST:
                 self._told = sorted(self._look(), key=lambda one: one["state"] in _ENDED)
                 self._version, self.at = version, time.time()
@@ -76,9 +76,9 @@ class Look:
 
     def _look(self) -> list[dict[str, Any]]:
         if self.queue is not None:
-            rows = [self.ledger.queue_row(self.queue)]
+            rows = [self.ledger.queues.get(self.queue)]
         else:
-            rows = self.ledger.queues()
+            rows = self.ledger.queues.all()
         return [status.standing(self.ledger, row) for row in rows]
 
 

@@ -40,7 +40,7 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
         tree = borrowed.enter(
             git, claim.id, claim.token, here, lambda token: _is_live(ledger, token)
         )
-    ledger.note_branch(claim.token, tree.branch, _stored(ledger.root, tree.work), tree.base)
+    ledger.branches.note(claim.token, tree.branch, _stored(ledger.root, tree.work), tree.base)
     claim.branch, claim.worktree, claim.base_commit = tree.branch, tree.work, tree.base
     if claim.path is not None:
         claim.file = file_in(tree, ledger.root, claim.path)
@@ -128,7 +128,7 @@ def clear_trees(ledger: Ledger) -> None:
         standing = os.listdir(worktrees.trees_dir(ledger.root))
     except FileNotFoundError:
         return
-    for token, row in ledger.branch_rows(standing).items():
+    for token, row in ledger.branches.find_all(standing).items():
         path = os.path.join(worktrees.trees_dir(ledger.root), token)
         if _is_over(row) and not worktrees.is_within(path, _cwd()):
             worktrees.discard(ledger.root, path)
@@ -145,7 +145,7 @@ def clear(ledger: Ledger) -> int:
     git, gone = Git(ledger.root), []
     names = [ref.removeprefix("refs/heads/") for ref in git.refs(f"refs/heads/{PREFIX}/")]
     branches = {token_of(name): name for name in names}
-    for token, row in ledger.branch_rows(filter(None, branches)).items():
+    for token, row in ledger.branches.find_all(filter(None, branches)).items():
         stands = os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
         if _is_over(row) and not stands and not _holds_work(row):
             gone.append(branches[token])
@@ -155,11 +155,13 @@ def clear(ledger: Ledger) -> int:
 
 def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
     """Return git at the root, which renews the lease of a claim while it runs."""
-    return Git(ledger.root, beat=lambda: ledger.keep(token), beat_every=keep_every(lease_seconds))
+    return Git(
+        ledger.root, beat=lambda: ledger.claims.keep(token), beat_every=keep_every(lease_seconds)
+    )
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:
-    row = ledger.branch_rows([token]).get(token)
+    row = ledger.branches.find_all([token]).get(token)
     return row is not None and row["outcome"] is None
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import InTree
     from hypervisor.system.git import Git
     from hypervisor.worker.commits.edits import Edit
 
@@ -70,18 +71,18 @@ class _Start(NamedTuple):
 
 
 class Whose:
-    """Looks for what is the item's whose claim is in `row` (of `Ledger.holding`). `here` are the
+    """Looks for what is the item's whose claim is in `row` (of `Ends.holding`). `here` are the
     live claims of this checkout, None where all of the ledger are."""
 
     def __init__(self, ledger: Ledger, row: Any, here: Container[str] | None = None) -> None:
         self._ledger, self._row, self._here = ledger, row, here
         self._root = os.path.realpath(ledger.root)
-        claims = ledger.claims_on(row["no"])
-        self._own = {claim["token"] for claim in claims}
+        claims = ledger.queries.claims_on(row["no"])
+        self._own = {claim.token for claim in claims}
         # What earlier attempts have done is the item's, too.
-        self._handed_out: float = claims[0]["claimed_at"]
-        self._opened: float = ledger.queue_row(row["queue_name"])["opened_at"]
-        self._begun = uncommitted.read(ledger.state, [claims[0]["token"]])
+        self._handed_out: float = claims[0].claimed_at
+        self._opened: float = ledger.queues.get(row["queue_name"]).opened_at
+        self._begun = uncommitted.read(ledger.state, [claims[0].token])
         self._noted_here = self._begun is not None
         if self._begun is None:
             noted = uncommitted.read(ledger.state, [uncommitted.of_queue(row["queue"])])
@@ -250,31 +251,31 @@ class Whose:
             if not edit.tokens:
                 found["an edit that belongs to no item"] = None
             for token in edit.tokens:
-                claim = self._ledger.claim_of(token)
+                claim = self._ledger.queries.claim_of(token)
                 if claim is not None and done.get(token, 0.0) < edit.at:
-                    found[_said(claim["id"], claim["outcome"])] = None
-        for claim in self._ledger.in_this_tree(after):
-            if claim["token"] in done or claim["no"] == self._row["no"]:
+                    found[_said(claim.id, claim.outcome)] = None
+        for other in self._ledger.queries.in_this_tree(after):
+            if other.token in done or other.no == self._row["no"]:
                 continue
-            if until is not None and claim["claimed_at"] > until:
+            if until is not None and other.claimed_at > until:
                 continue
-            if looks and _changed_at(looks) + _TICK < claim["claimed_at"]:
+            if looks and _changed_at(looks) + _TICK < other.claimed_at:
                 continue
-            if self._here is not None and claim["token"] not in self._here:
+            if self._here is not None and other.token not in self._here:
                 continue
-            if _names(claim, path):
-                found[_said(claim["id"], claim["outcome"])] = None
+            if _names(other, path):
+                found[_said(other.id, other.outcome)] = None
         return list(found)
 
 
-def _names(claim: Any, path: str) -> bool:
-    if claim["named"] is not None and path in json.loads(claim["named"]):
+def _names(claim: InTree, path: str) -> bool:
+    if claim.named is not None and path in json.loads(claim.named):
         return True
-    if claim["files"] is None:
+    if claim.files is None:
         return False
     files = FilesAtWork()
     files.add([path])
-    return files.meet_text(claim["files"])
+    return files.meet_text(claim.files)
 
 
 def _said(item_id: str, outcome: str | None) -> str:

@@ -58,7 +58,7 @@ def integrate(
 
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
-    ledger.queue_row(queue)
+    ledger.queues.get(queue)
     with _alone(ledger) as beat:
         git = Git(ledger.root, beat=beat, beat_every=_BEAT)
         target = Target(git, into)
@@ -92,11 +92,11 @@ class _Run:
     def go(self) -> None:
         self._target.fetch()
         tip = self._target.tip()
-        for row in self._ledger.set_aside_rows(self._queue):
+        for row in self._ledger.branches.set_aside_rows(self._queue):
             commit = _commit(row)
             if commit and self._git.has(commit, tip):
                 self._note_merged(row, commit, "merged by hand")
-        rows = self._ledger.unmerged(self._queue)
+        rows = self._ledger.branches.unmerged(self._queue)
         if not rows:
             return
         self._tip = tip
@@ -214,7 +214,7 @@ class _Run:
 
     def _note_merged(self, row: Any, commit: str, how: str) -> None:
         self._beat()
-        if self._ledger.merged(row["token"], commit):
+        if self._ledger.branches.merged(row["token"], commit):
             self.done.merged.append((row["id"], commit))
             self.accepted[row["branch"]] = _commit(row) or ""
             self._tell(f"{one_line(row['id'], 60)}: {how}")
@@ -227,7 +227,7 @@ class _Run:
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
             f"hypervisor integrate {self._queue} again"
         )
-        if self._ledger.set_aside(row["token"], told):
+        if self._ledger.branches.set_aside(row["token"], told):
             markers.mark(self._ledger, self._queue)
             self.done.aside.append((row["id"], why))
             self._tell(f"{one_line(row['id'], 60)}: set aside: {why}")
@@ -264,7 +264,7 @@ def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
             nonlocal renewed
             if time.monotonic() - renewed < _BEAT / 2:
                 return
-            other = ledger.lead_merges(holder, _LEASE)
+            other = ledger.branches.lead_merges(holder, _LEASE)
             if other is not None:
                 raise HypervisorError(f"'hypervisor integrate' is at work on {other}", busy)
             renewed = time.monotonic()
@@ -273,4 +273,4 @@ def _alone(ledger: Ledger) -> Iterator[Callable[[], None]]:
         try:
             yield beat
         finally:
-            ledger.end_merges(holder)
+            ledger.branches.end_merges(holder)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
-from hypervisor.ledger.schema import WAITING
-from hypervisor.ledger.terms import Terms
+from hypervisor.ledger.rows import Item, OpenItem, columns
+from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
+
+    from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.store import Store
+
+_ALL = f"select {columns(Item, 'i')} from item i"
+_IS_ASIDE = (
+    "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
+    "and d.item = i.no)"
+)
 
 
 class NewItem:
@@ -56,44 +66,119 @@ class Opened:
         self.elsewhere: list[tuple[str, str]] = []
 
 
-class Adding(Terms):
+class Items:
     """The verbs that put items into queues."""
 
-    def open_items(self) -> dict[str, str]:
+    def __init__(self, store: Store, queues: Queues) -> None:
+        self._store = store
+        self._queues = queues
+
+    def all_open(self) -> dict[str, str]:
         """Return the queue of each item that is still open, by its id.
 
         One whose accepted end is not in its file yet is among them: the file looks like open work.
         """
         items = "select i.id, q.name from queue q join item i on i.queue = q.no where q.project = ?"
         return dict(
-            self.rows(
+            self._store.rows(
                 f"{items} and i.pending is not null union all {items} and i.turn is not null",
-                (self.project, self.project),
+                (self._store.project, self._store.project),
             ).fetchall()
         )
 
+    def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
+        """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
+        marks = ", ".join("?" * len(states))
+        return self._store.all(
+            Item,
+            f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
+            (self._queues.get(queue).no, *states),
+        )
+
+    def open_rows(self, queue: str) -> list[OpenItem]:
+        """Return the items of `queue` that have not ended, in order; `aside` says of each whether
+        it is set aside."""
+        row = self._queues.get(queue)
+        return self._store.all(
+            OpenItem,
+            f"select {columns(OpenItem, 'i', aside=_IS_ASIDE)} from item i "
+            "where i.queue = ? and i.turn is not null order by i.turn",
+            (ASIDE, row.no),
+        )
+
+    def paths(self, queue: str) -> list[str]:
+        """Return the paths of the task files of `queue`, from the root."""
+        rows = self._store.rows(
+            "select path from item where queue = ? and fingerprint is not null "
+            "and path is not null",
+            (self._queues.get(queue).no,),
+        )
+        return [path for (path,) in rows.fetchall()]
+
+    def state_of(self, queue: str, item_id: str) -> str | None:
+        """Return the state of an item of `queue`, None if there is no such item."""
+        row = self._store.row(
+            "select state from item where queue = ? and id = ?",
+            (self._queues.get(queue).no, item_id),
+        )
+        return row["state"] if row else None
+
+    def open_place(self, item_id: str) -> Any:
+        """Return where an item is open, or None: `queue_name`, `state`, and of a live claim
+        `token`, `worker` and `claimed_at`."""
+        return self._store.row(
+            "select i.state, i.path, q.name as queue_name, q.state as queue_state, c.token, "
+            "c.worker, c.claimed_at from queue q join item i on i.queue = q.no and i.id = ? "
+            "left join claim c on c.no = i.claim and i.turn < 0 "
+            "where q.project = ? and i.turn is not null order by i.no desc limit 1",
+            (item_id, self._store.project),
+        )
+
+    def find(self, queue: str, item_id: str) -> Item | None:
+        """Return an item of `queue`, or None."""
+        row = self._queues.find(queue)
+        if row is None:
+            return None
+        return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
+
+    def ready(self, queue: str, most: int | None = None) -> list[Any]:
+        """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
+        `most`; and as `is_row` whether one is a row of the file at its path."""
+        return self._store.rows(
+            "select id, path, payload is not null as is_row from item "
+            "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
+            (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
+        ).fetchall()
+
+    def moved(self, item: int, path: str) -> None:
+        """Note that the file of an item (its number) is at `path` now, from the root."""
+        with self._store.write():
+            self._store.change("update item set path = ? where no = ?", (path, item))
+
     # -- inside a write transaction --
 
-    def _hold(self, which: str, of: Iterable[tuple[object, ...]]) -> None:
+    def hold(self, which: str, of: Iterable[tuple[object, ...]]) -> None:
         """Keep open items as they are until the end: whoever is at one of them is waited for."""
-        if self._engine.shared:
+        if self._store.is_shared:
             for values in of:
-                self.rows(
+                self._store.rows(
                     f"select no from item where {which} and turn is not null /*! for update */",
                     values,
                 ).fetchall()
 
-    def _add(self, queue: Any, items: Sequence[NewItem], opened: Opened) -> None:
+    def add(self, queue: Queue, items: Sequence[NewItem], opened: Opened) -> None:
         # Whoever ends one of these either sees that somebody waits for it, or has ended it before.
-        self._hold(
+        self.hold(
             "queue in (select no from queue) and id = ?",
             sorted({(other,) for item in items for other in item.after}),
         )
         known = {
             row["id"]: row
-            for row in self.rows("select no, id, state from item where queue = ?", (queue["no"],))
+            for row in self._store.rows(
+                "select no, id, state from item where queue = ?", (queue.no,)
+            )
         }
-        elsewhere = self.open_items()
+        elsewhere = self.all_open()
         fresh: dict[str, NewItem] = {}
         again: list[tuple[int, str, NewItem]] = []
         for item in items:
@@ -106,28 +191,28 @@ class Adding(Terms):
                 opened.elsewhere.append((item.id, elsewhere[item.id]))
             else:
                 fresh[item.id] = item
-        position = self.next_positions(len(fresh)) if fresh else 0
-        self.change_many(
+        position = self._store.next_positions(len(fresh)) if fresh else 0
+        self._store.change_many(
             "insert into item (path, title, payload, fingerprint, files, named, queue, project, "
             "id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (*_looks(item), queue["no"], self.project, item.id, place, place, "ready")
+                (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
             ),
         )
         opened.added = len(fresh)
-        self._renew(queue["no"], again)
+        self._renew(queue.no, again)
         for item in fresh.values():
             if item.after:
-                number = self.row(
-                    "select no from item where queue = ? and id = ?", (queue["no"], item.id)
+                number = self._store.row(
+                    "select no from item where queue = ? and id = ?", (queue.no, item.id)
                 )[0]
-                self._wait(queue["no"], number, item.after)
+                self._wait(queue.no, number, item.after)
 
     def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
         """Take over what is new about items that nobody has in hand yet."""
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
-        self.change_many(
+        self._store.change_many(
             "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
             "named = ? "
             "where no = ? and turn >= 0",
@@ -139,25 +224,27 @@ class Adding(Terms):
 
     def _wait(self, queue: int, number: int, after: tuple[str, ...]) -> None:
         """Have an open item wait for `after`, or be ready where all of that is satisfied."""
-        self.change("delete from dependency where item = ?", (number,))
+        self._store.change("delete from dependency where item = ?", (number,))
         missing = []
         for other in dict.fromkeys(after):
-            row = self.row("select state from item where queue = ? and id = ?", (queue, other))
+            row = self._store.row(
+                "select state from item where queue = ? and id = ?", (queue, other)
+            )
             if row is None or row["state"] not in SATISFYING:
                 missing.append(other)
-        self.change_many(
+        self._store.change_many(
             "insert into dependency (project, after, item) values (?, ?, ?)",
-            [(self.project, other, number) for other in missing],
+            [(self._store.project, other, number) for other in missing],
         )
         if missing:
-            self.change(
+            self._store.change(
                 "update item set state = 'waiting', turn = position + ?, waits = ?, "
                 "cause = case when first_claimed_at is null then ? else cause end "
                 "where no = ? and turn >= 0",
                 (WAITING, len(missing), f"waits for {', '.join(missing)}", number),
             )
         else:
-            self.change(
+            self._store.change(
                 f"update item set state = 'ready', turn = position, waits = 0, cause = {EARLIER} "
                 "where no = ? and state = 'waiting'",
                 (number,),

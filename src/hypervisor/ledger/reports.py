@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.outcomes import REPORTED
-from hypervisor.ledger.tokens import number_of
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False

@@ -1,0 +1,69 @@
+"""Accepted ends that are still to be written where their items came from."""
+
+from __future__ import annotations
+
+from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.rows import Pending, columns
+from hypervisor.ledger.schema import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.store import Store
+
+_OF_OTHERS = {"queue_name": "q.name"} | {
+    name: f"c.{name}"
+    for name in ("token", "worker", "outcome", "attempt", "report", "branch", "merge")
+}
+
+
+class Outbox:
+    """The verbs of whoever writes them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def pending(self, limit: int | None = 200) -> list[Pending]:
+        """Return items whose accepted end still has to be written into their task file, but for
+        those whose branch is not merged yet.
+
+        At most `limit` of them: those that were not tried before, then the oldest.
+        """
+        return self._store.all(
+            Pending,
+            f"select {columns(Pending, 'i', **_OF_OTHERS)} "
+            "from item i join queue q on q.no = i.queue join claim c on c.no = i.claim "
+            "where i.pending is not null and i.pending <> 'merge' and q.project = ? "
+            "order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
+            (self._store.project, NEVER if limit is None else limit),
+        )
+
+    def awaits_writing(self, token: str) -> bool:
+        """True if the end that `token` brought is still to be written into the task file."""
+        number = number_of(token)
+        found = self._store.row(
+            "select 1 from claim c join item i on i.no = c.item where c.no = ? and c.token = ? "
+            "and i.claim = c.no and i.pending is not null",
+            (number, token),
+        )
+        return found is not None
+
+    def written(self, token: str, fingerprint: str | None = None) -> None:
+        """Note that the end that `token` brought stands in the task file, and how that looks now:
+        what looks otherwise later was edited since."""
+        self._set_pending(token, None, fingerprint)
+
+    def unwritten(self, token: str, why: str) -> None:
+        """Note why the end that `token` brought can't be written now; it stays pending."""
+        self._set_pending(token, why)
+
+    # -- inside a write transaction --
+
+    def _set_pending(self, token: str, pending: str | None, fingerprint: str | None = None) -> None:
+        number = number_of(token)
+        with self._store.write():
+            self._store.change(
+                "update item set pending = ?, fingerprint = coalesce(?, fingerprint) "
+                "where pending is not null and claim = ? "
+                "and no = (select item from claim where no = ? and token = ?)",
+                (pending, fingerprint, number, number, token),
+            )
