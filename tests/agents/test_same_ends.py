@@ -14,7 +14,7 @@ import pytest
 
 from agents.pool.support import script
 from hypervisor.agents import client
-from hypervisor.agents.command import Command, CommandStream
+from hypervisor.agents.command.client import Command
 from hypervisor.agents.mcp.claims import Dispatch
 from hypervisor.agents.mcp.tools import Tools
 from hypervisor.agents.pool.pool import Pool
@@ -139,8 +139,8 @@ class Agent:
     def start(self, place: client.Place) -> client.Start:
         return client.Start([str(self._program)], client.scrubbed(place))
 
-    def stream(self) -> CommandStream:
-        return CommandStream()
+    def stream(self) -> client.LastLines:
+        return client.LastLines()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> None:
         return None

@@ -368,8 +368,8 @@ def test_many_items_are_retried_in_steps_between_which_others_write(ledger: Ledg
         return write(durable)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "change", counted)
-        patch.setattr(ledger, "write", begun)
+        patch.setattr(ledger.store, "change", counted)
+        patch.setattr(ledger.store, "write", begun)
         assert ledger.retries.retry("q", [claim.id for claim in claims]) == []
     assert sum(steps) == 450 and max(steps) <= 100
     assert counts(ledger) == {"ready": 450}

@@ -123,9 +123,8 @@ def test_a_row_never_changes() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_nobody_ever_had_is_not_attempted_unless_a_report_ended_it(state: str) -> None:
-    item = {"state": state, "cause": None, "attempts": 0, "deaths": 0, "releases": 0}
-    untried = outcomes.standing(item | {"cause": "waits for a", "first_claimed_at": None})
-    tried = outcomes.standing(item | {"deaths": 1, "first_claimed_at": 1.0})
+    untried = outcomes.standing(state, None, 0, "waits for a")
+    tried = outcomes.standing(state, 1.0, 1, None)
     if state == "claimed":
         assert untried is tried is outcomes.AT_WORK
     elif state in outcomes.OPEN_STATES:
@@ -179,7 +178,7 @@ with Ledger.open(sys.argv[2], create=True) as ledger:
     view = screen.View("/x")
     view.queues = [told]
     assert "declined 1" in "".join(map(str, screen.draw(view, 100, 20).renderables))
-    assert ledger.queries.last_ends(ledger.queues.get("q")["no"], 5) == []
+    assert ledger.queries.last_ends(ledger.queues.get("q").no, 5) == []
 """
 
 

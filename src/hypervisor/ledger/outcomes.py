@@ -191,19 +191,18 @@ def sql(words: tuple[str, ...]) -> str:
     return f"({listed})"
 
 
-def standing(item: Any) -> Standing:
-    """Return what an item (its row) is told as.
+def standing(state: str, first_claimed_at: float | None, spent: int, cause: str | None) -> Standing:
+    """Return what an item is told as, by these of its columns; `spent` is the sum of those that
+    count ends.
 
     It was attempted where an end of a claim cost it something or left a reason; what was given back
     without either is as if nobody had had it.
     """
-    state = item["state"]
     if state == "claimed":
         return AT_WORK
-    had = item["first_claimed_at"] is not None
+    had = first_claimed_at is not None
     if state in OPEN_STATES:
-        spent = item["attempts"] + item["deaths"] + item["releases"]
-        return AGAIN if had and (spent or item["cause"]) else UNTRIED
+        return AGAIN if had and (spent or cause) else UNTRIED
     outcome = OUTCOME[state]
     # What a queue took along when it was cancelled, before anybody had it.
     return STANDING[outcome.counts_as] if had or outcome.reported else UNTRIED
@@ -237,8 +236,8 @@ def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> st
     return ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
 
 
-def earlier(item: Any) -> str | None:
-    """Return why the last attempt at an open item (its row) ended; None where that is not known, or
-    nobody has attempted it."""
-    had = item["state"] in OPEN_STATES and item["first_claimed_at"] is not None
-    return (item["cause"] or None) if had else None
+def earlier(state: str, first_claimed_at: float | None, cause: str | None) -> str | None:
+    """Return why the last attempt at an open item ended, by these of its columns; None where that
+    is not known, or nobody has attempted it."""
+    had = state in OPEN_STATES and first_claimed_at is not None
+    return (cause or None) if had else None

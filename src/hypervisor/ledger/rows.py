@@ -241,7 +241,17 @@ class OpenItem(Record):
     payload: str | None
     state: str
     turn: int
+    attempts: int
+    deaths: int
+    releases: int
+    cause: str | None
+    first_claimed_at: float | None
     aside: bool
+
+    @property
+    def spent(self) -> int:
+        """How many ends of claims have cost it something."""
+        return self.attempts + self.deaths + self.releases
 
 
 class KnownItem(Record):
@@ -260,6 +270,7 @@ class KnownItem(Record):
     claim: int | None
     cause: str | None
     pending: str | None
+    first_claimed_at: float | None
     finished_at: float | None
     told_by: str | None
     files: str | None
@@ -267,6 +278,11 @@ class KnownItem(Record):
     generation: int
     queue_state: str
     lock_dir: str
+
+    @property
+    def spent(self) -> int:
+        """How many ends of claims have cost it something."""
+        return self.attempts + self.deaths + self.releases
 
 
 def columns(kind: type[Record], table: str, **others: str) -> str:

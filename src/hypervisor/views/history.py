@@ -110,7 +110,7 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
         "generation": row.generation,
         "queue_state": row.queue_state,
         "state": row.state,
-        "standing": outcomes.standing(row).word,
+        "standing": outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause).word,
         "cause": row.cause,
         "path": row.path,
         "title": row.title,

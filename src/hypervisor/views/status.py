@@ -79,13 +79,14 @@ def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
     found = []
     for row in ledger.items.open_rows(queue.name):
         state = "set aside" if row.aside and row.state == "waiting" else row.state
+        standing = outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause)
         found.append(
             {
                 "id": row.id,
                 "title": row.title,
                 "state": state,
-                "standing": outcomes.standing(row).word,
-                "after": outcomes.earlier(row),
+                "standing": standing.word,
+                "after": outcomes.earlier(row.state, row.first_claimed_at, row.cause),
                 "worker": at_work.get(row.id),
                 "waits_for": waits.get(row.no, []),
             }

@@ -157,12 +157,15 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
     report = item["report"] or {}
-    standing = outcomes.standing(item)
+    had = item["state"], item["first_claimed_at"]
+    spent = item["attempts"] + item["deaths"] + item["releases"]
+    standing = outcomes.standing(*had, spent, item["cause"])
+    after = outcomes.earlier(*had, item["cause"])
     told: dict[str, Any] = {
         "task_id": item["id"],
         "status": standing.status,
         "standing": standing.word,
-        "after": outcomes.earlier(item),
+        "after": after,
         "state": item["state"],
         "path": item["path"],
         "title": item["title"],
@@ -177,7 +180,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     if item["claimed_at"] is not None and item["ended_at"] is not None:
         told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
     if item["state"] in OPEN_STATES:
-        told["reason"] = _why_open(item, standing, aside, untried)
+        told["reason"] = _why_open(item, standing, after, aside, untried)
     elif standing.word == "success":
         told["outcome"] = report.get("summary") or "done"
         if report.get("commit"):
@@ -195,11 +198,13 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     return told
 
 
-def _why_open(item: dict[str, Any], standing: Standing, aside: str | None, untried: str) -> str:
+def _why_open(
+    item: dict[str, Any], standing: Standing, after: str | None, aside: str | None, untried: str
+) -> str:
     """Return in words why an item has not ended."""
     others = "waits for another item" if item["state"] == "waiting" else ""
     if standing is not UNTRIED:
-        told = outcomes.told(standing, outcomes.earlier(item))
+        told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
     return aside or (others and (item["cause"] or others)) or untried or "not tried yet"
 
