@@ -26,21 +26,20 @@ def callers_of(name: str, *, of: str = "") -> set[str]:
             called = node.func
             own = getattr(called, "attr", getattr(called, "id", ""))
             asked = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-            if own == name and (not of or not asked or asked.endswith(of)):
+            if own == name and (asked.endswith(of) or (not asked and "." not in of)):
                 found.add(str(path.relative_to(SOURCES)))
     return found
 
 
 def test_only_housekeeping_ends_late_claims_and_claims_of_gone_sessions() -> None:
-    for name in ("expire", "sessions_at_work"):
-        assert {path for path in callers_of(name) if not path.startswith("ledger/")} == {
-            "worker/settle.py"
-        }
+    for name, of in (("expire", "ledger.ends"), ("at_work", "ledger.sessions")):
+        found = {path for path in callers_of(name, of=of) if not path.startswith("ledger/")}
+        assert found == {"worker/settle.py"}
 
 
 def test_reports_are_written_by_housekeeping_and_by_what_accepted_them() -> None:
     assert callers_of("flush", of="outbox") == {"worker/settle.py", *_WRITE}
-    assert callers_of("pending", of="ledger") == {"worker/outbox.py"}
+    assert callers_of("pending", of="ledger.outbox") == {"worker/outbox.py"}
 
 
 def spans_in(text: str) -> list[int]:

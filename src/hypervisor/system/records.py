@@ -80,6 +80,10 @@ class Record:
             raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
         self.__dict__.update(told)
 
+    def but(self, **named: Any) -> Self:
+        """Return the same with other values for these names."""
+        return type(self)(**(vars(self) | named))
+
     def _has(self, told: dict[str, Any], name: str) -> bool:
         return name in told or hasattr(type(self), name)
 

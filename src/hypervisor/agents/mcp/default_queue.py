@@ -8,7 +8,6 @@ people open.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
@@ -93,7 +92,7 @@ class Standing:
     def _checked(self, ledger: Ledger, entry: Entry, caller: str) -> Preflight:
         settings = self._index.settings
         # Who asks here is an agent, and may have what is assigned to it.
-        settings = replace(settings, agents=settings.agents | {as_name(caller)})
+        settings = settings.but(agents=settings.agents | {as_name(caller)})
         return check(
             [Found(os.path.join(self._root, entry.path))],
             root=self._root,
