@@ -59,3 +59,15 @@ def test_every_source_of_the_comparison_is_defined_and_used() -> None:
     defined = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", text, re.MULTILINE))
     assert used == set(defined)
     assert all(address.startswith("https://") for address in defined.values())
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    text = (REPO / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = REPO / "src" / "hypervisor"
+    named = set(re.findall(r"`([\w./-]+/(?:[\w.-]+\.(?:py|toml|html|json))?)`", text))
+    gone = [
+        name
+        for name in named - {".hypervisor/"}
+        if not ((REPO / name).exists() or (rooms / name).exists())
+    ]
+    assert len(named) > 40 and gone == []
