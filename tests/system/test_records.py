@@ -35,6 +35,26 @@ def test_a_tuple_has_names_and_defaults() -> None:
     assert line == 3
 
 
+class Odd(NamedTuple):
+    """Has names that Python's own methods use, too."""
+
+    kind: str
+    self: int = 0
+
+
+class SamePlace(Place):
+    """Has another name for the same values."""
+
+
+def test_no_name_of_a_value_is_taken() -> None:
+    assert Odd(kind="a", self=1) == ("a", 1)
+    assert Odd("a")._replace(self=2).self == 2
+
+
+def test_a_kind_of_a_tuple_has_its_values() -> None:
+    assert SamePlace(1, name="b") == (1, "b") and SamePlace(1).name == "here"
+
+
 @pytest.mark.parametrize("values", [(), (1, "a", 2)])
 def test_a_tuple_takes_no_more_and_no_fewer_values_than_it_has_names(
     values: tuple[object, ...],

@@ -6,7 +6,7 @@ import time
 
 from hypervisor.ledger.outcomes import FINAL, sql
 from hypervisor.ledger.rows import Queue, columns
-from hypervisor.system.record import Record
+from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOTICE_SECONDS = 120
 
 
-class Told(Record):
+class Told(NamedTuple):
     """Up to which end (its `finish_no`) a session was told of a queue, and of which state."""
 
     no: int

@@ -8,7 +8,7 @@ from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
-from hypervisor.system.record import Record
+from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ _PRUNABLE = (
 )
 
 
-class Old(Record):
+class Old(NamedTuple):
     """A generation of a queue, and what decides whether it can be forgotten."""
 
     no: int

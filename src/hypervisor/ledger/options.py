@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hypervisor.system.record import Record
+from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-class Options(Record):
+class Options(NamedTuple):
     """What a queue is opened with, beside its items; what is None stays as it is, or usual.
 
     `source` is what it was made from, `preflight` is kept for the summary, `asked` (the sources as

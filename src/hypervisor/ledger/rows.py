@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypervisor.system.record import Record
+from hypervisor.system.records import NamedTuple
 
 
-class Queue(Record):
+class Queue(NamedTuple):
     """One generation of a queue."""
 
     no: int
@@ -47,7 +47,7 @@ class Queue(Record):
     commits: int | None
 
 
-class Item(Record):
+class Item(NamedTuple):
     """One item of a queue."""
 
     no: int
@@ -78,7 +78,7 @@ class Item(Record):
     named: str | None
 
 
-class Session(Record):
+class Session(NamedTuple):
     """One run of a client."""
 
     id: str
@@ -91,7 +91,7 @@ class Session(Record):
     goes_on: str | None
 
 
-class Agent(Record):
+class Agent(NamedTuple):
     """One worker in a session."""
 
     id: str
@@ -126,7 +126,7 @@ class Agent(Record):
         )
 
 
-class ClaimRow(Record):
+class ClaimRow(NamedTuple):
     """A claim, live or ended, with the id of its item, its queue, and its agent's end."""
 
     no: int
@@ -171,7 +171,7 @@ class ClaimRow(Record):
         )
 
 
-class InTree(Record):
+class InTree(NamedTuple):
     """A claim without a branch, with its item (`no`, `id`) and the files that this names."""
 
     no: int
@@ -183,7 +183,7 @@ class InTree(Record):
     outcome: str | None
 
 
-class Held(Record):
+class Held(NamedTuple):
     """A live claim and its item: `claim_no` is the claim's number, `no` the item's."""
 
     no: int
@@ -210,7 +210,7 @@ class Held(Record):
     ends_by: int | None
 
 
-class Pending(Record):
+class Pending(NamedTuple):
     """An item whose accepted end is still to be written, and the claim that brought it."""
 
     no: int
@@ -231,7 +231,7 @@ class Pending(Record):
     merge: str | None
 
 
-class OpenItem(Record):
+class OpenItem(NamedTuple):
     """An item that has not ended; `aside` says that it is set aside."""
 
     no: int
@@ -254,7 +254,7 @@ class OpenItem(Record):
         return self.attempts + self.deaths + self.releases
 
 
-class KnownItem(Record):
+class KnownItem(NamedTuple):
     """What one generation of a queue holds under an id."""
 
     no: int
@@ -285,7 +285,7 @@ class KnownItem(Record):
         return self.attempts + self.deaths + self.releases
 
 
-def columns(kind: type[Record], table: str, **others: str) -> str:
+def columns(kind: type[NamedTuple], table: str, **others: str) -> str:
     """Return what a statement selects for rows of this kind: columns of `table` (its name there),
     but for `others`, which come from elsewhere."""
     return ", ".join([others.get(field, f"{table}.{field}") for field in kind._fields])

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Protocol, TypeVar
 
-    from hypervisor.system.record import Record
+    from hypervisor.system.records import NamedTuple
 
-    T = TypeVar("T", bound=Record)
+    T = TypeVar("T", bound=NamedTuple)
 
     class Rows(Protocol):
         """What a statement has found, or how many rows it changed."""

@@ -12,52 +12,48 @@ if TYPE_CHECKING:
 
     __all__ = ["NamedTuple", "Record"]
 else:
-    from _operator import itemgetter
+    from _collections import _tuplegetter
 
-    class NamedTuple(tuple):
-        """A tuple whose values have names, as that of `typing`."""
+    class _Kind(type):
+        def __new__(kind, name, bases, body):
+            fields = tuple(body.get("__annotations__", ()))
+            if bases[0] is not tuple and not fields:
+                # A name of its own for the same values.
+                return type.__new__(kind, name, bases, body | {"__slots__": ()})
+            defaults = {field: body[field] for field in fields if field in body}
+            body |= {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
+            body |= {"__slots__": (), "_fields": fields, "_field_defaults": defaults}
+            return type.__new__(kind, name, bases, body)
 
-        __slots__ = ()
-        _fields = ()
+    class NamedTuple(tuple, metaclass=_Kind):
+        """A tuple whose values are attributes, too, in the order in which a class declares them."""
 
-        def __init_subclass__(cls) -> None:
-            names = tuple(cls.__annotations__)
-            if not names:
-                return
-            cls._fields = names
-            cls._defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
-            for place, name in enumerate(names):
-                setattr(cls, name, property(itemgetter(place)))
+        def __new__(kind, /, *values, **named):
+            given = kind._field_defaults | dict(zip(kind._fields, values, strict=False)) | named
+            if len(values) > len(kind._fields) or given.keys() != set(kind._fields):
+                raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}")
+            return tuple.__new__(kind, [given[field] for field in kind._fields])
 
-        def __new__(cls, *values: Any, **named: Any) -> Self:
-            if len(values) < len(cls._fields):
-                values += tuple(_rest(cls, cls._fields[len(values) :], named))
-            if named or len(values) > len(cls._fields):
-                raise TypeError(f"{cls.__name__} takes {', '.join(cls._fields)}")
-            return tuple.__new__(cls, values)
-
-        def __getnewargs__(self) -> tuple[Any, ...]:
+        def __getnewargs__(self):
             return tuple(self)
 
-        def __repr__(self) -> str:
-            shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
-            return f"{type(self).__name__}({shown})"
+        def __repr__(self):
+            told = ", ".join(f"{field}={value!r}" for field, value in self._asdict().items())
+            return f"{type(self).__name__}({told})"
 
-        def _replace(self, **named: Any) -> Self:
-            values = [named.pop(name, getattr(self, name)) for name in self._fields]
-            return type(self)(*values, **named)
+        @classmethod
+        def _make(kind, values):
+            """Return the record of these values, in order."""
+            made = tuple.__new__(kind, values)
+            if len(made) != len(kind._fields):
+                raise TypeError(f"{kind.__name__} has {len(kind._fields)} values, not {len(made)}")
+            return made
 
-        def _asdict(self) -> dict[str, Any]:
+        def _asdict(self):
             return dict(zip(self._fields, self, strict=True))
 
-    def _rest(cls: type, names: tuple[str, ...], named: dict[str, Any]) -> Any:
-        for name in names:
-            if name in named:
-                yield named.pop(name)
-            elif name in cls._defaults:
-                yield cls._defaults[name]
-            else:
-                raise TypeError(f"{cls.__name__} lacks {name}")
+        def _replace(self, /, **changes):
+            return type(self)(**(self._asdict() | changes))
 
     def dataclass_transform(**_: Any) -> Any:
         return lambda cls: cls
