@@ -59,6 +59,11 @@ WAYS = [Way(mode, screen) for mode in (MANUAL, AUTO, BYPASS) for screen in (True
 OFTEN, ON_A_SCREEN = Way(AUTO, False), Way(MANUAL, True)
 
 
+def unended(counts: dict[str, int]) -> int:
+    """How many items have not ended, by the counts of a summary."""
+    return counts["at_work"] + counts["to_be_tried_again"] + counts["not_attempted"]
+
+
 class Claimed(NamedTuple):
     """One hand-out of an item, how it ended, and the client's session and agent."""
 

@@ -32,14 +32,13 @@ class _Row:
 
 
 class Standing(_Row):
-    """What an item is told as. `title` is its name for people, `status` the one by which the
-    summary's JSON counts it, `mark` the letter that stands for it on the page. `odd` says that it
-    wants a look; the lowest `rank` does most."""
+    """What an item is told as, and the summary's JSON counts it by. `title` is its name for people,
+    `mark` the letter that stands for it on the page. `odd` says that it wants a look; the lowest
+    `rank` does most."""
 
-    __slots__ = ("mark", "odd", "rank", "status", "title", "word")
+    __slots__ = ("mark", "odd", "rank", "title", "word")
     word: str
     title: str
-    status: str
     mark: str
     odd: bool
     rank: int
@@ -80,11 +79,8 @@ class Outcome(_Row):
     lost: str
 
 
-def _standing(
-    word: str, mark: str, rank: int, *, odd: bool = False, status: str | None = None
-) -> Standing:
-    title = word.replace("_", " ")
-    return Standing(word=word, title=title, status=status or word, mark=mark, odd=odd, rank=rank)
+def _standing(word: str, mark: str, rank: int, *, odd: bool = False) -> Standing:
+    return Standing(word=word, title=word.replace("_", " "), mark=mark, odd=odd, rank=rank)
 
 
 # In the order in which they are shown.
@@ -94,16 +90,16 @@ STANDINGS = (
     _standing("failed", "f", 0, odd=True),
     _standing("skipped", "k", 6),
     _standing("cancelled", "c", 3, odd=True),
-    _standing("at_work", "r", 4, status="not_attempted"),
-    _standing("to_be_tried_again", "a", 2, odd=True, status="not_attempted"),
+    _standing("at_work", "r", 4),
+    _standing("to_be_tried_again", "a", 2, odd=True),
     _standing("not_attempted", "n", 7),
 )
 STANDING = {row.word: row for row in STANDINGS}
 AT_WORK, AGAIN, UNTRIED = (
     STANDING[word] for word in ("at_work", "to_be_tried_again", "not_attempted")
 )
-# By these the summary's JSON counts: each item as one of them.
-STATUSES = tuple(row.word for row in STANDINGS if row.status == row.word)
+# What has not ended is told as one of these.
+UNENDED = (AT_WORK, AGAIN, UNTRIED)
 # What most wants a look comes first.
 BY_RANK = tuple(sorted(STANDINGS, key=lambda row: row.rank))
 

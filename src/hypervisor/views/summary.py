@@ -17,7 +17,6 @@ from hypervisor.ledger.outcomes import (
     OUTCOME,
     REPORTED,
     STANDINGS,
-    STATUSES,
     UNTRIED,
     Standing,
 )
@@ -45,11 +44,10 @@ def summarize(
     `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
     row = ledger.queues.get(queue)
-    counts = dict.fromkeys(STATUSES, 0)
+    counts = {standing.word: 0 for standing in STANDINGS}
     pending = 0
     agents = ledger.agents.of_queue(row.no)
     shares = {} if brief else ledger.agents.costs(row.no)[1]
-    standings = {standing.word: 0 for standing in STANDINGS}
     workers, first, last = [], None, None
     tell = teller(ledger, row)
     for item in ledger.queries.results(queue):
@@ -57,9 +55,8 @@ def summarize(
         if note is not None:
             note(item, told)
         counts[told["status"]] += 1
-        standings[told["standing"]] += 1
         pending += bool(told["report_pending"])
-        if not brief or _is_named(told, standings[told["standing"]]):
+        if not brief or _is_named(told, counts[told["status"]]):
             workers.append(told)
         if item["first_claimed_at"] is not None:
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
@@ -76,7 +73,6 @@ def summarize(
         "workers": workers,
         "total": sum(counts.values()),
         "counts": counts,
-        "standings": standings,
         "running": states["claimed"],
         "runtime_seconds": None if first is None or last is None else round(last - first, 3),
         **_tokens(
@@ -163,8 +159,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     after = outcomes.earlier(*had, item["cause"])
     told: dict[str, Any] = {
         "task_id": item["id"],
-        "status": standing.status,
-        "standing": standing.word,
+        "status": standing.word,
         "after": after,
         "state": item["state"],
         "path": item["path"],
@@ -219,9 +214,9 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
     to be `brief`, all the others."""
     counts = ", ".join(
-        f"{summary['standings'][row.word]} {row.title}"
+        f"{summary['counts'][row.word]} {row.title}"
         for row in STANDINGS
-        if summary["standings"][row.word]
+        if summary["counts"][row.word]
     )
     seconds = summary["runtime_seconds"]
     time = "nothing ran" if seconds is None else span(seconds)
@@ -259,8 +254,8 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     room = _LISTED
     sections = {}
     for row in BY_RANK:
-        those = [w for w in summary["workers"] if w["standing"] == row.word]
-        number = summary["standings"][row.word]
+        those = [w for w in summary["workers"] if w["status"] == row.word]
+        number = summary["counts"][row.word]
         sections[row.word] = _section(row, those, number, room)
         room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]

@@ -76,7 +76,7 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
     `transcripts` are the kept ones by agent; `base` is the time whose day need not be named.
     """
     item, told = history.item, history.told
-    standing = STANDING[told["standing"]]
+    standing = STANDING[told["status"]]
     title = one_line(item["title"] or item["id"], _TITLE)
     id = one_line(item["id"], 200)
     text = words.text(told.get("outcome") or told.get("reason") or "")

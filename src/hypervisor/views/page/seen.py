@@ -36,7 +36,7 @@ class Seen:
 
     def __init__(self, item: dict[str, Any], told: dict[str, Any]) -> None:
         self.no: int = item["no"]
-        self.standing = sys.intern(told["standing"])
+        self.standing = sys.intern(told["status"])
         self.finished_at: float | None = item["finished_at"]
         self.seconds: float | None = None
         self.tokens: int | None = None

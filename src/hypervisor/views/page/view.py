@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.outcomes import STANDING, STANDINGS
+from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Queue
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
@@ -118,7 +118,7 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         rows=rows,
         transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
         base=base,
-        ended=summary["total"] - summary["counts"]["not_attempted"],
+        ended=summary["total"] - sum(summary["counts"][row.word] for row in UNENDED),
         busy=sum(share.values()) or 1.0,
         has_tokens=any(row.tokens is not None for row in rows),
     )
@@ -169,7 +169,7 @@ def _rows(
 
 
 def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
-    counted = summary["standings"]
+    counted = summary["counts"]
     return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
 
 
