@@ -151,3 +151,16 @@ def test_an_item_whose_file_is_back_goes_on_by_itself(project: Path, run_hypervi
     assert run_hypervisor("next", "q").returncode == 3
     path.write_bytes(raw)
     assert "claim " in run_hypervisor("next", "q").stdout
+
+
+def test_a_file_whose_id_was_changed_in_mid_work_is_nobody_elses(project: Path) -> None:
+    path = write_task(project, "t0").rename(project / "tasks/first.md")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        path.write_text(path.read_text().replace("id: t0", "id: other"))
+        assert open_queue(project).elsewhere == [("other", "q")]
+        assert open_queue(project, queue="second").elsewhere == [("other", "q")]
+        assert take(ledger) == []
+        worker.release(ledger, claim.token)
+        assert open_queue(project, queue="second").added == 1

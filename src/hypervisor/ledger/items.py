@@ -178,7 +178,7 @@ class Items:
                 "select no, id, state from item where queue = ?", (queue.no,)
             )
         }
-        elsewhere = self.all_open()
+        elsewhere, in_hand = self.all_open(), self._files_in_hand()
         fresh: dict[str, NewItem] = {}
         again: list[tuple[int, str, NewItem]] = []
         for item in items:
@@ -189,6 +189,9 @@ class Items:
                 again.append((known[item.id]["no"], known[item.id]["state"], item))
             elif item.id in elsewhere:
                 opened.elsewhere.append((item.id, elsewhere[item.id]))
+            elif item.payload is None and item.path in in_hand:
+                # Its file is another item's, which somebody has: one worker on a file.
+                opened.elsewhere.append((item.id, in_hand[item.path]))
             else:
                 fresh[item.id] = item
         position = self._store.next_positions(len(fresh)) if fresh else 0
@@ -208,6 +211,20 @@ class Items:
                     "select no from item where queue = ? and id = ?", (queue.no, item.id)
                 )[0]
                 self._wait(queue.no, number, item.after)
+
+    def _files_in_hand(self) -> dict[str, str]:
+        """Return the queue of each item that is a whole file and in somebody's hands, or whose
+        accepted end is not in its file yet, by the file's path."""
+        items = (
+            "select i.path, q.name from queue q join item i on i.queue = q.no where q.project = ? "
+            "and i.path is not null and i.payload is null"
+        )
+        return dict(
+            self._store.rows(
+                f"{items} and i.pending is not null union all {items} and i.turn < 0",
+                (self._store.project, self._store.project),
+            ).fetchall()
+        )
 
     def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
         """Take over what is new about items that nobody has in hand yet."""
