@@ -93,6 +93,23 @@ def test_minutes_count_from_the_first_claim(
     assert run("next", "q").stdout.startswith("claim ")
 
 
+def test_the_time_of_a_pause_is_not_spent(
+    tasks: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    run("open", "q", "tasks", "--budget-minutes", "1.5")
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert run("next", "q").stdout.startswith("claim ")
+    now += 60
+    run("pause", "q", "--reason", "lunch")
+    now += 3600
+    assert run("resume", "q").returncode == 0
+    now += 20
+    assert run("next", "q").stdout.startswith("claim ")
+    now += 11
+    assert "its budget of 1 min 30 s is used up" in run("next", "q").stdout
+
+
 def test_tokens_that_nobody_knows_stop_nothing_and_other_queues_go_on(
     tasks: Path, run: Run
 ) -> None:

@@ -129,6 +129,7 @@ def use(ledger: Ledger) -> None:
         ledger.claim_locks.folder_of(queue),
         ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)),
     )
+    ledger.terms.paused_seconds(number, 0.0)
     ledger.queues.names(), ledger.terms.folders("q"), ledger.store.ends_are_noted()
     ledger.agents.names(), ledger.agents.names_of("s")
     assert ledger.followers.tell(

@@ -115,12 +115,14 @@ def test_a_file_that_is_a_folder_now_is_blocked_with_the_reason(project: Path) -
     assert "not a regular file" in cause_of(project, "b")
 
 
-def test_what_is_no_task_any_more_is_skipped(project: Path) -> None:
+def test_what_is_no_task_any_more_is_blocked_and_what_waits_for_it_waits(project: Path) -> None:
     path = write_task(project, "a")
+    write_task(project, "b", extra="depends_on: [a]\n")
     open_queue(project)
     path.write_text("only text\n")
-    assert take(project) == []
-    assert states(project) == {"a": "skipped"}
+    assert take(project, 2) == []
+    assert states(project) == {"a": "blocked", "b": "waiting"}
+    assert cause_of(project, "a") == "tasks/a.md is no longer a task"
 
 
 def test_a_file_that_never_was_a_task_may_change_and_is_passed_over_while_it_is_gone(

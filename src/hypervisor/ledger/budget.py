@@ -20,16 +20,19 @@ def spent(ledger: Ledger, queue: Queue) -> dict[str, Any] | None:
     """Return the budget of a queue (its row) and what is used of it, or None if it has none.
 
     `tokens_used` counts what is known of the queue's agents, of all kinds, and is None where
-    nothing is; `minutes_used` counts from the first claim.
+    nothing is; `minutes_used` counts from the first claim, pauses apart.
     """
     if queue.budget_tokens is None and queue.budget_ms is None:
         return None
     started = None if queue.budget_ms is None else ledger.terms.started_at(queue)
+    used = None
+    if started is not None:
+        used = time.time() - started - ledger.terms.paused_seconds(queue.no, started)
     return {
         "tokens": queue.budget_tokens,
         "tokens_used": ledger.terms.tokens_used(queue.no),
         "minutes": None if queue.budget_ms is None else queue.budget_ms / 60_000,
-        "minutes_used": None if started is None else round((time.time() - started) / 60, 2),
+        "minutes_used": None if used is None else round(used / 60, 2),
     }
 
 

@@ -113,6 +113,20 @@ class Terms:
                 )
         return first
 
+    def paused_seconds(self, queue: int, since: float) -> float:
+        """Return for how long a generation (its number) has been paused since then (Unix time)."""
+        total, begun = 0.0, None
+        for at, kind in self._store.rows(
+            "select at, kind from event where queue = ? and kind in ('paused', 'open') order by no",
+            (queue,),
+        ):
+            if kind == "paused":
+                begun = at if begun is None else begun
+            elif begun is not None:
+                total += max(0.0, at - max(begun, since))
+                begun = None
+        return total if begun is None else total + max(0.0, time.time() - max(begun, since))
+
     def agree(self, queue: str, session: str | None = None) -> None:
         """Note that the user has agreed to what the rest of the queue costs.
 

@@ -248,7 +248,8 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
     except OSError as error:
         return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
     if task is None:
-        return "skipped", {"reason": "no longer a task"}
+        # What waits for it must not go on as if it were done.
+        return "blocked", {"reason": f"{claim.path} is no longer a task"}
     if task.state in ("done", "cancelled"):
         return "skipped", {"reason": f"already complete: someone set it to {task.status}"}
     return None
