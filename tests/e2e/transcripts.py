@@ -46,8 +46,8 @@ class Transcript:
         responses: dict[str, dict[str, int]] = {}
         for row in self.rows:
             message = row.get("message")
-            if row.get("type") == "assistant" and message.model != "<synthetic>":
-                responses[message.id] = message.usage
+            if row.get("type") == "assistant" and message["model"] != "<synthetic>":
+                responses[message["id"]] = message["usage"]
         total = Tokens()
         for usage in responses.values():
             total = total.plus(Tokens(*(usage[name] for name in _FIELDS)))

@@ -32,6 +32,8 @@ EXTRAS = {"mcp": pin("iniconfig"), "postgres": pin("execnet")}
 PROGRAM = """
 import frontmatter, importlib.util, jinja2, json, jsonschema, os, rich, sys, yaml
 
+QUICK = frozenset()
+
 def main(argv):
     if os.environ.get("XDG_CONFIG_HOME"):
         from hypervisor.config.extras import complete
