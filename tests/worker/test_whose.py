@@ -388,6 +388,7 @@ def test_a_commit_in_a_repository_of_its_own_within_the_project_goes_by_what_is_
     with pytest.raises(NotTold, match="is as it was"):
         commit_in(tree, claim, inner)
     (inner / F).write_text("of t0\n")
+    time.sleep(0.06)
     commit_in(tree, claim, inner)
     assert git(inner, "show", "HEAD:f.txt") == "of t0\n"
     assert git(tree.root, "log", "--format=%s") == "first\n"

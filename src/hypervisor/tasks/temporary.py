@@ -30,6 +30,11 @@ class NotWritten(HypervisorError):
         self.why = why
 
 
+def is_temporary(name: str) -> bool:
+    """True for the name of a file that we are writing, or that a crash of ours has left."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def prepare(
     target: str, path: str, after: bytes, status: os.stat_result, source: int, *, sync: bool = True
 ) -> tuple[str, int]:
@@ -99,7 +104,7 @@ def sweep_temporaries(folder: str, keep: Callable[[], Folder]) -> int:
     """
     moved = 0
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+        names = [entry.name for entry in entries if is_temporary(entry.name)]
     for name in names:
         path = os.path.join(folder, name)
         try:

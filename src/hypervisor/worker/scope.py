@@ -24,6 +24,7 @@ from hypervisor.system.reading import NotReadable, read_start
 from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import LARGEST
+from hypervisor.tasks.temporary import is_temporary
 
 NAMED = "named"
 _FOLDER = "scope"
@@ -133,9 +134,14 @@ def _look(root: str) -> dict[str, Any]:
     for entry in told.split("\0"):
         path = entry[3:].removeprefix(prefix)
         place = os.path.join(root, path)
-        if entry and path.split("/", 1)[0] != STATE and not is_note(place):
+        if entry and path.split("/", 1)[0] != STATE and not _is_ours(place):
             files[path] = fingerprint(place)
     return {"head": head, "files": files}
+
+
+def _is_ours(place: str) -> bool:
+    """True for a note of ours, and for what stands for a moment beside a file that is written."""
+    return is_note(place) or is_temporary(os.path.basename(place))
 
 
 def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
@@ -145,5 +151,5 @@ def _walk(root: str, folder: str) -> Iterator[tuple[str, str | None]]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED:
                     yield from _walk(root, path)
-            elif not is_note(entry.path):
+            elif not _is_ours(entry.path):
                 yield path, fingerprint(entry.path)

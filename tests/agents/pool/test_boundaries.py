@@ -130,6 +130,20 @@ def test_without_git_a_file_that_the_task_does_not_name_is_found_though_its_time
     assert ran.returncode == 1 and "not named by the task: b.txt" in ran.stderr
 
 
+@pytest.mark.parametrize("with_git", [True, False])
+def test_a_file_that_we_are_just_writing_is_charged_to_nobody(
+    project: Path, run_hypervisor: Run, with_git: bool
+) -> None:
+    if with_git:
+        subprocess.run(["git", "init", "--quiet", project], check=True)
+    write_task(project, "t-1", body="# {title}\n\nMend a.txt.\n")
+    open_queue(project, scope="named")
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    (project / "tasks/.hypervisor-0123456789abcdef.tmp").touch()
+    ran = run_hypervisor("done", token, "--summary", "x")
+    assert ran.returncode == 0, ran.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "path", "named"),
     [
