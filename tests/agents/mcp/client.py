@@ -84,8 +84,8 @@ class Connection:
 
     def signal(self, number: int) -> None:
         """Send the server a signal and wait until it is gone."""
-        # What the server has started bears its mark, too.
-        os.kill(min(self._pids()), number)
+        # What the server has started bears its mark, too, and numbers begin anew one day.
+        os.kill(min(self._pids(), key=_started), number)
         wait_for(lambda: not self._pids())
 
     def close(self) -> None:
@@ -117,6 +117,11 @@ class Connection:
             await session.initialize()
             self._session.set_result(session)
             await self._leave.wait()
+
+
+def _started(pid: int) -> int:
+    """When a process was started, in ticks since the boot; see proc(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
