@@ -16,20 +16,6 @@ User = Callable[[str], Path]
 AOPS = 'preset = "aops"\n'
 
 
-@pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
-    """`user(text)`: write the user's own configuration."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-    def write(text: str) -> Path:
-        path = tmp_path / "config" / "hypervisor" / "config.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def told(folder: Path, text: str = "", **options: str) -> Settings:
     """Return the settings of a project in which `text` stands."""
     (folder / "hypervisor.toml").write_text(text, encoding="utf-8")

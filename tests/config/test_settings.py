@@ -64,20 +64,6 @@ def test_words_of_the_file_are_added_and_move_a_word_to_another_class(tmp_path: 
     assert told.status_class("inbox") == "ready", "the default words stay"
 
 
-@pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """`user(text)`: write the user's own configuration."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-    def write(text: str) -> Path:
-        path = tmp_path / "config" / "hypervisor" / "config.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def test_lists_replace_and_tables_merge(tmp_path: Path, user: Callable[[str], Path]) -> None:
     user(
         '[preflight]\nhumans = ["Ada"]\n[preflight.tools]\nprinter = ["\\\\bprint\\\\b"]\n'

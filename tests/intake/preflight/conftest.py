@@ -14,19 +14,6 @@ from hypervisor.intake.sources import expand
 
 
 @pytest.fixture
-def write(project: Path) -> Callable[..., Path]:
-    """`write(name, text)`: a file below the root, its folders made."""
-
-    def write(name: str, text: str | bytes = "") -> Path:
-        path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return write
-
-
-@pytest.fixture
 def task(write: Callable[..., Path]) -> Callable[..., Path]:
     """`task(name, body, **keys)`: a task file with these keys, as they are written in YAML."""
 
