@@ -51,6 +51,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
     known = {"queue": _queues, "token": _tokens, "tokens": _tokens, "id": _ids, "key": _ids}
     for action in parser._actions:
         if action.dest in known and not action.choices:
+            # Where argcomplete looks for it; argparse knows no such attribute.
             action.completer = known[action.dest]  # type: ignore[attr-defined]
 
 

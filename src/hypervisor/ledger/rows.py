@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Tokens = tuple[int | None, int | None, int | None, int | None]
+
 
 class Queue(NamedTuple):
     """One generation of a queue."""
@@ -116,14 +120,9 @@ class Agent(NamedTuple):
     unseen: str | None
 
     @property
-    def tokens(self) -> tuple[int | None, int | None, int | None, int | None]:
-        """What it has used: input, output, read from the cache, written to it."""
-        return (
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-        )
+    def tokens(self) -> Tokens:
+        """What it has used; see `_tokens`."""
+        return _tokens(self)
 
 
 class ClaimRow(NamedTuple):
@@ -161,14 +160,9 @@ class ClaimRow(NamedTuple):
     how: str | None
 
     @property
-    def tokens(self) -> tuple[int | None, int | None, int | None, int | None]:
-        """What it has used: input, output, read from the cache, written to it."""
-        return (
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-        )
+    def tokens(self) -> Tokens:
+        """What it has used; see `_tokens`."""
+        return _tokens(self)
 
 
 class InTree(NamedTuple):
@@ -251,7 +245,7 @@ class OpenItem(NamedTuple):
     @property
     def spent(self) -> int:
         """How many ends of claims have cost it something."""
-        return self.attempts + self.deaths + self.releases
+        return _spent(self)
 
 
 class KnownItem(NamedTuple):
@@ -282,7 +276,21 @@ class KnownItem(NamedTuple):
     @property
     def spent(self) -> int:
         """How many ends of claims have cost it something."""
-        return self.attempts + self.deaths + self.releases
+        return _spent(self)
+
+
+def _tokens(row: Agent | ClaimRow) -> Tokens:
+    """Return what was used: input, output, read from the cache, written to it; None: not known."""
+    return (
+        row.input_tokens,
+        row.output_tokens,
+        row.cache_read_tokens,
+        row.cache_write_tokens,
+    )
+
+
+def _spent(row: OpenItem | KnownItem) -> int:
+    return row.attempts + row.deaths + row.releases
 
 
 def columns(kind: type[NamedTuple], table: str, **others: str) -> str:
