@@ -60,6 +60,7 @@ def fill(
             after=entry.after,
             files=entry.files,
             named=entry.named,
+            format=entry.format,
         )
         for entry in [*checked.ready, *waiting]
     ]

@@ -24,7 +24,7 @@ ASIDE = "set aside: "
 _BRANCH = (
     "select c.no as claim, c.token, c.outcome, c.report, c.branch, c.worktree, c.base_commit, "
     "c.merge, c.merged_at, c.ended_at, c.lease_ms, i.no, i.project, i.id, i.path, i.title, "
-    "i.state, i.fingerprint, q.name as queue_name, q.no as queue, q.verify, q.check_env, "
+    "i.state, i.fingerprint, i.format, q.name as queue_name, q.no as queue, q.verify, q.check_env, "
     "q.check_base, "
     "i.claim = c.no as newest, exists (select 1 from dependency d where d.project = i.project "
     "and d.after = i.id) as awaited "
@@ -89,7 +89,7 @@ class Branches:
             ):
                 return False
             if row["newest"] and row["state"] == "blocked":
-                pending = "report" if row["fingerprint"] is not None else None
+                pending = "report" if row["fingerprint"] or row["format"] else None
                 self._ends.final(row, "done", None, time.time(), pending)
             elif row["newest"]:
                 self._store.change(
@@ -110,7 +110,7 @@ class Branches:
             ):
                 return False
             if row["newest"] and row["state"] == "done":
-                pending = "report" if row["fingerprint"] is not None else None
+                pending = "report" if row["fingerprint"] or row["format"] else None
                 self._ends.final(row, "blocked", why, time.time(), pending)
         return True
 

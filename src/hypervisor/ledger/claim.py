@@ -18,7 +18,8 @@ class Claim:
     earlier attempt ended, where a reason is known; `number` is the item's in the ledger."""
 
     __slots__ = (
-        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint", "id",
+        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
+        "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
         "scope", "title", "token", "verify", "worktree",
     )  # fmt: skip
@@ -37,6 +38,7 @@ class Claim:
         self.title: str | None = item["title"]
         self.payload: Any = loads(item["payload"]) if item["payload"] else None
         self.fingerprint: str | None = item["fingerprint"]
+        self.format: str | None = item["format"]
         self.attempt: int = item["attempts"] + 1
         self.deaths: int = item["deaths"]
         self.before: str | None = item["cause"]

@@ -26,9 +26,12 @@ _IS_ASIDE = (
 class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
-    are the paths that it touches, from the root and normal; `named` those that its text names."""
+    are the paths that it touches, from the root and normal; `named` those that its text names;
+    `format` is that of the file at its path, where that holds many items and this is one."""
 
-    __slots__ = ("after", "files", "fingerprint", "id", "named", "path", "payload", "title")
+    __slots__ = (
+        "after", "files", "fingerprint", "format", "id", "named", "path", "payload", "title",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class NewItem:
         after: Iterable[str] = (),
         files: Iterable[str] = (),
         named: Iterable[str] = (),
+        format: str | None = None,
     ) -> None:
         self.id = id
         self.path = path
@@ -50,6 +54,7 @@ class NewItem:
         self.after = tuple(after)
         self.files = tuple(files)
         self.named = tuple(named)
+        self.format = format
 
 
 class Opened:
@@ -145,7 +150,7 @@ class Items:
         """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
         `most`; and as `is_row` whether one is a row of the file at its path."""
         return self._store.rows(
-            "select id, path, payload is not null as is_row from item "
+            "select id, path, payload is not null and format is null as is_row from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
         ).fetchall()
@@ -196,8 +201,8 @@ class Items:
                 fresh[item.id] = item
         position = self._store.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
-            "insert into item (path, title, payload, fingerprint, files, named, queue, project, "
-            "id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into item (path, title, payload, fingerprint, files, named, format, queue, "
+            "project, id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
@@ -231,7 +236,7 @@ class Items:
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
         self._store.change_many(
             "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
-            "named = ? "
+            "named = ?, format = ? "
             "where no = ? and turn >= 0",
             ((*_looks(item), number) for number, _, item in items),
         )
@@ -276,4 +281,4 @@ def _looks(item: NewItem) -> tuple[str | None, ...]:
         json.dumps(paths, ensure_ascii=False) if paths else None
         for paths in (item.files, item.named)
     )
-    return item.path, item.title, payload, item.fingerprint, files, named
+    return item.path, item.title, payload, item.fingerprint, files, named, item.format

@@ -80,6 +80,7 @@ class Item(NamedTuple):
     told_by: str | None
     files: str | None
     named: str | None
+    format: str | None
 
 
 class Session(NamedTuple):
@@ -185,6 +186,7 @@ class Held(NamedTuple):
     id: str
     path: str | None
     fingerprint: str | None
+    format: str | None
     attempts: int
     claim_no: int
     token: str
@@ -210,7 +212,9 @@ class Pending(NamedTuple):
     no: int
     id: str
     path: str | None
+    title: str | None
     fingerprint: str | None
+    format: str | None
     state: str
     cause: str | None
     pending: str

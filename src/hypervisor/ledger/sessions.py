@@ -34,6 +34,7 @@ _OF_OTHERS = {
     "id": "i.id",
     "path": "i.path",
     "fingerprint": "i.fingerprint",
+    "format": "i.format",
     "attempts": "i.attempts",
     "claim_no": "c.no",
     "lease_until": f"i.turn - ({LEASED})",

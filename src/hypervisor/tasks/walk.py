@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 
 from hypervisor.system.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.tasks.formats import Item
+
 
 class SourceError(UsageError):
     """A source that the user named and that can't be read; the other sources still can."""
@@ -34,7 +38,7 @@ class Problem(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A member of a source.
+    """A member of a source; `item` is one of the many in the file at `path`, which is of `format`.
 
     `path` is the absolute path of a file, or of the file that a row or a line stands in (None for
     standard input). `row` is the row of a CSV or JSONL source and `row_id` its id. `line` is the
@@ -47,6 +51,8 @@ class Found(NamedTuple):
     origin: str = ""
     line: int | None = None
     problem: Problem | None = None
+    item: Item | None = None
+    format: str | None = None
 
 
 MARKDOWN = (".md", ".markdown")

@@ -98,7 +98,7 @@ def _accept(
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
-    pending = row is not None and outbox.is_task(row["path"], row["fingerprint"])
+    pending = row is not None and outbox.is_written(row["path"], row["fingerprint"], row["format"])
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
     ended = _accept_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:

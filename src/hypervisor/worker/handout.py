@@ -11,6 +11,7 @@ from hypervisor.system.checkout import head
 from hypervisor.system.errors import (
     BrokenFile,
     HypervisorError,
+    NoSuchItem,
     NotAllowed,
     NotOwner,
     OtherItem,
@@ -125,7 +126,7 @@ def take(
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
-                except (OtherItem, FileNotFoundError):
+                except (NoSuchItem, OtherItem, FileNotFoundError):
                     give_back(ledger, [claim.token])
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
@@ -226,6 +227,8 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
 
     Raises FileNotFoundError, and OtherItem where another task stands at its path.
     """
+    if claim.format is not None:
+        return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
     path = os.path.join(root, claim.path)
@@ -252,4 +255,27 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
         return "blocked", {"reason": f"{claim.path} is no longer a task"}
     if task.state in ("done", "cancelled"):
         return "skipped", {"reason": f"already complete: someone set it to {task.status}"}
+    return None
+
+
+def _ended_in_its_file(root: str, claim: Claim, format: str) -> tuple[str, dict[str, Any]] | None:
+    """Do as `_no_longer_wanted` for one of the many items of a file, whose text is told as it
+    stands there now."""
+    from hypervisor.tasks import formats
+    from hypervisor.tasks.formats import mark
+
+    assert claim.path is not None, "an item of a file has its path"
+    path = os.path.join(root, claim.path)
+    try:
+        own_id = mark.local_id(claim.id, claim.path)
+        item = mark.read(path, formats.get(format), own_id, claim.title)
+    except (NoSuchItem, FileNotFoundError):
+        raise
+    except BrokenFile as error:
+        return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
+    except OSError as error:
+        return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    if item.state in ("done", "cancelled"):
+        return "skipped", {"reason": f"already complete: someone set it to {item.word}"}
+    claim.payload |= {"text": item.text, "line": item.line}
     return None

@@ -32,6 +32,11 @@ def is_task(path: str | None, fingerprint: str | None) -> bool:
     return path is not None and fingerprint is not None
 
 
+def is_written(path: str | None, fingerprint: str | None, format: str | None) -> bool:
+    """True if the end of an item is written where it came from: as a report, or as a mark only."""
+    return format is not None or is_task(path, fingerprint)
+
+
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
@@ -115,14 +120,18 @@ def _written(ledger: Ledger, row: Pending, *, search: bool) -> tuple[str | None,
 
 
 def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
-    if not is_task(row.path, row.fingerprint):
+    if not is_written(row.path, row.fingerprint, row.format):
         return None
     from hypervisor.system.quick_json import loads
-    from hypervisor.tasks import report
 
     told = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
+    if row.format is not None:
+        _mark(ledger, row, row.format)
+        return None
+    from hypervisor.tasks import report
+
     if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
         told = {"reason": row.cause}
@@ -142,6 +151,22 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
         return ledger.outbox.awaits_writing(row.token)
 
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
+
+
+def _mark(ledger: Ledger, row: Pending, format: str) -> None:
+    from hypervisor.tasks.formats import mark
+
+    assert row.path is not None, "an item of a file has its path"
+    mark.put(
+        os.path.join(ledger.root, row.path),
+        format,
+        row.id,
+        mark.local_id(row.id, row.path),
+        row.title,
+        row.state,
+        _undo_log(ledger, row.queue_name),
+        lambda: ledger.outbox.awaits_writing(row.token),
+    )
 
 
 def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ class Presence:
         """True if the item's file is there, or it has none."""
         path = item["path"]
         # What a row says stands in the ledger.
-        if path is not None and item["payload"] is None:
+        if path is not None and (item["payload"] is None or item["format"] is not None):
             if item["id"] in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):

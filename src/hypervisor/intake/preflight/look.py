@@ -9,15 +9,17 @@ from typing import NamedTuple
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings, as_name
 from hypervisor.intake.preflight import front_matter
-from hypervisor.intake.preflight.candidate import Candidate, rank
+from hypervisor.intake.preflight.candidate import Candidate, priority_or_usual, rank
 from hypervisor.intake.preflight.mentions import Mentions
-from hypervisor.intake.preflight.result import Broken, Entry, Preflight
-from hypervisor.intake.preflight.rules import Rules, Verdict
+from hypervisor.intake.preflight.result import Broken, Entry, Preflight, Warned
+from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_status
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, guess_id
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
+from hypervisor.tasks import formats
+from hypervisor.tasks.formats import Item
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
 from hypervisor.tasks.walk import is_markdown
@@ -68,6 +70,7 @@ class Look:
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
+        self._context: dict[str, list[str]] = {}
 
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
@@ -77,6 +80,8 @@ class Look:
             self._broken(shown, None, "name", *odd)
         elif found.problem is not None:
             self._odd(found, path)
+        elif found.item is not None:
+            self._item(found.item, found, path)
         elif found.row is not None:
             self._row(found, path)
         elif found.path is not None and path is not None:
@@ -117,6 +122,44 @@ class Look:
                 title=title if isinstance(title, str) else None,
                 payload=found.row,
                 files=files,
+            )
+        )
+
+    def _item(self, item: Item, found: Found, path: str | None) -> None:
+        """Take in one of the many items of a file."""
+        assert path is not None and found.path is not None, "it stands in a file"
+        if self._where and not self._where.holds(item._asdict(), None):
+            self.result.not_matching += 1
+            return
+        if path not in self.result.formats:
+            kind = formats.get(found.format or "")
+            self.result.formats[path] = kind.name
+            self.result.warnings += [Warned(None, path, note) for note in kind.notes(found.path)]
+            context = kind.context(found.path, self._root)
+            self._context[path] = [os.path.relpath(file, self._root) for file in context]
+        verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
+        if not self._for_work:
+            verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
+        files = touched(list(item.files), self._root)
+        outside = next((file for file in files if self._leads_out(file)), None)
+        if verdict is None and outside is not None:
+            reason = f"names a file outside of the project: {one_line(outside, 120)}"
+            verdict = Verdict("held", "outside", reason)
+        self.candidates.append(
+            Candidate(
+                id=f"{path}#{item.id}",
+                status=item.word,
+                state=item.state,
+                parent=item.parent and f"{path}#{item.parent}",
+                depends_on=[f"{path}#{other}" for other in item.depends_on],
+                verdict=verdict or self._seen_before((found.path, item.line), path),
+                path=path,
+                title=item.title,
+                payload={"text": item.text, "line": item.line}
+                | ({"context": self._context[path]} if self._context[path] else {}),
+                rank=(priority_or_usual(item.priority), 0.0),
+                files=files,
+                format=found.format,
             )
         )
 
