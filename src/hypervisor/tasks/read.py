@@ -208,7 +208,7 @@ def parse(
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenFile(path, line, "holds a NUL byte", "remove it")
     if "<<<<<<< " in text:
-        _refuse_conflict(path, text)
+        refuse_conflict(path, text)
     document = Document(path, raw, text, identity)
     start = document.body_start
     opened = after_delimiter(text, start)
@@ -240,7 +240,8 @@ def parse(
     return document
 
 
-def _refuse_conflict(path: str, text: str) -> None:
+def refuse_conflict(path: str, text: str) -> None:
+    """Raise BrokenFile if a merge left its markers in `text`."""
     from hypervisor.tasks.conflict import conflict_in
 
     conflict = conflict_in(text)

@@ -11,7 +11,6 @@ from hypervisor.system.checkout import head
 from hypervisor.system.errors import (
     BrokenFile,
     HypervisorError,
-    NoSuchItem,
     NotAllowed,
     NotOwner,
     OtherItem,
@@ -126,7 +125,7 @@ def take(
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
-                except (NoSuchItem, OtherItem, FileNotFoundError):
+                except (BrokenFile, OtherItem, FileNotFoundError):
                     give_back(ledger, [claim.token])
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
@@ -260,21 +259,18 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
 
 def _ended_in_its_file(root: str, claim: Claim, format: str) -> tuple[str, dict[str, Any]] | None:
     """Do as `_no_longer_wanted` for one of the many items of a file, whose text is told as it
-    stands there now."""
+    stands there now.
+
+    Raises FileNotFoundError, and BrokenFile where the file can't be read now or the item is not in
+    it: that is no fault of all its items.
+    """
     from hypervisor.tasks import formats
     from hypervisor.tasks.formats import mark
 
     assert claim.path is not None, "an item of a file has its path"
+    own_id = mark.local_id(claim.id, claim.path)
     path = os.path.join(root, claim.path)
-    try:
-        own_id = mark.local_id(claim.id, claim.path)
-        item = mark.read(path, formats.get(format), own_id, claim.title)
-    except (NoSuchItem, FileNotFoundError):
-        raise
-    except BrokenFile as error:
-        return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
-    except OSError as error:
-        return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    item = mark.read(path, formats.get(format), own_id, claim.title)
     if item.state in ("done", "cancelled"):
         return "skipped", {"reason": f"already complete: someone set it to {item.word}"}
     claim.payload |= {"text": item.text, "line": item.line}

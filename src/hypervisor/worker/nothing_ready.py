@@ -141,7 +141,7 @@ def _lock_on(ledger: Ledger, queue: Queue, item_id: str) -> Lock | None:
 def awaited(ledger: Ledger, queue: Queue) -> str:
     """Return what the waiting items of a queue (its row) at rest wait for."""
     ids = {other for others in ledger.queries.waits_in(queue.no).values() for other in others}
-    unmerged, others = set(), []
+    unmerged, others, causes = set(), [], []
     for item_id in sorted(ids)[:_LOOKED_AT]:
         known = ledger.queries.items_called(item_id)
         last = known[-1] if known else None
@@ -152,10 +152,12 @@ def awaited(ledger: Ledger, queue: Queue) -> str:
         elif last.queue != queue.no and last.state not in ("blocked", "failed"):
             where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
+        elif last.queue == queue.no and last.state not in ("waiting", "ready", "claimed"):
+            causes.append(f"{last.id} ({last.state})")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         return " and ".join(others[:_SHOWN]) + more
     if unmerged:
         commands = " and ".join(f"hypervisor integrate {name}" for name in sorted(unmerged))
         return f"branches that are not merged: {commands}"
-    return "items that did not succeed"
+    return listed(causes, _SHOWN, 80) or "items that did not succeed"

@@ -1,36 +1,27 @@
-"""The check boxes of a Markdown file, line by line: what is an item of a list, by GFM's rules.
+"""The check boxes of a Markdown file, with what stands around each.
 
-One pass over the lines, since a list of ten thousand boxes is read again for each that is ticked;
-the tests compare it with markdown-it.
+What is a box, GFM says (see `markdown`), or a tool by a pattern of its own.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect
 
 from hypervisor.system.records import NamedTuple
+from hypervisor.tasks import markdown
 from hypervisor.tasks.formats import Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-GFM = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]+\[([ \txX])\][ \t]+(\S.*)")
-_ENTRY = re.compile(r"([-*+]|\d{1,9}[.)])([ \t]+|$)")
-_HEADING = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_FENCE = re.compile(r"(`{3,})[^`]*$|(~{3,})")
-_RULE = re.compile(r"(?:\*[ \t]*){3,}$|(?:-[ \t]*){3,}$|(?:_[ \t]*){3,}$")
+    from hypervisor.tasks.structure import Heading
+
+_STARTS = re.compile(r"[-*+#>]|\d{1,9}[.)]|```|~~~|<!--")
 _DONE = ("x", "X")
 _NAME = r"[\w.@+-]*\.[A-Za-z]\w{0,7}"
 _PATH = re.compile(rf"(?<![\w:/.@+-])(?:[\w.@+-]+/)+{_NAME}\b(?![/:])|`({_NAME})`")
-
-
-class Heading(NamedTuple):
-    """A heading: its level, its text, and its line, from 1."""
-
-    level: int
-    title: str
-    line: int
 
 
 class Box(NamedTuple):
@@ -54,74 +45,64 @@ class Box(NamedTuple):
     @property
     def whole(self) -> str:
         """What it says, with all the lines of its entry."""
-        return "\n".join(self.lines).strip("\n")
+        return "\n".join(line.rstrip("\r") for line in self.lines).strip("\n")
 
 
-def boxes(text: str, pattern: re.Pattern[str] = GFM, *, everywhere: bool = False) -> Iterator[Box]:
-    """Yield the check boxes of `text`.
+def boxes(text: str) -> list[Box]:
+    """Return the check boxes of `text` as GFM knows them, but for those in quotes."""
+    found = markdown.scan(text)
+    hits = [(text[one.offset + 1], one.offset + 1, one.text) for one in found.boxes]
+    return _boxes(text, hits, found.headings)
 
-    `pattern` matches a list entry with a box, from its marker on; its groups are what is between
-    the brackets, and the text. With `everywhere` those in fences and comments count, however far
-    they are indented.
+
+def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Box]:
+    """Return the check boxes of `text` by a tool's own rule.
+
+    `pattern`, which is searched for, matches a line up to its end; its groups are what is between
+    the brackets, and the text. With `in_code` those in code and comments count.
     """
+    found = markdown.scan(text)
+    starts = [start for start, _ in found.hidden]
+    hits = []
+    for hit in pattern.finditer(text):
+        at = hit.start(1)
+        place = bisect(starts, at) - 1
+        if in_code or place < 0 or at >= found.hidden[place][1]:
+            hits.append((hit[1], at, hit[2].strip()))
+    return _boxes(text, hits, found.headings)
+
+
+def _boxes(text: str, hits: list[tuple[str, int, str]], headings: Iterable[Heading]) -> list[Box]:
+    heads = list(headings)
+    lines = text.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    rows = [bisect(starts, at) - 1 for _, at, _ in hits]
+    ends = sorted({*rows, *(head.line - 1 for head in heads), len(lines)})
+    found = []
     under: tuple[Heading, ...] = ()
-    # Where the content of the open list entries starts.
-    open_at: list[int] = []
-    fence = ""
-    comment = paragraph = False
-    at = int(text.startswith("\ufeff"))
-    last: Box | None = None
-    for number, raw in enumerate(text[at:].split("\n"), 1):
-        start, at = at, at + len(raw) + 1
-        line = raw.removesuffix("\r")
-        body = line.lstrip(" \t")
-        if not body:
-            if last is not None:
-                last.lines.append("")
-            paragraph = False
-            continue
-        lead = line[: len(line) - len(body)]
-        indent = len(lead.expandtabs(4)) if "\t" in lead else len(lead)
-        hidden = fence != "" or comment
-        if fence:
-            if body.startswith(fence) and not body.strip(fence[0] + " \t"):
-                fence = ""
-        elif comment:
-            comment = "-->" not in body
-        else:
-            while open_at and indent < open_at[-1] and not (paragraph and not _starts(body)):
-                open_at.pop()
-            beyond = indent - (open_at[-1] if open_at else 0)
-            if beyond < 4 and (found := _FENCE.match(body)):
-                fence, hidden = found[1] or found[2], True
-            elif beyond < 4 and body.startswith("<!--"):
-                comment, hidden = "-->" not in body, True
-            elif beyond >= 4 and not everywhere:
-                hidden = True
-            elif not open_at and body[0] == "#" and (head := _HEADING.match(body)):
-                level = len(head[1])
-                heading = Heading(level, (head[2] or "").strip(), number)
-                under = (*(one for one in under if one.level < level), heading)
-                last, paragraph = None, False
-                continue
-        found = pattern.match(body) if everywhere or not hidden else None
-        entry = None if hidden or _RULE.match(body) else _ENTRY.match(body)
-        if entry is not None:
-            blanks = len(entry[2])
-            open_at.append(indent + len(entry[1]) + (blanks if 0 < blanks < 5 else 1))
-        paragraph = not hidden
-        if found is not None:
-            place = start + len(lead) + found.start(1)
-            last = Box(found[1], place, found[2].strip(), number, indent, under, [line])
-            yield last
-        elif last is not None and open_at and (entry is None or indent > last.indent):
-            last.lines.append(line)
-        else:
-            last = None
+    for (mark, at, title), row in zip(hits, rows, strict=True):
+        while heads and heads[0].line - 1 < row:
+            head = heads.pop(0)
+            under = (*(one for one in under if one.level < head.level), head)
+        line = lines[row].expandtabs(4)
+        indent = len(line) - len(line.lstrip(" "))
+        own = _own(lines[row : ends[bisect(ends, row)]], indent)
+        found.append(Box(mark, at, title, row + 1, indent, under, own))
+    return found
 
 
-def _starts(body: str) -> bool:
-    return bool(_ENTRY.match(body)) or body.startswith(("#", "```", "~~~", "<!--", ">"))
+def _own(lines: list[str], indent: int) -> list[str]:
+    """Return those of `lines` that are of the entry in the first, which is indented by `indent`."""
+    blank = False
+    for place, raw in enumerate(lines[1:], 1):
+        line = raw.expandtabs(4)
+        body = line.lstrip(" ")
+        if body.strip() and len(line) - len(body) <= indent and (blank or _STARTS.match(body)):
+            return lines[:place]
+        blank = not body.strip()
+    return lines
 
 
 def tick(box: Box, mark: str = "x") -> list[Splice]:

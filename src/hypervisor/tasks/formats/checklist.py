@@ -29,7 +29,7 @@ class CheckList(Format):
 
     def items(self, path: str, text: str) -> list[Item]:
         """Return the boxes, those under a heading that says tasks where the name does not."""
-        found = list(boxes(text))
+        found = boxes(text)
         if not _is_named(path) and any(map(_says_tasks, found)):
             found = [box for box in found if _says_tasks(box)]
         ids = unique(map(_id, found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
 from hypervisor.tasks.formats import Format, Item
+from hypervisor.tasks.read import refuse_conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ def text_of(path: str) -> tuple[write.Seen, str]:
     """Read a file that holds many items. Raises OSError, and BrokenFile for what is no text."""
     seen = write.look(path)
     try:
-        return seen, seen.raw.decode()
+        text = seen.raw.decode()
     except UnicodeDecodeError as error:
         line = seen.raw.count(b"\n", 0, error.start) + 1
         raise BrokenFile(path, line, "not UTF-8", "convert the file to UTF-8") from None
+    if "<<<<<<< " in text:
+        refuse_conflict(path, text)
+    return seen, text
 
 
 def find(items: list[Item], path: str, own_id: str, title: str | None) -> Item:

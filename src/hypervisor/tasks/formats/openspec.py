@@ -10,10 +10,12 @@ import os
 import re
 
 from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.boxes import Box, boxes, paths, tick
+from hypervisor.tasks.formats.boxes import Box, boxes_like, paths, tick
 
 _BOX = re.compile(
-    r"(?:[-*+]|\d{1,9}[.)])\s*\[([ \t]*[^\]\s]?[ \t]*(?=\](?![(\[]))|[ \t]+(?=\]))\]\s*(\S.*)"
+    r"^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]*"
+    r"\[([ \t]*[^\]\s]?[ \t]*(?=\](?![(\[]))|[ \t]+(?=\]))\][ \t]*(\S.*)$",
+    re.MULTILINE,
 )
 _NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*[a-z]?)[.):]?(?:\*\*)?(?=\s)")
 
@@ -49,7 +51,7 @@ class OpenSpec(Format):
 
     def items(self, path: str, text: str) -> list[Item]:
         """Return the boxes, each of which waits for the one before it that is open."""
-        found = list(_boxes(text))
+        found = _boxes(text)
         numbers = [_number(box) for box in found]
         items: list[Item] = []
         before: str | None = None
@@ -87,7 +89,7 @@ class OpenSpec(Format):
 
 
 def _boxes(text: str) -> list[Box]:
-    return list(boxes(text, _BOX, everywhere=True))
+    return boxes_like(text, _BOX, in_code=True)
 
 
 def _number(box: Box) -> str | None:

@@ -46,7 +46,7 @@ class SpecKit(Format):
 
     def items(self, path: str, text: str) -> list[Item]:
         """Return the boxes that have an id."""
-        found = list(_numbered(text))
+        found = _numbered(text)
         waits = _waits([(box, item_id, parallel) for box, item_id, parallel, _ in found])
         return [
             Item(
@@ -67,7 +67,7 @@ class SpecKit(Format):
         """Tick the box of what is done, as the file's other boxes are ticked."""
         if state != "done":
             return None
-        found = list(_numbered(text))
+        found = _numbered(text)
         ticked = [box.mark for box, *_ in found if box.done]
         mark = "x" if not ticked or ticked.count("x") >= ticked.count("X") else "X"
         return next(tick(box, mark) for box, *_ in found if box.line == item.line)
