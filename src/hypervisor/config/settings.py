@@ -90,6 +90,7 @@ class Settings(Record):
     human_tags: frozenset[str]
     human_types: frozenset[str]
     human_complexities: frozenset[str]
+    ignore_keys: frozenset[str]
     lock_folders: tuple[str, ...]
     tools: dict[str, tuple[Pattern, ...]]
     available_tools: frozenset[str]
@@ -259,13 +260,14 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         status={name: tuple(words) for name, words in table["status"].items()},
         task_types=frozenset(word.lower() for word in table["types"]),
         families=tuple(_family(entry, path) for entry in table["families"]),
-        skip_folders=frozenset(table["walk"]["skip"]),
+        skip_folders=frozenset(name.casefold() for name in table["walk"]["skip"]),
         humans=humans,
         agents=agents,
         anyone=anyone,
         human_tags=_lower(preflight["human_tags"]),
         human_types=_lower(preflight["human_types"]),
         human_complexities=_lower(preflight["human_complexities"]),
+        ignore_keys=frozenset(preflight["ignore_keys"]),
         lock_folders=strict.lock_folders(root, preflight["lock_folders"]),
         tools={
             tool: _patterns(patterns, patience, path, f"preflight.tools.{tool}")

@@ -43,6 +43,8 @@ class Family(Record):
     words: Mapping[str, str]
     detect: tuple[str, ...]
     lists: frozenset[str] = frozenset({"depends_on", "tags", "files"})
+    states: Mapping[str, str] = {}
+    told: bool = False
 
 
 AOPS = Family(
@@ -83,8 +85,8 @@ BACKLOG = Family(
 _BUILT_IN = (AOPS, BACKLOG)
 
 
-def family_of(keys: Set[str], settings: Settings) -> Family:
-    """Return the family that a front matter with these keys belongs to.
+def family_of(keys: Set[str], settings: Settings, path: str) -> Family:
+    """Return the family that a front matter with these keys, of the file at `path`, belongs to.
 
     A family of the settings is taken if one of its `detect` keys is there, the first in their
     order; else the built-in one of which most keys are there, AOPS on a tie.
@@ -94,7 +96,9 @@ def family_of(keys: Set[str], settings: Settings) -> Family:
             return _told(entry)
     backlog = sum(key in keys for key in BACKLOG.detect)
     if backlog and backlog > sum(key in keys for key in AOPS.detect):
-        return BACKLOG
+        from hypervisor.tasks.formats.backlog import with_statuses
+
+        return with_statuses(BACKLOG, path)
     return AOPS
 
 

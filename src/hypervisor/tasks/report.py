@@ -10,7 +10,7 @@ import time
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
-from hypervisor.tasks import edit, locate, read, task_of, undo, write
+from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 
 TYPE_CHECKING = False
@@ -115,9 +115,9 @@ def put(
             return None
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
-        word = task.family.words.get(status or "")
+        word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            edits.append(edit.SetKey(task.family.fields["status"], word))
+            edits.append(edit.SetKey(task.status_key, word))
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:

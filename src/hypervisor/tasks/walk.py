@@ -135,7 +135,7 @@ class Walk:
                 if entry.is_symlink():
                     links.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if name in self._skip:
+                    if name.casefold() in self._skip:
                         self.skipped.append(entry.path)
                     elif enter:
                         kept.append((entry.path, True))
@@ -148,7 +148,7 @@ class Walk:
     def _link(self, path: str) -> Iterator[Found]:
         name = os.path.basename(path)
         is_folder = os.path.isdir(path)
-        if name in self._skip if is_folder else not self._accept(name):
+        if name.casefold() in self._skip if is_folder else not self._accept(name):
             return
         if not is_folder and not os.path.isfile(path):
             problem = Problem("broken", "link", "a link that leads nowhere", "remove or mend it")

@@ -25,7 +25,6 @@ class Candidate(Node):
     person may want to look at.
     """
 
-    path: str | None
     file: str | None = None
     title: str | None = None
     identity: Identity | None = None

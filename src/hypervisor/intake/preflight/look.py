@@ -19,7 +19,9 @@ from hypervisor.intake.sources import Found, guess_id
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
+from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.formats import Item
+from hypervisor.tasks.ids import guess_state
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
 from hypervisor.tasks.walk import is_markdown
@@ -176,7 +178,12 @@ class Look:
                 return
             document = read(file)
         except BrokenFile as error:
-            if not self._told_twice(file, path):
+            closed = finished(*guess_state(file, self._settings))
+            if closed is not None:
+                self.candidates.append(
+                    Candidate(id=guess_id(file) or path, verdict=closed, path=path, file=file)
+                )
+            elif not self._told_twice(file, path):
                 self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
             return
         except OSError as error:
@@ -197,8 +204,11 @@ class Look:
             self.result.not_matching += 1
             return
         verdict = self._seen_before((identity.device, identity.inode), path)
+        if verdict is None and document is not None:
+            word = status_in(document.body)
+            verdict = finished(self._settings.status_class(word), word) if word else None
         if verdict is None and not self._files_are_items:
-            what = "no status, no known type, not both id and title" if document else "no Markdown"
+            what = "no status and no known type" if document else "no Markdown"
             verdict = Verdict("skipped", "not_a_task", f"not a task: {what}")
         self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
 
@@ -219,7 +229,9 @@ class Look:
 
     def judge(self, document: Document, task: Task) -> Judged:
         """Return what the file itself says of its task; what is only odd goes to its warnings."""
-        violation = self._judge_front_matter(document, task)
+        # What is closed is closed, odd as it may be.
+        closed = task.state in ("done", "cancelled")
+        violation = None if closed else self._judge_front_matter(document, task)
         if violation is None and task.id is not None and len(task.id) > _LONGEST_ID:
             key = task.family.fields["id"]
             what = f"is longer than {_LONGEST_ID} characters"
@@ -249,6 +261,9 @@ class Look:
                 type=task.type,
                 parent=task.parent,
                 depends_on=task.depends_on,
+                blocks=task.blocks,
+                may_wait=task.may_wait,
+                aliases=task.aliases,
                 verdict=verdict,
                 warnings=list(task.warnings),
                 path=path,

@@ -12,7 +12,7 @@ from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task
+from hypervisor.tasks.task import Task, is_closed_by_reason
 
 COMPLETE, CANCELLED = "complete", "cancelled"
 
@@ -54,6 +54,8 @@ class Rules:
             return finished
         return (
             held_by_status(task.state, task.status)
+            or _recurs(task)
+            or _unread(task)
             or self._needs_human(task)
             or self._is_somebodys(task)
             or self._needs_tool(document, task)
@@ -75,7 +77,7 @@ class Rules:
             for heading in markdown.headings(body):
                 if heading.level == 2 and heading.title in self._close_headings:
                     return f"it has a '## {heading.title}' section"
-        if document.meta and document.meta.get("close_reason"):
+        if is_closed_by_reason(document):
             return "it has a close_reason"
         return None
 
@@ -119,6 +121,31 @@ class Rules:
         if is_name(tool):
             mend += f", or hypervisor allow QUEUE --tools {tool}"
         return Verdict("held", "needs_tool", f"needs {shown}, which workers lack: {mend}")
+
+
+def _recurs(task: Task) -> Verdict | None:
+    if not task.recurs:
+        return None
+    reason = "it recurs: done would end it for good; do this time by hand"
+    return Verdict("held", "recurring", reason)
+
+
+def _unread(task: Task) -> Verdict | None:
+    if not task.unread:
+        return None
+    return Verdict("held", UNREAD, unread(task.unread[0]))
+
+
+UNREAD = "unread_dependency"
+
+
+def unread(key: str) -> str:
+    """Return in words that what stands under a key may be a dependency, and what helps."""
+    shown = one_line(key, 60)
+    return (
+        f"what stands under {shown} can't be read as what it waits for: list ids or names of "
+        f"files, or write [preflight] ignore_keys = ['{shown}'] into hypervisor.toml"
+    )
 
 
 def finished(state: str, word: str | None) -> Verdict | None:
