@@ -94,7 +94,11 @@ def task_of(document: Document, settings: Settings) -> Task | None:
             odd_status = True
             warnings.append(f"{status_key} is not a word")
     known_type = kind is not None and kind.lower() in settings.task_types
-    if not (status or odd_status or known_type) or (title or "").startswith(_PLACEHOLDERS):
+    # An empty status is one that is still to come.
+    empty = status_key in document.keys and bool(title and raw(keys["id"]))
+    if not (status or odd_status or known_type or empty):
+        return None
+    if (title or "").startswith(_PLACEHOLDERS):
         return None
     if kind is not None and not known_type and kind.lower() in _PAGES:
         return None
@@ -132,7 +136,7 @@ def task_of(document: Document, settings: Settings) -> Task | None:
 def is_closed_by_reason(document: Document) -> bool:
     """True if the front matter has a reason for which the task was closed, and the task was not
     opened again since."""
-    if not document.holds("close_reason"):
+    if not document.value("close_reason"):
         return False
     closed = document.raw_text("closed_at")
     since = document.raw_text("updated_at") or document.raw_text("updated")

@@ -147,7 +147,7 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
         for name in node.depends_on:
             called = names.find(name, node.path)
             depends_on.append(called[0].id if len(called) == 1 else name)
-            if len(called) > 1 and node.verdict is None:
+            if len({one.id for one in called}) > 1 and node.verdict is None:
                 both = " and ".join(one_line(one.path or one.id, 80) for one in called[:2])
                 reason = (
                     f"depends on {one_line(name, 60)}, which may be {both}: name it by its path"

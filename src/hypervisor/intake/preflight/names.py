@@ -95,7 +95,7 @@ def _names(one: Named) -> Iterable[tuple[int, str]]:
             yield 2, _plain(leading[1])
             if number := _NUMBER.fullmatch(leading[1]):
                 yield 3, _plain(number[1])
-        yield 5, path
+        yield 5, _plain(path)
     if number := _NUMBER.fullmatch(own):
         yield 3, _plain(number[1])
     for alias in one.aliases:
