@@ -42,7 +42,8 @@ class Found(NamedTuple):
 
     `path` is the absolute path of a file, or of the file that a row or a line stands in (None for
     standard input). `row` is the row of a CSV or JSONL source and `row_id` its id. `line` is the
-    line, from 1, of a row or of a problem. `origin` is what the user named.
+    line, from 1, of a row or of a problem. `origin` is what the user named. `is_work` says of a row
+    that it tells what to do, since a tool for tasks has made it.
     """
 
     path: str | None
@@ -53,6 +54,7 @@ class Found(NamedTuple):
     problem: Problem | None = None
     item: Item | None = None
     format: str | None = None
+    is_work: bool = False
 
 
 MARKDOWN = (".md", ".markdown")

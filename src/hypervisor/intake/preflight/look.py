@@ -82,17 +82,19 @@ class Look:
             self._broken(shown, None, "name", *odd)
         elif found.problem is not None:
             self._odd(found, path)
-        elif found.item is not None:
-            self._item(found.item, found, path)
         elif found.row is not None:
             self._row(found, path)
+        elif found.item is not None:
+            self._item(found.item, found, path)
         elif found.path is not None and path is not None:
             self._file(found.path, path)
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
         group, kind, reason, fix = found.problem
-        if group == "held" and path is not None:
+        if group == "skipped":
+            self.result.skipped.append(Entry(id=path or "", path=path, kind=kind, reason=reason))
+        elif group == "held" and path is not None:
             told = f"{reason}; {fix}" if fix else reason
             self.result.held.append(Entry(id=path, path=path, kind=kind, reason=told))
         else:
@@ -102,16 +104,19 @@ class Look:
         if self._where and not self._where.holds(found.row, None):
             self.result.not_matching += 1
             return
+        item = found.item
+        assert item is not None, "a row was read as an item"
         verdict = None
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: a row of a table")
-        elif not self._files_are_items:
-            verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
-        elif found.path is not None:
-            verdict = self._seen_before((found.path, found.line), path)
-        row = found.row or {}
-        title = row.get("title") or row.get("name")
-        files = touched(row.get(self._files_from or ""), self._root)
+        else:
+            verdict = finished(item.state, item.word)
+            if verdict is None and not (self._files_are_items or found.is_work):
+                verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
+            verdict = verdict or held_by_status(item.state, item.word)
+            if verdict is None and found.path is not None:
+                verdict = self._seen_before((found.path, found.line), path)
+        files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
             reason = f"names a file outside of the project: {one_line(outside, 120)}"
@@ -119,10 +124,17 @@ class Look:
         self.candidates.append(
             Candidate(
                 id=found.row_id or "",
+                status=item.word or None,
+                state=item.state,
+                parent=item.parent,
+                depends_on=item.depends_on,
+                blocks=item.blocks,
+                aliases=(item.id,) if item.id else (),
                 verdict=verdict,
                 path=path,
-                title=title if isinstance(title, str) else None,
+                title=item.title or None,
                 payload=found.row,
+                rank=(priority_or_usual(item.priority if found.is_work else None), 0.0),
                 files=files,
             )
         )
@@ -154,6 +166,7 @@ class Look:
                 state=item.state,
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[f"{path}#{other}" for other in item.depends_on],
+                blocks=[f"{path}#{other}" for other in item.blocks],
                 verdict=verdict or self._seen_before((found.path, item.line), path),
                 path=path,
                 title=item.title,

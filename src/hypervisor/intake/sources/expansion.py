@@ -12,12 +12,13 @@ from typing import BinaryIO
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.intake.sources import lists
-from hypervisor.intake.sources.rows import Rows, holds_rows, is_json_lines
+from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is_json_lines
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line
 from hypervisor.tasks import formats, walk
 from hypervisor.tasks.formats import Format, mark
+from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.ids import TaskIds, tasks_below
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
@@ -88,9 +89,10 @@ class _Expander:
         self._stdin = stdin
         self._files_are_items = files_are_items
         self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
-        self._rows = Rows(id_column)
         self._lists_lead_out = lists_lead_out
         self._format = formats.get(format) if format is not None else None
+        of_rows = self._format if isinstance(self._format, RowFormat) else None
+        self._rows = Rows(id_column, settings, of_rows)
         self._names = formats.names()
         self._tasks: TaskIds | None = None
         self._outside: dict[str, bool] = {}
@@ -141,7 +143,7 @@ class _Expander:
                 yield from self._folder(path, spec)
             elif not stat.S_ISREG(mode) and not walk.is_markdown(path):
                 yield from self._piped(spec, read_pipe(path, lists.LARGEST))
-            elif holds_rows(path):
+            elif holds_rows(path) or self._are_rows(path):
                 yield from self._rows.of_file(path, spec)
             elif lists.is_list(path, self._cwd):
                 yield from self._list(path, spec)
@@ -152,6 +154,21 @@ class _Expander:
             raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
+
+    def _are_rows(self, path: str) -> bool:
+        own = self._format is not None and not isinstance(self._format, RowFormat)
+        return not own and self._kind_of(path) is None and holds_json_rows(path)
+
+    def _kind_of(self, path: str) -> Format | None:
+        """Return the format of a file of many items, None if it is none."""
+        if self._format is not None and not isinstance(self._format, RowFormat):
+            return self._format
+        if self._files_are_items and walk.is_markdown(path):
+            return None
+        try:
+            return formats.of_file(path, mark.text_of(path)[1])
+        except (OSError, BrokenFile):
+            return None
 
     def _folder(self, path: str, spec: str) -> Iterator[Found]:
         """Yield what is below a folder, or the items of the files that it stands for."""
@@ -169,12 +186,7 @@ class _Expander:
 
     def _file(self, path: str, spec: str) -> Iterator[Found]:
         """Yield a file, or the items in it."""
-        kind = self._format
-        if kind is None and not self._files_are_items:
-            try:
-                kind = formats.of_file(path, mark.text_of(path)[1])
-            except (OSError, BrokenFile):
-                kind = None
+        kind = self._kind_of(path)
         if kind is None:
             yield Found(path, origin=spec)
         else:

@@ -14,24 +14,37 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence, Set
     from contextlib import AbstractContextManager
+
+    from hypervisor.tasks.formats.rows import Rows
 
 # Name: module, those first that know more exactly what is theirs.
 FORMATS = {
     "spec-kit": "spec_kit",
     "openspec": "openspec",
     "checklist": "checklist",
+    "taskmaster": "taskmaster",
+    "todo.txt": "todo_txt",
+    "beads": "beads",
+    "github": "github",
+    "gitlab": "gitlab",
+    "jira": "jira",
+    "linear": "linear",
+    "taskwarrior": "taskwarrior",
+    "rows": "rows",
 }
+# Those of rows, which are known by their columns; `rows` are all that no other knows.
+_OF_ROWS = ("beads", "github", "gitlab", "jira", "linear", "taskwarrior", "rows")
 
 
 class Item(NamedTuple):
     """One item of a file.
 
     `id` is its own in the file, `word` its state as written and `state` the class of that; `text`
-    is what a worker is given, `line` where it stands, from 1. `depends_on` and `parent` name items
-    of the same file by id. `files` are the paths that it names, from the root. `priority` is as
-    written.
+    is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
+    for it) and `parent` name items of the same file by id. `files` are the paths that it names,
+    from the root. `priority` is as written.
     """
 
     id: str
@@ -44,6 +57,7 @@ class Item(NamedTuple):
     parent: str | None = None
     files: tuple[str, ...] = ()
     priority: str | None = None
+    blocks: tuple[str, ...] = ()
 
 
 class Format:
@@ -103,6 +117,12 @@ def get(name: str) -> Format:
 def of_file(path: str, text: str) -> Format | None:
     """Return the format of the file at `path` (absolute), which holds `text`, if it has one."""
     return next((one for one in map(get, FORMATS) if one.recognises(path, text)), None)
+
+
+def of_row(columns: Set[str]) -> Rows:
+    """Return the format of rows with these columns."""
+    kinds: Iterable[Rows] = map(get, _OF_ROWS)  # type: ignore[arg-type]
+    return next(one for one in kinds if one.knows(columns))
 
 
 def in_folder(folder: str) -> list[tuple[Format, str]]:
