@@ -52,7 +52,7 @@ class Rows(Format):
         told = self.links(row)
         parent = self.parent(row)
         return Item(
-            _text(row.get(self.id_key or "")),
+            _text(row.get(self.id_key)) if self.id_key is not None else "",
             self.title(row),
             state,
             word,
