@@ -23,12 +23,16 @@ else:
             defaults = {field: body[field] for field in fields if field in body}
             body |= {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
             body |= {"__slots__": (), "_fields": fields, "_field_defaults": defaults}
+            body["_last"] = tuple(defaults.values())
             return type.__new__(kind, name, bases, body)
 
     class NamedTuple(tuple, metaclass=_Kind):
         """A tuple whose values are attributes, too, in the order in which a class declares them."""
 
         def __new__(kind, /, *values, **named):
+            missing = len(kind._fields) - len(values)
+            if not named and 0 <= missing <= len(kind._last):
+                return tuple.__new__(kind, values + kind._last[len(kind._last) - missing :])
             given = kind._field_defaults | dict(zip(kind._fields, values, strict=False)) | named
             if len(values) > len(kind._fields) or given.keys() != set(kind._fields):
                 raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}")

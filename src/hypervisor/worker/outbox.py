@@ -128,7 +128,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
     if row.format is not None:
-        _mark(ledger, row, row.format)
+        _mark(ledger, row, row.format, told.get("reason") or "")
         return None
     from hypervisor.tasks import report
 
@@ -153,7 +153,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _mark(ledger: Ledger, row: Pending, format: str) -> None:
+def _mark(ledger: Ledger, row: Pending, format: str, why: str) -> None:
     from hypervisor.tasks.formats import mark
 
     assert row.path is not None, "an item of a file has its path"
@@ -166,6 +166,7 @@ def _mark(ledger: Ledger, row: Pending, format: str) -> None:
         row.state,
         _undo_log(ledger, row.queue_name),
         lambda: ledger.outbox.awaits_writing(row.token),
+        why,
     )
 
 

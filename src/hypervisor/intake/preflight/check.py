@@ -76,6 +76,13 @@ def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> 
     return _Sorting(root, settings, look, locks, {}, "work", None, alone=True).result()
 
 
+def _place(item: Candidate) -> str | None:
+    """Return where an item stands, with the line if many stand in its file."""
+    if item.format is None or item.payload is None:
+        return item.path
+    return f"{item.path}:{item.payload['line']}"
+
+
 class _Sorting:
     def __init__(
         self,
@@ -142,7 +149,7 @@ class _Sorting:
         for item in items:
             by_id[item.id].append(item)
         for item_id, same in by_id.items():
-            paths = [item.path for item in same]
+            paths = [_place(item) for item in same]
             if item_id in self._look.left_out:
                 paths.append(self._look.left_out[item_id])
             if len(paths) < 2 or all(item.closed for item in same):

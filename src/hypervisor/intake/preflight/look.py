@@ -165,8 +165,8 @@ class Look:
                 status=item.word,
                 state=item.state,
                 parent=item.parent and f"{path}#{item.parent}",
-                depends_on=[f"{path}#{other}" for other in item.depends_on],
-                blocks=[f"{path}#{other}" for other in item.blocks],
+                depends_on=[self._called(path, other) for other in item.depends_on],
+                blocks=[self._called(path, other) for other in item.blocks],
                 verdict=verdict or self._seen_before((found.path, item.line), path),
                 path=path,
                 title=item.title,
@@ -177,6 +177,12 @@ class Look:
                 format=found.format,
             )
         )
+
+    def _called(self, path: str, other: str) -> str:
+        """Return the id of another item, of the file at `path` or one that `other` names."""
+        if other.startswith(self._prefix):
+            return other[len(self._prefix) :]
+        return f"{path}#{other}"
 
     def _leads_out(self, file: str) -> bool:
         return is_outside(self._root, os.path.join(self._root, file))

@@ -55,6 +55,8 @@ class Names:
         all between whom it does not tell."""
         folded = name.strip().casefold()
         exact = self._by_id.get(folded, [])
+        if len(exact) > 1:
+            exact = [one for one in exact if one.id == name]
         if len(exact) == 1:
             return exact
         if self._by_name is None:

@@ -177,8 +177,11 @@ class _Expander:
             yield from self._items(file, spec, kind)
         if own:
             return
+        every = not self._files_are_items and formats.anywhere(path)
         for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
-            named = found.path is not None and os.path.basename(found.path).lower() in self._names
+            named = found.path is not None and (
+                every or os.path.basename(found.path).lower() in self._names
+            )
             if found.path is None or found.problem is not None or not named:
                 yield found
             else:

@@ -16,13 +16,28 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence, Set
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from hypervisor.tasks.formats.rows import Rows
 
+    class Entry(Protocol):
+        """What an item is found by."""
+
+        @property
+        def id(self) -> str: ...
+
+        @property
+        def title(self) -> str: ...
+
+
 # Name: module, those first that know more exactly what is theirs.
 FORMATS = {
-    "spec-kit": "spec_kit",
     "openspec": "openspec",
+    "kiro": "kiro",
+    "agent-os": "agent_os",
+    "gsd": "gsd",
+    "spec-kit": "spec_kit",
+    "obsidian-tasks": "obsidian_tasks",
     "checklist": "checklist",
     "taskmaster": "taskmaster",
     "todo.txt": "todo_txt",
@@ -43,8 +58,9 @@ class Item(NamedTuple):
 
     `id` is its own in the file, `word` its state as written and `state` the class of that; `text`
     is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
-    for it) and `parent` name items of the same file by id. `files` are the paths that it names,
-    from the root. `priority` is as written.
+    for it) and `parent` name items of the same file by id, `FILE#id` with an absolute path those of
+    another. `files` are the paths that it names, from the root. `priority` is as written, `at`
+    where the mark of a box stands in the text.
     """
 
     id: str
@@ -58,15 +74,18 @@ class Item(NamedTuple):
     files: tuple[str, ...] = ()
     priority: str | None = None
     blocks: tuple[str, ...] = ()
+    at: int = -1
 
 
 class Format:
     """One format. `name` is what `--format` takes, `about` says what it is in a few words, `names`
-    are the file names by which a walk over a folder finds such files."""
+    are the file names by which a walk over a folder finds such files. With `by_lines`, what an item
+    is does not hang on the lines after it."""
 
     name = ""
     about = ""
     names: Sequence[str] = ()
+    by_lines = False
 
     def recognises(self, path: str, text: str) -> bool:
         """True if the file at `path` (absolute), which holds `text`, is one of these."""
@@ -80,10 +99,31 @@ class Format:
         """Return the items in `text`, in its order. Raises BrokenFile."""
         raise NotImplementedError
 
+    def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
+        """Return those of `bare` that `hits` tells. Raises BrokenFile."""
+        items = self.bare(path, text)
+        return [items[place] for place in hits(items, own_id, title)]
+
+    def bare(self, path: str, text: str) -> list[Item]:
+        """Do as `items`; what they wait for need not be in them."""
+        return self.items(path, text)
+
+    def at(self, path: str) -> Format:
+        """Return the format as it is written in the file at `path`, by the settings there."""
+        return self
+
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Return the edits of `text` that mark `item` as ended with `state`; none where it is
         marked already, and None for what this format never writes."""
         raise NotImplementedError
+
+    def block(self, text: str, item: Item, why: str) -> list[Splice] | None:
+        """Do as `mark` for an item that is blocked by `why`, a line."""
+        return self.mark(text, item, "blocked")
+
+    def everywhere(self, folder: str) -> bool:
+        """True if any Markdown file below `folder` may be one of these."""
+        return False
 
     def context(self, path: str, root: str) -> list[str]:
         """Return the files (absolute) that a worker should read first."""
@@ -104,6 +144,16 @@ class Splice(NamedTuple):
     start: int
     end: int
     new: str
+
+
+def hits(items: Sequence[Entry], own_id: str, title: str | None) -> list[int]:
+    """Return which of `items` have an id: its text decides where another has that id by now."""
+    same = [place for place, one in enumerate(items) if one.id == own_id]
+    if len(same) != 1 or (title is not None and items[same[0]].title != title):
+        by_title = [place for place, one in enumerate(items) if one.title == title]
+        if len(by_title) == 1:
+            return by_title
+    return same
 
 
 def get(name: str) -> Format:
@@ -136,6 +186,11 @@ def in_folder(folder: str) -> list[tuple[Format, str]]:
 def names() -> frozenset[str]:
     """Return the names, in lower case, of the files that a walk over a folder asks about."""
     return frozenset(name for one in map(get, FORMATS) for name in one.names)
+
+
+def anywhere(folder: str) -> bool:
+    """True if a walk over `folder` asks about every Markdown file."""
+    return any(one.everywhere(folder) for one in map(get, FORMATS))
 
 
 def spliced(text: str, edits: Sequence[Splice]) -> str:

@@ -8,34 +8,67 @@ from __future__ import annotations
 import re
 from bisect import bisect
 
-from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import markdown
 from hypervisor.tasks.formats import Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hypervisor.tasks.structure import Heading
 
 _STARTS = re.compile(r"[-*+#>]|\d{1,9}[.)]|```|~~~|<!--")
 _DONE = ("x", "X")
+# A mark that GFM does not know: its line is no box there, but whoever wrote it meant one.
+_ODD = re.compile(
+    r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\s xX])\][ \t]+(\S.*)$", re.MULTILINE
+)
 _NAME = r"[\w.@+-]*\.[A-Za-z]\w{0,7}"
 _PATH = re.compile(rf"(?<![\w:/.@+-])(?:[\w.@+-]+/)+{_NAME}\b(?![/:])|`({_NAME})`")
 
 
-class Box(NamedTuple):
-    """A check box: what is between its brackets and where that stands in the text, what follows it,
-    its line, from 1, how far its entry is indented, the headings that it is under, and the lines
-    of its entry, without those of boxes in it."""
+class Page:
+    """A text with its boxes: what is asked of few of them is looked up when it is asked."""
 
-    mark: str
-    at: int
-    text: str
-    line: int
-    indent: int
-    under: tuple[Heading, ...]
-    lines: list[str]
+    def __init__(self, text: str, headings: Sequence[Heading]) -> None:
+        self.text = text
+        self.lines = text.split("\n")
+        self.rows: list[int] = []
+        self._headings = headings
+        self._over = [head.line - 1 for head in headings]
+        self._chains: list[tuple[Heading, ...]] = []
+        self._ends: list[int] = []
+
+    def under(self, row: int) -> tuple[Heading, ...]:
+        """Return the headings over a row, from 0, the outermost first."""
+        if not self._chains:
+            chain: tuple[Heading, ...] = ()
+            self._chains.append(chain)
+            for head in self._headings:
+                chain = (*(one for one in chain if one.level < head.level), head)
+                self._chains.append(chain)
+        return self._chains[bisect(self._over, row)]
+
+    def entry(self, row: int) -> list[str]:
+        """Return the lines of the entry that starts at a row, without those of boxes in it."""
+        if not self._ends:
+            self._ends = sorted({*self.rows, *self._over, len(self.lines)})
+        end = self._ends[bisect(self._ends, row)]
+        return _own(self.lines[row:end], _indent(self.lines[row]))
+
+
+class Box:
+    """A check box: what is between its brackets and where that stands in the text, what follows it,
+    and its line, from 1."""
+
+    __slots__ = ("_page", "at", "line", "mark", "text")
+
+    def __init__(self, page: Page, mark: str, at: int, text: str, line: int) -> None:
+        self._page = page
+        self.mark = mark
+        self.at = at
+        self.text = text
+        self.line = line
 
     @property
     def done(self) -> bool:
@@ -43,15 +76,36 @@ class Box(NamedTuple):
         return self.mark.strip() in _DONE
 
     @property
+    def indent(self) -> int:
+        """How far its entry is indented."""
+        return _indent(self._page.lines[self.line - 1])
+
+    @property
+    def under(self) -> tuple[Heading, ...]:
+        """The headings that it is under."""
+        return self._page.under(self.line - 1)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its entry, without those of boxes in it."""
+        return [line.rstrip("\r") for line in self._page.entry(self.line - 1)]
+
+    @property
     def whole(self) -> str:
         """What it says, with all the lines of its entry."""
-        return "\n".join(line.rstrip("\r") for line in self.lines).strip("\n")
+        return "\n".join(self.lines).strip("\n").removeprefix("\ufeff")
 
 
-def boxes(text: str) -> list[Box]:
-    """Return the check boxes of `text` as GFM knows them, but for those in quotes."""
+Hit = tuple[str, int, str]
+
+
+def boxes(text: str, *, odd: bool = False) -> list[Box]:
+    """Return the check boxes of `text` as GFM knows them, but for those in quotes; with `odd` those
+    too that have another mark."""
     found = markdown.scan(text)
     hits = [(text[one.offset + 1], one.offset + 1, one.text) for one in found.boxes]
+    if odd and (more := _outside(text, _ODD, found.hidden)):
+        hits = sorted([*hits, *more], key=lambda hit: hit[1])
     return _boxes(text, hits, found.headings)
 
 
@@ -62,35 +116,46 @@ def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Bo
     the brackets, and the text. With `in_code` those in code and comments count.
     """
     found = markdown.scan(text)
-    starts = [start for start, _ in found.hidden]
-    hits = []
+    return _boxes(text, _outside(text, pattern, () if in_code else found.hidden), found.headings)
+
+
+def boxes_of(text: str, hits: Sequence[Hit]) -> list[Box]:
+    """Return the check boxes that are at `hits`: what is between the brackets, where that stands,
+    and the text."""
+    return _boxes(text, hits, markdown.scan(text).headings)
+
+
+def _outside(
+    text: str, pattern: re.Pattern[str], hidden: Sequence[tuple[int, int]]
+) -> list[Hit]:  # fmt: skip
+    starts = [start for start, _ in hidden]
+    found = []
     for hit in pattern.finditer(text):
         at = hit.start(1)
         place = bisect(starts, at) - 1
-        if in_code or place < 0 or at >= found.hidden[place][1]:
-            hits.append((hit[1], at, hit[2].strip()))
-    return _boxes(text, hits, found.headings)
-
-
-def _boxes(text: str, hits: list[tuple[str, int, str]], headings: Iterable[Heading]) -> list[Box]:
-    heads = list(headings)
-    lines = text.split("\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    rows = [bisect(starts, at) - 1 for _, at, _ in hits]
-    ends = sorted({*rows, *(head.line - 1 for head in heads), len(lines)})
-    found = []
-    under: tuple[Heading, ...] = ()
-    for (mark, at, title), row in zip(hits, rows, strict=True):
-        while heads and heads[0].line - 1 < row:
-            head = heads.pop(0)
-            under = (*(one for one in under if one.level < head.level), head)
-        line = lines[row].expandtabs(4)
-        indent = len(line) - len(line.lstrip(" "))
-        own = _own(lines[row : ends[bisect(ends, row)]], indent)
-        found.append(Box(mark, at, title, row + 1, indent, under, own))
+        if place < 0 or at >= hidden[place][1]:
+            found.append((hit[1], at, hit[2].strip()))
     return found
+
+
+def _boxes(text: str, hits: Sequence[Hit], headings: Sequence[Heading]) -> list[Box]:
+    # The scan takes a lone return for the end of a line; lines are counted as others count them.
+    if "\r" in text.replace("\r\n", ""):
+        headings = [head._replace(line=text.count("\n", 0, head.offset) + 1) for head in headings]
+    page = Page(text, headings)
+    found = []
+    line, before = 1, 0
+    for mark, at, title in hits:
+        line += text.count("\n", before, at)
+        before = at
+        page.rows.append(line - 1)
+        found.append(Box(page, mark, at, title, line))
+    return found
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs(4)
+    return len(line) - len(line.lstrip(" "))
 
 
 def _own(lines: list[str], indent: int) -> list[str]:
@@ -105,13 +170,17 @@ def _own(lines: list[str], indent: int) -> list[str]:
     return lines
 
 
-def tick(box: Box, mark: str = "x") -> list[Splice]:
-    """Return the edit that puts `mark` into a box; none if a tick is there."""
-    return [] if box.done else [Splice(box.at, box.at + len(box.mark), mark)]
+def tick(text: str, at: int, mark: str = "x") -> list[Splice]:
+    """Return the edit that puts `mark` into the box whose mark stands at `at`; none if a tick is
+    there."""
+    end = text.index("]", at)
+    return [] if text[at:end].strip() in _DONE else [Splice(at, end, mark)]
 
 
 def paths(text: str) -> tuple[str, ...]:
     """Return the files that a text names: what has an ending, and a slash or the quotes of code."""
+    if "." not in text:
+        return ()
     found = ((match[1] or match[0]).removeprefix("./") for match in _PATH.finditer(text))
     return tuple(dict.fromkeys(one for one in found if not one.startswith("../")))
 

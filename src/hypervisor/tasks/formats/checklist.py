@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.boxes import Box, boxes, paths, tick, unique
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
+from hypervisor.tasks.formats.boxes import Box, boxes, unique
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NAMES = ("tasks", "task", "todo", "todos", "to-do", "tasklist", "task-list", "checklist")
 _HEADINGS = ("tasks", "task list", "todo", "to do", "to-do", "todos", "next steps", "action items")
 _LONGEST = 120
 
 
-class CheckList(Format):
+class CheckList(BoxFormat):
     """Items are boxes; one with boxes in it waits for those. There is no order between others."""
 
     name = "checklist"
@@ -27,44 +31,17 @@ class CheckList(Format):
             return False
         return _is_named(path) or any(_says_tasks(box) for box in boxes(text))
 
-    def items(self, path: str, text: str) -> list[Item]:
+    def entries(self, path: str, text: str) -> list[Entry]:
         """Return the boxes, those under a heading that says tasks where the name does not."""
-        found = boxes(text)
+        found = boxes(text, odd=True)
         if not _is_named(path) and any(map(_says_tasks, found)):
             found = [box for box in found if _says_tasks(box)]
         ids = unique(map(_id, found))
-        above: list[int] = []
-        parents: list[int | None] = []
-        for place, box in enumerate(found):
-            while above and (found[above[-1]].indent >= box.indent
-                             or found[above[-1]].under != box.under):  # fmt: skip
-                above.pop()
-            parents.append(above[-1] if above else None)
-            above.append(place)
-        inside: dict[int, list[str]] = {}
-        for place, parent in enumerate(parents):
-            if parent is not None and not found[place].done:
-                inside.setdefault(parent, []).append(ids[place])
-        return [
-            Item(
-                ids[place],
-                box.text,
-                "done" if box.done else "ready",
-                f"[{box.mark}]",
-                box.whole,
-                box.line,
-                tuple(inside.get(place, ())),
-                None if parents[place] is None else ids[parents[place] or 0],
-                paths(box.whole),
-            )
-            for place, box in enumerate(found)
-        ]
+        return [Entry(one, box.text, box) for one, box in zip(ids, found, strict=True)]
 
-    def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
-        """Tick the box of what is done."""
-        if state != "done":
-            return None
-        return next(tick(box) for box in boxes(text) if box.line == item.line)
+    def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
+        """A box with boxes in it waits for those."""
+        return nested(found, [not one.box.done for one in found])
 
 
 def _headed(text: str) -> bool:

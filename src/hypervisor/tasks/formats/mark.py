@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
-from hypervisor.tasks.formats import Format, Item
+from hypervisor.tasks.formats import Format, Item, Splice
 from hypervisor.tasks.read import refuse_conflict
 
 TYPE_CHECKING = False
@@ -37,14 +37,14 @@ def text_of(path: str) -> tuple[write.Seen, str]:
     return seen, text
 
 
-def find(items: list[Item], path: str, own_id: str, title: str | None) -> Item:
-    """Return the item with the id `own_id` in the file at `path`: its text decides where another
-    one has that id by now. Raises NoSuchItem."""
-    same = [one for one in items if one.id == own_id]
-    if len(same) != 1 or (title is not None and same[0].title != title):
-        by_title = [one for one in items if one.title == title]
-        if len(by_title) == 1:
-            same = by_title
+def read(path: str, kind: Format, own_id: str, title: str | None) -> Item:
+    """Return the item as it stands in its file now; what it waits for need not be in it. Raises
+    OSError, BrokenFile and NoSuchItem."""
+    return _find(path, text_of(path)[1], kind, own_id, title)
+
+
+def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) -> Item:
+    same = kind.find(path, text, own_id, title)
     if len(same) != 1:
         what = "stands there more than once" if same else "is no longer there"
         raise NoSuchItem(
@@ -56,11 +56,6 @@ def find(items: list[Item], path: str, own_id: str, title: str | None) -> Item:
     return same[0]
 
 
-def read(path: str, kind: Format, own_id: str, title: str | None) -> Item:
-    """Return the item as it stands in its file now. Raises OSError and BrokenFile."""
-    return find(kind.items(path, text_of(path)[1]), path, own_id, title)
-
-
 def put(
     path: str,
     name: str,
@@ -70,41 +65,78 @@ def put(
     state: str,
     log: UndoLog,
     wanted: Callable[[], bool],
+    why: str = "",
 ) -> None:
     """Mark an item as ended with `state` in the file at `path`, of the format `name`.
 
-    Where it is marked already, or the format writes nothing for that state, nothing is done. A
-    file that somebody edits meanwhile is read again; `wanted` is asked after each reading. Raises
-    BrokenFile, FileChanged (it changed again and again) and OSError, with the file as it was.
+    `why` says what blocks it. Where it is marked already, or the format writes nothing for that
+    state, nothing is done. A file that somebody edits meanwhile is read again; `wanted` is asked
+    after each reading. Raises BrokenFile, FileChanged (it changed again and again) and OSError,
+    with the file as it was.
     """
-    kind = formats.get(name)
+    kind = formats.get(name).at(path)
     for _ in range(_TRIES):
         with kind.lock(path):
             seen, text = text_of(path)
             if not wanted():
                 return
-            items = kind.items(path, text)
-            item = find(items, path, own_id, title)
-            edits = kind.mark(text, item, state)
+            item = _find(path, text, kind, own_id, title)
+            blocked = state == "blocked"
+            edits = kind.block(text, item, why) if blocked else kind.mark(text, item, state)
             if not edits:
                 return
-            after = formats.spliced(text, edits)
-            _prove(path, items, kind.items(path, after), item)
-            log.record_splice(path, item_id, seen.raw, after.encode())
+            _prove(path, text, kind, item, edits, state)
+            after = formats.spliced(text, edits).encode()
+            log.record_splice(path, item_id, seen.raw, after)
             try:
-                write.replace(path, seen, after.encode())
+                write.replace(path, seen, after)
                 return
             except FileChanged:
                 continue
     raise FileChanged(path)
 
 
-def _prove(path: str, before: list[Item], after: list[Item], changed: Item) -> None:
-    """Raise BrokenFile unless the edit left every item as it was but for the state of one."""
-    told = [(one.id, one.title, one.state) for one in before]
-    now = [(one.id, one.title, one.state) for one in after]
-    odd = [place for place, pair in enumerate(zip(told, now, strict=False)) if pair[0] != pair[1]]
-    if len(told) != len(now) or any(before[place].id != changed.id for place in odd):
+def _prove(path: str, text: str, kind: Format, item: Item, edits: list[Splice], state: str) -> None:
+    """Raise BrokenFile unless the edits bring the item to `state`, and leave all others as they
+    were but for what they touch themselves.
+
+    Where an item does not hang on the lines after it, the lines that are touched tell: what is no
+    item without those around it is looked at with all of them.
+    """
+    if kind.by_lines:
+        start = text.rfind("\n", 0, min(edit.start for edit in edits)) + 1
+        end = text.find("\n", max(edit.end for edit in edits))
+        window = text[start : end if end >= 0 else len(text)]
+        start += len(window) - len(window.lstrip(" \t\ufeff"))
+        window = window.lstrip(" \t\ufeff")
+        moved = [Splice(one.start - start, one.end - start, one.new) for one in edits]
+        if window and moved[0].start >= 0 and _proves(path, window, kind, item, moved, state):
+            return
+    if not _proves(path, text, kind, item, edits, state):
         raise BrokenFile(
-            path, changed.line, "the mark would change more than its item", "mark it by hand"
+            path, item.line, "the mark would change more than its item", "mark it by hand"
         )
+
+
+def _proves(
+    path: str, text: str, kind: Format, item: Item, edits: list[Splice], state: str
+) -> bool:
+    before = kind.bare(path, text)
+    after = kind.bare(path, formats.spliced(text, edits))
+    if [one.id for one in before] != [one.id for one in after]:
+        return False
+    touched = {text.count("\n", 0, edit.start) + 1 for edit in edits}
+    reached = False
+    for old, new in zip(before, after, strict=True):
+        if old.title == item.title and new.state == state != old.state:
+            reached = True
+        if (old.title, old.state) != (new.title, new.state):
+            of_item = old.line in touched if kind.by_lines else _holds(old, item)
+            if old.title != new.title or not of_item:
+                return False
+    return reached
+
+
+def _holds(one: Item, item: Item) -> bool:
+    """True for the item itself, and for what it is a part of."""
+    return one.id == item.id or item.id.startswith(f"{one.id}.")

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
-from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.boxes import Box, boxes_like, paths, tick
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.boxes import boxes_like
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BOX = re.compile(
     r"^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]*"
@@ -20,7 +25,7 @@ _BOX = re.compile(
 _NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*[a-z]?)[.):]?(?:\*\*)?(?=\s)")
 
 
-class OpenSpec(Format):
+class OpenSpec(BoxFormat):
     """Items are the boxes, with their numbers as ids where these are unique."""
 
     name = "openspec"
@@ -49,52 +54,30 @@ class OpenSpec(Format):
         files = [os.path.join(change, "tasks.md") for change in changes]
         return [file for file in files if os.path.isfile(file) and self.recognises(file, "")]
 
-    def items(self, path: str, text: str) -> list[Item]:
-        """Return the boxes, each of which waits for the one before it that is open."""
-        found = _boxes(text)
-        numbers = [_number(box) for box in found]
-        items: list[Item] = []
-        before: str | None = None
-        for place, (box, number) in enumerate(zip(found, numbers, strict=True), 1):
-            item_id = number if number and numbers.count(number) == 1 else f"step {place}"
-            title = _NUMBER.sub("", box.text, count=1).strip() if number else box.text
-            items.append(
-                Item(
-                    item_id,
-                    title or box.text,
-                    "done" if box.done else "ready",
-                    f"[{box.mark}]",
-                    box.whole,
-                    box.line,
-                    (before,) if before and not box.done else (),
-                    None,
-                    paths(box.whole),
-                )
+    def entries(self, path: str, text: str) -> list[Entry]:
+        """Return the boxes that say something."""
+        found = boxes_like(text, _BOX, in_code=True)
+        numbers = [_NUMBER.match(box.text) for box in found]
+        count = Counter(number[1] for number in numbers if number)
+        return [
+            Entry(
+                number[1] if number and count[number[1]] == 1 else f"step {place}",
+                box.text[number.end() :].strip() if number else box.text,
+                box,
             )
-            if not box.done:
-                before = item_id
-        return items
+            for place, (box, number) in enumerate(zip(found, numbers, strict=True), 1)
+        ]
 
-    def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
-        """Tick the box of what is done."""
-        if state != "done":
-            return None
-        return next(tick(box) for box in _boxes(text) if box.line == item.line)
+    def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
+        """Each waits for the one before it that is open."""
+        waits = in_turn([[(one.id, False, one.box.done) for one in found]])
+        return [Links(waits.get(one.id, ())) for one in found]
 
     def context(self, path: str, root: str) -> list[str]:
         """The change's proposal, design and specs."""
         folder = os.path.dirname(path)
         named = (os.path.join(folder, name) for name in ("proposal.md", "design.md", "specs"))
         return [file for file in named if os.path.exists(file)]
-
-
-def _boxes(text: str) -> list[Box]:
-    return boxes_like(text, _BOX, in_code=True)
-
-
-def _number(box: Box) -> str | None:
-    found = _NUMBER.match(box.text)
-    return found[1] if found else None
 
 
 def _listed(folder: str) -> list[str]:

@@ -6,22 +6,30 @@ before it, and all after wait for it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from itertools import groupby
 
-from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.boxes import Box, boxes, paths, tick
+from hypervisor.tasks.formats import Item, Splice
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.boxes import boxes, tick
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _ID = re.compile(r"(?:\*\*|`)?(T\d{3,}[a-z]?)(?:\*\*|`)?:?(?=\s|$|\[)")
 _ANY_ID = re.compile(r"\bT(\d{3,})([a-z]?)(?:\s*(?:-|–|to|through)\s*T(\d{3,}))?\b")
 _WAITS = re.compile(r"\b(?:depends? on|after|requires|blocked by|needs)\b:?([^);]*)", re.IGNORECASE)
 _LABEL = re.compile(r"\s*\[([^\]]*)\]")
+_TICKED = re.compile(r"\[([xX])\][ \t]+(?:\*\*|`)?T\d{3}")
 _SIBLINGS = ("plan.md", "spec.md", "research.md", "data-model.md", "contracts", "quickstart.md")
 _CONSTITUTION = (".specify/memory/constitution.md", "memory/constitution.md")
 _LONGEST_RANGE = 200
 
 
-class SpecKit(Format):
+class SpecKit(BoxFormat):
     """Items are the boxes with an id: closing check lists and legends have none."""
 
     name = "spec-kit"
@@ -33,7 +41,10 @@ class SpecKit(Format):
         return os.path.basename(path).lower() == "tasks.md" and any(_numbered(text))
 
     def below(self, folder: str) -> list[str]:
-        """A feature is a folder with `tasks.md` beside `spec.md` or `plan.md`, or below `specs`."""
+        """A feature is a folder with `tasks.md` beside `spec.md` or `plan.md`, or below `specs`;
+        `.specify` stands for the one that the project is at."""
+        if os.path.basename(os.path.realpath(folder)) == ".specify":
+            folder = _current(folder)
         if not os.path.isfile(file := os.path.join(folder, "tasks.md")):
             return []
         beside = any(os.path.isfile(os.path.join(folder, name)) for name in _SIBLINGS[:2])
@@ -44,33 +55,21 @@ class SpecKit(Format):
 
         return [file] if self.recognises(file, text_of(file)[1]) else []
 
-    def items(self, path: str, text: str) -> list[Item]:
+    def entries(self, path: str, text: str) -> list[Entry]:
         """Return the boxes that have an id."""
-        found = _numbered(text)
-        waits = _waits([(box, item_id, parallel) for box, item_id, parallel, _ in found])
-        return [
-            Item(
-                item_id,
-                title,
-                "done" if box.done else "ready",
-                f"[{box.mark}]",
-                box.whole,
-                box.line,
-                tuple(dict.fromkeys([*waits.get(item_id, ()), *_told(box.whole, item_id)])),
-                None,
-                paths(box.whole),
-            )
-            for box, item_id, _, title in found
-        ]
+        return _numbered(text)
+
+    def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
+        """By the phases, and what an item says that it depends on."""
+        waits = in_turn(_phases(found))
+        return [Links([*waits.get(one.id, ()), *_told(one.box.whole)]) for one in found]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Tick the box of what is done, as the file's other boxes are ticked."""
         if state != "done":
             return None
-        found = _numbered(text)
-        ticked = [box.mark for box, *_ in found if box.done]
-        mark = "x" if not ticked or ticked.count("x") >= ticked.count("X") else "X"
-        return next(tick(box, mark) for box, *_ in found if box.line == item.line)
+        ticked = _TICKED.findall(text)
+        return tick(text, item.at, "x" if ticked.count("x") * 2 >= len(ticked) else "X")
 
     def context(self, path: str, root: str) -> list[str]:
         """The feature's plan, spec and design, and the project's constitution."""
@@ -100,46 +99,46 @@ class SpecKit(Format):
         return told
 
 
-def _numbered(text: str) -> list[tuple[Box, str, bool, str]]:
-    """Return each box that has an id, with that, whether it is marked [P], and its title."""
+def _current(folder: str) -> str:
+    """Return the feature that a `.specify` names, "" for none."""
+    root = os.path.dirname(os.path.realpath(folder))
+    told = os.environ.get("SPECIFY_FEATURE_DIRECTORY")
+    if not told:
+        try:
+            with open(os.path.join(folder, "feature.json"), encoding="utf-8-sig") as source:
+                told = json.load(source)["feature_directory"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return ""
+    named = os.path.join(root, told) if isinstance(told, str) else ""
+    return named if os.path.realpath(named).startswith(os.path.join(root, "")) else ""
+
+
+def _numbered(text: str) -> list[Entry]:
+    """Return each box that has an id."""
     found = []
-    for box in boxes(text):
+    for box in boxes(text, odd=True):
         told = _ID.match(box.text)
         if told is None:
             continue
-        at, labels = told.end(), []
+        at, parallel = told.end(), False
         while label := _LABEL.match(box.text, at):
-            labels.append(label[1].strip())
+            parallel = parallel or label[1].strip() == "P"
             at = label.end()
-        found.append((box, told[1], "P" in labels, box.text[at:].strip(" :*") or told[1]))
+        found.append(Entry(told[1], box.text[at:].strip(" :*") or told[1], box, parallel))
     return found
 
 
-def _waits(found: list[tuple[Box, str, bool]]) -> dict[str, list[str]]:
-    """Return what each item waits for by its place: as few as say it all."""
-    waits: dict[str, list[str]] = {}
-    before: list[str] = []
-    alone: str | None = None
-    beside: list[str] = []
-    phase = None
-    for box, item_id, parallel in found:
-        at = next((head.line for head in box.under if head.level == 2), None)
-        if at != phase:
-            phase = at
-            before = [*([alone] if alone else []), *beside] or before
-            alone, beside = None, []
-        if box.done:
-            continue
-        if parallel:
-            waits[item_id] = [alone] if alone else before
-            beside.append(item_id)
-        else:
-            waits[item_id] = beside or ([alone] if alone else before)
-            alone, beside = item_id, []
-    return waits
+def _phases(found: Sequence[Entry]) -> Iterator[list[tuple[str, bool, bool]]]:
+    """Yield the items of each heading of the second level."""
+
+    def heading(one: Entry) -> int | None:
+        return next((head.line for head in one.box.under if head.level == 2), None)
+
+    for _, phase in groupby(found, heading):
+        yield [(one.id, one.parallel, one.box.done) for one in phase]
 
 
-def _told(text: str, item_id: str) -> list[str]:
+def _told(text: str) -> list[str]:
     """Return the ids that an item says it depends on, those of a range too."""
     told: list[str] = []
     for clause in _WAITS.finditer(text):
@@ -148,7 +147,7 @@ def _told(text: str, item_id: str) -> list[str]:
             if last and 0 < int(last) - int(number) < _LONGEST_RANGE:
                 more = range(int(number) + 1, int(last) + 1)
                 told += [f"T{one:0{len(number)}}" for one in more]
-    return [one for one in told if one != item_id]
+    return told
 
 
 FORMAT = SpecKit()

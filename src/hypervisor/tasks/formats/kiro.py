@@ -1,0 +1,169 @@
+"""Kiro and cc-sdd: `.kiro/specs/NAME/tasks.md`, boxes with numbers; what has parts is worked on by
+these, and its own box is left to the tool.
+
+What is optional (`[ ]*`) and checkpoints, which are for a person, are left out. A spec of cc-sdd
+whose tasks nobody has approved is a draft.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.boxes import Box, boxes_like, unique
+from hypervisor.tasks.formats.numbered import NUMBER, leaves, parts, working
+from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TOPS = (".kiro",)
+_BOX = re.compile(r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\n])\](\*?[ \t]+\S.*)$", re.M)
+_PARALLEL = re.compile(r"\(P\)[ \t]*")
+_CHECKPOINT = re.compile(r"(?:final )?checkpoint\b", re.IGNORECASE)
+_DEPENDS = re.compile(r"_Depends:([^_\n]*)_?", re.IGNORECASE)
+_ID = re.compile(r"\d+(?:\.\d+)*")
+_WAVES = re.compile(r'\{\s*"waves"\s*:')
+_STATES = {"-": "in_progress", "~": "in_progress"}
+
+
+class Kiro(BoxFormat):
+    """Items are the boxes that have no parts."""
+
+    name = "kiro"
+    about = "tasks.md of a spec of Kiro or cc-sdd"
+    names = ("tasks.md",)
+
+    def recognises(self, path: str, text: str) -> bool:
+        """By the folder."""
+        return is_spec(path, _TOPS)
+
+    def below(self, folder: str) -> list[str]:
+        """A spec; `.kiro` and its `specs` stand for all of them."""
+        return files_of(folder, _TOPS)
+
+    def entries(self, path: str, text: str) -> list[Entry]:
+        """Return the boxes that have no parts."""
+        return working(_wanted(text))
+
+    def state(self, box: Box) -> str:
+        """A mark that stays after a crash is one of work, too: a person sees to it."""
+        return _STATES.get(box.mark) or super().state(box)
+
+    def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
+        """By the waves that Kiro notes, else one after the other; `(P)` stands beside others."""
+        inside = parts(_wanted(text))
+        waits = in_turn([[(one.id, one.parallel, one.box.done) for one in found]])
+        done = {one.id for one in found if one.box.done}
+        waits |= _by_waves(text, [one.id for one in found], done, inside)
+        told = []
+        for one in found:
+            named = [
+                leaf
+                for clause in _DEPENDS.findall(one.box.whole)
+                for number in _ID.findall(clause)
+                for leaf in leaves(number, inside)
+            ]
+            told.append(Links([*waits.get(one.id, ()), *named]))
+        return told
+
+    def items(self, path: str, text: str) -> list[Item]:
+        """Return the items, drafts where the spec is not approved."""
+        found = super().items(path, text)
+        if _is_approved(path):
+            return found
+        word = "tasks not approved in spec.json"
+        return [
+            one._replace(state="draft", word=word) if one.state == "ready" else one
+            for one in found
+        ]  # fmt: skip
+
+    def context(self, path: str, root: str) -> list[str]:
+        """The spec's requirements and design, and what steers the project."""
+        top = os.path.dirname(os.path.dirname(os.path.dirname(path)))
+        steering = os.path.join(top, "steering")
+        named = beside(path, ("requirements.md", "bugfix.md", "design.md"))
+        return [*named, *([steering] if os.path.isdir(steering) else [])]
+
+    def notes(self, path: str) -> list[str]:
+        """Say how many boxes are left out."""
+        from hypervisor.tasks.formats.mark import text_of
+
+        left = sum(_is_left_out(box) and not box.done for box in _boxes(text_of(path)[1]))
+        told = "optional box or checkpoint is" if left == 1 else "optional boxes or checkpoints are"
+        return [f"{left} open {told} left out"] if left else []
+
+
+def _boxes(text: str) -> list[Box]:
+    return boxes_like(text, _BOX, in_code=False)
+
+
+def _is_left_out(box: Box) -> bool:
+    number = NUMBER.match(box.text)
+    title = box.text[number.end() :] if number else box.text
+    return box.text.startswith("*") or _CHECKPOINT.match(title) is not None
+
+
+def _wanted(text: str) -> list[Entry]:
+    found = [box for box in _boxes(text) if not _is_left_out(box)]
+    numbers = [NUMBER.match(box.text) for box in found]
+    titles = [box.text[number.end() :] if number else box.text
+              for box, number in zip(found, numbers, strict=True)]  # fmt: skip
+    names = iter(unique(box.text for box, number in zip(found, numbers, strict=True) if not number))
+    return [
+        Entry(
+            number[1] if number else next(names),
+            _PARALLEL.sub("", title, count=1).strip() if _PARALLEL.match(title) else title,
+            box,
+            _PARALLEL.match(title) is not None,
+        )
+        for box, number, title in zip(found, numbers, titles, strict=True)
+    ]
+
+
+def _by_waves(
+    text: str, ids: list[str], done: set[str], inside: dict[str, list[Entry]]
+) -> dict[str, list[str]]:
+    """Return what the items in waves wait for: what is open of the wave before their own."""
+    waits: dict[str, list[str]] = {}
+    before: list[str] = []
+    known = set(ids)
+    for wave in _waves(text):
+        own = [leaf for name in wave for leaf in leaves(name, inside) if leaf in known]
+        waits |= dict.fromkeys(own, before)
+        before = [one for one in own if one not in done] or before
+    return waits
+
+
+def _waves(text: str) -> list[list[str]]:
+    start = _WAVES.search(text)
+    if start is None:
+        return []
+    try:
+        told = json.JSONDecoder().raw_decode(text, start.start())[0]["waves"]
+    except (ValueError, RecursionError):
+        return []
+    lists = [one.get("tasks") if isinstance(one, dict) else one for one in told] \
+        if isinstance(told, list) else []  # fmt: skip
+    return [[str(name) for name in one] for one in lists if isinstance(one, list)]
+
+
+def _is_approved(path: str) -> bool:
+    """True unless a `spec.json` beside the file says that its tasks are not approved."""
+    try:
+        with open(os.path.join(os.path.dirname(path), "spec.json"), encoding="utf-8-sig") as source:
+            told = json.load(source)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
+    approvals = told.get("approvals") if isinstance(told, dict) else None
+    tasks = approvals.get("tasks") if isinstance(approvals, dict) else None
+    return isinstance(tasks, dict) and tasks.get("approved") is True
+
+
+FORMAT = Kiro()

@@ -1,0 +1,52 @@
+"""Boxes with numbers, `2` over `2.1`: what a spec of Kiro's and of Agent OS's is made of."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hypervisor.tasks.formats.box_format import Entry
+
+NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*)[.):]?(?:\*\*)?[ \t]+(?=\S)")
+
+
+def above(item_id: str, ids: Iterable[str]) -> str | None:
+    """Return the number that `item_id` is a part of, `2` or `2.0` for `2.1`, if it is there."""
+    head, dot, _ = item_id.rpartition(".")
+    names = (head, f"{head}.0") if dot else ()
+    return next((name for name in names if name in ids and name != item_id), None)
+
+
+def parts(found: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return what is directly a part of each."""
+    ids = {one.id for one in found}
+    told = defaultdict(list)
+    for one in found:
+        if (parent := above(one.id, ids)) is not None:
+            told[parent].append(one)
+    return told
+
+
+def working(found: Sequence[Entry]) -> list[Entry]:
+    """Return those that have no parts, each with what it is a part of."""
+    inside = parts(found)
+    by_id = {one.id: one for one in found}
+    told = []
+    for one in found:
+        if one.id not in inside:
+            over, parent = [], above(one.id, by_id)
+            while parent is not None:
+                over.append(by_id[parent].box)
+                parent = above(parent, by_id)
+            told.append(one._replace(above=tuple(reversed(over))) if over else one)
+    return told
+
+
+def leaves(item_id: str, parts: dict[str, list[Entry]]) -> list[str]:
+    """Return what `item_id` is worked on by: itself, if nothing is a part of it."""
+    inside = parts.get(item_id, ())
+    return [leaf for one in inside for leaf in leaves(one.id, parts)] if inside else [item_id]

@@ -1,0 +1,322 @@
+"""The lines of the Obsidian plugin Tasks, in any note of a vault that has it.
+
+The vault's own settings say which boxes are tasks and what their symbols mean. A line that the
+plugin would repeat or delete when it is done is held: only the plugin does that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from functools import lru_cache
+
+from hypervisor.system.records import NamedTuple
+from hypervisor.tasks.formats import Item, Splice
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
+from hypervisor.tasks.formats.boxes import boxes_of, unique
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hypervisor.tasks.formats.boxes import Hit
+
+_SETTINGS = ".obsidian/plugins/obsidian-tasks-plugin/data.json"
+_LINE = re.compile(r"([\s\t>]*)(?:[-*+]|[0-9]+[.)]) +\[(.)\] *(.*)")
+_FENCE = re.compile(r"[\s>]*(?:(?:[-*+]|\d+[.)])\s+)?(`{3,}|~{3,})")
+_TYPES = {
+    "TODO": "ready",
+    "DONE": "done",
+    "IN_PROGRESS": "in_progress",
+    "ON_HOLD": "waiting",
+    "CANCELLED": "cancelled",
+}
+_SHIPPED = {" ": "TODO", "x": "DONE", "X": "DONE", "/": "IN_PROGRESS", "-": "CANCELLED"}
+_PRIORITIES = {"🔺": "0", "⏫": "1", "🔼": "2", "🔽": "3", "⏬": "4",
+               "highest": "0", "high": "1", "medium": "2", "low": "3", "lowest": "4"}  # fmt: skip
+_BLOCK = re.compile(r"[ \t]+\^[a-zA-Z0-9-]+[ \t]*$")
+_TAG = re.compile(r"(?:^|[ \t]+)#[^ \t!@#$%^&*(),.?\":{}|<>]+$")
+_EMOJI = {
+    "priority": "(🔺|⏫|🔼|🔽|⏬)",
+    "id": "🆔 *([a-zA-Z0-9_-]+)",
+    "dependsOn": "⛔ *([a-zA-Z0-9_-]+(?: *, *[a-zA-Z0-9_-]+)*)",
+    "repeat": "🔁 *([a-zA-Z0-9, !]+)",
+    "onCompletion": "🏁 *([a-zA-Z]+)",
+    "created": r"➕ *(\d{4}-\d{2}-\d{2})",
+    "start": r"🛫 *(\d{4}-\d{2}-\d{2})",
+    "scheduled": r"(?:⏳|⌛) *(\d{4}-\d{2}-\d{2})",
+    "due": r"(?:📅|📆|🗓) *(\d{4}-\d{2}-\d{2})",
+    "cancelled": r"❌ *(\d{4}-\d{2}-\d{2})",
+    "completion": r"✅ *(\d{4}-\d{2}-\d{2})",
+}
+_EMOJI_FIELDS = [
+    (name, re.compile(told.replace(" *(", "\ufe0f? *(", 1) + "\ufe0f?"))
+    for name, told in _EMOJI.items()
+]
+_SIGNS = {
+    sign: place for place, told in enumerate(_EMOJI.values()) for sign in told.split(" ")[0]
+    if sign not in "(?:|)"
+}  # fmt: skip
+_INLINE_FIELD = re.compile(
+    rf"(?:\[({'|'.join(_EMOJI)}):: *([^\][]*?) *\]|\(({'|'.join(_EMOJI)}):: *([^)(]*?) *\)),?$"
+)
+_LARGEST = 4 * 1024 * 1024
+
+
+class _Vault(NamedTuple):
+    """What a vault's settings say: `done` is the symbol that is written."""
+
+    folder: str
+    filter: str
+    inline: bool
+    types: Mapping[str, str]
+    done: str
+    dated: bool
+
+
+class ObsidianTasks(BoxFormat):
+    """Items are lines, by their 🆔, else by their text."""
+
+    name = "obsidian-tasks"
+    about = "lines of the Obsidian plugin Tasks"
+
+    def __init__(self, vault: _Vault | None = None) -> None:
+        self._vault = vault
+
+    def at(self, path: str) -> ObsidianTasks:
+        """Return the format by the settings of the vault that `path` is in."""
+        return ObsidianTasks(_vault_of(path) or _DEFAULT)
+
+    def recognises(self, path: str, text: str) -> bool:
+        """By the vault; a note that is a task of its own has boxes, not tasks, in it."""
+        if not path.lower().endswith(".md") or "[" not in text:
+            return False
+        vault = _vault_of(path)
+        if vault is None or (not vault.filter and _is_task(text)):
+            return False
+        return any(True for _ in _lines(text, vault))
+
+    def everywhere(self, folder: str) -> bool:
+        """In a vault any note may have them."""
+        return _vault_of(os.path.join(folder, "x")) is not None
+
+    def entries(self, path: str, text: str) -> list[Entry]:
+        """Return the tasks of a note, as they stand."""
+        vault = self._vault_of(path)
+        found = [
+            (box, *_fields(box.text, vault)) for box in boxes_of(text, list(_lines(text, vault)))
+        ]
+        # An id is not made unique: one that stands twice is nobody's.
+        names = iter(unique(title for _, title, fields in found if "id" not in fields))
+        return [
+            Entry(fields["id"] if "id" in fields else next(names), title, box, fields=fields)
+            for box, title, fields in found
+        ]
+
+    def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
+        """See `items`."""
+        return [Links()] * len(found)
+
+    def item(self, entry: Entry, links: Links, path: str) -> Item:
+        """Return a task with what its fields and the vault say."""
+        told = super().item(entry, links, path)
+        fields = entry.fields or {}
+        state = _TYPES.get(self._vault_of(path).types.get(entry.box.mark, ""), "unknown")
+        word = told.word
+        later = max(fields.get("start", ""), fields.get("scheduled", ""))
+        if state == "ready" and "repeat" in fields:
+            state, word = "waiting", "recurs: only the plugin writes the next one"
+        elif state == "ready" and fields.get("onCompletion", "").lower() == "delete":
+            state, word = "waiting", "is deleted when done: only the plugin does that"
+        elif state == "ready" and later > time.strftime("%Y-%m-%d"):
+            state, word = "waiting", f"until {later}"
+        priority = _PRIORITIES.get(fields.get("priority", ""))
+        return told._replace(state=state, word=word, priority=priority)
+
+    def items(self, path: str, text: str) -> list[Item]:
+        """Return the tasks, each behind those nested in it and those that it names: these may stand
+        in another note, and an id that nobody has holds nothing, as the plugin has it."""
+        found = self.entries(path, text)
+        bare = [self.item(one, Links(), path) for one in found]
+        inside = nested(found, [one.state not in ("done", "cancelled") for one in bare])
+        own = {one.id for one in found}
+        told = []
+        for one, entry, links in zip(bare, found, inside, strict=True):
+            waits = [name.strip() for name in (entry.fields or {}).get("dependsOn", "").split(",")]
+            here = [name for name in waits if name in own and name != one.id]
+            missing = [name for name in waits if name and name not in own]
+            there = self._elsewhere(path, missing) if missing and one.state == "ready" else []
+            after = tuple(dict.fromkeys([*links.waits, *here, *there]))
+            told.append(one._replace(depends_on=after, parent=links.parent))
+        return told
+
+    def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
+        """Write the vault's symbol for done, and the date behind the last field."""
+        if state != "done":
+            return None
+        vault = self._vault or _DEFAULT
+        if vault.types.get(text[item.at]) == "DONE":
+            return []
+        edits = [Splice(item.at, item.at + 1, vault.done)]
+        if vault.dated:
+            end = text.find("\n", item.at)
+            line = text[item.at : end if end >= 0 else len(text)].rstrip()
+            block = _BLOCK.search(line)
+            at = item.at + (block.start() if block else len(line))
+            today = time.strftime("%Y-%m-%d")
+            told = f"  [completion:: {today}]" if vault.inline else f" ✅ {today}"
+            edits.append(Splice(at, at, told))
+        return edits
+
+    def _vault_of(self, path: str) -> _Vault:
+        return self._vault or _vault_of(path) or _DEFAULT
+
+    def _elsewhere(self, path: str, names: Sequence[str]) -> list[str]:
+        """Return the open tasks with these ids in the other notes of the vault, as `FILE#id`."""
+        from hypervisor.system.errors import BrokenFile
+        from hypervisor.tasks.formats.mark import text_of
+        from hypervisor.tasks.walk import Walk, is_markdown
+
+        vault = self._vault_of(path)
+        told: list[str] = []
+        for found in Walk(vault.folder, vault.folder, is_markdown, ()) if vault.folder else ():
+            if found.path is None or found.problem is not None or found.path == path:
+                continue
+            try:
+                text = text_of(found.path)[1]
+            except (OSError, BrokenFile):
+                continue
+            if not any(name in text for name in names):
+                continue
+            for mark, _, line in _lines(text, vault):
+                name = _fields(line, vault)[1].get("id")
+                if name in names and vault.types.get(mark) not in ("DONE", "CANCELLED"):
+                    told.append(f"{found.path}#{name}")
+        return told
+
+
+def _lines(text: str, vault: _Vault) -> Iterator[Hit]:
+    """Yield the lines that are tasks, outside of code and comments."""
+    at, fence, comment = 0, "", ""
+    for line in text.split("\n"):
+        start, at = at, at + len(line) + 1
+        if comment:
+            comment = "" if comment in line else comment
+            continue
+        if opening := _FENCE.match(line):
+            mark = opening[1]
+            if not fence:
+                fence = mark
+            elif mark.startswith(fence) and not line[opening.end() :].strip():
+                fence = ""
+            continue
+        if fence:
+            continue
+        found = _LINE.match(line) if "[" in line else None
+        if found is not None:
+            wanted = found[3].strip() and vault.filter in found[3]
+            if wanted and vault.types.get(found[2]) != "NON_TASK":
+                yield found[2], start + found.start(2), found[3].strip()
+            continue
+        bare = line.lstrip(" \t>\ufeff")
+        for opens, closes in (("<!--", "-->"), ("%%", "%%")):
+            if bare.startswith(opens) and closes not in bare[len(opens) :]:
+                comment = closes
+
+
+def _fields(text: str, vault: _Vault) -> tuple[str, dict[str, str]]:
+    """Return what a task says, and its fields, which stand at the end of its line."""
+    text = _BLOCK.sub("", text).rstrip()
+    fields: dict[str, str] = {}
+    tags: list[str] = []
+    while text:
+        if tag := _TAG.search(text, max(0, text.rfind("#") - 1)):
+            tags.insert(0, tag[0].strip())
+            text = text[: tag.start()].rstrip()
+            continue
+        found = _inline(text) if vault.inline else _emoji(text)
+        if found is None:
+            break
+        name, value, at = found
+        fields.setdefault(name, value)
+        text = text[:at].rstrip()
+    told = " ".join(one for one in [text, *tags] if one and one != vault.filter)
+    if vault.filter:
+        told = re.sub(rf"(?:^|(?<=\s)){re.escape(vault.filter)}(?=\s|$)\s*", "", told)
+    return told.strip() or text or "task", fields
+
+
+def _emoji(text: str) -> tuple[str, str, int] | None:
+    at = max(text.rfind(sign) for sign in _SIGNS)
+    if at < 0:
+        return None
+    name, pattern = _EMOJI_FIELDS[_SIGNS[text[at]]]
+    found = pattern.fullmatch(text, at)
+    return (name, found[1], at) if found else None
+
+
+def _inline(text: str) -> tuple[str, str, int] | None:
+    # No field is longer, and a search for an end walks over all that is before it.
+    found = _INLINE_FIELD.search(text, max(0, len(text) - 300))
+    if found is None:
+        return None
+    return found[1] or found[3], found[2] if found[1] else found[4], found.start()
+
+
+def _is_task(text: str) -> bool:
+    """True for a note whose front matter has a status or the type of a task."""
+    text = text.removeprefix("\ufeff")
+    if not text.startswith(("---\n", "---\r\n")):
+        return False
+    header = text[: text.find("\n---", 3) + 1]
+    return re.search(r"^(?:status|type: *task)\b", header, re.MULTILINE | re.IGNORECASE) is not None
+
+
+def _vault_of(path: str) -> _Vault | None:
+    """Return the vault with the plugin that a file is in."""
+    folder = os.path.dirname(path)
+    while True:
+        file = os.path.join(folder, _SETTINGS)
+        try:
+            seen = os.stat(file)
+        except OSError:
+            above = os.path.dirname(folder)
+            if above == folder:
+                return None
+            folder = above
+            continue
+        return _read(folder, file, seen.st_mtime_ns, seen.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
+    try:
+        with open(file, encoding="utf-8-sig") as source:
+            told = json.load(source) if size <= _LARGEST else None
+    except (OSError, ValueError, RecursionError):
+        told = None
+    told = told if isinstance(told, dict) else {}
+    listed = told.get("statusSettings")
+    listed = listed if isinstance(listed, dict) else {}
+    types: dict[str, str] = {}
+    for part in ("coreStatuses", "customStatuses"):
+        for one in listed.get(part) or ():
+            if isinstance(one, dict) and isinstance(one.get("symbol"), str):
+                types.setdefault(one["symbol"], str(one.get("type") or "TODO"))
+    done = next((symbol for symbol, kind in types.items() if kind == "DONE" and symbol), "x")
+    word = told.get("globalFilter")
+    return _Vault(
+        folder,
+        word.strip() if isinstance(word, str) else "",
+        told.get("taskFormat") == "dataview",
+        (_SHIPPED if not types else {" ": "TODO", "x": "DONE", "X": "DONE"}) | types,
+        done if len(done) == 1 else "x",
+        told.get("setDoneDate") is not False,
+    )
+
+
+_DEFAULT = _Vault("", "", False, _SHIPPED, "x", True)
+
+FORMAT = ObsidianTasks()
