@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hypervisor.tasks import blocks
 from hypervisor.tasks.lines import LineScanner, first_text
-from hypervisor.tasks.structure import Comment, Container, Structure, ending_removed
+from hypervisor.tasks.structure import Box, Comment, Container, Structure, ending_removed
 
 # A line that starts like this, at its first non-blank character, is text wherever it stands.
 _TEXT = (
@@ -123,7 +123,9 @@ class _Scanner(LineScanner):
         self.leaf_start, self.box_of_leaf = at, False
         if self.text.find("[", at, end) >= 0:
             for found in _BOX_LINE.finditer(self.text, at, end):
-                self._add_box(found[1], found[2], found.start(1) - 1)
+                start = found.start(1) - 1
+                text = found[2].rstrip(" \t")
+                self.boxes.append(Box(found[1] != " ", text, self._count_to(start), start))
             # Only a box in the last entry can still turn out to be a heading.
             last = self.text.rfind("\n", at, end - 1) + 1
             self.box_of_leaf = bool(self.boxes) and self.boxes[-1].offset >= max(last, at)

@@ -12,7 +12,7 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes, tick
-from hypervisor.tasks.formats.numbered import NUMBER, above, leaves, parts, working
+from hypervisor.tasks.formats.numbered import NUMBER, above, leaves, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
 
 TYPE_CHECKING = False
@@ -42,9 +42,9 @@ class AgentOS(BoxFormat):
         """A spec; `agent-os` and its `specs` stand for all of them."""
         return files_of(folder, _TOPS)
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have no subtasks."""
-        return working(_numbered(text))
+        return working(_numbered(text, near))
 
     def state(self, box: Box) -> str:
         """What is blocked has an empty box."""
@@ -83,7 +83,7 @@ class AgentOS(BoxFormat):
         """Tick the box of what is done, and that of its task with the last of its subtasks."""
         if state != "done":
             return None
-        found = _numbered(text)
+        found = _numbered(text, item.id)
         inside = parts(found)
         by_id = {one.id: one for one in found}
         edits = tick(text, item.at)
@@ -115,10 +115,10 @@ class AgentOS(BoxFormat):
         return beside(path, names)
 
 
-def _numbered(text: str) -> list[Entry]:
-    """Return the boxes with a number."""
+def _numbered(text: str, near: str | None = None) -> list[Entry]:
+    """Return the boxes with a number, those of the task that `near` is of if it is told."""
     found = []
-    for box in boxes(text, odd=True):
+    for box in of_task(boxes(text, odd=True), near):
         number = NUMBER.match(box.text)
         if number is not None:
             found.append(Entry(number[1], box.text[number.end() :].strip(), box))

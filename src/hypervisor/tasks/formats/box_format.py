@@ -36,8 +36,9 @@ class BoxFormat(Format):
 
     by_lines = True
 
-    def entries(self, path: str, text: str) -> list[Entry]:
-        """Return the boxes of `text` that are items, as they stand."""
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
+        """Return the boxes of `text` that are items, as they stand; with `near` others may be
+        missing, but for those with that id and what they are told apart by."""
         raise NotImplementedError
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
@@ -70,8 +71,11 @@ class BoxFormat(Format):
 
     def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
         """Do as `Format.find`, and make no item of the others."""
-        found = self.entries(path, text)
-        return [self.item(found[at], Links(), path) for at in hits(found, own_id, title)]
+        found = [one for one in self.entries(path, text, own_id) if one.id == own_id]
+        if len(found) != 1 or (title is not None and found[0].title != title):
+            every = self.entries(path, text)
+            found = [every[place] for place in hits(every, own_id, title)]
+        return [self.item(one, Links(), path) for one in found]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Tick the box of what is done."""

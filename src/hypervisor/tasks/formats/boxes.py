@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from itertools import accumulate
 
 from hypervisor.tasks import markdown
 from hypervisor.tasks.formats import Splice
@@ -28,47 +29,64 @@ _PATH = re.compile(rf"(?<![\w:/.@+-])(?:[\w.@+-]+/)+{_NAME}\b(?![/:])|`({_NAME})
 
 
 class Page:
-    """A text with its boxes: what is asked of few of them is looked up when it is asked."""
+    """A text with its boxes at `places`: what is asked of few of them is looked up when it is
+    asked."""
 
-    def __init__(self, text: str, headings: Sequence[Heading]) -> None:
+    def __init__(self, text: str, places: Sequence[int]) -> None:
         self.text = text
-        self.lines = text.split("\n")
-        self.rows: list[int] = []
-        self._headings = headings
-        self._over = [head.line - 1 for head in headings]
+        self.places = places
+        self._lines: list[str] = []
+        self._starts: list[int] = []
+        self._rows: list[int] = []
+        self._over: list[int] = []
         self._chains: list[tuple[Heading, ...]] = []
-        self._ends: list[int] = []
 
-    def under(self, row: int) -> tuple[Heading, ...]:
-        """Return the headings over a row, from 0, the outermost first."""
+    def row(self, at: int) -> int:
+        """Return the line, from 0, that a place is in."""
+        if not self._starts:
+            self._lines = self.text.split("\n")
+            self._starts = [0, *accumulate(len(line) + 1 for line in self._lines)]
+        return bisect(self._starts, at) - 1
+
+    def line(self, row: int) -> str:
+        """Return the line at a row."""
+        return self._lines[row]
+
+    def under(self, at: int) -> tuple[Heading, ...]:
+        """Return the headings over a place, the outermost first."""
         if not self._chains:
             chain: tuple[Heading, ...] = ()
             self._chains.append(chain)
-            for head in self._headings:
+            for head in markdown.scan(self.text).headings:
                 chain = (*(one for one in chain if one.level < head.level), head)
                 self._chains.append(chain)
-        return self._chains[bisect(self._over, row)]
+                self._over.append(head.offset)
+        return self._chains[bisect(self._over, at)]
 
     def entry(self, row: int) -> list[str]:
         """Return the lines of the entry that starts at a row, without those of boxes in it."""
-        if not self._ends:
-            self._ends = sorted({*self.rows, *self._over, len(self.lines)})
-        end = self._ends[bisect(self._ends, row)]
-        return _own(self.lines[row:end], _indent(self.lines[row]))
+        if not self._rows:
+            self._rows = [*map(self.row, self.places), len(self._lines)]
+        end = self._rows[bisect(self._rows, row)]
+        return _own(self._lines[row:end], _indent(self._lines[row]))
 
 
 class Box:
-    """A check box: what is between its brackets and where that stands in the text, what follows it,
-    and its line, from 1."""
+    """A check box: what is between its brackets and where that stands in the text, and what follows
+    it."""
 
-    __slots__ = ("_page", "at", "line", "mark", "text")
+    __slots__ = ("_page", "at", "mark", "text")
 
-    def __init__(self, page: Page, mark: str, at: int, text: str, line: int) -> None:
+    def __init__(self, page: Page, mark: str, at: int, text: str) -> None:
         self._page = page
         self.mark = mark
         self.at = at
         self.text = text
-        self.line = line
+
+    @property
+    def line(self) -> int:
+        """Its line, from 1."""
+        return self._page.row(self.at) + 1
 
     @property
     def done(self) -> bool:
@@ -78,17 +96,17 @@ class Box:
     @property
     def indent(self) -> int:
         """How far its entry is indented."""
-        return _indent(self._page.lines[self.line - 1])
+        return _indent(self._page.line(self._page.row(self.at)))
 
     @property
     def under(self) -> tuple[Heading, ...]:
         """The headings that it is under."""
-        return self._page.under(self.line - 1)
+        return self._page.under(self.at)
 
     @property
     def lines(self) -> list[str]:
         """The lines of its entry, without those of boxes in it."""
-        return [line.rstrip("\r") for line in self._page.entry(self.line - 1)]
+        return [line.rstrip("\r") for line in self._page.entry(self._page.row(self.at))]
 
     @property
     def whole(self) -> str:
@@ -106,7 +124,7 @@ def boxes(text: str, *, odd: bool = False) -> list[Box]:
     hits = [(text[one.offset + 1], one.offset + 1, one.text) for one in found.boxes]
     if odd and (more := _outside(text, _ODD, found.hidden)):
         hits = sorted([*hits, *more], key=lambda hit: hit[1])
-    return _boxes(text, hits, found.headings)
+    return boxes_of(text, hits)
 
 
 def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Box]:
@@ -115,42 +133,28 @@ def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Bo
     `pattern`, which is searched for, matches a line up to its end; its groups are what is between
     the brackets, and the text. With `in_code` those in code and comments count.
     """
-    found = markdown.scan(text)
-    return _boxes(text, _outside(text, pattern, () if in_code else found.hidden), found.headings)
+    return boxes_of(text, _outside(text, pattern, () if in_code else markdown.scan(text).hidden))
 
 
 def boxes_of(text: str, hits: Sequence[Hit]) -> list[Box]:
     """Return the check boxes that are at `hits`: what is between the brackets, where that stands,
     and the text."""
-    return _boxes(text, hits, markdown.scan(text).headings)
+    page = Page(text, [at for _, at, _ in hits])
+    return [Box(page, mark, at, title) for mark, at, title in hits]
 
 
 def _outside(
     text: str, pattern: re.Pattern[str], hidden: Sequence[tuple[int, int]]
 ) -> list[Hit]:  # fmt: skip
+    found = [(hit[1], hit.start(1), hit[2].strip()) for hit in pattern.finditer(text)]
+    if not hidden:
+        return found
     starts = [start for start, _ in hidden]
-    found = []
-    for hit in pattern.finditer(text):
-        at = hit.start(1)
-        place = bisect(starts, at) - 1
-        if place < 0 or at >= hidden[place][1]:
-            found.append((hit[1], at, hit[2].strip()))
-    return found
-
-
-def _boxes(text: str, hits: Sequence[Hit], headings: Sequence[Heading]) -> list[Box]:
-    # The scan takes a lone return for the end of a line; lines are counted as others count them.
-    if "\r" in text.replace("\r\n", ""):
-        headings = [head._replace(line=text.count("\n", 0, head.offset) + 1) for head in headings]
-    page = Page(text, headings)
-    found = []
-    line, before = 1, 0
-    for mark, at, title in hits:
-        line += text.count("\n", before, at)
-        before = at
-        page.rows.append(line - 1)
-        found.append(Box(page, mark, at, title, line))
-    return found
+    places = (bisect(starts, at) - 1 for _, at, _ in found)
+    return [
+        hit for hit, place in zip(found, places, strict=True)
+        if place < 0 or hit[1] >= hidden[place][1]
+    ]  # fmt: skip
 
 
 def _indent(line: str) -> int:

@@ -4,6 +4,7 @@ that these are tasks."""
 from __future__ import annotations
 
 import os
+import re
 
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
 from hypervisor.tasks.formats.boxes import Box, boxes, unique
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _NAMES = ("tasks", "task", "todo", "todos", "to-do", "tasklist", "task-list", "checklist")
 _HEADINGS = ("tasks", "task list", "todo", "to do", "to-do", "todos", "next steps", "action items")
 _LONGEST = 120
+_ORDINAL = re.compile(r" \(\d+\)$")
 
 
 class CheckList(BoxFormat):
@@ -31,11 +33,14 @@ class CheckList(BoxFormat):
             return False
         return _is_named(path) or any(_says_tasks(box) for box in boxes(text))
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes, those under a heading that says tasks where the name does not."""
         found = boxes(text, odd=True)
         if not _is_named(path) and any(map(_says_tasks, found)):
             found = [box for box in found if _says_tasks(box)]
+        if near is not None and len(near) < _LONGEST:
+            plain = _ORDINAL.sub("", near)
+            found = [box for box in found if near.endswith(box.text) or plain.endswith(box.text)]
         ids = unique(map(_id, found))
         return [Entry(one, box.text, box) for one, box in zip(ids, found, strict=True)]
 

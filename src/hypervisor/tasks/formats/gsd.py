@@ -41,7 +41,7 @@ class Gsd(BoxFormat):
         file = os.path.join(folder, "ROADMAP.md")
         return [file] if self.recognises(file, "") and os.path.isfile(file) else []
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes of phases."""
         found = []
         for box in boxes(text, odd=True):

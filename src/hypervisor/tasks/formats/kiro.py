@@ -14,7 +14,7 @@ import re
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes_like, unique
-from hypervisor.tasks.formats.numbered import NUMBER, leaves, parts, working
+from hypervisor.tasks.formats.numbered import NUMBER, leaves, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
 
 TYPE_CHECKING = False
@@ -46,9 +46,9 @@ class Kiro(BoxFormat):
         """A spec; `.kiro` and its `specs` stand for all of them."""
         return files_of(folder, _TOPS)
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have no parts."""
-        return working(_wanted(text))
+        return working(_wanted(text, near))
 
     def state(self, box: Box) -> str:
         """A mark that stays after a crash is one of work, too: a person sees to it."""
@@ -108,8 +108,8 @@ def _is_left_out(box: Box) -> bool:
     return box.text.startswith("*") or _CHECKPOINT.match(title) is not None
 
 
-def _wanted(text: str) -> list[Entry]:
-    found = [box for box in _boxes(text) if not _is_left_out(box)]
+def _wanted(text: str, near: str | None = None) -> list[Entry]:
+    found = [box for box in of_task(_boxes(text), near) if not _is_left_out(box)]
     numbers = [NUMBER.match(box.text) for box in found]
     titles = [box.text[number.end() :] if number else box.text
               for box, number in zip(found, numbers, strict=True)]  # fmt: skip

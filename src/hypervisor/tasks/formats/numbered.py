@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hypervisor.tasks.formats.box_format import Entry
+    from hypervisor.tasks.formats.boxes import Box
 
 NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*)[.):]?(?:\*\*)?[ \t]+(?=\S)")
+
+
+def of_task(boxes: list[Box], near: str | None) -> list[Box]:
+    """Return those of `boxes` that may be of the same task as the number `near`; all for none."""
+    if near is None or not near[0].isdigit():
+        return boxes
+    top = near.split(".")[0]
+    return [box for box in boxes if box.text.lstrip("*").startswith(top)]
 
 
 def above(item_id: str, ids: Iterable[str]) -> str | None:

@@ -55,6 +55,8 @@ _EMOJI_FIELDS = [
     (name, re.compile(told.replace(" *(", "\ufe0f? *(", 1) + "\ufe0f?"))
     for name, told in _EMOJI.items()
 ]
+# What is no such id may be an ordinal behind a title.
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _SIGNS = {
     sign: place for place, told in enumerate(_EMOJI.values()) for sign in told.split(" ")[0]
     if sign not in "(?:|)"
@@ -102,12 +104,13 @@ class ObsidianTasks(BoxFormat):
         """In a vault any note may have them."""
         return _vault_of(os.path.join(folder, "x")) is not None
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the tasks of a note, as they stand."""
         vault = self._vault_of(path)
-        found = [
-            (box, *_fields(box.text, vault)) for box in boxes_of(text, list(_lines(text, vault)))
-        ]
+        lines = boxes_of(text, list(_lines(text, vault)))
+        if near is not None and _ID.fullmatch(near):
+            lines = [box for box in lines if near in box.text]
+        found = [(box, *_fields(box.text, vault)) for box in lines]
         # An id is not made unique: one that stands twice is nobody's.
         names = iter(unique(title for _, title, fields in found if "id" not in fields))
         return [

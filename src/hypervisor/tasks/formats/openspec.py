@@ -54,9 +54,11 @@ class OpenSpec(BoxFormat):
         files = [os.path.join(change, "tasks.md") for change in changes]
         return [file for file in files if os.path.isfile(file) and self.recognises(file, "")]
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that say something."""
         found = boxes_like(text, _BOX, in_code=True)
+        if near is not None and near[0].isdigit():
+            found = [box for box in found if near in box.text]
         numbers = [_NUMBER.match(box.text) for box in found]
         count = Counter(number[1] for number in numbers if number)
         return [

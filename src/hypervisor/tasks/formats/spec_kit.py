@@ -55,9 +55,9 @@ class SpecKit(BoxFormat):
 
         return [file] if self.recognises(file, text_of(file)[1]) else []
 
-    def entries(self, path: str, text: str) -> list[Entry]:
+    def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have an id."""
-        return _numbered(text)
+        return _numbered(text, near or "T")
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
         """By the phases, and what an item says that it depends on."""
@@ -113,11 +113,11 @@ def _current(folder: str) -> str:
     return named if os.path.realpath(named).startswith(os.path.join(root, "")) else ""
 
 
-def _numbered(text: str) -> list[Entry]:
-    """Return each box that has an id."""
+def _numbered(text: str, near: str = "T") -> list[Entry]:
+    """Return each box that has an id, if its text holds `near`."""
     found = []
     for box in boxes(text, odd=True):
-        told = _ID.match(box.text)
+        told = _ID.match(box.text) if near in box.text else None
         if told is None:
             continue
         at, parallel = told.end(), False
