@@ -6,6 +6,8 @@ _FIRST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _SAFE = _FIRST | frozenset(b".")
 _LONGEST = 200
 _HEAD = 120
+# What each byte is written as, but for one in front.
+_SHOWN = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256)]
 
 
 def key(item_id: str) -> str:
@@ -18,10 +20,9 @@ def key(item_id: str) -> str:
     raw = item_id.encode("utf-8", "surrogatepass")
     if 0 < len(raw) <= _LONGEST and raw[0] in _FIRST and _SAFE.issuperset(raw):
         return item_id
-    encoded = "".join(
-        chr(byte) if byte in (_SAFE if place else _FIRST) else f"%{byte:02X}"
-        for place, byte in enumerate(raw)
-    )
+    encoded = "".join(map(_SHOWN.__getitem__, raw))
+    if raw and raw[0] not in _FIRST:
+        encoded = f"%{raw[0]:02X}{encoded.removeprefix(_SHOWN[raw[0]])}"
     if 0 < len(encoded) <= _LONGEST:
         return encoded
     import hashlib

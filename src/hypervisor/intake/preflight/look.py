@@ -73,6 +73,7 @@ class Look:
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
         self._context: dict[str, list[str]] = {}
+        self._outside: dict[str, bool] = {}
 
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
@@ -185,7 +186,14 @@ class Look:
         return f"{path}#{other}"
 
     def _leads_out(self, file: str) -> bool:
-        return is_outside(self._root, os.path.join(self._root, file))
+        path = os.path.join(self._root, file)
+        if os.path.islink(path):
+            return is_outside(self._root, path)
+        # Many items name files of few folders.
+        folder = os.path.dirname(path)
+        if folder not in self._outside:
+            self._outside[folder] = is_outside(self._root, folder)
+        return self._outside[folder]
 
     def _file(self, file: str, path: str) -> None:
         try:

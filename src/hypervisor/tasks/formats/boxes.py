@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hypervisor.tasks.structure import Heading
+    from hypervisor.tasks.structure import Heading, Structure
 
 _STARTS = re.compile(r"[-*+#>]|\d{1,9}[.)]|```|~~~|<!--")
 _DONE = ("x", "X")
@@ -24,6 +24,7 @@ _DONE = ("x", "X")
 _ODD = re.compile(
     r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\s xX])\][ \t]+(\S.*)$", re.MULTILINE
 )
+LONGEST = 120
 _NAME = r"[\w.@+-]*\.[A-Za-z]\w{0,7}"
 _PATH = re.compile(rf"(?<![\w:/.@+-])(?:[\w.@+-]+/)+{_NAME}\b(?![/:])|`({_NAME})`")
 
@@ -57,7 +58,7 @@ class Page:
         if not self._chains:
             chain: tuple[Heading, ...] = ()
             self._chains.append(chain)
-            for head in markdown.scan(self.text).headings:
+            for head in _scan(self.text).headings:
                 chain = (*(one for one in chain if one.level < head.level), head)
                 self._chains.append(chain)
                 self._over.append(head.offset)
@@ -120,7 +121,7 @@ Hit = tuple[str, int, str]
 def boxes(text: str, *, odd: bool = False) -> list[Box]:
     """Return the check boxes of `text` as GFM knows them, but for those in quotes; with `odd` those
     too that have another mark."""
-    found = markdown.scan(text)
+    found = _scan(text)
     hits = [(text[one.offset + 1], one.offset + 1, one.text) for one in found.boxes]
     if odd and (more := _outside(text, _ODD, found.hidden)):
         hits = sorted([*hits, *more], key=lambda hit: hit[1])
@@ -133,7 +134,12 @@ def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Bo
     `pattern`, which is searched for, matches a line up to its end; its groups are what is between
     the brackets, and the text. With `in_code` those in code and comments count.
     """
-    return boxes_of(text, _outside(text, pattern, () if in_code else markdown.scan(text).hidden))
+    return boxes_of(text, _outside(text, pattern, () if in_code else _scan(text).hidden))
+
+
+def _scan(text: str) -> Structure:
+    # A byte order mark is no part of the first line, but has a place.
+    return markdown.scan(f" {text[1:]}" if text.startswith("\ufeff") else text)
 
 
 def boxes_of(text: str, hits: Sequence[Hit]) -> list[Box]:
@@ -187,6 +193,15 @@ def paths(text: str) -> tuple[str, ...]:
         return ()
     found = ((match[1] or match[0]).removeprefix("./") for match in _PATH.finditer(text))
     return tuple(dict.fromkeys(one for one in found if not one.startswith("../")))
+
+
+def shortened(text: str) -> str:
+    """Return `text` as an id: what is too long for one keeps its head and ends in a hash."""
+    if len(text) <= LONGEST:
+        return text
+    import hashlib
+
+    return f"{text[:LONGEST]}…{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 
 def unique(ids: Iterable[str]) -> list[str]:

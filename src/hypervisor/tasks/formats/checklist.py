@@ -7,7 +7,7 @@ import os
 import re
 
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
-from hypervisor.tasks.formats.boxes import Box, boxes, unique
+from hypervisor.tasks.formats.boxes import LONGEST, Box, boxes, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _NAMES = ("tasks", "task", "todo", "todos", "to-do", "tasklist", "task-list", "checklist")
 _HEADINGS = ("tasks", "task list", "todo", "to do", "to-do", "todos", "next steps", "action items")
-_LONGEST = 120
 _ORDINAL = re.compile(r" \(\d+\)$")
 
 
@@ -38,7 +37,7 @@ class CheckList(BoxFormat):
         found = boxes(text, odd=True)
         if not _is_named(path) and any(map(_says_tasks, found)):
             found = [box for box in found if _says_tasks(box)]
-        if near is not None and len(near) < _LONGEST:
+        if near is not None and len(near) < LONGEST:
             plain = _ORDINAL.sub("", near)
             found = [box for box in found if near.endswith(box.text) or plain.endswith(box.text)]
         ids = unique(map(_id, found))
@@ -63,14 +62,7 @@ def _says_tasks(box: Box) -> bool:
 
 def _id(box: Box) -> str:
     chain = [head.title for head in box.under if head.level > 1]
-    told = "/".join([*chain, box.text])
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…{_digest(told)}"
-
-
-def _digest(text: str) -> str:
-    import hashlib
-
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return shortened("/".join([*chain, box.text]))
 
 
 FORMAT = CheckList()

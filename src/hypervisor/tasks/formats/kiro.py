@@ -13,7 +13,7 @@ import re
 
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
-from hypervisor.tasks.formats.boxes import Box, boxes_like, unique
+from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened, unique
 from hypervisor.tasks.formats.numbered import NUMBER, leaves, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
 
@@ -60,11 +60,12 @@ class Kiro(BoxFormat):
         waits = in_turn([[(one.id, one.parallel, one.box.done) for one in found]])
         done = {one.id for one in found if one.box.done}
         waits |= _by_waves(text, [one.id for one in found], done, inside)
+        marked = _DEPENDS.search(text) is not None
         told = []
         for one in found:
             named = [
                 leaf
-                for clause in _DEPENDS.findall(one.box.whole)
+                for clause in _DEPENDS.findall(one.box.whole if marked else "")
                 for number in _ID.findall(clause)
                 for leaf in leaves(number, inside)
             ]
@@ -113,7 +114,11 @@ def _wanted(text: str, near: str | None = None) -> list[Entry]:
     numbers = [NUMBER.match(box.text) for box in found]
     titles = [box.text[number.end() :] if number else box.text
               for box, number in zip(found, numbers, strict=True)]  # fmt: skip
-    names = iter(unique(box.text for box, number in zip(found, numbers, strict=True) if not number))
+    names = iter(
+        unique(
+            shortened(box.text) for box, number in zip(found, numbers, strict=True) if not number
+        )
+    )
     return [
         Entry(
             number[1] if number else next(names),

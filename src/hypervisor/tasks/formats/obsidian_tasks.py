@@ -15,7 +15,7 @@ from functools import lru_cache
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
-from hypervisor.tasks.formats.boxes import boxes_of, unique
+from hypervisor.tasks.formats.boxes import boxes_of, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hypervisor.tasks.formats.boxes import Hit
 
 _SETTINGS = ".obsidian/plugins/obsidian-tasks-plugin/data.json"
-_LINE = re.compile(r"([\s\t>]*)(?:[-*+]|[0-9]+[.)]) +\[(.)\] *(.*)")
+_LINE = re.compile(r"\ufeff?([\s\t>]*)(?:[-*+]|[0-9]+[.)]) +\[(.)\] *(.*)")
 _FENCE = re.compile(r"[\s>]*(?:(?:[-*+]|\d+[.)])\s+)?(`{3,}|~{3,})")
 _TYPES = {
     "TODO": "ready",
@@ -112,7 +112,7 @@ class ObsidianTasks(BoxFormat):
             lines = [box for box in lines if near in box.text]
         found = [(box, *_fields(box.text, vault)) for box in lines]
         # An id is not made unique: one that stands twice is nobody's.
-        names = iter(unique(title for _, title, fields in found if "id" not in fields))
+        names = iter(unique(shortened(title) for _, title, fields in found if "id" not in fields))
         return [
             Entry(fields["id"] if "id" in fields else next(names), title, box, fields=fields)
             for box, title, fields in found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BOX = re.compile(
-    r"^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]*"
+    r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]*"
     r"\[([ \t]*[^\]\s]?[ \t]*(?=\](?![(\[]))|[ \t]+(?=\]))\][ \t]*(\S.*)$",
     re.MULTILINE,
 )

@@ -141,6 +141,8 @@ def _phases(found: Sequence[Entry]) -> Iterator[list[tuple[str, bool, bool]]]:
 def _told(text: str) -> list[str]:
     """Return the ids that an item says it depends on, those of a range too."""
     told: list[str] = []
+    if len(_ANY_ID.findall(text)) < 2:
+        return told
     for clause in _WAITS.finditer(text):
         for number, letter, last in _ANY_ID.findall(clause[1]):
             told.append(f"T{number}{letter}")
