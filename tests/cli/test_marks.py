@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -148,3 +149,73 @@ def test_a_format_is_told_and_named(project: Path, run: Run) -> None:
     assert listed.returncode == 0 and "spec-kit" in listed.stdout
     wrong = run("preflight", "readme.md", "--format", "nope")
     assert wrong.returncode == 2 and "no format is called 'nope'" in wrong.stderr
+
+
+def test_what_others_wrote_is_shown_escaped(project: Path, run: Run) -> None:
+    (project / "todo.md").write_text("- [ ] \x1b[31mred\x1b]0;x\x07 \u202egnp.exe\n")
+    for words in (
+        ["preflight", "todo.md"],
+        ["open", "q", "todo.md"],
+        ["next", "q"],
+        ["status", "q"],
+    ):
+        told = run(*words)
+        assert told.returncode == 0
+        assert not any(sign in told.stdout + told.stderr for sign in "\x1b\x07\u202e")
+
+
+def test_an_item_whose_text_has_the_sign_between_file_and_id_is_ended(
+    project: Path, run: Run
+) -> None:
+    folder = project / "a#b"
+    folder.mkdir()
+    path = folder / "todo.md"
+    path.write_text("# L\n- [ ] todo.md#x # y\n- [ ] x\n- [ ] # z\n")
+    assert run("open", "q", "a#b/todo.md").returncode == 0
+    for token in take(project, 3):
+        assert finish(project, token) == "done"
+    assert path.read_text() == "# L\n- [x] todo.md#x # y\n- [x] x\n- [x] # z\n"
+    assert run("undo", "q", "a#b/todo.md#todo.md#x # y").returncode == 0
+    assert path.read_text() == "# L\n- [ ] todo.md#x # y\n- [x] x\n- [x] # z\n"
+
+
+def test_ids_that_stand_twice_are_held_with_both_lines(project: Path, run: Run) -> None:
+    (project / "tasks.md").write_text("- [ ] T001 a\n- [ ] T002 b\n- [ ] T001 c\n")
+    told = run("preflight", "tasks.md").stdout
+    assert "same id as tasks.md:3" in told and "same id as tasks.md:1" in told
+
+
+def test_the_boxes_of_a_task_are_no_items(project: Path, run: Run) -> None:
+    for name in ("todo.md", "notes.md"):
+        (project / name).write_text(
+            "---\nid: " + name + "\nstatus: active\ntype: task\n---\n"
+            "## Acceptance Criteria\n- [ ] a\n\n## Tasks\n- [ ] b\n- [x] c\n"
+        )
+    told = run("preflight", ".").stdout
+    assert "2 items: 2 ready" in told
+    assert "\nformats" not in told
+
+
+def test_a_block_in_agent_os_is_told_in_its_file_and_undone(project: Path, run: Run) -> None:
+    path = project / "agent-os/specs/2026-01-02-x/tasks.md"
+    path.parent.mkdir(parents=True)
+    text = "- [ ] 1. A\n  - [ ] 1.1 B\n  - [ ] 1.2 C\n"
+    path.write_text(text)
+    assert run("open", "q", "agent-os").returncode == 0
+    [token] = take(project)
+    assert finish(project, token, "blocked") == "blocked"
+    assert path.read_text() == text.replace("1.1 B\n", "1.1 B\n    ⚠️ Blocking issue: no\n")
+    assert run("undo", "q").returncode == 0
+    assert path.read_text() == text
+
+
+def test_the_last_subtask_of_taskmaster_ends_its_task_too(project: Path, run: Run) -> None:
+    path = project / ".taskmaster/tasks/tasks.json"
+    path.parent.mkdir(parents=True)
+    subtask = {"id": 1, "title": "B", "status": "pending", "dependencies": []}
+    task = {"id": 1, "title": "A", "status": "pending", "dependencies": [], "subtasks": [subtask]}
+    path.write_text(json.dumps({"master": {"tasks": [task]}}))
+    assert run("open", "q", ".taskmaster").returncode == 0
+    assert finish(project, take(project)[0]) == "done"
+    [told] = json.loads(path.read_text())["master"]["tasks"]
+    assert (told["status"], told["subtasks"][0]["status"]) == ("done", "done")

@@ -297,7 +297,9 @@ class _Graph:
                 continue
             known = self._known.get(name.casefold())
             if known is None:
-                reason = f"depends on {one_line(name, 80)}, which does not exist"
+                elsewhere = "#" in name and not name.startswith(f"{node.path}#")
+                what = "is not in this batch" if elsewhere else "does not exist"
+                reason = f"depends on {one_line(name, 80)}, which {what}"
                 reasons.append(("missing_dependency", reason))
             elif known.state == "broken":
                 reasons.append(("waits_for", _waits(known.id, "its file is broken")))
