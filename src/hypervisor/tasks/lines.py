@@ -16,7 +16,8 @@ class LineScanner(State):
 
     def one_line(self, start: int, line: str, after: int) -> None:
         if "\t" in line:
-            line = line.expandtabs(4)
+            # In a box it is one blank, wherever it stands.
+            line = line.replace("[\t]", "[ ]").expandtabs(4)
         stack = self.stack
         size = len(line)
         at = matched = 0

@@ -30,7 +30,7 @@ _RUN = (
 )
 _RUN_OUTSIDE = re.compile(_RUN)
 _RUN_IN_PARAGRAPH = re.compile(rf"{_RUN}|(?P<more>(?:\ +{_TEXT})+)")
-_BOX_LINE = re.compile(r"^ *(?:[-*+]|[0-9][.)]) \[([ xX])\][ \t]+(\S[^\n]*)", re.MULTILINE)
+_BOX_LINE = re.compile(r"^ *(?:[-*+]|[0-9][.)]) \[([ \txX])\][ \t]+(\S[^\n]*)", re.MULTILINE)
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 
@@ -125,7 +125,7 @@ class _Scanner(LineScanner):
             for found in _BOX_LINE.finditer(self.text, at, end):
                 start = found.start(1) - 1
                 text = found[2].rstrip(" \t")
-                self.boxes.append(Box(found[1] != " ", text, self._count_to(start), start))
+                self.boxes.append(Box(found[1] in "xX", text, self._count_to(start), start))
             # Only a box in the last entry can still turn out to be a heading.
             last = self.text.rfind("\n", at, end - 1) + 1
             self.box_of_leaf = bool(self.boxes) and self.boxes[-1].offset >= max(last, at)
