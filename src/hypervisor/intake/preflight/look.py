@@ -73,7 +73,7 @@ class Look:
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
         self._context: dict[str, list[str]] = {}
-        self._outside: dict[str, bool] = {}
+        self._outside: dict[str, tuple[bool, bool]] = {}
 
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
@@ -155,7 +155,7 @@ class Look:
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
-        files = touched(list(item.files), self._root)
+        files = tuple(sorted(set(map(os.path.normpath, item.files))))
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
             reason = f"names a file outside of the project: {one_line(outside, 120)}"
@@ -187,13 +187,14 @@ class Look:
 
     def _leads_out(self, file: str) -> bool:
         path = os.path.join(self._root, file)
-        if os.path.islink(path):
-            return is_outside(self._root, path)
         # Many items name files of few folders.
         folder = os.path.dirname(path)
         if folder not in self._outside:
-            self._outside[folder] = is_outside(self._root, folder)
-        return self._outside[folder]
+            self._outside[folder] = is_outside(self._root, folder), os.path.isdir(folder)
+        outside, is_there = self._outside[folder]
+        if is_there and os.path.islink(path):
+            return is_outside(self._root, path)
+        return outside
 
     def _file(self, file: str, path: str) -> None:
         try:

@@ -52,7 +52,9 @@ class BoxFormat(Format):
     def item(self, entry: Entry, links: Links, path: str) -> Item:
         """Return an item of the file at `path`."""
         box = entry.box
-        whole = "\n".join(one.whole for one in (*entry.above, box))
+        whole = box.whole
+        if entry.above:
+            whole = "\n".join([*(one.whole for one in entry.above), whole])
         return Item(
             entry.id, entry.title, self.state(box), f"[{box.mark}]", whole, box.line,
             tuple(dict.fromkeys(one for one in links.waits if one != entry.id)), links.parent,

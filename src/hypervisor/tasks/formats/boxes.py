@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from functools import lru_cache
 from itertools import accumulate
 
 from hypervisor.tasks import markdown
@@ -76,10 +77,11 @@ class Box:
     """A check box: what is between its brackets and where that stands in the text, and what follows
     it."""
 
-    __slots__ = ("_page", "at", "mark", "text")
+    __slots__ = ("_page", "_whole", "at", "mark", "text")
 
     def __init__(self, page: Page, mark: str, at: int, text: str) -> None:
         self._page = page
+        self._whole: str | None = None
         self.mark = mark
         self.at = at
         self.text = text
@@ -112,23 +114,28 @@ class Box:
     @property
     def whole(self) -> str:
         """What it says, with all the lines of its entry."""
-        return "\n".join(self.lines).strip("\n").removeprefix("\ufeff")
+        if self._whole is None:
+            self._whole = "\n".join(self.lines).strip("\n").removeprefix("\ufeff")
+        return self._whole
 
 
 Hit = tuple[str, int, str]
 
 
-def boxes(text: str, *, odd: bool = False) -> list[Box]:
+# A file is asked what it is, what is in it, and what hangs together there.
+@lru_cache(maxsize=2)
+def boxes(text: str, *, odd: bool = False) -> Sequence[Box]:
     """Return the check boxes of `text` as GFM knows them, but for those in quotes; with `odd` those
     too that have another mark."""
     found = _scan(text)
-    hits = [(text[one.offset + 1], one.offset + 1, one.text) for one in found.boxes]
+    hits = [(text[at + 1], at + 1, told) for _, told, _, at in found.boxes]
     if odd and (more := _outside(text, _ODD, found.hidden)):
         hits = sorted([*hits, *more], key=lambda hit: hit[1])
     return boxes_of(text, hits)
 
 
-def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> list[Box]:
+@lru_cache(maxsize=2)
+def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> Sequence[Box]:
     """Return the check boxes of `text` by a tool's own rule.
 
     `pattern`, which is searched for, matches a line up to its end; its groups are what is between

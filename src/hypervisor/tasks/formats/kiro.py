@@ -13,7 +13,7 @@ import re
 
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
-from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened, unique
+from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened
 from hypervisor.tasks.formats.numbered import NUMBER, leaves, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
 
@@ -94,40 +94,29 @@ class Kiro(BoxFormat):
         """Say how many boxes are left out."""
         from hypervisor.tasks.formats.mark import text_of
 
-        left = sum(_is_left_out(box) and not box.done for box in _boxes(text_of(path)[1]))
+        text = text_of(path)[1]
+        wanted = {one.box.at for one in _wanted(text)}
+        left = sum(box.at not in wanted and not box.done for box in _boxes(text))
         told = "optional box or checkpoint is" if left == 1 else "optional boxes or checkpoints are"
         return [f"{left} open {told} left out"] if left else []
 
 
-def _boxes(text: str) -> list[Box]:
+def _boxes(text: str) -> Sequence[Box]:
     return boxes_like(text, _BOX, in_code=False)
 
 
-def _is_left_out(box: Box) -> bool:
-    number = NUMBER.match(box.text)
-    title = box.text[number.end() :] if number else box.text
-    return box.text.startswith("*") or _CHECKPOINT.match(title) is not None
-
-
 def _wanted(text: str, near: str | None = None) -> list[Entry]:
-    found = [box for box in of_task(_boxes(text), near) if not _is_left_out(box)]
-    numbers = [NUMBER.match(box.text) for box in found]
-    titles = [box.text[number.end() :] if number else box.text
-              for box, number in zip(found, numbers, strict=True)]  # fmt: skip
-    names = iter(
-        unique(
-            shortened(box.text) for box, number in zip(found, numbers, strict=True) if not number
-        )
-    )
-    return [
-        Entry(
-            number[1] if number else next(names),
-            _PARALLEL.sub("", title, count=1).strip() if _PARALLEL.match(title) else title,
-            box,
-            _PARALLEL.match(title) is not None,
-        )
-        for box, number, title in zip(found, numbers, titles, strict=True)
-    ]
+    found = []
+    for box in of_task(_boxes(text), near):
+        number = NUMBER.match(box.text)
+        title = box.text[number.end() :] if number else box.text
+        if box.text[0] == "*" or _CHECKPOINT.match(title):
+            continue
+        parallel = _PARALLEL.match(title)
+        title = title[parallel.end() :] if parallel else title
+        name = number[1] if number else shortened(box.text)
+        found.append(Entry(name, title or name, box, parallel is not None))
+    return found
 
 
 def _by_waves(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from hypervisor.tasks.formats.box_format import Entry
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hypervisor.tasks.formats.box_format import Entry
     from hypervisor.tasks.formats.boxes import Box
 
 NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*)[.):]?(?:\*\*)?[ \t]+(?=\S)")
 
 
-def of_task(boxes: list[Box], near: str | None) -> list[Box]:
+def of_task(boxes: Sequence[Box], near: str | None) -> Sequence[Box]:
     """Return those of `boxes` that may be of the same task as the number `near`; all for none."""
     if near is None or not near[0].isdigit():
         return boxes
@@ -44,14 +45,13 @@ def working(found: Sequence[Entry]) -> list[Entry]:
     """Return those that have no parts, each with what it is a part of."""
     inside = parts(found)
     by_id = {one.id: one for one in found}
+    over: dict[str, tuple[Box, ...]] = {}
     told = []
     for one in found:
+        parent = above(one.id, by_id)
+        over[one.id] = (*over.get(parent, ()), by_id[parent].box) if parent else ()
         if one.id not in inside:
-            over, parent = [], above(one.id, by_id)
-            while parent is not None:
-                over.append(by_id[parent].box)
-                parent = above(parent, by_id)
-            told.append(one._replace(above=tuple(reversed(over))) if over else one)
+            told.append(Entry(one.id, one.title, one.box, one.parallel, over[one.id]))
     return told
 
 

@@ -61,6 +61,7 @@ _SIGNS = {
     sign: place for place, told in enumerate(_EMOJI.values()) for sign in told.split(" ")[0]
     if sign not in "(?:|)"
 }  # fmt: skip
+_LAST = re.compile(f".*([{''.join(_SIGNS)}])")
 _INLINE_FIELD = re.compile(
     rf"(?:\[({'|'.join(_EMOJI)}):: *([^\][]*?) *\]|\(({'|'.join(_EMOJI)}):: *([^)(]*?) *\)),?$"
 )
@@ -133,7 +134,7 @@ class ObsidianTasks(BoxFormat):
             state, word = "waiting", "recurs: only the plugin writes the next one"
         elif state == "ready" and fields.get("onCompletion", "").lower() == "delete":
             state, word = "waiting", "is deleted when done: only the plugin does that"
-        elif state == "ready" and later > time.strftime("%Y-%m-%d"):
+        elif state == "ready" and later and later > time.strftime("%Y-%m-%d"):
             state, word = "waiting", f"until {later}"
         priority = _PRIORITIES.get(fields.get("priority", ""))
         return told._replace(state=state, word=word, priority=priority)
@@ -141,6 +142,8 @@ class ObsidianTasks(BoxFormat):
     def items(self, path: str, text: str) -> list[Item]:
         """Return the tasks, each behind those nested in it and those that it names: these may stand
         in another note, and an id that nobody has holds nothing, as the plugin has it."""
+        if self._vault is None:
+            return self.at(path).items(path, text)
         found = self.entries(path, text)
         bare = [self.item(one, Links(), path) for one in found]
         inside = nested(found, [one.state not in ("done", "cancelled") for one in bare])
@@ -154,6 +157,15 @@ class ObsidianTasks(BoxFormat):
             after = tuple(dict.fromkeys([*links.waits, *here, *there]))
             told.append(one._replace(depends_on=after, parent=links.parent))
         return told
+
+    def bare(self, path: str, text: str) -> list[Item]:
+        """Return the tasks without what they wait for."""
+        return super().bare(path, text) if self._vault else self.at(path).bare(path, text)
+
+    def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
+        """Do as `Format.find`."""
+        kind = self if self._vault else self.at(path)
+        return super(ObsidianTasks, kind).find(path, text, own_id, title)
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Write the vault's symbol for done, and the date behind the last field."""
@@ -231,11 +243,12 @@ def _lines(text: str, vault: _Vault) -> Iterator[Hit]:
 
 def _fields(text: str, vault: _Vault) -> tuple[str, dict[str, str]]:
     """Return what a task says, and its fields, which stand at the end of its line."""
-    text = _BLOCK.sub("", text).rstrip()
+    if "^" in text:
+        text = _BLOCK.sub("", text).rstrip()
     fields: dict[str, str] = {}
     tags: list[str] = []
     while text:
-        if tag := _TAG.search(text, max(0, text.rfind("#") - 1)):
+        if "#" in text and (tag := _TAG.search(text, max(0, text.rfind("#") - 1))):
             tags.insert(0, tag[0].strip())
             text = text[: tag.start()].rstrip()
             continue
@@ -246,15 +259,21 @@ def _fields(text: str, vault: _Vault) -> tuple[str, dict[str, str]]:
         fields.setdefault(name, value)
         text = text[:at].rstrip()
     told = " ".join(one for one in [text, *tags] if one and one != vault.filter)
-    if vault.filter:
-        told = re.sub(rf"(?:^|(?<=\s)){re.escape(vault.filter)}(?=\s|$)\s*", "", told)
+    if vault.filter in told:
+        told = _word(vault.filter).sub("", told)
     return told.strip() or text or "task", fields
 
 
+@lru_cache(maxsize=8)
+def _word(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|(?<=\s)){re.escape(word)}(?=\s|$)\s*" if word else "(?!)")
+
+
 def _emoji(text: str) -> tuple[str, str, int] | None:
-    at = max(text.rfind(sign) for sign in _SIGNS)
-    if at < 0:
+    last = _LAST.match(text)
+    if last is None:
         return None
+    at = last.start(1)
     name, pattern = _EMOJI_FIELDS[_SIGNS[text[at]]]
     found = pattern.fullmatch(text, at)
     return (name, found[1], at) if found else None
