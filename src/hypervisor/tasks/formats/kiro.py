@@ -60,7 +60,7 @@ class Kiro(BoxFormat):
         waits = in_turn([[(one.id, one.parallel, one.box.done) for one in found]])
         done = {one.id for one in found if one.box.done}
         waits |= _by_waves(text, [one.id for one in found], done, inside)
-        marked = _DEPENDS.search(text) is not None
+        marked = "epends:" in text
         told = []
         for one in found:
             named = [

@@ -220,7 +220,8 @@ def _lines(text: str, vault: _Vault) -> Iterator[Hit]:
         if comment:
             comment = "" if comment in line else comment
             continue
-        if opening := _FENCE.match(line):
+        fenced = "```" in line or "~~~" in line
+        if fenced and (opening := _FENCE.match(line)):
             mark = opening[1]
             if not fence:
                 fence = mark
