@@ -11,6 +11,7 @@ from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Brief
 from hypervisor.system.checkout import top_of
 from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
@@ -127,12 +128,12 @@ def _apart(named: list[list[str]]) -> tuple[int | None, list[dict[str, Any]]]:
     return None if runs == 1 else max(1, len(named) // runs), shared
 
 
-def _not_done(item: Any) -> dict[str, Any]:
-    report = json.loads(item["report"]) if item["report"] else {}
-    cause = item["cause"] or report.get("reason") or report.get("cause") or "no reason given"
+def _not_done(item: Brief) -> dict[str, Any]:
+    report = json.loads(item.report) if item.report else {}
+    cause = item.cause or report.get("reason") or report.get("cause") or "no reason given"
     return {
-        "id": item["id"],
-        "state": "failed" if item["state"] == "ready" else item["state"],
+        "id": item.id,
+        "state": "failed" if item.state == "ready" else item.state,
         "reason": one_line(str(cause), 200),
     }
 
@@ -212,8 +213,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
         ]
     if told["step"] == "not_done":
         shown = [
-            f"{item['state']}: {one_line(item['id'], 60)}: “{item['reason']}”"
-            for item in told["not_done"]
+            f"{item.state}: {one_line(item.id, 60)}: “{item.reason}”" for item in told["not_done"]
         ]
         end = "End your turn." if not headless else "Nobody can be asked in this run: it ends here."
         return [

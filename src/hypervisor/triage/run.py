@@ -200,7 +200,7 @@ class Worker:
             if task.state in ("done", "cancelled"):
                 why = "already complete" if task.state == "done" else "cancelled"
                 return Ended(claim, "skipped", {"reason": why})
-            children = (claim.payload or {}).get("children")
+            children = claim.payload.get("children") if isinstance(claim.payload, dict) else None
             plan = triage.decide(document, task, self._settings, children=children)
             if not plan.edits:
                 return Ended(claim, "done", report(plan))

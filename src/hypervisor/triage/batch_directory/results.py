@@ -36,9 +36,9 @@ def complete(folder: str, ledger: Ledger, queue: str) -> None:
     """Write the reports that are missing: workers were killed between ledger and file."""
     names = set(os.listdir(os.path.join(folder, FOLDER)))
     for row in ledger.queries.results(queue):
-        if row["finished_at"] is not None and f"{key(row['id'])}.json" not in names:
-            known = {"queue": queue, "at": row["finished_at"]}
-            _write(folder, row | known, row["state"], row["report"] or {"reason": row["cause"]})
+        if row.finished_at is not None and f"{key(row.id)}.json" not in names:
+            known = row._asdict() | {"queue": queue, "at": row.finished_at}
+            _write(folder, known, row.state, row.report or {"reason": row.cause})
     for name in names:
         path = os.path.join(folder, FOLDER, name)
         if name.startswith(".") and name.endswith(".tmp") and _age(path) > _SWEEP_SECONDS:
