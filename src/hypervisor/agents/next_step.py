@@ -82,7 +82,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     rules = ledger.agents.permissions(queue)
     if rules:
         return told | {"step": "permissions", "rules": rules}
-    cost = ledger.sessions.cost_of_ended(queue)
+    ended, seconds, tokens = ledger.sessions.cost_of_ended(queue)
     untried = news.trial(row, counts) - counts["done"]
     if untried > 0:
         if counts["claimed"]:
@@ -95,13 +95,12 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
                 "held_back": most < min(untried, counts["ready"]),
             }
         return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
-    if cost["tokens"] is None and cost["items"]:
+    if tokens is None and ended:
         use.look_again(ledger, queue)
-        cost = ledger.sessions.cost_of_ended(queue)
+        _, seconds, tokens = ledger.sessions.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])
-    seconds = cost["seconds"]
     # A yes holds for what is left when a limit has ended: nobody is there to give it again.
     agreed = agreed or ledger.terms.has_agreed(row.no)
     yes = agreed or sum(counts.values()) <= (row.yes_up_to or 0)
@@ -110,7 +109,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "workers": workers,
         "held_back": wanted < usual,
         "ask": left > settings.limits.ask_above and not yes,
-        "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
+        "tokens": None if tokens is None else round(tokens * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
     }
 

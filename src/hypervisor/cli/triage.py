@@ -131,7 +131,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         if entry.path is None:
             continue
         try:
-            children = (entry.payload or {}).get("children")
+            known = (entry.payload or {}).get("children")
+            children = known if isinstance(known, bool) else None
             edited = triage_run.consider(os.path.join(root, entry.path), settings, children)
         except (HypervisorError, OSError) as error:
             print(f"{one_line(entry.path, 500)}: can't be triaged: {one_line(error, 500)}")

@@ -157,7 +157,7 @@ def json_rows(lines: Iterable[str]) -> Iterator[object]:
         yield row
 
 
-def _mended(value: Any) -> Any:
+def _mended(value: object) -> object:
     if isinstance(value, str):
         return whole(value).replace("\0", "�")
     if isinstance(value, list):

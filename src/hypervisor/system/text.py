@@ -12,7 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import TextIO
 
 
 class _Escapes(dict[int, str]):
@@ -135,7 +135,7 @@ class Shown:
     line of defence behind the escapes of each field. What draws with control sequences of its own
     writes to the stream that it wraps."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.unguarded = stream
 
     def write(self, text: str) -> int:
@@ -148,5 +148,5 @@ class Shown:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.unguarded, name)

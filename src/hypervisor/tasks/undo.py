@@ -19,7 +19,18 @@ from hypervisor.tasks import write
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import TypedDict
+
+    class Entry(TypedDict):
+        """An edit of ours: `at` (Unix time, in ns), and the bytes and hashes of the file."""
+
+        at: int
+        id: str
+        path: str
+        before: str | dict[str, str]
+        was: str
+        after: str
+
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
@@ -123,7 +134,7 @@ class UndoLog:
         root and of the folders that were opened are refused. Raises NothingToUndo if no edit is
         recorded.
         """
-        chains: dict[str, list[dict[str, Any]]] = {}
+        chains: dict[str, list[Entry]] = {}
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
             if item_id is None or entry["id"] == item_id:
                 chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
@@ -171,7 +182,7 @@ class UndoLog:
         below = os.path.join(self._root, "")
         return full[len(below) :] if full.startswith(below) else full
 
-    def _sealed(self, entry: dict[str, Any]) -> bytes:
+    def _sealed(self, entry: Entry) -> bytes:
         body = quick_json.dumps(entry).encode()
         return b"%s%s%s%s" % (body[:-1], _SEAL, self._seal(body), b'"}\n')
 
@@ -224,7 +235,7 @@ class UndoLog:
             os.close(descriptor)
             number += 1
 
-    def _entries(self) -> Iterable[dict[str, Any]]:
+    def _entries(self) -> Iterable[Entry]:
         folder = self._open()
         before_seals = self._state.unsealed()
         for name in self._packs(folder):
@@ -239,7 +250,7 @@ class UndoLog:
                 if entry is not None:
                     yield entry
 
-    def _entry(self, line: bytes, is_old: bool) -> dict[str, Any] | None:
+    def _entry(self, line: bytes, is_old: bool) -> Entry | None:
         """Return what a line records; None for what we did not record. `is_old` is true for lines
         that were there before lines were sealed."""
         body, seal, told = line.rpartition(_SEAL)
@@ -251,8 +262,8 @@ class UndoLog:
             return None
         try:
             text = (body if seal else line).decode()
-            entry: dict[str, Any] = quick_json.loads(text)
-            known = all(type(entry[name]) is kind for name, kind in _ENTRY.items())
+            entry: Entry = quick_json.loads(text)
+            known = all(type(entry.get(name)) is kind for name, kind in _ENTRY.items())
             known = known and "\0" not in entry["path"]
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
@@ -274,7 +285,7 @@ def _lines(folder: Folder, name: str) -> Iterator[bytes]:
         return
 
 
-def _restore(path: str, entries: list[dict[str, Any]]) -> Restored:
+def _restore(path: str, entries: list[Entry]) -> Restored:
     """Walk the edits of one file from the newest back, then write what stood before them."""
     item_id = str(entries[0]["id"])
     try:

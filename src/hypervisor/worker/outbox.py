@@ -16,10 +16,12 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeGuard
+    from typing import TypeGuard
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held, Pending
+    from hypervisor.tasks.report import Told
+    from hypervisor.tasks.undo import UndoLog
 
 
 # What is pending and was never tried.
@@ -83,11 +85,10 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
         return
     from hypervisor.tasks import report
 
-    told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
     end = OUTCOME["unreported"]
     lines = report.render(
         "not confirmed",
-        told,
+        {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"},
         heading=end.heading,
         hindered=False,
         worker=row.worker,
@@ -120,12 +121,12 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     from hypervisor.system.quick_json import loads
     from hypervisor.tasks import report
 
-    told = loads(row.report) if row.report else {}
+    told: Told = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
     if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
-        told = {"reason": row.cause}
+        told = {"reason": row.cause or ""}
     end = OUTCOME[row.state]
     lines = report.render(
         end.word,
@@ -144,7 +145,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
+def _wait_for_commit(root: str, row: Pending, told: Told) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
@@ -200,7 +201,7 @@ def _put(
     return put(place)
 
 
-def _undo_log(ledger: Ledger, queue: str) -> Any:
+def _undo_log(ledger: Ledger, queue: str) -> UndoLog:
     from hypervisor.tasks.undo import UndoLog
 
     return UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypedDict
 
 from hypervisor.ledger.rows import Holding, Named
 from hypervisor.system.checkout import top_of
@@ -33,6 +33,13 @@ _SKIPPED = frozenset((".git", STATE, "node_modules", ".venv", "__pycache__"))
 # Nothing of a longer path, but for a leading `./`.
 _BEFORE = r"(?:(?<![\w/-])(?<!\w\.)|(?<=\./)(?<!\.\./))"
 _GLOB = re.compile(r"[\w./-]*\*[\w./*-]*")
+
+
+class Looks(TypedDict):
+    """The commit of a working tree, and how the files look that differ from it."""
+
+    head: str | None
+    files: dict[str, str | None]
 
 
 def begin(state: State, token: str) -> None:
@@ -105,7 +112,7 @@ def _text(root: str, item: Named | Holding) -> str:
     return "\n".join(parts)
 
 
-def _changed(root: str, before: dict[str, Any]) -> set[str]:
+def _changed(root: str, before: Looks) -> set[str]:
     now = _look(root)
     old, new = before["files"], now["files"]
     changed = {
@@ -120,7 +127,7 @@ def _changed(root: str, before: dict[str, Any]) -> set[str]:
     return changed
 
 
-def _look(root: str) -> dict[str, Any]:
+def _look(root: str) -> Looks:
     """Return the commit and the looks of the files that differ from it; of all without git."""
     top = top_of(root)
     if top is None:

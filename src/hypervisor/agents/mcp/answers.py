@@ -49,7 +49,7 @@ def brief(index: TaskIndex, entry: Entry) -> dict[str, Any]:
 def whole(index: TaskIndex, entry: Entry) -> dict[str, Any]:
     """Return a task with every key of its front matter and its text. Raises BrokenFile, OSError."""
     document = index.document(entry)
-    told: dict[str, Any] = as_json(document.meta or {})
+    told: dict[str, Any] = {key: as_json(one) for key, one in (document.meta or {}).items()}
     told |= brief(index, entry)
     body = document.body.strip("\r\n")
     told["body"] = body[:LONGEST_BODY]

@@ -67,7 +67,7 @@ class Entry:
         task = self.task
         return Known(task.id or stem, path, task.state, task.status, task.type, task.parent)
 
-    def row(self, families: Sequence[Family]) -> list[Any]:
+    def row(self, families: Sequence[Family]) -> list[object]:
         """Return it as JSON can hold it."""
         task = self.task and [getattr(self.task, name) for name in _TASK_FIELDS]
         family = -1

@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from hypervisor.system.reading import MIB, NotReadable, open_file
 from hypervisor.system.text import one_line
@@ -40,7 +40,7 @@ _KINDS = {
 
 class _Row(NamedTuple):
     line: int
-    cells: dict[str, Any] | None
+    cells: dict[str, object] | None
     trouble: str = ""
     fix: str = ""
 
@@ -111,7 +111,7 @@ class Rows:
             )
         return found._replace(row_id=row_id)
 
-    def _hash(self, cells: dict[str, Any]) -> str:
+    def _hash(self, cells: dict[str, object]) -> str:
         canonical = json.dumps(cells, sort_keys=True, separators=(",", ":"))
         digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
         self._equal[digest] += 1
@@ -293,7 +293,7 @@ def _number(text: str) -> float:
     return number
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(
