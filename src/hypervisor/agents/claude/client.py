@@ -9,7 +9,6 @@ import glob
 import os
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.claude import bounds
@@ -100,7 +99,7 @@ class ClaudeStream(client.Stream):
 
     def __init__(self) -> None:
         super().__init__()
-        self._result: dict[str, Any] | None = None
+        self._result: dict[str, object] | None = None
         self._resume_at: float | None = None
 
     def feed(self, line: str) -> None:
@@ -114,8 +113,9 @@ class ClaudeStream(client.Stream):
         elif kind == "rate_limit_event":
             told = event.get("rate_limit_info")
             self.windows = {**self.windows, **limits.windows(told)}
-            at = told.get("resetsAt") if isinstance(told, dict) else None
-            if isinstance(at, (int, float)) and told and told.get("status") == "rejected":
+            told = told if isinstance(told, dict) else {}
+            at = told.get("resetsAt")
+            if isinstance(at, (int, float)) and told.get("status") == "rejected":
                 self._resume_at = float(at)
         elif kind == "result":
             self._result = event

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from hypervisor.agents.claude import upgrade
 from hypervisor.agents.doctor import client
@@ -138,7 +137,7 @@ def _policy(root: str) -> Finding:
 _PROJECT = ("settings.json", "settings.local.json")
 
 
-def _denied(settings: dict[str, Any]) -> str | None:
+def _denied(settings: dict[str, object]) -> str | None:
     rules = client.at(settings, "permissions", "deny")
     for rule in rules if isinstance(rules, list) else ():
         if isinstance(rule, str) and (rule in _NEEDED or rule.startswith("Bash(hypervisor")):

@@ -9,7 +9,6 @@ from hypervisor.system.reading import NotReadable, json_rows, read_end
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 # So much of a transcript's end is looked at.
 _TAIL = 4 << 20
@@ -69,14 +68,15 @@ def in_transcript(path: str) -> Iterator[Notice]:
                 yield found
 
 
-def _text_in(row: dict[str, Any]) -> tuple[str, bool]:
+def _text_in(row: dict[str, object]) -> tuple[str, bool]:
     """Return the text in a row of a session's transcript that may be a notice, and whether it has
     reached the model: what is only queued may be dropped."""
     kind, told = row.get("type"), None
     if kind == "queue-operation":
         told = row.get("content")
-    elif kind == "attachment" and isinstance(row.get("attachment"), dict):
-        told = row["attachment"].get("prompt")
+    elif kind == "attachment":
+        attached = row.get("attachment")
+        told = attached.get("prompt") if isinstance(attached, dict) else None
     # A prompt that somebody has typed has no origin.
     elif kind == "user" and isinstance(row.get("origin"), dict):
         message = row.get("message")

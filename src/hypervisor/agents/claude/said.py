@@ -7,7 +7,7 @@ from hypervisor.system.reading import NotReadable, json_value, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 _TAIL = 4 << 20
 _ARGUMENTS = late(r"(?s)<command-args>(.*?)</command-args>")
@@ -40,7 +40,7 @@ def is_typed(prompt: str) -> bool:
     return bool(prompt.strip()) and not prompt.lstrip().startswith(("<", "[SYSTEM"))
 
 
-def _typed(row: dict[str, Any]) -> list[str]:
+def _typed(row: dict[str, object]) -> list[str]:
     """Return the texts of a row that the user has typed, a command's arguments among them."""
     if row.get("type") != "user" or row.get("isMeta") or row.get("isSidechain"):
         return []

@@ -13,7 +13,6 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
@@ -111,11 +110,12 @@ class Gemini(client.Headless):
         found = sorted((place.folder / "home").glob(".gemini/tmp/*/chats/session-*.jsonl"))
         return str(found[-1]) if found else None
 
-    def _settings(self, place: client.Place, ignored: str) -> dict[str, Any]:
-        theirs: dict[str, Any] = {}
+    def _settings(self, place: client.Place, ignored: str) -> dict[str, object]:
+        theirs: dict[str, object] = {}
         with contextlib.suppress(OSError, ValueError):
-            theirs = json.loads((_user_folder() / "settings.json").read_text(encoding="utf-8"))
-        security = theirs.get("security") if isinstance(theirs, dict) else None
+            told = (_user_folder() / "settings.json").read_text(encoding="utf-8")
+            theirs = client.event(told)
+        security = theirs.get("security")
         auth = security.get("auth") if isinstance(security, dict) else None
         if auth is None and os.environ.get("GEMINI_API_KEY"):
             auth = {"selectedType": "gemini-api-key"}
@@ -171,7 +171,7 @@ class GeminiStream(client.Stream):
 
     def __init__(self) -> None:
         super().__init__()
-        self._result: dict[str, Any] | None = None
+        self._result: dict[str, object] | None = None
         self._calls: dict[str, str] = {}
         self._server_tool = f"mcp_{gemini_policy.SERVER}_"
 

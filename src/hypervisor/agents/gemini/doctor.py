@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from typing import Any
 
 from hypervisor import __version__
 from hypervisor.agents.doctor import client
@@ -48,7 +47,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     return [*found, _extension(folder), _policy(path, said, seconds)]
 
 
-def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
+def _settings(path: str) -> tuple[dict[str, object], Finding | None]:
     try:
         return client.read_object(path), None
     except FileNotFoundError:
@@ -58,7 +57,7 @@ def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
         return {}, wrong(ABOUT, "login", text, editing(path), error)
 
 
-def _login(folder: str, settings: dict[str, Any]) -> Finding:
+def _login(folder: str, settings: dict[str, object]) -> Finding:
     chosen = client.at(settings, "security", "auth", "selectedType")
     if not chosen:
         text = "no way to log in is chosen"
@@ -94,7 +93,7 @@ def _in_env_file(folder: str, name: str) -> bool:
         return False
 
 
-def _trusted(folder: str, settings: dict[str, Any], root: str) -> Finding:
+def _trusted(folder: str, settings: dict[str, object], root: str) -> Finding:
     if client.at(settings, "security", "folderTrust", "enabled") is False:
         return ok(ABOUT, "trust", "every folder: folderTrust is off in the client's settings")
     try:

@@ -13,7 +13,6 @@ from hypervisor.system.reading import json_rows, json_value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger.usage import Tokens
 
@@ -28,7 +27,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     What is used between a claim and the call that ends the item, with that call, is the item's.
     """
     usage = Usage()
-    messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
+    messages: dict[str, tuple[Tokens, list[dict[str, object]]]] = {}
     for row in json_rows(rows):
         if row is None:
             usage.known = False

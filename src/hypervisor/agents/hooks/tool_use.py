@@ -16,8 +16,6 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held
 
@@ -38,7 +36,7 @@ _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 WORKER_SECONDS, OTHERS_SECONDS = 15.0, 60.0
 
 
-def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def tool_used(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
     takes too much for an item loses it, and is told."""
     earlier = calls.taken(ledger.state, event.agent or event.session)
@@ -212,7 +210,7 @@ def _output(event: Event) -> str:
     return str(response or event.payload.get("error") or "")
 
 
-def call_of(payload: dict[str, Any]) -> str:
+def call_of(payload: dict[str, object]) -> str:
     """Return what tells this tool call from others of its worker."""
     import json
 

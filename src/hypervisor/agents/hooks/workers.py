@@ -10,8 +10,6 @@ from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
 
 _LAG = 0.5
@@ -19,7 +17,7 @@ _LAG = 0.5
 _PLAIN = late(r"[\w./-]+( [\w./:=@+-]+){0,5}")
 
 
-def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def permission_asked(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """Somebody needs a tool that nobody has allowed: what belongs to the work is granted; what a
     worker lacks is kept as the rule that would allow it."""
     if rules := _suggested(event.payload):
@@ -53,7 +51,7 @@ def _lacks(ledger: Ledger, event: Event) -> None:
                 calls.wake(ledger.state, event.agent)
 
 
-def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def stopped(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A worker ended its turn; it is sent back if it holds an item that it hasn't reported."""
     last = event.text("last_assistant_message")
     again = bool(event.payload.get("stop_hook_active"))
@@ -69,7 +67,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     return None
 
 
-def handing_back(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def handing_back(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A worker is about to end by the tool for that, after which `stopped` can't send it back: what
     holds for that holds here, where its last words are heard, too."""
     if not event.agent:
@@ -96,7 +94,7 @@ def failed(ledger: Ledger, event: Event) -> None:
         use.collect(ledger, event.agent)
 
 
-def _suggested(payload: dict[str, Any]) -> list[str]:
+def _suggested(payload: dict[str, object]) -> list[str]:
     """Return the rules that the client offers its person to keep."""
     rules = []
     for suggestion in _objects(payload.get("permission_suggestions")):
@@ -107,11 +105,11 @@ def _suggested(payload: dict[str, Any]) -> list[str]:
     return rules
 
 
-def _objects(told: object) -> list[dict[str, Any]]:
+def _objects(told: object) -> list[dict[str, object]]:
     return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
 
 
-def _rule(payload: dict[str, Any]) -> str | None:
+def _rule(payload: dict[str, object]) -> str | None:
     """Return the permission rule for the call, in the form of the client's settings; None for what
     no worker is to be allowed."""
     tool = str(payload.get("tool_name") or "")

@@ -84,7 +84,7 @@ class Dispatch:
         return [f"held until the settings say who that is: the tasks of {listed(names, 3, 40)}"]
 
     def done(
-        self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
+        self, item_id: str, report: dict[str, object], *, caller: str = "", force: bool = False
     ) -> None:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
@@ -115,7 +115,7 @@ class Dispatch:
                 raise
         self._note_end(item_id, "done")
 
-    def block(self, item_id: str, report: dict[str, Any], *, caller: str = "") -> None:
+    def block(self, item_id: str, report: dict[str, object], *, caller: str = "") -> None:
         """End an item as blocked; else as `done`."""
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._was_blocked_here(item_id, entry):
