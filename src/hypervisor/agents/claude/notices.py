@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.agents.notice import Notice
 from hypervisor.system.late import late
-from hypervisor.system.reading import NotReadable, json_rows, read_end
+from hypervisor.system.reading import NotReadable, at, json_rows, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,10 +75,8 @@ def _text_in(row: dict[str, object]) -> tuple[str, bool]:
     if kind == "queue-operation":
         told = row.get("content")
     elif kind == "attachment":
-        attached = row.get("attachment")
-        told = attached.get("prompt") if isinstance(attached, dict) else None
+        told = at(row, "attachment", "prompt")
     # A prompt that somebody has typed has no origin.
     elif kind == "user" and isinstance(row.get("origin"), dict):
-        message = row.get("message")
-        told = message.get("content") if isinstance(message, dict) else None
+        told = at(row, "message", "content")
     return told if isinstance(told, str) else "", kind != "queue-operation"

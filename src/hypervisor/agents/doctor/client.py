@@ -39,13 +39,6 @@ def with_parents(folder: str) -> Iterator[str]:
         place = above
 
 
-def at(value: object, *keys: str) -> object:
-    """Return what stands below `keys`, or None."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 SERVER = "task_manager"
 _VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)\b")
 _UP = re.compile(r"\bconnected\s*$", re.IGNORECASE)

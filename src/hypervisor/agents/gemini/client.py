@@ -21,6 +21,7 @@ from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
+from hypervisor.system.reading import at
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
@@ -115,8 +116,7 @@ class Gemini(client.Headless):
         with contextlib.suppress(OSError, ValueError):
             told = (_user_folder() / "settings.json").read_text(encoding="utf-8")
             theirs = client.event(told)
-        security = theirs.get("security")
-        auth = security.get("auth") if isinstance(security, dict) else None
+        auth = at(theirs, "security", "auth")
         if auth is None and os.environ.get("GEMINI_API_KEY"):
             auth = {"selectedType": "gemini-api-key"}
         environment = {
@@ -213,10 +213,8 @@ class GeminiStream(client.Stream):
                     self.last,
                 )
             return client.End("finished", "", self.last)
-        error = result.get("error")
-        told = error if isinstance(error, dict) else {}
-        text = str(told.get("message", ""))
-        if told.get("type") == "FatalTurnLimitedError":
+        text = str(at(result, "error", "message") or "")
+        if at(result, "error", "type") == "FatalTurnLimitedError":
             return client.End("limited", "the client's turn limit was reached", self.last)
         limit = limits.read(text, status=429 if code == 429 % 256 else None)
         if limit is not None:

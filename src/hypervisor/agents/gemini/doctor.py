@@ -10,6 +10,7 @@ from hypervisor import __version__
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system.processes import Late, Said, ask
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
@@ -58,7 +59,7 @@ def _settings(path: str) -> tuple[dict[str, object], Finding | None]:
 
 
 def _login(folder: str, settings: dict[str, object]) -> Finding:
-    chosen = client.at(settings, "security", "auth", "selectedType")
+    chosen = at(settings, "security", "auth", "selectedType")
     if not chosen:
         text = "no way to log in is chosen"
         if os.environ.get("GEMINI_API_KEY"):
@@ -94,7 +95,7 @@ def _in_env_file(folder: str, name: str) -> bool:
 
 
 def _trusted(folder: str, settings: dict[str, object], root: str) -> Finding:
-    if client.at(settings, "security", "folderTrust", "enabled") is False:
+    if at(settings, "security", "folderTrust", "enabled") is False:
         return ok(ABOUT, "trust", "every folder: folderTrust is off in the client's settings")
     try:
         rules = client.read_object(os.path.join(folder, "trustedFolders.json"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hypervisor.agents.gemini import EVENTS
 from hypervisor.system.late import late
+from hypervisor.system.reading import at
 
 _TOOLS = {"run_shell_command": "Bash", "write_file": "Write", "replace": "Edit"}
 _MARKS = late(r"(?m)^</?untrusted_context>\n?|^Output: ")
@@ -30,9 +31,8 @@ def answer(name: str, given: dict[str, object]) -> dict[str, object] | None:
     and a command such as `/hypervisor:status` is none any more with a text before it.
     """
     special = given.get("hookSpecificOutput")
-    special = special if isinstance(special, dict) else {}
-    text = special.get("additionalContext")
-    if text is None:
+    text = at(special, "additionalContext")
+    if not isinstance(special, dict) or text is None:
         # Its own decisions stand at the top, as Claude Code's do for the end of a turn.
         return {key: given[key] for key in ("decision", "reason") if key in given} or None
     if name == "SessionStart":

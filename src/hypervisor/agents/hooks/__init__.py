@@ -15,7 +15,7 @@ from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.quick_json import dumps
-from hypervisor.system.reading import json_value
+from hypervisor.system.reading import at, json_value
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -67,8 +67,7 @@ class Event:
 
     def asked(self, key: str) -> str:
         """Return what the tool was called with at `key`, or "" if there is nothing."""
-        asked = self.payload.get("tool_input")
-        return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+        return str(at(self.payload, "tool_input", key) or "")
 
     def transcript_of(self, agent: str | None = None) -> str | None:
         """Return where the client keeps the transcript of an agent of the session."""

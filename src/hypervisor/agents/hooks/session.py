@@ -8,6 +8,7 @@ from hypervisor.agents import reconcile, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import markers
 from hypervisor.system.late import late
+from hypervisor.system.reading import objects
 from hypervisor.system.spans import until
 from hypervisor.system.text import count
 from hypervisor.views import news
@@ -91,11 +92,7 @@ def turn_ended(ledger: Ledger, event: Event) -> dict[str, object] | None:
     running = None
     read_notices(ledger, event)
     if isinstance(tasks, list):
-        running = {
-            str(task.get("id"))
-            for task in tasks
-            if isinstance(task, dict) and task.get("type") == "subagent"
-        }
+        running = {str(task.get("id")) for task in objects(tasks) if task.get("type") == "subagent"}
         reconcile.missing(ledger, event.session, running)
     _settle_agents(ledger, event)
     reconcile.settle(ledger)

@@ -12,6 +12,7 @@ from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import calls
 from hypervisor.system import signs
 from hypervisor.system.late import late
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -147,8 +148,7 @@ def _seen(ledger: Ledger, event: Event) -> None:
 
 def _started(ledger: Ledger, event: Event) -> None:
     """The session has started a worker: note for which queue, from the prompt that it got."""
-    response = event.payload.get("tool_response")
-    agent = response.get("agentId") if isinstance(response, dict) else None
+    agent = at(event.payload, "tool_response", "agentId")
     prompt = event.asked("prompt").lstrip()
     if isinstance(agent, str) and prompt.startswith("queue "):
         _join_named(ledger, event, agent, prompt.removeprefix("queue "))
@@ -172,10 +172,9 @@ def note_unseen(ledger: Ledger, event: Event) -> None:
 
 def _answered(ledger: Ledger, event: Event) -> None:
     """The session has asked its user, who chose an answer: all but a no let it go on."""
-    response = event.payload.get("tool_response")
-    answers = response.get("answers") if isinstance(response, dict) else None
-    chosen = [str(one).strip().lower() for one in answers.values()] if answers else []
-    if not any(_NO.match(one) for one in chosen):
+    answers = at(event.payload, "tool_response", "answers")
+    chosen = answers.values() if isinstance(answers, dict) else ()
+    if not any(_NO.match(str(one).strip().lower()) for one in chosen):
         ledger.followers.note_answer(event.session)
 
 
@@ -194,8 +193,7 @@ def _told(event: Event) -> str:
 
 def _task_stopped(ledger: Ledger, event: Event) -> None:
     """The session has ended a worker, of which no other event tells: a person has it do that."""
-    response = event.payload.get("tool_response")
-    agent = response.get("task_id") if isinstance(response, dict) else None
+    agent = at(event.payload, "tool_response", "task_id")
     if isinstance(agent, str):
         from hypervisor.agents import reconcile
 

@@ -7,6 +7,7 @@ from hypervisor.agents.hooks import Event
 from hypervisor.agents.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.ledger import calls
 from hypervisor.system.late import late
+from hypervisor.system.reading import at, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,24 +98,19 @@ def failed(ledger: Ledger, event: Event) -> None:
 def _suggested(payload: dict[str, object]) -> list[str]:
     """Return the rules that the client offers its person to keep."""
     rules = []
-    for suggestion in _objects(payload.get("permission_suggestions")):
-        for rule in _objects(suggestion.get("rules")):
+    for suggestion in objects(payload.get("permission_suggestions")):
+        for rule in objects(suggestion.get("rules")):
             content = rule.get("ruleContent")
             name = rule.get("toolName") or str(payload.get("tool_name") or "")
             rules.append(f"{name}({content})" if content else str(name))
     return rules
 
 
-def _objects(told: object) -> list[dict[str, object]]:
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
-
-
 def _rule(payload: dict[str, object]) -> str | None:
     """Return the permission rule for the call, in the form of the client's settings; None for what
     no worker is to be allowed."""
     tool = str(payload.get("tool_name") or "")
-    wanted = payload.get("tool_input")
-    command = wanted.get("command") if isinstance(wanted, dict) else None
+    command = at(payload, "tool_input", "command")
     if isinstance(command, str) and command.startswith("hypervisor ") and command.split()[1:]:
         from hypervisor.agents import rights
 
