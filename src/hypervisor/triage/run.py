@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from hypervisor import triage
 from hypervisor.config.settings import Settings
@@ -61,12 +61,25 @@ _TRIES = 3
 _PAUSE = 0.1
 
 
+class Report(TypedDict, total=False):
+    """What is told of an item: why it did not end as done, or the plan that was carried out."""
+
+    reason: str
+    summary: str
+    action: str
+    changes: list[str]
+    rule: str
+    close_reason: str
+    complexity: str
+    notes: list[str]
+
+
 class Ended(NamedTuple):
-    """How an item ended: outcome and report as `Ends.finish` takes them."""
+    """How an item ended."""
 
     claim: Claim
     outcome: str
-    report: dict[str, Any]
+    report: Report
 
 
 class Edited(NamedTuple):
@@ -177,7 +190,7 @@ class Worker:
             else:
                 ended.append(Ended(claim, "done", report(edited.plan)))
         states = self._ledger.ends.finish_many(
-            [(e.claim.token, e.outcome, e.report) for e in ended]
+            [(e.claim.token, e.outcome, {**e.report}) for e in ended]
         )
         accepted = [end for end, state in zip(ended, states, strict=True) if state is not None]
         if self._told is not None:
@@ -237,9 +250,9 @@ class Worker:
         return Ended(claim, "failed", {"reason": f"edited by others {_TRIES} times meanwhile"})
 
 
-def report(plan: Plan) -> dict[str, Any]:
+def report(plan: Plan) -> Report:
     """Return a plan as the report of a worker that carried it out."""
-    told: dict[str, Any] = {
+    told: Report = {
         "summary": ", ".join(plan.changes) or "nothing to change",
         "action": plan.action,
         "changes": list(plan.changes),

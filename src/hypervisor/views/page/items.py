@@ -10,6 +10,7 @@ from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
+from hypervisor.views.shapes import Told
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -63,7 +64,7 @@ class History(NamedTuple):
     """What the ledger knows of one item."""
 
     item: dict[str, Any]
-    told: dict[str, Any]
+    told: Told
     claims: list[ClaimRow]
     seconds: float | None
     tokens: int | None
@@ -120,7 +121,7 @@ def _report(item: dict[str, Any], text: str, standing: str) -> list[Fact]:
     return shown
 
 
-def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> list[Fact]:
+def _work(item: dict[str, Any], told: Told, verify: str | None) -> list[Fact]:
     report = item["report"] or {}
     shown = []
     if item["path"] and item["path"] != item["id"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypervisor.ledger.outcomes import ODD, STANDING
 from hypervisor.system.text import one_line
+from hypervisor.views.shapes import Told
 
 _NAMED = 5
 
@@ -34,7 +35,7 @@ class Seen:
 
     __slots__ = ("finished_at", "no", "seconds", "standing", "tokens", "tries")
 
-    def __init__(self, item: dict[str, Any], told: dict[str, Any]) -> None:
+    def __init__(self, item: dict[str, Any], told: Told) -> None:
         self.no: int = item["no"]
         self.standing = sys.intern(told["status"])
         self.finished_at: float | None = item["finished_at"]
@@ -58,7 +59,7 @@ class Items:
         # (outcome, reason) -> how many, and number and title of the first.
         self.reasons: dict[tuple[str, str], tuple[int, list[tuple[int, str]]]] = {}
 
-    def note(self, item: dict[str, Any], told: dict[str, Any]) -> None:
+    def note(self, item: dict[str, Any], told: Told) -> None:
         """Note the next item, and what the summary says of it."""
         seen = Seen(item, told)
         self.all.append(seen)

@@ -97,7 +97,7 @@ def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
 def _lanes(
     claims: list[Span], shares: dict[int, float], axis: Axis, now: float
 ) -> tuple[list[Lane], tuple[int, int]]:
-    of_worker: dict[str, list[Any]] = defaultdict(list)
+    of_worker: dict[str, list[Span]] = defaultdict(list)
     for claim in claims:
         of_worker[claim.worker].append(claim)
     busiest = sorted(of_worker, key=lambda name: -len(of_worker[name]))[:LANES]
