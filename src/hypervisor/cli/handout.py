@@ -14,8 +14,6 @@ from hypervisor.worker import asks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Claim
 
 _DATA_SHOWN = 20_000
@@ -30,14 +28,14 @@ def show(
     *,
     as_json: bool,
     known: bool = False,
-    ended: dict[str, Any] | None = None,
+    ended: dict[str, object] | None = None,
 ) -> None:
     """Print claims of the project at `root`. `known` says that this worker has read the queue's
     instructions before; `ended` is the item that it has ended in the same call, for the JSON."""
     if as_json:
         from hypervisor.system.quick_json import dumps
 
-        told: dict[str, Any] = {"claims": [_as_dict(root, claim) for claim in claims]}
+        told: dict[str, object] = {"claims": [_as_dict(root, claim) for claim in claims]}
         if ended is not None:
             told["ended"] = ended
         print(dumps(told, ensure_ascii=False))
@@ -48,7 +46,7 @@ def show(
         print("\n".join(_lines(root, claim, known or place > 0)))
 
 
-def _as_dict(root: str, claim: Claim) -> dict[str, Any]:
+def _as_dict(root: str, claim: Claim) -> dict[str, object]:
     return {
         "id": claim.id,
         "token": claim.token,

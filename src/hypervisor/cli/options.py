@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
     from hypervisor.worker import Ended
@@ -205,7 +204,7 @@ def hand_out(
     *,
     as_json: bool,
     known: bool = False,
-    ended: dict[str, Any] | None = None,
+    ended: dict[str, object] | None = None,
 ) -> None:
     """Print claims, and in JSON what was `ended` in the same call. Where the output can't be
     written nobody has heard of them: they go back."""
@@ -248,7 +247,7 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
     return 0
 
 
-def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
+def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
     from hypervisor.agents import use
