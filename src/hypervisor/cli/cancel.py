@@ -11,7 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
@@ -62,18 +62,15 @@ def _lines(one: dict[str, Any]) -> list[str]:
     if not half:
         return [head]
     shown = [f"{head}, {len(half)} of them half done:"]
-    for item in half[:_SHOWN]:
-        name = options.name(item["id"], item["title"])
-        had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
-        shown.append(f"  {name}: {had}; {_changed(item)}")
-    if len(half) > _SHOWN:
-        shown.append(f"  … and {len(half) - _SHOWN} more (--json lists all)")
+    shown += [f"  {line}" for line in shortened([_had(item) for item in half], _SHOWN)]
     shown.append("what their workers have changed stays as it is: look at it, e.g. with git status")
     return shown
 
 
-def _changed(item: dict[str, Any]) -> str:
-    files = ", ".join(one_line(path, 120) for path in item["files"][:_FILES])
-    more = f" and {len(item['files']) - _FILES} more" if len(item["files"]) > _FILES else ""
-    told = f"changed: {files}{more}" if files else "no change of a file is known"
-    return f"{told}, on branch {one_line(item['branch'], 100)}" if item["branch"] else told
+def _had(item: dict[str, Any]) -> str:
+    name = options.name(item["id"], item["title"])
+    had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
+    files = listed(item["files"], _FILES)
+    changed = f"changed: {files}" if files else "no change of a file is known"
+    branch = f", on branch {one_line(item['branch'], 100)}" if item["branch"] else ""
+    return f"{name}: {had}; {changed}{branch}"

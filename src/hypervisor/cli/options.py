@@ -7,7 +7,7 @@ import sys
 
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import LONGEST_TEXT, bounded
+from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
 
 _NAMED = 30
 
@@ -159,25 +159,17 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
 
 def name(item_id: str, title: str | None) -> str:
     """Return how people call an item: its id, and its title where that says more."""
-    from hypervisor.system.text import one_line
-
     told = one_line(item_id, 60)
     return told if title in (None, "", item_id) else f"{told} “{one_line(title, 60)}”"
 
 
 def named(ids: Sequence[str]) -> str:
     """Return ids as the end of a line, bounded: ": a, b and 3 more"; nothing for none."""
-    from hypervisor.system.text import one_line
-
-    shown = ", ".join(one_line(item, 60) for item in ids[:_NAMED])
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f": {shown}{more}" if ids else ""
+    return f": {listed(ids, _NAMED, 60)}" if ids else ""
 
 
 def left_out(names: list[str]) -> str:
     """Return in words which variables a check runs without."""
-    from hypervisor.system.text import listed
-
     return f"it runs without {listed(names, 20, 60)}, which look like secrets; --env NAME keeps one"
 
 
@@ -251,15 +243,14 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
     from hypervisor.agents import use
+    from hypervisor.ledger import usage
 
     claim = ledger.queries.claim_of(token)
     if claim is not None and claim.agent:
         use.note(ledger, claim.agent)
         claim = ledger.queries.claim_of(token)
     assert claim is not None, token
-    kinds = ("input", "output", "cache_read", "cache_write")
-    known = claim.input_tokens is not None
-    tokens = dict(zip(kinds, claim.tokens, strict=True)) if known else None
+    tokens = usage.by_kind(claim)
     # The first key is how `usage` knows in a transcript that an item has ended.
     return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
 

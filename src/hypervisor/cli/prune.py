@@ -12,7 +12,7 @@ from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, one_line, shortened
 
 SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
 _DAYS = 30.0
@@ -45,10 +45,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     verb = "would go" if args.dry_run else "removed"
     print(f"queues {verb}: {len(told['queues'])} with {count(told['items'], 'item')}")
-    for one in told["queues"][:_SHOWN]:
-        print(f"  {_line(one)}")
-    if len(told["queues"]) > _SHOWN:
-        print(f"  … and {len(told['queues']) - _SHOWN} more (--json lists all)")
+    for line in shortened([_line(one) for one in told["queues"]], _SHOWN):
+        print(f"  {line}")
     for one in told["kept"][:_SHOWN]:
         print(f"  stays: {_line(one)}: {one['reason']}")
     for name, gone in (("transcripts", told["outputs"]), ("undo", told["undo"])):

@@ -12,7 +12,7 @@ from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import one_line, shell, shortened
 from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
@@ -88,13 +88,11 @@ def _lines(told: shapes.Item) -> list[str]:
         shown.append(f"why not done: {told['why']}")
     for one in told["queues"]:
         shown += _queue(one)
-    waiting = told["waited_for_by"]
-    for row in waiting[:_SHOWN]:
-        state = f"{one_line(row['id'], 60)} in queue {row['queue']}"
-        shown.append(f"waits for this: {state} ({row['state']})")
-    if len(waiting) > _SHOWN:
-        shown.append(f"… and {len(waiting) - _SHOWN} more wait for this (--json lists all)")
-    return shown
+    waiting = [
+        f"waits for this: {one_line(row['id'], 60)} in queue {row['queue']} ({row['state']})"
+        for row in told["waited_for_by"]
+    ]
+    return shown + shortened(waiting, _SHOWN, "more wait for this (--json lists all)")
 
 
 def _queue(one: shapes.InQueue) -> list[str]:

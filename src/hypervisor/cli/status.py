@@ -11,7 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shortened
 from hypervisor.views import status
 
 TYPE_CHECKING = False
@@ -126,11 +126,9 @@ def detail(one: Status) -> list[str]:
             shown.append(f"    {problem['fix']}")
     if len(problems) > _PROBLEMS:
         shown.append(f"  ! … and {len(problems) - _PROBLEMS} more (--json lists all)")
-    workers = one["workers"]
-    shown += [f"  {_worker(worker)}" for worker in workers[:_WORKERS]]
-    if len(workers) > _WORKERS:
-        shown.append(f"  … and {len(workers) - _WORKERS} more workers (--json lists all)")
-    return shown
+    workers = [_worker(worker) for worker in one["workers"]]
+    workers = shortened(workers, _WORKERS, "more workers (--json lists all)")
+    return shown + [f"  {line}" for line in workers]
 
 
 def _left(items: list[Left]) -> list[str]:

@@ -21,7 +21,6 @@ from hypervisor.system.text import count, either, one_line, shell
 from hypervisor.views import shapes
 
 _AWAITED = 5
-_KINDS = ("input", "output", "cache_read", "cache_write")
 
 
 def item(ledger: Ledger, word: str) -> shapes.Item:
@@ -141,7 +140,7 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
         "outcome": claim.outcome,
         "report": json.loads(claim.report) if claim.report else None,
         "commit": claim.commit_id,
-        "tokens": dict(zip(_KINDS, claim.tokens, strict=True)) if known else None,
+        "tokens": usage.by_kind(claim),
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
         "transcript": claim.kept,
     }

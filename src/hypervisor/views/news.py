@@ -12,7 +12,7 @@ from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, listed, one_line
 from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
@@ -202,10 +202,8 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
     )
     lines += _left(ledger, queue.no, counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
-        ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
-        if ids:
-            more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
-            lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
+        if ids := [row["id"] for row in ended if row["state"] == outcome]:
+            lines.append(f"{outcome} ({len(ids)}): {listed(ids, _IDS_SHOWN, 60)}")
     odd = [row for row in ended if row["state"] in ODD]
     for row in odd[:_LINES_SHOWN]:
         report = loads(row["report"]) if row["report"] else {}

@@ -21,11 +21,11 @@ from hypervisor.ledger.outcomes import (
     Standing,
 )
 from hypervisor.ledger.rows import Agent, Queue
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
 from hypervisor.views.shapes import Notices, Summary, Tokens, Told
 
-KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
 _FEW = 20
 # So many items the text names: a conversation shows all of it.

@@ -11,6 +11,7 @@ from hypervisor import __version__
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
@@ -18,7 +19,7 @@ from hypervisor.views.page.seen import Items, Span, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
-from hypervisor.views.summary import KINDS, summarize, teller
+from hypervisor.views.summary import summarize, teller
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
