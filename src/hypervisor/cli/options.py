@@ -190,27 +190,6 @@ def worker_name(given: str | None) -> str:
     return f"{os.uname().nodename}-{around or os.getppid()}"
 
 
-def hand_out(
-    ledger: Ledger,
-    claims: list[Claim],
-    *,
-    as_json: bool,
-    known: bool = False,
-    ended: dict[str, object] | None = None,
-) -> None:
-    """Print claims, and in JSON what was `ended` in the same call. Where the output can't be
-    written nobody has heard of them: they go back."""
-    from hypervisor import worker
-    from hypervisor.cli import handout
-
-    try:
-        handout.show(ledger.root, claims, as_json=as_json, known=known, ended=ended)
-        sys.stdout.flush()
-    except OSError:
-        worker.give_back(ledger, [claim.token for claim in claims])
-        raise
-
-
 def add_end(parser: argparse.ArgumentParser) -> None:
     """Declare the options of what ends an item with a report."""
     parser.add_argument(
@@ -230,12 +209,14 @@ def add_next(parser: argparse.ArgumentParser) -> None:
 
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
     """Say how an item was ended, hand out the next one if asked to, and return 0."""
+    from hypervisor.cli import handout
+
     if not args.json:
         print(said)
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
-        hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
+        handout.hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
     return 0
 
 
@@ -257,6 +238,7 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
+    from hypervisor.cli import handout
 
     queue, name, branch, here = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
@@ -269,6 +251,6 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None
-        hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
+        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
     else:
         print(text)
