@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Brief
 from hypervisor.system.checkout import top_of
 from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
@@ -168,12 +169,12 @@ def _apart(named: list[list[str]]) -> tuple[int | None, list[Shared]]:
     return None if runs == 1 else max(1, len(named) // runs), shared
 
 
-def _not_done(item: Any) -> NotDone:
-    report = json.loads(item["report"]) if item["report"] else {}
-    cause = item["cause"] or report.get("reason") or report.get("cause") or "no reason given"
+def _not_done(item: Brief) -> NotDone:
+    report = json.loads(item.report) if item.report else {}
+    cause = item.cause or report.get("reason") or report.get("cause") or "no reason given"
     return {
-        "id": item["id"],
-        "state": "failed" if item["state"] == "ready" else item["state"],
+        "id": item.id,
+        "state": "failed" if item.state == "ready" else item.state,
         "reason": one_line(str(cause), 200),
     }
 

@@ -108,13 +108,14 @@ def _theirs(
             if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
                 return None
             for row in ledger.queries.results(queue):
-                report = row["report"] or {}
-                if item_id not in (None, row["id"]):
+                report = row.report or {}
+                if item_id not in (None, row.id):
                     continue
-                named = report.get("files") or ()
-                files += [{"id": row["id"], "path": str(one)} for one in named if one not in ours]
+                named = report.get("files")
+                paths = named if isinstance(named, list) else []
+                files += [{"id": row.id, "path": str(one)} for one in paths if one not in ours]
                 if report.get("commit"):
-                    commits.append({"id": row["id"], "commit": str(report["commit"])})
+                    commits.append({"id": row.id, "commit": str(report["commit"])})
     except NoLedger:
         return None
     return {"not_ours": files, "commits": commits}

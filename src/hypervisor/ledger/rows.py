@@ -6,6 +6,8 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hypervisor.ledger.reports import Report
+
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
 
@@ -202,6 +204,237 @@ class Held(NamedTuple):
     item_ms: int | None
     calls: int
     ends_by: int | None
+
+
+class Ending(NamedTuple):
+    """A live claim (`claim` is its number, `no` its item's), and what decides what its end costs;
+    `awaited` says that others wait for the item."""
+
+    no: int
+    project: str
+    id: str
+    path: str | None
+    attempts: int
+    deaths: int
+    releases: int
+    claim: int
+    token: str
+    lease_ms: int
+    ends_by: int | None
+    queue_name: str
+    queue_state: str
+    queue_reason: str | None
+    max_attempts: int
+    max_deaths: int
+    max_releases: int
+    item_ms: int | None
+    lock_dir: str
+    awaited: bool
+
+
+class Reported(NamedTuple):
+    """What an accepted report needs to know of the claim that it ends, and of its item."""
+
+    no: int
+    project: str
+    id: str
+    queue: int
+    attempts: int
+    claim: int
+    branch: str | None
+    awaited: bool
+
+
+class Holding(NamedTuple):
+    """An item in its worker's hands: `token` is the claim, `queue` the number of its queue, whose
+    terms follow."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    files: str | None
+    token: str
+    worker: str
+    lease_ms: int
+    claimed_at: float
+    branch: str | None
+    worktree: str | None
+    base_commit: str | None
+    session: str | None
+    agent: str | None
+    queue_name: str
+    verify: str | None
+    check_env: str | None
+    check_base: str | None
+    scope: str | None
+    commits: int | None
+    may_write: str | None
+    instructions: str | None
+
+
+class Left(NamedTuple):
+    """How a claim ended, by which its branch and its working tree may go; `newest` says that it is
+    the item's last one."""
+
+    outcome: str | None
+    ended_at: float | None
+    lease_ms: int
+    merge: str | None
+    merged_at: float | None
+    newest: bool
+
+
+class Branch(NamedTuple):
+    """A claim (`claim` is its number) that works on a branch, its item (`no`), and what of its
+    queue a check needs; `newest` says that it is the item's last claim."""
+
+    claim: int
+    token: str
+    report: str | None
+    branch: str
+    base_commit: str
+    no: int
+    project: str
+    id: str
+    path: str | None
+    title: str | None
+    state: str
+    fingerprint: str | None
+    queue_name: str
+    verify: str | None
+    check_env: str | None
+    check_base: str | None
+    newest: bool
+    awaited: bool
+
+
+class AtWork(NamedTuple):
+    """A live claim as people look at it; `lease_until` is by the lease clock, in microseconds."""
+
+    id: str
+    lease_until: int
+    token: str
+    worker: str
+    agent: str | None
+    session: str | None
+    claimed_at: float
+    lease_ms: int
+
+
+class Named(NamedTuple):
+    """Where an item may name the files that it is about."""
+
+    path: str | None
+    payload: str | None
+    files: str | None
+    instructions: str | None
+
+
+class Brief(NamedTuple):
+    """What became of an item, and why: `cause`, or `report`, that of its last claim."""
+
+    id: str
+    state: str
+    cause: str | None
+    report: str | None
+    finish_no: int | None
+
+
+class Next(NamedTuple):
+    """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and
+    `last_claim` is the number of the ledger's last claim."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    plan: str | None
+    cause: str | None
+    attempts: int
+    deaths: int
+    turn: int
+    files: str | None
+    last_claim: int | None
+    late: bool | None
+
+
+class Ready(NamedTuple):
+    """An item that is ready; `is_row` says that it is a row of the file at its path."""
+
+    id: str
+    path: str | None
+    is_row: bool
+
+
+class Place(NamedTuple):
+    """Where an item is open; `token`, `worker` and `claimed_at` are those of a live claim."""
+
+    state: str
+    queue_name: str
+    queue_state: str
+    token: str | None
+    worker: str | None
+    claimed_at: float | None
+
+
+class Event(NamedTuple):
+    """What happened to a queue (its number) as a whole."""
+
+    no: int
+    queue: int
+    at: float
+    kind: str
+    detail: str | None
+
+
+class Span(NamedTuple):
+    """When a claim on an item (its number) was whose, how it ended and what it used."""
+
+    no: int
+    item: int
+    worker: str
+    claimed_at: float
+    ended_at: float | None
+    outcome: str | None
+    tokens: int | None
+
+
+class Result(NamedTuple):
+    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
+    its report."""
+
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    state: str
+    attempts: int
+    deaths: int
+    releases: int
+    plan: str | None
+    cause: str | None
+    pending: str | None
+    first_claimed_at: float | None
+    finished_at: float | None
+    finish_no: int | None
+    told_at: float | None
+    told_by: str | None
+    files: str | None
+    token: str | None
+    worker: str | None
+    outcome: str | None
+    claimed_at: float | None
+    ended_at: float | None
+    report: Report | None
 
 
 class Pending(NamedTuple):

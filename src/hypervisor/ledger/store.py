@@ -53,7 +53,9 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """End the connection."""
 
-        def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+        def look(
+            self, sql: str, of: Sequence[tuple[object, ...]]
+        ) -> list[tuple[object, ...] | None]:
             """Return the row that `sql` selects for each of `of`, or None, as they now are."""
 
         def claim_number(self, last: int | None, count: int) -> int:
@@ -179,6 +181,11 @@ class Store:
     def all(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> list[T]:
         """Return the rows that `sql` selects, each as a `kind`."""
         return list(map(kind._make, self.connection.execute(sql, values).fetchall()))
+
+    def look(self, kind: type[T], sql: str, of: Sequence[tuple[object, ...]]) -> list[T | None]:
+        """Return the row that `sql` selects for each of `of` as a `kind`, or None, as it now is."""
+        found = self.engine.look(sql, of)
+        return [None if values is None else kind._make(values) for values in found]
 
     def change(self, sql: str, values: Sequence[object] = ()) -> int:
         """Carry out `sql` and return how many rows it changed."""

@@ -145,7 +145,7 @@ class Redactor:
             text = _ASSIGNED.sub(_assigned, text)
         return text
 
-    def report(self, report: dict[str, Any]) -> dict[str, Any]:
+    def report(self, report: Mapping[str, object]) -> dict[str, object]:
         """Return a worker's report without keys."""
         return {name: self._value(value) for name, value in report.items()}
 

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from hypervisor import triage
 from hypervisor.config.settings import Settings
@@ -28,6 +28,7 @@ from hypervisor.triage import Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
+    from hypervisor.ledger.reports import Report
 
 
 def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
@@ -59,19 +60,6 @@ BATCH = 50
 LEASE_SECONDS = 120
 _TRIES = 3
 _PAUSE = 0.1
-
-
-class Report(TypedDict, total=False):
-    """What is told of an item: why it did not end as done, or the plan that was carried out."""
-
-    reason: str
-    summary: str
-    action: str
-    changes: list[str]
-    rule: str
-    close_reason: str
-    complexity: str
-    notes: list[str]
 
 
 class Ended(NamedTuple):
@@ -213,7 +201,7 @@ class Worker:
             if task.state in ("done", "cancelled"):
                 why = "already complete" if task.state == "done" else "cancelled"
                 return Ended(claim, "skipped", {"reason": why})
-            children = (claim.payload or {}).get("children")
+            children = claim.payload.get("children") if isinstance(claim.payload, dict) else None
             plan = triage.decide(document, task, self._settings, children=children)
             if not plan.edits:
                 return Ended(claim, "done", report(plan))

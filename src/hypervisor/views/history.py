@@ -7,12 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.reports import reason_of
-from hypervisor.ledger.rows import ClaimRow, KnownItem, Queue
+from hypervisor.ledger.rows import ClaimRow, Event, KnownItem, Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -40,8 +39,8 @@ def item(ledger: Ledger, word: str) -> shapes.Item:
         "id": item_id,
         "queues": [_in_queue(ledger, row) for row in rows],
         "waited_for_by": [
-            {"id": row["id"], "queue": row["queue_name"], "state": row["state"]}
-            for row in ledger.queries.waiting_for(item_id)
+            {"id": id, "queue": queue, "state": state}
+            for id, queue, state in ledger.queries.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
         "file": file_at(ledger.root, next((r.path for r in reversed(rows) if r.path), None)),
@@ -95,7 +94,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row.files):
         return "it touches files that others work on now"
-    ready = [one["id"] for one in ledger.items.ready(queue.name)]
+    ready = [one.id for one in ledger.items.ready(queue.name)]
     place = ""
     if row.id in ready:
         number = ready.index(row.id)
@@ -198,12 +197,12 @@ class Log:
             events, claims = (
                 sorted({number for _, about, number, _ in some if about == kind}) for kind in (0, 1)
             )
-            event = {row["no"]: row for row in self._ledger.queries.events_called(events)}
+            event = {row.no: row for row in self._ledger.queries.events_called(events)}
             claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
             for at, is_claim, number, is_end in some:
                 if not is_claim:
                     self._event = max(self._event, number)
-                    yield self._happened(queues[event[number]["queue"]], event[number])
+                    yield self._happened(queues[event[number].queue], event[number])
                 elif is_end:
                     told: list[shapes.Event] = []
                     self._ended(claim[number], told)
@@ -217,9 +216,9 @@ class Log:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
         queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
         told = []
-        for row in self._ledger.queries.events_after(list(queues), self._event):
-            self._event = row["no"]
-            told.append(self._happened(queues[row["queue"]], row))
+        for event in self._ledger.queries.events_after(list(queues), self._event):
+            self._event = event.no
+            told.append(self._happened(queues[event.queue], event))
         for number in list(self._open):
             self._ended(self._ledger.queries.claim_now(number), told)
         for row in self._ledger.queries.claims_after(list(queues), self._claim):
@@ -229,18 +228,18 @@ class Log:
             self._ended(row, told)
         return sorted(told, key=lambda one: one["at"])
 
-    def _happened(self, queue: Queue, row: Any) -> shapes.Event:
-        event = _CHANGES.get(row["kind"], row["kind"])
+    def _happened(self, queue: Queue, row: Event) -> shapes.Event:
+        event = _CHANGES.get(row.kind, row.kind)
         about_item = event == "retried"
         return {
-            "at": row["at"],
+            "at": row.at,
             "event": event,
             "queue": queue.name,
             "generation": queue.generation,
-            "id": row["detail"] if about_item else None,
+            "id": row.detail if about_item else None,
             "token": None,
             "worker": None,
-            "detail": None if about_item else row["detail"] or None,
+            "detail": None if about_item else row.detail or None,
         }
 
     def _ended(self, row: ClaimRow, told: list[shapes.Event]) -> None:

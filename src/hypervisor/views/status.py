@@ -18,10 +18,8 @@ from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Queue
+    from hypervisor.ledger.rows import Agent, Brief, Queue
     from hypervisor.views.shapes import Held, Left, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
@@ -76,7 +74,7 @@ def left(ledger: Ledger, queue: Queue) -> list[Left]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), what it is told as (`standing`), why its last attempt
     ended (`after`), who has it (`worker`) and what it `waits_for`."""
-    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue.no)}
+    at_work = {row.id: row.agent or row.worker for row in ledger.queries.workers(queue.no)}
     waits = ledger.queries.waits_in(queue.no)
     found: list[Left] = []
     for row in ledger.items.open_rows(queue.name):
@@ -165,22 +163,22 @@ def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, Worker] = {}
     for row in ledger.queries.workers(queue):
-        known = agents.get(row["agent"] or "")
-        told = found.get(row["agent"] or row["worker"])
+        known = agents.get(row.agent or "")
+        told = found.get(row.agent or row.worker)
         held: Held = {
-            "id": row["id"],
-            "token": row["token"],
-            "claimed_at": round(row["claimed_at"], 3),
-            "lease_seconds": row["lease_ms"] / 1000,
-            "lease_left_seconds": round((row["lease_until"] - clock) / 1e6, 1),
+            "id": row.id,
+            "token": row.token,
+            "claimed_at": round(row.claimed_at, 3),
+            "lease_seconds": row.lease_ms / 1000,
+            "lease_left_seconds": round((row.lease_until - clock) / 1e6, 1),
         }
         if told is None:
-            name = row["agent"] or row["worker"]
-            found[name] = told = _worker(name, row["session"], known, now)
+            name = row.agent or row.worker
+            found[name] = told = _worker(name, row.session, known, now)
         told["holds"].append(held)
-    for row in agents.values():
-        if row.ended_at is None and row.id not in found:
-            found[row.id] = _worker(row.id, row.session, row, now)
+    for agent in agents.values():
+        if agent.ended_at is None and agent.id not in found:
+            found[agent.id] = _worker(agent.id, agent.session, agent, now)
     return list(found.values())
 
 
@@ -257,7 +255,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
             problem("silent", late)
     for outcome in ODD:
         for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
-            problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
+            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {_why(row)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
             problem(outcome, more, f"hypervisor retry {name} --{outcome}")
@@ -271,9 +269,10 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         awaited = nothing_ready.awaited(ledger, queue)
         problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
     pending = ledger.queries.pending_of(queue.no)
-    unwritten = [row for row in pending if row["pending"] != "merge"]
+    unwritten = [(id, why) for id, why in pending if why != "merge"]
     if unwritten:
-        why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"
+        id, why = unwritten[0]
+        why = f"{one_line(id, 60)}: {one_line(why, 120)}"
         number = len(unwritten)
         where = either(number, "is not in its file", "are not in their files")
         problem("pending", f"{count(number, 'report')} {where}: {why}")
@@ -297,8 +296,8 @@ def _late(worker: Worker) -> str | None:
     return f"{name} on {item}{quiet}: its lease ends in {narrow(left)}"
 
 
-def _why(row: Any) -> str:
+def _why(row: Brief) -> str:
     from hypervisor.system.quick_json import loads
 
-    report = loads(row["report"]) if row["report"] else {}
-    return one_line(row["cause"] or report.get("reason") or "no reason given", 120)
+    report = loads(row.report) if row.report else {}
+    return one_line(row.cause or report.get("reason") or "no reason given", 120)

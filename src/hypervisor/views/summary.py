@@ -9,7 +9,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.outcomes import (
@@ -20,7 +19,7 @@ from hypervisor.ledger.outcomes import (
     UNTRIED,
     Standing,
 )
-from hypervisor.ledger.rows import Agent, Queue
+from hypervisor.ledger.rows import Agent, Queue, Result
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
@@ -37,7 +36,7 @@ def summarize(
     queue: str,
     *,
     brief: bool = False,
-    note: Callable[[dict[str, Any], Told], None] | None = None,
+    note: Callable[[Result, Told], None] | None = None,
 ) -> Summary:
     """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
 
@@ -52,17 +51,17 @@ def summarize(
     workers, first, last = [], None, None
     tell = teller(ledger, row)
     for item in ledger.queries.results(queue):
-        told = tell(item, shares.get(item["no"]))
+        told = tell(item, shares.get(item.no))
         if note is not None:
             note(item, told)
         counts[told["status"]] += 1
         pending += bool(told["report_pending"])
         if not brief or _is_named(told, counts[told["status"]]):
             workers.append(told)
-        if item["first_claimed_at"] is not None:
-            first = min(first or item["first_claimed_at"], item["first_claimed_at"])
-        if item["finished_at"] is not None and item["state"] in REPORTED:
-            last = max(last or item["finished_at"], item["finished_at"])
+        if item.first_claimed_at is not None:
+            first = min(first or item.first_claimed_at, item.first_claimed_at)
+        if item.finished_at is not None and item.state in REPORTED:
+            last = max(last or item.finished_at, item.finished_at)
     states = ledger.queues.stats(queue)
     drained = row.state == "open" and not states["ready"] and not states["claimed"]
     unread = [agent.id for agent in agents if agent.input_tokens is None]
@@ -89,7 +88,7 @@ def summarize(
     }
 
 
-def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], Told]:
+def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] | None], Told]:
     """Return what tells an item of `queue` (its row), given it and its tokens."""
     untried = ""
     if queue.state == "paused" and queue.reason:
@@ -97,8 +96,8 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], Told
     why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
     aside = frozenset(ledger.narrowing.aside(queue.no))
 
-    def tell(item: dict[str, Any], share: Any) -> Told:
-        return _item(item, share, why if item["id"] in aside else None, untried)
+    def tell(item: Result, share: list[int | None] | None) -> Told:
+        return _item(item, share, why if item.id in aside else None, untried)
 
     return tell
 
@@ -150,32 +149,32 @@ def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> Notices | No
     }
 
 
-def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> Told:
+def _item(item: Result, share: list[int | None] | None, aside: str | None, untried: str) -> Told:
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
-    report = item["report"] or {}
-    had = item["state"], item["first_claimed_at"]
-    spent = item["attempts"] + item["deaths"] + item["releases"]
-    standing = outcomes.standing(*had, spent, item["cause"])
-    after = outcomes.earlier(*had, item["cause"])
+    report = item.report or {}
+    had = item.state, item.first_claimed_at
+    spent = item.attempts + item.deaths + item.releases
+    standing = outcomes.standing(*had, spent, item.cause)
+    after = outcomes.earlier(*had, item.cause)
     told: Told = {
-        "task_id": item["id"],
+        "task_id": item.id,
         "status": standing.word,
         "after": after,
-        "state": item["state"],
-        "path": item["path"],
-        "title": item["title"],
+        "state": item.state,
+        "path": item.path,
+        "title": item.title,
         "note": report.get("note"),
-        "worker": item["worker"],
-        "attempts": item["attempts"],
-        "deaths": item["deaths"],
-        "tokens": {kind: share[kind] for kind in KINDS} if share else None,
+        "worker": item.worker,
+        "attempts": item.attempts,
+        "deaths": item.deaths,
+        "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
-        "report_pending": _NOT_TRIED.get(item["pending"], item["pending"]),
+        "report_pending": _NOT_TRIED.get(item.pending or "", item.pending),
     }
-    if item["claimed_at"] is not None and item["ended_at"] is not None:
-        told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
-    if item["state"] in OPEN_STATES:
+    if item.claimed_at is not None and item.ended_at is not None:
+        told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
+    if item.state in OPEN_STATES:
         told["reason"] = _why_open(item, standing, after, aside, untried)
     elif standing.word == "success":
         told["outcome"] = report.get("summary") or "done"
@@ -184,9 +183,9 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
         if report.get("forced"):
             told["forced"] = True
     else:
-        words = OUTCOME[item["state"]].words
-        told["reason"] = report.get("reason") or item["cause"] or words
-    if item["outcome"] == "cancelled":
+        words = OUTCOME[item.state].words
+        told["reason"] = report.get("reason") or item.cause or words
+    if item.outcome == "cancelled":
         told["half_done"] = True
     for name in ("files", "changes", "rule", "off_limits", "unnamed"):
         if report.get(name):
@@ -195,14 +194,14 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
 
 
 def _why_open(
-    item: dict[str, Any], standing: Standing, after: str | None, aside: str | None, untried: str
+    item: Result, standing: Standing, after: str | None, aside: str | None, untried: str
 ) -> str:
     """Return in words why an item has not ended."""
-    others = "waits for another item" if item["state"] == "waiting" else ""
+    others = "waits for another item" if item.state == "waiting" else ""
     if standing is not UNTRIED:
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
-    return aside or (others and (item["cause"] or others)) or untried or "not tried yet"
+    return aside or (others and (item.cause or others)) or untried or "not tried yet"
 
 
 # Why an end is pending that nobody has tried to write yet.

@@ -16,7 +16,7 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeGuard
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held, Pending
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NEW = ("report", "cause")
 
 
-def is_task(path: str | None, fingerprint: str | None) -> bool:
+def is_task(path: str | None, fingerprint: str | None) -> TypeGuard[str]:
     """True if an item is a task, going by its path and fingerprint: other files and rows have no
     fingerprint, and get no report of ours."""
     return path is not None and fingerprint is not None

@@ -30,8 +30,8 @@ def test_every_item_is_run_once_and_its_last_lines_are_its_report(
     assert sorted(lines(project.parent / "ran")) == ids
     assert counts(project) == {"done": 24}
     for item in items(project).values():
-        assert item["report"]["summary"] == f"first\ndid {item['id']}"
-        assert reports(project / item["path"]) == 1
+        assert item.report["summary"] == f"first\ndid {item.id}"
+        assert reports(project / item.path) == 1
     assert "24/24 items ended" in ran.stderr
     again = run_hypervisor(*WORK, "--", done, "{id}")
     assert (again.returncode, again.stdout) == (3, "nothing left\n")
@@ -48,7 +48,7 @@ def test_a_command_that_fails_is_tried_again_and_then_fails_with_its_last_words(
     assert ran.returncode == 1
     assert counts(project) == {"done": 2, "failed": 1}
     assert lines(project.parent / "ran").count("t-002") == 2
-    assert items(project)["t-002"]["report"]["reason"] == "exit code 7: no such key"
+    assert items(project)["t-002"].report["reason"] == "exit code 7: no such key"
 
 
 def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> None:
@@ -91,8 +91,8 @@ def test_an_open_box_blocks_the_item_unless_it_is_forced(
         write_task(project, name, body="# {title}\n\n- [ ] it works\n")
     open_queue(project)
     ran = run_hypervisor(*WORK, "--", "sh", "-c", '[ "$1" != t-2 ] || exit 3', "x", "{id}")
-    assert items(project)["t-1"]["state"] == "blocked"
-    assert "it works" in items(project)["t-1"]["report"]["reason"]
+    assert items(project)["t-1"].state == "blocked"
+    assert "it works" in items(project)["t-1"].report["reason"]
     write_task(project, "t-3", body="# {title}\n\n- [ ] it works\n")
     open_queue(project, ["tasks/t-3.md"], "r")
     ran = run_hypervisor("work", "r", "--agent", "command", "--force", "--", "true")
@@ -165,7 +165,7 @@ def test_a_command_gets_what_it_needs_and_nothing_else_of_the_environment(
     assert (given["LC_ALL"], given["HYPERVISOR_ID"]) == ("C.UTF-8", "t-001")
     assert given["HYPERVISOR_PATH"] == "tasks/t-001.md"
     assert given["HYPERVISOR_ROOT"] == str(project)
-    folder = Path(items(project)["t-001"]["report"]["summary"])
+    folder = Path(items(project)["t-001"].report["summary"])
     assert folder.name == "tmp" and not folder.exists()
 
 
@@ -196,7 +196,7 @@ def test_a_command_that_can_t_be_run_stops_the_pool_before_it_burns_the_queue(
         assert ran.returncode == 1
         assert "stopped: " in ran.stdout, ran.stdout + ran.stderr
     assert counts(project) == {"ready": 5}
-    assert {item["attempts"] + item["deaths"] for item in items(project).values()} == {0}
+    assert {item.attempts + item.deaths for item in items(project).values()} == {0}
 
 
 @pytest.mark.parametrize(

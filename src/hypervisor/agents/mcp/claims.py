@@ -160,7 +160,7 @@ class Dispatch:
                 place = ledger.items.open_place(item_id)
         except NoLedger:
             return None
-        return _held_by(place) if place is not None and place["token"] is not None else None
+        return _held_by(place) if place is not None and place.token is not None else None
 
     def elsewhere(self) -> dict[str, str]:
         """Return the items that are claimed, or open in a queue that a person opened."""
@@ -180,9 +180,9 @@ class Dispatch:
             return first(worker.take(ledger, queue, worker_name(caller)))
         reconcile.settle(ledger)
         for row in ledger.items.ready(queue):
-            entry = self.index.at(row["path"]) if row["path"] else None
+            entry = self.index.at(row.path) if row.path else None
             if self.choosing.fits(entry, caller, project):
-                claims = worker.take(ledger, queue, worker_name(caller), only=row["id"])
+                claims = worker.take(ledger, queue, worker_name(caller), only=row.id)
                 if claims:
                     return claims[0]
         return None
@@ -206,7 +206,7 @@ class Dispatch:
             return self.held[item_id], False
         reconcile.settle(ledger)
         place = ledger.items.open_place(item_id)
-        queue = place["queue_name"] if place is not None else None
+        queue = place.queue_name if place is not None else None
         if self.queue not in (None, queue):
             shown = one_line(item_id, 80)
             raise NotYours(
@@ -214,7 +214,7 @@ class Dispatch:
             )
         caller = caller_name(caller) if caller else self._caller
         claim = None
-        if place is None or place["token"] is None:
+        if place is None or place.token is None:
             if queue not in (None, STANDING):
                 name = worker_name(caller or STANDING)
                 claim = first(worker.take(ledger, queue, name, only=item_id))
@@ -256,12 +256,12 @@ class Dispatch:
         shown = one_line(item_id, 80)
         if place is None:
             return f"{shown} is not claimed here"
-        if place["token"] is not None:
+        if place.token is not None:
             return f"{shown} is {_held_by(place)}"
-        if place["state"] == "waiting":
-            return f"{shown} waits for other items of queue {place['queue_name']}"
-        if place["queue_state"] != "open":
-            return f"{shown} is in queue {place['queue_name']}, which is {place['queue_state']}"
+        if place.state == "waiting":
+            return f"{shown} waits for other items of queue {place.queue_name}"
+        if place.queue_state != "open":
+            return f"{shown} is in queue {place.queue_name}, which is {place.queue_state}"
         return f"{shown} is claimed by nobody; if another tool locks it, see: hypervisor preflight"
 
     @contextmanager
@@ -284,5 +284,5 @@ def caller_name(caller: str) -> str:
 
 
 def _held_by(place: Any) -> str:
-    since = moment(place["claimed_at"])
-    return f"held by {one_line(place['worker'], 80)} since {since} (queue {place['queue_name']})"
+    since = moment(place.claimed_at)
+    return f"held by {one_line(place.worker, 80)} since {since} (queue {place.queue_name})"

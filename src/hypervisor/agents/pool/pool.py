@@ -302,7 +302,7 @@ class Pool:
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
         use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agents.claims_of(name)
-        fruitful = any(claim["outcome"] in WORKED for claim in claims)
+        fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             paused = self.ledger.queues.get(self.queue).state == "paused"

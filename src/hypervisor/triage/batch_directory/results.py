@@ -34,10 +34,10 @@ def complete(folder: str, ledger: Ledger, queue: str) -> None:
     """Write the reports that are missing: workers were killed between ledger and file."""
     names = set(os.listdir(os.path.join(folder, FOLDER)))
     for row in ledger.queries.results(queue):
-        if row["finished_at"] is not None and f"{key(row['id'])}.json" not in names:
-            told = row["report"] or {"reason": row["cause"]}
-            known = row | {"queue": queue}
-            _write(folder, row["id"], row["finished_at"], known, row["state"], told)
+        if row.finished_at is not None and f"{key(row.id)}.json" not in names:
+            told = row.report or {"reason": row.cause}
+            known = row._asdict() | {"queue": queue}
+            _write(folder, row.id, row.finished_at, known, row.state, told)
     for name in names:
         path = os.path.join(folder, FOLDER, name)
         if name.startswith(".") and name.endswith(".tmp") and _age(path) > _SWEEP_SECONDS:
