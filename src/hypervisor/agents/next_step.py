@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TypedDict
 
@@ -170,13 +169,8 @@ def _apart(named: list[list[str]]) -> tuple[int | None, list[Shared]]:
 
 
 def _not_done(item: Brief) -> NotDone:
-    report = json.loads(item.report) if item.report else {}
-    cause = item.cause or report.get("reason") or report.get("cause") or "no reason given"
-    return {
-        "id": item.id,
-        "state": "failed" if item.state == "ready" else item.state,
-        "reason": one_line(str(cause), 200),
-    }
+    state = "failed" if item.state == "ready" else item.state
+    return {"id": item.id, "state": state, "reason": one_line(item.why, 200)}
 
 
 def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:

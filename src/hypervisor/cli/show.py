@@ -139,7 +139,7 @@ def _claim(claim: shapes.Claim) -> list[str]:
             shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
-    if isinstance(files := report.get("files"), list) and files:
+    if files := report.get("files"):
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
     if claim["tokens"]:
         total = sum(count or 0 for count in claim["tokens"].values())

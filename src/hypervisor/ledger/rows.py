@@ -343,6 +343,13 @@ class Brief(NamedTuple):
     report: str | None
     finish_no: int | None
 
+    @property
+    def why(self) -> str:
+        """Why it stands as it does, in words for people."""
+        from hypervisor.ledger.reports import reason_of
+
+        return self.cause or reason_of(self.report) or "no reason given"
+
 
 class Next(NamedTuple):
     """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and

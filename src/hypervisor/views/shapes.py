@@ -6,7 +6,10 @@ Where these are named, only types are checked: nothing has to load this.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from hypervisor.ledger.reports import Report
 
 # -- summary --
 
@@ -170,7 +173,7 @@ class Claim(TypedDict):
     claimed_at: float
     ended_at: float | None
     outcome: str | None
-    report: dict[str, object] | None
+    report: Report | None
     commit: str | None
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None

@@ -19,7 +19,7 @@ from hypervisor.system.text import count, either, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Brief, Queue
+    from hypervisor.ledger.rows import Agent, Queue
     from hypervisor.views.shapes import Held, Left, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
@@ -255,7 +255,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
             problem("silent", late)
     for outcome in ODD:
         for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
-            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {_why(row)}")
+            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {one_line(row.why, 120)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
             problem(outcome, more, f"hypervisor retry {name} --{outcome}")
@@ -294,10 +294,3 @@ def _late(worker: Worker) -> str | None:
     quiet = f", silent for {narrow(silent)}" if silent is not None else ""
     name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
     return f"{name} on {item}{quiet}: its lease ends in {narrow(left)}"
-
-
-def _why(row: Brief) -> str:
-    from hypervisor.system.quick_json import loads
-
-    report = loads(row.report) if row.report else {}
-    return one_line(row.cause or report.get("reason") or "no reason given", 120)

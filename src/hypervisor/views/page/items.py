@@ -6,6 +6,7 @@ import json
 from typing import NamedTuple
 
 from hypervisor.ledger.outcomes import STANDING
+from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.rows import ClaimRow, Result
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
@@ -180,8 +181,7 @@ def _try(claim: ClaimRow, base: float) -> str:
     if claim.ended_at is not None:
         line += f", {words.duration(claim.ended_at - claim.claimed_at)}"
     line += f": {claim_words(claim.outcome)}"
-    report = json.loads(claim.report) if claim.report else {}
-    why = report.get("cause") or report.get("reason")
+    why = reason_of(claim.report)
     return f"{line}. {words.text(why)}" if why else line
 
 
