@@ -76,13 +76,11 @@ _MORE = {
     "open": ("--yes-up-to",),
 }
 
-# What is granted to the verbs of a session, of a worker, and to the client's file tools.
+# What is granted to a worker, and to a session.
 WORKER_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == WORKER)
 SESSION_VERBS = (
     "preflight", "open", "plan", "wait", "status", "summary", "show", "log", "resume", "integrate",
 )  # fmt: skip
-COMMAND_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == COMMAND)
-FILE_TOOLS = tuple(f"{tool}(./**)" for tool in ("Read", "Edit", "Write", "Glob", "Grep"))
 # What a session does in later turns, too: the news of a batch comes after the one that began it.
 _LATER = ("plan", "integrate")
 _LOOKS = tuple(verb for verb in SESSION_VERBS if VERBS[verb] == LOOK)

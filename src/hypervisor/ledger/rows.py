@@ -6,6 +6,8 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hypervisor.system.reports import Report
+
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
 
@@ -341,6 +343,13 @@ class Brief(NamedTuple):
     report: str | None
     finish_no: int | None
 
+    @property
+    def why(self) -> str:
+        """Why it stands as it does, in words for people."""
+        from hypervisor.ledger.reports import reason_of
+
+        return self.cause or reason_of(self.report) or "no reason given"
+
 
 class Next(NamedTuple):
     """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and
@@ -432,7 +441,7 @@ class Result(NamedTuple):
     outcome: str | None
     claimed_at: float | None
     ended_at: float | None
-    report: dict[str, object] | None
+    report: Report | None
 
 
 class Pending(NamedTuple):

@@ -63,6 +63,13 @@ def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = "
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
+def shortened(lines: list[str], most: int, more: str = "more (--json lists all)") -> list[str]:
+    """Return the first lines, and one on how many there are besides; `more` is what it says of
+    those."""
+    left = len(lines) - most
+    return [*lines[:most], f"… and {left} {more}"] if left > 0 else lines
+
+
 def count(number: float, noun: str) -> str:
     """Return a counted noun: `1 item`, `3 items`, `2 branches`."""
     shown = f"{number:g}" if isinstance(number, float) else str(number)

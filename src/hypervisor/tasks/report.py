@@ -16,26 +16,9 @@ from hypervisor.tasks.assign import assign, names_nobody_readable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypedDict
 
     from hypervisor.config.settings import Settings
-
-    class Told(TypedDict, total=False):
-        """What of a report is written into the task's file."""
-
-        summary: str
-        reason: str
-        evidence: str
-        next_step: str
-        note: str
-        commit: str
-        files: list[str]
-        verify: str
-        forced: list[str]
-        off_limits: list[str]
-        unnamed: list[str]
-        assignee: str
-
+    from hypervisor.system.reports import Report
 
 LONGEST = 8000
 _TRIES = 20
@@ -48,7 +31,7 @@ _UNREADABLE = late(
 
 def render(
     outcome: str,
-    report: Told,
+    report: Report,
     *,
     heading: str,
     hindered: bool,

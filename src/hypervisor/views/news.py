@@ -12,7 +12,7 @@ from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, listed, one_line, shortened
 from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
@@ -200,17 +200,10 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
     )
     lines += _left(ledger, queue.no, counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
-        ids = [one_line(row.id, 60) for row in ended if row.state == outcome]
-        if ids:
-            more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
-            lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
-    odd = [row for row in ended if row.state in ODD]
-    for row in odd[:_LINES_SHOWN]:
-        said = loads(row.report) if row.report else {}
-        reason = row.cause or said.get("reason") or "no reason given"
-        lines.append(f"{row.state}: {one_line(row.id, 60)}: “{one_line(reason, 120)}”")
-    if len(odd) > _LINES_SHOWN:
-        lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
+        if ids := [row.id for row in ended if row.state == outcome]:
+            lines.append(f"{outcome} ({len(ids)}): {listed(ids, _IDS_SHOWN, 60)}")
+    odd = [_told_why(row.state, row) for row in ended if row.state in ODD]
+    lines += shortened(odd, _LINES_SHOWN, "more blocked or failed")
     noted = [(row.id, row.report) for row in ended if row.report and '"note"' in row.report]
     for id, report in noted[:_LINES_SHOWN]:
         if note := loads(report).get("note"):
@@ -240,13 +233,12 @@ def _left(ledger: Ledger, queue: int, at_work: int, left: int) -> list[str]:
     parts = ((at_work, AT_WORK), (len(again), AGAIN), (left - at_work - len(again), UNTRIED))
     told = ", ".join(f"{count} {row.title}" for count, row in parts if count > 0)
     lines = [f"left: {told}"] if told else []
-    for row in again[:_AGAIN_SHOWN]:
-        reason = one_line(row.cause or "no reason given", 120)
-        lines.append(f"{AGAIN.title}: {one_line(row.id, 60)}: “{reason}”")
-    if len(again) > _AGAIN_SHOWN:
-        more = len(again) - _AGAIN_SHOWN
-        lines.append(f"… and {more} more {AGAIN.title}")
-    return lines
+    tried = [_told_why(AGAIN.title, row) for row in again]
+    return lines + shortened(tried, _AGAIN_SHOWN, f"more {AGAIN.title}")
+
+
+def _told_why(what: str, row: Brief) -> str:
+    return f"{what}: {one_line(row.id, 60)}: “{one_line(row.why, 120)}”"
 
 
 _STATES = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held, Pending
-    from hypervisor.tasks.report import Told
+    from hypervisor.system.reports import Report
     from hypervisor.tasks.undo import UndoLog
 
 
@@ -121,7 +121,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     from hypervisor.system.quick_json import loads
     from hypervisor.tasks import report
 
-    told: Told = loads(row.report) if row.report else {}
+    told: Report = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
     if row.state != row.outcome:
@@ -145,7 +145,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _wait_for_commit(root: str, row: Pending, told: Told) -> None:
+def _wait_for_commit(root: str, row: Pending, told: Report) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 

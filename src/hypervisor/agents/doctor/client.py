@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
 from hypervisor.system.processes import Late, Said, ask
@@ -18,7 +18,7 @@ from hypervisor.system.spans import span
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
-def read_object(path: str) -> dict[str, Any]:
+def read_object(path: str) -> dict[str, object]:
     """Return the JSON object in `path`, comments allowed. Raises OSError and ValueError."""
     with open(path, encoding="utf-8") as source:
         text = source.read()
@@ -37,13 +37,6 @@ def with_parents(folder: str) -> Iterator[str]:
         if above == place:
             return
         place = above
-
-
-def at(value: Any, *keys: str) -> Any:
-    """Return what stands below `keys`, or None."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 SERVER = "task_manager"

@@ -14,11 +14,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 
 import hypervisor
 from hypervisor.agents.mcp.answers import failure
@@ -105,7 +105,12 @@ def serve(root: str, queue: str | None) -> None:
 class Server(MCPServer[None]):
     """An MCPServer that answers arguments which it can't use as it answers any failure."""
 
-    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, object],
+        context: Context[None, object] | None = None,
+    ) -> CallToolResult | InputRequiredResult:
         """Call a tool; see MCPServer."""
         try:
             return await super().call_tool(name, arguments, context)
@@ -113,7 +118,7 @@ class Server(MCPServer[None]):
             return told(failure(str(error), task=None))
 
 
-def told(answer: dict[str, Any]) -> CallToolResult:
+def told(answer: dict[str, object]) -> CallToolResult:
     """Return an answer as the client gets it: as compact JSON, and as structured content."""
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
     shown = whole(text)
@@ -140,7 +145,7 @@ def _end(tools: Tools, number: int) -> None:
 
 
 def _register(server: Server, tools: Tools, leases: Leases) -> None:
-    def answer(call: Callable[[], dict[str, Any]]) -> CallToolResult:
+    def answer(call: Callable[[], dict[str, object]]) -> CallToolResult:
         try:
             found = tools.answer(call)
         except SystemExit as ending:

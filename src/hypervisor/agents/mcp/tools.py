@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from hypervisor.agents.mcp.answers import brief, failure, odd_files, of_claim, whole
 from hypervisor.agents.mcp.claims import Dispatch
@@ -27,10 +26,10 @@ class Tools:
     def __init__(self, index: TaskIndex, dispatch: Dispatch) -> None:
         self.index = index
         self.dispatch = dispatch
-        self._counts: dict[str, Any] = {}
+        self._counts: tuple[dict[str, int], dict[str, dict[str, int]]] = {}, {}
         self._counts_of = -1
 
-    def answer(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def answer(self, call: Callable[[], dict[str, object]]) -> dict[str, object]:
         """Return what `call` answers about the tasks as they are now, or why it can't."""
         try:
             refuse_home(self.index.root)
@@ -44,7 +43,7 @@ class Tools:
 
     # -- claims and their ends --
 
-    def claim_next_task(self, caller: str, project: str) -> dict[str, Any]:
+    def claim_next_task(self, caller: str, project: str) -> dict[str, object]:
         claim, why = self.dispatch.claim(caller, project)
         if claim is None:
             return {"message": f"QUEUE EMPTY: {why}", "task": None}
@@ -53,26 +52,26 @@ class Tools:
 
     def complete_task(
         self, id: str, force: bool, summary: str, commit: str, caller: str, note: str
-    ) -> dict[str, Any]:
-        report = {"summary": summary.strip() or "Completed through task_manager."}
-        report |= _given(commit=commit, note=note)
-        self.dispatch.done(id, report, caller=caller, force=force)
+    ) -> dict[str, object]:
+        said = {"summary": summary.strip() or "Completed through task_manager."}
+        report = said | _given(commit=commit, note=note)
+        self.dispatch.done(id, {**report}, caller=caller, force=force)
         return self._ended(id, "completed")
 
     def block_task(
         self, id: str, reason: str, evidence: str, next_step: str, caller: str, note: str
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         told = _given(reason=reason, evidence=evidence, next_step=next_step, note=note)
         if "reason" not in told:
             raise UsageError("a block needs a reason", "say in a sentence what stands in the way")
-        self.dispatch.block(id, told, caller=caller)
+        self.dispatch.block(id, {**told}, caller=caller)
         return self._ended(id, "blocked")
 
-    def release_task(self, id: str, reason: str) -> dict[str, Any]:
+    def release_task(self, id: str, reason: str) -> dict[str, object]:
         state = self.dispatch.release(id, reason.strip())
         return {"message": f"released {one_line(id, 80)}: it is {state}"}
 
-    def _ended(self, item_id: str, how: str) -> dict[str, Any]:
+    def _ended(self, item_id: str, how: str) -> dict[str, object]:
         self.index.refresh()
         found = [entry for entry in self.index.find(item_id) if entry.task is not None]
         task = whole(self.index, found[0]) if len(found) == 1 else None
@@ -80,15 +79,16 @@ class Tools:
 
     # -- one task --
 
-    def get_task(self, id: str) -> dict[str, Any]:
+    def get_task(self, id: str) -> dict[str, object]:
         entry = self.dispatch.choosing.only(id)
-        told = {"message": f"task {one_line(id, 80)}", "task": whole(self.index, entry)}
+        task = whole(self.index, entry)
         holder = self.dispatch.holder(entry.id or entry.path)
-        return told | ({"held": holder} if holder else {})
+        held = {"held": holder} if holder else {}
+        return {"message": f"task {one_line(id, 80)}", "task": task, **held}
 
     def update_task(
         self, id: str, fields: dict[str, object], body: str, replace_body: bool, force: bool
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         entry = self.dispatch.choosing.only(id)
         item_id = entry.id or entry.path
         if "status" in fields and not force:
@@ -109,14 +109,11 @@ class Tools:
         message = f"updated {one_line(id, 80)}: {what}"
         return {"message": message, "task": task, "modified_fields": changed}
 
-    def create_task(self, fields: dict[str, object], body: str) -> dict[str, Any]:
+    def create_task(self, fields: dict[str, object], body: str) -> dict[str, object]:
         made = create(self.index, fields, body)
-        task = whole(self.index, made)
-        unknown = [
-            one_line(other, 80)
-            for other in [task["parent"], *task["depends_on"]]
-            if other and not self.index.find(other)
-        ]
+        assert made.task is not None
+        task, named = whole(self.index, made), [made.task.parent, *made.task.depends_on]
+        unknown = [one_line(one, 80) for one in named if one and not self.index.find(one)]
         note = f"; there is no task {', '.join(unknown)}" if unknown else ""
         return {"message": f"created {made.id} in {one_line(made.path)}{note}", "task": task}
 
@@ -132,11 +129,11 @@ class Tools:
 
     # -- many tasks --
 
-    def list_tasks(self, limit: int, **wanted: object) -> dict[str, Any]:
+    def list_tasks(self, limit: int, **wanted: object) -> dict[str, object]:
         found = (entry for entry in self.index.entries() if _is(entry, wanted))
         return self._listed(found, limit) | odd_files(self.index)
 
-    def get_ready_tasks(self, project: str, caller: str, limit: int) -> dict[str, Any]:
+    def get_ready_tasks(self, project: str, caller: str, limit: int) -> dict[str, object]:
         taken = self.dispatch.elsewhere()
         found = [
             entry
@@ -145,31 +142,28 @@ class Tools:
         ]
         return self._listed(found, limit) | odd_files(self.index)
 
-    def get_blocked_tasks(self, project: str, limit: int) -> dict[str, Any]:
+    def get_blocked_tasks(self, project: str, limit: int) -> dict[str, object]:
         found = [entry for entry in self.index.entries() if _is_blocked(entry, project)]
-        told = self._listed(found, limit)
-        for task, entry in zip(told["tasks"], found, strict=False):
-            assert entry.verdict is not None
-            task["reason"] = entry.verdict.reason
-        return told | odd_files(self.index)
+        return self._listed(found, limit, reasons=True) | odd_files(self.index)
 
-    def get_children(self, id: str) -> dict[str, Any]:
+    def get_children(self, id: str) -> dict[str, object]:
         entry = self.dispatch.choosing.only(id)
         return self._listed(self.index.children(entry.id or entry.path), 0)
 
-    def get_index_stats(self, include_projects: bool) -> dict[str, Any]:
+    def get_index_stats(self, include_projects: bool) -> dict[str, object]:
         taken = self.dispatch.elsewhere()
         free = self.dispatch.choosing.ready()
         ready = sum((entry.id or entry.path) not in taken for entry in free)
-        stats = self._counted() | {"ready": ready}
-        stats["generated"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        numbers, tables = self._counted()
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        stats: dict[str, object] = {**numbers, **tables, "ready": ready, "generated": now}
         if not include_projects:
             del stats["projects"]
-        message = f"{count(stats['total'], 'task')}, {ready} ready, {stats['blocked']} blocked"
+        message = f"{count(numbers['total'], 'task')}, {ready} ready, {numbers['blocked']} blocked"
         return {"message": message, "stats": stats} | odd_files(self.index)
 
-    def _counted(self) -> dict[str, Any]:
-        """Count what the files tell, anew only if they changed."""
+    def _counted(self) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """Count what the files tell, anew only if they changed: all, and by a field's values."""
         if self._counts_of != self.index.version:
             entries = self.index.entries()
             tasks = [entry.task for entry in entries if entry.task is not None]
@@ -177,22 +171,25 @@ class Tools:
             def by(name: str) -> dict[str, int]:
                 return dict(Counter(getattr(one, name) or "none" for one in tasks).most_common())
 
-            self._counts = {
+            numbers = {
                 "version": VERSION,
                 "total": len(tasks),
                 "blocked": sum(_is_blocked(entry, "") for entry in entries),
                 "roots": sum(not task.parent for task in tasks),
-                "by_status": by("status"),
-                "by_type": by("type"),
-                "projects": by("project"),
             }
-            self._counts_of = self.index.version
-        return dict(self._counts)
+            tables = {"by_status": by("status"), "by_type": by("type"), "projects": by("project")}
+            self._counts, self._counts_of = (numbers, tables), self.index.version
+        return self._counts
 
-    def _listed(self, found: Iterable[Entry], limit: int) -> dict[str, Any]:
+    def _listed(
+        self, found: Iterable[Entry], limit: int, *, reasons: bool = False
+    ) -> dict[str, object]:
         entries = list(found)
         shown = entries if limit <= 0 else entries[:limit]
         tasks = [brief(self.index, entry) for entry in shown]
+        for task, entry in zip(tasks, shown, strict=True) if reasons else ():
+            assert entry.verdict is not None
+            task["reason"] = entry.verdict.reason
         all = count(len(entries), "task")
         message = f"{len(tasks)} of {all}" if len(entries) > len(shown) else all
         return {"message": message, "tasks": tasks, "count": len(tasks), "total": len(entries)}

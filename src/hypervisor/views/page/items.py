@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.ledger.outcomes import STANDING
+from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.rows import ClaimRow, Result
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
+from hypervisor.views.shapes import Told
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -63,7 +65,7 @@ class History(NamedTuple):
     """What the ledger knows of one item."""
 
     item: Result
-    told: dict[str, Any]
+    told: Told
     claims: list[ClaimRow]
     seconds: float | None
     tokens: int | None
@@ -120,7 +122,7 @@ def _report(item: Result, text: str, standing: str) -> list[Fact]:
     return shown
 
 
-def _work(item: Result, told: dict[str, Any], verify: str | None) -> list[Fact]:
+def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
     report = item.report or {}
     shown = []
     if item.path and item.path != item.id:
@@ -179,8 +181,7 @@ def _try(claim: ClaimRow, base: float) -> str:
     if claim.ended_at is not None:
         line += f", {words.duration(claim.ended_at - claim.claimed_at)}"
     line += f": {claim_words(claim.outcome)}"
-    report = json.loads(claim.report) if claim.report else {}
-    why = report.get("cause") or report.get("reason")
+    why = reason_of(claim.report)
     return f"{line}. {words.text(why)}" if why else line
 
 

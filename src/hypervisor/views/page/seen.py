@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from hypervisor.ledger.outcomes import ODD, STANDING
 from hypervisor.ledger.rows import Result, Span
 from hypervisor.system.text import one_line
+from hypervisor.views.shapes import Told
 
 _NAMED = 5
 
@@ -20,7 +20,7 @@ class Seen:
 
     __slots__ = ("finished_at", "no", "seconds", "standing", "tokens", "tries")
 
-    def __init__(self, item: Result, told: dict[str, Any]) -> None:
+    def __init__(self, item: Result, told: Told) -> None:
         self.no = item.no
         self.standing = sys.intern(told["status"])
         self.finished_at = item.finished_at
@@ -44,7 +44,7 @@ class Items:
         # (outcome, reason) -> how many, and number and title of the first.
         self.reasons: dict[tuple[str, str], tuple[int, list[tuple[int, str]]]] = {}
 
-    def note(self, item: Result, told: dict[str, Any]) -> None:
+    def note(self, item: Result, told: Told) -> None:
         """Note the next item, and what the summary says of it."""
         seen = Seen(item, told)
         self.all.append(seen)

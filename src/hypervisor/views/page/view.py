@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Event, Queue, Span
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
 from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
-from hypervisor.views.summary import KINDS, summarize, teller
+from hypervisor.views.shapes import Summary
+from hypervisor.views.summary import summarize, teller
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
@@ -45,7 +47,7 @@ class Group(NamedTuple):
 class View(NamedTuple):
     """All that the template shows. Texts are bounded and unescaped."""
 
-    summary: dict[str, Any]
+    summary: Summary
     version: str
     made: str
     outcomes: list[tuple[str, str, int]]
@@ -168,12 +170,12 @@ def _rows(
     return sorted(shown, key=lambda row: row.number)
 
 
-def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+def _counted(summary: Summary) -> list[tuple[str, str, int]]:
     counted = summary["counts"]
     return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
 
 
-def _lead(summary: dict[str, Any]) -> str:
+def _lead(summary: Summary) -> str:
     total, success = summary["total"], summary["counts"]["success"]
     if not total:
         return "The queue has no items."
@@ -190,7 +192,7 @@ def _when(row: Queue, seen: Items, base: float, now: float) -> str:
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
 
-def _facts(summary: dict[str, Any], claims: list[Span]) -> list[str]:
+def _facts(summary: Summary, claims: list[Span]) -> list[str]:
     """Return the figures of the headline."""
     shown = []
     if summary["runtime_seconds"] is not None:
@@ -237,7 +239,7 @@ def _groups(seen: Items) -> list[Group]:
     ]
 
 
-def _asked(row: Queue, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
+def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
     """Return what the queue was opened with."""
     work = "triage by rules, without a model" if row.purpose == "triage" else row.purpose
     shown = [
