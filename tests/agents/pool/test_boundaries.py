@@ -31,9 +31,9 @@ def test_a_command_that_plants_what_runs_next_is_found_out(
     )
     run_hypervisor(*WORK, "--", plant, "{id}")
     found = items(project)
-    assert found["t-002"]["state"] == "done"
-    assert found["t-001"]["state"] == "blocked"
-    assert planted in found["t-001"]["report"]["reason"]
+    assert found["t-002"].state == "done"
+    assert found["t-001"].state == "blocked"
+    assert planted in found["t-001"].report["reason"]
 
 
 def test_where_two_commands_ran_when_one_was_planted_nobody_is_charged_and_the_queue_is_paused(
@@ -110,7 +110,7 @@ until [ -e out/stray.txt ]; do sleep 0.02; done""")  # fmt: skip
     # Who of those that were at work then has done it can't be told; t-4 came later.
     assert stray == ["t-1", "t-2", "t-3"]
     for name in stray:
-        reason = found[name]["report"]["reason"]
+        reason = found[name].report["reason"]
         assert reason == "changed, but not named by the task: out/stray.txt"
 
 

@@ -62,9 +62,9 @@ def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> N
     ran = run_hypervisor(*WORK, "--", own, env={"PATH": path})
     assert ran.returncode == 0, ran.stderr
     found = items(project)
-    assert found["t-001"]["report"] == {"summary": "by myself"}
-    assert found["t-002"]["state"] == "blocked"
-    assert found["t-003"]["report"]["summary"].startswith("the command ended with exit code 0")
+    assert found["t-001"].report == {"summary": "by myself"}
+    assert found["t-002"].state == "blocked"
+    assert found["t-003"].report["summary"].startswith("the command ended with exit code 0")
 
 
 def test_the_check_of_the_queue_decides_while_others_work_on(
@@ -79,9 +79,9 @@ def test_the_check_of_the_queue_decides_while_others_work_on(
     assert ran.returncode == 1
     assert counts(project) == {"done": 5, "failed": 1}
     found = items(project)
-    assert found["t-001"]["report"]["summary"] == "made"
-    assert "check of this queue failed" in found["t-004"]["report"]["reason"]
-    assert "gone" in found["t-004"]["report"]["reason"]
+    assert found["t-001"].report["summary"] == "made"
+    assert "check of this queue failed" in found["t-004"].report["reason"]
+    assert "gone" in found["t-004"].report["reason"]
 
 
 def test_an_open_box_blocks_the_item_unless_it_is_forced(
@@ -147,8 +147,8 @@ def test_a_value_that_would_be_an_option_blocks_its_item_and_the_others_go_on(
     ran = run_hypervisor(*WORK, "--workers", "2", "--", "echo", "{name}")
     assert ran.returncode == 0, ran.stderr
     found = items(project)
-    assert [found[name]["state"] for name in "123"] == ["blocked", "done", "blocked"]
-    assert "begins with a dash" in found["1"]["report"]["reason"]
+    assert [found[name].state for name in "123"] == ["blocked", "done", "blocked"]
+    assert "begins with a dash" in found["1"].report["reason"]
 
 
 def test_a_command_gets_what_it_needs_and_nothing_else_of_the_environment(
@@ -175,7 +175,7 @@ def test_keys_are_taken_out_of_logs_and_reports(project: Path, run_hypervisor: R
     leak = script(project, f'echo "key {key}"; echo "mine is very-secret-words"; [ "$1" = t-001 ]')
     ran = run_hypervisor(*WORK, "--", leak, "{id}", env={"MY_TOKEN": "very-secret-words"})
     found = items(project)
-    assert found["t-001"]["report"]["summary"] == "key [redacted]\nmine is [redacted]"
+    assert found["t-001"].report["summary"] == "key [redacted]\nmine is [redacted]"
     kept = [path for path in project.rglob("*") if path.is_file()]
     text = ran.stdout + ran.stderr + "".join(p.read_bytes().decode("latin-1") for p in kept)
     assert key not in text and "very-secret-words" not in text
