@@ -245,7 +245,7 @@ def test_a_worker_that_ends_otherwise_leaves_a_paused_queue_with_the_file_named(
         else:
             ledger.ends.end(claim.token, "died", "killed")
         if end == "died":
-            worker.off_limits.settle(ledger)
+            worker.off_limits.look_after(ledger)
         assert worker.take(ledger, "q", "w") == []
     _, state, reason = standing(repository)
     assert state == "paused" and "CLAUDE.md" in reason

@@ -86,7 +86,7 @@ class Plan:
 def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
     # The files first: what they are called stands in the ledger alone.
-    retention.remove(ledger.state, (place for place, _ in [*plan.outputs, *plan.undo]))
+    retention.remove(ledger.state, [*plan.outputs, *plan.undo])
     ledger.generations.forget(plan.before)
     if plan.queues:
         ledger.store.compact()

@@ -158,8 +158,8 @@ class Worker:
             self._ledger.ends.end_worker(self._name, "freed", _why(error))
             raise
 
-    def batch(self, claims: list[Claim]) -> list[Ended]:
-        """Triage what was claimed and return how each item ended, refused ones left out."""
+    def batch(self, claims: list[Claim]) -> None:
+        """Triage what was claimed, and tell how each item ended, refused ones left out."""
         ended: list[Ended] = []
         edits: list[tuple[Claim, Edited]] = []
         for claim in claims:
@@ -180,10 +180,8 @@ class Worker:
         states = self._ledger.ends.finish_many(
             [(e.claim.token, e.outcome, {**e.report}) for e in ended]
         )
-        accepted = [end for end, state in zip(ended, states, strict=True) if state is not None]
         if self._told is not None:
-            self._told(accepted)
-        return accepted
+            self._told([end for end, state in zip(ended, states, strict=True) if state is not None])
 
     def _look(self, claim: Claim) -> Ended | Edited:
         if claim.path is None:

@@ -87,7 +87,7 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
     state = ledger.ends.release(token, reason=reason)
-    off_limits.settle(ledger)
+    off_limits.look_after(ledger)
     outbox.flush(ledger)
     return state
 
@@ -127,7 +127,7 @@ def _accept(
             # Its report names what it changed; or there was nothing to name just now.
             off_limits.end(ledger, token)
         else:
-            off_limits.settle(ledger)
+            off_limits.look_after(ledger)
         outbox.flush(ledger)
     except BaseException:
         give_back(ledger, [claim.token for claim in ended.claims or []])

@@ -24,7 +24,7 @@ from hypervisor.worker.snapshot import snapshot
 
 TYPE_CHECKING = False
 __all__ = [
-    "asked", "begin", "changes", "end", "listed", "refuse", "settle", "tokens_out", "why",
+    "asked", "begin", "changes", "end", "listed", "look_after", "refuse", "tokens_out", "why",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def end(ledger: Ledger, token: str) -> None:
         record.out.pop(token, None)
 
 
-def settle(ledger: Ledger) -> None:
+def look_after(ledger: Ledger) -> None:
     """Look after claims that ended in any other way: a queue is paused whose worker has changed
     what steers the next run, and was not charged with it."""
     with Record(ledger) as record:
@@ -112,7 +112,7 @@ def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> 
         )
     if found.shared:
         ledger.ends.release(row.token, free=True, reason=why(found.shared))
-        settle(ledger)
+        look_after(ledger)
         raise NotOwner(
             f"{why(found.shared)}: not counted as done, and given back",
             f"a person looks at it, then: hypervisor resume {row.queue_name}",

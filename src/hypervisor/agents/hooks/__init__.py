@@ -148,7 +148,7 @@ def handle(ledger: Ledger, event: Event) -> dict[str, object] | None:
     if event.name in _ENDS:
         from hypervisor.worker import off_limits
 
-        off_limits.settle(ledger)
+        off_limits.look_after(ledger)
     return None if answer is None else event.client.answer(event.sent_as, answer)
 
 

@@ -71,7 +71,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, object] | None:
     if not event.client.hears_at_start and ledger.sessions.find(event.session) is None:
         meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
-    markers.settle(ledger)
+    markers.clear(ledger)
     return context("UserPromptSubmit", text) if text else None
 
 
@@ -108,7 +108,7 @@ def turn_ended(ledger: Ledger, event: Event) -> dict[str, object] | None:
         if text:
             return context("Stop", text)
     text = news.take(ledger, event.session, by="stop", workers=workers, at_rest=True)
-    markers.settle(ledger)
+    markers.clear(ledger)
     return context("Stop", text) if text else None
 
 
@@ -121,7 +121,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     reconcile.session_ended(ledger, event.session)
     ledger.state.folder.remove(markers.watch_lock(event.session))
     reconcile.settle(ledger)
-    markers.settle(ledger)
+    markers.clear(ledger)
 
 
 def outputs_pruned(ledger: Ledger) -> None:
@@ -135,7 +135,8 @@ def outputs_pruned(ledger: Ledger) -> None:
 
     ledger.state.folder.write(_PRUNED, b"")
     limits = load(ledger.root).limits
-    retention.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+    seconds, size = limits.outputs_seconds, limits.outputs_bytes
+    retention.remove(ledger.state, retention.stale(ledger, seconds=seconds, size=size))
 
 
 def headless(ledger: Ledger, session: str) -> bool:

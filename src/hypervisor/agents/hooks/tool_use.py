@@ -94,7 +94,7 @@ def _worked(ledger: Ledger, event: Event) -> str | None:
     from hypervisor.worker import off_limits
 
     words = reconcile.overrun(ledger, past)
-    off_limits.settle(ledger)
+    off_limits.look_after(ledger)
     return words
 
 

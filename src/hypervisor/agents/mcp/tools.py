@@ -1,4 +1,5 @@
-"""What each tool answers. Failures are answers too: nothing is raised to the client."""
+"""The tools: what each takes, as its client is told, and what it answers. Failures are answers too:
+nothing is raised to the client."""
 
 from __future__ import annotations
 
@@ -20,8 +21,19 @@ _BLOCKED = (
 )  # fmt: skip
 
 
+# What models write as a number or as text, and as one word or as several.
+Id = str | int
+Words = list[str] | str | None
+# In the order in which a client is told of them.
+NAMES = (
+    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "update_task",
+    "create_task", "list_tasks", "get_ready_tasks", "get_blocked_tasks", "get_children",
+    "get_index_stats",
+)  # fmt: skip
+
+
 class Tools:
-    """The tools of one server. Each method returns what its tool answers."""
+    """The tools of one server: the methods of these NAMES, whose docstrings its client reads."""
 
     def __init__(self, index: TaskIndex, dispatch: Dispatch) -> None:
         self.index = index
@@ -43,7 +55,8 @@ class Tools:
 
     # -- claims and their ends --
 
-    def claim_next_task(self, caller: str, project: str) -> dict[str, object]:
+    def claim_next_task(self, caller: str, project: str = "") -> dict[str, object]:
+        """Claim the next task for `caller`, of `project` if given. Nobody else gets it."""
         claim, why = self.dispatch.claim(caller, project)
         if claim is None:
             return {"message": f"QUEUE EMPTY: {why}", "task": None}
@@ -51,24 +64,40 @@ class Tools:
         return {"message": f"claimed {one_line(claim.id, 80)}", "task": task}
 
     def complete_task(
-        self, id: str, force: bool, summary: str, commit: str, caller: str, note: str
+        self,
+        id: Id,
+        force: bool = False,
+        summary: str = "",
+        commit: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> dict[str, object]:
+        """Complete a task; `summary` says what was done, `note` what its owner should know beside
+        it. Refused while boxes are open, unless `force`."""
         said = {"summary": summary.strip() or "Completed through task_manager."}
         report = said | _given(commit=commit, note=note)
-        self.dispatch.done(id, {**report}, caller=caller, force=force)
-        return self._ended(id, "completed")
+        self.dispatch.done(str(id), {**report}, caller=caller, force=force)
+        return self._ended(str(id), "completed")
 
     def block_task(
-        self, id: str, reason: str, evidence: str, next_step: str, caller: str, note: str
+        self,
+        id: Id,
+        reason: str = "",
+        evidence: str = "",
+        next_step: str = "",
+        caller: str = "",
+        note: str = "",
     ) -> dict[str, object]:
+        """End a task as blocked, with the reason why it can't be done."""
         told = _given(reason=reason, evidence=evidence, next_step=next_step, note=note)
         if "reason" not in told:
             raise UsageError("a block needs a reason", "say in a sentence what stands in the way")
-        self.dispatch.block(id, {**told}, caller=caller)
-        return self._ended(id, "blocked")
+        self.dispatch.block(str(id), {**told}, caller=caller)
+        return self._ended(str(id), "blocked")
 
-    def release_task(self, id: str, reason: str) -> dict[str, object]:
-        state = self.dispatch.release(id, reason.strip())
+    def release_task(self, id: Id, reason: str = "") -> dict[str, object]:
+        """Give a claimed task back, so that another worker gets it."""
+        state = self.dispatch.release(str(id), reason.strip())
         return {"message": f"released {one_line(id, 80)}: it is {state}"}
 
     def _ended(self, item_id: str, how: str) -> dict[str, object]:
@@ -79,20 +108,46 @@ class Tools:
 
     # -- one task --
 
-    def get_task(self, id: str) -> dict[str, object]:
-        entry = self.dispatch.choosing.only(id)
+    def get_task(self, id: Id) -> dict[str, object]:
+        """Return one task: its fields, body, children and the tasks that it blocks."""
+        entry = self.dispatch.choosing.only(str(id))
         task = whole(self.index, entry)
         holder = self.dispatch.holder(entry.id or entry.path)
         held = {"held": holder} if holder else {}
         return {"message": f"task {one_line(id, 80)}", "task": task, **held}
 
     def update_task(
-        self, id: str, fields: dict[str, object], body: str, replace_body: bool, force: bool
+        self,
+        id: Id,
+        title: str | None = None,
+        type: str | None = None,
+        status: str | None = None,
+        priority: Id | None = None,
+        order: Id | None = None,
+        parent: str | None = None,
+        depends_on: Words = None,
+        soft_depends_on: Words = None,
+        due: str | None = None,
+        project: str | None = None,
+        tags: Words = None,
+        assignee: str | None = None,
+        complexity: str | None = None,
+        body: str = "",
+        replace_body: bool = False,
+        force: bool = False,
     ) -> dict[str, object]:
-        entry = self.dispatch.choosing.only(id)
+        """Change fields of a task; "" clears one. `body` is added, unless `replace_body`."""
+        told: dict[str, object] = {
+            "title": title, "type": type, "status": status, "priority": priority, "order": order,
+            "parent": parent, "depends_on": depends_on, "soft_depends_on": soft_depends_on,
+            "due": due, "project": project, "tags": tags, "assignee": assignee,
+            "complexity": complexity,
+        }  # fmt: skip
+        fields = {name: value for name, value in told.items() if value is not None}
+        entry = self.dispatch.choosing.only(str(id))
         item_id = entry.id or entry.path
-        if "status" in fields and not force:
-            self._refuse_status(item_id, entry, str(fields["status"]))
+        if status is not None and not force:
+            self._refuse_status(item_id, entry, status)
         changed = update(
             self.index.root,
             entry.path,
@@ -109,7 +164,30 @@ class Tools:
         message = f"updated {one_line(id, 80)}: {what}"
         return {"message": message, "task": task, "modified_fields": changed}
 
-    def create_task(self, fields: dict[str, object], body: str) -> dict[str, object]:
+    def create_task(
+        self,
+        task_title: str,
+        type: str = "",
+        project: str = "",
+        parent: str = "",
+        depends_on: Words = None,
+        soft_depends_on: Words = None,
+        order: Id | None = None,
+        priority: Id | None = None,
+        due: str = "",
+        tags: Words = None,
+        body: str = "",
+        assignee: str = "",
+        complexity: str = "",
+        status: str = "",
+    ) -> dict[str, object]:
+        """Make a new task in a file of its own."""
+        fields: dict[str, object] = {
+            "title": task_title, "type": type, "project": project, "parent": parent,
+            "depends_on": depends_on, "soft_depends_on": soft_depends_on, "order": order,
+            "priority": priority, "due": due, "tags": tags, "assignee": assignee,
+            "complexity": complexity, "status": status,
+        }  # fmt: skip
         made = create(self.index, fields, body)
         assert made.task is not None
         task, named = whole(self.index, made), [made.task.parent, *made.task.depends_on]
@@ -129,11 +207,29 @@ class Tools:
 
     # -- many tasks --
 
-    def list_tasks(self, limit: int, **wanted: object) -> dict[str, object]:
+    def list_tasks(
+        self,
+        project: str = "",
+        status: str = "",
+        type: str = "",
+        priority: Id | None = None,
+        priority_max: int | None = None,
+        assignee: str = "",
+        complexity: str = "",
+        limit: int = 50,
+    ) -> dict[str, object]:
+        """List tasks by their fields, without bodies; `limit` 0 lists all."""
+        wanted: dict[str, object] = {
+            "project": project, "status": status, "type": type, "priority": priority,
+            "priority_max": priority_max, "assignee": assignee, "complexity": complexity,
+        }  # fmt: skip
         found = (entry for entry in self.index.entries() if _is(entry, wanted))
         return self._listed(found, limit) | odd_files(self.index)
 
-    def get_ready_tasks(self, project: str, caller: str, limit: int) -> dict[str, object]:
+    def get_ready_tasks(
+        self, project: str = "", caller: str = "", limit: int = 1
+    ) -> dict[str, object]:
+        """List what can be worked on now, best first; `total` counts all."""
         taken = self.dispatch.elsewhere()
         found = [
             entry
@@ -142,15 +238,18 @@ class Tools:
         ]
         return self._listed(found, limit) | odd_files(self.index)
 
-    def get_blocked_tasks(self, project: str, limit: int) -> dict[str, object]:
+    def get_blocked_tasks(self, project: str = "", limit: int = 50) -> dict[str, object]:
+        """List tasks that are blocked or wait for others, each with the reason."""
         found = [entry for entry in self.index.entries() if _is_blocked(entry, project)]
         return self._listed(found, limit, reasons=True) | odd_files(self.index)
 
-    def get_children(self, id: str) -> dict[str, object]:
-        entry = self.dispatch.choosing.only(id)
+    def get_children(self, id: Id) -> dict[str, object]:
+        """List the tasks that name this one as their parent."""
+        entry = self.dispatch.choosing.only(str(id))
         return self._listed(self.index.children(entry.id or entry.path), 0)
 
-    def get_index_stats(self, include_projects: bool) -> dict[str, object]:
+    def get_index_stats(self, include_projects: bool = False) -> dict[str, object]:
+        """Count the tasks: all, ready, blocked, by status, type and project."""
         taken = self.dispatch.elsewhere()
         free = self.dispatch.choosing.ready()
         ready = sum((entry.id or entry.path) not in taken for entry in free)
