@@ -21,7 +21,7 @@ import pytest
 
 from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, NewItem, clock, driver
-from hypervisor.ledger.rows import Result
+from hypervisor.ledger.findings import Result
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine
 from hypervisor.system.notes import VARIABLE as STATE_VARIABLE

@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, NewItem, Options
-from hypervisor.ledger.rows import Result
+from hypervisor.ledger.findings import Result
 from hypervisor.triage.run import Worker
 
 TASK = """---

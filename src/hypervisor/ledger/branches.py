@@ -10,7 +10,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.ends import AWAITED
-from hypervisor.ledger.rows import Branch, Left, columns
+from hypervisor.ledger.rows import Branch, Left, columns, of
 from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 # Of a claim's `merge`, when its branch was set aside: the rest says why.
 ASIDE = "set aside: "
 _NEWEST = "i.claim = c.no"
-_OF_ITEM = {
-    name: f"i.{name}" for name in ("no", "project", "id", "path", "title", "state", "fingerprint")
-}
-_OF_QUEUE = {name: f"q.{name}" for name in ("verify", "check_env", "check_base")}
-_OTHERS = {
-    "claim": "c.no",
-    "queue_name": "q.name",
-    "newest": _NEWEST,
-    "awaited": AWAITED,
-}
+_OTHERS = (
+    of("i", "no project id path title state fingerprint")
+    | of("q", "verify check_env check_base")
+    | {"claim": "c.no", "queue_name": "q.name", "newest": _NEWEST, "awaited": AWAITED}
+)
 _BRANCH = (
-    f"select {columns(Branch, 'c', **_OF_ITEM, **_OF_QUEUE, **_OTHERS)} "
+    f"select {columns(Branch, 'c', **_OTHERS)} "
     "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 )
 

@@ -12,7 +12,7 @@ from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
-from hypervisor.ledger.rows import Ending, Holding, Reported, columns
+from hypervisor.ledger.rows import Ending, Holding, Reported, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -32,21 +32,13 @@ REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
-_OF_CLAIM = {
-    name: f"c.{name}"
-    for name in (
-        "token", "worker", "lease_ms", "ends_by", "claimed_at", "branch", "worktree",
-        "base_commit", "session", "agent",
-    )
-}  # fmt: skip
-_OF_QUEUE = {
-    name: f"q.{name}"
-    for name in (
-        "max_attempts", "max_deaths", "max_releases", "item_ms", "lock_dir", "verify", "check_env",
-        "check_base", "scope", "commits", "may_write", "instructions",
-    )
-} | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}  # fmt: skip
-_OTHERS = _OF_CLAIM | _OF_QUEUE | {"awaited": AWAITED, "claim": "c.no"}
+_OTHERS = (
+    of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
+    | of("q", "max_attempts max_deaths max_releases item_ms lock_dir verify check_env check_base")
+    | of("q", "scope commits may_write instructions")
+    | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
+    | {"awaited": AWAITED, "claim": "c.no"}
+)
 _HELD = f"select {columns(Ending, 'i', **_OTHERS)} {_JOINED}"
 _HOLDING = f"select {columns(Holding, 'i', **_OTHERS)} {_JOINED}"
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.

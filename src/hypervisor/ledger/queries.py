@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
-from hypervisor.ledger.outcomes import ODD, WORKED, sql
-from hypervisor.ledger.rows import (
+from hypervisor.ledger.findings import (
     AtWork,
-    Brief,
     ClaimRow,
     Event,
     InTree,
@@ -15,8 +13,9 @@ from hypervisor.ledger.rows import (
     Named,
     Result,
     Span,
-    columns,
 )
+from hypervisor.ledger.outcomes import ODD, WORKED, sql
+from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
 
@@ -44,22 +43,9 @@ _LAST_ENDS = (
     f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
-_OF_OTHERS = {
-    "id": "i.id",
-    "queue_name": "q.name",
-    "generation": "q.generation",
-    "kept": "a.kept",
-    "how": "a.how",
-}
-_OF_QUEUE = {
-    "queue_name": "q.name",
-    "generation": "q.generation",
-    "queue_state": "q.state",
-    "lock_dir": "q.lock_dir",
-}
-_OF_CLAIM = {
-    name: f"c.{name}" for name in ("token", "worker", "outcome", "claimed_at", "ended_at", "report")
-}
+_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
+_OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "

@@ -6,7 +6,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.system.reports import Report
+    from hypervisor.ledger.findings import ClaimRow, KnownItem
 
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
@@ -123,60 +123,8 @@ class Agent(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
-        """What it has used; see `_tokens`."""
-        return _tokens(self)
-
-
-class ClaimRow(NamedTuple):
-    """A claim, live or ended, with the id of its item, its queue, and its agent's end."""
-
-    no: int
-    token: str
-    item: int
-    worker: str
-    lease_ms: int
-    attempt: int
-    claimed_at: float
-    ended_at: float | None
-    outcome: str | None
-    report: str | None
-    commit_id: str | None
-    session: str | None
-    agent: str | None
-    sent_back: int
-    input_tokens: int | None
-    output_tokens: int | None
-    cache_read_tokens: int | None
-    cache_write_tokens: int | None
-    base_commit: str | None
-    branch: str | None
-    merge: str | None
-    merged_at: float | None
-    worktree: str | None
-    ends_by: int | None
-    calls: int
-    id: str
-    queue_name: str
-    generation: int
-    kept: str | None
-    how: str | None
-
-    @property
-    def tokens(self) -> Tokens:
-        """What it has used; see `_tokens`."""
-        return _tokens(self)
-
-
-class InTree(NamedTuple):
-    """A claim without a branch, with its item (`no`, `id`) and the files that this names."""
-
-    no: int
-    id: str
-    named: str | None
-    files: str | None
-    token: str
-    claimed_at: float
-    outcome: str | None
+        """What it has used; see `tokens_of`."""
+        return tokens_of(self)
 
 
 class Held(NamedTuple):
@@ -312,28 +260,6 @@ class Branch(NamedTuple):
     awaited: bool
 
 
-class AtWork(NamedTuple):
-    """A live claim as people look at it; `lease_until` is by the lease clock, in microseconds."""
-
-    id: str
-    lease_until: int
-    token: str
-    worker: str
-    agent: str | None
-    session: str | None
-    claimed_at: float
-    lease_ms: int
-
-
-class Named(NamedTuple):
-    """Where an item may name the files that it is about."""
-
-    path: str | None
-    payload: str | None
-    files: str | None
-    instructions: str | None
-
-
 class Brief(NamedTuple):
     """What became of an item, and why: `cause`, or `report`, that of its last claim."""
 
@@ -391,59 +317,6 @@ class Place(NamedTuple):
     claimed_at: float | None
 
 
-class Event(NamedTuple):
-    """What happened to a queue (its number) as a whole."""
-
-    no: int
-    queue: int
-    at: float
-    kind: str
-    detail: str | None
-
-
-class Span(NamedTuple):
-    """When a claim on an item (its number) was whose, how it ended and what it used."""
-
-    no: int
-    item: int
-    worker: str
-    claimed_at: float
-    ended_at: float | None
-    outcome: str | None
-    tokens: int | None
-
-
-class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
-    its report."""
-
-    no: int
-    id: str
-    path: str | None
-    title: str | None
-    payload: str | None
-    fingerprint: str | None
-    state: str
-    attempts: int
-    deaths: int
-    releases: int
-    plan: str | None
-    cause: str | None
-    pending: str | None
-    first_claimed_at: float | None
-    finished_at: float | None
-    finish_no: int | None
-    told_at: float | None
-    told_by: str | None
-    files: str | None
-    token: str | None
-    worker: str | None
-    outcome: str | None
-    claimed_at: float | None
-    ended_at: float | None
-    report: Report | None
-
-
 class Pending(NamedTuple):
     """An item whose accepted end is still to be written, and the claim that brought it."""
 
@@ -485,41 +358,10 @@ class OpenItem(NamedTuple):
     @property
     def spent(self) -> int:
         """How many ends of claims have cost it something."""
-        return _spent(self)
+        return spent_on(self)
 
 
-class KnownItem(NamedTuple):
-    """What one generation of a queue holds under an id."""
-
-    no: int
-    queue: int
-    id: str
-    path: str | None
-    title: str | None
-    payload: str | None
-    state: str
-    attempts: int
-    deaths: int
-    releases: int
-    claim: int | None
-    cause: str | None
-    pending: str | None
-    first_claimed_at: float | None
-    finished_at: float | None
-    told_by: str | None
-    files: str | None
-    queue_name: str
-    generation: int
-    queue_state: str
-    lock_dir: str
-
-    @property
-    def spent(self) -> int:
-        """How many ends of claims have cost it something."""
-        return _spent(self)
-
-
-def _tokens(row: Agent | ClaimRow) -> Tokens:
+def tokens_of(row: Agent | ClaimRow) -> Tokens:
     """Return what was used: input, output, read from the cache, written to it; None: not known."""
     return (
         row.input_tokens,
@@ -529,7 +371,8 @@ def _tokens(row: Agent | ClaimRow) -> Tokens:
     )
 
 
-def _spent(row: OpenItem | KnownItem) -> int:
+def spent_on(row: OpenItem | KnownItem) -> int:
+    """Return how many ends of claims have cost an item something."""
     return row.attempts + row.deaths + row.releases
 
 
@@ -537,3 +380,8 @@ def columns(kind: type[NamedTuple], table: str, **others: str) -> str:
     """Return what a statement selects for rows of this kind: columns of `table` (its name there),
     but for `others`, which come from elsewhere."""
     return ", ".join([others.get(field, f"{table}.{field}") for field in kind._fields])
+
+
+def of(table: str, fields: str) -> dict[str, str]:
+    """Return `others` for `columns`: fields, with blanks between, that are columns of `table`."""
+    return {field: f"{table}.{field}" for field in fields.split()}

@@ -8,7 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hypervisor.ledger.rows import Agent, ClaimRow
+    from hypervisor.ledger.findings import ClaimRow
+    from hypervisor.ledger.rows import Agent
 
 Tokens = tuple[int, int, int, int]
 

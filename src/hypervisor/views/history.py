@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.reports import reason_of
-from hypervisor.ledger.rows import ClaimRow, Event, KnownItem, Queue
+from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span

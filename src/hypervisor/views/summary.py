@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
+from hypervisor.ledger.findings import Result
 from hypervisor.ledger.outcomes import (
     BY_RANK,
     OUTCOME,
@@ -19,7 +20,7 @@ from hypervisor.ledger.outcomes import (
     UNTRIED,
     Standing,
 )
-from hypervisor.ledger.rows import Agent, Queue, Result
+from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.rows import ClaimRow, Result
+from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.worker.branches import claim_tree

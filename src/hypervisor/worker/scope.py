@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
-from hypervisor.ledger.rows import Holding, Named
+from hypervisor.ledger.findings import Named
+from hypervisor.ledger.rows import Holding
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint, is_same

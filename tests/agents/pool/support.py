@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.rows import Result
+from hypervisor.ledger.findings import Result
 from hypervisor.system import killing
 from repository import REPO
 from worker.support import open_queue, write_task

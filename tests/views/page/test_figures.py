@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.ledger.rows import Span
+from hypervisor.ledger.findings import Span
 from hypervisor.views.page import cut, words
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.shares import shares

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.reports import reason_of
-from hypervisor.ledger.rows import ClaimRow, Result
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words

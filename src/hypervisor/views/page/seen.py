@@ -6,8 +6,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 
+from hypervisor.ledger.findings import Result, Span
 from hypervisor.ledger.outcomes import ODD, STANDING
-from hypervisor.ledger.rows import Result, Span
 from hypervisor.system.text import one_line
 from hypervisor.views.shapes import Told
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
+from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, UNTRIED
-from hypervisor.ledger.rows import Event, Span
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words

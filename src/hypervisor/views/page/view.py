@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
-from hypervisor.ledger.rows import Event, Queue, Span
+from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog

@@ -18,7 +18,8 @@ from hypervisor.worker.branches.worktrees import PREFIX, token_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Claim
-    from hypervisor.ledger.rows import ClaimRow, Holding, Left
+    from hypervisor.ledger.findings import ClaimRow
+    from hypervisor.ledger.rows import Holding, Left
 
 _SUBJECT = 72
 _MESSAGE = 4000

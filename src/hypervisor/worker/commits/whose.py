@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Holding, InTree
+    from hypervisor.ledger.findings import InTree
+    from hypervisor.ledger.rows import Holding
     from hypervisor.system.git import Git
     from hypervisor.worker.commits.edits import Edit
 
