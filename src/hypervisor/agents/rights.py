@@ -152,8 +152,7 @@ def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Ver
         return Verdict("deny", f"hypervisor {verb} is for our own processes only")
     if worker and (kind not in (WORKER, LOOK) or more):
         return Verdict(
-            "deny",
-            f"hypervisor {verb} is not for a worker: end the item with the printed commands",
+            "deny", f"hypervisor {verb} is not for a worker: end the item with the printed commands"
         )
     if kind == PERSON:
         return Verdict("deny", f"hypervisor {verb} is for the user, in a terminal of their own")
