@@ -64,11 +64,7 @@ def for_call(
 
 
 def _verbs(
-    ledger: Ledger,
-    session: str,
-    agent: str,
-    followed: dict[str, int],
-    calls: list[Call],
+    ledger: Ledger, session: str, agent: str, followed: dict[str, int], calls: list[Call]
 ) -> Grant | None:
     held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()

@@ -19,11 +19,7 @@ _QUICK_BYTES = 4 << 20
 
 
 def collect(
-    ledger: Ledger,
-    agent: str,
-    *,
-    wait: float = 0,
-    clean: Callable[[bytes], bytes] | None = None,
+    ledger: Ledger, agent: str, *, wait: float = 0, clean: Callable[[bytes], bytes] | None = None
 ) -> None:
     """Sum up what an agent has used and keep its transcripts, each line passed to `clean`.
 

@@ -12,14 +12,7 @@ from collections.abc import Callable
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.findings import Result
-from hypervisor.ledger.outcomes import (
-    BY_RANK,
-    OUTCOME,
-    REPORTED,
-    STANDINGS,
-    UNTRIED,
-    Standing,
-)
+from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
 from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span

@@ -145,9 +145,7 @@ class ClaudeStream(client.Stream):
             return client.End("finished", "", self.last)
         status = result.get("api_error_status")
         limit = limits.read(
-            text,
-            status=status if isinstance(status, int) else None,
-            resets_at=self._resume_at,
+            text, status=status if isinstance(status, int) else None, resets_at=self._resume_at
         )
         if limit is not None:
             return client.End("rate_limited", client.brief(text), self.last, limit)

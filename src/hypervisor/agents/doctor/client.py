@@ -59,28 +59,25 @@ class Client(NamedTuple):
 def version(client: Client, seconds: float) -> tuple[str | None, Finding]:
     """Return the program's path, or None where there is nothing more to ask, and the finding."""
     path = shutil.which(client.program)
+    mend = f"{client.install}@{_dotted(client.newest)}"
     tested = f"{_dotted(client.oldest)} to {_dotted(client.newest)}"
     if client.oldest == client.newest:
         tested = _dotted(client.newest)
     if path is None:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return None, note(client.about, "installed", f"no {client.program} on PATH", mend)
     try:
         said = ask([path, "--version"], seconds, cwd="/", env=client.env)
     except Late:
         return None, late(client, "installed", [client.program, "--version"], seconds)
     except OSError as error:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return None, wrong(client.about, "installed", "does not start", mend, error)
     number = _VERSION.search(said.out)
     if said.code != 0 or number is None:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         words = said.all.strip()
         return None, wrong(client.about, "installed", "does not start", mend, words)
     found = tuple(map(int, number.groups()))
     text = f"{number[0]} (tested: {tested})"
     if found < client.oldest:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return path, wrong(client.about, "installed", f"{text}: older than any tested", mend)
     if found > client.newest:
         return path, note(client.about, "installed", f"{text}: newer than any tested")

@@ -104,10 +104,7 @@ class Server(MCPServer[None]):
     """An MCPServer that answers arguments which it can't use as it answers any failure."""
 
     async def call_tool(
-        self,
-        name: str,
-        arguments: dict[str, object],
-        context: Context[None, object] | None = None,
+        self, name: str, arguments: dict[str, object], context: Context[None, object] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool; see MCPServer."""
         try:

@@ -47,11 +47,7 @@ class Timeline(NamedTuple):
 
 
 def draw(
-    items: list[Seen],
-    claims: list[Span],
-    shares: dict[int, float],
-    events: list[Event],
-    now: float,
+    items: list[Seen], claims: list[Span], shares: dict[int, float], events: list[Event], now: float
 ) -> Timeline | None:
     """Return the timeline of a queue, None if nothing was ever claimed."""
     if not claims:
