@@ -14,6 +14,7 @@ from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.spans import stamp
 from hypervisor.system.text import one_line
 from hypervisor.views import history
 from hypervisor.views.shapes import Event
@@ -60,8 +61,7 @@ def _print(told: Iterable[Event], as_json: bool) -> None:
 
 
 def _line(one: Event) -> str:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
-    words = [f"{stamp}  {one['event']:<11}"]
+    words = [f"{stamp(one['at'])}  {one['event']:<11}"]
     if one["id"] is not None:
         words.append(one_line(one["id"], 60))
     if one["token"] is not None:

@@ -44,18 +44,18 @@ def run(args: argparse.Namespace) -> int:
             opening.attend(ledger, args.queue)
         standing = told_of(ledger, args.queue)
     if args.json:
-        left = [{"id": item, "reason": why} for item, why in told.left]
         names = ("id", "title", "state", "reason")
         shown = {
             "queue": args.queue,
             "ready": [one[0] for one in told.ready],
             "again": [dict(zip(names, one, strict=True)) for one in told.ready],
-            "left": left,
+            "left": [{"id": item, "reason": why} for item, why in told.left],
         }
         print(json.dumps(shown, ensure_ascii=False))
     else:
         are = either(len(told.ready), "is", "are")
-        print(f"{count(len(told.ready), 'item')} {are} ready again{_telling(told.ready)}")
+        then = "; the next worker is told why the last attempt ended:" if told.ready else ""
+        print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
         again = [
             f"{options.name(item, title)} was {state}: “{one_line(why or 'no reason given', 300)}”"
             for item, title, state, why in told.ready
@@ -71,7 +71,3 @@ def run(args: argparse.Namespace) -> int:
     if told.left:
         return 1
     return 0 if told.ready else 3
-
-
-def _telling(ready: list[tuple[str, str | None, str, str | None]]) -> str:
-    return "; the next worker is told why the last attempt ended:" if ready else ""

@@ -11,7 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
-from hypervisor.system.spans import span
+from hypervisor.system.spans import span, stamp
 from hypervisor.system.text import one_line, shell, shortened
 from hypervisor.views import history, shapes
 
@@ -130,7 +130,7 @@ def _claim(claim: shapes.Claim) -> list[str]:
     took = span((ended or time.time()) - begun)
     what = claim["outcome"] or AT_WORK.title
     shown = [
-        f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {_stamp(begun)}: "
+        f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {stamp(begun)}: "
         f"{what} after {took}"
     ]
     report = claim["report"] or {}
@@ -148,7 +148,3 @@ def _claim(claim: shapes.Claim) -> list[str]:
     if claim["transcript"]:
         shown.append(f"    transcript: {one_line(claim['transcript'], 300)}")
     return shown
-
-
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
