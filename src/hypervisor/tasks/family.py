@@ -7,9 +7,8 @@ from hypervisor.system.records import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
-    from typing import Any
 
-    from hypervisor.config.settings import Settings
+    from hypervisor.config.settings import FamilyTable, Settings
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
 _FIELDS = {
@@ -111,7 +110,7 @@ def families(settings: Settings) -> tuple[Family, ...]:
 _MADE: dict[str, Family] = {}
 
 
-def _told(entry: Mapping[str, Any]) -> Family:
+def _told(entry: FamilyTable) -> Family:
     """Return the Family of an entry of the settings; fields that it leaves out keep their names.
 
     A family with the name of a built-in one starts from that.

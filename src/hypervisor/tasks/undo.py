@@ -18,8 +18,23 @@ from hypervisor.tasks import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import NotRequired, TypedDict
+
+    class Entry(TypedDict):
+        """An edit of ours: `at` (Unix time, in ns), the bytes of the file before, or `new` that was
+        put in the place of `old`, and the hashes of the file."""
+
+        at: int
+        id: str
+        path: str
+        before: NotRequired[str | dict[str, str]]
+        start: NotRequired[int]
+        old: NotRequired[str]
+        new: NotRequired[str]
+        was: str
+        after: str
+
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
@@ -95,8 +110,12 @@ class UndoLog:
         that then never happens does no harm. Raises OSError, and Outside, with nothing kept, for a
         file outside of the root and of the folders that were opened.
         """
-        self._record((path, before, after, item_id, {"before": _text(before)})
-                     for path, before, after, item_id in edits)  # fmt: skip
+        self._record(
+            [
+                {**self._made(path, before, after, item_id), "before": _text(before)}
+                for path, before, after, item_id in edits
+            ]
+        )
 
     def record_splice(self, path: str, item_id: str, before: bytes, after: bytes) -> None:
         """Do as `record` for an edit of one of the many items in the UTF-8 file at `path`: only
@@ -108,32 +127,30 @@ class UndoLog:
             start -= 1
         while same and after[len(after) - same] & 0xC0 == 0x80:
             same -= 1
-        splice = {
-            "start": start,
-            "old": before[start : len(before) - same].decode(),
-            "new": after[start : len(after) - same].decode(),
-        }
-        self._record([(path, before, after, item_id, splice)])
+        entry = self._made(path, before, after, item_id)
+        entry["start"] = start
+        entry["old"] = before[start : len(before) - same].decode()
+        entry["new"] = after[start : len(after) - same].decode()
+        self._record([entry])
 
-    def _record(self, edits: Iterable[tuple[str, bytes, bytes, str, Mapping[str, object]]]) -> None:
-        edits = list(edits)
-        for path, *_ in edits:
-            if not self._is_allowed(path):
-                raise Outside(path)
+    def _made(self, path: str, before: bytes, after: bytes, item_id: str) -> Entry:
+        """Return what is kept of an edit, but for what it changes. Raises Outside."""
+        if not self._is_allowed(path):
+            raise Outside(path)
+        return {
+            "at": 0,
+            "id": item_id,
+            "path": self._kept_path(path),
+            "was": _digest(before),
+            "after": _digest(after),
+        }
+
+    def _record(self, entries: list[Entry]) -> None:
         at = time.time_ns()
-        lines = [
-            self._sealed(
-                {
-                    "at": at + place,
-                    "id": item_id,
-                    "path": self._kept_path(path),
-                    **kept,
-                    "was": _digest(before),
-                    "after": _digest(after),
-                }
-            )
-            for place, (path, before, after, item_id, kept) in enumerate(edits)
-        ]
+        lines = []
+        for place, entry in enumerate(entries):
+            entry["at"] = at + place
+            lines.append(self._sealed(entry))
         if lines:
             self._append(b"".join(lines))
 
@@ -145,7 +162,7 @@ class UndoLog:
         root and of the folders that were opened are refused. Raises NothingToUndo if no edit is
         recorded.
         """
-        chains: dict[str, list[dict[str, Any]]] = {}
+        chains: dict[str, list[Entry]] = {}
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
             chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
         if item_id is not None:
@@ -169,7 +186,7 @@ class UndoLog:
         write.sync_folders(done)
         return results
 
-    def _restore(self, path: str, entries: list[dict[str, Any]], item_id: str | None) -> Restored:
+    def _restore(self, path: str, entries: list[Entry], item_id: str | None) -> Restored:
         """Write what stood before the edits of one file, given the newest first."""
         name = item_id or str(entries[0]["id"])
         try:
@@ -227,7 +244,7 @@ class UndoLog:
         below = os.path.join(self._root, "")
         return full[len(below) :] if full.startswith(below) else full
 
-    def _sealed(self, entry: dict[str, Any]) -> bytes:
+    def _sealed(self, entry: Entry) -> bytes:
         body = quick_json.dumps(entry).encode()
         return b"%s%s%s%s" % (body[:-1], _SEAL, self._seal(body), b'"}\n')
 
@@ -280,7 +297,7 @@ class UndoLog:
             os.close(descriptor)
             number += 1
 
-    def _entries(self) -> Iterable[dict[str, Any]]:
+    def _entries(self) -> Iterable[Entry]:
         folder = self._open()
         before_seals = self._state.unsealed()
         for name in self._packs(folder):
@@ -295,7 +312,7 @@ class UndoLog:
                 if entry is not None:
                     yield entry
 
-    def _entry(self, line: bytes, is_old: bool) -> dict[str, Any] | None:
+    def _entry(self, line: bytes, is_old: bool) -> Entry | None:
         """Return what a line records; None for what we did not record. `is_old` is true for lines
         that were there before lines were sealed."""
         body, seal, told = line.rpartition(_SEAL)
@@ -307,11 +324,15 @@ class UndoLog:
             return None
         try:
             text = (body if seal else line).decode()
-            entry: dict[str, Any] = quick_json.loads(text)
-            known = all(type(entry[name]) is kind for name, kind in _ENTRY.items())
+            entry: Entry = quick_json.loads(text)
+            known = all(type(entry.get(name)) is kind for name, kind in _ENTRY.items())
             known = known and "\0" not in entry["path"]
             if known and "start" in entry:
-                return entry if all(type(entry[n]) is kind for n, kind in _SPLICE.items()) else None
+                return (
+                    entry
+                    if all(type(entry.get(n)) is kind for n, kind in _SPLICE.items())
+                    else None
+                )
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             return None
@@ -332,7 +353,7 @@ def _lines(folder: Folder, name: str) -> Iterator[bytes]:
         return
 
 
-def _rewound(raw: bytes, entries: list[dict[str, Any]], item_id: str | None) -> bytes | None:
+def _rewound(raw: bytes, entries: list[Entry], item_id: str | None) -> bytes | None:
     """Walk the edits of one file, the newest first, back from its bytes; return what stood before
     all of them, or without those of one item; None where the bytes are not of our writing."""
     now, found = raw, False
@@ -373,7 +394,7 @@ def _alike(one: bytes, other: bytes) -> int:
     return low
 
 
-def _before(after: bytes, entry: dict[str, Any]) -> bytes:
+def _before(after: bytes, entry: Entry) -> bytes:
     if "start" not in entry:
         return _bytes(entry["before"])
     end = entry["start"] + len(entry["new"].encode())

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.system.errors import UsageError
 
@@ -47,7 +47,7 @@ class Found(NamedTuple):
     """
 
     path: str | None
-    row: dict[str, Any] | None = None
+    row: dict[str, object] | None = None
     row_id: str | None = None
     origin: str = ""
     line: int | None = None

@@ -73,7 +73,7 @@ def at_work(ledger: Ledger, queue: int) -> list[str]:
     """Return whose the claimed items of a generation (its number) are; nothing where none is."""
     held = ledger.queries.workers(queue)
     shown = [
-        f"{one_line(row['id'], 60)} is with {one_line(row['agent'] or row['worker'], 40)}"
+        f"{one_line(row.id, 60)} is with {one_line(row.agent or row.worker, 40)}"
         for row in held[:_SHOWN]
     ]
     if len(held) > len(shown):
@@ -123,9 +123,9 @@ def _kept_back(ledger: Ledger, queue: Queue) -> tuple[int, list[tuple[str, Lock]
     ready = ledger.items.ready(queue.name)
     locked = []
     for row in ready[:_LOOKED_AT]:
-        lock = _lock_on(ledger, queue, row["id"])
+        lock = _lock_on(ledger, queue, row.id)
         if lock is not None:
-            locked.append((row["id"], lock))
+            locked.append((row.id, lock))
     return ledger.claims.waiting_for_files(queue.no), locked, len(ready) <= _LOOKED_AT
 
 

@@ -16,17 +16,19 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import TypeGuard
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held, Pending
+    from hypervisor.system.reports import Report
+    from hypervisor.tasks.undo import UndoLog
 
 
 # What is pending and was never tried.
 _NEW = ("report", "cause")
 
 
-def is_task(path: str | None, fingerprint: str | None) -> bool:
+def is_task(path: str | None, fingerprint: str | None) -> TypeGuard[str]:
     """True if an item is a task, going by its path and fingerprint: other files and rows have no
     fingerprint, and get no report of ours."""
     return path is not None and fingerprint is not None
@@ -88,11 +90,10 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
         return
     from hypervisor.tasks import report
 
-    told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
     end = OUTCOME["unreported"]
     lines = report.render(
         "not confirmed",
-        told,
+        {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"},
         heading=end.heading,
         hindered=False,
         worker=row.worker,
@@ -124,7 +125,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
         return None
     from hypervisor.system.quick_json import loads
 
-    told = loads(row.report) if row.report else {}
+    told: Report = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
     if row.format is not None:
@@ -134,7 +135,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
 
     if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
-        told = {"reason": row.cause}
+        told = {"reason": row.cause or ""}
     end = OUTCOME[row.state]
     lines = report.render(
         end.word,
@@ -170,7 +171,7 @@ def _mark(ledger: Ledger, row: Pending, format: str, why: str) -> None:
     )
 
 
-def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
+def _wait_for_commit(root: str, row: Pending, told: Report) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
@@ -226,7 +227,7 @@ def _put(
     return put(place)
 
 
-def _undo_log(ledger: Ledger, queue: str) -> Any:
+def _undo_log(ledger: Ledger, queue: str) -> UndoLog:
     from hypervisor.tasks.undo import UndoLog
 
     return UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))

@@ -67,7 +67,7 @@ class Entry:
             )  # fmt: skip
         return known_of(self.task, path)
 
-    def row(self, families: Sequence[Family]) -> list[Any]:
+    def row(self, families: Sequence[Family]) -> list[object]:
         """Return it as JSON can hold it."""
         task = self.task and [getattr(self.task, name) for name in _TASK_FIELDS]
         family = -1

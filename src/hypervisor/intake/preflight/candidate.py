@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.intake.preflight.graph import Node
 from hypervisor.intake.preflight.mentions import Hint
@@ -28,7 +27,7 @@ class Candidate(Node):
     file: str | None = None
     title: str | None = None
     identity: Identity | None = None
-    payload: dict[str, Any] | None = None
+    payload: dict[str, object] | None = None
     format: str | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
     files: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.config.roots import is_outside
 from hypervisor.intake.preflight import unknown
@@ -124,7 +123,7 @@ class Entry(Placed):
     id: str
     title: str | None = None
     fingerprint: str | None = None
-    payload: dict[str, Any] | None = None
+    payload: dict[str, object] | None = None
     format: str | None = None
     after: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -216,7 +215,7 @@ class Preflight:
             if name != "ready"
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the result as `schemas/preflight.schema.json` describes it."""
         return {
             "ready": [{"id": entry.id, "path": entry.path} for entry in self.ready],
@@ -259,5 +258,5 @@ class Preflight:
         return lines(self)
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _told(entry: Entry) -> dict[str, object]:
     return {"id": entry.id, "path": entry.path, "reason": entry.reason, "kind": entry.kind}

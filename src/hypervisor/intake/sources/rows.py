@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
@@ -46,7 +46,7 @@ _KINDS = {
 
 class _Row(NamedTuple):
     line: int
-    cells: dict[str, Any] | None
+    cells: dict[str, object] | None
     trouble: str = ""
     fix: str = ""
 
@@ -135,7 +135,7 @@ class Rows:
             )
         return found._replace(row_id=row_id)
 
-    def _hash(self, cells: dict[str, Any]) -> str:
+    def _hash(self, cells: dict[str, object]) -> str:
         canonical = json.dumps(cells, sort_keys=True, separators=(",", ":"))
         digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
         self._equal[digest] += 1
@@ -254,7 +254,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
                     "shorten them, or leave out columns that most rows don't have",
                 )
             cells += [""] * (len(header) - len(cells))
-            row: dict[str, Any] = dict(zip(header, cells, strict=True))
+            row: dict[str, object] = dict(zip(header, cells, strict=True))
             for name in several:
                 row[name] = [cell for one, cell in zip(header, cells, strict=True) if one == name]
             yield _Row(line, row)
@@ -389,7 +389,7 @@ def _number(text: str) -> float:
     return number
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(
