@@ -133,17 +133,21 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queues.get(queue) if taken else None
-        if row is not None and row.scope:
+        row = ledger.queues.get(queue)
+        if taken and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row.commits and not (branch or here):
+        if taken and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
-        if row is not None and (branch or here):
+        if taken and (branch or here):
             if not row.branches:
                 ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
+        elif not taken and row.branches:
+            from hypervisor.worker.branches import claim_tree
+
+            claim_tree.clear_merged(ledger)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []
@@ -203,7 +207,7 @@ def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
 def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     from hypervisor.worker.branches import claim_tree
 
-    claim_tree.clear_trees(ledger)
+    claim_tree.clear_merged(ledger)
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]
