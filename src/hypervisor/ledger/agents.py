@@ -9,6 +9,7 @@ from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from hypervisor.ledger.queues import Queues
@@ -193,15 +194,18 @@ class Agents:
     def costs(self, queue: int) -> tuple[list[Agent], dict[int, Any]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
         item's number. A figure is None where it is not known."""
-        agents = self.of_queue(queue)
-        items = self._store.rows(
+        return self.of_queue(queue), {row["item"]: row for row in self.shares(queue)}
+
+    def shares(self, queue: int) -> Iterator[Any]:
+        """Yield the sums of `costs`, in the order of the items."""
+        found = self._store.rows(
             "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
             "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
             "from claim c join item i on i.no = c.item where i.queue = ? "
-            "and c.input_tokens is not null group by c.item",
+            "and c.input_tokens is not null group by c.item order by c.item",
             (queue,),
-        ).fetchall()
-        return agents, {row["item"]: row for row in items}
+        )
+        return iter(found)
 
     def tokens_of_items(self, queue: int) -> int:
         """Return the tokens of the claims of a queue that are known."""

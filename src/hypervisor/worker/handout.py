@@ -21,8 +21,6 @@ from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.presence import Presence
-from hypervisor.worker.settle import settle
-from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,9 +115,12 @@ def take(
             claimed = None
             if not claims and there.follow(ledger):
                 continue
-            if not claims and not taken and settle(ledger)[0]:
-                # What nobody works on any more is not waited for.
-                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
+            if not claims and not taken:
+                from hypervisor.worker.settle import settle
+
+                if settle(ledger)[0]:
+                    # What nobody works on any more is not waited for.
+                    claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
             for claim in claims:
@@ -156,6 +157,8 @@ def take(
         from hypervisor.system.git import GitError
 
         if isinstance(error, GitError | SetupError):
+            from hypervisor.worker.setup import stop_pool
+
             stop_pool(ledger, queue, None, error)
         raise
     return taken
