@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
@@ -190,8 +191,9 @@ def peak() -> int:
 
 
 def in_own_process(measured: Callable[[Path], int], folder: Path) -> int:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (folder,))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(measured, folder).result()
 
 
 if __name__ == "__main__":
