@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger.findings import Result
 from hypervisor.ledger.queries import Queries
 from hypervisor.views.summary import as_json, summarize
 
@@ -20,9 +20,9 @@ def test_the_json_is_told_item_by_item_and_says_what_the_summary_says(
     read: list[str] = []
     results = Queries.results
 
-    def noted(queries: Queries, queue: str) -> Iterator[Any]:
+    def noted(queries: Queries, queue: str) -> Iterator[Result]:
         for item in results(queries, queue):
-            read.append(item["id"])
+            read.append(item.id)
             yield item
 
     with Ledger.open(str(tmp_path), create=True) as ledger:
