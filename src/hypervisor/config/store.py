@@ -120,7 +120,7 @@ def check(root: str, told: str | None, state: State | None) -> tuple[str, str] |
 
 def same(kept: str, told: str) -> bool:
     """True if two addresses name one database; who asks, and how, may differ."""
-    return _database(kept) == _database(told)
+    return kept == told or _database(kept) == _database(told)
 
 
 def _database(told: str) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The engine for many machines: a schema of PostgreSQL per project, through psycopg 3.
+"""The engine for many machines: a schema of PostgreSQL per project.
 
 Claims lock the rows that they take and skip those that others lock (`for update skip locked`), so
 no claim waits for another. Leases are judged by the server's clock.
@@ -6,17 +6,15 @@ no claim waits for another. Leases are judged by the server's clock.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-
-import psycopg
 
 from hypervisor.config.roots import SETTINGS
 from hypervisor.ledger import dialect, schema
 from hypervisor.ledger.server import Connection, Server
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.digests import sha256
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ class _Write(Transaction):
 
     def _commit(self) -> None:
         connection = self._engine.connection
-        pid = connection.raw.info.backend_pid
+        pid = connection.raw.pid
         try:
             connection.commit()
         except Gone:
@@ -112,7 +110,7 @@ class Postgres:
         self.server = server
         self.schema = schema_name
         raw = server.connected(schema_name, time.monotonic() + server.patience)
-        self.connection = Connection(raw, server.shown)
+        self.connection = Connection(raw, server)
         self.transaction = _Write(self)
 
     def close(self) -> None:
@@ -214,8 +212,7 @@ class Postgres:
     def connect_again(self, until: float) -> None:
         """Replace a connection that was lost. Raises LedgerError after `until` (monotonic)."""
         self.connection.rollback()
-        with contextlib.suppress(psycopg.Error):
-            self.connection.raw.close()
+        self.connection.raw.close()
         self.connection.raw = self.server.connected(self.schema, until)
 
     def is_proven(self, pid: int, sql: str, values: Sequence[object]) -> bool:
@@ -266,9 +263,7 @@ def schema_of(project: str) -> str:
     """Return the schema that holds a project: its name where that is plain, else with a hash."""
     plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in project.lower())
     if plain != project or len(plain) > 40:
-        import hashlib
-
-        plain = f"{plain[:40]}_{hashlib.sha256(project.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        plain = f"{plain[:40]}_{sha256(project.encode('utf-8', 'replace'))[:8]}"
     return f"hypervisor_{plain}"
 
 
@@ -289,9 +284,9 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         )
     if version == schema.VERSION:
         return
-    name = engine.schema
-    execute("begin")
+    connection, name = engine.connection, engine.schema
     try:
+        connection.begin()
         # Those who come first at once take turns; whoever is second finds it made.
         execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
         version = _version(engine)
@@ -303,15 +298,14 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         if version == 0:
             execute("create sequence claim_no owned by claim.no")
             execute(f"create sequence place increment {_BLOCK} start 1")
-            engine.connection.executemany(
+            connection.executemany(
                 "insert into meta (key, value) values (?, ?)",
                 [("ledger", os.urandom(4).hex()), ("project", project), ("version", "0")],
             )
         execute("update meta set value = ? where key = 'version'", (str(schema.VERSION),))
-        execute("commit")
+        connection.commit()
     except BaseException:
-        with contextlib.suppress(HypervisorError):
-            execute("rollback")
+        connection.rollback()
         raise
 
 
