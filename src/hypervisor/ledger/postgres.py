@@ -11,6 +11,7 @@ import time
 
 from hypervisor.config.roots import SETTINGS
 from hypervisor.ledger import dialect, schema
+from hypervisor.ledger.libpq import Error
 from hypervisor.ledger.server import Connection, Server
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
 from hypervisor.system.digests import sha256
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+# The SQLSTATEs of a schema and of a table that isn't there.
+_MISSING = ("3F000", "42P01")
 # Places that one look at the sequence reserves.
 _BLOCK = 1 << 24
 # Write transactions publish since when they are at it, as an advisory lock; its upper bits say
@@ -112,6 +115,7 @@ class Postgres:
         raw = server.connected(schema_name, time.monotonic() + server.patience)
         self.connection = Connection(raw, server)
         self.transaction = _Write(self)
+        self.meta: dict[str, str] = {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -270,7 +274,8 @@ def schema_of(project: str) -> str:
 def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
     """See that the schema is ours and of the present version; make or migrate it if not."""
     execute = engine.connection.execute
-    version = _version(engine)
+    engine.meta = _meta(engine)
+    version = int(engine.meta.get("version", 0))
     if version == 0 and not create:
         raise NoLedger(
             f"{root}: project {project} has no queue in {engine.server.shown}",
@@ -289,7 +294,8 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         connection.begin()
         # Those who come first at once take turns; whoever is second finds it made.
         execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
-        version = _version(engine)
+        there = execute("select to_regclass(?)", (f"{dialect.quoted(name)}.meta",)).fetchone()[0]
+        version = int(_meta(engine)["version"]) if there is not None else 0
         if version == 0:
             execute(f"create schema if not exists {dialect.quoted(name)}")
         for text in schema.MIGRATIONS[version:]:
@@ -307,15 +313,19 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
     except BaseException:
         connection.rollback()
         raise
+    engine.meta = _meta(engine)
 
 
-def _version(engine: Postgres) -> int:
-    """Return the version of the project's tables, 0 where there are none."""
-    name = f"{dialect.quoted(engine.schema)}.meta"
-    if engine.connection.execute("select to_regclass(?)", (name,)).fetchone()[0] is None:
-        return 0
-    found = engine.connection.execute(f"select value from {name} where key = 'version'").fetchone()
-    return int(found[0])
+def _meta(engine: Postgres) -> dict[str, str]:
+    """Return what the project's tables say of themselves, nothing where there are none."""
+    table = f"{dialect.quoted(engine.schema)}.meta"
+    try:
+        found = engine.connection.execute(f"select key, value from {table}")
+        return {str(key): str(value) for key, value in found}
+    except LedgerError as error:
+        if isinstance(error.__cause__, Error) and error.__cause__.state in _MISSING:
+            return {}
+        raise
 
 
 def _named(root: str) -> str | None:

@@ -290,6 +290,8 @@ def _is_elsewhere(hosts: str, addresses: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
+    if host in ("127.0.0.1", "::1"):
+        return True
     import ipaddress
 
     try:
