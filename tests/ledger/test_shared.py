@@ -20,7 +20,7 @@ import pytest
 
 from hypervisor.config import store
 from hypervisor.config.store import VARIABLE
-from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, adopt, libpq
+from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, Options, adopt, libpq
 from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.system import machine, waiting
 from hypervisor.system.errors import HypervisorError, NotOwner
@@ -249,6 +249,30 @@ def test_a_cancel_while_others_claim_leaves_nothing_open(root: str) -> None:
             child.result()
         assert ledger.store.row("select count(*) from claim where outcome is null")[0] == 0
         assert ledger.claims.live_tokens() == {}
+
+
+@pytest.mark.parametrize("step", [-(10**9), 10**9])
+def test_a_worker_whose_clocks_are_off_neither_ends_nor_prolongs_a_lease(
+    root: str, ledger: Ledger, step: int
+) -> None:
+    ledger.generations.open("q", items(2), Options(lease_seconds=3600))
+    [long] = ledger.claims.claim("q", "w")
+
+    def work() -> list[Any]:
+        for name in ("time", "time_ns", "monotonic", "monotonic_ns"):
+            unit = 10**9 if name.endswith("_ns") else 1
+            real = getattr(time, name)
+            setattr(time, name, lambda real=real, unit=unit: real() + step * unit)
+        with opened(root) as mine:
+            ended = mine.ends.expire()
+            [short] = mine.claims.claim("q", "off", lease_seconds=1)
+            return [ended, mine.claims.heartbeat([short.token]) == [short.token]]
+
+    assert Child(work).result() == [0, True]
+    assert ledger.ends.expire() == 0
+    time.sleep(1.1)
+    assert ledger.ends.expire() == 1
+    assert ledger.claims.heartbeat([long.token]) == [long.token]
 
 
 # -- who is let in --
