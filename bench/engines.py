@@ -5,8 +5,8 @@
 Whole processes, through the launcher. Every round calls each command once in a project of either
 kind, one right after the other; what is compared are the pairs. The processor's time is that of the
 command alone, not of the server. That is one from a wheel, on loopback, without TLS, with passwords
-by SCRAM and with fsync on. Without `--dir` all is laid out in a temporary folder beside this script,
-which is on a real disk.
+by SCRAM and with fsync on. Without `--dir` all is laid out in a temporary folder beside this
+script, which is on a real disk.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -119,49 +120,64 @@ def test_a_statement_that_comes_often_is_prepared_and_forgotten_after_an_error(
         assert ledger.store.row("select 7 / ?", [number])[0] == 7 // number
 
 
-def test_a_signal_ends_the_wait_and_what_the_server_does_for_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stopped(Exception):
-        pass
+class Stopped(Exception):
+    """What a signal raises."""
+
+
+@pytest.fixture
+def after() -> Iterator[Callable[[float], None]]:
+    """`after(seconds)`: have a signal raise Stopped then."""
 
     def stop(*_: object) -> None:
         raise Stopped
 
+    before = signal.signal(signal.SIGALRM, stop)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_at_any_moment_mixes_up_no_answers(
+    engine: str, after: Callable[[float], None]
+) -> None:
+    link, stopped = connected(), 0
+    for number in range(400):
+        try:
+            after(random.uniform(0.0001, 0.004))
+            for step in range(10):
+                assert ask(link, "select $1", number * 10 + step) == [(number * 10 + step,)]
+            after(0)
+        except (Stopped, libpq.Error):
+            stopped += 1
+        if not link.is_open:
+            link = connected()
+        assert ask(link, "select 'whole'") == [("whole",)]
+    assert stopped > 20
+    link.close()
+
+
+def test_a_signal_ends_the_wait_and_what_the_server_does_for_it(
+    ledger: Ledger, after: Callable[[float], None]
+) -> None:
     ledger.generations.open("q", items(1))
     pid = ledger.store.connection.raw.pid
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
-        with pytest.raises(Stopped), ledger.store.write():
-            ledger.store.row("select pg_sleep(60)")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    after(0.3)
+    with pytest.raises(Stopped), ledger.store.write():
+        ledger.store.row("select pg_sleep(60)")
     assert counts(ledger) == {"ready": 1}, "it connects again"
     until = time.monotonic() + 10
     while ledger.store.row("select 1 from pg_stat_activity where pid = ?", [pid]):
         assert time.monotonic() < until, "the server is still at it"
 
 
-def test_a_signal_ends_the_wait_for_a_server_that_does_not_answer() -> None:
-    class Stopped(Exception):
-        pass
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    before = signal.signal(signal.SIGALRM, stop)
+def test_a_signal_ends_the_wait_for_a_server_that_does_not_answer(
+    after: Callable[[float], None],
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        told = f"postgresql://x@127.0.0.1:{deaf.getsockname()[1]}/x?connect_timeout=20"
         begun = time.monotonic()
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
-            with pytest.raises(Stopped):
-                connected(told)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        after(0.3)
+        with pytest.raises(Stopped):
+            connected(f"postgresql://x@127.0.0.1:{deaf.getsockname()[1]}/x?connect_timeout=20")
         assert time.monotonic() - begun < 10
 
 

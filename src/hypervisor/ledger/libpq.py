@@ -145,9 +145,9 @@ class Result:
         self._pointer: _Pointer | None = None
         self._next = self._count = 0
 
-    def __del__(self) -> None:
+    def __del__(self, clear: Callable[[_Pointer], None] = _pq.PQclear) -> None:
         if self._pointer is not None:
-            _pq.PQclear(self._pointer)
+            clear(self._pointer)
 
     def take(self, pointer: _Pointer) -> None:
         """Take over what libpq has made."""
@@ -226,8 +226,8 @@ def _dumped(value: object) -> tuple[int, bytes | None]:
 class Link:
     """One connection, for use in one thread.
 
-    It is in libpq's pipeline mode: what is sent waits for no answer before one is asked for. A
-    signal that raises while an answer is waited for ends it.
+    It is in libpq's pipeline mode: what is sent waits for no answer before one is asked for. Where
+    a signal raises in the midst of a call, the link ends: nobody knows what is still to come.
     """
 
     def __init__(self, options: Mapping[str, str]) -> None:
@@ -253,6 +253,13 @@ class Link:
         self._poll = select.poll()
         self._socket = _pq.PQsocket(connection)
         self._connection = connection
+
+    def __enter__(self) -> None:
+        """Begin what must not be cut off."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Error):
+            self._abandon()
 
     @property
     def is_open(self) -> bool:
@@ -298,52 +305,57 @@ class Link:
         kinds = tuple(kind for kind, _ in pairs)
         count = len(pairs)
         texts = (ctypes.c_char_p * count)(*(text for _, text in pairs))
-        name = self._name(statement, kinds)
-        if name:
-            sent = _pq.PQsendQueryPrepared(self._open(), name, count, texts, None, None, 0)
-        else:
-            types = (ctypes.c_uint * count)(*kinds)
-            sent = _pq.PQsendQueryParams(
-                self._open(), statement, count, types, texts, None, None, 0
-            )
-        return self._awaited(sent)
+        with self:
+            name = self._name(statement, kinds)
+            if name:
+                sent = _pq.PQsendQueryPrepared(self._open(), name, count, texts, None, None, 0)
+            else:
+                types = (ctypes.c_uint * count)(*kinds)
+                sent = _pq.PQsendQueryParams(
+                    self._open(), statement, count, types, texts, None, None, 0
+                )
+            return self._awaited(sent)
 
     def receive(self, result: Result) -> None:
         """Wait for what a statement finds. Raises the Error that kept it from that."""
         if not result.is_here:
-            self._must(_pq.PQsendFlushRequest(self._open()))
-            self._pump(result)
+            with self:
+                self._must(_pq.PQsendFlushRequest(self._open()))
+                self._pump(result)
         if result.error is not None:
             raise result.error
 
     def sync(self) -> None:
         """Wait for the answers to all that was sent. Raises the first Error among them."""
-        self._must(_pq.PQpipelineSync(self._open()))
-        self._sent.append(None)
-        self._pump(None)
+        with self:
+            self._must(_pq.PQpipelineSync(self._open()))
+            self._sent.append(None)
+            self._pump(None)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
     def copy(self, statement: bytes, rows: Iterable[Sequence[object]]) -> None:
         """Carry out a COPY from `rows`. Raises Error."""
+        chunks = list(_chunks(rows))
         self.sync()
-        _pq.PQexitPipelineMode(self._open())
-        self._must(_pq.PQsendQuery(self._open(), statement))
-        if self._answer() == _COPY_IN:
-            for chunk in _chunks(rows):
-                self._put(_pq.PQputCopyData, chunk, len(chunk))
-            self._put(_pq.PQputCopyEnd, None)
-            self._answer()
-        while self._answer() != _EMPTY:
-            pass
-        _pq.PQenterPipelineMode(self._open())
+        with self:
+            _pq.PQexitPipelineMode(self._open())
+            self._must(_pq.PQsendQuery(self._open(), statement))
+            if self._answer() == _COPY_IN:
+                for chunk in chunks:
+                    self._put(_pq.PQputCopyData, chunk, len(chunk))
+                self._put(_pq.PQputCopyEnd, None)
+            while self._answer() != _EMPTY:
+                pass
+            _pq.PQenterPipelineMode(self._open())
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
     def forget(self) -> None:
-        """Have the server forget what is prepared: after an error, part of it may not be."""
+        """Have the server forget what is prepared: after an error, part of it may not be. Raises
+        Error."""
         if self._prepared:
             self._prepared.clear()
             self.send(b"deallocate all")
@@ -411,11 +423,7 @@ class Link:
         """Wait until the server has read or said something."""
         unsent = _pq.PQflush(self._open())
         self._poll.register(self._socket, select.POLLIN | (select.POLLOUT if unsent else 0))
-        try:
-            self._poll.poll()
-        except BaseException:
-            self._abandon()
-            raise
+        self._poll.poll()
         # Its last words may have come before the end.
         if not _pq.PQconsumeInput(self._open()) and _pq.PQisBusy(self._open()):
             raise self._lost()
@@ -434,11 +442,13 @@ class Link:
 
     def _abandon(self) -> None:
         """Have the server stop at what it does, and end the connection."""
-        if self.is_open and hasattr(_pq, "PQcancelCreate"):
-            _pq.PQcancelCreate.restype = _Pointer
-            cancel = _pq.PQcancelCreate(self._connection)
-            _apart(lambda: _pq.PQcancelBlocking(cancel), _CANCELLED_WITHIN)
-        self.close()
+        try:
+            if self._sent and self.is_open and hasattr(_pq, "PQcancelCreate"):
+                _pq.PQcancelCreate.restype = _Pointer
+                cancel = _pq.PQcancelCreate(self._connection)
+                _apart(lambda: _pq.PQcancelBlocking(cancel), _CANCELLED_WITHIN)
+        finally:
+            self.close()
 
     def _open(self) -> _Pointer:
         if self._connection is None:
@@ -450,7 +460,9 @@ class Link:
             raise self._lost()
 
     def _lost(self) -> Error:
+        """End the connection, and return what was said at the end."""
         text = _text(_pq.PQerrorMessage(self._open()))
+        self.close()
         return self._failure or Error(text or "the connection is lost")
 
 

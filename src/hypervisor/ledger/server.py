@@ -115,16 +115,21 @@ class Connection:
     def rollback(self) -> None:
         """Undo what is left of a transaction, if anything is."""
         self._within = False
-        for statement in (None, b"rollback"):
-            try:
-                if statement and self.raw.in_transaction:
-                    self.raw.send(statement)
-                if self.raw.is_open:
-                    self.raw.sync()
-            except libpq.Error:
-                continue
-        if self.raw.is_open:
+        self._try()
+        if self.raw.in_transaction:
+            self._try(b"rollback")
+        try:
             self.raw.forget()
+        except libpq.Error:
+            return
+
+    def _try(self, *statements: bytes) -> None:
+        try:
+            for statement in statements:
+                self.raw.send(statement)
+            self.raw.sync()
+        except libpq.Error:
+            return
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> Found:
         """Carry out one statement of the ledger and return what it finds."""
