@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import random
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -230,3 +233,20 @@ def test_an_address_that_is_none_is_refused_without_its_password(
     with pytest.raises(LedgerError, match=VARIABLE) as error:
         Ledger.open(root, create=True)
     assert "cret" not in str(error.value)
+
+
+def test_the_library_is_the_one_that_the_pinned_wheel_brings() -> None:
+    assert Path(libpq._path()).parent.name in ("psycopg_binary.libs", ".dylibs")
+    assert libpq.version() >= 180000
+
+
+def test_without_the_library_the_command_that_installs_it_is_told(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: (_ for _ in ()).throw(OSError(path)))
+    for name in ("libpq", "server", "postgres"):
+        monkeypatch.delitem(sys.modules, f"hypervisor.ledger.{name}", raising=False)
+        monkeypatch.delattr(f"hypervisor.ledger.{name}", raising=False)
+    with pytest.raises(LedgerError, match="libpq is not installed here") as error:
+        Ledger.open(root, create=True)
+    assert f"{VARIABLE}=" in error.value.fix and error.value.fix.endswith("bin/hypervisor status")
