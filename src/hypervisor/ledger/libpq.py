@@ -155,9 +155,9 @@ class Result:
         self._count = _pq.PQntuples(pointer)
         places = range(_pq.PQnfields(pointer))
         self.kind = row_kind(tuple(_text(_pq.PQfname(pointer, place)) for place in places))
-        self._read = [
-            (place, _LOADERS.get(_pq.PQftype(pointer, place), bytes.decode)) for place in places
-        ]
+        loaders = [_LOADERS.get(_pq.PQftype(pointer, place), bytes.decode) for place in places]
+        # Only a text can be empty: what else is empty is null, which need not be asked for.
+        self._read = [(place, load, load is bytes.decode) for place, load in enumerate(loaders)]
 
     @property
     def changed(self) -> int:
@@ -174,9 +174,10 @@ class Result:
         return self.kind(
             [
                 load(value)
-                if (value := _value(pointer, row, place)) or not _is_null(pointer, row, place)
+                if (value := _value(pointer, row, place))
+                or (is_text and not _is_null(pointer, row, place))
                 else None
-                for place, load in self._read
+                for place, load, is_text in self._read
             ]
         )
 
@@ -488,13 +489,11 @@ def _chunks(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
     for row in rows:
         fields = []
         for value in row:
-            text = _dumped(value)[1]
-            if text is None:
-                fields.append(b"\\N")
-            else:
+            kind, text = _dumped(value)
+            if text is not None and kind in (_UNTOLD, _BYTEA):
                 for plain, escaped in _ESCAPES:
                     text = text.replace(plain, escaped)
-                fields.append(text)
+            fields.append(b"\\N" if text is None else text)
         chunk += b"\t".join(fields) + b"\n"
         if len(chunk) >= _CHUNK:
             yield bytes(chunk)
