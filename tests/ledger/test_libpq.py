@@ -102,6 +102,15 @@ def test_of_what_was_sent_together_the_first_error_is_told(link: libpq.Link) -> 
     assert not link.in_transaction and ask(link, "select 3") == [(3,)]
 
 
+def test_an_error_behind_a_mark_undoes_nothing_before_it(link: libpq.Link) -> None:
+    link.send(b"select set_config('application_name', 'kept', false)")
+    link.mark()
+    link.send(b"select 1 / 0")
+    with pytest.raises(libpq.Error, match="division by zero"):
+        link.sync()
+    assert ask(link, "select current_setting('application_name')") == [("kept",)]
+
+
 def test_much_that_is_sent_and_found_at_once_keeps_neither_end_waiting(link: libpq.Link) -> None:
     found = [link.send(b"select repeat($1::text, 2)", ["x" * 200_000]) for _ in range(100)]
     link.sync()
@@ -140,6 +149,8 @@ def after() -> Iterator[Callable[[float], None]]:
     signal.signal(signal.SIGALRM, before)
 
 
+# Where it comes in a `__del__`, Python tells it instead of raising it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_at_any_moment_mixes_up_no_answers(
     engine: str, after: Callable[[float], None]
 ) -> None:

@@ -326,11 +326,16 @@ class Link:
         if result.error is not None:
             raise result.error
 
-    def sync(self) -> None:
-        """Wait for the answers to all that was sent. Raises the first Error among them."""
+    def mark(self) -> None:
+        """Have what is sent from here on stand for itself: an error before undoes none of it."""
         with self:
             self._must(_pq.PQpipelineSync(self._open()))
             self._sent.append(None)
+
+    def sync(self) -> None:
+        """Wait for the answers to all that was sent. Raises the first Error among them."""
+        self.mark()
+        with self:
             self._pump(None)
         failure, self._failure = self._failure, None
         if failure is not None:

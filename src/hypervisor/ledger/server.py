@@ -243,12 +243,9 @@ class Server:
         raw = libpq.Link(options | {key: _CLIENT[key] for key in _CLIENT.keys() - given.keys()})
         session = _SESSION | {"search_path": dialect.quoted(schema)}
         settings = ", ".join(f"set_config('{name}', ?, false)" for name in session)
-        try:
-            raw.send(dialect.statement(f"select {settings}"), list(session.values()))
-            raw.sync()
-        except BaseException:
-            raw.close()
-            raise
+        # What goes wrong with them shows at the first statement that is waited for.
+        raw.send(dialect.statement(f"select {settings}"), list(session.values()))
+        raw.mark()
         return raw
 
 
