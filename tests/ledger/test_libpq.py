@@ -17,6 +17,7 @@ import pytest
 
 from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, libpq
+from hypervisor.ledger.link import Link
 from hypervisor.ledger.store import Collision, Gone
 from ledger.support import counts, items
 
@@ -24,17 +25,17 @@ pytestmark = pytest.mark.shared
 
 
 @pytest.fixture
-def link(engine: str) -> Iterator[libpq.Link]:
+def link(engine: str) -> Iterator[Link]:
     link = connected()
     yield link
     link.close()
 
 
-def connected(told: str = "") -> libpq.Link:
-    return libpq.Link({"dbname": told or os.environ[VARIABLE], "client_encoding": "UTF8"})
+def connected(told: str = "") -> Link:
+    return Link({"dbname": told or os.environ[VARIABLE], "client_encoding": "UTF8"})
 
 
-def ask(link: libpq.Link, sql: str, *values: object) -> list[tuple[object, ...]]:
+def ask(link: Link, sql: str, *values: object) -> list[tuple[object, ...]]:
     found = link.send(sql.encode(), values)
     link.sync()
     return [tuple(row) for row in found]
@@ -51,13 +52,13 @@ def ask(link: libpq.Link, sql: str, *values: object) -> list[tuple[object, ...]]
         (bytes(range(256)), "bytea"),
     ],
 )  # fmt: skip
-def test_a_value_comes_back_as_it_was_given(link: libpq.Link, value: object, kind: str) -> None:
+def test_a_value_comes_back_as_it_was_given(link: Link, value: object, kind: str) -> None:
     cast = "::text" if kind == "text" else ""
     [(back, known)] = ask(link, f"select $1{cast}, pg_typeof($1{cast})::text", value)
     assert (back, type(back), known) == (value, type(value), kind)
 
 
-def test_sums_and_means_are_numbers(link: libpq.Link) -> None:
+def test_sums_and_means_are_numbers(link: Link) -> None:
     sql = "select sum(n), avg(n), 'NaN'::numeric from (values ($1::bigint), (2)) as t (n)"
     whole, mean, none = ask(link, sql, 1)[0]
     assert (whole, mean) == (3, 1.5) and isinstance(whole, int) and math.isnan(float(str(none)))
@@ -71,7 +72,7 @@ def test_what_no_text_of_the_server_can_hold_is_refused_and_not_cut(ledger: Ledg
     assert ledger.store.row("select ?::text", ["ab"])[0] == "ab"
 
 
-def test_rows_that_are_copied_arrive_as_they_were(link: libpq.Link) -> None:
+def test_rows_that_are_copied_arrive_as_they_were(link: Link) -> None:
     odd = ["\\N", "\\.", "a\tb\r\nc\\d", "", None, "€" * 50_000]
     rows = [(number, odd[number % len(odd)]) for number in range(5000)]
     ask(link, "create temp table kept (no bigint, text text)")
@@ -79,7 +80,7 @@ def test_rows_that_are_copied_arrive_as_they_were(link: libpq.Link) -> None:
     assert ask(link, "select no, text from kept order by no") == rows
 
 
-def test_a_copy_that_the_server_refuses_leaves_the_connection_usable(link: libpq.Link) -> None:
+def test_a_copy_that_the_server_refuses_leaves_the_connection_usable(link: Link) -> None:
     ask(link, "create temp table kept (no bigint)")
     for table, row in (("kept", "x"), ("nowhere", 1)):
         with pytest.raises(libpq.Error):
@@ -87,7 +88,16 @@ def test_a_copy_that_the_server_refuses_leaves_the_connection_usable(link: libpq
         assert ask(link, "select count(*) from kept") == [(0,)]
 
 
-def test_of_what_was_sent_together_the_first_error_is_told(link: libpq.Link) -> None:
+def test_a_large_copy_that_is_refused_in_its_midst_says_why(link: Link) -> None:
+    ask(link, "create temp table kept (no bigint unique, text text)")
+    rows = [(number if number != 200 else 7, "x" * 5000) for number in range(20_000)]
+    with pytest.raises(libpq.Error, match="duplicate key") as error:
+        link.copy(b"copy kept (no, text) from stdin", rows)
+    assert error.value.state == "23505" and link.is_open
+    assert ask(link, "select count(*) from kept") == [(0,)]
+
+
+def test_of_what_was_sent_together_the_first_error_is_told(link: Link) -> None:
     link.send(b"begin")
     first, second = link.send(b"select 1 / 0"), link.send(b"select 2")
     for result in (second, first):
@@ -102,7 +112,7 @@ def test_of_what_was_sent_together_the_first_error_is_told(link: libpq.Link) -> 
     assert not link.in_transaction and ask(link, "select 3") == [(3,)]
 
 
-def test_an_error_behind_a_mark_undoes_nothing_before_it(link: libpq.Link) -> None:
+def test_an_error_behind_a_mark_undoes_nothing_before_it(link: Link) -> None:
     link.send(b"select set_config('application_name', 'kept', false)")
     link.mark()
     link.send(b"select 1 / 0")
@@ -111,7 +121,7 @@ def test_an_error_behind_a_mark_undoes_nothing_before_it(link: libpq.Link) -> No
     assert ask(link, "select current_setting('application_name')") == [("kept",)]
 
 
-def test_much_that_is_sent_and_found_at_once_keeps_neither_end_waiting(link: libpq.Link) -> None:
+def test_much_that_is_sent_and_found_at_once_keeps_neither_end_waiting(link: Link) -> None:
     found = [link.send(b"select repeat($1::text, 2)", ["x" * 200_000]) for _ in range(100)]
     link.sync()
     assert [len(str(row[0])) for result in found for row in result] == [400_000] * 100
@@ -255,7 +265,7 @@ def test_without_the_library_the_command_that_installs_it_is_told(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda path: (_ for _ in ()).throw(OSError(path)))
-    for name in ("libpq", "server", "postgres"):
+    for name in ("libpq", "link", "server", "postgres"):
         monkeypatch.delitem(sys.modules, f"hypervisor.ledger.{name}", raising=False)
         monkeypatch.delattr(f"hypervisor.ledger.{name}", raising=False)
     with pytest.raises(LedgerError, match="libpq is not installed here") as error:

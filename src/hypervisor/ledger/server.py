@@ -7,6 +7,7 @@ import time
 
 from hypervisor.config import store
 from hypervisor.ledger import dialect, libpq
+from hypervisor.ledger.link import Link
 from hypervisor.ledger.store import Collision, Gone, LedgerError
 from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError
@@ -88,7 +89,7 @@ class Connection:
     counts on a network, and beside other work, is how often one waits.
     """
 
-    def __init__(self, raw: libpq.Link, server: Server) -> None:
+    def __init__(self, raw: Link, server: Server) -> None:
         self.raw = raw
         self._server = server
         self._within = False
@@ -184,14 +185,14 @@ class Server:
     def __init__(self, told: str, patience: float | None = None) -> None:
         self.patience = _patience() if patience is None else patience
         self._told = told
-        self._raw: libpq.Link | None = None
+        self._raw: Link | None = None
 
     @property
     def shown(self) -> str:
         """The address without its password."""
         return store.shown(self._told)
 
-    def connected(self, schema: str, until: float) -> libpq.Link:
+    def connected(self, schema: str, until: float) -> Link:
         """Return a new connection that works in `schema`.
 
         A server that isn't there is waited for until then (monotonic); the wait is told on
@@ -232,7 +233,7 @@ class Server:
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
             )
 
-    def _connect(self, schema: str) -> libpq.Link:
+    def _connect(self, schema: str) -> Link:
         try:
             given = libpq.parse(self._told)
         except libpq.Error as error:
@@ -240,7 +241,7 @@ class Server:
                 f"{self.shown}: {_first_line(error)}", f"check {store.VARIABLE}"
             ) from None
         options = {"dbname": self._told, "client_encoding": "UTF8", **_guards(given)}
-        raw = libpq.Link(options | {key: _CLIENT[key] for key in _CLIENT.keys() - given.keys()})
+        raw = Link(options | {key: _CLIENT[key] for key in _CLIENT.keys() - given.keys()})
         session = _SESSION | {"search_path": dialect.quoted(schema)}
         settings = ", ".join(f"set_config('{name}', ?, false)" for name in session)
         # What goes wrong with them shows at the first statement that is waited for.
