@@ -65,7 +65,7 @@ def test_an_agent_reaches_a_store_that_the_environment_describes(
     ran = run_hypervisor("work", "q", "--agent", agent, *words)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert counts(project) == {"done": 2}
-    assert {item["report"]["summary"] for item in items(project).values()} == {"by itself"}
+    assert {item.report["summary"] for item in items(project).values()} == {"by itself"}
 
 
 @pytest.mark.parametrize("shared", [True, False])
