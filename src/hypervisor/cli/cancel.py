@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
     reason = options.texts(args, "reason").get("reason", "")
     cancelled = []
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
             count = ledger.generations.cancel(queue, reason)
             left = half_done.half_done(ledger, queue)

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from hypervisor.agents import reconcile, use
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import lines, summarize
 from hypervisor.worker import outbox
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of the newest generation of one queue."""
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)

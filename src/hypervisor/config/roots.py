@@ -36,20 +36,30 @@ def roots(start: str | None = None) -> Iterator[str]:
     yield from (root for root in _outward(folder, set()) if not claims_all(root))
 
 
+def roots_in_use(start: str | None = None) -> Iterator[str]:
+    """Yield those of `roots` that have state."""
+    return (root for root in roots(start) if os.path.isdir(os.path.join(root, STATE)))
+
+
 def root_in_use(start: str | None = None) -> str:
-    """Return the nearest root around `start` (default: the current folder) that has state, else
-    what `find_root` does: what is heard in a nested repository may be about work of its outer."""
-    found = (root for root in roots(start) if os.path.isdir(os.path.join(root, STATE)))
-    return next(found, None) or find_root(start)
+    """Return the nearest of `roots_in_use`, else what `find_root` does: what is heard in a nested
+    repository may be about work of its outer."""
+    return next(roots_in_use(start), None) or find_root(start)
 
 
-def owner_of(path: str) -> str | None:
-    """Return the nearest root around the file at `path` that has settings, or state of this
-    program; None without one."""
-    for root in roots(os.path.dirname(path)):
-        if os.path.isdir(os.path.join(root, STATE)) or os.path.isfile(os.path.join(root, SETTINGS)):
-            return root
-    return None
+def other_roots(folder: str, root: str) -> tuple[str | None, list[str]]:
+    """Return the root that owns what is in `folder`, None for `root` itself, and all other roots
+    around it that have state. One nearer than `root` owns it by its state or settings: a nested
+    repository with neither is a part of the project."""
+    owner, others, ours = None, [], False
+    for other in roots(folder):
+        ours = ours or other == root
+        has_state = os.path.isdir(os.path.join(other, STATE))
+        if has_state and other != root:
+            others.append(other)
+        if not ours and not owner and (has_state or os.path.isfile(os.path.join(other, SETTINGS))):
+            owner = other
+    return owner, others
 
 
 def is_outside(root: str, path: str) -> bool:

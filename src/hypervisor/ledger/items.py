@@ -86,6 +86,19 @@ class Items:
             ).fetchall()
         )
 
+    def open_files(self) -> list[tuple[str, str | None]]:
+        """Return the path of each file that an item which `all_open` tells of is in, from the root,
+        and the item's id unless it is the whole file."""
+        items = (
+            "select i.path, case when i.payload is null then null else i.id end "
+            "from queue q join item i on i.queue = q.no where q.project = ? and i.path is not null"
+        )
+        rows = self._store.rows(
+            f"{items} and i.pending is not null union all {items} and i.turn is not null",
+            (self._store.project, self._store.project),
+        )
+        return [(path, item_id) for path, item_id in rows.fetchall()]
+
     def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
         """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
         marks = ", ".join("?" * len(states))

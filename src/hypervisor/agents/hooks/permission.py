@@ -6,7 +6,7 @@ import os
 
 from hypervisor.agents import rights, tools
 from hypervisor.agents.hooks import Event, edits
-from hypervisor.config.roots import root_in_use
+from hypervisor.config.roots import find_root, root_in_use
 from hypervisor.config.tools import PREFIX
 from hypervisor.ledger import Ledger, NoLedger
 
@@ -35,7 +35,7 @@ def before_tool(event: Event) -> dict[str, Any] | None:
         verdict = rights.judge(
             event.asked("command"),
             worker=bool(event.agent),
-            root=root_in_use(cwd),
+            root=find_root(cwd),
             cwd=cwd,
             planning=event.text("permission_mode") == "plan",
         )
