@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from hypervisor.system import checkout
+from hypervisor.system import checkout, state
 from hypervisor.system.errors import UsageError
-from hypervisor.system.state import STATE, State
+from hypervisor.system.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def roots(start: str | None = None) -> Iterator[str]:
 
 def roots_in_use(start: str | None = None) -> Iterator[str]:
     """Yield those of `roots` that have state."""
-    return (root for root in roots(start) if os.path.isdir(os.path.join(root, STATE)))
+    return (root for root in roots(start) if state.stands_in(root))
 
 
 def root_in_use(start: str | None = None) -> str:
@@ -54,7 +54,7 @@ def other_roots(folder: str, root: str) -> tuple[str | None, list[str]]:
     owner, others, ours = None, [], False
     for other in roots(folder):
         ours = ours or other == root
-        has_state = os.path.isdir(os.path.join(other, STATE))
+        has_state = state.stands_in(other)
         if has_state and other != root:
             others.append(other)
         if not ours and not owner and (has_state or os.path.isfile(os.path.join(other, SETTINGS))):
@@ -82,9 +82,9 @@ def create_state(root: str) -> State:
     Raises UsageError where `refuse_all` does, and Foreign for a folder that is not ours.
     """
     refuse_all(root)
-    state = State.create(root)
+    made = State.create(root)
     checkout.note_main(root)
-    return state
+    return made
 
 
 def refuse_all(root: str) -> None:
@@ -115,8 +115,8 @@ def _outward(start: str, seen: set[str]) -> Iterator[str]:
     while folder not in seen:
         seen.add(folder)
         # A working tree in there has its ledger above.
-        in_state = f"/{STATE}/" in folder
-        has_state = os.path.isdir(os.path.join(folder, STATE))
+        in_state = state.is_within(folder)
+        has_state = state.stands_in(folder)
         private = None if in_state else checkout.repository_at(folder)
         main = folder if private is None else checkout.main_of(folder, private)
         if main != folder:
@@ -128,7 +128,7 @@ def _outward(start: str, seen: set[str]) -> Iterator[str]:
         elif private is not None:
             # Where no worktree of it could tell which is the main one.
             apart = os.path.realpath(private)
-            yield apart if os.path.isdir(os.path.join(apart, STATE)) else folder
+            yield apart if state.stands_in(apart) else folder
         elif not in_state and _has_settings(folder):
             yield folder
         folder = os.path.dirname(folder)
