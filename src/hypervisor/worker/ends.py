@@ -11,6 +11,7 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
+from hypervisor.worker.presence import Presence
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -141,6 +142,7 @@ def _accept_and_claim(
             queue,
             row["worker"],
             pending=pending,
+            there=Presence(ledger),
             **marks,
         )
     except (HypervisorError, OSError):

@@ -103,12 +103,12 @@ def take(
     same_queue(agent, queue)
     taken: list[Claim] = []
     claims = claimed or []
-    there = Presence(ledger.root)
+    there = Presence(ledger)
     if agent is not None:
         n = min(n, share_left(ledger, agent) + len(claims))
     try:
         while len(taken) < n:
-            if claimed is None:
+            if not claimed:
                 marks = terms(ledger, queue, agent)
                 claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks

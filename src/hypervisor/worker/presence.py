@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 import time
 
+from hypervisor.config.lock_folders import lock_folders
+from hypervisor.ledger.lock_view import LockView
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.locks import Lock
 
 # So many items are looked at before a hand-out stops since all of them are missing.
 MOST = 20
@@ -36,11 +40,23 @@ def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     return gone, bool(ready) and len(gone) == len(ready)
 
 
+def lock_view(ledger: Ledger) -> LockView:
+    """Return the locks of other tools on the items of `ledger`."""
+    return LockView(ledger.root, lock_folders(ledger.root), ledger.ledger_id, once=True)
+
+
+def lock_on(view: LockView, root: str, item_id: str, path: str | None) -> Lock | None:
+    """Return the lock of another tool on an item whose file is at `path`, None for a row."""
+    found = view.find(item_id, None if path is None else os.path.join(root, path))
+    return found[0] if found else None
+
+
 class Presence:
     """Asked of each item (its row) before it is claimed; remembers those that are not there."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
+    def __init__(self, ledger: Ledger) -> None:
+        self._root = ledger.root
+        self._locks = lock_view(ledger)
         self._found = False
         self.missing: dict[str, tuple[int, str]] = {}
 
@@ -56,6 +72,11 @@ class Presence:
                 return False
         self._found = True
         return True
+
+    def locked(self, item: Any) -> bool:
+        """True if another tool has locked the item, in whatever folder pre-flight looks into."""
+        path = item["path"] if item["payload"] is None else None
+        return lock_on(self._locks, self._root, item["id"], path) is not None
 
     def leave_out(self, item_id: str, number: int, path: str) -> None:
         """Pass over an item (its number), whose file is not at `path`."""

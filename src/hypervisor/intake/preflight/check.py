@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight.candidate import Candidate
 from hypervisor.intake.preflight.graph import relate
-from hypervisor.intake.preflight.lock_view import LockView
 from hypervisor.intake.preflight.look import Look
 from hypervisor.intake.preflight.others import OtherRoots
 from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
+from hypervisor.ledger.lock_view import LockView
 from hypervisor.system.text import one_line
 
 if TYPE_CHECKING:
