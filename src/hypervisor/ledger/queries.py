@@ -324,7 +324,7 @@ class Queries:
 
         With `since`, only those that ended after that `finish_no`, in the order of their end.
         The columns are those of `item`, and `token`, `worker`, `outcome`, `report` (a dict or
-        None), `claimed_at`, `ended_at` of the claim that was accepted or is live.
+        None), `claimed_at`, `ended_at`, `clone` of the claim that was accepted or is live.
         """
         number = self._queues.get(queue).no
         if since:
@@ -344,7 +344,7 @@ class Queries:
 
         found = self._store.rows(
             "select i.*, c.token, c.worker, c.outcome, c.report as report_text, c.claimed_at, "
-            f"c.ended_at from item i left join claim c on c.no = i.claim {which}",
+            f"c.ended_at, c.clone from item i left join claim c on c.no = i.claim {which}",
             values,
         )
         return (

@@ -225,7 +225,12 @@ alter table queue add column commits integer;
 alter table item add column named text;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+# A claim's `clone` is where its end was said, if there may be several: its report is owed there.
+FIFTH = """
+alter table claim add column clone text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

@@ -170,7 +170,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
         "deaths": item["deaths"],
         "tokens": {kind: share[kind] for kind in KINDS} if share else None,
         "runtime_seconds": None,
-        "report_pending": _NOT_TRIED.get(item["pending"], item["pending"]),
+        "report_pending": _pending(item),
     }
     if item["claimed_at"] is not None and item["ended_at"] is not None:
         told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
@@ -202,6 +202,18 @@ def _why_open(
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
     return aside or (others and (item["cause"] or others)) or untried or "not tried yet"
+
+
+def _pending(item: dict[str, Any]) -> str | None:
+    """Return in words why an accepted end is not in its file, and where it is owed if there are
+    several clones; None where it is."""
+    kept: str | None = item["pending"]
+    if kept is None:
+        return None
+    why = _NOT_TRIED.get(kept, kept)
+    if kept == "merge" or not item["clone"]:
+        return why
+    return f"{why}, in {item['clone'].partition(' ')[2]}"
 
 
 # Why an end is pending that nobody has tried to write yet.
