@@ -155,13 +155,25 @@ class Items:
         return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
     def ready(self, queue: str, most: int | None = None) -> list[Any]:
-        """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
-        `most`; and as `is_row` whether one is a row of the file at its path."""
+        """Return `id`, `path` and `fingerprint` of the items of `queue` that are ready, in their
+        order, at most `most`; and as `is_row` whether one is a row of the file at its path."""
         return self._store.rows(
-            "select id, path, payload is not null as is_row from item "
+            "select id, path, fingerprint, payload is not null as is_row from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
         ).fetchall()
+
+    def in_hand(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (path, id) of the items that are a whole file, one of `paths`, and that somebody
+        has in hand."""
+        marks = ", ".join("?" * len(paths)) or "null"
+        rows = self._store.rows(
+            "select i.path, i.id from queue q join item i on i.queue = q.no where q.project = ? "
+            "and i.turn < 0 and (i.payload is null or i.fingerprint is not null) "
+            f"and i.path in ({marks})",
+            (self._store.project, *paths),
+        )
+        return [(path, item_id) for path, item_id in rows.fetchall()]
 
     def moved(self, item: int, path: str) -> None:
         """Note that the file of an item (its number) is at `path` now, from the root."""

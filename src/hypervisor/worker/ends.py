@@ -11,7 +11,7 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
-from hypervisor.worker.presence import Presence
+from hypervisor.worker.presence import Presence, place_of
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -68,7 +68,9 @@ def finish(
             stop_pool(ledger, row["queue_name"], token, error)
             raise
     if outcome == "done":
-        report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
+        row, path = _at_its_place(ledger, row)
+        if path is not None:
+            report = _ticked(os.path.join(ledger.root, path), row, report, force)
         commit = ledger.sessions.commit_of(token)
         if commit and "commit" not in report:
             report = report | {"commit": commit}
@@ -207,6 +209,17 @@ def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[st
 
     boxes = boxes_ticked(file, row["path"], force=force)
     return report | {"forced": [one_line(box) for box in boxes[:_KEPT_BOXES]]} if boxes else report
+
+
+def _at_its_place(ledger: Ledger, row: Any) -> tuple[Any, str | None]:
+    """Return the item as it is noted once its file was looked for, and where that is, from the
+    root; None where it is no task, or not there."""
+    if not outbox.is_task(row["path"], row["fingerprint"]):
+        return row, None
+    place = place_of(ledger, row)
+    if place not in (None, row["path"]):
+        row = ledger.ends.holding(row["token"])
+    return row, place
 
 
 def _checked(

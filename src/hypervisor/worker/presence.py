@@ -11,13 +11,16 @@ import time
 
 from hypervisor.config.lock_folders import lock_folders
 from hypervisor.ledger.lock_view import LockView
+from hypervisor.system.errors import BrokenFile, OtherItem
+from hypervisor.system.files import fingerprint_of, is_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.locks import Lock
+    from hypervisor.tasks.task import Task
 
 # So many items are looked at before a hand-out stops since all of them are missing.
 MOST = 20
@@ -33,9 +36,7 @@ def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     gone = [
         row["id"]
         for row in ready
-        if row["path"] is not None
-        and not row["is_row"]
-        and not os.path.lexists(os.path.join(ledger.root, row["path"]))
+        if row["path"] is not None and not row["is_row"] and not _is_there(ledger.root, row)
     ]
     return gone, bool(ready) and len(gone) == len(ready)
 
@@ -49,6 +50,54 @@ def lock_on(view: LockView, root: str, item_id: str, path: str | None) -> Lock |
     """Return the lock of another tool on an item whose file is at `path`, None for a row."""
     found = view.find(item_id, None if path is None else os.path.join(root, path))
     return found[0] if found else None
+
+
+def place_of(ledger: Ledger, item: Any) -> str | None:
+    """Return where the file of an item (its row) is now, from the root, and note it if it was
+    moved; None where it is missing."""
+    if _is_there(ledger.root, item):
+        place: str | None = item["path"]
+        return place
+    from hypervisor.config.settings import load
+    from hypervisor.tasks.locate import locate
+
+    place = locate(ledger.root, load(ledger.root), item["id"], item["path"])
+    if place is not None:
+        ledger.items.moved(item["no"], place)
+    return place
+
+
+def changed_task(root: str, item: Any) -> Task | Literal[False] | None:
+    """Return the task of an item (its `id`, `path` and `fingerprint`) as its file has it now, None
+    where that holds no task, and False where it is as it was.
+
+    Raises OtherItem where another task stands at its path, BrokenFile and OSError.
+    """
+    path = os.path.join(root, item["path"])
+    looks = fingerprint_of(os.stat(path))
+    if item["fingerprint"] is None or is_same(item["fingerprint"], looks):
+        return False
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import read, task_of
+    from hypervisor.tasks.locate import expect
+
+    document = read.read(path)
+    task = task_of(document, load(root))
+    if task is not None:
+        expect(task, document, item["id"], item["path"])
+    return task
+
+
+def _is_there(root: str, item: Any) -> bool:
+    """True if the file of an item is at its path, and not another task."""
+    try:
+        changed_task(root, item)
+    except (OtherItem, FileNotFoundError, NotADirectoryError):
+        return False
+    except (BrokenFile, OSError):
+        # What is wrong with it is told by whoever gets the item.
+        return True
+    return True
 
 
 class Presence:
