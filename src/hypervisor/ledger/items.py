@@ -90,7 +90,8 @@ class Items:
         """Return the path of each file that an item which `all_open` tells of is in, from the root,
         and the item's id unless it is the whole file."""
         items = (
-            "select i.path, case when i.payload is null then null else i.id end "
+            "select i.path, "
+            "case when i.payload is null or i.fingerprint is not null then null else i.id end "
             "from queue q join item i on i.queue = q.no where q.project = ? and i.path is not null"
         )
         rows = self._store.rows(
@@ -158,7 +159,8 @@ class Items:
         """Return `id`, `path` and `fingerprint` of the items of `queue` that are ready, in their
         order, at most `most`; and as `is_row` whether one is a row of the file at its path."""
         return self._store.rows(
-            "select id, path, fingerprint, payload is not null as is_row from item "
+            "select id, path, fingerprint, payload is not null and fingerprint is null as is_row "
+            "from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
         ).fetchall()

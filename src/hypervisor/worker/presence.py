@@ -29,10 +29,10 @@ _SEARCH_SECONDS = 60.0
 _searched: dict[str, float] = {}
 
 
-def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
-    """Look at the first ready items of `queue`: return the ids of those whose files are not there,
-    and whether that goes for all of them, so that nothing is handed out."""
-    ready = ledger.items.ready(queue, MOST)
+def missing(ledger: Ledger, queue: str, most: int | None = MOST) -> tuple[list[str], bool]:
+    """Look at the first `most` ready items of `queue`, None for all: return the ids of those whose
+    files are not there, and whether that goes for all of them, so that nothing is handed out."""
+    ready = ledger.items.ready(queue, most)
     gone = [
         row["id"]
         for row in ready
@@ -88,6 +88,11 @@ def changed_task(root: str, item: Any) -> Task | Literal[False] | None:
     return task
 
 
+def _is_row(item: Any) -> bool:
+    """True for an item that stands in the ledger whole; what triage keeps of a task is no row."""
+    return item["payload"] is not None and item["fingerprint"] is None
+
+
 def _is_there(root: str, item: Any) -> bool:
     """True if the file of an item is at its path, and not another task."""
     try:
@@ -112,8 +117,7 @@ class Presence:
     def __call__(self, item: Any) -> bool:
         """True if the item's file is there, or it has none."""
         path = item["path"]
-        # What a row says stands in the ledger.
-        if path is not None and item["payload"] is None:
+        if path is not None and not _is_row(item):
             if item["id"] in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):
@@ -124,7 +128,7 @@ class Presence:
 
     def locked(self, item: Any) -> bool:
         """True if another tool has locked the item, in whatever folder pre-flight looks into."""
-        path = item["path"] if item["payload"] is None else None
+        path = None if _is_row(item) else item["path"]
         return lock_on(self._locks, self._root, item["id"], path) is not None
 
     def leave_out(self, item_id: str, number: int, path: str) -> None:

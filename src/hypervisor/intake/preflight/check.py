@@ -96,6 +96,8 @@ class _Sorting:
         self._locks = locks
         self._open = open_items
         self._for_work = purpose == "work" and not alone
+        # A list of what is to be triaged may name what other roots own.
+        self._owned = purpose == "work"
         self._search = search or self._search_files
         self._knows_all = search is not None
         self._others = OtherRoots(root)
@@ -138,7 +140,9 @@ class _Sorting:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
         if item.path is not None and self._locks is not None:
             part = None if item.payload is None else item.id
-            other = self._others.having(os.path.join(self._root, item.path), part)
+            other = self._others.having(
+                os.path.join(self._root, item.path), part, owned=self._owned
+            )
             if other is not None:
                 reason = f"belongs to {one_line(other, 300)}, open it there"
                 return Verdict("held", "elsewhere", reason)

@@ -17,14 +17,14 @@ class OtherRoots:
         self._around: dict[str, tuple[str | None, list[str]]] = {}
         self._out: dict[str, set[tuple[str, str | None]]] = {}
 
-    def having(self, path: str, item_id: str | None) -> str | None:
-        """Return the other root that owns the file at `path` (absolute), or has it in an open
-        queue; `item_id` is that of one of several items in it."""
+    def having(self, path: str, item_id: str | None, *, owned: bool) -> str | None:
+        """Return the other root that has the file at `path` (absolute) in an open queue, or with
+        `owned` that owns it; `item_id` is that of one of several items in it."""
         folder, name = os.path.split(path)
         if folder not in self._around:
             self._around[folder] = other_roots(folder, self._root)
         owner, others = self._around[folder]
-        if owner is not None or not others:
+        if owned and owner is not None:
             return owner
         place = os.path.join(os.path.realpath(folder), name)
         return next((other for other in others if (place, item_id) in self._open_in(other)), None)
