@@ -80,6 +80,21 @@ def test_a_clone_that_was_made_anew_in_its_place_writes_what_that_owed(
     assert "did it in one" in path.read_text()
 
 
+def test_what_a_clone_that_is_gone_owes_for_a_week_is_written_by_the_others(
+    clones: tuple[Path, Path],
+) -> None:
+    one, two = clones
+    done_but_not_written(one)
+    shutil.rmtree(one)
+    with Ledger.open(str(two)) as ledger:
+        settle(ledger, limit=None)
+        assert "did it in one" not in (two / "tasks/t0.md").read_text()
+        with ledger.store.write():
+            ledger.store.change("update item set finished_at = finished_at - 604801")
+        settle(ledger, limit=None)
+    assert "did it in one" in (two / "tasks/t0.md").read_text()
+
+
 def test_a_clone_that_is_behind_ends_no_item_for_the_fleet(
     clones: tuple[Path, Path], run_hypervisor: Run
 ) -> None:
