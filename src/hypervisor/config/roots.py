@@ -20,24 +20,27 @@ def find_root(start: str | None = None) -> str:
     """Return the absolute real path of the root that `start` (default: the current folder) is in:
     the nearest of `roots`, else the folder itself."""
     folder = os.path.realpath(start or os.getcwd())
-    return next(roots(folder), folder)
+    return next(_roots(folder), folder)
 
 
 def roots(start: str | None = None) -> Iterator[str]:
-    """Yield the absolute real paths of the roots that `start` (default: the current folder) is in,
-    the nearest first.
+    """Return the absolute real paths of the roots that `start` (default: the current folder) is
+    in, the nearest first.
 
     A root is the top of a git repository, or has `.hypervisor/` or `hypervisor.toml`. A linked
     worktree means its main one, and is no root by itself, nor by settings that are checked out in
     both. A folder that others write to (with the sticky bit), the home folder and `/` are none
     without settings of the user's own. What lies in a folder of state belongs to its root.
     """
-    folder = os.path.realpath(start or os.getcwd())
-    yield from (root for root in _outward(folder, set()) if not claims_all(root))
+    return _roots(os.path.realpath(start or os.getcwd()))
+
+
+def _roots(folder: str) -> Iterator[str]:
+    return (root for root in _outward(folder, set()) if not claims_all(root))
 
 
 def roots_in_use(start: str | None = None) -> Iterator[str]:
-    """Yield those of `roots` that have state."""
+    """Return those of `roots` that have state."""
     return (root for root in roots(start) if state.stands_in(root))
 
 
