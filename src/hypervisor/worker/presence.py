@@ -16,10 +16,11 @@ from hypervisor.system.files import fingerprint_of, is_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Literal
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.locks import Lock
+    from hypervisor.ledger.rows import Holding, Next, Ready
     from hypervisor.tasks.task import Task
 
 # So many items are looked at before a hand-out stops since all of them are missing.
@@ -34,9 +35,9 @@ def missing(ledger: Ledger, queue: str, most: int | None = MOST) -> tuple[list[s
     files are not there, and whether that goes for all of them, so that nothing is handed out."""
     ready = ledger.items.ready(queue, most)
     gone = [
-        row["id"]
+        row.id
         for row in ready
-        if row["path"] is not None and not row["is_row"] and not _is_there(ledger.root, row)
+        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
     ]
     return gone, bool(ready) and len(gone) == len(ready)
 
@@ -52,51 +53,54 @@ def lock_on(view: LockView, root: str, item_id: str, path: str | None) -> Lock |
     return found[0] if found else None
 
 
-def place_of(ledger: Ledger, item: Any) -> str | None:
-    """Return where the file of an item (its row) is now, from the root, and note it if it was
-    moved; None where it is missing."""
-    if _is_there(ledger.root, item):
-        place: str | None = item["path"]
-        return place
+def place_of(ledger: Ledger, item: Holding, path: str) -> str | None:
+    """Return where the file of an item is now, from the root, and note it if it is no longer at
+    `path`; None where it is missing."""
+    if _is_there(ledger.root, item, path):
+        return path
     from hypervisor.config.settings import load
     from hypervisor.tasks.locate import locate
 
-    place = locate(ledger.root, load(ledger.root), item["id"], item["path"])
+    place = locate(ledger.root, load(ledger.root), item.id, path)
     if place is not None:
-        ledger.items.moved(item["no"], place)
+        ledger.items.moved(item.no, place)
     return place
 
 
-def changed_task(root: str, item: Any) -> Task | Literal[False] | None:
-    """Return the task of an item (its `id`, `path` and `fingerprint`) as its file has it now, None
-    where that holds no task, and False where it is as it was.
+def changed_task(
+    root: str, item_id: str, path: str, fingerprint: str | None
+) -> Task | Literal[False] | None:
+    """Return the task of an item as its file at `path` (from the root) has it now, None where that
+    holds no task, and False where it is as it was.
 
-    Raises OtherItem where another task stands at its path, BrokenFile and OSError.
+    Raises OtherItem where another task stands there, BrokenFile and OSError.
     """
-    path = os.path.join(root, item["path"])
-    looks = fingerprint_of(os.stat(path))
-    if item["fingerprint"] is None or is_same(item["fingerprint"], looks):
+    file = os.path.join(root, path)
+    looks = fingerprint_of(os.stat(file))
+    if fingerprint is None or is_same(fingerprint, looks):
         return False
     from hypervisor.config.settings import load
     from hypervisor.tasks import read, task_of
     from hypervisor.tasks.locate import expect
 
-    document = read.read(path)
+    document = read.read(file)
     task = task_of(document, load(root))
     if task is not None:
-        expect(task, document, item["id"], item["path"])
+        expect(task, document, item_id, path)
     return task
 
 
-def _is_row(item: Any) -> bool:
+def _is_row(item: Next) -> bool:
     """True for an item that stands in the ledger whole; what triage keeps of a task is no row."""
-    return item["payload"] is not None and item["fingerprint"] is None
+    return item.payload is not None and item.fingerprint is None and item.format is None
 
 
-def _is_there(root: str, item: Any) -> bool:
-    """True if the file of an item is at its path, and not another task."""
+def _is_there(root: str, item: Holding | Ready, path: str) -> bool:
+    """True if the file of an item is at `path`, and not another task."""
     try:
-        changed_task(root, item)
+        if item.format is not None:
+            return os.path.exists(os.path.join(root, path))
+        changed_task(root, item.id, path, item.fingerprint)
     except (OtherItem, FileNotFoundError, NotADirectoryError):
         return False
     except (BrokenFile, OSError):
@@ -114,22 +118,22 @@ class Presence:
         self._found = False
         self.missing: dict[str, tuple[int, str]] = {}
 
-    def __call__(self, item: Any) -> bool:
+    def __call__(self, item: Next) -> bool:
         """True if the item's file is there, or it has none."""
-        path = item["path"]
+        path = item.path
         if path is not None and not _is_row(item):
-            if item["id"] in self.missing:
+            if item.id in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):
-                self.leave_out(item["id"], item["no"], path)
+                self.leave_out(item.id, item.no, path)
                 return False
         self._found = True
         return True
 
-    def locked(self, item: Any) -> bool:
+    def locked(self, item: Next) -> bool:
         """True if another tool has locked the item, in whatever folder pre-flight looks into."""
-        path = None if _is_row(item) else item["path"]
-        return lock_on(self._locks, self._root, item["id"], path) is not None
+        path = None if _is_row(item) else item.path
+        return lock_on(self._locks, self._root, item.id, path) is not None
 
     def leave_out(self, item_id: str, number: int, path: str) -> None:
         """Pass over an item (its number), whose file is not at `path`."""
