@@ -32,10 +32,11 @@ REPLACED = "its queue was opened anew without it"
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 _LIMITS = (
     "q.name as queue_name, q.state as queue_state, q.reason as queue_reason, q.max_attempts, "
-    "q.max_deaths, q.max_releases, q.item_ms, c.ends_by"
+    "q.max_deaths, q.max_releases, q.max_lost, q.max_deaths as max_abrupt, q.item_ms, c.ends_by"
 )
 _HELD = (
-    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, c.no as claim, "
+    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, i.lost, i.abrupt, "
+    f"i.turn, c.no as claim, c.handout, c.session, c.agent, c.process, "
     f"c.token, c.lease_ms, {_LIMITS}, q.lock_dir, exists (select 1 from dependency d "
     f"where d.project = i.project and d.after = i.id) as awaited {_JOINED}"
 )
@@ -52,12 +53,31 @@ _BY_TOKEN = (
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = (
-    "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, exists (select 1 "
-    "from dependency d where d.project = i.project and d.after = i.id) as awaited "
+    "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, c.handout, "
+    "c.session, c.agent, c.process, exists (select 1 from dependency d where d.project = i.project "
+    "and d.after = i.id) as awaited "
     f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
+)
+# What one token held until its lease ran out, as long as nothing else has happened to that.
+_LAPSED = (
+    f"select i.no, i.id, i.queue, i.files, i.lapsed, c.no as claim, c.outcome, c.lease_ms, "
+    f"c.ends_by {_JOINED}"
+    "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
+    "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
+    "/*! for update of i */"
+)
+# What is held by the one who has just spoken, by its other claims: the lease is used up by a third.
+_BESIDE = (
+    "select i.no, c.no as claim, c.lease_ms, c.ends_by from item i join claim c on c.no = i.claim "
+    "where i.queue in (select no from queue where ended_at is null) and i.turn < 0 "
+    "and i.turn - c.lease_ms * 667 < ? /*! + CLOCK */ "
+    "and (i.files is null or i.turn >= ? /*! + CLOCK */) "
+    "and (c.handout = ? or c.session = ? and c.agent = ? or c.process = ?) "
+    "/*! for update of i skip locked */"
 )
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
 EARLIER = "case when first_claimed_at is null then null else cause end"
+_LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
@@ -115,22 +135,26 @@ class Ends:
     def release(self, token: str, *, free: bool = False, reason: str = "") -> str:
         """Give the item back and return its state; `free` ends cost nothing.
 
-        A release by a worker is counted, and the last one that the queue allows fails the item.
-        Raises NotOwner.
+        A release by a worker is counted, and the last one that the queue allows fails the item; it
+        is a word as any other (`speaks`). Raises NotOwner.
         """
-        return self.end(token, "freed" if free else "released", reason)
+        with self._store.write(durable=True):
+            row = self.held(token) if free else self.speaks(token)
+            if row is None:
+                raise NotOwner(*self.lost(token))
+            return self._give_back(row, "freed" if free else "released", reason)
 
     def end(self, token: str, how: str, cause: str = "") -> str:
         """End a claim without a report of its worker and return the item's state.
 
-        `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error) or
-        unreported (costs an attempt). Raises NotOwner.
+        `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error), gone
+        (its pool or session went down with it) or unreported (costs an attempt). Raises NotOwner.
         """
         with self._store.write(durable=True):
             row = self.held(token)
             if row is None:
                 raise NotOwner(*self.lost(token))
-            return self._give_back(row, how, cause)
+            return self._give_back(row, how, cause, lapsed=how == "gone")
 
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
@@ -149,12 +173,15 @@ class Ends:
             return self.expire_late()
 
     def holding(self, token: str) -> Any:
-        """Return the row of the item that `token` holds, with its queue's options.
-
-        Raises NotOwner, also when the lease has run out and nobody has noticed yet.
-        """
+        """Return the row of the item that `token` holds, with its queue's options; see `come_back`.
+        Raises NotOwner."""
         late = self.late()
-        row = self._store.row(_HOLDING + _BY_TOKEN, (token_no(token), token, late))
+        found = _HOLDING + _BY_TOKEN, (token_no(token), token, late)
+        row = self._store.row(*found)
+        if row is None:
+            with self._store.write():
+                came_back = self.come_back(token)
+            row = self._store.row(*found) if came_back else None
         if row is None:
             raise NotOwner(*self.lost(token))
         return row
@@ -197,12 +224,84 @@ class Ends:
         late = self.late()
         return self._store.row(_HELD_BY_TOKEN, (number_of(token), token, late))
 
+    def speaks(self, token: str) -> Any:
+        """Return the item that `token` holds, or None: its worker speaks, so that a lease that ran
+        out is taken back (`come_back`), and what else it holds is renewed (`renew_beside`)."""
+        row = self.held(token) or (self.held(token) if self.come_back(token) else None)
+        if row is not None:
+            self.renew_beside([row])
+        return row
+
+    def renew(self, token: str) -> bool:
+        """Renew the lease of `token`, whose worker speaks (`speaks`); False if it holds nothing."""
+        row = self.speaks(token)
+        if row is not None:
+            self._renew(row, self._store.lease_clock())
+        return row is not None
+
+    def come_back(self, token: str) -> bool:
+        """Give an item back to the worker whose lease on it ran out and who speaks all the same:
+        True if nothing has happened to it since, no other tool has locked it, and nobody works on
+        the files that it names."""
+        number, clock = number_of(token), self._store.lease_clock()
+        row = self._store.row(_LAPSED, (number, token))
+        if row is None or (row["ends_by"] is not None and row["ends_by"] <= clock):
+            return False
+        if row["files"] is not None:
+            from hypervisor.ledger.overlaps import files_at_work
+
+            if files_at_work(self._store, self.late()).meet_text(row["files"]):
+                return False
+        # A shared store makes no locks: one that stands there now is another's.
+        if row["lapsed"] is not None or self._store.is_shared:
+            key = keys.key(row["id"])
+            if not self._claim_locks.take(row["queue"], key, token, []):
+                return False
+            self._store.after_rollback(self._claim_locks.drop_all, row["queue"], (key,))
+        if row["lapsed"] is not None:
+            self.ahead = None
+            self._store.change(_LIVE_CLAIM, (number,))
+            column = OUTCOME[row["outcome"]].costs
+            back = f", {column} = {column} - 1" if column else ""
+            self._store.change(
+                "update item set state = 'claimed', claim = lapsed, lapsed = null, turn = ?"
+                f"{back} where no = ?",
+                (LEASED, row["no"]),
+            )
+        self._renew(row, clock)
+        return True
+
+    def renew_beside(self, rows: Sequence[Any]) -> None:
+        """Renew what else is held by the workers of these claims: of the same call, the same agent
+        or the same process; a name that several may share renews nothing."""
+        said = {(row["handout"], row["session"], row["agent"], row["process"]) for row in rows}
+        late = self.late()
+        for handout, session, agent, process in said:
+            if handout is None and agent is None and process is None:
+                continue
+            clock = self._store.lease_clock()
+            values = (late, late, handout, session, agent, process)
+            for row in self._store.rows(_BESIDE, values).fetchall():
+                if row["ends_by"] is None or row["ends_by"] > clock:
+                    self._renew(row, clock)
+
+    def _renew(self, row: Any, clock: int) -> None:
+        """Renew a lease as far as the time for an item goes."""
+        until = clock + row["lease_ms"] * 1000
+        if row["ends_by"] is not None:
+            until = min(until, row["ends_by"])
+        self._store.change(
+            "update item set turn = ? where no = ? and claim = ? and turn < 0",
+            (LEASED + until, row["no"], row["claim"]),
+        )
+
     def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
         now, clock, mark = time.time(), self._store.lease_clock(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
+        spoke: list[Any] = []
         late = self.late()
         found = self._store.engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
@@ -211,7 +310,11 @@ class Ends:
                 states.append(said[number][1] if said[number][0] == outcome else None)
                 continue
             if row is None:
-                states.append(self._said_before(number, token, outcome))
+                before = self._said_before(number, token, outcome)
+                if before is None and self.come_back(token):
+                    row = self._store.row(_ENDING, (number, token, late))
+            if row is None:
+                states.append(before)
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
@@ -230,10 +333,12 @@ class Ends:
                 self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row["id"]))
             said[number] = outcome, state
             states.append(state)
+            spoke.append(row)
         self._store.change_many(_END_CLAIM, claims)
         self._store.change_many(_END_ITEM, items)
         if claims:
             self._store.engine.count_ends(len(claims))
+            self.renew_beside(spoke)
         return states
 
     def _said_before(self, number: int, token: str, outcome: str) -> str | None:
@@ -284,8 +389,9 @@ class Ends:
                 (item,),
             )
 
-    def _give_back(self, row: Any, how: str, cause: str) -> str:
-        """End a live claim without an accepted report; the item is ready again, or failed."""
+    def _give_back(self, row: Any, how: str, cause: str, *, lapsed: bool = False) -> str:
+        """End a live claim without an accepted report; the item is ready again, or failed. A claim
+        that has `lapsed` may come back."""
         now = time.time()
         told = dumps({"cause": cause}) if cause else None
         self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
@@ -295,7 +401,8 @@ class Ends:
         column, text = outcome.costs, outcome.spent
         if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
             most = row[f"max_{column}"]
-            why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
+            they, their = either(most, "it", "they"), either(most, "its", "their")
+            why = text.format(workers=count(most, "worker"), they=they, their=their)
             why += f"; the last: {cause}" if cause else ""
             self._store.change(
                 f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
@@ -305,18 +412,21 @@ class Ends:
         if row["queue_state"] == "replaced":
             self.final(row, "cancelled", REPLACED, now, None)
             return "cancelled"
-        self._ready_again(row, column, cause or None)
+        self._ready_again(row, column, cause or None, row["claim"] if lapsed else None)
         return "ready"
 
-    def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
-        """Make an item ready; what cost it something goes behind all others."""
+    def _ready_again(
+        self, row: Any, column: str | None, cause: str | None, lapsed: int | None = None
+    ) -> None:
+        """Make an item ready; what cost it something goes behind all others. `lapsed` is a claim
+        that may come back."""
         self.ahead = None
         # While it was held, it may have been set aside.
         self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
-            "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null, lapsed = ?, "
             "cause = coalesce(?, cause) where no = ?",
-            (WAITING, cause, row["no"]),
+            (WAITING, lapsed, cause, row["no"]),
         )
         if column is not None:
             self._store.change(
@@ -335,7 +445,7 @@ class Ends:
             )
 
     def expire_late(self, queue: int | None = None) -> int:
-        """End the late claims of one generation, or of all: as deaths, or as attempts where an
+        """End the late claims of one generation, or of all: as lost leases, or as attempts where an
         item's time was over."""
         late = self.late()
         if queue is None:
@@ -348,7 +458,10 @@ class Ends:
                 self._give_back(row, "unreported", overtime(row["item_ms"]))
             elif row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
-                self._give_back(row, "freed", "its lease ran out while the service refused work")
+                cause = "its lease ran out while the service refused work"
+                self._give_back(row, "freed", cause, lapsed=True)
+            elif self._store.engine.is_of_earlier_boot(row["turn"] - LEASED):
+                self._give_back(row, "expired", "the machine was started anew", lapsed=True)
             else:
-                self._give_back(row, "expired", "its lease ran out without a word")
+                self._give_back(row, "expired", "its lease ran out without a word", lapsed=True)
         return len(rows)

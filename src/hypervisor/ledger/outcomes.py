@@ -154,11 +154,21 @@ OUTCOMES = (
         lost="was ended: its worker was taken for dead",
     ),
     _given_back(
+        "gone",
+        "f",
+        costs="abrupt",
+        spent="{workers} went down with {their} pool or session while {they} held it",
+        words="its pool or session went down",
+        event="pool or session went down",
+        lost="was ended: its pool or session went down",
+    ),
+    _given_back(
         "expired",
         "f",
-        costs="deaths",
-        spent="{workers} died while {they} held it",
+        costs="lost",
+        spent="{workers} fell silent for longer than {their} lease",
         words="its lease ran out",
+        event="lease ran out",
         lost="ran out of its lease",
     ),
     _given_back(

@@ -156,6 +156,10 @@ class Postgres:
         now: int = self.connection.execute(f"select {dialect.clock()}").fetchone()[0]
         return now
 
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """False: the server's clock goes on over its machine's boots."""
+        return False
+
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: writers that began earlier
         may commit later."""

@@ -49,6 +49,7 @@ class Queue(NamedTuple):
     yes_up_to: int | None
     branches: int | None
     commits: int | None
+    max_lost: int
 
 
 class Item(NamedTuple):
@@ -80,6 +81,8 @@ class Item(NamedTuple):
     told_by: str | None
     files: str | None
     named: str | None
+    lost: int
+    abrupt: int
 
 
 class Session(NamedTuple):
@@ -202,6 +205,7 @@ class Held(NamedTuple):
     item_ms: int | None
     calls: int
     ends_by: int | None
+    abrupt: int
 
 
 class Pending(NamedTuple):
@@ -240,6 +244,8 @@ class OpenItem(NamedTuple):
     releases: int
     cause: str | None
     first_claimed_at: float | None
+    lost: int
+    abrupt: int
     aside: bool
 
     @property
@@ -268,6 +274,8 @@ class KnownItem(NamedTuple):
     finished_at: float | None
     told_by: str | None
     files: str | None
+    lost: int
+    abrupt: int
     queue_name: str
     generation: int
     queue_state: str
@@ -290,7 +298,7 @@ def _tokens(row: Agent | ClaimRow) -> Tokens:
 
 
 def _spent(row: OpenItem | KnownItem) -> int:
-    return row.attempts + row.deaths + row.releases
+    return row.attempts + row.deaths + row.releases + row.lost + row.abrupt
 
 
 def columns(kind: type[NamedTuple], table: str, **others: str) -> str:

@@ -225,7 +225,20 @@ alter table queue add column commits integer;
 alter table item add column named text;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+# `lost` counts the leases of an item that ran out, `abrupt` how often its pool or session went down
+# in the middle of it. `lapsed` is its last claim where that ran out of its lease and nothing has
+# happened to the item since. `handout` is the first claim of a call that made several, `process`
+# the one that the worker's commands come from, where it is none of a client's agents.
+FIFTH = """
+alter table queue add column max_lost integer not null default 10;
+alter table item add column lost integer not null default 0;
+alter table item add column abrupt integer not null default 0;
+alter table item add column lapsed bigint;
+alter table claim add column handout bigint;
+alter table claim add column process text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

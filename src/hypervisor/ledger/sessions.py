@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.config import caller
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import WORKED, sql
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Agent
     from hypervisor.ledger.store import Store
 
 
@@ -41,6 +43,7 @@ _OF_OTHERS = {
     "max_attempts": "q.max_attempts",
     "item_calls": "q.item_calls",
     "item_ms": "q.item_ms",
+    "abrupt": "i.abrupt",
 }
 _OF_AGENT = (
     f"select {columns(Held, 'c', **_OF_OTHERS)} "
@@ -76,7 +79,8 @@ class Sessions:
                 "pid_start = coalesce(excluded.pid_start, session.pid_start), "
                 "headless = coalesce(excluded.headless, session.headless), "
                 "heard_at = coalesce(excluded.heard_at, session.heard_at), "
-                "seen_at = excluded.seen_at",
+                "seen_at = excluded.seen_at, host = "
+                "case when excluded.pid is null then session.host else excluded.host end",
                 (
                     session,
                     pid,
@@ -84,7 +88,7 @@ class Sessions:
                     None if headless is None else int(headless),
                     now if heard else None,
                     now,
-                    self._store.host(),
+                    self._store.place(),
                 ),
             )
 
@@ -157,10 +161,16 @@ class Sessions:
 
     def renew(self, session: str, agent: str) -> list[str]:
         """Renew the leases of an agent's claims that were not renewed in the last minute, or in the
-        last third of a lease that is shorter than three."""
+        last third of a lease that is shorter than three, and take back those that ran out."""
         now = self._store.lease_clock()
         held = self.held_by(session, agent)
         old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
+        lapsed = self._store.rows(
+            "select c.token from claim c join item i on i.no = c.item and i.lapsed = c.no "
+            "where c.session = ? and c.agent = ? and i.state = 'ready'",
+            (session, agent),
+        )
+        old += [token for (token,) in lapsed.fetchall()]
         return self._claims.heartbeat(old) if old else []
 
     def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
@@ -207,15 +217,25 @@ class Sessions:
             ]
 
     def at_work(self) -> list[Session]:
-        """Return the sessions of this machine that hold claims or follow queues."""
+        """Return the sessions that hold claims or follow queues."""
         return self._store.all(
             Session,
-            f"{_ALL} where coalesce(host, '') = coalesce(?, '') "
-            "and (id in (select session from told) or id in "
+            f"{_ALL} where id in (select session from told) or id in "
             "(select c.session from item i join claim c on c.no = i.claim "
-            "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null))",
-            (self._store.host(),),
+            "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null)",
         )
+
+    def is_gone(self, session: Session, agent: Agent | None = None) -> bool:
+        """True only where it is certain that the process of a session, or of an agent of it, has
+        ended: its number says something in the session's place alone (see `Store.place`), and no
+        process outlives the boot of an embedded ledger's machine."""
+        here, who = self._store.place(), agent or session
+        if here is None or session.host is None:
+            return False
+        if session.host == here:
+            return caller.is_gone(who.pid, who.pid_start)
+        boot, now = session.host.partition(":")[0], here.partition(":")[0]
+        return boot != now and not self._store.is_shared
 
     def callers(self) -> set[str]:
         """Return the names of all sessions and agents that the ledger knows."""
@@ -278,13 +298,13 @@ class Sessions:
         return dict(row)
 
     def pools(self) -> list[Session]:
-        """Return this machine's sessions of pools that still have agents or claims."""
+        """Return the sessions of pools that still have agents or claims."""
         return self._store.all(
             Session,
-            f"{_ALL} where id like ? and coalesce(host, '') = coalesce(?, '') and "
+            f"{_ALL} where id like ? and "
             "(id in (select session from agent where ended_at is null) "
             "or id in (select session from claim where outcome is null))",
-            (f"{POOL}%", self._store.host()),
+            (f"{POOL}%",),
         )
 
     # -- inside a write transaction --

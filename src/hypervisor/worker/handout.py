@@ -178,7 +178,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
         return marks | {"session": agent.session, "agent": agent.name}
     session = caller.session()
     if session is None:
-        return marks
+        return marks | {"process": caller.process()}
     ledger.followers.follow(session, queue)
     known = ledger.sessions.find(session)
     if known is not None and known.heard_at is not None:
