@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from hypervisor import worker
 from hypervisor.cli import options
@@ -37,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(find_root()) as ledger:
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
-        claims = worker.take(
-            ledger, args.queue, name, args.n, args.id, branch=args.branch, here=here
-        )
+        most, told = worker.carried(ledger, args.queue, args.n)
+        claims = worker.take(ledger, args.queue, name, most, args.id, branch=args.branch, here=here)
+        if told and len(claims) == most:
+            print(f"hypervisor: {told}", file=sys.stderr)
         if claims or args.json:
             options.hand_out(ledger, claims, as_json=args.json)
         if claims:

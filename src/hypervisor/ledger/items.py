@@ -54,9 +54,10 @@ class NewItem:
 
 class Opened:
     """What `open_queue` did: how many items were `added`, how many were `present` already, and
-    the (id, queue) of those that are still open in another queue and were left there."""
+    the (id, queue) of those that are still open in another queue and were left there; `changed` are
+    the limits and bounds of a queue at work that are others now, by column: (before, now)."""
 
-    __slots__ = ("added", "elsewhere", "generation", "present", "queue")
+    __slots__ = ("added", "changed", "elsewhere", "generation", "present", "queue")
 
     def __init__(self, queue: str, generation: int) -> None:
         self.queue = queue
@@ -64,6 +65,7 @@ class Opened:
         self.added = 0
         self.present = 0
         self.elsewhere: list[tuple[str, str]] = []
+        self.changed: dict[str, tuple[int | None, int | None]] = {}
 
 
 class Items:
@@ -143,9 +145,10 @@ class Items:
 
     def ready(self, queue: str, most: int | None = None) -> list[Any]:
         """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
-        `most`; and as `is_row` whether one is a row of the file at its path."""
+        `most`; as `is_row` whether one is a row of the file at its path, and as `abrupt` how often
+        its pool or session went down with it."""
         return self._store.rows(
-            "select id, path, payload is not null as is_row from item "
+            "select id, path, payload is not null as is_row, abrupt from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
         ).fetchall()

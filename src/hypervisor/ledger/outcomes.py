@@ -159,7 +159,6 @@ OUTCOMES = (
         costs="abrupt",
         spent="{workers} went down with {their} pool or session while {they} held it",
         words="its pool or session went down",
-        event="pool or session went down",
         lost="was ended: its pool or session went down",
     ),
     _given_back(
@@ -168,7 +167,6 @@ OUTCOMES = (
         costs="lost",
         spent="{workers} fell silent for longer than {their} lease",
         words="its lease ran out",
-        event="lease ran out",
         lost="ran out of its lease",
     ),
     _given_back(

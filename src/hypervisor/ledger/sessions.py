@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # How the names of pools begin: each is a session, and each process that it starts an agent of it.
 POOL = "pool-"
+# So many items tell the pace of a queue, at least and at most.
+_PACE_FROM, _PACE_OF = 3, 50
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _ALL = f"select {columns(Session, 's')} from session s"
@@ -296,6 +298,20 @@ class Sessions:
             (self._queues.get(queue).no,),
         )
         return dict(row)
+
+    def pace(self, queue: int) -> float | None:
+        """Return how many seconds an item of a generation (its number) takes, by the last that were
+        worked on; of a call that got several, what they took together. None: too few are known."""
+        row = self._store.row(
+            "select sum(seconds), sum(items) from (select max(ended_at) - min(claimed_at) as "
+            "seconds, count(*) as items from (select c.* from item i join claim c on c.no = i.claim "
+            f"where i.queue = ? and i.state in {sql(WORKED)} order by c.no desc limit ?) as last "
+            "group by coalesce(handout, no)) as calls",
+            (queue, _PACE_OF),
+        )
+        if row[1] is None or row[1] < _PACE_FROM:
+            return None
+        return max(0.0, float(row[0])) / int(row[1])
 
     def pools(self) -> list[Session]:
         """Return the sessions of pools that still have agents or claims."""

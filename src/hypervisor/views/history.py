@@ -118,6 +118,8 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
         "attempts": row.attempts,
         "deaths": row.deaths,
         "releases": row.releases,
+        "lost": row.lost,
+        "abrupt": row.abrupt,
         "finished_at": row.finished_at,
         "told_by": row.told_by,
         "report_pending": row.pending,

@@ -154,7 +154,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
     the rest is not tried, where that is so."""
     report = item["report"] or {}
     had = item["state"], item["first_claimed_at"]
-    spent = item["attempts"] + item["deaths"] + item["releases"]
+    spent = sum(item[name] for name in ("attempts", "deaths", "releases", "lost", "abrupt"))
     standing = outcomes.standing(*had, spent, item["cause"])
     after = outcomes.earlier(*had, item["cause"])
     told: dict[str, Any] = {
@@ -168,6 +168,8 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
         "worker": item["worker"],
         "attempts": item["attempts"],
         "deaths": item["deaths"],
+        "lost": item["lost"],
+        "abrupt": item["abrupt"],
         "tokens": {kind: share[kind] for kind in KINDS} if share else None,
         "runtime_seconds": None,
         "report_pending": _NOT_TRIED.get(item["pending"], item["pending"]),

@@ -131,7 +131,7 @@ def _accept_and_claim(
 ) -> Ended | None:
     """End an item and claim the next in one commit; None where that can't be done."""
     agent = caller.in_pool()
-    if agent is not None and share_left(ledger, agent) < 1:
+    if agent is not None and share_left(ledger, agent, row["queue_name"]) < 1:
         return None
     queue = row["queue_name"]
     try:

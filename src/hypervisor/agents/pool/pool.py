@@ -164,6 +164,8 @@ class Pool:
         if missing(self.ledger, self.queue)[1]:
             self._idle = not self._running
             return
+        if worker.goes_alone(self.ledger, self.queue, self.session):
+            return
         waiting = self.ledger.claims.waiting_for_files(queue)
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
             self._next_start = time.monotonic() + _TEND_SECONDS
