@@ -304,7 +304,8 @@ class Sessions:
         worked on; of a call that got several, what they took together. None: too few are known."""
         row = self._store.row(
             "select sum(seconds), sum(items) from (select max(ended_at) - min(claimed_at) as "
-            "seconds, count(*) as items from (select c.* from item i join claim c on c.no = i.claim "
+            "seconds, count(*) as items from "
+            "(select c.* from item i join claim c on c.no = i.claim "
             f"where i.queue = ? and i.state in {sql(WORKED)} order by c.no desc limit ?) as last "
             "group by coalesce(handout, no)) as calls",
             (queue, _PACE_OF),

@@ -54,8 +54,8 @@ def own_claim(token: str, row: Any, agent: PoolAgent | None = None) -> None:
 
 
 def carried(ledger: Ledger, queue: str, n: int) -> tuple[int, str]:
-    """Return how many items, of `n` that a worker asks for, a lease of `queue` can carry by the pace
-    at which its items end; and, where that is less, so in words."""
+    """Return how many items, of `n` that a worker asks for, a lease of `queue` can carry by the
+    pace at which its items end; and, where that is less, so in words."""
     if n < 2:
         return n, ""
     row = ledger.queues.get(queue)
