@@ -10,7 +10,6 @@ import pytest
 
 from hypervisor.ledger import Ledger, Options, clock
 from hypervisor.system import machine
-from hypervisor.system.errors import NotOwner
 from ledger.support import content, items, result, set_clock
 
 HOUR = 3600 * 1_000_000
@@ -58,8 +57,8 @@ def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
     assert ledger.ends.expire() == 0
     assert ledger.ends.finish(claim.token, "done", {}) == "done"
     later[0] = HOUR + 1
-    with pytest.raises(NotOwner):
-        ledger.ends.finish(late.token, "done", {})
+    assert ledger.ends.expire() == 1
+    assert ledger.claims.claim("q", "another")[0].id == late.id
 
 
 @pytest.mark.embedded
@@ -72,8 +71,6 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
     monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
     later[0] = -clock.monotonic_us() + 1000
     with Ledger.open(root) as rebooted:
-        with pytest.raises(NotOwner):
-            rebooted.ends.finish(held.token, "done", {})
         assert rebooted.ends.expire() == 1
         [claim] = rebooted.claims.claim("q", "w", only=held.id)
         assert rebooted.ends.finish(claim.token, "done", {}) == "done"

@@ -46,25 +46,25 @@ _HOLDING = (
     f"c.claimed_at, c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
 )
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
-_BY_TOKEN = (
-    "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
-    "and i.turn >= ? /*! + CLOCK */"
-)
+_OWN = "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
+_BY_TOKEN = f"{_OWN}and i.turn >= ? /*! + CLOCK */"
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = (
     "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, c.handout, "
     "c.session, c.agent, c.process, exists (select 1 from dependency d where d.project = i.project "
     "and d.after = i.id) as awaited "
-    f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
+    "from claim c join item i on i.no = c.item "
 )
+_ENDING_BY_TOKEN = f"{_ENDING}{_BY_TOKEN} /*! for update of i */"
 # What one token held until its lease ran out, as long as nothing else has happened to that.
 _LAPSED = (
     f"select i.no, i.id, i.queue, i.files, i.lapsed, c.no as claim, c.outcome, c.lease_ms, "
     f"c.ends_by {_JOINED}"
     "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
     "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
-    "/*! for update of i */"
+    # Whoever ends it just now has written both.
+    "/*! for update of i, c */"
 )
 # What is held by the one who has just spoken, by its other claims: the lease is used up by a third.
 _BESIDE = (
@@ -227,7 +227,9 @@ class Ends:
     def speaks(self, token: str) -> Any:
         """Return the item that `token` holds, or None: its worker speaks, so that a lease that ran
         out is taken back (`come_back`), and what else it holds is renewed (`renew_beside`)."""
-        row = self.held(token) or (self.held(token) if self.come_back(token) else None)
+        row = self.held(token)
+        if row is None and self.come_back(token):
+            row = self._store.row(_HELD + _OWN, (number_of(token), token))
         if row is not None:
             self.renew_beside([row])
         return row
@@ -303,7 +305,7 @@ class Ends:
         said: dict[int, tuple[str, str]] = {}
         spoke: list[Any] = []
         late = self.late()
-        found = self._store.engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
+        found = self._store.engine.look(_ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends])
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
@@ -312,7 +314,7 @@ class Ends:
             if row is None:
                 before = self._said_before(number, token, outcome)
                 if before is None and self.come_back(token):
-                    row = self._store.row(_ENDING, (number, token, late))
+                    row = self._store.row(_ENDING + _OWN, (number, token))
             if row is None:
                 states.append(before)
                 continue
