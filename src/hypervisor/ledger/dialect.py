@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from hypervisor.ledger import server_clock
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,8 +24,8 @@ _TYPES = (
 
 
 def clock() -> str:
-    """Return the SQL of the server's time in microseconds, one and the same in a statement."""
-    return "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+    """Return the SQL of the clock of leases; see `server_clock`."""
+    return server_clock.told()
 
 
 def statement(sql: str) -> bytes:

@@ -298,7 +298,7 @@ class Ends:
         )
 
     def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
-        now, clock, mark = time.time(), self._store.lease_clock(), "report" if pending else None
+        now, mark = time.time(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
@@ -326,7 +326,9 @@ class Ends:
                 # What was done on a branch is told, and satisfies others, once it is merged.
                 merged = not row["branch"] or state != "done"
                 told = mark if merged or not mark else "merge"
-                items.append((state, None, now, clock, told, int(state == "failed"), row["no"]))
+                number_of_end = self._store.engine.end_number()
+                counted = int(state == "failed")
+                items.append((state, None, now, number_of_end, told, counted, row["no"]))
                 if row["awaited"] and merged and state in SATISFYING:
                     self.satisfy(row["project"], row["id"])
             claims.append((outcome, now, text, number))
@@ -365,7 +367,7 @@ class Ends:
     ) -> None:
         """End an item that no report of a worker ends; `cause` says why."""
         self._store.change(
-            _END_ITEM, (state, cause, now, self._store.lease_clock(), pending, 0, row["no"])
+            _END_ITEM, (state, cause, now, self._store.engine.end_number(), pending, 0, row["no"])
         )
         # Where others write too, somebody may have begun to wait since the row was read.
         if state in SATISFYING and (row["awaited"] or self._store.is_shared):
@@ -449,6 +451,7 @@ class Ends:
     def expire_late(self, queue: int | None = None) -> int:
         """End the late claims of one generation, or of all: as lost leases, or as attempts where an
         item's time was over."""
+        self._store.engine.mind_clock()
         late = self.late()
         if queue is None:
             rows = self._store.rows(_EXPIRED + _LOCKED, (late,)).fetchall()

@@ -275,7 +275,7 @@ class Generations:
         count = self._store.change(
             "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
             f"turn = null where queue = ? and {which}",
-            (cause, now, self._store.lease_clock(), queue),
+            (cause, now, self._store.engine.end_number(), queue),
         )
         for project, item_id in awaited:
             self._ends.satisfy(project, item_id)

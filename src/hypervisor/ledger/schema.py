@@ -7,7 +7,8 @@ from __future__ import annotations
 #   claimed   the lease clock at the lease's end, LEASED added: below zero
 #   ready     its position, from zero
 #   waiting   its position, WAITING added
-# `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
+# `finish_no` is the number of the end (`Engine.end_number`): it grows, so that a reader can ask for
+# what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
 # What an item waits for that is set aside: an end of that name never satisfies it.

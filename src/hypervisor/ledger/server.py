@@ -234,7 +234,7 @@ class Server:
         if self._raw is None or self._raw.pgconn.ssl_in_use:
             return
         info = self._raw.info
-        if _is_elsewhere(info.host, info.hostaddr):
+        if is_elsewhere(info.host, info.hostaddr):
             waiting.say(
                 f"{self.shown}: without TLS, so that others on the way can read and change what "
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
@@ -264,7 +264,7 @@ def _guards(given: Mapping[str, Any]) -> dict[str, str]:
     """
     known = _defaults(given.get("service"))
     said = {key: given.get(key) or known.get(key, "") for key in ("host", "hostaddr", "sslmode")}
-    if not _is_elsewhere(said["host"], said["hostaddr"]):
+    if not is_elsewhere(said["host"], said["hostaddr"]):
         return {}
     options = {}
     # libpq's own default is no word of the user's.
@@ -300,7 +300,7 @@ def _defaults(service: str | None) -> dict[str, str]:
     }
 
 
-def _is_elsewhere(hosts: str, addresses: str) -> bool:
+def is_elsewhere(hosts: str, addresses: str) -> bool:
     """True if any of these hosts may be another machine; none at all is a socket of this one."""
     named = [one.strip() for one in (addresses or hosts).split(",")]
     return not all(one == "" or one.startswith(("/", "@")) or _is_loopback(one) for one in named)

@@ -52,6 +52,9 @@ def open_shared(
                     raise
         if create or kept is None:
             engine.server.warn_of_plain()
+        state = State.find(root)
+        if state is not None:
+            engine.mind_clock_of(state)
         if kept is None:
             store.note(create_state(root), told, opened.project)
     return opened

@@ -73,6 +73,14 @@ class Embedded:
             write.now = now
         return now
 
+    def mind_clock(self) -> None:
+        """Do nothing: nobody sets the clock of leases."""
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; there is one writer, and its clock
+        only ever grows."""
+        return self.lease_clock()
+
     def is_of_earlier_boot(self, time: int) -> bool:
         """True for a time of the lease clock at which the machine had not yet been started anew."""
         return 0 < time // clock.BOOT_SPAN < self.lease_clock() // clock.BOOT_SPAN

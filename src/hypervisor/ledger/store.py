@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         def lease_clock(self) -> int:
             """Return the time by which leases are judged, in microseconds."""
 
+        def mind_clock(self) -> None:
+            """Take back what the clock of leases was set by."""
+
+        def end_number(self) -> int:
+            """Return the number of what ends in this transaction, in the order of ends."""
+
         def is_of_earlier_boot(self, time: int) -> bool:
             """True for a time of the lease clock before the machine was started anew."""
 
