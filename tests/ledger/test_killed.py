@@ -142,7 +142,7 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
     _finish_the_rest(many, 150)
 
 
-def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -> None:
+def test_an_expiry_killed_at_any_step_counts_one_lost_lease(many: str, engine: str) -> None:
     held: list[str] = []
 
     def prepare() -> None:
@@ -158,7 +158,7 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -
         with opened(many) as ledger:
             ledger.ends.expire()
             row = result(ledger, held[-1])
-            assert (row["state"], row["deaths"]) == ("ready", 1)
+            assert (row["state"], row["lost"]) == ("ready", 1)
         _check(many, 150)
     _finish_the_rest(many, 150)
 

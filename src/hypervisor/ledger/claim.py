@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 class Claim:
     """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
-    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
+    claim stands without a heartbeat; `deaths` is how many died with it or were lost; `plan` is what an earlier, dead claim had stored; `renewed`
     is false where no hook renews the lease while the worker works; `base_commit` is the commit at
     which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
     the path at which a worker finds the item's file, from the root or whole; `before` is why an
@@ -38,7 +38,7 @@ class Claim:
         self.payload: Any = loads(item["payload"]) if item["payload"] else None
         self.fingerprint: str | None = item["fingerprint"]
         self.attempt: int = item["attempts"] + 1
-        self.deaths: int = item["deaths"]
+        self.deaths: int = item["deaths"] + item["lost"] + item["abrupt"]
         self.before: str | None = item["cause"]
         self.plan: str | None = item["plan"]
         self.lease_seconds: float = lease_ms / 1000

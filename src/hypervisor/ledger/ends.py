@@ -36,7 +36,7 @@ _LIMITS = (
 )
 _HELD = (
     "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, i.lost, i.abrupt, "
-    f"i.turn, c.no as claim, c.handout, c.session, c.agent, c.process, "
+    "i.queue, i.turn, c.no as claim, c.handout, c.session, c.agent, c.process, "
     f"c.token, c.lease_ms, {_LIMITS}, q.lock_dir, exists (select 1 from dependency d "
     f"where d.project = i.project and d.after = i.id) as awaited {_JOINED}"
 )
@@ -69,7 +69,7 @@ _LAPSED = (
 # What is held by the one who has just spoken, by its other claims: the lease is used up by a third.
 _BESIDE = (
     "select i.no, c.no as claim, c.lease_ms, c.ends_by from item i join claim c on c.no = i.claim "
-    "where i.queue in (select no from queue where ended_at is null) and i.turn < 0 "
+    "where i.queue = ? and i.turn < 0 "
     "and i.turn - c.lease_ms * 667 < ? /*! + CLOCK */ "
     "and (i.files is null or i.turn >= ? /*! + CLOCK */) "
     "and (c.handout = ? or c.session = ? and c.agent = ? or c.process = ?) "
@@ -274,15 +274,15 @@ class Ends:
         return True
 
     def renew_beside(self, rows: Sequence[Any]) -> None:
-        """Renew what else is held by the workers of these claims: of the same call, the same agent
-        or the same process; a name that several may share renews nothing."""
-        said = {(row["handout"], row["session"], row["agent"], row["process"]) for row in rows}
+        """Renew what else of their queue is held by the workers of these claims: of the same call,
+        the same agent or the same process; a name that several may share renews nothing."""
+        names = ("queue", "handout", "session", "agent", "process")
         late = self.late()
-        for handout, session, agent, process in said:
-            if handout is None and agent is None and process is None:
+        for queue, *who in {tuple(row[name] for name in names) for row in rows}:
+            if who[0] is None and who[2] is None and who[3] is None:
                 continue
             clock = self._store.lease_clock()
-            values = (late, late, handout, session, agent, process)
+            values = (queue, late, late, *who)
             for row in self._store.rows(_BESIDE, values).fetchall():
                 if row["ends_by"] is None or row["ends_by"] > clock:
                     self._renew(row, clock)

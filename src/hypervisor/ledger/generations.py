@@ -125,10 +125,12 @@ class Generations:
                 )
             self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
             limits = options.limits()
-            if at_work:
-                self._terms.put_limits(queue, limits)
-            else:
-                self._terms.put_bounds(queue.no, {**(options.usual or {}), **limits})
+            if not at_work:
+                limits = {**(options.usual or {}), **limits}
+            elif queue.item_ms is not None and queue.item_ms < limits.get("lease_ms", 0):
+                # The time for an item never cuts a lease short.
+                limits.setdefault("item_ms", limits["lease_ms"])
+            self._terms.put_bounds(queue.no, limits)
             self._terms.note_folders(queue, options.folders)
             if options.yes_up_to is not None:
                 self._store.change(

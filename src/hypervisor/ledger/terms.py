@@ -186,18 +186,12 @@ class Terms:
         )
 
     def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
-        for column in (*LIMITS, "item_calls", "item_ms", "canary"):
-            if column in bounds:
-                value = bounds[column] if column == "canary" else bounds[column] or None
-                self._store.change(f"update queue set {column} = ? where no = ?", (value, queue))
-        self._queues.forget_known(queue)
-
-    def put_limits(self, queue: Queue, limits: dict[str, int]) -> None:
-        """Do as `put_bounds` does for a queue at work; the time for an item never cuts a lease."""
-        lease = limits.get("lease_ms", 0)
-        if queue.item_ms is not None and queue.item_ms < lease and "item_ms" not in limits:
-            limits["item_ms"] = lease
-        self.put_bounds(queue.no, limits)
+        columns = [one for one in (*LIMITS, "item_calls", "item_ms", "canary") if one in bounds]
+        if columns:
+            values = [bounds[one] if one == "canary" else bounds[one] or None for one in columns]
+            sets = ", ".join(f"{one} = ?" for one in columns)
+            self._store.change(f"update queue set {sets} where no = ?", (*values, queue))
+            self._queues.forget_known(queue)
 
     def put_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
         for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):
