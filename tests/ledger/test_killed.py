@@ -31,7 +31,7 @@ SHORT = 0.02
 def many(root: str) -> str:
     """A root whose queue `q` has more items than any verb has steps."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(150), Options(max_deaths=50))
+        ledger.generations.open("q", items(150), Options(max_lost=50))
     return root
 
 
@@ -243,7 +243,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
 ) -> None:
     total, log = 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(total), Options(max_deaths=1000))
+        ledger.generations.open("q", items(total), Options(max_lost=1000))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
     for number in range(200 if thorough else 30):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
     from hypervisor.ledger import Opened
 
+# What options are called whose columns have another name.
+_OPTIONS = {"lease_ms": "lease", "item_ms": "item-minutes", "budget_ms": "budget-minutes"}
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
 
@@ -312,16 +314,19 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
     present = f", {opened.present} were in it already" if opened.present else ""
     print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
     for column, (before, now) in opened.changed.items():
-        print(f"  from now on: {_limit(column, now)} (it was {_limit(column, before)})")
+        print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
     if opened.added or opened.present:
         print(f"a worker's first command: hypervisor next {opened.queue}")
 
 
-def _limit(column: str, value: int | None) -> str:
-    """Return a limit or bound of a queue as the option that gives it; None stands for no bound."""
-    if column in ("lease_ms", "item_ms"):
-        told = span(value / 1000) if value else "no bound"
-        return f"--{'lease' if column == 'lease_ms' else 'item-minutes'} {told}"
-    return f"--{column.replace('_', '-')} {value if value is not None else 'no bound'}"
+def _change(column: str, before: int | None, now: int | None) -> str:
+    """Return in words what a limit of a queue is now, and was, by the option that sets it."""
+    option = _OPTIONS.get(column, column)
+    in_ms = column.endswith("_ms")
+    told = [
+        "no limit" if not one else span(one / 1000) if in_ms else f"{one:,}"
+        for one in (now, before)
+    ]
+    return f"  from now on: --{option.replace('_', '-')} {told[0]} (it was {told[1]})"

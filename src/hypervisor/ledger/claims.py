@@ -40,7 +40,8 @@ _BATCH = 200
 _NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
 _ITEM = (
     "select no, queue, id, path, title, payload, fingerprint, plan, cause, attempts, deaths, lost, "
-    "abrupt, turn, files, (select max(no) from claim) as last_claim, (select min(l.turn) from item l "
+    "abrupt, turn, files, (select max(no) from claim) as last_claim, "
+    "(select min(l.turn) from item l "
     f"where l.queue = ({_NEWEST}) and l.turn < 0) < ? /*! + CLOCK */ as late "
     f"from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "

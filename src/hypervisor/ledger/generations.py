@@ -145,7 +145,7 @@ class Generations:
                 now = self._queues.get(name)
                 opened.changed = {
                     column: (getattr(queue, column), getattr(now, column))
-                    for column in limits
+                    for column in (*limits, "budget_tokens", "budget_ms")
                     if getattr(queue, column) != getattr(now, column)
                 }
             self._items.add(queue, wanted, opened)

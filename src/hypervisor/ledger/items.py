@@ -55,7 +55,7 @@ class NewItem:
 class Opened:
     """What `open_queue` did: how many items were `added`, how many were `present` already, and
     the (id, queue) of those that are still open in another queue and were left there; `changed` are
-    the limits and bounds of a queue at work that are others now, by column: (before, now)."""
+    the limits of a queue at work that are others now, by column: (before, now)."""
 
     __slots__ = ("added", "changed", "elsewhere", "generation", "present", "queue")
 
