@@ -167,13 +167,18 @@ class Sessions:
         now = self._store.lease_clock()
         held = self.held_by(session, agent)
         old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
-        lapsed = self._store.rows(
+        old += self.lapsed(session, agent)
+        return self._claims.heartbeat(old) if old else []
+
+    def lapsed(self, session: str, agent: str) -> list[str]:
+        """Return the claims of an agent that ran out of their leases, and that its word takes back
+        (see `Ends.come_back`)."""
+        found = self._store.rows(
             "select c.token from claim c join item i on i.no = c.item and i.lapsed = c.no "
             "where c.session = ? and c.agent = ? and i.state = 'ready'",
             (session, agent),
         )
-        old += [token for (token,) in lapsed.fetchall()]
-        return self._claims.heartbeat(old) if old else []
+        return [token for (token,) in found.fetchall()]
 
     def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
         """Return in how many seconds a call of who holds these (rows as of `held_by`) changes

@@ -258,9 +258,12 @@ class Pool:
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
+        items = {row.agent: row.id for row in held}
+        for running in self._running.values():
+            if running.agent.name not in items:
+                late += self.ledger.sessions.lapsed(self.session, running.agent.name)
         if late:
             self.ledger.claims.heartbeat(late)
-        items = {row.agent: row.id for row in held}
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
