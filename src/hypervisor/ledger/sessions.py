@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # How the names of pools begin: each is a session, and each process that it starts an agent of it.
 POOL = "pool-"
+# Where a session began whose processes nobody else can tell apart.
+_NOWHERE = ""
 # So many items tell the pace of a queue, at least and at most.
 _PACE_FROM, _PACE_OF = 3, 50
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
@@ -90,7 +92,7 @@ class Sessions:
                     None if headless is None else int(headless),
                     now if heard else None,
                     now,
-                    self._store.place(),
+                    self._store.place() or _NOWHERE,
                 ),
             )
 
@@ -237,12 +239,14 @@ class Sessions:
         ended: its number says something in the session's place alone (see `Store.place`), and no
         process outlives the boot of an embedded ledger's machine."""
         here, who = self._store.place(), agent or session
-        if here is None or session.host is None:
+        if here is None or session.host == _NOWHERE:
             return False
-        if session.host == here:
+        # Earlier ledgers of one machine name no place.
+        if session.host == here or (session.host is None and not self._store.is_shared):
             return caller.is_gone(who.pid, who.pid_start)
-        boot, now = session.host.partition(":")[0], here.partition(":")[0]
-        return boot != now and not self._store.is_shared
+        if session.host is None or self._store.is_shared:
+            return False
+        return session.host.partition(":")[0] != here.partition(":")[0]
 
     def callers(self) -> set[str]:
         """Return the names of all sessions and agents that the ledger knows."""
