@@ -21,7 +21,13 @@ SUMMARY = "claim the next item of a queue: nobody else gets it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor next`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="claim up to N items")
+    parser.add_argument(
+        "-n",
+        type=int,
+        default=1,
+        metavar="N",
+        help="claim up to N items, if a lease carries them by the queue's own pace",
+    )
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
     parser.add_argument("--here", action="store_true", help="put this linked worktree on it")

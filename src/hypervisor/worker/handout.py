@@ -60,7 +60,7 @@ def carried(ledger: Ledger, queue: str, n: int) -> tuple[int, str]:
         return n, ""
     row = ledger.queues.get(queue)
     pace = ledger.sessions.pace(row.no)
-    lease = row.lease_ms / 1000
+    lease = terms(ledger, queue, caller.in_pool())["lease_seconds"] or row.lease_ms / 1000
     most = n if not pace else max(1, min(n, int(lease / pace)))
     if most == n or pace is None:
         return n, ""

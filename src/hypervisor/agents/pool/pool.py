@@ -148,6 +148,9 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return
+        if self._running and worker.goes_alone(self.ledger, self.queue, self.session):
+            self._next_start = time.monotonic() + _TEND_SECONDS
+            return
         if self.client.one_item_each:
             for slot in free:
                 if not self._start_command(slot):
@@ -163,8 +166,6 @@ class Pool:
         nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
             self._idle = not self._running
-            return
-        if worker.goes_alone(self.ledger, self.queue, self.session):
             return
         waiting = self.ledger.claims.waiting_for_files(queue)
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
