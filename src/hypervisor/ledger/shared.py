@@ -44,6 +44,8 @@ def open_shared(
         for again in range(_COLLISIONS, -1, -1):
             try:
                 engine = open_engine(root, told, name, create=create, patience=patience)
+                if (state := State.find(root)) is not None:
+                    engine.mind_clock_of(state)
                 opened = Store(root, engine)
                 break
             except Gone:
@@ -52,9 +54,6 @@ def open_shared(
                     raise
         if create or kept is None:
             engine.server.warn_of_plain()
-        state = State.find(root)
-        if state is not None:
-            engine.mind_clock_of(state)
         if kept is None:
             store.note(create_state(root), told, opened.project)
     return opened
