@@ -228,7 +228,7 @@ def test_a_boot_that_a_sandbox_hides_is_no_other(
 def test_three_reboots_charge_no_item_with_a_death(
     root: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.generations.open("q", items(2))
+    ledger.generations.open("q", items(2), Options(bounds={"item_ms": 3_600_000}))
     for boot in range(3):
         monkeypatch.setattr(machine, "boot_id", lambda boot=boot: f"boot {boot}")
         with Ledger.open(root) as now:
@@ -236,4 +236,8 @@ def test_three_reboots_charge_no_item_with_a_death(
             row = result(now, "task-00000")
             assert (row["state"], row["deaths"], row["attempts"]) == ("ready", 0, 0)
             assert row["cause"] == (None if boot == 0 else "the machine was started anew")
-            assert now.claims.claim("q", "w", only="task-00000")
+            [claim] = now.claims.claim("q", "w", only="task-00000")
+    monkeypatch.setattr(machine, "boot_id", lambda: "the last boot")
+    with Ledger.open(root) as now:
+        assert now.ends.holding(claim.token)["id"] == "task-00000", "its session was resumed"
+        assert now.ends.finish(claim.token, "done", {}) == "done"

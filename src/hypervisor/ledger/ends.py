@@ -247,7 +247,13 @@ class Ends:
         the files that it names."""
         number, clock = number_of(token), self._store.lease_clock()
         row = self._store.row(_LAPSED, (number, token))
-        if row is None or (row["ends_by"] is not None and row["ends_by"] <= clock):
+        if row is None:
+            return False
+        if self._store.engine.is_of_earlier_boot(row["ends_by"] or 0):
+            # How much of its time is left, nobody knows.
+            self._store.change("update claim set ends_by = null where no = ?", (number,))
+            row = dict(row) | {"ends_by": None}
+        if row["ends_by"] is not None and row["ends_by"] <= clock:
             return False
         if row["files"] is not None:
             from hypervisor.ledger.overlaps import files_at_work
@@ -459,14 +465,14 @@ class Ends:
             rows = self._store.rows(_EXPIRED_IN, (late, queue)).fetchall()
         clock = self._store.lease_clock() if rows else 0
         for row in rows:
-            if row["ends_by"] is not None and row["ends_by"] <= clock:
+            if self._store.engine.is_of_earlier_boot(row["turn"] - LEASED):
+                self._give_back(row, "expired", "the machine was started anew", lapsed=True)
+            elif row["ends_by"] is not None and row["ends_by"] <= clock:
                 self._give_back(row, "unreported", overtime(row["item_ms"]))
             elif row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
                 cause = "its lease ran out while the service refused work"
                 self._give_back(row, "freed", cause, lapsed=True)
-            elif self._store.engine.is_of_earlier_boot(row["turn"] - LEASED):
-                self._give_back(row, "expired", "the machine was started anew", lapsed=True)
             else:
                 self._give_back(row, "expired", "its lease ran out without a word", lapsed=True)
         return len(rows)
