@@ -114,3 +114,18 @@ def test_where_the_boot_or_the_namespace_is_hidden_no_process_is_judged(
     with Ledger.open(str(project)) as ledger:
         row = ledger.sessions.find("s")
         assert row is not None and not ledger.sessions.is_gone(row)
+
+
+def test_a_claim_knows_the_process_that_its_commands_come_from_where_no_agent_has_a_name(
+    project: Path, run_hypervisor: Run
+) -> None:
+    for name in "abc":
+        write_task(project, name)
+    open_queue(project)
+    run_hypervisor("next", "q")
+    run_hypervisor("next", "q")
+    run_hypervisor("next", "q", env={"CLAUDE_CODE_SESSION_ID": "s"})
+    ours = f"{machine.process_space()}:{os.getpid()}:{caller.started(os.getpid())}"
+    with Ledger.open(str(project)) as ledger:
+        rows = ledger.store.rows("select process from claim order by no").fetchall()
+    assert [process for (process,) in rows] == [ours, ours, None]
