@@ -30,7 +30,7 @@ def test_a_lease_lasts_as_long_as_it_says(ledger: Ledger, later: list[int]) -> N
     assert ledger.ends.expire() == 0
     later[0] = HOUR + 1_000_000
     assert ledger.ends.expire() == 1
-    assert result(ledger, default.id)["state"] == "ready"
+    assert result(ledger, default.id).state == "ready"
     later[0] = 2 * HOUR + 1_000_000
     assert ledger.ends.expire() == 1
 
@@ -74,7 +74,7 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
         assert rebooted.ends.expire() == 1
         [claim] = rebooted.claims.claim("q", "w", only=held.id)
         assert rebooted.ends.finish(claim.token, "done", {}) == "done"
-        ends = [row["finish_no"] for row in rebooted.queries.results("q", since=1)]
+        ends = [row.finish_no for row in rebooted.queries.results("q", since=1)]
         assert ends == sorted(set(ends)) and len(ends) == 2
 
 
@@ -164,7 +164,7 @@ def test_a_step_of_the_server_s_clock_neither_ends_nor_prolongs_a_lease(
         time.sleep(2.1)
         assert looking.ends.expire() == 1, "the dead worker's lease runs out when it should"
         assert list(looking.claims.live_tokens()) == [kept.token]
-        assert {row["lost"] for row in looking.queries.results("q")} == {0, 1}
+        assert {row.lost for row in looking.queries.results("q")} == {0, 1}
     assert ledger.ends.finish(kept.token, "done", {}) == "done"
 
 
@@ -191,8 +191,8 @@ def test_a_step_of_the_server_s_clock_swallows_no_news(
         server_set_by[0] = step
         ledger.ends.finish(claim.token, "done", {})
         new = list(ledger.queries.results("q", since=last or 1))
-        told += [row["id"] for row in new]
-        last = new[-1]["finish_no"]
+        told += [row.id for row in new]
+        last = new[-1].finish_no
     assert told == [claim.id for claim in claims]
 
 
@@ -234,10 +234,10 @@ def test_three_reboots_charge_no_item_with_a_death(
         with Ledger.open(root) as now:
             now.ends.expire()
             row = result(now, "task-00000")
-            assert (row["state"], row["deaths"], row["attempts"]) == ("ready", 0, 0)
-            assert row["cause"] == (None if boot == 0 else "the machine was started anew")
+            assert (row.state, row.deaths, row.attempts) == ("ready", 0, 0)
+            assert row.cause == (None if boot == 0 else "the machine was started anew")
             [claim] = now.claims.claim("q", "w", only="task-00000")
     monkeypatch.setattr(machine, "boot_id", lambda: "the last boot")
     with Ledger.open(root) as now:
-        assert now.ends.holding(claim.token)["id"] == "task-00000", "its session was resumed"
+        assert now.ends.holding(claim.token).id == "task-00000", "its session was resumed"
         assert now.ends.finish(claim.token, "done", {}) == "done"

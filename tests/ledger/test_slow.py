@@ -39,13 +39,13 @@ def test_a_lease_that_runs_out_is_no_death_and_has_a_limit_and_words_of_its_own(
     ledger.generations.open("q", [NewItem("a")], Options(lease_seconds=LEASE, max_lost=3))
     for lost in range(3):
         row = result(ledger, "a")
-        assert (row["state"], row["lost"], row["deaths"], row["attempts"]) == ("ready", lost, 0, 0)
+        assert (row.state, row.lost, row.deaths, row.attempts) == ("ready", lost, 0, 0)
         assert ledger.claims.claim("q", "w")
         later[0] += OVER
         assert ledger.ends.expire() == 1
     row = result(ledger, "a")
-    assert (row["state"], row["lost"], row["deaths"], row["attempts"]) == ("failed", 3, 0, 0)
-    assert row["cause"] == (
+    assert (row.state, row.lost, row.deaths, row.attempts) == ("failed", 3, 0, 0)
+    assert row.cause == (
         "3 workers fell silent for longer than their lease; the last: its lease ran out without a "
         "word"
     )
@@ -70,11 +70,11 @@ def test_a_late_report_is_accepted_while_nothing_else_has_happened_to_its_item(
     later[0] += OVER
     if noticed:
         assert ledger.ends.expire() == 1
-        assert result(ledger, "a")["lost"] == 1
+        assert result(ledger, "a").lost == 1
     assert ledger.ends.finish(token, outcome, {"n": 1}, pending=True) == outcome
     row = result(ledger, "a")
-    assert (row["state"], row["token"], row["outcome"]) == (outcome, token, outcome)
-    assert (row["report"], row["lost"]) == ({"n": 1}, 0), "what was counted is taken back"
+    assert (row.state, row.token, row.outcome) == (outcome, token, outcome)
+    assert (row.report, row.lost) == ({"n": 1}, 0), "what was counted is taken back"
     assert [pending.id for pending in ledger.outbox.pending()] == ["a"]
     assert os.listdir(os.path.join(ledger.root, ".hypervisor", "locks")) == []
     assert ledger.ends.finish(token, outcome, {"n": 2}) == outcome
@@ -184,20 +184,20 @@ def test_any_word_of_a_worker_takes_its_lost_lease_back(ledger: Ledger, later: l
     token = _claim(ledger)
     for word in (
         lambda: ledger.claims.heartbeat([token]) == [token],
-        lambda: ledger.ends.holding(token)["id"] == "a",
+        lambda: ledger.ends.holding(token).id == "a",
     ):
         later[0] += OVER
         ledger.ends.expire()
-        assert (result(ledger, "a")["lost"], counts(ledger)) == (1, {"ready": 1})
+        assert (result(ledger, "a").lost, counts(ledger)) == (1, {"ready": 1})
         assert word()
         row = result(ledger, "a")
-        assert (row["lost"], row["state"], row["token"]) == (0, "claimed", token)
+        assert (row.lost, row.state, row.token) == (0, "claimed", token)
         assert ledger.claims.claim("q", "another") == []
         assert list(ledger.claims.live_tokens()) == [token]
     later[0] += OVER
     ledger.ends.expire()
     assert ledger.ends.release(token, reason="too hard") == "ready"
-    assert (result(ledger, "a")["lost"], result(ledger, "a")["releases"]) == (0, 1)
+    assert (result(ledger, "a").lost, result(ledger, "a").releases) == (0, 1)
 
 
 def test_of_a_late_report_and_another_s_claim_one_wins(root: str, ledger: Ledger) -> None:
@@ -264,7 +264,7 @@ def test_a_word_gets_nobody_over_the_time_for_an_item(ledger: Ledger, later: lis
     later[0] += OVER // 2
     assert ledger.ends.finish_many([(second.token, "done", {})]) == [None]
     assert ledger.ends.expire() == 2
-    assert {row["attempts"] for row in ledger.queries.results("q")} == {1}
+    assert {row.attempts for row in ledger.queries.results("q")} == {1}
 
 
 def test_living_workers_on_a_slow_machine_fail_no_item(root: str, ledger: Ledger) -> None:

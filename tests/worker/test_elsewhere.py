@@ -101,7 +101,7 @@ def test_a_process_of_an_earlier_boot_is_gone(
         assert settle(ledger)[0] == 1
         assert not ledger.followers.followed("s")
         [item] = ledger.queries.results("q")
-        told = (item["state"], item["deaths"], item["abrupt"], item["cause"])
+        told = (item.state, item.deaths, item.abrupt, item.cause)
         assert told == ("ready", 0, 0, "the machine was started anew")
 
 

@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
         if told and len(claims) == most:
             print(f"hypervisor: {told}", file=sys.stderr)
         if claims or args.json:
-            options.hand_out(ledger, claims, as_json=args.json)
+            from hypervisor.cli.handout import hand_out
+
+            hand_out(ledger, claims, as_json=args.json)
         if claims:
             return 0
         text, drained = worker.why_nothing(ledger, args.queue, only=args.id)

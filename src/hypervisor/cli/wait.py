@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print(text or news.line(ledger, row, state))
         if session == SHELL:
             ledger.followers.unfollow(session)
-        markers.settle(ledger)
+        markers.clear(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code
     if gone:

@@ -12,6 +12,7 @@ from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
+from hypervisor.ledger.rows import Ending, Holding, Lapsed, Lease, Reported, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -20,47 +21,37 @@ from hypervisor.system.text import count, either
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.pauses import Pauses
-    from hypervisor.ledger.store import Store
+    from hypervisor.ledger.rows import Branch
+    from hypervisor.ledger.store import Rows, Store
 
 REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
-_LIMITS = (
-    "q.name as queue_name, q.state as queue_state, q.reason as queue_reason, q.max_attempts, "
-    "q.max_deaths, q.max_releases, q.max_lost, q.max_deaths as max_abrupt, q.item_ms, c.ends_by"
+AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
+_OTHERS = (
+    of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
+    | of("c", "handout process outcome")
+    | of("q", "max_attempts max_deaths max_releases max_lost item_ms lock_dir verify check_env")
+    | of("q", "check_base scope commits may_write instructions")
+    | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
+    | {"awaited": AWAITED, "claim": "c.no", "max_abrupt": "q.max_deaths"}
 )
-_HELD = (
-    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, i.lost, i.abrupt, "
-    "i.queue, i.turn, c.no as claim, c.handout, c.session, c.agent, c.process, "
-    f"c.token, c.lease_ms, {_LIMITS}, q.lock_dir, exists (select 1 from dependency d "
-    f"where d.project = i.project and d.after = i.id) as awaited {_JOINED}"
-)
-_HOLDING = (
-    f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    "q.verify, q.check_env, q.check_base, q.scope, q.commits, q.may_write, q.instructions, "
-    f"c.claimed_at, c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
-)
+_HELD = f"select {columns(Ending, 'i', **_OTHERS)} {_JOINED}"
+_HOLDING = f"select {columns(Holding, 'i', **_OTHERS)} {_JOINED}"
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
 _OWN = "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
 _BY_TOKEN = f"{_OWN}and i.turn >= ? /*! + CLOCK */"
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
-_ENDING = (
-    "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, c.handout, "
-    "c.session, c.agent, c.process, exists (select 1 from dependency d where d.project = i.project "
-    "and d.after = i.id) as awaited "
-    "from claim c join item i on i.no = c.item "
-)
+_ENDING = f"select {columns(Reported, 'i', **_OTHERS)} from claim c join item i on i.no = c.item "
 _ENDING_BY_TOKEN = f"{_ENDING}{_BY_TOKEN} /*! for update of i */"
 # What one token held until its lease ran out, as long as nothing else has happened to that.
 _LAPSED = (
-    f"select i.no, i.id, i.queue, i.files, i.lapsed, c.no as claim, c.outcome, c.lease_ms, "
-    f"c.ends_by {_JOINED}"
+    f"select {columns(Lapsed, 'i', **_OTHERS)} {_JOINED}"
     "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
     "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
     # Whoever ends it just now has written both.
@@ -68,7 +59,7 @@ _LAPSED = (
 )
 # What is held by the one who has just spoken, by its other claims: the lease is used up by a third.
 _BESIDE = (
-    "select i.no, c.no as claim, c.lease_ms, c.ends_by from item i join claim c on c.no = i.claim "
+    f"select {columns(Lease, 'i', **_OTHERS)} from item i join claim c on c.no = i.claim "
     "where i.queue = ? and i.turn < 0 "
     "and i.turn - c.lease_ms * 667 < ? /*! + CLOCK */ "
     "and (i.files is null or i.turn >= ? /*! + CLOCK */) "
@@ -107,10 +98,10 @@ class Ends:
         self._pauses = pauses
         self._claim_locks = claim_locks
         # The next ready items, asked for ahead of time: good while no other becomes ready.
-        self.ahead: tuple[tuple[object, ...], Any] | None = None
+        self.ahead: tuple[tuple[object, ...], Rows] | None = None
 
     def finish(
-        self, token: str, outcome: str, report: dict[str, Any], *, pending: bool = False
+        self, token: str, outcome: str, report: Mapping[str, object], *, pending: bool = False
     ) -> str:
         """End the item of `token` with `outcome` and return the state that it is in now.
 
@@ -125,7 +116,7 @@ class Ends:
         return state
 
     def finish_many(
-        self, ends: Sequence[tuple[str, str, dict[str, Any]]], *, pending: bool = False
+        self, ends: Sequence[tuple[str, str, Mapping[str, object]]], *, pending: bool = False
     ) -> list[str | None]:
         """End many items in one durable commit; None stands for a token that owns nothing."""
         told = prepared(ends)
@@ -159,10 +150,10 @@ class Ends:
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
         with self._store.write(durable=True):
-            rows = self._store.rows(_OF_WORKER, (worker,)).fetchall()
+            rows = self._store.all(Ending, _OF_WORKER, (worker,))
             for row in rows:
                 self._give_back(row, how, cause)
-        return [row["id"] for row in rows]
+        return [row.id for row in rows]
 
     def expire(self) -> int:
         """End the claims whose lease, or whose time for an item, has run out; return how many.
@@ -172,16 +163,16 @@ class Ends:
             self._pauses.reopen_due()
             return self.expire_late()
 
-    def holding(self, token: str) -> Any:
-        """Return the row of the item that `token` holds, with its queue's options; see `come_back`.
-        Raises NotOwner."""
+    def holding(self, token: str) -> Holding:
+        """Return the item that `token` holds, with its queue's options; see `come_back`. Raises
+        NotOwner."""
         late = self.late()
         found = _HOLDING + _BY_TOKEN, (token_no(token), token, late)
-        row = self._store.row(*found)
+        row = self._store.one(Holding, *found)
         if row is None:
             with self._store.write():
                 came_back = self.come_back(token)
-            row = self._store.row(*found) if came_back else None
+            row = self._store.one(Holding, *found) if came_back else None
         if row is None:
             raise NotOwner(*self.lost(token))
         return row
@@ -219,17 +210,17 @@ class Ends:
         """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
         return LEASED if self._store.is_shared else LEASED + self._store.lease_clock()
 
-    def held(self, token: str) -> Any:
+    def held(self, token: str) -> Ending | None:
         """Return the item that `token` holds now, or None."""
         late = self.late()
-        return self._store.row(_HELD_BY_TOKEN, (number_of(token), token, late))
+        return self._store.one(Ending, _HELD_BY_TOKEN, (number_of(token), token, late))
 
-    def speaks(self, token: str) -> Any:
+    def speaks(self, token: str) -> Ending | None:
         """Return the item that `token` holds, or None: its worker speaks, so that a lease that ran
         out is taken back (`come_back`), and what else it holds is renewed (`renew_beside`)."""
         row = self.held(token)
         if row is None and self.come_back(token):
-            row = self._store.row(_HELD + _OWN, (number_of(token), token))
+            row = self._store.one(Ending, _HELD + _OWN, (number_of(token), token))
         if row is not None:
             self.renew_beside([row])
         return row
@@ -238,69 +229,70 @@ class Ends:
         """Renew the lease of `token`, whose worker speaks (`speaks`); False if it holds nothing."""
         row = self.speaks(token)
         if row is not None:
-            self._renew(row, self._store.lease_clock())
+            self._renew(Lease(row.no, row.claim, row.lease_ms, row.ends_by))
         return row is not None
 
     def come_back(self, token: str) -> bool:
         """Give an item back to the worker whose lease on it ran out and who speaks all the same:
         True if nothing has happened to it since, no other tool has locked it, and nobody works on
         the files that it names."""
-        number, clock = number_of(token), self._store.lease_clock()
-        row = self._store.row(_LAPSED, (number, token))
+        number = number_of(token)
+        row = self._store.one(Lapsed, _LAPSED, (number, token))
         if row is None:
             return False
-        if self._store.engine.is_of_earlier_boot(row["ends_by"] or 0):
+        ends_by = row.ends_by
+        if self._store.engine.is_of_earlier_boot(ends_by or 0):
             # How much of its time is left, nobody knows.
             self._store.change("update claim set ends_by = null where no = ?", (number,))
-            row = dict(row) | {"ends_by": None}
-        if row["ends_by"] is not None and row["ends_by"] <= clock:
+            ends_by = None
+        if ends_by is not None and ends_by <= self._store.lease_clock():
             return False
-        if row["files"] is not None:
+        if row.files is not None:
             from hypervisor.ledger.overlaps import files_at_work
 
-            if files_at_work(self._store, self.late()).meet_text(row["files"]):
+            if files_at_work(self._store, self.late()).meet_text(row.files):
                 return False
         # A shared store makes no locks: one that stands there now is another's.
-        if row["lapsed"] is not None or self._store.is_shared:
-            key = keys.key(row["id"])
-            if not self._claim_locks.take(row["queue"], key, token, []):
+        if row.lapsed is not None or self._store.is_shared:
+            key = keys.key(row.id)
+            if not self._claim_locks.take(row.queue, key, token, []):
                 return False
-            self._store.after_rollback(self._claim_locks.drop_all, row["queue"], (key,))
-        if row["lapsed"] is not None:
+            self._store.after_rollback(self._claim_locks.drop_all, row.queue, (key,))
+        if row.lapsed is not None:
             self.ahead = None
             self._store.change(_LIVE_CLAIM, (number,))
-            column = OUTCOME[row["outcome"]].costs
+            column = OUTCOME[row.outcome or "expired"].costs
             back = f", {column} = {column} - 1" if column else ""
             self._store.change(
                 "update item set state = 'claimed', claim = lapsed, lapsed = null, turn = ?"
                 f"{back} where no = ?",
-                (LEASED, row["no"]),
+                (LEASED, row.no),
             )
-        self._renew(row, clock)
+        self._renew(Lease(row.no, row.claim, row.lease_ms, ends_by))
         return True
 
-    def renew_beside(self, rows: Sequence[Any]) -> None:
+    def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
         """Renew what else of their queue is held by the workers of these claims: of the same call,
         the same agent or the same process; a name that several may share renews nothing."""
-        names = ("queue", "handout", "session", "agent", "process")
-        late = self.late()
-        for queue, *who in {tuple(row[name] for name in names) for row in rows}:
-            if who[0] is None and who[2] is None and who[3] is None:
+        late, clock = self.late(), self._store.lease_clock()
+        for queue, *who in {
+            (row.queue, row.handout, row.session, row.agent, row.process) for row in rows
+        }:
+            handout, _, agent, process = who
+            if handout is None and agent is None and process is None:
                 continue
-            clock = self._store.lease_clock()
-            values = (queue, late, late, *who)
-            for row in self._store.rows(_BESIDE, values).fetchall():
-                if row["ends_by"] is None or row["ends_by"] > clock:
-                    self._renew(row, clock)
+            for lease in self._store.all(Lease, _BESIDE, (queue, late, late, *who)):
+                if lease.ends_by is None or lease.ends_by > clock:
+                    self._renew(lease)
 
-    def _renew(self, row: Any, clock: int) -> None:
+    def _renew(self, lease: Lease) -> None:
         """Renew a lease as far as the time for an item goes."""
-        until = clock + row["lease_ms"] * 1000
-        if row["ends_by"] is not None:
-            until = min(until, row["ends_by"])
+        until = self._store.lease_clock() + lease.lease_ms * 1000
+        if lease.ends_by is not None:
+            until = min(until, lease.ends_by)
         self._store.change(
             "update item set turn = ? where no = ? and claim = ? and turn < 0",
-            (LEASED + until, row["no"], row["claim"]),
+            (LEASED + until, lease.no, lease.claim),
         )
 
     def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
@@ -309,9 +301,11 @@ class Ends:
         claims: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
-        spoke: list[Any] = []
+        spoke: list[Reported] = []
         late = self.late()
-        found = self._store.engine.look(_ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends])
+        found = self._store.look(
+            Reported, _ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends]
+        )
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
@@ -320,27 +314,27 @@ class Ends:
             if row is None:
                 before = self._said_before(number, token, outcome)
                 if before is None and self.come_back(token):
-                    row = self._store.row(_ENDING + _OWN, (number, token))
+                    row = self._store.one(Reported, _ENDING + _OWN, (number, token))
             if row is None:
                 states.append(before)
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
-                self._ready_again(row, "attempts", reason_of(text))
+                self._ready_again(row.no, "attempts", reason_of(text))
                 state = "ready"
             else:
                 # What was done on a branch is told, and satisfies others, once it is merged.
-                merged = not row["branch"] or state != "done"
+                merged = not row.branch or state != "done"
                 told = mark if merged or not mark else "merge"
                 number_of_end = self._store.engine.end_number()
                 counted = int(state == "failed")
-                items.append((state, None, now, number_of_end, told, counted, row["no"]))
-                if row["awaited"] and merged and state in SATISFYING:
-                    self.satisfy(row["project"], row["id"])
+                items.append((state, None, now, number_of_end, told, counted, row.no))
+                if row.awaited and merged and state in SATISFYING:
+                    self.satisfy(row.project, row.id)
             claims.append((outcome, now, text, number))
             if not self._store.is_shared:
-                folder = self._claim_locks.path_of(row["queue"])
-                self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row["id"]))
+                folder = self._claim_locks.path_of(row.queue)
+                self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
             said[number] = outcome, state
             states.append(state)
             spoke.append(row)
@@ -360,24 +354,28 @@ class Ends:
         )
         return told["state"] if told and told["outcome"] == outcome else None
 
-    def _may_try_again(self, row: Any) -> bool:
+    def _may_try_again(self, row: Reported) -> bool:
         """True if an item that failed has attempts left."""
-        queue = self._store.row(
-            "select state, max_attempts from queue where no = ?", (row["queue"],)
+        state, most = self._store.row(
+            "select state, max_attempts from queue where no = ?", (row.queue,)
         )
-        more: bool = row["attempts"] + 1 < queue["max_attempts"]
-        return more and queue["state"] != "replaced"
+        return state != "replaced" and row.attempts + 1 < int(most)
 
     def final(
-        self, row: Any, state: str, cause: str | None, now: float, pending: str | None
+        self,
+        row: Ending | Branch,
+        state: str,
+        cause: str | None,
+        now: float,
+        pending: str | None,
     ) -> None:
         """End an item that no report of a worker ends; `cause` says why."""
         self._store.change(
-            _END_ITEM, (state, cause, now, self._store.engine.end_number(), pending, 0, row["no"])
+            _END_ITEM, (state, cause, now, self._store.engine.end_number(), pending, 0, row.no)
         )
         # Where others write too, somebody may have begun to wait since the row was read.
-        if state in SATISFYING and (row["awaited"] or self._store.is_shared):
-            self.satisfy(row["project"], row["id"])
+        if state in SATISFYING and (row.awaited or self._store.is_shared):
+            self.satisfy(row.project, row.id)
 
     def satisfy(self, project: str, item_id: str) -> None:
         """Make ready what waited for this item alone, in whichever queue."""
@@ -399,50 +397,46 @@ class Ends:
                 (item,),
             )
 
-    def _give_back(self, row: Any, how: str, cause: str, *, lapsed: bool = False) -> str:
+    def _give_back(self, row: Ending, how: str, cause: str, *, lapsed: bool = False) -> str:
         """End a live claim without an accepted report; the item is ready again, or failed. A claim
         that has `lapsed` may come back."""
         now = time.time()
         told = dumps({"cause": cause}) if cause else None
-        self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
-        self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
-        self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
+        self._store.change(_END_CLAIM, (how, now, told, row.claim))
+        self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row.claim, how)
+        self._claim_locks.unlock_after_commit(row.lock_dir, row.id)
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
-        if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
-            most = row[f"max_{column}"]
+        most: int = getattr(row, f"max_{column}") if column is not None else 0
+        if column is not None and text is not None and getattr(row, column) + 1 >= most:
             they, their = either(most, "it", "they"), either(most, "its", "their")
             why = text.format(workers=count(most, "worker"), they=they, their=their)
             why += f"; the last: {cause}" if cause else ""
-            self._store.change(
-                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
-            )
-            self.final(row, "failed", why, now, "cause" if row["path"] else None)
+            self._store.change(f"update item set {column} = {column} + 1 where no = ?", (row.no,))
+            self.final(row, "failed", why, now, "cause" if row.path else None)
             return "failed"
-        if row["queue_state"] == "replaced":
+        if row.queue_state == "replaced":
             self.final(row, "cancelled", REPLACED, now, None)
             return "cancelled"
-        self._ready_again(row, column, cause or None, row["claim"] if lapsed else None)
+        self._ready_again(row.no, column, cause or None, row.claim if lapsed else None)
         return "ready"
 
     def _ready_again(
-        self, row: Any, column: str | None, cause: str | None, lapsed: int | None = None
+        self, item: int, column: str | None, cause: str | None, lapsed: int | None = None
     ) -> None:
-        """Make an item ready; what cost it something goes behind all others. `lapsed` is a claim
-        that may come back."""
+        """Make an item (its number) ready; what cost it something goes behind all others. `lapsed`
+        is a claim that may come back."""
         self.ahead = None
         # While it was held, it may have been set aside.
         self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
             "turn = position + case when waits > 0 then ? else 0 end, claim = null, lapsed = ?, "
             "cause = coalesce(?, cause) where no = ?",
-            (WAITING, lapsed, cause, row["no"]),
+            (WAITING, lapsed, cause, item),
         )
         if column is not None:
-            self._store.change(
-                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
-            )
-            self.put_behind([row["no"]])
+            self._store.change(f"update item set {column} = {column} + 1 where no = ?", (item,))
+            self.put_behind([item])
 
     def put_behind(self, items: list[int]) -> None:
         """Put ready items behind all others, so that no claim tries them again first."""
@@ -460,16 +454,16 @@ class Ends:
         self._store.engine.mind_clock()
         late = self.late()
         if queue is None:
-            rows = self._store.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
+            rows = self._store.all(Ending, _EXPIRED + _LOCKED, (late,))
         else:
-            rows = self._store.rows(_EXPIRED_IN, (late, queue)).fetchall()
+            rows = self._store.all(Ending, _EXPIRED_IN, (late, queue))
         clock = self._store.lease_clock() if rows else 0
         for row in rows:
-            if self._store.engine.is_of_earlier_boot(row["turn"] - LEASED):
+            if self._store.engine.is_of_earlier_boot(row.turn - LEASED):
                 self._give_back(row, "expired", "the machine was started anew", lapsed=True)
-            elif row["ends_by"] is not None and row["ends_by"] <= clock:
-                self._give_back(row, "unreported", overtime(row["item_ms"]))
-            elif row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
+            elif row.ends_by is not None and row.ends_by <= clock:
+                self._give_back(row, "unreported", overtime(row.item_ms or 0))
+            elif row.queue_state == "paused" and (row.queue_reason or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
                 cause = "its lease ran out while the service refused work"
                 self._give_back(row, "freed", cause, lapsed=True)

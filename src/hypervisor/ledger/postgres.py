@@ -22,8 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-    from typing import Any
 
+    from hypervisor.ledger.dialect import Row
+    from hypervisor.ledger.server import Found
     from hypervisor.system.state import State
 
 # Places that one look at the sequence reserves.
@@ -44,7 +45,7 @@ class _Write(Transaction):
     def __init__(self, engine: Postgres) -> None:
         super().__init__()
         self._engine = engine
-        self._began: Any = None
+        self._began: Found
         self.end_no: int | None = None
         self.is_open = False
 
@@ -126,7 +127,7 @@ class Postgres:
         """Close the connection."""
         self.connection.raw.close()
 
-    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Row | None]:
         """Return the row that `sql` selects for each of `of`, or None, as they now are.
 
         The look locks them, and may have waited for that. Where anything waits for anything, a

@@ -31,15 +31,15 @@ def test_an_item_that_takes_its_pool_down_starves_no_other_and_fails_with_the_ca
             assert one.wait().returncode == -9
         with Ledger.open(str(project)) as ledger:
             reconcile.settle(ledger)
-        assert items(project)["t-001"]["abrupt"] == kills
+        assert items(project)["t-001"].abrupt == kills
     assert counts(project) == {"done": 3, "failed": 1}
     poison = items(project)["t-001"]
-    assert (poison["deaths"], poison["attempts"]) == (0, 0)
-    assert poison["cause"] == (
+    assert (poison.deaths, poison.attempts) == (0, 0)
+    assert poison.cause == (
         "3 workers went down with their pool or session while they held it; the last: its pool was "
         "gone in the middle of it"
     )
-    assert [one["abrupt"] for one in items(project).values()] == [3, 0, 0, 0]
+    assert [one.abrupt for one in items(project).values()] == [3, 0, 0, 0]
     assert sorted(lines(project.parent / "log")) == ["t-002", "t-003", "t-004"]
 
 
@@ -55,7 +55,7 @@ def test_what_was_in_work_beside_it_is_done(project: Path) -> None:
     with pool(project, "--workers", "4", "--", beside, "{id}") as one:
         one.wait()
     assert counts(project) == {"done": 3, "failed": 1}
-    assert items(project)["t-001"]["state"] == "failed"
+    assert items(project)["t-001"].state == "failed"
 
 
 def test_an_item_whose_session_is_gone_without_a_word_comes_last_and_is_counted(
@@ -73,9 +73,9 @@ def test_an_item_whose_session_is_gone_without_a_word_comes_last_and_is_counted(
             client.kill()
             client.wait()
             assert reconcile.settle(ledger) == 1
-            ready = [row["id"] for row in ledger.items.ready("q")]
+            ready = [row.id for row in ledger.items.ready("q")]
         assert ready == (["t-002", "t-001"] if abrupt == 1 else ["t-002"])
-    assert items(project)["t-001"]["state"] == "failed"
+    assert items(project)["t-001"].state == "failed"
 
 
 def test_nothing_of_a_killed_pool_stays_whoever_looked_meanwhile(

@@ -27,12 +27,12 @@ def folder_of(session: str) -> Path:
     return Path(tempfile.gettempdir()) / f"hypervisor-{session}"
 
 
-def clean_up(ledger: Ledger) -> list[str]:
+def clean_up(ledger: Ledger) -> None:
     """End what is left of pools whose process is gone, and free what they held.
 
-    Returns their names. Nobody else frees an item while its agent still runs.
+    Nobody else frees an item while its agent still runs.
     """
-    ended = []
+    ended = set()
     for row in [*ledger.sessions.pools(), *_left(ledger)]:
         session = row.id
         if session in ended or not ledger.sessions.is_gone(row):
@@ -43,8 +43,7 @@ def clean_up(ledger: Ledger) -> list[str]:
         reconcile.session_ended(ledger, session, gone=True)
         forget(ledger.state, session)
         _take_trees(ledger, session)
-        ended.append(session)
-    return ended
+        ended.add(session)
 
 
 def _left(ledger: Ledger) -> list[Session]:
