@@ -29,5 +29,5 @@ def test_a_wait_that_was_killed_leaves_no_queue_marked(project: Path) -> None:
         [claim] = ledger.claims.claim("q", "w")
         markers.mark(ledger, "q")
         ledger.ends.finish(claim.token, "done", {})
-        markers.settle(ledger)
+        markers.clear(ledger)
         assert not markers.is_marked(ledger.state)

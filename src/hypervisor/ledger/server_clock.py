@@ -13,8 +13,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from hypervisor.ledger.server import Connection
     from hypervisor.system.state import State
 
 _FILE = "server-clock"
@@ -41,7 +40,7 @@ def told() -> str:
     return f"({_WALL.format('statement_timestamp')} + {_OFFSET})"
 
 
-def look(connection: Any) -> Look:
+def look(connection: Connection) -> Look:
     """Look at the server's clock."""
     begun = _since_boot()
     server, offset = connection.execute(
