@@ -31,6 +31,7 @@ class Embedded:
     def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
         self.state = state
         self.connection = connection
+        self.meta = dict(connection.execute("select key, value from meta").fetchall())
         self._path = ledger_path(state.root)
         self.transaction = _Write(connection, flock, self._path)
         self._flock = flock
@@ -102,6 +103,10 @@ class Embedded:
             raise unusable(self._path, error) from error
         finally:
             fcntl.flock(self._flock, fcntl.LOCK_UN)
+
+    def fold(self) -> None:
+        """Fold the log back into the file, as far as nobody reads in it; nobody waits for that."""
+        self.connection.execute("pragma wal_checkpoint(passive)").fetchall()
 
     def stand_still(self) -> None:
         """Have all others wait: a write transaction does."""
