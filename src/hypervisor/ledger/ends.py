@@ -70,6 +70,7 @@ _BESIDE = (
 EARLIER = "case when first_claimed_at is null then null else cause end"
 _LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
     "attempts = attempts + ?, turn = null where no = ?"
@@ -340,6 +341,9 @@ class Ends:
             spoke.append(row)
         self._store.change_many(_END_CLAIM, claims)
         self._store.change_many(_END_ITEM, items)
+        clone = self._store.clone() if pending else None
+        if clone is not None:
+            self._store.change_many(_SAID_IN, [(clone, claim[-1]) for claim in claims])
         if claims:
             self._store.engine.count_ends(len(claims))
             self.renew_beside(spoke)
