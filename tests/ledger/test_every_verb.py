@@ -89,6 +89,8 @@ def use(ledger: Ledger) -> None:
     ledger.claims.finish_and_claim([(three, "failed", {})], "q", "w")
     ledger.ends.release(four), ledger.ends.end(five, "died"), ledger.ends.end_worker("w", "freed")
     ledger.ends.said(one), ledger.ends.lost(one), ledger.ends.expire()
+    with ledger.store.write():
+        assert not ledger.ends.come_back(one)
     (
         ledger.outbox.pending(),
         ledger.outbox.awaits_writing(one),
@@ -161,7 +163,9 @@ def use(ledger: Ledger) -> None:
         ledger.items.find("q", "f"),
         ledger.items.ready("q"),
     )
-    ledger.claims.meets_work('["a/b"]')
+    ledger.claims.meets_work('["a/b"]'), ledger.claims.may_come_back(one)
+    ledger.sessions.is_gone(ledger.sessions.meet("s3", pid=1) or ledger.sessions.find("s3"))
+    ledger.sessions.pace(number)
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),

@@ -59,9 +59,10 @@ class NewItem:
 
 class Opened:
     """What `open_queue` did: how many items were `added`, how many were `present` already, and
-    the (id, queue) of those that are still open in another queue and were left there."""
+    the (id, queue) of those that are still open in another queue and were left there; `changed` are
+    the limits of a queue at work that are others now, by column: (before, now)."""
 
-    __slots__ = ("added", "elsewhere", "generation", "present", "queue")
+    __slots__ = ("added", "changed", "elsewhere", "generation", "present", "queue")
 
     def __init__(self, queue: str, generation: int) -> None:
         self.queue = queue
@@ -69,6 +70,7 @@ class Opened:
         self.added = 0
         self.present = 0
         self.elsewhere: list[tuple[str, str]] = []
+        self.changed: dict[str, tuple[int | None, int | None]] = {}
 
 
 class Items:

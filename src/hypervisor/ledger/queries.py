@@ -116,9 +116,9 @@ class Queries:
             Brief,
             f"select {columns(Brief, 'i', report='null')} from item i where i.queue = ? "
             "and i.turn >= 0 and i.first_claimed_at is not null and (i.cause is not null "
-            "or i.attempts + i.deaths + i.releases > 0) and not exists (select 1 "
-            "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
-            "order by i.turn",
+            "or i.attempts + i.deaths + i.releases + i.lost + i.abrupt > 0) "
+            "and not exists (select 1 from dependency d where d.project = i.project "
+            "and d.after = ? and d.item = i.no) order by i.turn",
             (queue, ASIDE),
         )
 

@@ -73,6 +73,18 @@ class Embedded:
             write.now = now
         return now
 
+    def mind_clock(self) -> None:
+        """Do nothing: nobody sets the clock of leases."""
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; there is one writer, and its clock
+        only ever grows."""
+        return self.lease_clock()
+
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """True for a time of the lease clock at which the machine had not yet been started anew."""
+        return 0 < time // clock.BOOT_SPAN < self.lease_clock() // clock.BOOT_SPAN
+
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: there is one writer."""
         return schema.NEVER
@@ -135,6 +147,9 @@ class Embedded:
     def _boot_no(self) -> int:
         boot = machine.boot_id()
         execute = self.connection.execute
+        if boot == machine.HIDDEN:
+            # It is no other boot than the last that is known.
+            return int(execute("select coalesce(max(no), 1) from boot").fetchone()[0])
         row = execute("select no from boot where id = ?", (boot,)).fetchone()
         if row is None:
             execute("insert into boot (id) values (?) on conflict do nothing", (boot,))

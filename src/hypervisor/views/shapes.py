@@ -49,6 +49,8 @@ class Always(TypedDict):
     worker: str | None
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     tokens: Mapping[str, int | None] | None
     runtime_seconds: float | None
     report_pending: str | None
@@ -205,6 +207,8 @@ class InQueue(TypedDict):
     payload: object
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     releases: int
     finished_at: float | None
     told_by: str | None

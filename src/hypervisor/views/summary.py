@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.findings import Result
 from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
-from hypervisor.ledger.rows import Agent, Queue
+from hypervisor.ledger.rows import Agent, Queue, spent_on
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
@@ -188,8 +188,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
     the rest is not tried, where that is so."""
     report = item.report or {}
     had = item.state, item.first_claimed_at
-    spent = item.attempts + item.deaths + item.releases
-    standing = outcomes.standing(*had, spent, item.cause)
+    standing = outcomes.standing(*had, spent_on(item), item.cause)
     after = outcomes.earlier(*had, item.cause)
     told: Told = {
         "task_id": item.id,
@@ -202,6 +201,8 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "worker": item.worker,
         "attempts": item.attempts,
         "deaths": item.deaths,
+        "lost": item.lost,
+        "abrupt": item.abrupt,
         "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
         "report_pending": _pending(item),

@@ -142,10 +142,9 @@ def _accept_and_claim(
     ledger: Ledger, row: Holding, outcome: str, report: dict[str, object], pending: bool
 ) -> Ended | None:
     """End an item and claim the next in one commit; None where that can't be done."""
-    agent = caller.in_pool()
-    if agent is not None and share_left(ledger, agent) < 1:
+    agent, queue = caller.in_pool(), row.queue_name
+    if agent is not None and share_left(ledger, agent, queue) < 1:
         return None
-    queue = row.queue_name
     try:
         marks = terms(ledger, queue, agent)
         [state], claims = ledger.claims.finish_and_claim(

@@ -33,7 +33,7 @@ def why_nothing(
     from hypervisor.worker.handout import share_left
 
     agent = in_pool()
-    if agent is not None and not share_left(ledger, agent):
+    if agent is not None and not share_left(ledger, agent, queue):
         return "your share is done: stop here", False
     row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     asked = f"{_of_item(ledger, row, only)}; " if only is not None else ""
