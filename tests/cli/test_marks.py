@@ -219,3 +219,11 @@ def test_the_last_subtask_of_taskmaster_ends_its_task_too(project: Path, run: Ru
     assert finish(project, take(project)[0]) == "done"
     [told] = json.loads(path.read_text())["master"]["tasks"]
     assert (told["status"], told["subtasks"][0]["status"]) == ("done", "done")
+
+
+def test_a_part_of_a_file_is_a_source(project: Path, todo: Path, run: Run) -> None:
+    ready = run("preflight", "todo.md#Step 3", "--json").stdout
+    assert [entry["id"] for entry in json.loads(ready)["held"]] == ["todo.md#Step 3"]
+    (project / "list.txt").write_text("todo.md\n")
+    assert run("preflight", "@list.txt", "--json").stdout.count("open in queue q") == 8
+    assert run("preflight", "to*.md", "--json").stdout.count("open in queue q") == 8

@@ -71,6 +71,7 @@ class Limits(Record):
     lease_seconds: int
     max_attempts: int
     max_deaths: int
+    max_lost: int
     max_releases: int
     verify_seconds: int
     undo_days: int
@@ -398,6 +399,7 @@ def _limits(table: dict[str, int | float | str], path: str) -> Limits:
         lease_seconds=time("lease"),
         max_attempts=count("max_attempts"),
         max_deaths=count("max_deaths"),
+        max_lost=count("max_lost"),
         max_releases=count("max_releases"),
         item_calls=count("item_calls"),
         item_minutes=count("item_minutes"),

@@ -37,8 +37,8 @@ def fill(
     """Open the queue `name` with the items of a pre-flight, or add them to it.
 
     Items that are held only because they wait for items of the same pre-flight are added as
-    waiting. How often an item may be lost is the settings', where `options` don't say. Raises
-    UsageError and LedgerError.
+    waiting. The limits are the settings', where `options` don't say. Raises UsageError and
+    LedgerError.
     """
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
@@ -69,10 +69,16 @@ def fill(
         "held": len(checked.held) - len(waiting),
         "broken": len(checked.broken),
     }
-    deaths, releases = options.max_deaths, options.max_releases
+    limits = settings.limits
     options = options._replace(
-        max_deaths=settings.limits.max_deaths if deaths is None else deaths,
-        max_releases=settings.limits.max_releases if releases is None else releases,
+        usual={
+            "max_attempts": limits.max_attempts,
+            "max_deaths": limits.max_deaths,
+            "max_lost": limits.max_lost,
+            "max_releases": limits.max_releases,
+            "lease_ms": limits.lease_seconds * 1000,
+            **(options.usual or {}),
+        },
         preflight=json.dumps(left),
         folders=checked.folders_outside(ledger.root),
     )

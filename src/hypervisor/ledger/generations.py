@@ -6,10 +6,10 @@ import time
 
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.items import Opened
-from hypervisor.ledger.options import USUAL, Options
+from hypervisor.ledger.options import LIMITS, USUAL, Options
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
-# How many workers may die with an item, or give it back, where nobody says.
-_OFTEN = 3
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 # What hangs on a queue, and how each table names it.
@@ -90,8 +88,9 @@ class Generations:
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
         `source` has changed. A budget that is given to a queue at work replaces its earlier one.
-        Raises UsageError if the queue is at work with other instructions, bounds or another check;
-        where no check, commands or paths are named, those that it has stay.
+        Limits and bounds that are named hold from then on. Raises UsageError if the queue is at
+        work with other instructions, or another check, scope, commands or paths; where no check,
+        commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -115,10 +114,9 @@ class Generations:
                     )
                     self._end_generation(newest, queue, {item.id for item in wanted})
                     queue = self._queues.get(name)
-            elif _is_other(queue, options):
+            elif others := _others(queue, options):
                 raise UsageError(
-                    f"queue {name} is at work with other instructions or another --verify, "
-                    "--scope, --allow-command or --may-write",
+                    f"queue {name} is at work with {listed(others, len(others), 40)}",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
             elif options.preflight is not None:
@@ -126,8 +124,13 @@ class Generations:
                     "update queue set preflight = ? where no = ?", (options.preflight, queue.no)
                 )
             self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
-            first = {} if at_work else options.first_bounds or {}
-            self._terms.put_bounds(queue.no, {**first, **(options.bounds or {})})
+            limits = options.limits()
+            if not at_work:
+                limits = {**(options.usual or {}), **limits}
+            elif queue.item_ms is not None and queue.item_ms < limits.get("lease_ms", 0):
+                # The time for an item never cuts a lease short.
+                limits.setdefault("item_ms", limits["lease_ms"])
+            self._terms.put_bounds(queue.no, limits)
             self._terms.note_folders(queue, options.folders)
             if options.yes_up_to is not None:
                 self._store.change(
@@ -138,6 +141,13 @@ class Generations:
                     queue.no, options.verify, options.check_env, options.check_base
                 )
             opened = Opened(name, queue.generation)
+            if at_work:
+                now = self._queues.get(name)
+                opened.changed = {
+                    column: (getattr(queue, column), getattr(now, column))
+                    for column in (*limits, "budget_tokens", "budget_ms")
+                    if getattr(queue, column) != getattr(now, column)
+                }
             self._items.add(queue, wanted, opened)
             if options.asked and (opened.added or not at_work):
                 self._queues.note(queue.no, "asked", options.asked)
@@ -211,9 +221,9 @@ class Generations:
         last = self._queues.find(name)
         self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, source, preflight, scope, "
+            f"{', '.join(LIMITS)}, lock_dir, source, preflight, scope, "
             "commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._store.project,
                 name,
@@ -221,10 +231,7 @@ class Generations:
                 options.purpose,
                 options.instructions,
                 options.verify,
-                options.max_attempts,
-                _OFTEN if options.max_deaths is None else options.max_deaths,
-                _OFTEN if options.max_releases is None else options.max_releases,
-                round(options.lease_seconds * 1000),
+                *LIMITS.values(),
                 self._claim_locks.relative(options.lock_dir),
                 options.source,
                 options.preflight,
@@ -255,6 +262,7 @@ class Generations:
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
                 (old.reason, old.resume_at, new.no),
             )
+            self._queues.note(new.no, "paused", old.reason or "")
         self._store.change(
             "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old.no)
         )
@@ -269,20 +277,20 @@ class Generations:
         count = self._store.change(
             "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
             f"turn = null where queue = ? and {which}",
-            (cause, now, self._store.lease_clock(), queue),
+            (cause, now, self._store.engine.end_number(), queue),
         )
         for project, item_id in awaited:
             self._ends.satisfy(project, item_id)
         return count
 
 
-def _is_other(queue: Queue, options: Options) -> bool:
-    """True if a queue at work (its row) has other terms than these."""
-    if (queue.instructions, queue.scope) != (options.instructions, options.scope):
-        return True
+def _others(queue: Queue, options: Options) -> list[str]:
+    """Return in words which of these terms a queue at work (its row) has otherwise."""
     named = (
-        (options.verify, queue.verify),
-        (options.commands, queue.commands),
-        (options.may_write, queue.may_write),
+        ("another --verify", options.verify, queue.verify),
+        ("another --allow-command", options.commands, queue.commands),
+        ("another --may-write", options.may_write, queue.may_write),
     )
-    return any(given is not None and given != now for given, now in named)
+    others = [word for word, given, now in named if given is not None and given != now]
+    others += ["another --scope"] if queue.scope != options.scope else []
+    return ["other instructions", *others] if queue.instructions != options.instructions else others

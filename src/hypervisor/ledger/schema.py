@@ -7,7 +7,8 @@ from __future__ import annotations
 #   claimed   the lease clock at the lease's end, LEASED added: below zero
 #   ready     its position, from zero
 #   waiting   its position, WAITING added
-# `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
+# `finish_no` is the number of the end (`Engine.end_number`): it grows, so that a reader can ask for
+# what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
 # What an item waits for that is set aside: an end of that name never satisfies it.
@@ -226,9 +227,21 @@ alter table item add column named text;
 """
 
 # An item's `format` is that of the file at its path, where that holds many items and the end of
-# each is marked in it; null for all others.
+# each is marked in it; null for all others. A claim's `clone` is where its end was said, if there
+# may be several: its report is owed there. `lost` counts the leases of an item that ran out,
+# `abrupt` how often its pool or session went down in the middle of it; `lapsed` is its last claim
+# where that ran out of its lease and nothing has happened to the item since. `handout` is the first
+# claim of a call that made several, `process` the one that the worker's commands come from, where
+# it is none of a client's agents.
 FIFTH = """
 alter table item add column format text;
+alter table claim add column clone text;
+alter table queue add column max_lost integer not null default 10;
+alter table item add column lost integer not null default 0;
+alter table item add column abrupt integer not null default 0;
+alter table item add column lapsed bigint;
+alter table claim add column handout bigint;
+alter table claim add column process text;
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)

@@ -31,6 +31,7 @@ class Embedded:
     def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
         self.state = state
         self.connection = connection
+        self.meta = dict(connection.execute("select key, value from meta").fetchall())
         self._path = ledger_path(state.root)
         self.transaction = _Write(connection, flock, self._path)
         self._flock = flock
@@ -72,6 +73,18 @@ class Embedded:
             write.now = now
         return now
 
+    def mind_clock(self) -> None:
+        """Do nothing: nobody sets the clock of leases."""
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; there is one writer, and its clock
+        only ever grows."""
+        return self.lease_clock()
+
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """True for a time of the lease clock at which the machine had not yet been started anew."""
+        return 0 < time // clock.BOOT_SPAN < self.lease_clock() // clock.BOOT_SPAN
+
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: there is one writer."""
         return schema.NEVER
@@ -90,6 +103,10 @@ class Embedded:
             raise unusable(self._path, error) from error
         finally:
             fcntl.flock(self._flock, fcntl.LOCK_UN)
+
+    def fold(self) -> None:
+        """Fold the log back into the file, as far as nobody reads in it; nobody waits for that."""
+        self.connection.execute("pragma wal_checkpoint(passive)").fetchall()
 
     def stand_still(self) -> None:
         """Have all others wait: a write transaction does."""
@@ -130,6 +147,9 @@ class Embedded:
     def _boot_no(self) -> int:
         boot = machine.boot_id()
         execute = self.connection.execute
+        if boot == machine.HIDDEN:
+            # It is no other boot than the last that is known.
+            return int(execute("select coalesce(max(no), 1) from boot").fetchone()[0])
         row = execute("select no from boot where id = ?", (boot,)).fetchone()
         if row is None:
             execute("insert into boot (id) values (?) on conflict do nothing", (boot,))

@@ -100,11 +100,13 @@ class Record:
                     self.pauses.setdefault(queue, []).append(path)
 
     def drop_ended(self) -> None:
-        """Forget the claims that are over. What they were not charged with pauses their queue."""
+        """Forget the claims that are over, and can't come back. What they were not charged with
+        pauses their queue."""
         if not self.out:
             return
-        live = self._ledger.claims.live_tokens()
-        for token in [token for token in self.out if token not in live]:
+        claims = self._ledger.claims
+        live = claims.live_tokens()
+        for token in [one for one in self.out if one not in live and not claims.may_come_back(one)]:
             gone = self.out.pop(token)
             if gone.own:
                 self.pauses.setdefault(gone.queue, []).extend(gone.own)

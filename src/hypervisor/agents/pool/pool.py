@@ -148,6 +148,9 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return
+        if self._running and worker.goes_alone(self.ledger, self.queue, self.session):
+            self._next_start = time.monotonic() + _TEND_SECONDS
+            return
         if self.client.one_item_each:
             for slot in free:
                 if not self._start_command(slot):
@@ -256,9 +259,12 @@ class Pool:
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
+        items = {row.agent: row.id for row in held}
+        for running in self._running.values():
+            if running.agent.name not in items:
+                late += self.ledger.sessions.lapsed(self.session, running.agent.name)
         if late:
             self.ledger.claims.heartbeat(late)
-        items = {row.agent: row.id for row in held}
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)

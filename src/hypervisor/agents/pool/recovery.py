@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
-from hypervisor.config import caller
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Session
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system import killing
 from hypervisor.system.redact import Redactor
 from hypervisor.system.state import State
@@ -31,16 +32,29 @@ def clean_up(ledger: Ledger) -> None:
 
     Nobody else frees an item while its agent still runs.
     """
-    for row in ledger.sessions.pools():
+    ended = set()
+    for row in [*ledger.sessions.pools(), *_left(ledger)]:
         session = row.id
-        if not caller.is_gone(row.pid, row.pid_start):
+        if session in ended or not ledger.sessions.is_gone(row):
             continue
-        _end_agents(ledger, session)
+        _end_agents(ledger, row)
         for agent in ledger.agents.alive(session):
             use.collect(ledger, agent.id, clean=Redactor().lines())
-        reconcile.session_ended(ledger, session)
+        reconcile.session_ended(ledger, session, gone=True)
         forget(ledger.state, session)
         _take_trees(ledger, session)
+        ended.add(session)
+
+
+def _left(ledger: Ledger) -> list[Session]:
+    """Return the pools of this ledger that have left files, though somebody has freed what they
+    held."""
+    folders = folder_of(POOL).parent.glob(f"{folder_of(POOL).name}*")
+    names = {path.name.removeprefix(folder_of("").name) for path in folders}
+    drained = worker.drain_mark(POOL)
+    names |= {name[len(drained) - len(POOL) :] for name in ledger.state.folder.names()
+              if name.startswith(drained)}  # fmt: skip
+    return [row for row in map(ledger.sessions.find, sorted(names)) if row is not None]
 
 
 def forget(state: State, session: str) -> None:
@@ -57,14 +71,14 @@ def _take_trees(ledger: Ledger, session: str) -> None:
             worktrees.discard(ledger.root, path)
 
 
-def _end_agents(ledger: Ledger, session: str) -> None:
+def _end_agents(ledger: Ledger, session: Session) -> None:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         left = False
-        for agent in ledger.agents.alive(session):
-            if agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start):
+        for agent in ledger.agents.alive(session.id):
+            if agent.pid is not None and not ledger.sessions.is_gone(session, agent):
                 killing.signal_group(agent.pid, 9)
                 left = True
-        if not killing.kill_marked("HYPERVISOR_POOL", session) and not left:
+        if not killing.kill_marked("HYPERVISOR_POOL", session.id) and not left:
             return
         time.sleep(0.02)

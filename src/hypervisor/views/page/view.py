@@ -253,8 +253,9 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
         items.Fact(
             "Limits",
             f"{words.plural(row.max_attempts, 'attempt')}, "
-            f"{words.plural(row.max_deaths, 'death')} and "
-            f"{words.plural(row.max_releases, 'release')} per item; "
+            f"{words.plural(row.max_deaths, 'death')}, "
+            f"{words.plural(row.max_releases, 'release')} and "
+            f"{words.plural(row.max_lost, 'lost lease')} per item; "
             f"a lease lasts {words.duration(row.lease_ms / 1000)}",
         )
     )
