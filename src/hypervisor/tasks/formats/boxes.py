@@ -39,7 +39,6 @@ class Page:
         self.places = places
         self._lines: list[str] = []
         self._starts: list[int] = []
-        self._rows: list[int] = []
         self._over: list[int] = []
         self._chains: list[tuple[Heading, ...]] = []
 
@@ -65,12 +64,11 @@ class Page:
                 self._over.append(head.offset)
         return self._chains[bisect(self._over, at)]
 
-    def entry(self, row: int) -> list[str]:
-        """Return the lines of the entry that starts at a row, without those of boxes in it."""
-        if not self._rows:
-            self._rows = [*map(self.row, self.places), len(self._lines)]
-        end = self._rows[bisect(self._rows, row)]
-        return _own(self._lines[row:end], _indent(self._lines[row]))
+    def entry(self, at: int) -> list[str]:
+        """Return the lines of the entry whose mark is at a place, without those of boxes in it."""
+        row, after = self.row(at), bisect(self.places, at)
+        end = self.row(self.places[after]) if after < len(self.places) else len(self._lines)
+        return _own(self._lines[row : max(end, row + 1)], _indent(self._lines[row]))
 
 
 class Box:
@@ -109,7 +107,7 @@ class Box:
     @property
     def lines(self) -> list[str]:
         """The lines of its entry, without those of boxes in it."""
-        return [line.rstrip("\r") for line in self._page.entry(self._page.row(self.at))]
+        return [line.rstrip("\r") for line in self._page.entry(self.at)]
 
     @property
     def whole(self) -> str:
@@ -129,7 +127,7 @@ def boxes(text: str, *, odd: bool = False) -> Sequence[Box]:
     too that have another mark."""
     found = _scan(text)
     hits = [(text[at + 1], at + 1, told) for _, told, _, at in found.boxes]
-    if odd and (more := _outside(text, _ODD, found.hidden)):
+    if odd and (more := outside(text, _ODD, found.hidden)):
         hits = sorted([*hits, *more], key=lambda hit: hit[1])
     return boxes_of(text, hits)
 
@@ -141,7 +139,7 @@ def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> Sequenc
     `pattern`, which is searched for, matches a line up to its end; its groups are what is between
     the brackets, and the text. With `in_code` those in code and comments count.
     """
-    return boxes_of(text, _outside(text, pattern, () if in_code else _scan(text).hidden))
+    return boxes_of(text, outside(text, pattern, () if in_code else _scan(text).hidden))
 
 
 def _scan(text: str) -> Structure:
@@ -156,9 +154,10 @@ def boxes_of(text: str, hits: Sequence[Hit]) -> list[Box]:
     return [Box(page, mark, at, title) for mark, at, title in hits]
 
 
-def _outside(
+def outside(
     text: str, pattern: re.Pattern[str], hidden: Sequence[tuple[int, int]]
 ) -> list[Hit]:  # fmt: skip
+    """Return where `pattern` finds boxes, see `boxes_like`, but for those in the spans `hidden`."""
     found = [(hit[1], hit.start(1), hit[2].strip()) for hit in pattern.finditer(text)]
     if not hidden:
         return found

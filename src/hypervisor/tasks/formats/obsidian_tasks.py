@@ -15,16 +15,16 @@ from functools import lru_cache
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
-from hypervisor.tasks.formats.boxes import boxes_of, shortened, unique
+from hypervisor.tasks.formats.boxes import boxes_of, outside, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hypervisor.tasks.formats.boxes import Hit
 
 _SETTINGS = ".obsidian/plugins/obsidian-tasks-plugin/data.json"
-_LINE = re.compile(r"\ufeff?([\s\t>]*)(?:[-*+]|[0-9]+[.)]) +\[(.)\] *(.*)")
+_LINE = re.compile(r"^\ufeff?[ \t>]*(?:[-*+]|[0-9]+[.)]) +\[(.)\] *(.*)$", re.MULTILINE)
 _FENCE = re.compile(r"[\s>]*(?:(?:[-*+]|\d+[.)])\s+)?(`{3,}|~{3,})")
 _TYPES = {
     "TODO": "ready",
@@ -99,7 +99,7 @@ class ObsidianTasks(BoxFormat):
         vault = _vault_of(path)
         if vault is None or (not vault.filter and _is_task(text)):
             return False
-        return any(True for _ in _lines(text, vault))
+        return bool(_lines(text, vault))
 
     def everywhere(self, folder: str) -> bool:
         """In a vault any note may have them."""
@@ -108,7 +108,7 @@ class ObsidianTasks(BoxFormat):
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the tasks of a note, as they stand."""
         vault = self._vault_of(path)
-        lines = boxes_of(text, list(_lines(text, vault)))
+        lines = boxes_of(text, _lines(text, vault))
         if near is not None and _ID.fullmatch(near):
             lines = [box for box in lines if near in box.text]
         found = [(box, *_fields(box.text, vault)) for box in lines]
@@ -212,34 +212,40 @@ class ObsidianTasks(BoxFormat):
         return told
 
 
-def _lines(text: str, vault: _Vault) -> Iterator[Hit]:
-    """Yield the lines that are tasks, outside of code and comments."""
+def _lines(text: str, vault: _Vault) -> list[Hit]:
+    """Return the lines that are tasks, outside of code and comments."""
+    return [
+        (mark, at, told)
+        for mark, at, told in outside(text, _LINE, _hidden(text))
+        if told and vault.filter in told and vault.types.get(mark) != "NON_TASK"
+    ]
+
+
+def _hidden(text: str) -> list[tuple[int, int]]:
+    """Return the spans of code and comments, in quotes too."""
+    if not any(sign in text for sign in ("```", "~~~", "<!--", "%%")):
+        return []
+    spans: list[tuple[int, int]] = []
     at, fence, comment = 0, "", ""
     for line in text.split("\n"):
         start, at = at, at + len(line) + 1
+        fenced = _FENCE.match(line)
         if comment:
             comment = "" if comment in line else comment
-            continue
-        fenced = "```" in line or "~~~" in line
-        if fenced and (opening := _FENCE.match(line)):
-            mark = opening[1]
-            if not fence:
-                fence = mark
-            elif mark.startswith(fence) and not line[opening.end() :].strip():
-                fence = ""
-            continue
-        if fence:
-            continue
-        found = _LINE.match(line) if "[" in line else None
-        if found is not None:
-            wanted = found[3].strip() and vault.filter in found[3]
-            if wanted and vault.types.get(found[2]) != "NON_TASK":
-                yield found[2], start + found.start(2), found[3].strip()
-            continue
-        bare = line.lstrip(" \t>\ufeff")
-        for opens, closes in (("<!--", "-->"), ("%%", "%%")):
-            if bare.startswith(opens) and closes not in bare[len(opens) :]:
-                comment = closes
+        elif fence:
+            closes = fenced and fenced[1].startswith(fence) and not line[fenced.end() :].strip()
+            fence = "" if closes else fence
+        elif fenced:
+            fence = fenced[1]
+        else:
+            bare = line.lstrip(" \t>\ufeff")
+            for opens, closing in (("<!--", "-->"), ("%%", "%%")):
+                if bare.startswith(opens) and closing not in bare[len(opens) :]:
+                    comment = closing
+            if not comment:
+                continue
+        spans.append((start, at))
+    return spans
 
 
 def _fields(text: str, vault: _Vault) -> tuple[str, dict[str, str]]:
