@@ -26,6 +26,8 @@ class OtherRoots:
         owner, others = self._around[folder]
         if owned and owner is not None:
             return owner
+        if not others:
+            return None
         place = os.path.join(os.path.realpath(folder), name)
         return next((other for other in others if (place, item_id) in self._open_in(other)), None)
 
