@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -213,6 +214,8 @@ def hand_out(
     from hypervisor.cli import handout
 
     try:
+        if claims and sys.__stdout__ is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         handout.show(ledger.root, claims, as_json=as_json, known=known, ended=ended)
         sys.stdout.flush()
     except OSError:

@@ -15,6 +15,7 @@ from hypervisor.agents.pool.finishing import Finishing
 from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
+from hypervisor.config.settings import load
 from hypervisor.ledger import OPEN_STATES, Claim, Ledger
 from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL
@@ -103,6 +104,7 @@ class Launch:
         self._queue, self._number = str(row.name), int(row.no)
         self._commands = tuple(json.loads(row.commands or "[]"))
         self._selector = selector
+        self._most = load(ledger.root).limits.log_bytes
         self._folder = recovery.folder_of(session)
         self._logs: Folder | None = None
         self.reaper: Reaper | None = None
@@ -134,6 +136,7 @@ class Launch:
             agent=name,
             cwd=cwd,
             logs=self._logs,
+            most=self._most,
             redactor=self._redactor,
             apart=running.claim is None,
         )

@@ -12,18 +12,25 @@ from hypervisor import worker
 from hypervisor.agents import reconcile, use
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system import killing
 from hypervisor.system.redact import Redactor
 from hypervisor.system.state import State
 from hypervisor.worker.branches import worktrees
 
 _PATIENCE = 5.0
+_FOLDER = "hypervisor-"
+_DRAIN = worker.drain_mark("")
 
 
 def folder_of(session: str) -> Path:
     """Return the folder of a pool's temporary files; it need not exist. Sockets are made in there,
     whose paths must be short."""
-    return Path(tempfile.gettempdir()) / f"hypervisor-{session}"
+    return _temporary() / f"{_FOLDER}{session}"
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 def clean_up(ledger: Ledger) -> list[str]:
@@ -40,10 +47,23 @@ def clean_up(ledger: Ledger) -> list[str]:
         for agent in ledger.agents.alive(session):
             use.collect(ledger, agent.id, clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
+        ended.append(session)
+    for session in _left(ledger):
         forget(ledger.state, session)
         _take_trees(ledger, session)
-        ended.append(session)
     return ended
+
+
+def _left(ledger: Ledger) -> list[str]:
+    """Return the pools of this ledger that are gone, and of which something lies about: whatever
+    looked at the queue first may have freed their items."""
+    folders = [path.name[len(_FOLDER) :] for path in _temporary().glob(f"{_FOLDER}{POOL}*")]
+    state = ledger.state.folder.names()
+    marks = [name[len(_DRAIN) :] for name in state if name.startswith(_DRAIN)]
+    trees = worktrees.trees_of(ledger.root)
+    lent = [f"{POOL}{name.split('-')[1]}" for name in trees if "-" in name]
+    known = map(ledger.sessions.find, {*folders, *marks, *lent})
+    return [one.id for one in known if one is not None and caller.is_gone(one.pid, one.pid_start)]
 
 
 def forget(state: State, session: str) -> None:

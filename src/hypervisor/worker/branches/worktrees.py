@@ -77,6 +77,14 @@ def trees_dir(root: str) -> str:
     return shown(root, "worktrees")
 
 
+def trees_of(root: str) -> list[str]:
+    """Return the names of the working trees that stand there."""
+    try:
+        return sorted(os.listdir(trees_dir(root)))
+    except FileNotFoundError:
+        return []
+
+
 def make(git: Git, item_id: str, token: str) -> Tree:
     """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
     HypervisorError."""
