@@ -309,6 +309,8 @@ class Git:
                 pairs += [_NO_HOOKS, *(f"{name[: -len('command')]}enabled=false" for name in hooks)]
             pairs += [f"{name}={value}" for name, value in self._undone.items()]
         if verb in _STORES:
+            # Where not all is checked out, what stands elsewhere would be passed by.
+            pairs.append("core.sparseCheckout=false")
             # A filter that fails would be passed by, and its file kept as it is.
             pairs += [f"filter.{name}.required=true" for name in sorted(self.filters)]
         return [word for pair in pairs for word in ("-c", pair)]

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from hypervisor.config.settings import Settings
 
 LONGEST = 8000
+UNCHANGED = "nothing changed in its working tree"
+# What a report tells beside what its worker said: the key of a list of paths, and what to call it.
+BESIDE = (
+    ("off_limits", "Changed, though it steers the next run"),
+    ("unnamed", "Changed, and not named by the task"),
+    ("outside", "Changed outside of its working tree meanwhile, by whom is not known"),
+    ("kept", "Not in any commit, kept in"),
+)
 _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
@@ -58,14 +66,13 @@ def render(
         shown.append(f"- Commit: {_code(report['commit'])}")
     if report.get("files"):
         shown.append(f"- Files: {', '.join(_code(name) for name in report['files'][:50])}")
+    if report.get("unchanged"):
+        shown.append(f"- Files: {UNCHANGED}")
     if report.get("verify"):
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
-    for name, key in (
-        ("Changed, though it steers the next run", "off_limits"),
-        ("Changed, and not named by the task", "unnamed"),
-    ):
+    for key, name in BESIDE:
         if report.get(key):
             shown.append(f"- {name}: {', '.join(_code(path) for path in report[key][:50])}")
     text = report.get("summary") or (None if hindered else report.get("reason"))

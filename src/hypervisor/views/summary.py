@@ -23,6 +23,8 @@ from hypervisor.ledger.outcomes import (
 from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
+from hypervisor.tasks.report import BESIDE
+from hypervisor.worker.branches import keeping
 
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
@@ -95,17 +97,22 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], dict
         untried = f"not tried: {queue.reason}"
     why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
     aside = frozenset(ledger.narrowing.aside(queue.no))
+    kept = keeping.of_queue(ledger, queue.no)
 
     def tell(item: dict[str, Any], share: Any) -> dict[str, Any]:
-        return _item(item, share, why if item["id"] in aside else None, untried)
+        told = _item(item, share, why if item["id"] in aside else None, untried)
+        if item["no"] in kept:
+            told["kept"] = kept[item["no"]]
+        return told
 
     return tell
 
 
 def _is_named(told: dict[str, Any], number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
-    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
-    return number <= _LISTED or bool(odd)
+    return number <= _LISTED or bool(
+        told["report_pending"] or any(told.get(key) for key, _ in BESIDE)
+    )
 
 
 def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
         told["reason"] = report.get("reason") or item["cause"] or words
     if item["outcome"] == "cancelled":
         told["half_done"] = True
-    for name in ("files", "changes", "rule", "off_limits", "unnamed"):
+    for name in ("files", "changes", "rule", "unchanged", *(key for key, _ in BESIDE)):
         if report.get(name):
             told[name] = report[name]
     return told
@@ -259,13 +266,12 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
         sections[row.word] = _section(row, those, number, room)
         room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
-    for key, words in (
-        ("off_limits", "changed, though it steers the next run"),
-        ("unnamed", "changed, and not named by the task"),
-    ):
+    for key, words in BESIDE:
         for worker in [w for w in summary["workers"] if w.get(key)][:_SHOWN]:
             names = one_line(", ".join(worker[key]), 160)
-            shown.append(f"{words}: {one_line(worker['task_id'], 60)}: {names}")
+            shown.append(
+                f"{words[0].lower()}{words[1:]}: {one_line(worker['task_id'], 60)}: {names}"
+            )
     unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)

@@ -151,23 +151,21 @@ def _accept_and_claim(
 
 
 def _left_on_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
-    """End an item that was not done; what its worker left in its tree is kept on its branch."""
-    from hypervisor.worker.branches import claim_tree, worktrees
+    """End an item that was not done; what its worker left in its tree is kept."""
+    from hypervisor.worker.branches import claim_tree
 
-    tree = None
+    saved = bool(row["worktree"])
     try:
-        tree = claim_tree.tree_of(ledger, row)
-        if tree is not None:
-            report = claim_tree.save(tree, row, report)[0]
+        if saved:
+            report = claim_tree.salvage(ledger, row, report)
     except (HypervisorError, OSError) as error:
         # The report counts, not what is left of work that was not finished: that stays where it is.
-        if tree is not None and worktrees.is_kept(tree.top):
-            left = f"what was done is not committed: {one_line(error, 600)}"
-            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
-            tree = None
+        saved = False
+        left = f"what was done is in {row['worktree']} still: {one_line(error, 600)}"
+        report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
     ended = _accept(ledger, row, row["token"], outcome, report, more=False)
-    if tree is not None:
-        claim_tree.leave(ledger, tree, row["token"])
+    if saved:
+        claim_tree.leave(ledger, row)
     return ended
 
 
@@ -193,7 +191,7 @@ def _done_on_branch(
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged(token, tree.base)
         outbox.flush(ledger)
-    claim_tree.leave(ledger, tree, token)
+    claim_tree.leave(ledger, row)
     return ended
 
 

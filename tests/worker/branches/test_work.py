@@ -484,6 +484,7 @@ def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(projec
     with pytest.raises(HypervisorError, match="the working tree of this claim is gone"):
         done(project, claim)
     assert states(project) == {"t0": "claimed"}
+    assert os.path.isdir(claim.worktree)
     assert git(project, "status", "--porcelain") == "?? mine.txt\n"
     assert git(project, "log", "--format=%s") == "first\n"
 
@@ -491,9 +492,9 @@ def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(projec
 def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path) -> None:
     lay_out(project, 1)
     late = take(project)
+    # Nothing that anybody made; and some tools leave folders that may not be written.
     locked = Path(late.worktree) / "locked"
     locked.mkdir()
-    (locked / "x").touch()
     locked.chmod(0o500)
     support.let_expire(project)
     merge(project)
@@ -542,11 +543,12 @@ def test_a_linked_worktree_is_put_on_the_branch_and_given_back(
     told = next_here("done", claim["token"], "--summary", "x", "--next")
     [second] = json.loads(told.stdout)["claims"]
     assert second["worktree"] == str(own) and not (own / "a.txt").exists()
-    # A claim that was lost: what it left goes when the next one begins.
+    # A claim that was lost: what it left is saved when the next one begins.
     (own / "late.txt").write_text("late")
     support.let_expire(project)
     [third] = json.loads(next_here("next", "q", "--here").stdout)["claims"]
     assert not (own / "late.txt").exists()
+    assert git(project, "show", f"{second['branch']}:late.txt") == "late"
     (own / "c.txt").write_text("c")
     assert next_here("done", third["token"], "--summary", "x").returncode == 0
     assert git(own, "branch", "--show-current") == "worktree-agent-1\n"
@@ -579,5 +581,6 @@ def test_releasing_and_failing_leave_nothing_that_is_merged(project: Path) -> No
         ledger.ends.release(claim.token)
         with ledger.store.write():
             ledger.store.change("update claim set ended_at = ended_at - 3600")
-    assert merge(project).merged == []
-    assert support.branches(project) == [] and support.trees(project) == []
+    assert merge(project).merged == [] and support.trees(project) == []
+    [branch] = support.branches(project)
+    assert git(project, "show", f"{branch}:a.txt") == "a"

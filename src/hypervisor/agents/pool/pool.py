@@ -26,7 +26,7 @@ from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches import worktrees
+from hypervisor.worker.branches import claim_tree, worktrees
 from hypervisor.worker.presence import missing
 
 TICK = 0.1
@@ -361,4 +361,4 @@ class Pool:
 
     def _take_back(self, running: Running) -> None:
         if running.place.tree is not None:
-            worktrees.discard(self.ledger.root, running.place.tree)
+            claim_tree.take_back(self.ledger, running.agent.name)

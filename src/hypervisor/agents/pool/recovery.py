@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -16,7 +15,7 @@ from hypervisor.ledger.sessions import POOL
 from hypervisor.system import killing
 from hypervisor.system.redact import Redactor
 from hypervisor.system.state import State
-from hypervisor.worker.branches import worktrees
+from hypervisor.worker.branches import claim_tree, worktrees
 
 _PATIENCE = 5.0
 _FOLDER = "hypervisor-"
@@ -50,7 +49,8 @@ def clean_up(ledger: Ledger) -> list[str]:
         ended.append(session)
     for session in _left(ledger):
         forget(ledger.state, session)
-        _take_trees(ledger, session)
+        for name in ledger.agents.names_of(session):
+            claim_tree.take_back(ledger, name)
     return ended
 
 
@@ -70,14 +70,6 @@ def forget(state: State, session: str) -> None:
     """Remove what a pool has on disk besides its logs."""
     shutil.rmtree(folder_of(session), ignore_errors=True)
     state.folder.remove(worker.drain_mark(session))
-
-
-def _take_trees(ledger: Ledger, session: str) -> None:
-    """Remove the working trees that its agents were lent."""
-    for name in ledger.agents.names_of(session):
-        path = os.path.join(worktrees.trees_dir(ledger.root), name)
-        if os.path.lexists(path):
-            worktrees.discard(ledger.root, path)
 
 
 def _end_agents(ledger: Ledger, session: str) -> None:

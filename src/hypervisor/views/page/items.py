@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.text import one_line
+from hypervisor.tasks.report import BESIDE, UNCHANGED
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
 
@@ -130,13 +131,10 @@ def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> lis
         shown.append(Fact("Data", one_line(data, 4000), False))
     if report.get("commit"):
         shown.append(Fact("Commit", one_line(report["commit"], 80), False))
-    for key, label in (
-        ("changes", "Changes"),
-        ("files", "Files"),
-        ("off_limits", "Changed, though it steers the next run"),
-        ("unnamed", "Changed, and not named by the task"),
-    ):
-        values = report.get(key) or []
+    if report.get("unchanged"):
+        shown.append(Fact("Files", UNCHANGED))
+    for key, label in (("changes", "Changes"), ("files", "Files"), *BESIDE):
+        values = told.get(key) or report.get(key) or []
         if values and isinstance(values, list):
             listed = [one_line(value, 200) for value in values[:_FILES]]
             more = [f"… and {len(values) - _FILES} more"] if len(values) > _FILES else []

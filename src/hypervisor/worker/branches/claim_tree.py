@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.branches import ASIDE
 from hypervisor.ledger.claims import keep_every
-from hypervisor.ledger.outcomes import REPORTED, WORKED
-from hypervisor.system.errors import HypervisorError
+from hypervisor.ledger.outcomes import REPORTED
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches import borrowed, saving, worktrees
+from hypervisor.worker.branches import borrowed, keeping, saving, worktrees
 from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
         tree = worktrees.make(git, claim.id, claim.token)
     else:
         tree = borrowed.enter(
-            git, claim.id, claim.token, here, lambda token: _is_live(ledger, token)
+            git, claim.id, claim.token, here, lambda top, token: _take_over(ledger, top, token)
         )
     ledger.branches.note(claim.token, tree.branch, _stored(ledger.root, tree.work), tree.base)
     claim.branch, claim.worktree, claim.base_commit = tree.branch, tree.work, tree.base
@@ -57,20 +57,19 @@ def tree_of(ledger: Ledger, row: Any) -> worktrees.Tree | None:
             "to the ledger",
             f"give it back: hypervisor release {row['token']}",
         )
-    root = ledger.root
-    work = os.path.join(root, row["worktree"])
-    own = os.path.join(worktrees.trees_dir(root), row["token"])
+    return _tree(ledger, row, _git(ledger, row["token"], row["lease_ms"] / 1000))
+
+
+def _tree(ledger: Ledger, row: Any, git: Git) -> worktrees.Tree:
+    work = os.path.join(ledger.root, row["worktree"])
+    own = os.path.join(worktrees.trees_dir(ledger.root), row["token"])
     top = own if worktrees.is_within(own, work) else borrowed.entered(work, row["token"])
-    git = _git(ledger, row["token"], row["lease_ms"] / 1000)
     try:
         found = git.at(top) if top is not None and os.path.isdir(work) else None
     except HypervisorError:
         found = None
     if found is None:
-        raise HypervisorError(
-            f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
-            f"hypervisor release {row['token']} gives the item back",
-        )
+        raise worktrees.Gone(work, row["token"])
     return worktrees.Tree(found, work, row["branch"], row["base_commit"])
 
 
@@ -89,8 +88,29 @@ def save(
 
     Without a change there is no commit to tell. Raises HypervisorError.
     """
+    return _with_commit(tree, report, saving.save(tree, _message(row, report)))
+
+
+def salvage(ledger: Ledger, row: Any, report: dict[str, Any]) -> dict[str, Any]:
+    """Keep all that stands in the tree of a claim that is not done: on its branch, and what no
+    commit can hold in the kept folder. Return the report, which tells it. Raises HypervisorError
+    and OSError, and the tree must stay."""
+    try:
+        tree = _tree(ledger, row, Git(ledger.root))
+    except worktrees.Gone:
+        top = os.path.join(worktrees.trees_dir(ledger.root), row["token"])
+        kept = keeping.keep_whole(ledger.state, row["token"], top) if os.path.isdir(top) else []
+    else:
+        commit, left = saving.salvage(tree, _message(row, report))
+        report = _with_commit(tree, report, commit)[0]
+        kept = keeping.keep(ledger.state, row["token"], tree.git, left)
+    return report | {"kept": kept} if kept else report
+
+
+def _with_commit(
+    tree: worktrees.Tree, report: dict[str, Any], commit: str | None
+) -> tuple[dict[str, Any], list[str]]:
     told = {name: value for name, value in report.items() if name != "commit"}
-    commit = saving.save(tree, _message(row, report))
     if commit is None:
         return told, []
     changed = _changed(tree, commit)
@@ -103,17 +123,18 @@ def _changed(tree: worktrees.Tree, commit: str) -> list[str]:
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 
 
-def leave(ledger: Ledger, tree: worktrees.Tree, token: str) -> None:
-    """Clear a claim's working tree away, now that it has ended; its branch stays.
+def leave(ledger: Ledger, row: Any) -> None:
+    """Clear a claim's working tree away, now that it has ended, and all in it is saved; its branch
+    stays.
 
     One that the caller stands in stays until a later `clear`. What can't be removed now is left.
     """
-    own = os.path.join(worktrees.trees_dir(ledger.root), token)
     try:
-        if tree.top != own:
+        tree = _tree(ledger, row, Git(ledger.root))
+        if tree.top != os.path.join(worktrees.trees_dir(ledger.root), row["token"]):
             borrowed.leave(tree.git)
-        elif not worktrees.is_within(own, _cwd()):
-            worktrees.remove(ledger.root, token)
+        elif not worktrees.is_within(tree.top, _cwd()):
+            worktrees.remove(ledger.root, row["token"])
     except (HypervisorError, OSError):
         return
 
@@ -121,34 +142,79 @@ def leave(ledger: Ledger, tree: worktrees.Tree, token: str) -> None:
 def clear_trees(ledger: Ledger) -> None:
     """Remove the working trees of claims that have ended; costs a look where there are none.
 
-    A claim that was lost keeps its tree for one more lease: its worker, late but alive, shall not
-    lose the ground under its feet. So does one that the caller stands in, and what is not ours.
+    What stands in them is saved first, but where the work was accepted as done, and so is all on
+    its branch. A claim that was lost keeps its tree for one more lease: its worker, late but alive,
+    shall not lose the ground under its feet. One that the caller stands in stays, and so does what
+    can't be saved, and what is not ours.
     """
-    try:
-        standing = os.listdir(worktrees.trees_dir(ledger.root))
-    except FileNotFoundError:
-        return
+    standing = worktrees.trees_of(ledger.root)
     for token, row in ledger.branches.find_all(standing).items():
         path = os.path.join(worktrees.trees_dir(ledger.root), token)
         if _is_over(row) and not worktrees.is_within(path, _cwd()):
-            worktrees.discard(ledger.root, path)
+            try:
+                _put_away(ledger, path, row)
+            except (HypervisorError, OSError):
+                continue
+
+
+def take_back(ledger: Ledger, name: str) -> None:
+    """Remove the working tree that the agent `name` was lent, with nothing lost of what it left."""
+    top = os.path.join(worktrees.trees_dir(ledger.root), name)
+    if not os.path.lexists(top):
+        return
+    try:
+        token = borrowed.token_of(top)
+        if token is not None:
+            _take_over(ledger, top, token)
+        elif borrowed.is_dirty(Git(ledger.root).at(top)):
+            keeping.keep_whole(ledger.state, name, top)
+        worktrees.discard(ledger.root, top)
+    except (HypervisorError, OSError):
+        # It stays, with all that is in it.
+        return
+
+
+def _take_over(ledger: Ledger, top: str, token: str) -> None:
+    """Give back the worktree that was put on the branch of the claim `token`. Raises UsageError
+    where that is at work."""
+    row = ledger.branches.find_all([token]).get(token)
+    if row is not None and row["outcome"] is None:
+        raise UsageError(f"this worktree works on {token}", "end that claim first")
+    if row is not None:
+        _put_away(ledger, top, row)
+    elif borrowed.is_dirty(Git(ledger.root).at(top)):
+        raise UsageError(
+            f"{one_line(top, 300)}: has changes of a claim that nobody knows", "commit them"
+        )
+
+
+def _put_away(ledger: Ledger, top: str, row: Any) -> None:
+    """Save what an ended claim has left in its tree at `top`, and remove that, or give it back.
+    Raises HypervisorError and OSError, and it stays."""
+    if row["branch"] and row["worktree"] and row["outcome"] != "done":
+        left = {"reason": f"what a claim left that ended without a report: {row['outcome']}"}
+        salvage(ledger, row, left)
+    if os.path.dirname(top) == worktrees.trees_dir(ledger.root) and row["token"] in top:
+        worktrees.discard(ledger.root, top)
+    else:
+        borrowed.leave(Git(ledger.root).at(top))
 
 
 def clear(ledger: Ledger) -> int:
     """Remove the working trees and branches of claims that have ended; return how many branches.
 
-    A branch stays while it holds accepted work that is not merged, and while its tree stands; so
-    does what this ledger does not know.
+    A branch stays while it holds what is not merged, or its tree stands; so does what this ledger
+    does not know.
     """
     clear_trees(ledger)
     worktrees.sweep(ledger.root)
     git, gone = Git(ledger.root), []
-    names = [ref.removeprefix("refs/heads/") for ref in git.refs(f"refs/heads/{PREFIX}/")]
-    branches = {token_of(name): name for name in names}
+    refs = git.refs(f"refs/heads/{PREFIX}/")
+    branches = {token_of(name.removeprefix("refs/heads/")): name for name in refs}
     for token, row in ledger.branches.find_all(filter(None, branches)).items():
         stands = os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
-        if _is_over(row) and not stands and not _holds_work(row):
-            gone.append(branches[token])
+        if _is_over(row) and not stands and not _holds_work(row, refs[branches[token]]):
+            gone.append(branches[token].removeprefix("refs/heads/"))
     worktrees.delete_branches(git, gone)
     return len(gone)
 
@@ -160,11 +226,6 @@ def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
     )
 
 
-def _is_live(ledger: Ledger, token: str) -> bool:
-    row = ledger.branches.find_all([token]).get(token)
-    return row is not None and row["outcome"] is None
-
-
 def _is_over(row: Any) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
     if row["outcome"] is None:
@@ -174,12 +235,16 @@ def _is_over(row: Any) -> bool:
     return bool(time.time() >= (row["ended_at"] or 0) + row["lease_ms"] / 1000)
 
 
-def _holds_work(row: Any) -> bool:
-    """True for a branch with an accepted report on the present state of its item."""
-    if row["outcome"] not in WORKED or row["merged_at"] is not None:
-        return False
-    merge: str = row["merge"] or ""
-    return bool(row["newest"] or merge.startswith(ASIDE) or row["outcome"] == "done")
+def _holds_work(row: Any, tip: str) -> bool:
+    """True for a branch at `tip` that holds what a worker made and nobody has merged."""
+    merged = (commit_of(row), row["merge"]) if row["merged_at"] is not None else ()
+    return tip not in (row["base_commit"], *merged)
+
+
+def commit_of(row: Any) -> str | None:
+    """Return the commit that the report of a claim (its row) names."""
+    told = json.loads(row["report"]) if row["report"] else {}
+    return told.get("commit")
 
 
 def _message(row: Any, report: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Callable
 
-from hypervisor.system.checkout import git_file_of, private_dir, shared_dir, top_of
+from hypervisor.system.checkout import git_file_of, private_dir, shared_dir
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.keys import key
@@ -39,12 +39,20 @@ def token_of(branch: str) -> str | None:
 
 # What is on its way out of git's own folder; nobody else names anything so.
 _REMOVED = "hypervisor-removed-"
-# In a worktree's private folder: nobody but a person removes this tree.
-_KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 STALE = 5.0
 _TRIES = 3
 _NEEDED = "work on branches needs a git working tree"
+
+
+class Gone(HypervisorError):
+    """The working tree `work` of a claim is none any more."""
+
+    def __init__(self, work: str, token: str) -> None:
+        super().__init__(
+            f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
+            f"hypervisor release {token} gives the item back, and what is left there is kept",
+        )
 
 
 class Tree:
@@ -120,26 +128,6 @@ def add(git: Git, *words: str) -> None:
             time.sleep(0.05)
 
 
-def keep(tree: Tree) -> None:
-    """Have a claim's working tree stay, whatever becomes of the claim: it holds what no commit
-    has."""
-    with open(os.path.join(tree.private, _KEPT), "a", encoding="ascii"):
-        pass
-
-
-def let_go(tree: Tree) -> None:
-    """Take back what `keep` was called for: a commit has it now."""
-    try:
-        os.unlink(os.path.join(tree.private, _KEPT))
-    except FileNotFoundError:
-        return
-
-
-def is_kept(path: str) -> bool:
-    """True for a working tree that `keep` was called for."""
-    return top_of(path) == path and os.path.exists(os.path.join(private_dir(path) or "", _KEPT))
-
-
 def lend(root: str, name: str) -> str:
     """Make a working tree for an agent that will `enter` claim after claim; return its path.
 
@@ -188,11 +176,10 @@ def remove(root: str, token: str) -> None:
 
 
 def discard(root: str, path: str) -> None:
-    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it, unless it is
-    kept."""
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    if is_kept(path) or os.path.islink(trees_dir(root)):
+    if os.path.islink(trees_dir(root)):
         return
     common = common_dir(root)
     known = os.path.join(common, "worktrees")

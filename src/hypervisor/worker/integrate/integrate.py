@@ -7,7 +7,6 @@ commit that the branch holds already only needs the note: the next run goes on f
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -93,7 +92,7 @@ class _Run:
         self._target.fetch()
         tip = self._target.tip()
         for row in self._ledger.branches.set_aside_rows(self._queue):
-            commit = _commit(row)
+            commit = claim_tree.commit_of(row)
             if commit and self._git.has(commit, tip):
                 self._note_merged(row, commit, "merged by hand")
         rows = self._ledger.branches.unmerged(self._queue)
@@ -118,7 +117,7 @@ class _Run:
             tip = at = self._tip or self._target.tip()
             made = []
             for row in rows:
-                commit = _commit(row)
+                commit = claim_tree.commit_of(row)
                 merged = None
                 if commit is not None and not row["verify"]:
                     merged = memory.merge(at, commit, _message(row))
@@ -159,7 +158,7 @@ class _Run:
         return f"merged into {self._target.name}"
 
     def _one(self, workshop: Workshop, row: Any) -> None:
-        commit = _commit(row)
+        commit = claim_tree.commit_of(row)
         if commit is None:
             self._note_merged(row, row["base_commit"], "nothing changed")
             return
@@ -216,7 +215,7 @@ class _Run:
         self._beat()
         if self._ledger.branches.merged(row["token"], commit):
             self.done.merged.append((row["id"], commit))
-            self.accepted[row["branch"]] = _commit(row) or ""
+            self.accepted[row["branch"]] = claim_tree.commit_of(row) or ""
             self._tell(f"{one_line(row['id'], 60)}: {how}")
             outbox.flush(self._ledger)
 
@@ -241,11 +240,6 @@ class _Run:
 def _message(row: Any) -> str:
     subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
     return f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
-
-
-def _commit(row: Any) -> str | None:
-    told = json.loads(row["report"]) if row["report"] else {}
-    return told.get("commit")
 
 
 @contextmanager
