@@ -243,12 +243,26 @@ def add_next(parser: argparse.ArgumentParser) -> None:
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
     """Say how an item was ended, hand out the next one if asked to, and return 0."""
     if not args.json:
-        print(said)
+        print(said + _beside(ended))
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
         hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
     return 0
+
+
+def _beside(ended: Ended) -> str:
+    """Return in words what is to be told of work on a branch."""
+    if not ended.beside:
+        return ""
+    from hypervisor.system.text import listed
+    from hypervisor.tasks.report import BESIDE, UNCHANGED
+
+    told = [UNCHANGED] if "unchanged" in ended.beside else []
+    for key, words in BESIDE:
+        if paths := ended.beside.get(key):
+            told.append(f"{words[0].lower()}{words[1:]}: {listed(paths, _NAMED, 200)}")
+    return "".join(f"; {one}" for one in told)
 
 
 def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
@@ -265,7 +279,7 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
     known = claim.input_tokens is not None
     tokens = dict(zip(kinds, claim.tokens, strict=True)) if known else None
     # The first key is how `usage` knows in a transcript that an item has ended.
-    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
+    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens} | ended.beside
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:

@@ -53,6 +53,7 @@ _NOBODY = (
     "Please tell me who you are", "empty ident name", "no email was given", "no name was given",
     "unable to auto-detect email",
 )  # fmt: skip
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 _NAME = 'git config user.name "…" && git config user.email "…"'
 
 
@@ -74,6 +75,13 @@ class NobodyCommits(GitError, SetupError):
         del fix
         super().__init__(what, "it knows no name and address to commit with", _NAME)
         self.said = said
+
+
+class NoRoom(GitError, SetupError):
+    """What git has to write can't be written here by anybody."""
+
+    def __init__(self, what: str, said: str, fix: str = "") -> None:
+        super().__init__(what, said, fix or "make room for it")
 
 
 class Git:
@@ -140,7 +148,10 @@ class Git:
         """Run git with `words` and return its output; it must succeed. Raises GitError."""
         code, out, said = self.run(*words, input=input)
         if code:
-            error = NobodyCommits if any(sign in said for sign in _NOBODY) else GitError
+            error = GitError
+            for kind, signs in ((NobodyCommits, _NOBODY), (NoRoom, _NO_ROOM)):
+                if any(sign in said for sign in signs):
+                    error = kind
             raise error(_verb(words), said or out, fix)
         return out
 

@@ -23,7 +23,7 @@ from hypervisor.ledger.outcomes import (
 from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
-from hypervisor.tasks.report import BESIDE
+from hypervisor.tasks.report import BESIDE, UNCHANGED
 from hypervisor.worker.branches import keeping
 
 KINDS = ("input", "output", "cache_read", "cache_write")
@@ -302,6 +302,7 @@ def _section(row: Standing, workers: list[dict[str, Any]], number: int, room: in
         if worker["title"] and worker["title"] != worker["task_id"]:
             name += f" “{one_line(worker['title'], 60)}”"
         half = "half done; " if worker.get("half_done") else ""
+        half += f"{UNCHANGED}; " if worker.get("unchanged") else ""
         said = worker.get("outcome") or worker["reason"]
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:

@@ -24,14 +24,16 @@ _KEPT_PATHS = 50
 
 
 class Ended:
-    """How an accepted report left its item: the `state` that it is in now; and the `claims` made in
-    the same commit, to be looked at by `take`, or None where none were tried for."""
+    """How an accepted report left its item: the `state` that it is in now; the `claims` made in the
+    same commit, to be looked at by `take`, or None where none were tried for; and what is to be
+    told `beside` of work on a branch."""
 
-    __slots__ = ("claims", "state")
+    __slots__ = ("beside", "claims", "state")
 
     def __init__(self, state: str, claims: list[Claim] | None) -> None:
         self.state = state
         self.claims = claims
+        self.beside: dict[str, Any] = {}
 
 
 def finish(
@@ -186,7 +188,9 @@ def _done_on_branch(
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, report["commit"])
-    ended = _accept(ledger, row, token, "done", report, more=False)
+    beside = claim_tree.beside(ledger, tree, report)
+    ended = _accept(ledger, row, token, "done", report | beside, more=False)
+    ended.beside = beside
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged(token, tree.base)

@@ -206,6 +206,32 @@ def test_what_changed_nothing_needs_no_merge(project: Path) -> None:
     assert merge(project).merged == [] and support.branches(project) == []
 
 
+def test_a_done_that_changed_nothing_says_so_and_names_what_changed_outside_of_its_tree(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 3)
+    (project / "mine.txt").write_text("from before")
+    claims = {}
+    for name in ("t0", "t1", "t2"):
+        claims[name] = take(project, name)
+    do(project, claims["t0"], a_txt="a")
+    told = run_hypervisor("done", claims["t0"].token, "--summary", "x")
+    assert told.stdout == f"accepted {claims['t0'].token}: done\n"
+    (project / "elsewhere.txt").write_text("work")
+    do(project, claims["t1"], b_txt="b")
+    told = run_hypervisor("done", claims["t1"].token, "--summary", "x")
+    assert "nothing" not in told.stdout and told.stdout.endswith("not known: elsewhere.txt\n")
+    told = run_hypervisor("done", claims["t2"].token, "--summary", "x", "--json")
+    ended = json.loads(told.stdout)["ended"]
+    assert (ended["unchanged"], ended["outside"]) == (True, ["elsewhere.txt"])
+    text = (project / "tasks" / "t2.md").read_text()
+    assert "- Files: nothing changed in its working tree" in text
+    assert "meanwhile, by whom is not known: `elsewhere.txt`" in text and "mine.txt" not in text
+    summary = run_hypervisor("summary", "q").stdout
+    assert "t2 “Task t2”: nothing changed in its working tree; x" in summary
+    assert "known: t1: elsewhere.txt" in summary and "known: t0" not in summary
+
+
 def test_those_that_wait_for_an_item_begin_with_its_work(project: Path) -> None:
     git(project, "init", "--quiet", "-b", "main")
     write_task(project, "t0")

@@ -301,7 +301,8 @@ class Pool:
     def _agent_ended(self, running: Running, end: End) -> None:
         name = running.agent.name
         self._note(running)
-        endings.settle(self.ledger, self.queue, self.session, name, end)
+        lacks = endings.settle(self.ledger, self.queue, self.session, name, end)
+        self.cause = self.cause or lacks
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self._note_end(running, how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG

@@ -75,6 +75,12 @@ def token_of(top: str) -> str | None:
     return told and told[0]
 
 
+def note_of(tree: Tree) -> str | None:
+    """Return the file that was written when the tree was entered, None for one of a claim's own."""
+    note = os.path.join(tree.private, _NOTE)
+    return note if os.path.exists(note) else None
+
+
 def is_dirty(git: Git) -> bool:
     """True if files stand in the worktree that are not committed, whatever the user has git show;
     what it ignores aside."""

@@ -9,8 +9,10 @@ import time
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claims import keep_every
 from hypervisor.ledger.outcomes import REPORTED
+from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import Git
+from hypervisor.system.state import STATE
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import borrowed, keeping, saving, worktrees
 from hypervisor.worker.branches.worktrees import PREFIX, token_of
@@ -71,6 +73,38 @@ def _tree(ledger: Ledger, row: Any, git: Git) -> worktrees.Tree:
     if found is None:
         raise worktrees.Gone(work, row["token"])
     return worktrees.Tree(found, work, row["branch"], row["base_commit"])
+
+
+def beside(ledger: Ledger, tree: worktrees.Tree, report: dict[str, Any]) -> dict[str, Any]:
+    """Return what to tell of the end of an item beside its report: that nothing changed in its
+    tree, and which files were changed outside of it since it was handed out."""
+    told: dict[str, Any] = {} if "commit" in report else {"unchanged": True}
+    try:
+        outside = _outside(ledger, tree)
+    except (HypervisorError, OSError):
+        outside = []
+    return told | ({"outside": outside[:_FILES]} if outside else {})
+
+
+def _outside(ledger: Ledger, tree: worktrees.Tree) -> list[str]:
+    top, git = top_of(ledger.root), Git(ledger.root)
+    if top is None or top == tree.top:
+        return []
+    begun = os.stat(borrowed.note_of(tree) or f"{tree.private}/gitdir").st_mtime
+    words = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    told = git("--no-optional-locks", *words, *git.all_but_strangers())
+    found = []
+    for entry in told.split("\0")[:-1]:
+        place = os.path.join(top, entry[3:])
+        path = os.path.relpath(place, ledger.root)
+        try:
+            changed = os.lstat(place).st_ctime
+        except OSError:
+            continue
+        # Reports are written into the files of items all the time.
+        if changed > begun and ledger.queries.id_of(path) is None and STATE not in path.split("/"):
+            found.append(path)
+    return found
 
 
 def file_in(tree: worktrees.Tree, root: str, path: str) -> str:

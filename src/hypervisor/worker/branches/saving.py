@@ -50,18 +50,25 @@ def _first(left: dict[str, HypervisorError]) -> HypervisorError:
     return left[path]
 
 
+class NotPushed(GitError, SetupError):
+    """The remote is away, or takes no branch of ours: so it is for every item."""
+
+
 def push(tree: Tree, commit: str) -> None:
     """Bring the branch to the remote that `git config hypervisor.remote` names, if there is one.
 
-    Raises GitError.
+    Raises NotPushed.
     """
     remote = tree.git.remote_name()
-    if remote:
+    if not remote:
+        return
+    try:
         run_remote(
             tree.git, "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no",
             "--no-signed", remote, f"+{commit}:refs/heads/{tree.branch}",
-            fix="mend that, then say done again",
         )  # fmt: skip
+    except GitError as error:
+        raise NotPushed(error.what, error.said, "mend that, then say done again") from None
 
 
 def _commit(tree: Tree, message: str, *options: str) -> str:
