@@ -227,7 +227,7 @@ def test_a_repository_that_stands_where_git_keeps_a_link_is_not_looked_into(
         with pytest.raises(worker.Refused, match=r"vendor/\.git/config"):
             done(project, claim)
     else:
-        with pytest.raises(HypervisorError, match="^vendor: a repository of its own"):
+        with pytest.raises(HypervisorError, match=r"^vendor: a repository of its own"):
             done(project, claim)
         with Ledger.open(str(project)) as ledger:
             worker.finish(ledger, claim.token, "blocked", {"reason": "it is a repository"})

@@ -11,6 +11,7 @@ import time
 
 from hypervisor.agents import retention
 from hypervisor.agents.client import Start, Stream
+from hypervisor.agents.pool.keeper import keeper
 from hypervisor.agents.pool.log import Log
 from hypervisor.config.caller import started
 from hypervisor.system import killing
@@ -59,6 +60,7 @@ class Process:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE if apart else subprocess.STDOUT,
                     start_new_session=True,
+                    preexec_fn=keeper(),
                 )
         except BaseException:
             self._close_logs()
@@ -149,8 +151,11 @@ class Process:
         while not self.has_ended() and time.monotonic() < until:
             self._drain()
             time.sleep(0.01)
-        # What it left running in its group goes with it; nobody else can have its number yet.
-        killing.signal_group(self.pid, signal.SIGKILL)
+        # What it left running goes with it; nobody else can have its number yet.
+        if self.has_ended():
+            killing.signal_group(self.pid, signal.SIGKILL)
+        else:
+            killing.end_group(self.pid)
         if sweep:
             killing.kill_marked("HYPERVISOR_AGENT", self.agent)
         code = self._process.wait()

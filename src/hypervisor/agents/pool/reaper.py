@@ -79,7 +79,7 @@ def main(session: str, folder: str) -> None:
     sys.path.insert(0, os.path.join(package, "system"))
     killing = import_module("killing")
     for group in groups:
-        killing.signal_group(group, signal.SIGKILL)
+        killing.end_group(group)
     killing.kill_marked("HYPERVISOR_POOL", session)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -19,7 +19,7 @@ from hypervisor.worker.branches import claim_tree, worktrees
 
 _PATIENCE = 5.0
 _FOLDER = "hypervisor-"
-_DRAIN = worker.drain_mark("")
+_DRAIN = worker.drain_mark(POOL).removesuffix(POOL)
 
 
 def folder_of(session: str) -> Path:
@@ -78,7 +78,7 @@ def _end_agents(ledger: Ledger, session: str) -> None:
         left = False
         for agent in ledger.agents.alive(session):
             if agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start):
-                killing.signal_group(agent.pid, 9)
+                killing.end_group(agent.pid)
                 left = True
         if not killing.kill_marked("HYPERVISOR_POOL", session) and not left:
             return
