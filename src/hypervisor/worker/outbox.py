@@ -148,7 +148,9 @@ def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
-    commit, here = told.get("commit"), head(root)
+    # The repository of the item is that of its file.
+    folder = os.path.dirname(os.path.join(root, row.path or ""))
+    commit, here = told.get("commit"), head(folder)
     if not commit or not here or here in (commit, row.merge):
         return
     waits = HypervisorError(
@@ -161,7 +163,7 @@ def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
         raise waits
     from hypervisor.system.git import Git
 
-    if not Git(root).has(commit):
+    if not Git(folder, root=root).has(commit):
         raise waits
 
 

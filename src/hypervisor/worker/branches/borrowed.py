@@ -33,7 +33,7 @@ def enter(
     gives it back with nothing lost; anything else that is not committed is refused. Raises
     UsageError, GitError and HypervisorError.
     """
-    root = at_root.folder
+    root = at_root.root
     main, head = standing(at_root)
     top = top_of(cwd)
     if top is None:

@@ -35,7 +35,7 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
     Sets the claim's `branch`, `worktree` (where to work), `base_commit` and `file`. Raises
     HypervisorError, NotOwner, and nobody works there.
     """
-    git = _git(ledger, claim.token, claim.lease_seconds)
+    git = _git(ledger, claim.path, claim.token, claim.lease_seconds)
     if here is None:
         tree = worktrees.make(git, claim.id, claim.token)
     else:
@@ -59,7 +59,7 @@ def tree_of(ledger: Ledger, row: Any) -> worktrees.Tree | None:
             "to the ledger",
             f"give it back: hypervisor release {row['token']}",
         )
-    return _tree(ledger, row, _git(ledger, row["token"], row["lease_ms"] / 1000))
+    return _tree(ledger, row, _git(ledger, row["path"], row["token"], row["lease_ms"] / 1000))
 
 
 def _tree(ledger: Ledger, row: Any, git: Git) -> worktrees.Tree:
@@ -110,7 +110,8 @@ def _outside(ledger: Ledger, tree: worktrees.Tree) -> list[str]:
 def file_in(tree: worktrees.Tree, root: str, path: str) -> str:
     """Return where a worker finds an item's file: in its tree, or, if git does not hold it, at
     the root."""
-    inside = os.path.join(tree.work, path)
+    home = worktrees.home_of(root, path)
+    inside = os.path.join(tree.work, os.path.relpath(os.path.join(root, path), home))
     return inside if os.path.lexists(inside) else os.path.join(root, path)
 
 
@@ -130,7 +131,7 @@ def salvage(ledger: Ledger, row: Any, report: dict[str, Any]) -> dict[str, Any]:
     commit can hold in the kept folder. Return the report, which tells it. Raises HypervisorError
     and OSError, and the tree must stay."""
     try:
-        tree = _tree(ledger, row, Git(ledger.root))
+        tree = _tree(ledger, row, _at_home(ledger, row))
     except worktrees.Gone:
         top = os.path.join(worktrees.trees_dir(ledger.root), row["token"])
         kept = keeping.keep_whole(ledger.state, row["token"], top) if os.path.isdir(top) else []
@@ -164,11 +165,11 @@ def leave(ledger: Ledger, row: Any) -> None:
     One that the caller stands in stays until a later `clear`. What can't be removed now is left.
     """
     try:
-        tree = _tree(ledger, row, Git(ledger.root))
+        tree = _tree(ledger, row, _at_home(ledger, row))
         if tree.top != os.path.join(worktrees.trees_dir(ledger.root), row["token"]):
             borrowed.leave(tree.git)
         elif not worktrees.is_within(tree.top, _cwd()):
-            worktrees.remove(ledger.root, row["token"])
+            worktrees.discard(ledger.root, tree.top, _at_home(ledger, row).folder)
     except (HypervisorError, OSError):
         return
 
@@ -229,20 +230,21 @@ def _put_away(ledger: Ledger, top: str, row: Any) -> None:
         left = {"reason": f"what a claim left that ended without a report: {row['outcome']}"}
         salvage(ledger, row, left)
     if os.path.dirname(top) == worktrees.trees_dir(ledger.root) and row["token"] in top:
-        worktrees.discard(ledger.root, top)
+        worktrees.discard(ledger.root, top, _at_home(ledger, row).folder)
     else:
-        borrowed.leave(Git(ledger.root).at(top))
+        borrowed.leave(_at_home(ledger, row).at(top))
 
 
-def clear(ledger: Ledger) -> int:
-    """Remove the working trees and branches of claims that have ended; return how many branches.
+def clear(ledger: Ledger, home: str | None = None) -> int:
+    """Remove the working trees of claims that have ended, and branches of theirs in the repository
+    around `home` (default: the root); return how many branches.
 
     A branch stays while it holds what is not merged, or its tree stands; so does what this ledger
     does not know.
     """
     clear_trees(ledger)
-    worktrees.sweep(ledger.root)
-    git, gone = Git(ledger.root), []
+    git, gone = Git(home or ledger.root, root=ledger.root), []
+    worktrees.sweep(git.folder)
     refs = git.refs(f"refs/heads/{PREFIX}/")
     branches = {token_of(name.removeprefix("refs/heads/")): name for name in refs}
     for token, row in ledger.branches.find_all(filter(None, branches)).items():
@@ -253,11 +255,16 @@ def clear(ledger: Ledger) -> int:
     return len(gone)
 
 
-def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
-    """Return git at the root, which renews the lease of a claim while it runs."""
+def _git(ledger: Ledger, path: str | None, token: str, lease_seconds: float) -> Git:
+    """Return git in the repository of an item, which renews the lease of a claim while it runs."""
     return Git(
-        ledger.root, beat=lambda: ledger.claims.keep(token), beat_every=keep_every(lease_seconds)
-    )
+        worktrees.home_of(ledger.root, path), root=ledger.root,
+        beat=lambda: ledger.claims.keep(token), beat_every=keep_every(lease_seconds),
+    )  # fmt: skip
+
+
+def _at_home(ledger: Ledger, row: Any) -> Git:
+    return Git(worktrees.home_of(ledger.root, row["path"]), root=ledger.root)
 
 
 def _is_over(row: Any) -> bool:

@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Callable
 
-from hypervisor.system.checkout import git_file_of, private_dir, shared_dir
+from hypervisor.system.checkout import git_file_of, private_dir, shared_dir, top_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.keys import key
@@ -94,9 +94,9 @@ def trees_of(root: str) -> list[str]:
 
 
 def make(git: Git, item_id: str, token: str) -> Tree:
-    """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
-    HypervisorError."""
-    root = git.folder
+    """Make the branch and the working tree of a claim, with `git` at the root, or at the top of a
+    repository in there. Raises GitError and HypervisorError."""
+    root = git.root
     top, head = standing(git)
     base = start(git, head)
     branch = branch_name(item_id, token)
@@ -108,13 +108,12 @@ def make(git: Git, item_id: str, token: str) -> Tree:
 
 
 def add(git: Git, *words: str) -> None:
-    """Make a working tree, without its files, as `git worktree add WORDS` does at the root. Raises
-    GitError.
+    """Make a working tree, without its files, as `git worktree add WORDS` does. Raises GitError.
 
     git fails where it meets another worktree that is half made or half removed: these moments are
     short here, and we take turns. Others, who don't, are waited for.
     """
-    root = git.folder
+    root = git.root
     state = State.find(root) or State.create(root)
     state.folder.below("worktrees", make=True)
     with state.folder.locked("worktrees.lock"):
@@ -169,19 +168,14 @@ def clean(git: Git, name: str, *options: str) -> None:
     git("clean", "-ffdq")
 
 
-def remove(root: str, token: str) -> None:
-    """Remove the working tree of a claim, whatever state it is in; its branch stays."""
-    path = os.path.join(trees_dir(root), token)
-    discard(root, path)
-
-
-def discard(root: str, path: str) -> None:
-    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it."""
+def discard(root: str, path: str, home: str | None = None) -> None:
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it in the
+    repository around `home` (default: the root)."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
     if os.path.islink(trees_dir(root)):
         return
-    common = common_dir(root)
+    common = common_dir(home or root)
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
         private = os.path.join(known, name)
@@ -200,9 +194,9 @@ def discard(root: str, path: str) -> None:
         shutil.rmtree(path, onerror=_make_removable)
 
 
-def sweep(root: str) -> None:
-    """Remove what a `discard` that was killed has left."""
-    common = common_dir(root)
+def sweep(home: str) -> None:
+    """Remove what a `discard` that was killed has left in the repository around `home`."""
+    common = common_dir(home)
     for name in os.listdir(common):
         if name.startswith(_REMOVED) and not os.path.islink(os.path.join(common, name)):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
@@ -219,6 +213,13 @@ def delete_branches(git: Git, branches: list[str]) -> None:
 def is_within(folder: str, path: str) -> bool:
     """True if `path` is `folder` or lies beneath it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def home_of(root: str, path: str | None) -> str:
+    """Return the folder whose repository the work on an item goes to: the root, or the top of one
+    that lies in it and holds the item's file, at `path` from the root."""
+    top = None if path is None else top_of(os.path.dirname(os.path.join(root, path)))
+    return root if top is None or top == root or not is_within(root, top) else top
 
 
 def standing(git: Git) -> tuple[str, str]:
@@ -248,7 +249,9 @@ def common_dir(root: str) -> str:
 
 def work_in(top: str, root: str, root_top: str) -> str:
     """Return the folder in the tree at `top` that stands for `root`, which is in `root_top`; it is
-    made where it is missing."""
+    made where it is missing. A tree of a repository that lies in the root stands for that."""
+    if not is_within(root_top, root):
+        return top
     inside = os.path.relpath(root, root_top)
     if inside == ".":
         return top
