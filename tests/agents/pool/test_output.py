@@ -20,7 +20,7 @@ def test_a_log_keeps_the_beginning_and_the_end_and_is_never_larger_than_it_may(
     path, most = tmp_path / "a.log", 10_000
     for start in (0, 5000):
         # Each item of a slot goes on with its log.
-        log = Log(Folder.at(str(tmp_path)), "a.log", most)
+        log = Log(lambda: Folder.at(str(tmp_path)), "a.log", most)
         for number in range(start, start + 5000):
             log.write(b"line %d\n" % number)
             assert path.stat().st_size <= most
@@ -62,3 +62,14 @@ def test_a_log_that_cannot_be_written_is_a_note_and_the_pool_goes_on(
     assert ran.returncode == 0, ran.stderr
     assert counts(project) == {"done": 3}
     assert "could not be written: Is a directory" in ran.stderr
+
+
+def test_a_folder_of_logs_that_cannot_be_made_ends_no_pool(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 2)
+    (project / ".hypervisor" / "outputs").write_text("")
+    ran = run_hypervisor(*WORK, "--workers", "2", "--", "true")
+    assert ran.returncode == 0, ran.stderr
+    assert counts(project) == {"done": 2}
+    assert "could not be written: Not a directory" in ran.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,28 @@ def test_a_submodule_whose_remote_has_its_new_commit_is_merged_and_can_be_cloned
     assert done(project, claim) == "done" and len(merge(project).merged) == 1
     git(project.parent, *FILE, "clone", "--quiet", "--recurse-submodules", str(project), "clone")
     assert (project.parent / "clone" / "vendor" / "l").read_text() == "precious"
+
+
+@pytest.mark.parametrize("link", ["vendor", "app"])
+def test_a_link_to_a_commit_that_has_gone_with_its_repository_is_not_told_as_done(
+    link: str, project: Path
+) -> None:
+    with_submodule(project)
+    claim = take(project)
+    tree = Path(claim.worktree)
+    if link == "vendor":
+        git(tree, *FILE, "submodule", "--quiet", "update", "--init")
+        committed(tree)
+    else:
+        nested_with_a_commit(tree)
+    git(tree, "add", link)
+    git(tree, "commit", "--quiet", "-m", "the worker's own")
+    shutil.rmtree(tree / link)
+    (tree / link).mkdir()
+    with pytest.raises(HypervisorError, match=rf"^{link}: another commit of a submodule"):
+        done(project, claim)
+    end(project, claim)
+    assert merge(project).merged == []
 
 
 def test_files_in_a_submodule_that_was_never_filled_in_are_not_told_as_done(project: Path) -> None:

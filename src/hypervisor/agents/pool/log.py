@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from hypervisor.system.folder import Folder, write_all
 
@@ -10,15 +11,16 @@ _LEFT_OUT = b"[left out here: a log keeps the beginning and the end of what was 
 
 
 class Log:
-    """The file `name` in `folder`, written on, of at most `most` bytes. It is a note: where it
-    can't be written its pool goes on, and `lost` says why."""
+    """The file `name` in the folder that `find` returns, written on, of at most `most` bytes. It is
+    a note: where it can't be written its pool goes on, and `lost` says why."""
 
-    def __init__(self, folder: Folder, name: str, most: int) -> None:
+    def __init__(self, find: Callable[[], Folder], name: str, most: int) -> None:
         self.lost = ""
-        self._folder, self._name, self._most = folder, name, most
+        self._name, self._most = name, most
         self._fd = -1
         try:
-            self._fd = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            self._folder = find()
+            self._fd = self._folder.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         except OSError as error:
             self._lose(error)
 

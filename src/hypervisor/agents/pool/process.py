@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 
 from hypervisor.agents import retention
 from hypervisor.agents.client import Start, Stream
@@ -33,13 +34,13 @@ class Process:
         *,
         agent: str,
         cwd: str,
-        logs: Folder,
+        logs: Callable[[], Folder],
         most: int,
         redactor: Redactor,
         apart: bool,
     ) -> None:
-        """Start it. What it says goes to its log in the folder `logs`, which holds at most `most`
-        bytes; `apart` keeps standard error out of the log of events. Raises OSError."""
+        """Start it. What it says goes to its log of at most `most` bytes, in the folder that
+        `logs` returns; `apart` keeps standard error out of the log of events. Raises OSError."""
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()

@@ -61,31 +61,51 @@ def _own(path: str) -> Unsaved:
 
 def _hidden_and_linked(git: Git, base: str) -> dict[str, HypervisorError]:
     """Have git see the files that it was told to overlook; return the links to repositories that
-    hold what the link alone does not."""
-    top, left, hidden = git.top(), {}, []
+    hold, or are, what the link alone does not keep."""
+    top, left, links, hidden = git.top(), {}, [], []
     told = git("-c", "core.sparseCheckout=false", "ls-files", "-v", "--stage", "-z")
     for entry in told.split("\0")[:-1]:
         words, _, path = entry.partition("\t")
         tag, mode = words.split(" ")[:2]
         if mode == _LINK:
-            if why := _unsaved_link(git, os.path.join(top, path), path, base):
-                left[path] = why
+            links.append(path)
         elif (tag == "S" or tag.islower()) and os.path.lexists(os.path.join(top, path)):
             hidden.append(path)
     if hidden:
         told = "".join(f"{path}\0" for path in hidden)
         for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
             git("update-index", flag, "-z", "--stdin", input=told)
+    new = _changed_links(git, base) if links else []
+    for path in links:
+        if why := _unsaved_link(git, os.path.join(top, path), path, base, path in new):
+            left[path] = why
     return left
 
 
-def _unsaved_link(git: Git, place: str, path: str, base: str) -> HypervisorError | None:
-    """Return what would be lost of a submodule, or of what stands in its place."""
+def _changed_links(git: Git, base: str) -> list[str]:
+    words = ("--cached", "--raw", "-z", "--no-renames", "--ignore-submodules=dirty")
+    told = git("diff-index", *words, base).split("\0")
+    return [
+        path for modes, path in zip(told[::2], told[1::2], strict=False) if modes[8:14] == _LINK
+    ]
+
+
+def _unsaved_link(
+    git: Git, place: str, path: str, base: str, is_new: bool
+) -> HypervisorError | None:
+    """Return what would be lost of a submodule, or of what stands in its place; `is_new`: another
+    commit of it is named than at `base`."""
     if top_of(place) != place:
         if os.path.isdir(place) and not os.path.islink(place) and os.listdir(place):
             return Unsaved(
                 path, "files in a submodule that is not filled in", f"move them away, {_AGAIN}"
             )
+        if is_new:
+            return Unsaved(
+                path, "another commit of a submodule that is not filled in, so nobody can tell "
+                "whether its remote has it",
+                f"git submodule update --init there, or take it back, {_AGAIN}",
+            )  # fmt: skip
         return None
     try:
         inside = git.at(place)
