@@ -7,7 +7,6 @@ from typing import Any
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.rows import ClaimRow
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.worker.branches import claim_tree
@@ -32,16 +31,20 @@ def half_done(ledger: Ledger, queue: str) -> list[dict[str, Any]]:
                 "seconds": round(claim.ended_at - claim.claimed_at, 1),
                 "branch": claim.branch,
                 "worktree": claim.worktree,
-                "files": _in_tree(ledger, claim) if claim.branch else _named(ledger.root, item),
+                "files": (
+                    _in_tree(ledger, claim._asdict() | {"path": item["path"]})
+                    if claim.branch
+                    else _named(ledger.root, item)
+                ),
             }
         )
     return found
 
 
-def _in_tree(ledger: Ledger, claim: ClaimRow) -> list[str]:
-    """Return what has changed in a claim's own working tree, committed or not."""
+def _in_tree(ledger: Ledger, claim: dict[str, Any]) -> list[str]:
+    """Return what has changed in the own working tree of a claim (its row), committed or not."""
     try:
-        tree = claim_tree.tree_of(ledger, claim._asdict())
+        tree = claim_tree.tree_of(ledger, claim)
         assert tree is not None
         status = ("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all")
         told = tree.git(*status, "--no-renames", *tree.git.all_but_strangers())
