@@ -256,12 +256,14 @@ def test_the_tree_of_a_lost_claim_is_saved_on_its_branch_before_it_is_cleared(
     assert len(merge(project).merged) == 1
     assert support.branches(project) == [claim.branch] and kept.exists()
     with Ledger.open(str(project)) as ledger:
+        from hypervisor.views import page
         from hypervisor.views.summary import lines, summarize
 
         summary = summarize(ledger, "q")
+        shown = page.render(ledger, "q")
     place = f".hypervisor/kept/{claim.token}"
     assert summary["workers"][0]["kept"] == [place]
-    assert any(place in line for line in lines(summary, brief=True))
+    assert any(place in line for line in lines(summary, brief=True)) and place in shown
 
 
 def test_a_tree_that_cannot_be_saved_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

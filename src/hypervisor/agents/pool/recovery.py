@@ -60,7 +60,7 @@ def _left(ledger: Ledger) -> list[str]:
     folders = [path.name[len(_FOLDER) :] for path in _temporary().glob(f"{_FOLDER}{POOL}*")]
     state = ledger.state.folder.names()
     marks = [name[len(_DRAIN) :] for name in state if name.startswith(_DRAIN)]
-    trees = worktrees.trees_of(ledger.root)
+    trees = worktrees.trees_of(ledger.state)
     lent = [f"{POOL}{name.split('-')[1]}" for name in trees if "-" in name]
     known = map(ledger.sessions.find, {*folders, *marks, *lent})
     return [one.id for one in known if one is not None and caller.is_gone(one.pid, one.pid_start)]

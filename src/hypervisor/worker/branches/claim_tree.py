@@ -87,9 +87,14 @@ def beside(ledger: Ledger, tree: worktrees.Tree, report: dict[str, Any]) -> dict
 
 
 def _outside(ledger: Ledger, tree: worktrees.Tree) -> list[str]:
-    top, git = top_of(ledger.root), Git(ledger.root)
+    top = top_of(ledger.root)
     if top is None or top == tree.top:
         return []
+    try:
+        # Of the same repository, whose configuration is known by now.
+        git = tree.git.at(top)
+    except HypervisorError:
+        git = Git(ledger.root)
     begun = os.stat(borrowed.note_of(tree) or f"{tree.private}/gitdir").st_mtime
     words = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
     told = git("--no-optional-locks", *words, *git.all_but_strangers())
@@ -158,14 +163,14 @@ def _changed(tree: worktrees.Tree, commit: str) -> list[str]:
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 
 
-def leave(ledger: Ledger, row: Any) -> None:
+def leave(ledger: Ledger, row: Any, tree: worktrees.Tree | None = None) -> None:
     """Clear a claim's working tree away, now that it has ended, and all in it is saved; its branch
     stays.
 
     One that the caller stands in stays until a later `clear`. What can't be removed now is left.
     """
     try:
-        tree = _tree(ledger, row, _at_home(ledger, row))
+        tree = tree or _tree(ledger, row, _at_home(ledger, row))
         if tree.top != os.path.join(worktrees.trees_dir(ledger.root), row["token"]):
             borrowed.leave(tree.git)
         elif not worktrees.is_within(tree.top, _cwd()):
@@ -182,7 +187,7 @@ def clear_trees(ledger: Ledger) -> None:
     shall not lose the ground under its feet. One that the caller stands in stays, and so does what
     can't be saved, and what is not ours.
     """
-    standing = worktrees.trees_of(ledger.root)
+    standing = worktrees.trees_of(ledger.state)
     for token, row in ledger.branches.find_all(standing).items():
         path = os.path.join(worktrees.trees_dir(ledger.root), token)
         if _is_over(row) and not worktrees.is_within(path, _cwd()):

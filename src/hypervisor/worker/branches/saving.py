@@ -25,10 +25,10 @@ def save(tree: Tree, message: str) -> str | None:
     be committed, and nothing is.
     """
     with _alone(tree):
-        left = stage(tree.git, tree.base)
+        staged, left = stage(tree.git, tree.base)
         if left:
             raise _first(left)
-        head = _commit(tree, message)
+        head = _commit(tree, message if staged else "")
     return None if head == tree.base else head
 
 
@@ -36,9 +36,9 @@ def salvage(tree: Tree, message: str) -> tuple[str | None, dict[str, HypervisorE
     """Commit what can be committed of all that stands in the tree; return the branch's commit, None
     if nothing changed, and why for each path that can't be. Raises GitError and HypervisorError."""
     with _alone(tree):
-        left = stage(tree.git, tree.base)
+        staged, left = stage(tree.git, tree.base)
         # A person's hooks judge what is to count, and none of this does.
-        head = _commit(tree, message, "--no-verify")
+        head = _commit(tree, message if staged else "", "--no-verify")
     return (None if head == tree.base else head), left
 
 
@@ -72,8 +72,9 @@ def push(tree: Tree, commit: str) -> None:
 
 
 def _commit(tree: Tree, message: str, *options: str) -> str:
+    """Commit what is staged, if there is a message, and have the branch be where its tree is."""
     git, ref = tree.git, f"refs/heads/{tree.branch}"
-    if not git.ok("diff-index", "--cached", "--quiet", "--ignore-submodules=dirty", "HEAD"):
+    if message:
         git("commit", "--quiet", "--cleanup=verbatim", *options, "-F", "-", input=message)
     head = git.head()
     if head is None:

@@ -23,12 +23,12 @@ class Unsaved(HypervisorError):
         super().__init__(f"{one_line(path, 200)}: {what}", fix)
 
 
-def stage(git: Git, base: str) -> dict[str, HypervisorError]:
+def stage(git: Git, base: str) -> tuple[bool, dict[str, HypervisorError]]:
     """Stage what differs from the last commit in the working tree of `git`, which began at `base`,
     whatever its worker has hidden from git. Files that git ignores are left out.
 
-    Returns why for each path (from the top) that could not be staged. Raises SetupError where
-    nothing can be.
+    Returns whether anything is staged, and why for each path (from the top) that could not be.
+    Raises SetupError where nothing can be.
     """
     left = _hidden_and_linked(git, base)
     around = (f":(top,exclude,literal){path}" for path in left)
@@ -48,7 +48,7 @@ def stage(git: Git, base: str) -> dict[str, HypervisorError]:
     left |= filters.staged_without(git, files)
     if left:
         git("reset", "--quiet", *FROM_INPUT, "HEAD", input=pathspecs(left))
-    return left
+    return bool(set(told[1::2]) - left.keys()), left
 
 
 def _own(path: str) -> Unsaved:

@@ -85,11 +85,11 @@ def trees_dir(root: str) -> str:
     return shown(root, "worktrees")
 
 
-def trees_of(root: str) -> list[str]:
+def trees_of(state: State) -> list[str]:
     """Return the names of the working trees that stand there."""
     try:
-        return sorted(os.listdir(trees_dir(root)))
-    except FileNotFoundError:
+        return state.folder.below("worktrees").names()
+    except OSError:
         return []
 
 
