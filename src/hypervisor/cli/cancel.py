@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
@@ -32,16 +31,17 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.queue) == args.all:
         raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
     reason = options.texts(args, "reason").get("reason", "")
-    cancelled = []
+    cancelled, lines = [], []
     with Ledger.open(find_root()) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
-            count = ledger.generations.cancel(queue, reason)
-            left = half_done.half_done(ledger, queue)
-            cancelled.append({"queue": queue, "items": count, "half_done": left})
+            items = ledger.generations.cancel(queue, reason)
+            half = half_done.half_done(ledger, queue)
+            cancelled.append({"queue": queue, "items": items, "half_done": half})
+            lines += _lines(queue, items, half)
     if args.json:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
     elif cancelled:
-        print("\n".join(line for one in cancelled for line in _lines(one)))
+        print("\n".join(lines))
     else:
         print("no queue has open items")
     return 0 if cancelled else 3
@@ -56,24 +56,20 @@ def _open_queues(ledger: Ledger) -> list[str]:
     return found
 
 
-def _lines(one: dict[str, Any]) -> list[str]:
-    queue, half = one["queue"], one["half_done"]
-    head = f"cancelled {one_line(queue, 60)}: {count(one['items'], 'open item')} ended"
+def _lines(queue: str, items: int, half: list[half_done.HalfDone]) -> list[str]:
+    head = f"cancelled {one_line(queue, 60)}: {count(items, 'open item')} ended"
     if not half:
         return [head]
     shown = [f"{head}, {len(half)} of them half done:"]
-    for item in half[:_SHOWN]:
-        name = options.name(item["id"], item["title"])
-        had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
-        shown.append(f"  {name}: {had}; {_changed(item)}")
-    if len(half) > _SHOWN:
-        shown.append(f"  … and {len(half) - _SHOWN} more (--json lists all)")
+    shown += [f"  {line}" for line in shortened([_had(item) for item in half], _SHOWN)]
     shown.append("what their workers have changed stays as it is: look at it, e.g. with git status")
     return shown
 
 
-def _changed(item: dict[str, Any]) -> str:
-    files = ", ".join(one_line(path, 120) for path in item["files"][:_FILES])
-    more = f" and {len(item['files']) - _FILES} more" if len(item["files"]) > _FILES else ""
-    told = f"changed: {files}{more}" if files else "no change of a file is known"
-    return f"{told}, on branch {one_line(item['branch'], 100)}" if item["branch"] else told
+def _had(item: half_done.HalfDone) -> str:
+    name = options.name(item["id"], item["title"])
+    had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
+    files = listed(item["files"], _FILES)
+    changed = f"changed: {files}" if files else "no change of a file is known"
+    branch = f", on branch {one_line(item['branch'], 100)}" if item["branch"] else ""
+    return f"{name}: {had}; {changed}{branch}"

@@ -10,7 +10,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
 from hypervisor.system.state import State
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, one_line, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,10 +88,8 @@ def _why(one: Restored) -> str:
 
 
 def _list(lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
+    for line in shortened(lines, _SHOWN):
         print(f"  {line}")
-    if len(lines) > _SHOWN:
-        print(f"  … and {len(lines) - _SHOWN} more (--json lists all)")
 
 
 def _shown(one: dict[str, str], what: str) -> str:
@@ -110,13 +108,14 @@ def _theirs(
             if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
                 return None
             for row in ledger.queries.results(queue):
-                report = row["report"] or {}
-                if item_id not in (None, row["id"]):
+                report = row.report or {}
+                if item_id not in (None, row.id):
                     continue
-                named = report.get("files") or ()
-                files += [{"id": row["id"], "path": str(one)} for one in named if one not in ours]
+                named = report.get("files")
+                paths = named if isinstance(named, list) else []
+                files += [{"id": row.id, "path": str(one)} for one in paths if one not in ours]
                 if report.get("commit"):
-                    commits.append({"id": row["id"], "commit": str(report["commit"])})
+                    commits.append({"id": row.id, "commit": str(report["commit"])})
     except NoLedger:
         return None
     return {"not_ours": files, "commits": commits}

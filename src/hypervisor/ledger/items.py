@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
-from hypervisor.ledger.rows import Item, OpenItem, columns
+from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, columns
 from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 _ALL = f"select {columns(Item, 'i')} from item i"
+_IS_ROW = "payload is not null and format is null"
 _IS_ASIDE = (
     "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
     "and d.item = i.no)"
@@ -26,21 +26,25 @@ _IS_ASIDE = (
 class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
-    are the paths that it touches, from the root and normal; `named` those that its text names."""
+    are the paths that it touches, from the root and normal; `named` those that its text names;
+    `format` is that of the file at its path, where that holds many items and this is one."""
 
-    __slots__ = ("after", "files", "fingerprint", "id", "named", "path", "payload", "title")
+    __slots__ = (
+        "after", "files", "fingerprint", "format", "id", "named", "path", "payload", "title",
+    )  # fmt: skip
 
     def __init__(
         self,
         id: str,
         path: str | None = None,
         *,
-        payload: Any = None,
+        payload: object = None,
         title: str | None = None,
         fingerprint: str | None = None,
         after: Iterable[str] = (),
         files: Iterable[str] = (),
         named: Iterable[str] = (),
+        format: str | None = None,
     ) -> None:
         self.id = id
         self.path = path
@@ -50,6 +54,7 @@ class NewItem:
         self.after = tuple(after)
         self.files = tuple(files)
         self.named = tuple(named)
+        self.format = format
 
 
 class Opened:
@@ -123,12 +128,13 @@ class Items:
         )
         return row["state"] if row else None
 
-    def open_place(self, item_id: str) -> Any:
-        """Return where an item is open, or None: `queue_name`, `state`, and of a live claim
-        `token`, `worker` and `claimed_at`."""
-        return self._store.row(
-            "select i.state, i.path, q.name as queue_name, q.state as queue_state, c.token, "
-            "c.worker, c.claimed_at from queue q join item i on i.queue = q.no and i.id = ? "
+    def open_place(self, item_id: str) -> Place | None:
+        """Return where an item is open, or None."""
+        others = {"state": "i.state", "queue_name": "q.name", "queue_state": "q.state"}
+        return self._store.one(
+            Place,
+            f"select {columns(Place, 'c', **others)} from queue q "
+            "join item i on i.queue = q.no and i.id = ? "
             "left join claim c on c.no = i.claim and i.turn < 0 "
             "where q.project = ? and i.turn is not null order by i.no desc limit 1",
             (item_id, self._store.project),
@@ -141,14 +147,14 @@ class Items:
             return None
         return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
-    def ready(self, queue: str, most: int | None = None) -> list[Any]:
-        """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
-        `most`; and as `is_row` whether one is a row of the file at its path."""
-        return self._store.rows(
-            "select id, path, payload is not null as is_row from item "
+    def ready(self, queue: str, most: int | None = None) -> list[Ready]:
+        """Return the items of `queue` that are ready, in their order, at most `most`."""
+        return self._store.all(
+            Ready,
+            f"select {columns(Ready, 'item', is_row=_IS_ROW)} from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
-        ).fetchall()
+        )
 
     def moved(self, item: int, path: str) -> None:
         """Note that the file of an item (its number) is at `path` now, from the root."""
@@ -196,8 +202,8 @@ class Items:
                 fresh[item.id] = item
         position = self._store.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
-            "insert into item (path, title, payload, fingerprint, files, named, queue, project, "
-            "id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into item (path, title, payload, fingerprint, files, named, format, queue, "
+            "project, id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
@@ -231,7 +237,7 @@ class Items:
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
         self._store.change_many(
             "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
-            "named = ? "
+            "named = ?, format = ? "
             "where no = ? and turn >= 0",
             ((*_looks(item), number) for number, _, item in items),
         )
@@ -276,4 +282,4 @@ def _looks(item: NewItem) -> tuple[str | None, ...]:
         json.dumps(paths, ensure_ascii=False) if paths else None
         for paths in (item.files, item.named)
     )
-    return item.path, item.title, payload, item.fingerprint, files, named
+    return item.path, item.title, payload, item.fingerprint, files, named, item.format

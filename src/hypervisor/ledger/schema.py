@@ -225,7 +225,13 @@ alter table queue add column commits integer;
 alter table item add column named text;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+# An item's `format` is that of the file at its path, where that holds many items and the end of
+# each is marked in it; null for all others.
+FIFTH = """
+alter table item add column format text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-    from typing import Any
 
 
 # How long a writer sleeps, in seconds, before each further look whether it is its turn. Only then
@@ -45,7 +44,7 @@ class Embedded:
         finally:
             os.close(self._flock)
 
-    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[tuple[object, ...] | None]:
         """Return the row that `sql` selects for each of `of`, or None."""
         execute = self.connection.execute
         return [execute(sql, values).fetchone() for values in of]

@@ -10,25 +10,18 @@ import time
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
-from hypervisor.tasks import edit, locate, read, task_of, undo, write
+from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from hypervisor.config.settings import Settings
+    from hypervisor.system.reports import Report
 
 LONGEST = 8000
 UNCHANGED = "nothing changed in its working tree"
-# What a report tells beside what its worker said: the key of a list of paths, and what to call it.
-BESIDE = (
-    ("off_limits", "Changed, though it steers the next run"),
-    ("unnamed", "Changed, and not named by the task"),
-    ("outside", "Changed outside of its working tree meanwhile, by whom is not known"),
-    ("kept", "Not in any commit, kept in"),
-)
 _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
@@ -39,7 +32,7 @@ _UNREADABLE = late(
 
 def render(
     outcome: str,
-    report: dict[str, Any],
+    report: Report,
     *,
     heading: str,
     hindered: bool,
@@ -51,13 +44,13 @@ def render(
     is `hindered`, what is in its way and what helps come first, each by itself."""
     shown = [f"## {heading}", ""]
     if hindered:
-        for name, key in (
-            ("Reason", "reason"),
-            ("Evidence", "evidence"),
-            ("Next step", "next_step"),
+        for name, said in (
+            ("Reason", report.get("reason")),
+            ("Evidence", report.get("evidence")),
+            ("Next step", report.get("next_step")),
         ):
-            if report.get(key):
-                shown += [f"**{name}**", "", *quoted(report[key]), ""]
+            if said:
+                shown += [f"**{name}**", "", *quoted(said), ""]
     stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
     shown.append(f"- Result: {outcome}")
     shown.append(f"- Worker: {_code(worker)}, attempt {attempt}")
@@ -72,15 +65,27 @@ def render(
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
-    for key, name in BESIDE:
-        if report.get(key):
-            shown.append(f"- {name}: {', '.join(_code(path) for path in report[key][:50])}")
+    for name, paths in beside(report):
+        shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
     text = report.get("summary") or (None if hindered else report.get("reason"))
     if text:
         shown += ["", *quoted(text)]
     if report.get("note"):
         shown += ["", "**Note**", "", *quoted(report["note"])]
     return shown
+
+
+def beside(report: Report) -> list[tuple[str, list[str]]]:
+    """Return the lists of paths that a report tells beside what its worker said, each with what it
+    is called."""
+    told = (
+        ("Changed, though it steers the next run", report.get("off_limits")),
+        ("Changed, and not named by the task", report.get("unnamed")),
+        ("Changed outside of its working tree meanwhile, by whom is not known",
+         report.get("outside")),
+        ("Not in any commit, kept in", report.get("kept")),
+    )  # fmt: skip
+    return [(name, paths) for name, paths in told if paths]
 
 
 def quoted(text: str) -> list[str]:
@@ -122,9 +127,9 @@ def put(
             return None
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
-        word = task.family.words.get(status or "")
+        word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            edits.append(edit.SetKey(task.family.fields["status"], word))
+            edits.append(edit.SetKey(task.status_key, word))
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:

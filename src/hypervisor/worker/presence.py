@@ -11,9 +11,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Next
 
 # So many items are looked at before a hand-out stops since all of them are missing.
 MOST = 20
@@ -27,11 +26,11 @@ def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     and whether that goes for all of them, so that nothing is handed out."""
     ready = ledger.items.ready(queue, MOST)
     gone = [
-        row["id"]
+        row.id
         for row in ready
-        if row["path"] is not None
-        and not row["is_row"]
-        and not os.path.lexists(os.path.join(ledger.root, row["path"]))
+        if row.path is not None
+        and not row.is_row
+        and not os.path.lexists(os.path.join(ledger.root, row.path))
     ]
     return gone, bool(ready) and len(gone) == len(ready)
 
@@ -44,15 +43,15 @@ class Presence:
         self._found = False
         self.missing: dict[str, tuple[int, str]] = {}
 
-    def __call__(self, item: Any) -> bool:
+    def __call__(self, item: Next) -> bool:
         """True if the item's file is there, or it has none."""
-        path = item["path"]
+        path = item.path
         # What a row says stands in the ledger.
-        if path is not None and item["payload"] is None:
-            if item["id"] in self.missing:
+        if path is not None and (item.payload is None or item.format is not None):
+            if item.id in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):
-                self.leave_out(item["id"], item["no"], path)
+                self.leave_out(item.id, item.no, path)
                 return False
         self._found = True
         return True

@@ -29,7 +29,7 @@ def _identity(identity: None) -> None:
 
 def untouched(root: Path) -> bool:
     """True if all items are ready, and none was charged."""
-    costs = {item["attempts"] + item["deaths"] + item["releases"] for item in items(root).values()}
+    costs = {item.attempts + item.deaths + item.releases for item in items(root).values()}
     return set(counts(root)) == {"ready"} and costs == {0}
 
 

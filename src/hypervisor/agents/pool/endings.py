@@ -15,7 +15,7 @@ from hypervisor.worker import CheckFailed, Refused
 from hypervisor.worker.setup import lacking
 
 
-def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> str:
+def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> str:
     """Deal with what an agent still holds, now that its process is gone.
 
     Returns "", or what this machine lacks: what it held is free then, at no cost.
@@ -26,22 +26,18 @@ def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> st
     elif end.how == "finished":
         reconcile.stopped(ledger, session, agent, last_message=end.last, again=True)
     elif end.how == "rate_limited":
-        limited(ledger, queue, session, agent, end)
+        # The service refuses work for now: until it wants to be asked again, if it says when.
+        reconcile.freed(ledger, session, agent, "rate limit")
+        if end.limit is not None:
+            told = replace(end.limit, text=end.cause or end.limit.text)
+            reconcile.pause_for(ledger, queue, told)
     elif end.how in ("refused", "stopped"):
         reconcile.freed(ledger, session, agent, one_line(end.cause, 200))
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
-    worker.off_limits.settle(ledger)
+    worker.off_limits.look_after(ledger)
     reconcile.settle(ledger)
     return lacks
-
-
-def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
-    """The service refuses work for now: free the agent's items, and pause the queue until the
-    service wants to be asked again, if it says when."""
-    reconcile.freed(ledger, session, agent, "rate limit")
-    if end.limit is not None:
-        reconcile.pause_for(ledger, queue, replace(end.limit, text=end.cause or end.limit.text))
 
 
 def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, force: bool) -> str:
@@ -63,7 +59,7 @@ def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, f
             return lacks
         _finish(ledger, claim, "failed", _told(end))
     else:
-        return settle(ledger, claim.queue, agent.session, agent.name, end)
+        return agent_ended(ledger, claim.queue, agent.session, agent.name, end)
     return ""
 
 
@@ -104,7 +100,7 @@ def _unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
         ledger.ends.release(claim.token, free=True, reason=worker.off_limits.why(paths))
     except NotOwner:
         return
-    worker.off_limits.settle(ledger)
+    worker.off_limits.look_after(ledger)
 
 
 def _told(end: End) -> str:

@@ -32,12 +32,11 @@ def _temporary() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def clean_up(ledger: Ledger) -> list[str]:
+def clean_up(ledger: Ledger) -> None:
     """End what is left of pools whose process is gone, and free what they held.
 
-    Returns their names. Nobody else frees an item while its agent still runs.
+    Nobody else frees an item while its agent still runs.
     """
-    ended = []
     for row in ledger.sessions.pools():
         session = row.id
         if not caller.is_gone(row.pid, row.pid_start):
@@ -46,12 +45,10 @@ def clean_up(ledger: Ledger) -> list[str]:
         for agent in ledger.agents.alive(session):
             use.collect(ledger, agent.id, clean=Redactor().lines())
         reconcile.session_ended(ledger, session)
-        ended.append(session)
     for session in _left(ledger):
         forget(ledger.state, session)
         for name in ledger.agents.names_of(session):
             claim_tree.take_back(ledger, name)
-    return ended
 
 
 def _left(ledger: Ledger) -> list[str]:

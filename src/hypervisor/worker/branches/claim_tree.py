@@ -19,9 +19,10 @@ from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Claim
+    from hypervisor.ledger.findings import ClaimRow
+    from hypervisor.ledger.rows import Branch, Holding, Left
+    from hypervisor.system.reports import Report
 
 _SUBJECT = 72
 _MESSAGE = 4000
@@ -48,42 +49,45 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
         claim.file = file_in(tree, ledger.root, claim.path)
 
 
-def tree_of(ledger: Ledger, row: Any) -> worktrees.Tree | None:
-    """Return the working tree that a claim's row names, or None for a claim without a branch. Its
-    lease is renewed while git is at work there. Raises HypervisorError where it is gone."""
-    if not row["branch"]:
+def tree_of(ledger: Ledger, row: Holding | ClaimRow, path: str | None) -> worktrees.Tree | None:
+    """Return the working tree that a claim's row names, or None for a claim without a branch; its
+    item is at `path`. Its lease is renewed while git is at work there. Raises HypervisorError where
+    it is gone."""
+    if not row.branch:
         return None
-    if row["worktree"] is None:
+    if row.worktree is None or row.base_commit is None:
         raise HypervisorError(
-            f"claim {row['token']} has a branch and no working tree: something else has written "
+            f"claim {row.token} has a branch and no working tree: something else has written "
             "to the ledger",
-            f"give it back: hypervisor release {row['token']}",
+            f"give it back: hypervisor release {row.token}",
         )
-    return _tree(ledger, row, _git(ledger, row["path"], row["token"], row["lease_ms"] / 1000))
+    return _tree(ledger, row, _git(ledger, path, row.token, row.lease_ms / 1000))
 
 
-def _tree(ledger: Ledger, row: Any, git: Git) -> worktrees.Tree:
-    work = os.path.join(ledger.root, row["worktree"])
-    own = os.path.join(worktrees.trees_dir(ledger.root), row["token"])
-    top = own if worktrees.is_within(own, work) else borrowed.entered(work, row["token"])
+def _tree(ledger: Ledger, row: Holding | ClaimRow | Left, git: Git) -> worktrees.Tree:
+    work = os.path.join(ledger.root, row.worktree or "")
+    own = os.path.join(worktrees.trees_dir(ledger.root), row.token)
+    top = own if worktrees.is_within(own, work) else borrowed.entered(work, row.token)
     try:
         found = git.at(top) if top is not None and os.path.isdir(work) else None
     except HypervisorError:
         found = None
     if found is None:
-        raise worktrees.Gone(work, row["token"])
-    return worktrees.Tree(found, work, row["branch"], row["base_commit"])
+        raise worktrees.Gone(work, row.token)
+    return worktrees.Tree(found, work, row.branch or "", row.base_commit or "")
 
 
-def beside(ledger: Ledger, tree: worktrees.Tree, report: dict[str, Any]) -> dict[str, Any]:
+def beside(ledger: Ledger, tree: worktrees.Tree, report: dict[str, object]) -> Report:
     """Return what to tell of the end of an item beside its report: that nothing changed in its
     tree, and which files were changed outside of it since it was handed out."""
-    told: dict[str, Any] = {} if "commit" in report else {"unchanged": True}
+    told: Report = {} if "commit" in report else {"unchanged": True}
     try:
         outside = _outside(ledger, tree)
     except (HypervisorError, OSError):
         outside = []
-    return told | ({"outside": outside[:_FILES]} if outside else {})
+    if outside:
+        told["outside"] = outside[:_FILES]
+    return told
 
 
 def _outside(ledger: Ledger, tree: worktrees.Tree) -> list[str]:
@@ -121,8 +125,8 @@ def file_in(tree: worktrees.Tree, root: str, path: str) -> str:
 
 
 def save(
-    tree: worktrees.Tree, row: Any, report: dict[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+    tree: worktrees.Tree, row: Holding, report: dict[str, object]
+) -> tuple[dict[str, object], list[str]]:
     """Commit what a worker did; return its report with the branch, the commit and the files, and
     the paths, from the root, that the branch changes.
 
@@ -131,25 +135,25 @@ def save(
     return _with_commit(tree, report, saving.save(tree, _message(row, report)))
 
 
-def salvage(ledger: Ledger, row: Any, report: dict[str, Any]) -> dict[str, Any]:
+def salvage(ledger: Ledger, row: Holding | Left, report: dict[str, object]) -> dict[str, object]:
     """Keep all that stands in the tree of a claim that is not done: on its branch, and what no
     commit can hold in the kept folder. Return the report, which tells it. Raises HypervisorError
     and OSError, and the tree must stay."""
     try:
         tree = _tree(ledger, row, _at_home(ledger, row))
     except worktrees.Gone:
-        top = os.path.join(worktrees.trees_dir(ledger.root), row["token"])
-        kept = keeping.keep_whole(ledger.state, row["token"], top) if os.path.isdir(top) else []
+        top = os.path.join(worktrees.trees_dir(ledger.root), row.token)
+        kept = keeping.keep_whole(ledger.state, row.token, top) if os.path.isdir(top) else []
     else:
         commit, left = saving.salvage(tree, _message(row, report))
         report = _with_commit(tree, report, commit)[0]
-        kept = keeping.keep(ledger.state, row["token"], tree.git, left)
+        kept = keeping.keep(ledger.state, row.token, tree.git, left)
     return report | {"kept": kept} if kept else report
 
 
 def _with_commit(
-    tree: worktrees.Tree, report: dict[str, Any], commit: str | None
-) -> tuple[dict[str, Any], list[str]]:
+    tree: worktrees.Tree, report: dict[str, object], commit: str | None
+) -> tuple[dict[str, object], list[str]]:
     told = {name: value for name, value in report.items() if name != "commit"}
     if commit is None:
         return told, []
@@ -163,7 +167,7 @@ def _changed(tree: worktrees.Tree, commit: str) -> list[str]:
     return [os.path.relpath(os.path.join(tree.top, path), tree.work) for path in told]
 
 
-def leave(ledger: Ledger, row: Any, tree: worktrees.Tree | None = None) -> None:
+def leave(ledger: Ledger, row: Holding, tree: worktrees.Tree | None = None) -> None:
     """Clear a claim's working tree away, now that it has ended, and all in it is saved; its branch
     stays.
 
@@ -171,7 +175,7 @@ def leave(ledger: Ledger, row: Any, tree: worktrees.Tree | None = None) -> None:
     """
     try:
         tree = tree or _tree(ledger, row, _at_home(ledger, row))
-        if tree.top != os.path.join(worktrees.trees_dir(ledger.root), row["token"]):
+        if tree.top != os.path.join(worktrees.trees_dir(ledger.root), row.token):
             borrowed.leave(tree.git)
         elif not worktrees.is_within(tree.top, _cwd()):
             worktrees.discard(ledger.root, tree.top, _at_home(ledger, row).folder)
@@ -218,7 +222,7 @@ def _take_over(ledger: Ledger, top: str, token: str) -> None:
     """Give back the worktree that was put on the branch of the claim `token`. Raises UsageError
     where that is at work."""
     row = ledger.branches.find_all([token]).get(token)
-    if row is not None and row["outcome"] is None:
+    if row is not None and row.outcome is None:
         raise UsageError(f"this worktree works on {token}", "end that claim first")
     if row is not None:
         _put_away(ledger, top, row)
@@ -228,13 +232,15 @@ def _take_over(ledger: Ledger, top: str, token: str) -> None:
         )
 
 
-def _put_away(ledger: Ledger, top: str, row: Any) -> None:
+def _put_away(ledger: Ledger, top: str, row: Left) -> None:
     """Save what an ended claim has left in its tree at `top`, and remove that, or give it back.
     Raises HypervisorError and OSError, and it stays."""
-    if row["branch"] and row["worktree"] and row["outcome"] != "done":
-        left = {"reason": f"what a claim left that ended without a report: {row['outcome']}"}
+    if row.branch and row.worktree and row.outcome != "done":
+        left: dict[str, object] = {
+            "reason": f"what a claim left that ended without a report: {row.outcome}"
+        }
         salvage(ledger, row, left)
-    if os.path.dirname(top) == worktrees.trees_dir(ledger.root) and row["token"] in top:
+    if os.path.dirname(top) == worktrees.trees_dir(ledger.root) and row.token in top:
         worktrees.discard(ledger.root, top, _at_home(ledger, row).folder)
     else:
         borrowed.leave(_at_home(ledger, row).at(top))
@@ -268,36 +274,36 @@ def _git(ledger: Ledger, path: str | None, token: str, lease_seconds: float) -> 
     )  # fmt: skip
 
 
-def _at_home(ledger: Ledger, row: Any) -> Git:
-    return Git(worktrees.home_of(ledger.root, row["path"]), root=ledger.root)
+def _at_home(ledger: Ledger, row: Holding | Left) -> Git:
+    return Git(worktrees.home_of(ledger.root, row.path), root=ledger.root)
 
 
-def _is_over(row: Any) -> bool:
+def _is_over(row: Left) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
-    if row["outcome"] is None:
+    if row.outcome is None:
         return False
-    if row["outcome"] in REPORTED:
+    if row.outcome in REPORTED:
         return True
-    return bool(time.time() >= (row["ended_at"] or 0) + row["lease_ms"] / 1000)
+    return time.time() >= (row.ended_at or 0) + row.lease_ms / 1000
 
 
-def _holds_work(row: Any, tip: str) -> bool:
+def _holds_work(row: Left, tip: str) -> bool:
     """True for a branch at `tip` that holds what a worker made and nobody has merged."""
-    merged = (commit_of(row), row["merge"]) if row["merged_at"] is not None else ()
-    return tip not in (row["base_commit"], *merged)
+    merged = (commit_of(row), row.merge) if row.merged_at is not None else ()
+    return tip not in (row.base_commit, *merged)
 
 
-def commit_of(row: Any) -> str | None:
+def commit_of(row: Branch | Left) -> str | None:
     """Return the commit that the report of a claim (its row) names."""
-    told = json.loads(row["report"]) if row["report"] else {}
+    told = json.loads(row.report) if row.report else {}
     return told.get("commit")
 
 
-def _message(row: Any, report: dict[str, Any]) -> str:
-    subject = one_line(f"{row['id']}: {row['title'] or 'done'}", _SUBJECT)
+def _message(row: Holding | Left, report: dict[str, object]) -> str:
+    subject = one_line(f"{row.id}: {row.title or 'done'}", _SUBJECT)
     text = str(report.get("summary") or report.get("reason") or "")[:_MESSAGE]
     plain = text.replace("\0", "�").encode("utf-8", "replace").decode()
-    return f"{subject}\n\n{plain}\n\nHypervisor-Claim: {row['token']}\n"
+    return f"{subject}\n\n{plain}\n\nHypervisor-Claim: {row.token}\n"
 
 
 def _stored(root: str, work: str) -> str:

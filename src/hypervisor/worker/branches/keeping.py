@@ -64,9 +64,9 @@ def of_queue(ledger: Ledger, queue: int) -> dict[int, list[str]]:
         return {}
     found: dict[int, list[str]] = {}
     for token, row in ledger.branches.find_all(names).items():
-        if row["queue"] == queue:
+        if row.queue == queue:
             place = os.path.relpath(shown(ledger.root, FOLDER, token), ledger.root)
-            found.setdefault(row["no"], []).append(place)
+            found.setdefault(row.no, []).append(place)
     return found
 
 
