@@ -14,7 +14,7 @@ from hypervisor import worker
 from hypervisor.agents.client import End
 from hypervisor.agents.pool import endings
 from hypervisor.config.caller import PoolAgent
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, LedgerError
 from worker.branches.support import WHO, branches, git, lay_out
 from worker.support import open_queue, write_task
 
@@ -88,6 +88,25 @@ def test_where_nothing_can_be_written_what_fails_is_not_the_item_s_fault(
         monkeypatch.setattr("tempfile.tempdir", str(project / "no" / "such"))
         lacks = endings.command_ended(ledger, claim, End(how, "broke"), agent=agent, force=False)
     assert lacks.startswith("nothing can be written here: ") and untouched(project)
+
+
+def test_a_store_that_is_away_when_a_command_has_ended_blocks_no_item(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    agent = PoolAgent("pool-x", "command-x-1", None, "q")
+
+    def away(*_: object, **__: object) -> None:
+        raise LedgerError("the server does not answer")
+
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", agent.name, agent=agent)
+        with monkeypatch.context() as patch:
+            patch.setattr("hypervisor.worker.ends._accept", away)
+            with pytest.raises(LedgerError):
+                endings.command_ended(ledger, claim, End("finished"), agent=agent, force=False)
+    assert counts(project) == {"claimed": 1}
 
 
 def test_a_missing_identity_stops_the_pool_before_anything_is_handed_out(

@@ -23,10 +23,11 @@ FOLDER = "kept"
 def keep(state: State, name: str, git: Git, paths: Iterable[str]) -> list[str]:
     """Move `paths` out of the working tree at `git.folder` into the folder `name`; return where
     each lies now, from the root. Raises OSError."""
-    found = []
+    found, top = [], os.path.realpath(git.folder)
     for path in paths:
         place = os.path.join(git.folder, path)
-        if not os.path.lexists(place):
+        above = os.path.realpath(os.path.dirname(place))
+        if not os.path.lexists(place) or not f"{above}/".startswith(f"{top}/"):
             continue
         folder, last = os.path.split(path)
         target = _new(state, [name, *filter(None, folder.split("/"))], last)
