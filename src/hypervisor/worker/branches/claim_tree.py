@@ -15,7 +15,6 @@ from hypervisor.system.git import Git
 from hypervisor.system.state import STATE
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import borrowed, keeping, saving, worktrees
-from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -246,24 +245,44 @@ def _put_away(ledger: Ledger, top: str, row: Left) -> None:
         borrowed.leave(_at_home(ledger, row).at(top))
 
 
-def clear(ledger: Ledger, home: str | None = None) -> int:
-    """Remove the working trees of claims that have ended, and branches of theirs in the repository
-    around `home` (default: the root); return how many branches.
+def clear(ledger: Ledger, home: str | None = None) -> None:
+    """Remove the working trees of claims that have ended; and, in the repository around `home`
+    (default: the root), their branches, and what is known of those on remotes of what is merged.
 
-    A branch stays while it holds what is not merged, or its tree stands; so does what this ledger
-    does not know.
+    A branch stays while it holds what is not merged, or more than was accepted, and while its tree
+    stands; so does what this ledger does not know.
     """
     clear_trees(ledger)
-    git, gone = Git(home or ledger.root, root=ledger.root), []
+    git = Git(home or ledger.root, root=ledger.root)
     worktrees.sweep(git.folder)
-    refs = git.refs(f"refs/heads/{PREFIX}/")
-    branches = {token_of(name.removeprefix("refs/heads/")): name for name in refs}
-    for token, row in ledger.branches.find_all(filter(None, branches)).items():
-        stands = os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
-        if _is_over(row) and not stands and not _holds_work(row, refs[branches[token]]):
-            gone.append(branches[token].removeprefix("refs/heads/"))
-    worktrees.delete_branches(git, gone)
-    return len(gone)
+    gone = {}
+    refs = worktrees.our_refs(git)
+    rows = ledger.branches.find_all({ref.rpartition("/")[2] for ref in refs})
+    for ref, commit in refs.items():
+        token = ref.rpartition("/")[2]
+        row = rows.get(token)
+        if row is None or not _is_over(row) or _stands(ledger, token):
+            continue
+        if row.merged_at is not None:
+            if commit == (accepted_commit(row) or row.base_commit):
+                gone[ref] = commit
+        elif ref.startswith("refs/heads/") and commit == row.base_commit:
+            # Nothing that anybody made.
+            gone[ref] = commit
+    worktrees.delete_refs(git, gone)
+
+
+def clear_merged(ledger: Ledger) -> None:
+    """Do what `clear` does where what stands here was merged, perhaps by another machine; remove
+    the working trees of claims that have ended in any case. Costs a look where there is none."""
+    clear_trees(ledger)
+    standing = (token for token in worktrees.tokens_here(ledger.root) if not _stands(ledger, token))
+    if ledger.branches.are_merged(standing):
+        try:
+            clear(ledger)
+        except (HypervisorError, OSError):
+            # Whoever comes next does it; nobody's item waits for it.
+            return
 
 
 def _git(ledger: Ledger, path: str | None, token: str, lease_seconds: float) -> Git:
@@ -278,6 +297,16 @@ def _at_home(ledger: Ledger, row: Holding | Left) -> Git:
     return Git(worktrees.home_of(ledger.root, row.path), root=ledger.root)
 
 
+def accepted_commit(row: Branch | Left) -> str | None:
+    """Return the commit that the report of a claim names, None for one that changed nothing."""
+    commit: str | None = json.loads(row.report or "{}").get("commit")
+    return commit
+
+
+def _stands(ledger: Ledger, token: str) -> bool:
+    return os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
+
+
 def _is_over(row: Left) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
     if row.outcome is None:
@@ -285,18 +314,6 @@ def _is_over(row: Left) -> bool:
     if row.outcome in REPORTED:
         return True
     return time.time() >= (row.ended_at or 0) + row.lease_ms / 1000
-
-
-def _holds_work(row: Left, tip: str) -> bool:
-    """True for a branch at `tip` that holds what a worker made and nobody has merged."""
-    merged = (commit_of(row), row.merge) if row.merged_at is not None else ()
-    return tip not in (row.base_commit, *merged)
-
-
-def commit_of(row: Branch | Left) -> str | None:
-    """Return the commit that the report of a claim (its row) names."""
-    told = json.loads(row.report) if row.report else {}
-    return told.get("commit")
 
 
 def _message(row: Holding | Left, report: dict[str, object]) -> str:
