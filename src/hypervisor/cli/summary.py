@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hypervisor.agents import reconcile, use
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of the newest generation of one queue."""
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
