@@ -148,5 +148,6 @@ def test_time_that_others_had_the_processor_for_is_not_spent(
                 raise TimeoutError
             return text
 
-    monkeypatch.setattr(patterns, "_compiled", lambda text, one=Starved(): one)
+    starved = Starved()
+    monkeypatch.setattr(patterns, "_compiled", lambda text: starved)
     assert Pattern("x", Patience()).search("found") == "found"
