@@ -7,6 +7,10 @@ summary is run by the shell. Only our own lines start at the left edge.
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+
 from hypervisor.config.caller import in_pool, session
 from hypervisor.system.reading import at
 from hypervisor.system.spans import span
@@ -38,6 +42,8 @@ def hand_out(
         text = (
             _as_json(ledger.root, claims, ended) if as_json else _text(ledger.root, claims, known)
         )
+        if claims and sys.__stdout__ is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         print(text, flush=True)
     except OSError:
         give_back(ledger, [claim.token for claim in claims])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
@@ -115,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
+    for note in pool.notes:
+        print(f"hypervisor: {note}", file=sys.stderr)
     print(_next(args.queue, why, pool.cause, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 

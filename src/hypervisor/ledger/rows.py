@@ -270,17 +270,24 @@ class Holding(NamedTuple):
 
 
 class Left(NamedTuple):
-    """How a claim ended, by which its branch and its working tree may go; `newest` says that it is
-    the item's last one."""
+    """How a claim ended, by which its branch and its working tree may go, with its item (`no`) and
+    the number of its queue."""
 
+    token: str
     outcome: str | None
+    report: str | None
     ended_at: float | None
     lease_ms: int
+    branch: str | None
+    worktree: str | None
+    base_commit: str | None
     merge: str | None
     merged_at: float | None
-    report: str | None
-    base_commit: str | None
-    newest: bool
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
 
 
 class Branch(NamedTuple):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.system.reports import Report
 
 LONGEST = 8000
+UNCHANGED = "nothing changed in its working tree"
 _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
@@ -58,22 +59,33 @@ def render(
         shown.append(f"- Commit: {_code(report['commit'])}")
     if report.get("files"):
         shown.append(f"- Files: {', '.join(_code(name) for name in report['files'][:50])}")
+    if report.get("unchanged"):
+        shown.append(f"- Files: {UNCHANGED}")
     if report.get("verify"):
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
-    for name, paths in (
-        ("Changed, though it steers the next run", report.get("off_limits")),
-        ("Changed, and not named by the task", report.get("unnamed")),
-    ):
-        if paths:
-            shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
+    for name, paths in beside(report):
+        shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
     text = report.get("summary") or (None if hindered else report.get("reason"))
     if text:
         shown += ["", *quoted(text)]
     if report.get("note"):
         shown += ["", "**Note**", "", *quoted(report["note"])]
     return shown
+
+
+def beside(report: Report) -> list[tuple[str, list[str]]]:
+    """Return the lists of paths that a report tells beside what its worker said, each with what it
+    is called."""
+    told = (
+        ("Changed, though it steers the next run", report.get("off_limits")),
+        ("Changed, and not named by the task", report.get("unnamed")),
+        ("Changed outside of its working tree meanwhile, by whom is not known",
+         report.get("outside")),
+        ("Not in any commit, kept in", report.get("kept")),
+    )  # fmt: skip
+    return [(name, paths) for name, paths in told if paths]
 
 
 def quoted(text: str) -> list[str]:

@@ -69,6 +69,9 @@ class Told(Always, total=False):
     rule: str
     off_limits: list[str]
     unnamed: list[str]
+    unchanged: bool
+    outside: list[str]
+    kept: list[str]
 
 
 class Head(TypedDict):

@@ -17,7 +17,9 @@ from hypervisor.ledger.rows import Agent, Queue, spent_on
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
+from hypervisor.tasks.report import UNCHANGED, beside
 from hypervisor.views.shapes import Head, Notices, Rest, Summary, Tokens, Told
+from hypervisor.worker.branches import keeping
 
 _SHOWN = 20
 _FEW = 20
@@ -129,17 +131,32 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] |
         untried = f"not tried: {queue.reason}"
     why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
     aside = frozenset(ledger.narrowing.aside(queue.no))
+    kept = keeping.of_queue(ledger, queue.no)
 
     def tell(item: Result, share: list[int | None] | None) -> Told:
-        return _item(item, share, why if item.id in aside else None, untried)
+        told = _item(item, share, why if item.id in aside else None, untried)
+        if item.no in kept:
+            told["kept"] = kept[item.no]
+        return told
 
     return tell
 
 
 def _is_named(told: Told, number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
-    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
-    return number <= _LISTED or bool(odd)
+    return number <= _LISTED or bool(told["report_pending"] or beside_of(told))
+
+
+def beside_of(told: Told) -> list[tuple[str, list[str]]]:
+    """Return what `tasks.report.beside` does, of an item of a summary."""
+    return beside(
+        {
+            "off_limits": told.get("off_limits", []),
+            "unnamed": told.get("unnamed", []),
+            "outside": told.get("outside", []),
+            "kept": told.get("kept", []),
+        }
+    )
 
 
 def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> Tokens:
@@ -222,7 +239,9 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         told["reason"] = report.get("reason") or item.cause or words
     if item.outcome == "cancelled":
         told["half_done"] = True
-    for name in ("files", "changes", "rule", "off_limits", "unnamed"):
+    for name in (
+        "files", "changes", "rule", "off_limits", "unnamed", "unchanged", "outside", "kept",
+    ):  # fmt: skip
         if report.get(name):
             told[name] = report[name]
     return told
@@ -306,13 +325,12 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         sections[row.word] = _section(row, those, number, room)
         room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
-    for words, files in (
-        ("changed, though it steers the next run", [w.get("off_limits") for w in workers]),
-        ("changed, and not named by the task", [w.get("unnamed") for w in workers]),
-    ):
-        odd = [(w["task_id"], named) for w, named in zip(workers, files, strict=True) if named]
-        for item_id, named in odd[:_SHOWN]:
-            shown.append(f"{words}: {one_line(item_id, 60)}: {one_line(', '.join(named), 160)}")
+    for worker in [w for w in workers if beside_of(w)][:_SHOWN]:
+        for words, named in beside_of(worker):
+            words = f"{words[0].lower()}{words[1:]}"
+            shown.append(
+                f"{words}: {one_line(worker['task_id'], 60)}: {one_line(', '.join(named), 160)}"
+            )
     unmerged = [w for w in workers if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)
@@ -343,6 +361,7 @@ def _section(row: Standing, workers: list[Told], number: int, room: int) -> list
         if worker["title"] and worker["title"] != worker["task_id"]:
             name += f" “{one_line(worker['title'], 60)}”"
         half = "half done; " if worker.get("half_done") else ""
+        half += f"{UNCHANGED}; " if worker.get("unchanged") else ""
         said = worker.get("outcome") or worker["reason"]
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:

@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Claim
     from hypervisor.ledger.rows import Holding
+    from hypervisor.system.reports import Report
 
 _KEPT_BOXES = 50
 _KEPT_PATHS = 50
 
 
 class Ended:
-    """How an accepted report left its item: the `state` that it is in now; and the `claims` made in
-    the same commit, to be looked at by `take`, or None where none were tried for."""
+    """How an accepted report left its item: the `state` that it is in now; the `claims` made in the
+    same commit, to be looked at by `take`, or None where none were tried for; and what is to be
+    told `beside` of work on a branch."""
 
-    __slots__ = ("claims", "state")
+    __slots__ = ("beside", "claims", "state")
 
     def __init__(self, state: str, claims: list[Claim] | None) -> None:
         self.state = state
         self.claims = claims
+        self.beside: Report = {}
 
 
 def finish(
@@ -163,23 +166,21 @@ def _accept_and_claim(
 
 
 def _left_on_branch(ledger: Ledger, row: Holding, outcome: str, report: dict[str, object]) -> Ended:
-    """End an item that was not done; what its worker left in its tree is kept on its branch."""
-    from hypervisor.worker.branches import claim_tree, worktrees
+    """End an item that was not done; what its worker left in its tree is kept."""
+    from hypervisor.worker.branches import claim_tree
 
-    tree = None
+    saved = bool(row.worktree)
     try:
-        tree = claim_tree.tree_of(ledger, row)
-        if tree is not None:
-            report = claim_tree.save(tree, row, report)[0]
+        if saved:
+            report = claim_tree.salvage(ledger, row, report)
     except (HypervisorError, OSError) as error:
         # The report counts, not what is left of work that was not finished: that stays where it is.
-        if tree is not None and worktrees.is_kept(tree.top):
-            left = f"what was done is not committed: {one_line(error, 600)}"
-            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
-            tree = None
+        saved = False
+        left = f"what was done is in {row.worktree} still: {one_line(error, 600)}"
+        report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
     ended = _accept(ledger, row, row.token, outcome, report, more=False)
-    if tree is not None:
-        claim_tree.leave(ledger, tree, row.token)
+    if saved:
+        claim_tree.leave(ledger, row)
     return ended
 
 
@@ -193,19 +194,21 @@ def _done_on_branch(
     from hypervisor.worker.branches import claim_tree, saving
 
     token = row.token
-    tree = claim_tree.tree_of(ledger, row)
+    tree = claim_tree.tree_of(ledger, row, row.path)
     assert tree is not None
     path = claim_tree.file_in(tree, ledger.root, row.path or "")
     report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, str(report["commit"]))
-    ended = _accept(ledger, row, token, "done", report, more=False)
+    beside = claim_tree.beside(ledger, tree, report)
+    ended = _accept(ledger, row, token, "done", {**report, **beside}, more=False)
+    ended.beside = beside
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged({token: tree.base})
         outbox.flush(ledger)
-    claim_tree.leave(ledger, tree, token)
+    claim_tree.leave(ledger, row, tree)
     return ended
 
 

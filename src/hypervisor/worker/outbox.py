@@ -186,7 +186,9 @@ class _Here:
         """Refuse to write a report where the checkout does not hold the work that it tells of."""
         from hypervisor.system.checkout import head
 
-        here = head(self._root)
+        # The repository of an item is that of its file.
+        folder = os.path.dirname(os.path.join(self._root, row.path or ""))
+        here = head(folder)
         if not here or here in (commit, row.merge):
             return
         waits = HypervisorError(
@@ -201,7 +203,7 @@ class _Here:
             from hypervisor.system.git import Git
 
             commits = filter(None, map(_commit, self._rows))
-            self._held[here] = Git(self._root).held(set(commits), here)
+            self._held[here] = Git(folder, root=self._root).held(set(commits), here)
         if commit not in self._held[here]:
             raise waits
 
