@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.config.caller import in_pool
 from hypervisor.ledger import locks
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
 from hypervisor.system.text import count, either, listed, one_line
@@ -162,7 +163,7 @@ def awaited(ledger: Ledger, queue: Queue) -> str:
         elif last.queue != queue.no and last.state not in ("blocked", "failed"):
             where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
-        elif last.queue == queue.no and last.state not in ("waiting", "ready", "claimed"):
+        elif last.queue == queue.no and last.state not in OPEN_STATES:
             causes.append(f"{last.id} ({last.state})")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
