@@ -93,7 +93,14 @@ def use(ledger: Ledger) -> None:
         ledger.outbox.pending(),
         ledger.outbox.awaits_writing(one),
         ledger.outbox.unwritten(one, "w"),
-        ledger.outbox.written(one),
+        ledger.outbox.written(one, "f", "d"),
+        ledger.outbox.write_again([1]),
+        ledger.accepted.of_queue("q"),
+        ledger.accepted.of_tasks(["task-00000"]),
+        ledger.accepted.tasks_in(number),
+        ledger.accepted.note(1, "d"),
+        ledger.accepted.forget("q", ["task-00000"]),
+        ledger.items.open_ids(number),
     )
     (
         ledger.branches.unmerged("q"),
@@ -236,4 +243,5 @@ def use(ledger: Ledger) -> None:
         ledger.queues.generations(),
         ledger.generations.prunable(time.time() + 5),
         ledger.generations.forget(time.time() + 5),
+        ledger.accepted.keep(number),
     )

@@ -113,6 +113,7 @@ def check(
             queue=queue,
             files_from=getattr(args, "files_from", None),
             tools=given,
+            again=getattr(args, "again", False),
         )
     checked.failed = failed
     for error in failed:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hypervisor.agents import reconcile, use
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 
@@ -16,6 +17,7 @@ SUMMARY = "one HTML file that shows what was asked, what came out and what is ne
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor report`."""
     parser.add_argument("queue", help="the queue's name")
+    options.add_generation(parser)
     parser.add_argument(
         "--plain", action="store_true", help="for readers without hypervisor: no commands in it"
     )
@@ -33,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)
-        text = page.render(ledger, args.queue, plain=args.plain)
-        path = args.output or page.keep(ledger.state, args.queue, text, plain=args.plain)
+        queue = ledger.queues.get(args.queue, args.generation)
+        text = page.render(ledger, args.queue, plain=args.plain, generation=queue.generation)
+        path = args.output or page.keep(ledger.state, queue, text, plain=args.plain)
     if args.output:
         page.write(path, text)
     print(path)

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from hypervisor.agents import reconcile, use
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import lines, summarize
@@ -17,16 +18,24 @@ SUMMARY = "what became of every item of a queue, and what it cost"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor summary`."""
     parser.add_argument("queue", help="the queue's name")
+    options.add_generation(parser)
+    parser.add_argument(
+        "--write", action="store_true", help="write accepted reports again that were thrown away"
+    )
     parser.add_argument("--json", action="store_true", help="all items, for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary of the newest generation of one queue."""
+    """Print the summary of one generation of a queue."""
     with Ledger.open(find_root()) as ledger:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
-        summary = summarize(ledger, args.queue, brief=not args.json)
+        if args.write:
+            queue = ledger.queues.get(args.queue, args.generation)
+            ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))
+            outbox.flush(ledger, None)
+        summary = summarize(ledger, args.queue, generation=args.generation, brief=not args.json)
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))
     else:

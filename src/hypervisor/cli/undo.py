@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     _refuse_unknown(root, state, args.queue)
     results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
     fine = ("restored", "already as before")
+    _forget(root, args.queue, [one.id for one in results if one.outcome in fine])
     left = [result for result in results if result.outcome not in fine]
     restored = sum(result.outcome == "restored" for result in results)
     ours = {os.path.relpath(one.path, root) for one in results}
@@ -63,6 +64,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"that is what hypervisor wrote; what workers changed stays (git diff, git log){end}")
         _list(stays)
     return 1 if left else 0
+
+
+def _forget(root: str, queue: str, ids: list[str]) -> None:
+    """Forget that tasks were done: they are open work again."""
+    try:
+        with Ledger.open(root) as ledger:
+            ledger.accepted.forget(queue, ids)
+    except NoLedger:
+        return
 
 
 def _refuse_unknown(root: str, state: State, queue: str) -> None:
@@ -107,7 +117,7 @@ def _theirs(
     files, commits = [], []
     try:
         with Ledger.open(root) as ledger:
-            if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
+            if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose == "triage":
                 return None
             for row in ledger.queries.results(queue):
                 report = row["report"] or {}

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
@@ -77,6 +78,7 @@ class Generations:
         items: Items,
         ends: Ends,
         claim_locks: ClaimLocks,
+        accepted: Accepted,
     ) -> None:
         self._store = store
         self._queues = queues
@@ -84,14 +86,17 @@ class Generations:
         self._items = items
         self._ends = ends
         self._claim_locks = claim_locks
+        self._accepted = accepted
 
     def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
-        `source` has changed. A budget that is given to a queue at work replaces its earlier one.
-        Raises UsageError if the queue is at work with other instructions, bounds or another check;
-        where no check, commands or paths are named, those that it has stay.
+        `source` has changed. What was accepted in any generation, with the same content, is left
+        out. Where nothing is to be added, the last generation stays the last, if it is one of work.
+        A budget that is given to a queue at work replaces its earlier one. Raises UsageError if the
+        queue is at work with other instructions, bounds or another check; where no check, commands
+        or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -105,7 +110,19 @@ class Generations:
             self._ends.expire_late()
             queue = newest = self._queues.find(name)
             at_work = newest is not None and self._queues.at_work(newest, options.source)
-            if queue is None or not at_work:
+            opened = Opened(name, queue.generation if queue is not None else 1)
+            if options.again:
+                at_work = False
+            else:
+                wanted = self._not_accepted(name, wanted, opened)
+            wanted = self._items.free(newest, wanted, opened, anew=not at_work)
+            goes_on = at_work
+            if newest is not None and not at_work and _is_same(newest, options):
+                if not wanted:
+                    return opened
+                open_here = self._items.open_ids(newest.no)
+                goes_on = all(item.id in open_here for item in wanted)
+            if queue is None or not goes_on:
                 queue = self._new_queue(name, options)
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
@@ -113,20 +130,22 @@ class Generations:
                         "update queue set branches = ?, commits = ? where no = ?",
                         (newest.branches, newest.commits, queue.no),
                     )
-                    self._end_generation(newest, queue, {item.id for item in wanted})
+                    kept = None if options.again else {item.id for item in wanted}
+                    self._end_generation(newest, queue, kept)
                     queue = self._queues.get(name)
-            elif _is_other(queue, options):
+            elif at_work and _is_other(queue, options):
                 raise UsageError(
                     f"queue {name} is at work with other instructions or another --verify, "
                     "--scope, --allow-command or --may-write",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            elif options.preflight is not None:
+            else:
                 self._store.change(
-                    "update queue set preflight = ? where no = ?", (options.preflight, queue.no)
+                    "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
+                    (options.purpose, options.preflight, queue.no),
                 )
             self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
-            first = {} if at_work else options.first_bounds or {}
+            first = {} if goes_on else options.first_bounds or {}
             self._terms.put_bounds(queue.no, {**first, **(options.bounds or {})})
             self._terms.note_folders(queue, options.folders)
             if options.yes_up_to is not None:
@@ -137,9 +156,9 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
-            opened = Opened(name, queue.generation)
+            opened.generation = queue.generation
             self._items.add(queue, wanted, opened)
-            if options.asked and (opened.added or not at_work):
+            if options.asked and (opened.added or not goes_on):
                 self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
                 self._queues.note(queue.no, "added", count(opened.added, "item"))
@@ -201,6 +220,7 @@ class Generations:
         with self._store.write(durable=True):
             going, _ = self.prunable(before)
             for row in going:
+                self._accepted.keep(row.no)
                 for table, which in _PARTS:
                     self._store.change(f"delete from {table} where {which}", (row.no,))
         return going
@@ -238,15 +258,29 @@ class Generations:
         self._queues.note(queue.no, "opened", "")
         return queue
 
-    def _end_generation(self, old: Queue, new: Queue, wanted: set[str]) -> None:
-        """Move what is still open and `wanted` to the new generation, claims and all; cancel the
-        rest but for live claims, which may still be reported."""
+    def _not_accepted(self, name: str, items: list[NewItem], opened: Opened) -> list[NewItem]:
+        """Return the items without the rows and plain files that were done with this content."""
+        if all(item.content is None or item.fingerprint is not None for item in items):
+            return items
+        done = self._accepted.of_queue(name)
+        left = [
+            item
+            for item in items
+            if item.fingerprint is not None
+            or item.content not in done.get((item.id, item.path or ""), ())
+        ]
+        opened.accepted = len(items) - len(left)
+        return left
+
+    def _end_generation(self, old: Queue, new: Queue, wanted: set[str] | None) -> None:
+        """Move what is still open and `wanted` (None: all) to the new generation, claims and all;
+        cancel the rest but for live claims, which may still be reported."""
         self._items.hold("queue = ?", [(old.no,)])
         rows = self._store.rows(
             "select no, id from item where queue = ? and turn is not null", (old.no,)
         ).fetchall()
         now = time.time()
-        moved = [(new.no, no) for no, id in rows if id in wanted]
+        moved = [(new.no, no) for no, id in rows if wanted is None or id in wanted]
         self._store.change_many("update item set queue = ? where no = ?", moved)
         self.cancel_items(old.no, REPLACED, "turn >= 0", now)
         if moved and old.state == "paused":
@@ -274,6 +308,12 @@ class Generations:
         for project, item_id in awaited:
             self._ends.satisfy(project, item_id)
         return count
+
+
+def _is_same(queue: Queue, options: Options) -> bool:
+    """True if a queue that is at work no more (its row) is over only where there is more to do."""
+    same = options.source in (None, queue.source)
+    return same and not options.again and queue.purpose != "triage"
 
 
 def _is_other(queue: Queue, options: Options) -> bool:

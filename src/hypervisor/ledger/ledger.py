@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.agents import Agents
     from hypervisor.ledger.branches import Branches
     from hypervisor.ledger.claim_locks import ClaimLocks
@@ -116,8 +117,21 @@ class Ledger:
         from hypervisor.ledger.generations import Generations
 
         return Generations(
-            self.store, self.queues, self.terms, self.items, self.ends, self.claim_locks
+            self.store,
+            self.queues,
+            self.terms,
+            self.items,
+            self.ends,
+            self.claim_locks,
+            self.accepted,
         )
+
+    @part
+    def accepted(self) -> Accepted:
+        """What was done, and is not to be done again."""
+        from hypervisor.ledger.accepted import Accepted
+
+        return Accepted(self.store)
 
     @part
     def items(self) -> Items:

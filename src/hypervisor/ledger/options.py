@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 class Options(NamedTuple):
     """What a queue is opened with, beside its items; what is None stays as it is, or usual.
 
+    `purpose` is "work", "triage", or "pull": what is given back there is free for every queue.
     `source` is what it was made from, `preflight` is kept for the summary, `asked` (the sources as
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
     `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
@@ -21,7 +22,7 @@ class Options(NamedTuple):
     number of items for which the user has agreed to the cost beforehand. `folders` (absolute) are
     those outside of the root whose files are among the items: these may be edited. `bounds` are
     those of `Terms.set_bounds`, `first_bounds` what holds of them for a new generation where they
-    say nothing.
+    say nothing. `again`: what was accepted before is done once more.
     """
 
     purpose: str = "work"
@@ -46,6 +47,7 @@ class Options(NamedTuple):
     folders: Iterable[str] = ()
     bounds: Mapping[str, int] | None = None
     first_bounds: Mapping[str, int] | None = None
+    again: bool = False
 
 
 USUAL = Options()

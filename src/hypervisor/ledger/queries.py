@@ -330,7 +330,11 @@ class Queries:
         if since:
             which = "where i.queue = ? and i.finish_no > ? and i.finish_no < ? order by i.finish_no"
             return self._results(which, (number, since, self._store.engine.settled_before()))
-        return self._results("where i.queue = ? order by i.no", (number,))
+        return self.results_in(number)
+
+    def results_in(self, queue: int) -> Iterator[Any]:
+        """Yield the items of a generation (its number), in order, as `results` does."""
+        return self._results("where i.queue = ? order by i.no", (queue,))
 
     def results_of(self, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield the items with these numbers, in order, as `results` does."""

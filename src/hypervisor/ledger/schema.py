@@ -225,10 +225,28 @@ alter table queue add column commits integer;
 alter table item add column named text;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+# `content` holds digests (SHA-256): of a row as it was opened; of a plain file as its work was
+# handed in; of a task's file as it was opened and before its report was written, with a space
+# between. `forgiven` are the attempts from before a retry, which count for nothing. What was done
+# in generations that are forgotten stands in `accepted`.
+FIFTH = """
+alter table item add column content text;
+alter table item add column forgiven integer not null default 0;
+create table accepted (
+    project text not null,
+    queue text not null,
+    id text not null,
+    path text not null,
+    content text not null,
+    primary key (project, queue, id, path, content)
+);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
+    "accepted",
 )  # fmt: skip

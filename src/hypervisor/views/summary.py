@@ -22,7 +22,8 @@ from hypervisor.ledger.outcomes import (
 )
 from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, either, one_line
+from hypervisor.worker import outbox
 
 KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
@@ -35,23 +36,28 @@ def summarize(
     ledger: Ledger,
     queue: str,
     *,
+    generation: int | None = None,
     brief: bool = False,
     note: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
+    """Return the summary of a `generation` of `queue`, the newest if none is named. Raises
+    UsageError if unknown.
 
     A `brief` one is for `lines`: it has those items only that are named there, without tokens.
     `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
-    row = ledger.queues.get(queue)
+    row = ledger.queues.get(queue, generation)
+    gone = outbox.thrown_away(ledger, row.no)
     counts = {standing.word: 0 for standing in STANDINGS}
     pending = 0
     agents = ledger.agents.of_queue(row.no)
     shares = {} if brief else ledger.agents.costs(row.no)[1]
     workers, first, last = [], None, None
     tell = teller(ledger, row)
-    for item in ledger.queries.results(queue):
+    for item in ledger.queries.results_in(row.no):
         told = tell(item, shares.get(item["no"]))
+        if item["no"] in gone:
+            told["report_gone"] = True
         if note is not None:
             note(item, told)
         counts[told["status"]] += 1
@@ -62,12 +68,13 @@ def summarize(
             first = min(first or item["first_claimed_at"], item["first_claimed_at"])
         if item["finished_at"] is not None and item["state"] in REPORTED:
             last = max(last or item["finished_at"], item["finished_at"])
-    states = ledger.queues.stats(queue)
+    states = ledger.queues.counts(row.no)
     drained = row.state == "open" and not states["ready"] and not states["claimed"]
     unread = [agent.id for agent in agents if agent.input_tokens is None]
     return {
         "queue": row.name,
         "generation": row.generation,
+        "newest_generation": ledger.queues.get(queue).generation,
         "state": "drained" if drained else row.state,
         "reason": row.reason or None,
         "workers": workers,
@@ -104,7 +111,7 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], dict
 
 def _is_named(told: dict[str, Any], number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
-    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
+    odd = told["report_pending"] or any(map(told.get, ("report_gone", "off_limits", "unnamed")))
     return number <= _LISTED or bool(odd)
 
 
@@ -223,7 +230,10 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
-    head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
+    newest = summary["newest_generation"]
+    which = f" (generation {summary['generation']} of {newest})" if newest > 1 else ""
+    name = f"queue {summary['queue']}{which}"
+    head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
         f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
@@ -279,6 +289,14 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
             f"report pending: {one_line(worker['task_id'], 60)}: {one_line(why, 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
+    lost = [w for w in summary["workers"] if w.get("report_gone")]
+    for worker in lost[:_SHOWN]:
+        shown.append(f"report thrown away: {one_line(worker['task_id'], 60)} looks open again")
+    if lost:
+        written = either(len(lost), "the report", f"the {len(lost)} reports")
+        older = "" if summary["generation"] == newest else f" --generation {summary['generation']}"
+        mend = f"hypervisor summary {one_line(summary['queue'], 60)}{older} --write"
+        shown.append(f"to write {written} again: {mend}")
     if not brief:
         shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
     return shown

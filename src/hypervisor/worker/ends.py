@@ -91,8 +91,17 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
 
 
 def _accept(
-    ledger: Ledger, row: Any, token: str, outcome: str, report: dict[str, Any], *, more: bool
+    ledger: Ledger,
+    row: Any,
+    token: str,
+    outcome: str,
+    report: dict[str, Any],
+    *,
+    more: bool,
+    path: str | None = None,
 ) -> Ended:
+    """Have a report accepted and written; `path` is where the item's file is worked on, if that is
+    not at the root."""
     from hypervisor.system.redact import Redactor
 
     # What is cut first might leave half a key, which nothing knows for one.
@@ -100,6 +109,8 @@ def _accept(
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
     pending = row is not None and outbox.is_task(row["path"], row["fingerprint"])
     more = more and row is not None and not budget.stop(ledger, row["queue_name"])
+    if outcome == "done" and row is not None and row["path"] and row["fingerprint"] is None:
+        _note_content(ledger, row, path)
     ended = _accept_and_claim(ledger, row, outcome, report, pending) if more else None
     if ended is None:
         ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
@@ -124,6 +135,17 @@ def _accept(
         give_back(ledger, [claim.token for claim in ended.claims or []])
         raise
     return ended
+
+
+def _note_content(ledger: Ledger, row: Any, path: str | None) -> None:
+    """Note what a plain file holds as its work is handed in: so it is not opened again."""
+    from hypervisor.system.digests import digest_of
+
+    content = None
+    if row["payload"] is None:
+        content = digest_of(path or os.path.join(ledger.root, row["path"]))
+    if content is not None:
+        ledger.accepted.note(row["no"], content)
 
 
 def _accept_and_claim(
@@ -188,7 +210,7 @@ def _done_on_branch(
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, report["commit"])
-    ended = _accept(ledger, row, token, "done", report, more=False)
+    ended = _accept(ledger, row, token, "done", report, more=False, path=path)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged(token, tree.base)

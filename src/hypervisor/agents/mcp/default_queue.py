@@ -115,6 +115,7 @@ class Standing:
             STANDING,
             checked,
             Options(
+                purpose="pull",
                 max_attempts=limits.max_attempts,
                 lease_seconds=limits.lease_seconds,
                 source=f"ready tasks {number + anew}",

@@ -1,0 +1,118 @@
+"""What was accepted once, so that it is not worked on again: by the name of its queue, by source,
+id and content for rows and plain files; by id and content for tasks, whose reports may get lost."""
+
+from __future__ import annotations
+
+from hypervisor.system import digests
+from hypervisor.system.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hypervisor.ledger.store import Store
+
+_AT_ONCE = 400
+_DONE = (
+    "select i.id, i.path, i.content, i.payload from queue q join item i on i.queue = q.no "
+    "where q.project = ? and q.name = ? and i.state = 'done' and i.fingerprint is null"
+)
+_TASKS = (
+    "select i.id, i.state, i.pending, i.content, q.name, i.no from queue q join item i "
+    "on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
+)
+
+
+class AcceptedTask(NamedTuple):
+    """A task that was done: in which queue, and what its file may have held before its report."""
+
+    queue: str
+    before: frozenset[str]
+
+
+def content_of(payload: object) -> str:
+    """Return the digest of a row, whatever the order of its columns."""
+    import json
+
+    return digests.sha256(json.dumps(payload, sort_keys=True).encode())
+
+
+class Accepted:
+    """The memory of what is done."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of_queue(self, name: str) -> dict[tuple[str, str], set[str]]:
+        """Return the contents with which rows and plain files were done in any generation of the
+        queue `name`, by (id, path from the root or "")."""
+        import json
+
+        found: dict[tuple[str, str], set[str]] = {}
+        for item_id, path, content, payload in self._store.rows(
+            _DONE, (self._store.project, name)
+        ).fetchall():
+            if content is None and payload is not None:
+                # It was opened by a release that kept no digest.
+                content = content_of(json.loads(payload))
+            if content is not None:
+                found.setdefault((item_id, path or ""), set()).add(content)
+        for item_id, path, content in self._store.rows(
+            "select id, path, content from accepted where project = ? and queue = ?",
+            (self._store.project, name),
+        ).fetchall():
+            found.setdefault((item_id, path), set()).add(content)
+        return found
+
+    def of_tasks(self, ids: Sequence[str]) -> dict[str, AcceptedTask]:
+        """Return those of these tasks whose newest end is an accepted report that was written."""
+        newest: dict[str, tuple[int, AcceptedTask | None]] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            for item_id, state, pending, content, queue, number in self._store.rows(
+                f"{_TASKS} ({marks})", (self._store.project, *some)
+            ).fetchall():
+                if item_id in newest and newest[item_id][0] > number:
+                    continue
+                is_done = state == "done" and pending is None and content is not None
+                told = AcceptedTask(queue, frozenset(content.split())) if is_done else None
+                newest[item_id] = number, told
+        return {item_id: told for item_id, (_, told) in newest.items() if told is not None}
+
+    def tasks_in(self, queue: int) -> list[tuple[int, str, str, str]]:
+        """Return the tasks of a generation (its number) that were done, and whose reports were
+        written: number, id, path, and how the file looked then."""
+        rows = self._store.rows(
+            "select no, id, path, fingerprint from item where queue = ? and state = 'done' "
+            "and pending is null and content is not null and fingerprint is not null "
+            "and path is not null order by no",
+            (queue,),
+        )
+        return [tuple(row) for row in rows.fetchall()]
+
+    def note(self, item: int, content: str) -> None:
+        """Note what the file of an item (its number) holds as its work is handed in."""
+        with self._store.write():
+            self._store.change("update item set content = ? where no = ?", (content, item))
+
+    def forget(self, queue: str, ids: Sequence[str]) -> None:
+        """Forget that tasks of `queue` were done: somebody took their reports back."""
+        with self._store.write():
+            self._store.change_many(
+                "update item set content = null where id = ? and fingerprint is not null "
+                "and queue in (select no from queue where project = ? and name = ?)",
+                [(item_id, self._store.project, queue) for item_id in ids],
+            )
+
+    # -- inside a write transaction --
+
+    def keep(self, queue: int) -> None:
+        """Remember what was done in a generation (its number) that is forgotten otherwise."""
+        self._store.change(
+            "insert into accepted (project, queue, id, path, content) "
+            "select i.project, q.name, i.id, coalesce(i.path, ''), i.content from item i "
+            "join queue q on q.no = i.queue where i.queue = ? and i.state = 'done' "
+            "and i.content is not null and i.fingerprint is null on conflict do nothing",
+            (queue,),
+        )
