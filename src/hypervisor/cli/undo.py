@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
-    from hypervisor.tasks.undo import UndoLog
+    from hypervisor.tasks.undo import FINE, UndoLog
 
     root = find_root()
     state = State.find(root)
@@ -37,9 +37,8 @@ def run(args: argparse.Namespace) -> int:
         raise no_ledger(root)
     _refuse_unknown(root, state, args.queue)
     results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
-    fine = ("restored", "already as before")
-    _forget(root, args.queue, [one.id for one in results if one.outcome in fine])
-    left = [result for result in results if result.outcome not in fine]
+    _forget(root, args.queue, [one.id for one in results if one.outcome in FINE])
+    left = [result for result in results if result.outcome not in FINE]
     restored = sum(result.outcome == "restored" for result in results)
     ours = {os.path.relpath(one.path, root) for one in results}
     theirs = _theirs(root, args.queue, args.id, ours)

@@ -80,6 +80,23 @@ class Accepted:
                 newest[item_id] = number, told
         return {item_id: told for item_id, (_, told) in newest.items() if told is not None}
 
+    def blocked(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return those of these tasks whose newest end is a report that they are blocked, each with
+        the queue in whose newest generation it stands."""
+        found: dict[str, tuple[int, str | None]] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            for item_id, number, queue, is_blocked in self._store.rows(
+                "select i.id, i.no, q.name, i.state = 'blocked' and q.state <> 'replaced' "
+                "from queue q join item i on i.queue = q.no where q.project = ? and "
+                f"i.id in ({marks})",
+                (self._store.project, *some),
+            ).fetchall():
+                if number > found.get(item_id, (0, None))[0]:
+                    found[item_id] = number, queue if is_blocked else None
+        return {item_id: queue for item_id, (_, queue) in found.items() if queue is not None}
+
     def tasks_in(self, queue: int) -> list[tuple[int, str, str, str]]:
         """Return the tasks of a generation (its number) that were done, and whose reports were
         written: number, id, path, and how the file looked then."""

@@ -35,7 +35,8 @@ _LIMITS = (
     "q.max_deaths, q.max_releases, q.item_ms, c.ends_by"
 )
 _HELD = (
-    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, c.no as claim, "
+    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, i.forgiven, "
+    "c.no as claim, "
     f"c.token, c.lease_ms, {_LIMITS}, q.lock_dir, exists (select 1 from dependency d "
     f"where d.project = i.project and d.after = i.id) as awaited {_JOINED}"
 )
@@ -52,8 +53,8 @@ _BY_TOKEN = (
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = (
-    "select i.no, i.project, i.id, i.queue, i.attempts, c.no as claim, c.branch, exists (select 1 "
-    "from dependency d where d.project = i.project and d.after = i.id) as awaited "
+    "select i.no, i.project, i.id, i.queue, i.attempts, i.forgiven, c.no as claim, c.branch, "
+    "exists (select 1 from dependency d where d.project = i.project and d.after = i.id) as awaited "
     f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
 )
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
@@ -250,7 +251,7 @@ class Ends:
         queue = self._store.row(
             "select state, max_attempts from queue where no = ?", (row["queue"],)
         )
-        more: bool = row["attempts"] + 1 < queue["max_attempts"]
+        more: bool = row["attempts"] - row["forgiven"] + 1 < queue["max_attempts"]
         return more and queue["state"] != "replaced"
 
     def final(
@@ -293,7 +294,10 @@ class Ends:
         self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
-        if column is not None and text is not None and row[column] + 1 >= row[f"max_{column}"]:
+        spent = row[column] + 1 if column is not None else 0
+        if column == "attempts":
+            spent -= row["forgiven"]
+        if column is not None and text is not None and spent >= row[f"max_{column}"]:
             most = row[f"max_{column}"]
             why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
             why += f"; the last: {cause}" if cause else ""

@@ -96,7 +96,7 @@ class Queries:
             "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
             "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
             f"where i.queue = ? and (i.state in {sql(ODD)} "
-            "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
+            "or (i.state = 'ready' and i.attempts > i.forgiven)) order by i.no limit ?",
             (queue, limit),
         ).fetchall()
 

@@ -7,7 +7,6 @@ import time
 from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.schema import ASIDE, WAITING
-from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +29,12 @@ class Retries:
         self._queues = queues
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
-        """Make ended items ready again, behind all others, with all their attempts afresh.
+        """Make ended items ready again, behind all others, with as many attempts more as a new one.
 
-        Their claims and reports stay as history; what waits for them waits on. Returns (id, why)
-        of those that were left as they are: still open, open in another queue, or with an end that
-        is not in its file yet. Raises UsageError for a queue that was cancelled.
+        Their claims and reports stay as history, and their attempts are counted on; what waits for
+        them waits on. A queue that was cancelled is open again with them. Returns (id, why) of
+        those that were left as they are: still open, open in another queue, or with an end that is
+        not in its file yet.
 
         Many are done in steps, so that nobody waits for all: what is cut off is done by the same
         call again.
@@ -53,13 +53,17 @@ class Retries:
         with self._store.write(durable=True):
             self._queues.alone()
             row = self._queues.get(queue)
-            if row.state not in ("open", "paused"):
-                raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
             elsewhere = self._open_among(ids)
             for item_id in ids:
                 why = self._retry(row.no, item_id, elsewhere)
                 if why is not None:
                     left.append((item_id, why))
+            if row.state == "cancelled" and len(left) < len(ids):
+                self._store.change(
+                    "update queue set state = 'open', reason = '', ended_at = null where no = ?",
+                    (row.no,),
+                )
+                self._queues.note(row.no, "open", "")
         return left
 
     # -- inside a write transaction --
@@ -95,8 +99,8 @@ class Retries:
         )
         waits = self._store.row("select count(*) from dependency where item = ?", (item["no"],))[0]
         self._store.change(
-            "update item set state = ?, position = ?, turn = ?, waits = ?, attempts = 0, "
-            "deaths = 0, releases = 0, claim = null, cause = ?, finished_at = null, "
+            "update item set state = ?, position = ?, turn = ?, waits = ?, "
+            "forgiven = attempts, deaths = 0, releases = 0, claim = null, cause = ?, finished_at = null, "
             "finish_no = null, told_at = null, told_by = null where no = ?",
             (
                 "waiting" if waits else "ready",

@@ -16,7 +16,7 @@ from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
@@ -63,8 +63,9 @@ def check(
     open_items = ledger.items.all_open() if ledger else {}
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
-    accepted = None if again else ledger
-    return _Sorting(root, settings, look, locks, open_items, purpose, search, accepted).result()
+    return _Sorting(
+        root, settings, look, locks, open_items, purpose, search, ledger, again=again
+    ).result()
 
 
 def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
@@ -89,8 +90,9 @@ class _Sorting:
         open_items: dict[str, str],
         purpose: str,
         search: Search | None,
-        accepted: Ledger | None = None,
+        ledger: Ledger | None = None,
         *,
+        again: bool = False,
         alone: bool = False,
     ) -> None:
         self._root = root
@@ -98,7 +100,8 @@ class _Sorting:
         self._look = look
         self._locks = locks
         self._open = open_items
-        self._accepted = accepted
+        self._ledger = ledger
+        self._again = again
         self._for_work = purpose == "work" and not alone
         self._search = search or self._search_files
         self._knows_all = search is not None
@@ -112,6 +115,7 @@ class _Sorting:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
+        self._tell_retry([item for item in items if (item.verdict or ("",))[0] == "held"])
         if self._for_work:
             relate(items, self._search, always=self._knows_all)
         ready = []
@@ -145,15 +149,28 @@ class _Sorting:
 
     def _hold_accepted(self, tasks: Sequence[Candidate]) -> None:
         """Hold what was done, and looks like open work since its report was thrown away."""
-        if self._accepted is None or not tasks:
+        if self._ledger is None or self._again or not tasks:
             return
-        known = self._accepted.accepted.of_tasks([task.id for task in tasks])
+        known = self._ledger.accepted.of_tasks([task.id for task in tasks])
         for task in tasks:
             done = known.get(task.id)
             if done is not None and task.content in done.before:
                 mend = f"hypervisor summary {done.queue} --write writes it again"
                 told = f"done in queue {done.queue}, and its report is not in the file any more"
                 task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
+
+    def _tell_retry(self, held: Sequence[Candidate]) -> None:
+        """Say of what a worker reported as blocked how it is worked on again."""
+        told = [
+            item for item in held if item.verdict is not None and item.verdict.kind == "blocked"
+        ]
+        if self._ledger is None or not told:
+            return
+        queues = self._ledger.accepted.blocked([item.id for item in told])
+        for item in told:
+            if item.id in queues and item.verdict is not None:
+                mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
+                item.verdict = item.verdict._replace(reason=f"{item.verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
         by_id: dict[str, list[Candidate]] = defaultdict(list)
