@@ -97,6 +97,7 @@ def use(ledger: Ledger) -> None:
         ledger.outbox.write_again([1]),
         ledger.accepted.of_queue("q"),
         ledger.accepted.of_tasks(["task-00000"]),
+        ledger.accepted.blocked(["task-00000"]),
         ledger.accepted.tasks_in(number),
         ledger.accepted.note(1, "d"),
         ledger.accepted.forget("q", ["task-00000"]),

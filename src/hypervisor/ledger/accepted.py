@@ -8,7 +8,8 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from hypervisor.ledger.store import Store
 
@@ -18,8 +19,8 @@ _DONE = (
     "where q.project = ? and q.name = ? and i.state = 'done' and i.fingerprint is null"
 )
 _TASKS = (
-    "select i.id, i.state, i.pending, i.content, q.name, i.no from queue q join item i "
-    "on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
+    "select i.id, i.state, i.pending, i.content, q.name, q.state as queue_state from queue q "
+    "join item i on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
 )
 
 
@@ -66,36 +67,31 @@ class Accepted:
 
     def of_tasks(self, ids: Sequence[str]) -> dict[str, AcceptedTask]:
         """Return those of these tasks whose newest end is an accepted report that was written."""
-        newest: dict[str, tuple[int, AcceptedTask | None]] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            for item_id, state, pending, content, queue, number in self._store.rows(
-                f"{_TASKS} ({marks})", (self._store.project, *some)
-            ).fetchall():
-                if item_id in newest and newest[item_id][0] > number:
-                    continue
-                is_done = state == "done" and pending is None and content is not None
-                told = AcceptedTask(queue, frozenset(content.split())) if is_done else None
-                newest[item_id] = number, told
-        return {item_id: told for item_id, (_, told) in newest.items() if told is not None}
+        return {
+            row["id"]: AcceptedTask(row["name"], frozenset(row["content"].split()))
+            for row in self._newest(ids)
+            if row["state"] == "done" and row["pending"] is None and row["content"] is not None
+        }
 
     def blocked(self, ids: Sequence[str]) -> dict[str, str]:
         """Return those of these tasks whose newest end is a report that they are blocked, each with
         the queue in whose newest generation it stands."""
-        found: dict[str, tuple[int, str | None]] = {}
+        return {
+            row["id"]: row["name"]
+            for row in self._newest(ids)
+            if row["state"] == "blocked" and row["queue_state"] != "replaced"
+        }
+
+    def _newest(self, ids: Sequence[str]) -> Iterable[Any]:
+        found = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
-            for item_id, number, queue, is_blocked in self._store.rows(
-                "select i.id, i.no, q.name, i.state = 'blocked' and q.state <> 'replaced' "
-                "from queue q join item i on i.queue = q.no where q.project = ? and "
-                f"i.id in ({marks})",
-                (self._store.project, *some),
-            ).fetchall():
-                if number > found.get(item_id, (0, None))[0]:
-                    found[item_id] = number, queue if is_blocked else None
-        return {item_id: queue for item_id, (_, queue) in found.items() if queue is not None}
+            rows = self._store.rows(
+                f"{_TASKS} ({marks}) order by i.no", (self._store.project, *some)
+            )
+            found.update({row["id"]: row for row in rows.fetchall()})
+        return found.values()
 
     def tasks_in(self, queue: int) -> list[tuple[int, str, str, str]]:
         """Return the tasks of a generation (its number) that were done, and whose reports were

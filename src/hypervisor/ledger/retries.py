@@ -100,8 +100,8 @@ class Retries:
         waits = self._store.row("select count(*) from dependency where item = ?", (item["no"],))[0]
         self._store.change(
             "update item set state = ?, position = ?, turn = ?, waits = ?, "
-            "forgiven = attempts, deaths = 0, releases = 0, claim = null, cause = ?, finished_at = null, "
-            "finish_no = null, told_at = null, told_by = null where no = ?",
+            "forgiven = attempts, deaths = 0, releases = 0, claim = null, cause = ?, "
+            "finished_at = null, finish_no = null, told_at = null, told_by = null where no = ?",
             (
                 "waiting" if waits else "ready",
                 position,

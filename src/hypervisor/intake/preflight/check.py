@@ -115,7 +115,7 @@ class _Sorting:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
-        self._tell_retry([item for item in items if (item.verdict or ("",))[0] == "held"])
+        self._tell_retry(items)
         if self._for_work:
             relate(items, self._search, always=self._knows_all)
         ready = []
@@ -159,18 +159,17 @@ class _Sorting:
                 told = f"done in queue {done.queue}, and its report is not in the file any more"
                 task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
 
-    def _tell_retry(self, held: Sequence[Candidate]) -> None:
+    def _tell_retry(self, items: Sequence[Candidate]) -> None:
         """Say of what a worker reported as blocked how it is worked on again."""
-        told = [
-            item for item in held if item.verdict is not None and item.verdict.kind == "blocked"
-        ]
+        told = [(item, item.verdict) for item in items if item.verdict is not None]
+        told = [(item, verdict) for item, verdict in told if verdict.kind == "blocked"]
         if self._ledger is None or not told:
             return
-        queues = self._ledger.accepted.blocked([item.id for item in told])
-        for item in told:
-            if item.id in queues and item.verdict is not None:
+        queues = self._ledger.accepted.blocked([item.id for item, _ in told])
+        for item, verdict in told:
+            if item.id in queues:
                 mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
-                item.verdict = item.verdict._replace(reason=f"{item.verdict.reason}; {mend}")
+                item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
         by_id: dict[str, list[Candidate]] = defaultdict(list)
