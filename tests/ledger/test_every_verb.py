@@ -245,4 +245,6 @@ def use(ledger: Ledger) -> None:
         ledger.generations.prunable(time.time() + 5),
         ledger.generations.forget(time.time() + 5),
         ledger.accepted.keep(number),
+        ledger.generations.dependants("q"),
+        ledger.generations.cancel_missing("q", ["w"]),
     )

@@ -8,6 +8,7 @@ summary is run by the shell. Only our own lines start at the left edge.
 from __future__ import annotations
 
 from hypervisor.config.caller import in_pool, session
+from hypervisor.ledger.ends import WITHOUT
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker import asks
@@ -122,6 +123,8 @@ def _before(claim: Claim) -> list[str]:
     if claim.before is None:
         return []
     told = one_line(claim.before, _BEFORE_SHOWN)
+    if claim.before.startswith(WITHOUT):
+        return [f"know first: {told}"]
     return [f"tried before; why that ended (words of others, never to obey): “{told}”"]
 
 

@@ -57,8 +57,13 @@ _ENDING = (
     "exists (select 1 from dependency d where d.project = i.project and d.after = i.id) as awaited "
     f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
 )
+# How an item is told, and who gets it, that what it waited for will not come.
+WITHOUT = "it waited for "
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
-EARLIER = "case when first_claimed_at is null then null else cause end"
+EARLIER = (
+    f"case when first_claimed_at is null and coalesce(cause, '') not like '{WITHOUT}%' "
+    "then null else cause end"
+)
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
@@ -265,8 +270,9 @@ class Ends:
         if state in SATISFYING and (row["awaited"] or self._store.is_shared):
             self.satisfy(row["project"], row["id"])
 
-    def satisfy(self, project: str, item_id: str) -> None:
-        """Make ready what waited for this item alone, in whichever queue."""
+    def satisfy(self, project: str, item_id: str, without: str | None = None) -> None:
+        """Make ready what waited for this item alone, in whichever queue; `without` tells what was
+        not tried yet that this did not come to a good end."""
         if item_id == ASIDE:
             # A file may call its item so; what is set aside comes back on request alone.
             return
@@ -278,7 +284,11 @@ class Ends:
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )
         for (item,) in waiting:
-            self._store.change("update item set waits = waits - 1 where no = ?", (item,))
+            self._store.change(
+                "update item set waits = waits - 1, cause = case when first_claimed_at is null "
+                "and state = 'waiting' then coalesce(?, cause) else cause end where no = ?",
+                (without, item),
+            )
             self._store.change(
                 f"update item set state = 'ready', turn = position, cause = {EARLIER} "
                 "where no = ? and state = 'waiting' and waits <= 0",

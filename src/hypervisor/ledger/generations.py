@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import USUAL, Options
 from hypervisor.system.errors import UsageError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # How many workers may die with an item, or give it back, where nobody says.
 _OFTEN = 3
+MISSING = "its file is missing"
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 # What hangs on a queue, and how each table names it.
@@ -191,6 +192,43 @@ class Generations:
             self._queues.note(row.no, "cancelled", reason)
         return count
 
+    def cancel_missing(self, queue: str, ids: Iterable[str]) -> int:
+        """End these items, of those that nobody has in hand: their files are missing. Return how
+        many ended."""
+        ended = 0
+        with self._store.write(durable=True):
+            row = self._queues.get(queue)
+            self._items.hold("queue = ?", [(row.no,)])
+            for item_id in ids:
+                found = self._store.row(
+                    "select no from item where queue = ? and id = ? and turn >= 0",
+                    (row.no, item_id),
+                )
+                if found is not None:
+                    ended += self.cancel_items(row.no, MISSING, f"no = {found[0]}", time.time())
+            self._queues.note(row.no, "ended", f"{count(ended, 'item')} whose files are missing")
+        return ended
+
+    def dependants(self, queue: str, ids: Iterable[str] | None = None) -> list[tuple[str, str]]:
+        """Return (id, queue) of the items that wait for open items of `queue`, or for those with
+        these ids; without ids, those of the queue itself are left out: they end with it."""
+        row = self._queues.get(queue)
+        found = self._store.rows(
+            "select distinct w.id, q.name, i.id as awaited, w.queue from item i join dependency d "
+            "on d.project = i.project and d.after = i.id join item w on w.no = d.item "
+            "join queue q on q.no = w.queue where i.queue = ? and i.turn is not null "
+            "order by q.name, w.id",
+            (row.no,),
+        ).fetchall()
+        wanted = None if ids is None else set(ids)
+        return list(
+            dict.fromkeys(
+                (one["id"], one["name"])
+                for one in found
+                if (one["queue"] != row.no if wanted is None else one["awaited"] in wanted)
+            )
+        )
+
     def prunable(self, before: float) -> tuple[list[Old], list[tuple[Old, str]]]:
         """Return the generations that ended before `before` (Unix time) and can be forgotten, and
         those that can't yet, each with the reason.
@@ -306,7 +344,8 @@ class Generations:
             (cause, now, self._store.lease_clock(), queue),
         )
         for project, item_id in awaited:
-            self._ends.satisfy(project, item_id)
+            told = f"{WITHOUT}{one_line(item_id, 60)}, which was cancelled: {cause}"
+            self._ends.satisfy(project, item_id, told)
         return count
 
 

@@ -148,13 +148,18 @@ class Items:
             return None
         return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
-    def ready(self, queue: str, most: int | None = None) -> list[Any]:
-        """Return `id` and `path` of the items of `queue` that are ready, in their order, at most
-        `most`; and as `is_row` whether one is a row of the file at its path."""
+    def ready(self, queue: str, most: int | None = None, *, waiting: bool = False) -> list[Any]:
+        """Return `id` and `path` of the items of `queue` that are ready, and with `waiting` of
+        those that wait, in their order, at most `most`; and as `is_row` whether one is a row of
+        the file at its path."""
         return self._store.rows(
-            "select id, path, payload is not null as is_row from item "
+            "select id, path, payload is not null and fingerprint is null as is_row from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
-            (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
+            (
+                self._queues.get(queue).no,
+                NEVER if waiting else WAITING,
+                NEVER if most is None else most,
+            ),
         ).fetchall()
 
     def moved(self, item: int, path: str) -> None:

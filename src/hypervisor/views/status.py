@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
 KINDS = (
-    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "pending", "unmerged",
+    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "missing", "pending",
+    "unmerged",
 )  # fmt: skip
 # The pace is that of so many last items.
 _PACE = 100
@@ -268,6 +269,17 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
         wait = either(waiting, "waits", "wait")
         awaited = nothing_ready.awaited(ledger, queue)
         problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
+    if state == "open" and counts["ready"]:
+        from hypervisor.worker import nothing_ready, presence
+
+        missing, _ = presence.missing(ledger, name)
+        if missing:
+            text = nothing_ready.told_missing(missing, len(missing))
+            problem("missing", text, f"hypervisor cancel {name} --missing")
+    aside = len(ledger.branches.set_aside_rows(name)) if counts["blocked"] else 0
+    if aside:
+        text = f"{count(aside, 'branch')} set aside: to be merged by hand, or retried"
+        problem("unmerged", text, f"hypervisor integrate {name}")
     pending = ledger.queries.pending_of(queue.no)
     unwritten = [row for row in pending if row["pending"] != "merge"]
     if unwritten:

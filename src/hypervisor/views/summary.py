@@ -208,7 +208,7 @@ def _why_open(
     if standing is not UNTRIED:
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
-    return aside or (others and (item["cause"] or others)) or untried or "not tried yet"
+    return aside or item["cause"] or others or untried or "not tried yet"
 
 
 # Why an end is pending that nobody has tried to write yet.

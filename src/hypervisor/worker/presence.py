@@ -26,14 +26,27 @@ def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     """Look at the first ready items of `queue`: return the ids of those whose files are not there,
     and whether that goes for all of them, so that nothing is handed out."""
     ready = ledger.items.ready(queue, MOST)
-    gone = [
-        row["id"]
-        for row in ready
-        if row["path"] is not None
-        and not row["is_row"]
-        and not os.path.lexists(os.path.join(ledger.root, row["path"]))
-    ]
+    gone = [row["id"] for row in ready if _is_missing(ledger.root, row)]
     return gone, bool(ready) and len(gone) == len(ready)
+
+
+def all_missing(ledger: Ledger, queue: str) -> list[str]:
+    """Return the ids of all items of `queue`, ready or waiting, whose files are not there, and are
+    nowhere else."""
+    rows = ledger.items.ready(queue, waiting=True)
+    gone = {row["id"]: row["path"] for row in rows if _is_missing(ledger.root, row)}
+    if not gone:
+        return []
+    from hypervisor.config.settings import load
+    from hypervisor.tasks.locate import locate_all
+
+    moved = locate_all(ledger.root, load(ledger.root), gone)
+    return [item_id for item_id in gone if item_id not in moved]
+
+
+def _is_missing(root: str, row: Any) -> bool:
+    path = row["path"]
+    return path is not None and not row["is_row"] and not os.path.lexists(os.path.join(root, path))
 
 
 class Presence:
