@@ -95,7 +95,7 @@ def check(
     )
     with ExitStack() as stack:
         try:
-            ledger = stack.enter_context(Ledger.open(root))
+            ledger = stack.enter_context(Ledger.open(root, look=True))
         except NoLedger:
             ledger = None
         queue = getattr(args, "queue", None)

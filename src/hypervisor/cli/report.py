@@ -10,6 +10,7 @@ from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
 
@@ -32,12 +33,18 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.views import page
 
     root = find_root()
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)
         queue = ledger.queues.get(args.queue, args.generation)
         text = page.render(ledger, args.queue, plain=args.plain, generation=queue.generation)
-        path = args.output or page.keep(ledger.state, queue, text, plain=args.plain)
+        try:
+            path = args.output or page.keep(ledger.state, queue, text, plain=args.plain)
+        except OSError as error:
+            raise HypervisorError(
+                f"the page can't be kept in the project: {error.strerror or error}",
+                "name another place for it: --output FILE",
+            ) from None
     if args.output:
         page.write(path, text)
     print(path)

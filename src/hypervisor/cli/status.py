@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
         return watch(find_root(), args.queue, as_json=args.json)
     root = find_root()
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         rows = [ledger.queues.get(args.queue)] if args.queue else ledger.queues.all()
         told = [status.standing(ledger, row) for row in rows]

@@ -115,14 +115,20 @@ def run(args: argparse.Namespace) -> int:
         resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
-    print(_next(args.queue, why, pool.cause, resume_at, nothing))
+    cause = ""
+    if why == "refused":
+        mend = "mend that, then the same command goes on"
+        if args.agent != "command":
+            mend = "What to do: hypervisor doctor"
+        cause = f"{escaped(pool.cause)}; nothing more was started. {mend}"
+    print(_next(args.queue, why, cause, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
 def _next(queue: str, why: str, cause: str, resume_at: float | None, nothing: str) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
-        return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
+        return f"stopped: {cause}"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

@@ -16,7 +16,7 @@ from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, either
+from hypervisor.system.text import count, either, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Ends:
     def lost(self, token: str) -> tuple[str, str]:
         """Return what to tell the bearer of a token that owns nothing: the fact and the mend."""
         row = self._store.row(
-            f"select c.no, c.outcome, i.state, i.claim, q.name {_JOINED} "
+            f"select c.no, c.outcome, i.id, i.state, i.claim, q.name {_JOINED} "
             "where c.no = ? and c.token = ?",
             (token_no(token), token),
         )
@@ -186,7 +186,7 @@ class Ends:
         state = row["state"]
         if state == "claimed":
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
-        again = " --id ID" if row["state"] == "ready" else ""
+        again = f" --id {shell(row['id'])}" if row["state"] == "ready" else ""
         return (
             f"you no longer own this: claim {token} {how}, and its item is {state}",
             f"nothing was written; go on with: hypervisor next {row['name']}{again}",

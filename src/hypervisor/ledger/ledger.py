@@ -48,12 +48,14 @@ class Ledger:
         create: bool = False,
         project: str | None = None,
         patience: float | None = None,
+        look: bool = False,
     ) -> Self:
         """Open the ledger of `root` in the store that this shell names; with `create`, make it if
         there is none.
 
         `project` names the project in a new ledger; without it a random name is made. `patience`
-        is for how many seconds a server that doesn't answer is waited for.
+        is for how many seconds a server that doesn't answer is waited for. Who will only `look`
+        may do so in a folder that can't be written.
         Raises NoLedger and LedgerError.
         """
         from hypervisor.system.state import State
@@ -64,7 +66,7 @@ class Ledger:
         if told is None:
             from hypervisor.ledger.embedded import connect
 
-            return cls(Store(root, connect(root, state, create, project)))
+            return cls(Store(root, connect(root, state, create, project, look=look)))
         from hypervisor.ledger.shared import open_shared
 
         name = kept[1] if kept else project

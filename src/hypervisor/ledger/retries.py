@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
@@ -55,7 +56,7 @@ class Retries:
             row = self._queues.get(queue)
             elsewhere = self._open_among(ids)
             for item_id in ids:
-                why = self._retry(row.no, item_id, elsewhere)
+                why = self._retry(row, item_id, elsewhere)
                 if why is not None:
                     left.append((item_id, why))
             if row.state == "cancelled" and len(left) < len(ids):
@@ -80,16 +81,16 @@ class Retries:
             ).fetchall()
         )
 
-    def _retry(self, queue: int, item_id: str, elsewhere: dict[str, str]) -> str | None:
-        item = self._store.row("select * from item where queue = ? and id = ?", (queue, item_id))
+    def _retry(self, row: Queue, item_id: str, elsewhere: dict[str, str]) -> str | None:
+        item = self._store.row("select * from item where queue = ? and id = ?", (row.no, item_id))
         if item is None:
             return "not in this queue"
         if item["state"] in OPEN_STATES:
             return f"it is {item['state']}"
         if item["pending"] == "merge":
-            return "its branch is not merged yet: see hypervisor integrate"
+            return f"its branch is not merged yet: hypervisor integrate {row.name}"
         if item["pending"] is not None:
-            return "its last report is not in its file yet: see hypervisor summary"
+            return f"its last report is not in its file yet: hypervisor summary {row.name} says why"
         if item_id in elsewhere:
             return f"it is open in queue {elsewhere[item_id]}"
         position = self._store.next_positions(1)
@@ -111,7 +112,7 @@ class Retries:
                 item["no"],
             ),
         )
-        self._queues.note(queue, "retried", item_id)
+        self._queues.note(row.no, "retried", item_id)
         return None
 
     def _reason(self, claim: int | None) -> str | None:

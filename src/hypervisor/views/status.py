@@ -12,7 +12,7 @@ from hypervisor.ledger import budget, outcomes
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
-from hypervisor.system.notes import home
+from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.spans import narrow, until
 from hypervisor.system.text import count, either, one_line
 
@@ -118,7 +118,8 @@ def unnoted(ledger: Ledger) -> str | None:
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
-        f"put back would not be noticed; make it writable: hypervisor doctor"
+        f"put back would not be noticed; make it writable for you, or set {VARIABLE} to a folder "
+        "that is"
     )
 
 

@@ -6,6 +6,7 @@ import os
 
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import BrokenFile, HypervisorError
+from hypervisor.system.text import shell
 from hypervisor.worker.outbox import is_task
 
 TYPE_CHECKING = False
@@ -72,7 +73,8 @@ def _complete(root: str, queue: str, row: Item) -> str | None:
         return None
     if task is None or task.state not in ("done", "cancelled"):
         return None
-    return f"{row.path} says {task.status}: set its status back, or run hypervisor undo {queue} ID"
+    undo = f"hypervisor undo {queue} {shell(row.id)}"
+    return f"{row.path} says {task.status}: set its status back, or run {undo}"
 
 
 def _reopen(ledger: Ledger, queue: str, row: Item) -> None:

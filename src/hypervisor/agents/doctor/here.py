@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 
 from hypervisor import __version__
@@ -119,10 +120,21 @@ def _git(root: str, seconds: float) -> Finding:
     except HypervisorError:
         return wrong(ABOUT, "git", f"no answer within {span(seconds)}", "git --version")
     if not inside:
-        return note(
-            ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
-        )
+        told = f"{version}; {root} is in no repository"
+        if _is_nobodys(root):
+            return note(ABOUT, "git", f"{told}, nor a project's folder")
+        return note(ABOUT, "git", told, f"git init {shell(root)}")
     return ok(ABOUT, "git", version)
+
+
+def _is_nobodys(folder: str) -> bool:
+    """True for a folder that is no project's: the home folder, that of temporary files, and /."""
+    home = os.path.realpath(os.path.expanduser("~"))
+    return (
+        folder == "/"
+        or os.path.realpath(folder) == home
+        or bool(os.stat(folder).st_mode & stat.S_ISVTX)
+    )
 
 
 def _install(package: str) -> str:
@@ -199,7 +211,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
 def _counts(root: str) -> str:
     from hypervisor.ledger import Ledger
 
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         queues = ledger.queues.all()
         left = 0
         for queue in queues:
