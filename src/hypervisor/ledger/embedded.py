@@ -53,6 +53,8 @@ def connect(
             _refuse_restored(connection, path, noted)
             _note_older(connection, flock, state, noted)
         connection.execute(f"pragma wal_autocheckpoint = {schema.CHECKPOINT_PAGES}")
+        # What a reader once kept from being folded back is given back when it has gone.
+        connection.execute(f"pragma journal_size_limit = {schema.LARGEST_LOG}")
         connection.row_factory = sqlite3.Row
     except BaseException as error:
         if connection is not None:

@@ -7,6 +7,7 @@ import time
 from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import USUAL, Options
+from hypervisor.ledger.outcomes import SATISFYING, sql
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import count, one_line
@@ -49,6 +50,15 @@ _PRUNABLE = (
     "exists (select 1 from claim c join item i on i.no = c.item where c.no = ? "
     "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
     "from queue q where project = ? order by q.no"
+)
+
+
+# Those that are still the last word on what wants a look stay, and what is not merged yet.
+_OLD_CLAIMS = (
+    "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
+    "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
+    f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
+    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done')"
 )
 
 
@@ -253,10 +263,31 @@ class Generations:
                 going.append(row)
         return going, staying
 
+    def old_claims(self, before: float) -> int:
+        """Return how many claims that ended before `before` can be forgotten in generations that
+        stay: of items that ended well before it, and earlier ones of all that have none pending."""
+        going = {row.no for row in self.prunable(before)[0]}
+        rows = self._store.rows(
+            f"select i.queue, count(*) {_OLD_CLAIMS} group by i.queue", self._old(before)
+        )
+        return sum(number for queue, number in rows.fetchall() if queue not in going)
+
+    def _old(self, before: float) -> tuple[object, ...]:
+        newest = self._store.row("select max(no) from claim")[0]
+        return self._store.project, newest or 0, before, before
+
     def forget(self, before: float) -> list[Old]:
-        """Remove what `prunable` returns, with all that hangs on it; return the queues' rows."""
+        """Remove what `prunable` returns, with all that hangs on it, and what `old_claims` counts;
+        return the queues' rows."""
         with self._store.write(durable=True):
             going, _ = self.prunable(before)
+            self._store.change(
+                f"delete from claim where no in (select c.no {_OLD_CLAIMS})", self._old(before)
+            )
+            self._store.change(
+                "update item set claim = null where claim is not null and turn is null "
+                "and not exists (select 1 from claim where no = item.claim)"
+            )
             for row in going:
                 self._accepted.keep(row.no)
                 for table, which in _PARTS:

@@ -19,6 +19,8 @@ NEVER = 1 << 62
 PAGE_SIZE = 2048
 # Each checkpoint waits for the disk twice; 8 MB of log are read in no time.
 CHECKPOINT_PAGES = 4000
+# Only somebody who reads all the time keeps the log from being folded back for so long.
+LARGEST_LOG = 8 * CHECKPOINT_PAGES * PAGE_SIZE
 
 # "hypv": tells our file from any other SQLite database.
 APPLICATION_ID = 0x68797076

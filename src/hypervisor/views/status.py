@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import budget, outcomes
+from hypervisor.ledger import budget, outcomes, schema
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.spans import narrow, until
+from hypervisor.system.state import LEDGER, shown
 from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
@@ -120,6 +121,22 @@ def unnoted(ledger: Ledger) -> str | None:
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
         f"put back would not be noticed; make it writable for you, or set {VARIABLE} to a folder "
         "that is"
+    )
+
+
+def held_back(ledger: Ledger) -> str | None:
+    """Return in a line that somebody else reads the ledger for so long that it grows, or None."""
+    log = None if ledger.is_shared else ledger.state.folder.look(f"{LEDGER}-wal")
+    if log is None or log.st_size <= 2 * schema.LARGEST_LOG:
+        return None
+    from hypervisor.system.processes import holders
+
+    path = shown(ledger.root, LEDGER)
+    those = [f"{name} ({pid})" for pid, name in holders(path)]
+    who = one_line(", ".join(those) or "another program", 200)
+    return (
+        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since somebody reads the "
+        f"ledger and does not let go: {who}; end that program"
     )
 
 
