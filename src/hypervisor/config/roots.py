@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import NotReadable, read_start
@@ -64,6 +65,19 @@ def refuse_home(root: str) -> None:
             f"{root}: keeping state here would claim every folder below it",
             f"run it from the folder that holds your tasks, or 'touch {SETTINGS}' here first",
         )
+
+
+def claims_all(root: str) -> bool:
+    """True for the file system's root, the home folder, and a folder with the sticky bit, as a
+    temporary one: `.hypervisor/` there would claim every folder beneath. A `hypervisor.toml` of
+    the user's own beside it shows that this is wanted."""
+    try:
+        shared = os.stat(root).st_mode & stat.S_ISVTX
+        if not shared and root not in ("/", os.path.realpath(os.path.expanduser("~"))):
+            return False
+        return os.stat(os.path.join(root, SETTINGS)).st_uid != os.geteuid()
+    except OSError:
+        return True
 
 
 def _nearest(folder: str, exists: Callable[[str], bool], name: str) -> str | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import stat
 import sys
 
 from hypervisor import __version__
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
-from hypervisor.config.roots import SETTINGS
+from hypervisor.config.roots import SETTINGS, claims_all
 from hypervisor.config.store import address
 from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -121,20 +120,10 @@ def _git(root: str, seconds: float) -> Finding:
         return wrong(ABOUT, "git", f"no answer within {span(seconds)}", "git --version")
     if not inside:
         told = f"{version}; {root} is in no repository"
-        if _is_nobodys(root):
+        if claims_all(root):
             return note(ABOUT, "git", f"{told}, nor a project's folder")
         return note(ABOUT, "git", told, f"git init {shell(root)}")
     return ok(ABOUT, "git", version)
-
-
-def _is_nobodys(folder: str) -> bool:
-    """True for a folder that is no project's: the home folder, that of temporary files, and /."""
-    home = os.path.realpath(os.path.expanduser("~"))
-    return (
-        folder == "/"
-        or os.path.realpath(folder) == home
-        or bool(os.stat(folder).st_mode & stat.S_ISVTX)
-    )
 
 
 def _install(package: str) -> str:
