@@ -28,13 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the summary of one generation of a queue."""
     with Ledger.open(find_root(), look=not args.write) as ledger:
-        reconcile.settle(ledger, limit=None)
-        outbox.tidy(ledger, args.queue)
-        use.collect_all(ledger, args.queue)
         if args.write:
             queue = ledger.queues.get(args.queue, args.generation)
             ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))
-            outbox.flush(ledger, None)
+        reconcile.settle(ledger, limit=None)
+        outbox.tidy(ledger, args.queue)
+        use.collect_all(ledger, args.queue)
         summary = summarize(ledger, args.queue, generation=args.generation, brief=not args.json)
     if args.json:
         print(json.dumps(summary, ensure_ascii=False, indent=2))
