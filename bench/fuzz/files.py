@@ -141,10 +141,10 @@ def calls(root: Path, rng: random.Random) -> None:
         lambda: tools.get_task(word()),
         lambda: tools.get_children(word()),
         lambda: tools.update_task(
-            word(), {rng.choice(("title", "status", word())): word()}, word(), True, True
+            word(), word(), status=word(), body=word(), replace_body=True, force=True
         ),
-        lambda: tools.create_task({"title": word(), rng.choice(("id", "parent")): word()}, word()),
-        lambda: tools.list_tasks(rng.randrange(-1, 3), status=word()),
+        lambda: tools.create_task(word(), parent=word(), body=word()),
+        lambda: tools.list_tasks(limit=rng.randrange(-1, 3), status=word()),
         lambda: tools.get_ready_tasks(word(), word(), 2),
         lambda: tools.get_blocked_tasks(word(), 2),
         lambda: tools.get_index_stats(True),

@@ -160,7 +160,7 @@ def assert_still_held(root: Path) -> None:
     """The refusal has cost nothing, and written nothing."""
     with Ledger.open(str(root)) as ledger:
         [item] = ledger.queries.results("q")
-    assert (item["state"], item["attempts"], item["report"]) == ("claimed", 0, None)
+    assert (item.state, item.attempts, item.report) == ("claimed", 0, None)
     assert "hypervisor:report" not in (root / "tasks/t-1.md").read_text()
 
 
@@ -170,13 +170,13 @@ def end_of(root: Path) -> End:
     # Whom a client names, its task is given to.
     text = (root / "tasks/t-1.md").read_text().replace("assignee: nic\n", "")
     for mark in (
-        rf"(?<=hypervisor:report ){item['token']}",
-        rf"(?<=- Worker: `){re.escape(item['worker'])}",
+        rf"(?<=hypervisor:report ){item.token}",
+        rf"(?<=- Worker: `){re.escape(item.worker)}",
         r"(?<=- Finished: ).*",
     ):
         text = re.sub(mark, "…", text)
-    report = {name: told for name, told in item["report"].items() if name != "assignee"}
-    return End(item["state"], item["attempts"], report, text)
+    report = {name: told for name, told in item.report.items() if name != "assignee"}
+    return End(item.state, item.attempts, report, text)
 
 
 def ended(folder: Path, case: Case, way: Callable[[Path, Case], str]) -> tuple[End, str]:

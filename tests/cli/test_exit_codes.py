@@ -167,7 +167,7 @@ def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(
     assert waiting.stdout.endswith("; 1 wait for other items\n")
     ended = run("block", mine, "--reason", "no", "--next")
     assert ended.returncode == 0
-    assert ended.stdout.endswith("nothing left; 1 wait for items that did not succeed\n")
+    assert ended.stdout.endswith("nothing left; 1 wait for a (blocked)\n")
     assert run("next", "q").returncode == 3
 
 

@@ -98,10 +98,9 @@ def test_hostile_items_and_summaries_run_nothing_and_every_printed_command_works
         assert not (project / "pwned").exists()
     with Ledger.open(str(project)) as ledger:
         for row in ledger.queries.results("q"):
-            assert row["state"] in ("done", "blocked")
+            assert row.state in ("done", "blocked")
         told = {
-            row["report"].get("summary") or row["report"]["reason"]
-            for row in ledger.queries.results("q")
+            row.report.get("summary") or row.report["reason"] for row in ledger.queries.results("q")
         }
     assert told == {text.strip() for text in HOSTILE}
 
@@ -220,7 +219,7 @@ def test_every_command_of_a_session_shows_the_same_worker(
     for _ in "ab":
         shell("hypervisor next q", project, **session)
     with Ledger.open(str(project)) as ledger:
-        names = {row["worker"] for row in ledger.queries.workers(ledger.queues.get("q").no)}
+        names = {row.worker for row in ledger.queries.workers(ledger.queues.get("q").no)}
     assert len(names) == 1 and names.pop().endswith("-0f4c2d1e")
 
 
@@ -268,5 +267,5 @@ def test_a_hostile_text_on_the_command_line_arrives_as_it_is(
     assert reports(project / "tasks/a.md") == 1
     with Ledger.open(str(project)) as ledger:
         row = next(iter(ledger.queries.results("q")))
-    assert row["report"] == {"summary": text.strip(), "files": [text]}
-    assert row["worker"] == text
+    assert row.report == {"summary": text.strip(), "files": [text]}
+    assert row.worker == text

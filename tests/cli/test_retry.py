@@ -236,7 +236,7 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
         end(ledger, "a", "done")
         row = ledger.followers.followed("s-1")[0]
         assert [
-            item["id"]
+            item.id
             for item in ledger.followers.ended_since(
                 row.no, ledger.followers.told("s-1")[row.no].no
             )

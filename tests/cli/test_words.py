@@ -133,7 +133,7 @@ def test_a_text_too_long_is_cut_and_says_so(project: Path, run: Run) -> None:
     token = run("next", "q").stdout.split()[1]
     assert run("done", token, "--summary", "-", input="日" * 100_000).returncode == 0
     with Ledger.open(str(project)) as ledger:
-        kept = next(iter(ledger.queries.results("q")))["report"]["summary"]
+        kept = next(iter(ledger.queries.results("q"))).report["summary"]
     assert kept == "日" * 65536 + "\n… (cut here)"
     assert "> … (cut here)\n" in (project / "tasks/a.md").read_text(encoding="utf-8")
 

@@ -130,7 +130,7 @@ def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
     assert {(one["attempts"], one["deaths"]) for one in told["workers"]} == {(0, 0)}
     if newest:
         with Ledger.open(str(workspace.project)) as ledger:
-            begun = [row["claimed_at"] for row in ledger.queries.results("reset")]
+            begun = [row.claimed_at for row in ledger.queries.results("reset")]
         assert at - 1 < min(b for b in begun if b > paused["at"]) < at + 60
         assert all(path.read_text().count("## Completion report") == 1 for path in tasks)
     else:
@@ -163,8 +163,8 @@ def test_a_pool_hands_out_nothing_at_nine_tenths_of_a_window_and_goes_on_after_i
     assert {(one["attempts"], one["deaths"]) for one in told["workers"]} == {(0, 0)}
     with Ledger.open(str(machine.project)) as ledger:
         number = ledger.queues.get("q").no
-        events = [(row["kind"], row["detail"]) for row in ledger.queries.events_after([number], 0)]
-        begun = sorted(row["claimed_at"] for row in ledger.queries.results("q"))
+        events = [(row.kind, row.detail) for row in ledger.queries.events_after([number], 0)]
+        begun = sorted(row.claimed_at for row in ledger.queries.results("q"))
     [paused] = [detail for kind, detail in events if kind == "paused"]
     assert paused.startswith("rate limit: 90% of the 5-hour window is used, which ends ")
     assert ("open", "the limit has reset") in events

@@ -21,6 +21,7 @@ import pytest
 
 from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, NewItem, clock, driver
+from hypervisor.ledger.findings import Result
 from hypervisor.ledger.schema import LEASED
 from hypervisor.system import machine
 from hypervisor.system.notes import VARIABLE as STATE_VARIABLE
@@ -79,11 +80,8 @@ def counts(ledger: Ledger, queue: str = "q") -> dict[str, int]:
     return {state: count for state, count in ledger.queues.stats(queue).items() if count}
 
 
-def result(ledger: Ledger, item_id: str, queue: str = "q") -> dict[str, Any]:
-    found: dict[str, Any] = next(
-        row for row in ledger.queries.results(queue) if row["id"] == item_id
-    )
-    return found
+def result(ledger: Ledger, item_id: str, queue: str = "q") -> Result:
+    return next(row for row in ledger.queries.results(queue) if row.id == item_id)
 
 
 def content(ledger: Ledger) -> list[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ def test_a_lease_lasts_as_long_as_it_says(ledger: Ledger, later: list[int]) -> N
     assert ledger.ends.expire() == 0
     later[0] = HOUR + 1_000_000
     assert ledger.ends.expire() == 1
-    assert result(ledger, default.id)["state"] == "ready"
+    assert result(ledger, default.id).state == "ready"
     later[0] = 2 * HOUR + 1_000_000
     assert ledger.ends.expire() == 1
 
@@ -77,7 +77,7 @@ def test_another_boot_ends_every_lease_and_no_number_is_used_twice(
         assert rebooted.ends.expire() == 1
         [claim] = rebooted.claims.claim("q", "w", only=held.id)
         assert rebooted.ends.finish(claim.token, "done", {}) == "done"
-        ends = [row["finish_no"] for row in rebooted.queries.results("q", since=1)]
+        ends = [row.finish_no for row in rebooted.queries.results("q", since=1)]
         assert ends == sorted(set(ends)) and len(ends) == 2
 
 

@@ -67,7 +67,7 @@ def test_the_same_end_said_again_is_accepted_and_keeps_the_first_report(
     before = content(ledger)
     assert ledger.ends.finish(token, outcome, {"n": 2}) == outcome
     assert content(ledger) == before
-    assert result(ledger, "a")["report"] == {"n": 1}
+    assert result(ledger, "a").report == {"n": 1}
 
 
 @pytest.mark.parametrize("outcome", ["done", "blocked", "failed", "skipped"])
@@ -95,7 +95,7 @@ def test_a_failed_end_said_again_is_accepted_while_another_works_on_the_item(
     assert ledger.ends.finish(token, "failed", {"n": 1}) == "ready"
     [again] = ledger.claims.claim("q", "w2")
     assert ledger.ends.finish(token, "failed", {"n": 1}) == "claimed"
-    assert result(ledger, "a")["attempts"] == 1
+    assert result(ledger, "a").attempts == 1
     with pytest.raises(NotOwner):
         ledger.ends.finish(token, "done", {})
     assert ledger.ends.finish(again.token, "done", {}) == "done"
@@ -137,12 +137,12 @@ def test_an_outcome_that_is_none_is_refused_before_anything_is_written(ledger: L
 def test_an_item_whose_workers_die_three_times_fails_with_the_cause(ledger: Ledger) -> None:
     ledger.generations.open("q", [NewItem("a", "tasks/a.md")])
     for deaths in range(3):
-        assert result(ledger, "a")["deaths"] == deaths
+        assert result(ledger, "a").deaths == deaths
         assert ledger.claims.claim("q", "w", lease_seconds=0.001)
         let_expire(ledger)
     row = result(ledger, "a")
-    assert (row["state"], row["deaths"], row["attempts"]) == ("failed", 3, 0)
-    assert row["cause"] == (
+    assert (row.state, row.deaths, row.attempts) == ("failed", 3, 0)
+    assert row.cause == (
         "3 workers died while they held it; the last: its lease ran out without a word"
     )
     assert [pending.id for pending in ledger.outbox.pending()] == ["a"], (
@@ -156,7 +156,7 @@ def test_an_item_given_back_three_times_fails_with_the_last_reason(ledger: Ledge
     for state in ("ready", "ready", "failed"):
         [claim] = ledger.claims.claim("q", "w")
         assert ledger.ends.release(claim.token, reason="too hard") == state
-    assert result(ledger, "a")["cause"] == "3 workers gave it back; the last: too hard"
+    assert result(ledger, "a").cause == "3 workers gave it back; the last: too hard"
 
 
 def test_three_failed_attempts_end_the_item_with_the_last_report(ledger: Ledger) -> None:
@@ -166,7 +166,7 @@ def test_three_failed_attempts_end_the_item_with_the_last_report(ledger: Ledger)
         assert claim.attempt == attempt
         assert ledger.ends.finish(claim.token, "failed", {"reason": f"no {attempt}"}) == state
     row = result(ledger, "a")
-    assert (row["attempts"], row["report"], row["cause"]) == (3, {"reason": "no 3"}, None)
+    assert (row.attempts, row.report, row.cause) == (3, {"reason": "no 3"}, None)
 
 
 def test_ends_without_a_report_use_an_attempt_each(ledger: Ledger) -> None:
@@ -174,7 +174,7 @@ def test_ends_without_a_report_use_an_attempt_each(ledger: Ledger) -> None:
     for state in ("ready", "failed"):
         [claim] = ledger.claims.claim("q", "w")
         assert ledger.ends.end(claim.token, "unreported") == state
-    assert result(ledger, "a")["cause"] == "2 workers stopped without a report"
+    assert result(ledger, "a").cause == "2 workers stopped without a report"
 
 
 def test_free_ends_cost_nothing_and_keep_the_items_place(ledger: Ledger) -> None:
@@ -184,7 +184,7 @@ def test_free_ends_cost_nothing_and_keep_the_items_place(ledger: Ledger) -> None
         assert claim.id == "task-00000"
         assert ledger.ends.release(claim.token, free=True) == "ready"
     row = result(ledger, "task-00000")
-    assert (row["attempts"], row["deaths"], row["releases"]) == (0, 0, 0)
+    assert (row.attempts, row.deaths, row.releases) == (0, 0, 0)
 
 
 def test_an_item_that_cost_something_goes_behind_all_others(ledger: Ledger) -> None:
@@ -253,7 +253,7 @@ def test_a_worker_stopped_past_its_lease_can_write_nothing_when_it_goes_on(
     assert content(ledger) == before
     if taken_over:
         assert ledger.ends.finish(claim.token, "done", {"late": False}) == "done"
-        assert result(ledger, "task-00000")["report"] == {"late": False}
+        assert result(ledger, "task-00000").report == {"late": False}
 
 
 def test_what_a_lost_claim_is_told_names_the_cause_and_the_next_command(ledger: Ledger) -> None:
@@ -263,7 +263,7 @@ def test_what_a_lost_claim_is_told_names_the_cause_and_the_next_command(ledger: 
         ledger.ends.finish(token, "done", {})
     assert str(error.value) == (
         f"you no longer own this: claim {token} was given back, and its item is ready; "
-        "nothing was written; go on with: hypervisor next q --id task-00000"
+        "nothing was written; go on with: hypervisor next q --id a"
     )
 
 
@@ -327,11 +327,11 @@ def test_results_since_tells_each_end_once_and_in_order(ledger: Ledger) -> None:
     for claim in ledger.claims.claim("q", "w", 6):
         ledger.ends.finish(claim.token, "done", {"of": claim.id})
         for row in ledger.queries.results("q", since=last):
-            told.append(row["report"]["of"])
-            last = row["finish_no"]
+            told.append(row.report["of"])
+            last = row.finish_no
     assert told == [f"task-0000{number}" for number in range(6)]
     ledger.generations.cancel("q")
-    assert [row["state"] for row in ledger.queries.results("q", since=last)] == ["cancelled"] * 3
+    assert [row.state for row in ledger.queries.results("q", since=last)] == ["cancelled"] * 3
 
 
 def test_an_id_that_the_store_cannot_hold_is_refused_with_the_ledger_untouched(
@@ -348,7 +348,7 @@ def test_an_id_that_the_store_cannot_hold_is_refused_with_the_ledger_untouched(
 def test_a_report_with_bytes_that_are_no_text_is_accepted(ledger: Ledger) -> None:
     token = _one(ledger).token
     assert ledger.ends.finish(token, "done", {"summary": "caf\udcc3 é \0 ok"}) == "done"
-    assert result(ledger, "a")["report"] == {"summary": "caf\ufffd é \0 ok"}
+    assert result(ledger, "a").report == {"summary": "caf\ufffd é \0 ok"}
 
 
 def test_many_items_are_retried_in_steps_between_which_others_write(ledger: Ledger) -> None:

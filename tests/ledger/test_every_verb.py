@@ -243,6 +243,7 @@ def use(ledger: Ledger) -> None:
         ledger.agents.claims_of("p"),
         ledger.queues.generations(),
         ledger.generations.prunable(time.time() + 5),
+        ledger.generations.old_claims(time.time() + 5),
         ledger.generations.forget(time.time() + 5),
         ledger.accepted.keep(number),
         ledger.generations.dependants("q"),

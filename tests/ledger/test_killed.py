@@ -73,7 +73,7 @@ def test_a_claim_killed_at_any_step_leaves_an_item_that_the_next_worker_gets(
             assert int(again.token.split("-")[0]) > last
             last = int(again.token.split("-")[0])
             assert ledger.ends.finish(again.token, "done", {"k": k}) == "done"
-            assert result(ledger, again.id)["deaths"] <= 1
+            assert result(ledger, again.id).deaths <= 1
         _check(many, 150)
         assert locks_of(many) == []
     assert last > 15
@@ -97,9 +97,9 @@ def test_a_finish_killed_at_any_step_is_accepted_once_when_it_is_said_again(
     for _ in killed_at_every_step(engine, finish, prepare):
         with opened(many) as ledger:
             assert ledger.ends.finish(tokens[-1], "done", {"said": "again"}, pending=True) == "done"
-            [row] = [row for row in ledger.queries.results("q") if row["token"] == tokens[-1]]
-            firsts += row["report"] == {"said": "first"}
-            assert (row["state"], row["pending"]) == ("done", "report")
+            [row] = [row for row in ledger.queries.results("q") if row.token == tokens[-1]]
+            firsts += row.report == {"said": "first"}
+            assert (row.state, row.pending) == ("done", "report")
             with pytest.raises(NotOwner):
                 ledger.ends.finish(tokens[-1], "blocked", {})
         _check(many, 150)
@@ -133,11 +133,11 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
     for _ in killed_at_every_step(engine, end, prepare):
         token, item_id = tokens[-1]
         with opened(many) as ledger:
-            if result(ledger, item_id)["state"] == "claimed":
-                assert result(ledger, item_id)[column] == 0
+            if result(ledger, item_id).state == "claimed":
+                assert getattr(result(ledger, item_id), column) == 0
                 verb(ledger, token)
             row = result(ledger, item_id)
-            assert (row["state"], row[column]) == (state, 1)
+            assert (row.state, getattr(row, column)) == (state, 1)
         _check(many, 150)
     _finish_the_rest(many, 150)
 
@@ -158,7 +158,7 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -
         with opened(many) as ledger:
             ledger.ends.expire()
             row = result(ledger, held[-1])
-            assert (row["state"], row["deaths"]) == ("ready", 1)
+            assert (row.state, row.deaths) == ("ready", 1)
         _check(many, 150)
     _finish_the_rest(many, 150)
 
@@ -261,7 +261,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
         assert sum(ledger.queues.stats("q").values()) == total
     _finish_the_rest(root, total)
     with opened(root) as ledger:
-        accepted = {(row["id"], row["token"]) for row in ledger.queries.results("q")}
+        accepted = {(row.id, row.token) for row in ledger.queries.results("q")}
     with open(log) as lines:
         told = [tuple(line.split()) for line in lines]
     assert len(told) > 20, "hardly anything was accepted before the kills"

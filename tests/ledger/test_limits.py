@@ -43,7 +43,7 @@ def test_whoever_looks_after_the_reset_finds_the_queue_open(
     else:
         ledger.pauses.reopen()
     assert stands(ledger) == ("open", "", None)
-    kinds = [(row["kind"], row["detail"]) for row in ledger.queries.events_after([queue], 0)]
+    kinds = [(row.kind, row.detail) for row in ledger.queries.events_after([queue], 0)]
     assert kinds[-2:] == [("paused", TOLD), ("open", "the limit has reset")]
 
 
@@ -108,7 +108,7 @@ def test_a_lease_that_runs_out_while_the_service_refuses_is_no_death(ledger: Led
     ledger.claims.claim("q", "w", only="b")
     time.sleep(0.3)
     ledger.ends.expire()
-    deaths = {row["id"]: row["deaths"] for row in ledger.queries.results("q")}
+    deaths = {row.id: row.deaths for row in ledger.queries.results("q")}
     assert deaths == {"a": 0, "b": 1}
 
 

@@ -379,19 +379,19 @@ class Model(RuleBasedStateMachine):
         for queue in QUEUES:
             if self.queue_state[queue] == "none":
                 continue
-            told = {row["id"]: row for row in self.ledger.queries.results(queue)}
+            told = {row.id: row for row in self.ledger.queries.results(queue)}
             expected = dict(self._newest(queue))
-            assert {id: row["state"] for id, row in told.items()} == {
+            assert {id: row.state for id, row in told.items()} == {
                 id: item.state for id, item in expected.items()
             }
             assert sum(self.ledger.queues.stats(queue).values()) == len(expected)
             assert self.ledger.queues.drained(queue) == self._drained(queue)
             for id, item in expected.items():
-                assert {name: told[id][name] for name in item.used} == item.used
+                assert {name: getattr(told[id], name) for name in item.used} == item.used
                 if item.state in ("done", "blocked", "skipped"):
-                    assert told[id]["report"] == {"n": item.report}
+                    assert told[id].report == {"n": item.report}
                 if item.state == "claimed":
-                    assert told[id]["token"] == item.token
+                    assert told[id].token == item.token
 
     @invariant()
     def no_item_is_open_twice_and_locks_match_the_claims(self) -> None:

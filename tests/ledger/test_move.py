@@ -102,22 +102,22 @@ def test_all_that_a_ledger_says_goes_along_and_work_in_flight_goes_on(
         claims = _busy(ledger)
         before = _everything(ledger)
         project = ledger.project
-        told = [row["id"] for row in ledger.followers.ended_since(1, 0)]
+        told = [row.id for row in ledger.followers.ended_since(1, 0)]
     counted = move(base, source, target)
     assert counted["item"] == 8 and counted["claim"] == 5
     use(target)
     with opened(base) as ledger:
         assert ledger.project == project
         assert _everything(ledger) == before
-        assert [row["id"] for row in ledger.followers.ended_since(1, 0)] == told
+        assert [row.id for row in ledger.followers.ended_since(1, 0)] == told
         assert ledger.ends.expire() == 1, "the lease that had run out"
-        assert result(ledger, "last")["state"] == "waiting"
+        assert result(ledger, "last").state == "waiting"
         held = claims["task-00002"].token
         assert ledger.ends.finish(claims["task-00000"].token, "done", {}) == "done", "said again"
         assert [row.id for row in ledger.sessions.held_by("session", "agent")] == ["task-00003"]
         assert ledger.claims.heartbeat([held]) == [held]
         assert ledger.ends.finish(held, "done", {}) == "done"
-        assert result(ledger, "last")["state"] == "ready"
+        assert result(ledger, "last").state == "ready"
         fresh = ledger.claims.claim("q", "w", 9)
         assert {claim.id for claim in fresh} == {"task-00004", "task-00005", "last"}
         old = max(number_of(row["token"]) for row in before["claim"])
@@ -137,7 +137,7 @@ def test_a_ledger_of_the_first_release_moves_with_its_live_claim(
     use(store)
     with opened(base) as ledger:
         assert ledger.project == "notes"
-        assert next(ledger.queries.results("q"))["report"]["commit"] == "0123abc"
+        assert next(ledger.queries.results("q")).report["commit"] == "0123abc"
         assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
         fresh = ledger.claims.claim("q", "w", 5)
         assert [claim.id for claim in fresh] == ["c", "d", "e"]
@@ -163,7 +163,7 @@ def test_an_earlier_end_is_told_no_second_time_and_a_later_one_is(
         assert ledger.followers.ended_since(number, told.no) == []
         ledger.ends.finish(second.token, "done", {})
         ended = ledger.followers.ended_since(number, told.no)
-        assert [row["id"] for row in ended] == [second.id]
+        assert [row.id for row in ended] == [second.id]
 
 
 @pytest.mark.parametrize("back", [False, True])

@@ -59,7 +59,7 @@ def test_what_is_set_aside_waits_for_its_dependencies_as_well(ledger: Ledger) ->
     [claim] = ledger.claims.claim("q", "w")
     ledger.ends.finish(claim.token, "done", {})
     assert counts(ledger) == {"done": 1, "waiting": 1}
-    assert ledger.queries.waits_for(result(ledger, "b")["no"]) == []
+    assert ledger.queries.waits_for(result(ledger, "b").no) == []
     ledger.narrowing.narrow("q", (), "all")
     assert _claim(ledger) == "b"
     ledger.generations.open("r", [NewItem("c"), NewItem("d", after=["c"])])
@@ -147,4 +147,4 @@ def test_a_claim_says_why_an_earlier_attempt_ended(ledger: Ledger) -> None:
     [claim] = ledger.claims.claim("q", "w")
     assert claim.before == "its lease ran out without a word"
     ledger.ends.finish(claim.token, "done", {})
-    assert result(ledger, "a")["cause"] is None
+    assert result(ledger, "a").cause is None

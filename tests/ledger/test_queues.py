@@ -23,7 +23,7 @@ def _end(ledger: Ledger, item_id: str, outcome: str, queue: str = "q") -> None:
 
 
 def _ready(ledger: Ledger, queue: str = "q") -> str:
-    return "".join(row["id"] for row in ledger.queries.results(queue) if row["state"] == "ready")
+    return "".join(row.id for row in ledger.queries.results(queue) if row.state == "ready")
 
 
 @pytest.mark.parametrize("outcome", ["done", "skipped"])
@@ -32,12 +32,12 @@ def test_an_item_becomes_ready_when_all_that_it_waits_for_is_done_or_skipped(
 ) -> None:
     _graph(ledger, {"c": "ab", "a": "", "b": "a"})
     assert _ready(ledger) == "a"
-    assert result(ledger, "c")["cause"] == "waits for a, b"
+    assert result(ledger, "c").cause == "waits for a, b"
     _end(ledger, "a", outcome)
     assert _ready(ledger) == "b"
     _end(ledger, "b", outcome)
     assert _ready(ledger) == "c"
-    assert result(ledger, "c")["cause"] is None
+    assert result(ledger, "c").cause is None
     assert not ledger.queues.drained("q")
 
 
@@ -49,7 +49,7 @@ def test_what_waits_for_a_failed_or_blocked_item_goes_on_waiting_and_the_queue_d
     _end(ledger, "a", outcome)
     assert counts(ledger) == {outcome: 1, "waiting": 1}
     assert ledger.queues.drained("q")
-    assert result(ledger, "b")["cause"] == "waits for a"
+    assert result(ledger, "b").cause == "waits for a"
 
 
 def test_what_waits_for_a_dead_item_goes_on_waiting(ledger: Ledger) -> None:
@@ -107,7 +107,7 @@ def test_opening_again_takes_over_what_changed_about_items_nobody_holds(ledger: 
     ledger.generations.open(
         "q", [NewItem(id, fingerprint="2", payload={"n": 2}) for id in ("held", "free")]
     )
-    assert result(ledger, "held")["fingerprint"] == "1"
+    assert result(ledger, "held").fingerprint == "1"
     [claim] = ledger.claims.claim("q", "w")
     assert (claim.id, claim.fingerprint, claim.payload) == ("free", "2", {"n": 2})
 
@@ -190,10 +190,7 @@ def test_live_claims_move_along_to_the_next_generation(ledger: Ledger) -> None:
     assert ledger.ends.finish(drop.token, "done", {}) == "done", "work in hand may be reported"
     assert counts(ledger) == {"done": 1, "ready": 2}
     old = ledger.store.row("select no from queue where generation = 1")[0]
-    told = {
-        row["id"]: row["state"]
-        for row in ledger.store.rows("select * from item where queue = ?", (old,))
-    }
+    told = dict(ledger.store.rows("select id, state from item where queue = ?", (old,)).fetchall())
     assert told == {"drop": "done", "gone": "cancelled", "done": "done"}
 
 

@@ -37,10 +37,7 @@ def test_each_of_5000_items_has_one_winner_among_64_processes(root: str) -> None
     with Ledger.open(root) as ledger:
         assert counts(ledger) == {"done": 5000}
         assert is_intact(ledger)
-        told = {
-            row["id"]: (row["token"], row["report"]["summary"])
-            for row in ledger.queries.results("q")
-        }
+        told = {row.id: (row.token, row.report["summary"]) for row in ledger.queries.results("q")}
         assert sorted(won) == sorted((id, *rest) for id, rest in told.items())
         count, tokens, last = ledger.store.row(
             "select count(*), count(distinct token), max(no) from claim"

@@ -212,7 +212,7 @@ def test_an_end_that_commits_late_is_told_all_the_same(root: str, ledger: Ledger
     assert ledger.followers.ended_since(queue, 0) == [], "what began earlier may still end"
     go_on.set()
     thread.join()
-    assert [row["id"] for row in ledger.followers.ended_since(queue, 0)] == [early.id, late.id]
+    assert [row.id for row in ledger.followers.ended_since(queue, 0)] == [early.id, late.id]
 
 
 def test_whoever_begins_to_wait_while_the_other_item_ends_is_not_forgotten(root: str) -> None:
@@ -442,7 +442,7 @@ def test_workers_wait_for_a_server_that_went_away_and_lose_and_repeat_nothing(
         fragile.start()
     done = [item for worker in workers for item in worker.result()]
     with opened(root) as ledger:
-        told = {row["id"]: row["report"]["by"] for row in ledger.queries.results("q")}
+        told = {row.id: row.report["by"] for row in ledger.queries.results("q")}
         assert counts(ledger) == {"done": 600}
         assert sorted(done) == sorted(told)
         assert ledger.store.row("select count(*) from claim")[0] == 600, (
@@ -481,7 +481,7 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
     ):
         cut.clear()
         assert end() and cut
-    assert result(ledger, "task-00001")["releases"] == 1
+    assert result(ledger, "task-00001").releases == 1
 
 
 class LastWord:

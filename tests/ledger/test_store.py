@@ -293,7 +293,7 @@ def _migrate(root: str) -> list[object]:
     schema.VERSION += 1
     with opened(root) as ledger:
         version = ledger.store.row("pragma user_version")[0]
-        return [version, [row["weight"] for row in ledger.queries.results("q")]]
+        return [version, [weight for (weight,) in ledger.store.rows("select weight from item")]]
 
 
 def test_a_ledger_of_an_earlier_version_is_migrated_with_its_claims(root: str) -> None:
@@ -312,7 +312,7 @@ def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
     with opened(root) as ledger:
         assert ledger.store.row("pragma user_version")[0] == schema.VERSION
         assert ledger.project == "notes"
-        assert next(ledger.queries.results("q"))["report"]["commit"] == "0123abc"
+        assert next(ledger.queries.results("q")).report["commit"] == "0123abc"
         assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
         claims = ledger.claims.claim("q", "w", 5)
         assert [claim.id for claim in claims] == ["c", "d", "e"]

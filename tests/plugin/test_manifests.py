@@ -22,6 +22,8 @@ EVENTS = {
     "PostToolUse", "PostToolUseFailure", "PostToolBatch", "PermissionRequest", "PermissionDenied",
     "SubagentStart", "SubagentStop", "Stop", "StopFailure", "Notification", "PreCompact",
 }  # fmt: skip
+# The client's own tools for files, in those of the project.
+FILE_TOOLS = {f"{tool}(./**)" for tool in rights.CHANGING_TOOLS | rights.READING_TOOLS}
 
 
 def test_the_marketplace_names_both_plugins_and_the_top_level_manifest_is_a_link() -> None:
@@ -116,10 +118,10 @@ def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
 
 
 def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:
-    everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *rights.FILE_TOOLS}
+    everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *FILE_TOOLS}
     for name in ("skills/hypervisor/SKILL.md", "commands/run.md", "commands/resume.md"):
         assert granted(name) == everything | {"Agent", "AskUserQuestion"}
-    worker = {*rights.rules(rights.WORKER_VERBS), *rights.FILE_TOOLS}
+    worker = {*rights.rules(rights.WORKER_VERBS), *FILE_TOOLS}
     assert granted("commands/pull.md") == worker | {rights.rule("pull")}
     assert granted("commands/triage.md") == {rights.rule("triage")}
     assert granted("commands/cancel.md") == {*rights.rules(("cancel", "summary")), "TaskStop"}
@@ -130,7 +132,7 @@ def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_th
 
 
 def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
-    tools = {tool.partition("(")[0] for tool in rights.FILE_TOOLS} | {"Bash"}
+    tools = rights.CHANGING_TOOLS | rights.READING_TOOLS | {"Bash"}
     agents = {path.stem: frontmatter.load(str(path)) for path in (REPO / "agents").glob("*.md")}
     given = agents.pop("worker-tools")
     assert set(agents) == {"worker", "worker-isolated"}

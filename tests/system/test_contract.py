@@ -1,4 +1,4 @@
-"""Who may print, who speaks SQL, who opens what is below `.hypervisor/`.
+"""Who may print, who speaks SQL, who opens what is below `.hypervisor/`, where a type is left open.
 
 Who starts git is seen in `test_only_git.py`.
 """
@@ -38,6 +38,8 @@ _SQL = re.compile(
 _LOOKS_AT_STRANGERS = "system/unproven.py"
 # The opener itself; and the notes of it, whose folder is the user's own and another one.
 _OPENERS = ("system/state.py", "system/notes.py")
+# So many lines say `Any`: what comes out of drivers, parsers and JSON, and goes no further.
+_MOST_ANY = 19
 
 
 @cache
@@ -101,6 +103,15 @@ def opens_state(tree: ast.AST) -> list[int]:
     return sorted(found)
 
 
+def leaves_open(tree: ast.AST) -> set[int]:
+    """Return the lines of a module where a type is `Any`."""
+    return {
+        node.lineno
+        for node in ast.walk(tree)
+        if getattr(node, "id", getattr(node, "attr", "")) == "Any"
+    }
+
+
 def _acts(node: ast.AST) -> bool:
     """True for a call that takes a path and acts on what is there."""
     # `text.replace` is of another kind than `os.replace`.
@@ -150,6 +161,13 @@ def test_a_path_into_the_state_is_found(text: str) -> None:
     assert opens_state(ast.parse(text))
 
 
+@pytest.mark.parametrize(
+    "text", ["def f(x: Any): ...", "x: dict[str, Any] = {}", "Json = typing.Any"]
+)
+def test_a_type_that_is_left_open_is_found(text: str) -> None:
+    assert leaves_open(ast.parse(text)) == {1}
+
+
 def test_only_the_command_line_and_the_server_print() -> None:
     for place, tree in modules():
         if not place.startswith(("cli/", "agents/mcp/")) and place != "__main__.py":
@@ -166,6 +184,13 @@ def test_no_other_module_makes_a_path_into_the_state() -> None:
     for place, tree in modules():
         if place not in _OPENERS:
             assert opens_state(tree) == [], place
+
+
+def test_what_no_type_tells_does_not_grow() -> None:
+    found = [f"{place}:{line}" for place, tree in modules() for line in leaves_open(tree)]
+    assert len(found) <= _MOST_ANY, "name the exact type, or object where nothing is known:\n" + (
+        "\n".join(sorted(found))
+    )
 
 
 class _Opened:

@@ -97,10 +97,11 @@ def test_a_rule_line_in_the_body_is_no_second_front_matter(body: str) -> None:
     assert document(HEADER + body).body == body
 
 
-def test_a_front_matter_after_blank_lines_is_reported() -> None:
-    error = broken("\n\n---\nid: a\ntitle: b\n---\n")
-    assert error.line == 3
-    assert "blank lines" in error.what
+def test_a_front_matter_after_blank_lines_is_read() -> None:
+    for header in ("id: a\ntitle: b\n", "id: a\ntitle: >\n  b\n"):
+        found = document(f"\n \n---\n{header}---\nBody\n")
+        assert (found.late, found.value("id"), found.body) == (True, "a", "Body\n")
+        assert found.key_lines == {"id": 4, "title": 5}
 
 
 def test_an_unclosed_header_is_reported() -> None:

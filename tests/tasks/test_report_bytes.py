@@ -23,7 +23,7 @@ HEADERS = {
     "block scalars and anchors": "---\nid: a\nstatus: active\nnote: |\n  one\n\n  two\n\n"
     "base: &b {k: 1}\nuse: *b\n---\n",
     "keys nobody knows": "---\nid: a\nstatus: active\nx-mine: [1, {deep: 'er'}]\nZ: é\n---\n",
-    "no status yet": "---\nid: a\ntitle: T\n---\n",
+    "no status yet": "---\nid: a\ntype: task\n---\n",
 }
 
 

@@ -6,15 +6,10 @@ from typing import Any
 
 import pytest
 
-from hypervisor.config.settings import Settings, load
+from hypervisor.config.settings import Settings
 from hypervisor.tasks import Task, task_of
 from hypervisor.tasks.family import AOPS, BACKLOG, family_of
 from tasks.support import document, readable
-
-
-@pytest.fixture(name="defaults")
-def _defaults(tmp_path: Path) -> Settings:
-    return load(str(tmp_path))
 
 
 def task(settings: Settings, *lines: str, path: str = "folder/some-task.md") -> Task | None:
@@ -27,11 +22,19 @@ def told(settings: Settings, *lines: str) -> Task:
     return found
 
 
-def test_a_status_a_known_type_or_id_and_title_make_a_task(defaults: Settings) -> None:
+def test_a_status_or_a_known_type_makes_a_task(defaults: Settings) -> None:
     assert task(defaults, "status: active")
     assert task(defaults, "type: Bug")
-    assert task(defaults, "id: a", "title: b")
-    for lines in (["title: a note"], ["id: a"], ["type: recipe"], ["tags: [a]"], ["status:"]):
+    assert task(defaults, "id: a", "title: b", "status:")
+    for lines in (
+        ["id: a", "title: b"],
+        ["permalink: p", "title: b"],
+        ["title: a note"],
+        ["id: a"],
+        ["type: recipe"],
+        ["tags: [a]"],
+        ["status:"],
+    ):
         assert task(defaults, *lines) is None
     assert task_of(document("# note\n"), defaults) is None
 
@@ -56,7 +59,7 @@ def test_one_word_where_a_list_belongs_is_a_list_of_one_with_a_warning(defaults:
     found = told(defaults, "status: active", "tags: review", "depends_on: aops-aaaa1111")
     assert found.tags == ["review"]
     assert found.depends_on == ["aops-aaaa1111"]
-    assert len(found.warnings) == 2
+    assert found.warnings == ["tags is one word, read as a list of one"]
 
 
 def test_null_lists_are_empty_and_make_no_trouble(defaults: Settings) -> None:
@@ -133,7 +136,7 @@ def test_a_family_of_the_settings_comes_first() -> None:
         "words": {"done": "Fertig"},
     }
     settings: Any = SimpleNamespace(families=(entry,))
-    family = family_of({"blocked_by", "dependencies", "labels"}, settings)
+    family = family_of({"blocked_by", "dependencies", "labels"}, settings, "/a.md")
     assert (family.name, family.words) == ("ours", {"done": "Fertig"})
     assert (family.fields["depends_on"], family.fields["status"]) == ("blocked_by", "status")
-    assert family_of({"dependencies", "labels"}, settings) is BACKLOG
+    assert family_of({"dependencies", "labels"}, settings, "/a.md") is BACKLOG

@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger.findings import Result
 from hypervisor.triage.run import Worker
 
 TASK = """---
@@ -74,6 +75,6 @@ def worker(project: Path, ledger: Ledger) -> Worker:
 
 
 @pytest.fixture
-def rows(ledger: Ledger) -> Callable[[], dict[str, dict[str, Any]]]:
+def rows(ledger: Ledger) -> Callable[[], dict[str, Result]]:
     """`rows()`: what the ledger says of each item, by its id."""
-    return lambda: {row["id"]: row for row in ledger.queries.results("triage")}
+    return lambda: {row.id: row for row in ledger.queries.results("triage")}

@@ -82,9 +82,9 @@ def check_all_done(ledger, project: Path, after: dict) -> int:
     rows = list(ledger.queries.results("triage"))
     assert len(rows) == len(after)
     for row in rows:
-        assert row["state"] == "done"
-        assert row["report"]["changes"] == ["assignee->bot", "added_wikilink"], row["id"]
-    number = rows[0]["queue"]
+        assert row.state == "done"
+        assert row.report["changes"] == ["assignee->bot", "added_wikilink"], row.id
+    number = ledger.queues.get("triage").no
     accepted = ledger.store.rows(
         "select count(*) from claim c join item i on i.no = c.item "
         "where c.outcome = 'done' and i.queue = ?",
@@ -94,7 +94,7 @@ def check_all_done(ledger, project: Path, after: dict) -> int:
     assert os.listdir(project / ".hypervisor/locks") == []
     left = {name for name in os.listdir(project / "tasks") if not name.endswith(".md")}
     assert all(re.fullmatch(r"\.hypervisor-[0-9a-f]{16}\.tmp", name) for name in left)
-    return sum(row["deaths"] for row in rows)
+    return sum(row.deaths for row in rows)
 
 
 def test_a_worker_process_that_crashes_is_started_again_and_frees_its_items_at_once(
@@ -111,7 +111,7 @@ def test_a_worker_process_that_crashes_is_started_again_and_frees_its_items_at_o
                 killed.append(process.pid)
 
     processes.run(show)
-    assert {row["state"] for row in rows().values()} == {"done"}
+    assert {row.state for row in rows().values()} == {"done"}
     assert processes.deaths == len(killed)
 
 

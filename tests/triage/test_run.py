@@ -20,9 +20,9 @@ def test_every_item_ends_in_one_report_that_says_what_changed_and_why(
     assert worker.work(3) == 7
     for path in paths:
         row = rows()[path.stem]
-        assert row["state"] == "done"
-        assert row["report"]["changes"] == ["assignee->bot", "added_wikilink"]
-        assert "Fix the bug" in row["report"]["rule"]
+        assert row.state == "done"
+        assert row.report["changes"] == ["assignee->bot", "added_wikilink"]
+        assert "Fix the bug" in row.report["rule"]
         text = path.read_text()
         assert "assignee: bot\n" in text
         assert f"# Task {path.stem}\n\nProject: [[garden]]\n\nFix" in text
@@ -36,7 +36,7 @@ def test_a_second_queue_over_the_same_files_changes_no_byte(write_tasks, open_qu
     open_queue(paths)
     worker.work()
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in paths] == before
-    assert {row["report"]["summary"] for row in rows().values()} == {"nothing to change"}
+    assert {row.report["summary"] for row in rows().values()} == {"nothing to change"}
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_what_cant_be_triaged_is_told_and_never_written(
         odd.write_bytes(raw)
     worker.work()
     row = rows()[odd.stem]
-    assert row["state"] == outcome
-    assert reason in row["report"]["reason"]
+    assert row.state == outcome
+    assert reason in row.report["reason"]
     assert raw is None or odd.read_bytes() == raw
-    assert rows()[good.stem]["state"] == "done"
+    assert rows()[good.stem].state == "done"
 
 
 def test_an_integer_title_is_a_title(write_tasks, open_queue, worker, rows):
@@ -74,7 +74,7 @@ def test_an_integer_title_is_a_title(write_tasks, open_queue, worker, rows):
     path.write_text("---\nid: 20260119\ntitle: 2026\ntype: task\n---\n")
     open_queue([path])
     worker.work()
-    assert rows()[path.stem]["report"]["changes"] == ["assignee->nic"]
+    assert rows()[path.stem].report["changes"] == ["assignee->nic"]
 
 
 def test_a_file_that_an_editor_changed_meanwhile_is_read_again(
@@ -93,7 +93,7 @@ def test_a_file_that_an_editor_changed_meanwhile_is_read_again(
     monkeypatch.setattr(write, "_replace", edited_first)
     worker.work()
     assert len(calls) == 2
-    assert rows()[path.stem]["report"]["changes"] == ["assignee->nic", "added_wikilink"]
+    assert rows()[path.stem].report["changes"] == ["assignee->nic", "added_wikilink"]
     assert "Please review." in path.read_text()
     assert "assignee: nic\n" in path.read_text()
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_edited_all_the_time_fails_and_keeps_the_editors_text(
 
     monkeypatch.setattr(write, "_replace", always_edited)
     worker.work()
-    assert rows()[path.stem]["state"] == "failed"
+    assert rows()[path.stem].state == "failed"
     assert path.read_text().endswith("more\nmore\nmore\n")
     assert "assignee" not in path.read_text()
 
@@ -132,7 +132,7 @@ def test_a_task_that_somebody_completes_meanwhile_is_skipped(
     monkeypatch.setattr(write, "_replace", completed_first)
     worker.work()
     row = rows()[path.stem]
-    assert (row["state"], row["report"]["reason"]) == ("skipped", "already complete")
+    assert (row.state, row.report["reason"]) == ("skipped", "already complete")
     assert "assignee" not in path.read_text()
 
 
@@ -161,9 +161,9 @@ def test_a_worker_that_died_is_followed_by_one_that_reports_its_stored_plan(
     assert ledger.ends.end_worker("w", "died") == [path.stem]
     worker.work()
     row = rows()[path.stem]
-    assert row["state"] == "done"
+    assert row.state == "done"
     first = "assignee->bot" if "Fix" in body else "status->done"
-    assert row["report"]["changes"] == [first, "added_wikilink"]
+    assert row.report["changes"] == [first, "added_wikilink"]
     if moment == "after it was written":
         assert path.read_bytes() == written
     UndoLog(ledger.state, "triage").restore()
@@ -202,7 +202,7 @@ def test_an_item_that_kills_every_worker_fails_alone(write_tasks, open_queue, wo
             worker.work(4)
         except Killed:
             ledger.ends.end_worker("w", "died")
-    states = {item: row["state"] for item, row in rows().items()}
+    states = {item: row.state for item, row in rows().items()}
     assert states == {path.stem: "failed" if path == paths[2] else "done" for path in paths}
 
 
@@ -226,7 +226,7 @@ def test_old_bytes_and_plans_are_kept_before_the_first_file_is_written(
 
     def looks(target, *args, **options):
         kept = "".join(pack.read_text() for pack in (project / ".hypervisor/undo/triage").iterdir())
-        plans = [row["plan"] for row in ledger.queries.results("triage")]
+        plans = [row.plan for row in ledger.queries.results("triage")]
         seen.append(all(path.stem in kept for path in paths) and all(map(json.loads, plans)))
         return replace(target, *args, **options)
 
@@ -248,7 +248,7 @@ def test_a_lost_claim_is_not_written(write_tasks, open_queue, worker, rows, ledg
     before = [path.read_bytes() for path in paths]
     worker.batch(ledger.claims.claim("triage", "w", 2))
     assert [path.read_bytes() for path in paths] == before
-    assert {row["state"] for row in rows().values()} == {"ready"}
+    assert {row.state for row in rows().values()} == {"ready"}
 
 
 def test_a_symlinked_task_is_written_where_it_lies(write_tasks, open_queue, worker, project: Path):
@@ -274,11 +274,11 @@ def test_a_full_disk_stops_the_worker_and_is_not_held_against_the_items(
     monkeypatch.setattr(worker._undo, "record", full)
     with pytest.raises(OSError, match="No space"):
         worker.work()
-    assert [(row["state"], row["deaths"]) for row in rows().values()] == [("ready", 0)] * 3
+    assert [(row.state, row.deaths) for row in rows().values()] == [("ready", 0)] * 3
     assert [path.read_bytes() for path in paths] == before
     monkeypatch.undo()
     worker.work()
-    assert {row["state"] for row in rows().values()} == {"done"}
+    assert {row.state for row in rows().values()} == {"done"}
 
 
 def test_a_heading_in_a_fence_is_not_taken_for_the_title(write_tasks, open_queue, worker):
@@ -296,7 +296,7 @@ def test_a_worker_waits_for_what_a_silent_one_holds(write_tasks, open_queue, wor
     assert len(ledger.claims.claim("triage", "silent", 2, lease_seconds=0.3)) == 2
     assert worker.work(wait=False) == 1
     assert worker.work(wait=True) == 2
-    assert {row["state"] for row in rows().values()} == {"done"}
+    assert {row.state for row in rows().values()} == {"done"}
 
 
 def test_a_worker_leaves_what_another_tool_has_locked(
@@ -306,6 +306,6 @@ def test_a_worker_leaves_what_another_tool_has_locked(
     open_queue(paths)
     os.mkdir(f"{ledger.root}/.hypervisor/locks/t-00001")
     worker.work(wait=True)
-    states = {item: row["state"] for item, row in rows().items()}
+    states = {item: row.state for item, row in rows().items()}
     assert states == {"t-00000": "done", "t-00001": "ready", "t-00002": "done"}
     assert os.path.isdir(f"{ledger.root}/.hypervisor/locks/t-00001")

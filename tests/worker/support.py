@@ -78,7 +78,7 @@ def open_queue(
 def states(root: Path, queue: str = "q") -> dict[str, str]:
     """The state of each item."""
     with Ledger.open(str(root)) as ledger:
-        return {row["id"]: row["state"] for row in ledger.queries.results(queue)}
+        return {row.id: row.state for row in ledger.queries.results(queue)}
 
 
 def reports(path: Path) -> int:

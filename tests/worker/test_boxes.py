@@ -90,7 +90,7 @@ def test_force_accepts_open_boxes_and_ledger_summary_and_file_say_so(project: Pa
     assert end(project, force=True) == "done"
     with Ledger.open(str(project)) as ledger:
         told = next(iter(ledger.queries.results("q")))
-        assert told["report"]["forced"] == ["one", "three"]
+        assert told.report["forced"] == ["one", "three"]
         assert summary.summarize(ledger, "q")["workers"][0]["forced"] is True
     text = path.read_text()
     assert "- Open boxes, forced: 2\n" in text

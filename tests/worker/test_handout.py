@@ -25,8 +25,8 @@ def take(root: Path, n: int = 1, only: str | None = None, queue: str = "q") -> l
 
 def cause_of(root: Path, item_id: str) -> str:
     with Ledger.open(str(root)) as ledger:
-        row = next(row for row in ledger.queries.results("q") if row["id"] == item_id)
-        return str(row["report"]["reason"])
+        row = next(row for row in ledger.queries.results("q") if row.id == item_id)
+        return str(row.report["reason"])
 
 
 @pytest.mark.parametrize("word", ["done", "Completed", "cancelled", "won't do"])
@@ -72,7 +72,7 @@ def test_what_a_killed_session_held_is_handed_out_before_nothing_is(
     assert [take(project), take(project), take(project)] == [["b"], ["a"], []]
     with Ledger.open(str(project)) as ledger:
         # It cost nothing.
-        assert [row["attempts"] + row["deaths"] for row in ledger.queries.results("q")] == [0, 0]
+        assert [row.attempts + row.deaths for row in ledger.queries.results("q")] == [0, 0]
 
 
 def test_a_task_that_was_edited_and_is_still_open_is_handed_out(project: Path) -> None:

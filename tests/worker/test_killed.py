@@ -250,7 +250,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
         assert intact(ledger)
         assert ledger.outbox.pending() == []
         assert ledger.queues.stats("q")["done"] == len(paths)
-        tokens = {row["id"]: row["token"] for row in ledger.queries.results("q")}
+        tokens = {row.id: row.token for row in ledger.queries.results("q")}
         for name in paths:
             assert accepted(ledger, name) == [tokens[name]]
         ledger.claim_locks.sweep_queue("q")

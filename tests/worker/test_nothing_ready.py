@@ -70,12 +70,11 @@ def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger
     ledger.generations.open("q2", [NewItem("x"), NewItem("y", after=["far"])])
     [claim] = ledger.claims.claim("q", "w")
     ledger.ends.finish(claim.token, "blocked", {"reason": "no"})
-    assert why(ledger) == ("nothing left; 2 wait for items that did not succeed", True)
+    assert why(ledger) == ("nothing left; 2 wait for a (blocked)", True)
     step = next_step.plan(ledger, "q", load(ledger.root))
-    assert (step["step"], step["why"]) == ("finished", "2 wait for items that did not succeed")
+    assert (step["step"], step["why"]) == ("finished", "2 wait for a (blocked)")
     assert next_step.lines(step)[0] == (
-        "queue q has nothing left to hand out (2 wait for items that did not succeed): "
-        "hypervisor summary q"
+        "queue q has nothing left to hand out (2 wait for a (blocked)): hypervisor summary q"
     )
     [claim] = ledger.claims.claim("q2", "w")
     ledger.ends.finish(claim.token, "done", {})

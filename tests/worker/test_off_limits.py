@@ -153,8 +153,8 @@ def test_done_is_refused_however_a_file_that_steers_was_changed(how: str, reposi
     assert standing(repository)[:2] == ({"ready": 1, "claimed": 1}, "open")
     with Ledger.open(str(repository)) as ledger:
         worker.finish(ledger, claim.token, "blocked", {"reason": "it wanted that"})
-        [told] = [row for row in ledger.queries.results("q") if row["state"] == "blocked"]
-    assert any(path.startswith(named) for path in told["report"]["off_limits"])
+        [told] = [row for row in ledger.queries.results("q") if row.state == "blocked"]
+    assert any(path.startswith(named) for path in told.report["off_limits"])
     # It was charged with it; who comes next is not.
     assert done(repository, take(repository)) == "done"
 
@@ -245,7 +245,7 @@ def test_a_worker_that_ends_otherwise_leaves_a_paused_queue_with_the_file_named(
         else:
             ledger.ends.end(claim.token, "died", "killed")
         if end == "died":
-            worker.off_limits.settle(ledger)
+            worker.off_limits.look_after(ledger)
         assert worker.take(ledger, "q", "w") == []
     _, state, reason = standing(repository)
     assert state == "paused" and "CLAUDE.md" in reason
@@ -302,7 +302,7 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
     assert done(project, claim) == "done"
     with Ledger.open(str(project)) as ledger:
         [row] = ledger.queries.results("q")
-    assert row["report"]["unnamed"] == [".gitlab-ci.yml", "sub/conftest.py"]
+    assert row.report["unnamed"] == [".gitlab-ci.yml", "sub/conftest.py"]
     body = (project / "tasks/a.md").read_text()
     assert "- Changed, and not named by the task: `.gitlab-ci.yml`, `sub/conftest.py`" in body
     told = run_hypervisor("summary", "q").stdout
@@ -337,7 +337,7 @@ def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_th
         return
     assert done(home, second) == "done"
     with Ledger.open(str(home)) as ledger:
-        told = {row["id"]: row["report"].get("unnamed") for row in ledger.queries.results("q")}
+        told = {row.id: row.report.get("unnamed") for row in ledger.queries.results("q")}
     assert told == {first.id: None, second.id: [".local/state/hypervisor/other.json"]}
 
 
@@ -363,9 +363,9 @@ def test_on_a_branch_what_its_commit_changes_counts_links_resolved(repository: P
     append("Makefile")(tree)
     assert done(repository, claim) == "done"
     with Ledger.open(str(repository)) as ledger:
-        [row] = [row for row in ledger.queries.results("q") if row["state"] == "done"]
-    assert row["report"]["unnamed"] == ["Makefile"]
-    assert "lib/fine.py" in row["report"]["files"]
+        [row] = [row for row in ledger.queries.results("q") if row.state == "done"]
+    assert row.report["unnamed"] == ["Makefile"]
+    assert "lib/fine.py" in row.report["files"]
 
 
 def test_on_a_branch_the_root_and_what_git_ignores_in_the_tree_are_looked_at_too(

@@ -71,7 +71,7 @@ class Tree:
 
     def commit(self, claim: Claim, *files: str) -> str:
         row = self.ledger.ends.holding(claim.token)
-        self.ledger.sessions.note_commits(row["queue"])
+        self.ledger.sessions.note_commits(row.queue)
         whose = Whose(self.ledger, row)
         return commit(
             self.ledger.state, f"of {claim.id}", files or (F,), str(self.root), whose=whose

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hypervisor.agents.limits import Limit, Windows
 from hypervisor.config.caller import PoolAgent
@@ -171,7 +170,7 @@ class Headless:
         return None
 
 
-def event(line: str) -> dict[str, Any]:
+def event(line: str) -> dict[str, object]:
     """Return the event in a line of a client's stream; an empty one for a line that is none."""
     try:
         told = json_value(line)

@@ -12,7 +12,6 @@ from hypervisor.system.clients import HOST
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
 
     from hypervisor.agents.client import Headless
     from hypervisor.agents.doctor.finding import Finding
@@ -61,15 +60,15 @@ class Client:
 
     # -- events, which the handlers know in the words of HOST --
 
-    def sent(self, event: str, payload: Mapping[str, Any]) -> bool:
+    def sent(self, event: str, payload: Mapping[str, object]) -> bool:
         """True if an event of this name is this client's, by a sign that no other client gives."""
         return False
 
-    def read(self, event: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def read(self, event: str, payload: dict[str, object]) -> tuple[str, dict[str, object]]:
         """Return the event's name and payload as the handlers know them."""
         return event, payload
 
-    def answer(self, event: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    def answer(self, event: str, given: dict[str, object]) -> dict[str, object] | None:
         """Return a handler's answer to the event (by its own name) as this client knows it."""
         return given
 
@@ -158,7 +157,7 @@ def host() -> Client:
     return client(HOST)
 
 
-def sender(event: str, payload: Mapping[str, Any]) -> Client:
+def sender(event: str, payload: Mapping[str, object]) -> Client:
     """Return the client that an event is from: the one that knows it by a sign, else the host."""
     for name in CLIENTS:
         if (one := client(name)).sent(event, payload):

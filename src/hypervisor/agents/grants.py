@@ -16,7 +16,6 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from hypervisor.agents.shell_calls import Call
     from hypervisor.ledger import Ledger
@@ -43,7 +42,7 @@ def for_call(
     agent: str,
     kind: str,
     tool: str,
-    asked: Mapping[str, Any],
+    asked: Mapping[str, object],
     cwd: str,
 ) -> Grant | None:
     """Return what a call of `tool` with the input `asked` may do by itself, None where the client
@@ -65,11 +64,7 @@ def for_call(
 
 
 def _verbs(
-    ledger: Ledger,
-    session: str,
-    agent: str,
-    followed: dict[str, int],
-    calls: list[Call],
+    ledger: Ledger, session: str, agent: str, followed: dict[str, int], calls: list[Call]
 ) -> Grant | None:
     held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
@@ -102,7 +97,7 @@ def _named(call: Call) -> str:
 
 
 def _file(
-    ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, Any], cwd: str
+    ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, object], cwd: str
 ) -> Grant | None:
     held = ledger.sessions.held_by(session, agent)
     if not held:

@@ -72,10 +72,7 @@ _KINDS = (
         ),
     ),
     ("quota", re.compile(r"\bquota\b|RESOURCE_EXHAUSTED|exhausted your", re.IGNORECASE)),
-    (
-        "usage",
-        re.compile(r"usage.?limit|(?:hit|reached) your [\w .-]{0,30}limit", re.IGNORECASE),
-    ),
+    ("usage", re.compile(r"usage.?limit|(?:hit|reached) your [\w .-]{0,30}limit", re.IGNORECASE)),
     ("rate", re.compile(r"rate.?limit|too many requests|\b429\b", re.IGNORECASE)),
 )
 _STATUS = re.compile(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.rows import Brief
 from hypervisor.system.checkout import top_of
 from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
@@ -28,6 +28,45 @@ _SHARED = 3
 _OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
 
 
+class Shared(TypedDict):
+    """A file, and how many of the next items name it."""
+
+    path: str
+    items: int
+
+
+class NotDone(TypedDict):
+    """An item that was tried first, and did not end as done."""
+
+    id: str
+    state: str
+    reason: str
+
+
+class Plan(TypedDict, total=False):
+    """The next step for a queue; see `plan`."""
+
+    queue: str
+    left: int
+    counts: dict[str, int]
+    tools: list[str]
+    branch: bool
+    at_once: int | None
+    shared: list[Shared]
+    may_branch: bool
+    step: str
+    why: str
+    reason: str | None
+    resume_at: float | None
+    rules: list[str]
+    not_done: list[NotDone]
+    workers: int
+    held_back: bool
+    ask: bool
+    tokens: int | None
+    seconds: int | None
+
+
 def go_on(ledger: Ledger, queue: str) -> None:
     """The user has been asked, and goes on with `queue`: what kept it from going on is forgotten,
     lacking permissions, a stop of its workers, and first items that are not done."""
@@ -39,7 +78,7 @@ def go_on(ledger: Ledger, queue: str) -> None:
         ledger.terms.set_bounds(queue, canary=0)
 
 
-def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> dict[str, Any]:
+def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False) -> Plan:
     """Return the next step for `queue`; `agreed` says that the user has been asked.
 
     `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
@@ -60,7 +99,7 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     tools = ledger.terms.tools(queue)
     branch = bool(row.branches) and not tools
     at_once, shared = _apart(ledger.queries.named_ahead(row.no, _AHEAD))
-    told: dict[str, Any] = {
+    told: Plan = {
         "queue": queue,
         "left": left,
         "counts": counts,
@@ -72,49 +111,50 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     }
     most = told["at_once"] or settings.limits.workers
     if row.state == "paused":
-        return told | {"step": "paused", "reason": row.reason, "resume_at": row.resume_at}
+        return {**told, "step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
         why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
-        return told | {"step": "finished", "why": why}
+        return {**told, "step": "finished", "why": why}
     if row.stopped_at is not None:
-        return told | {"step": "wait" if counts["claimed"] else "stopped"}
+        return {**told, "step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.agents.permissions(queue)
     if rules:
-        return told | {"step": "permissions", "rules": rules}
-    cost = ledger.sessions.cost_of_ended(queue)
+        return {**told, "step": "permissions", "rules": rules}
+    ended, seconds, tokens = ledger.sessions.cost_of_ended(queue)
     untried = news.trial(row, counts) - counts["done"]
     if untried > 0:
         if counts["claimed"]:
-            return told | {"step": "wait"}
+            return {**told, "step": "wait"}
         not_done = ledger.queries.not_done(row.no, _SHOWN)
         if not not_done:
-            return told | {
+            return {
+                **told,
                 "step": "canary",
                 "workers": min(untried, counts["ready"], most),
                 "held_back": most < min(untried, counts["ready"]),
             }
-        return told | {"step": "not_done", "not_done": [_not_done(item) for item in not_done]}
-    if cost["tokens"] is None and cost["items"]:
+        return {**told, "step": "not_done", "not_done": [_not_done(item) for item in not_done]}
+    if tokens is None and ended:
         use.look_again(ledger, queue)
-        cost = ledger.sessions.cost_of_ended(queue)
+        _, seconds, tokens = ledger.sessions.cost_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])
-    seconds = cost["seconds"]
     # A yes holds for what is left when a limit has ended: nobody is there to give it again.
     agreed = agreed or ledger.terms.has_agreed(row.no)
     yes = agreed or sum(counts.values()) <= (row.yes_up_to or 0)
-    return told | {
+    return {
+        **told,
         "step": "workers" if workers and counts["ready"] else "wait",
         "workers": workers,
         "held_back": wanted < usual,
         "ask": left > settings.limits.ask_above and not yes,
-        "tokens": None if cost["tokens"] is None else round(cost["tokens"] * left),
+        "tokens": None if tokens is None else round(tokens * left),
         "seconds": None if seconds is None else round(seconds * left / wanted),
     }
 
 
-def _apart(named: list[list[str]]) -> tuple[int | None, list[dict[str, Any]]]:
+def _apart(named: list[list[str]]) -> tuple[int | None, list[Shared]]:
     """Return how many of these items in a row name no file twice, on the average; None where none
     do. And the files that most of them name, with how many do."""
     runs, seen = 1, set[str]()
@@ -123,18 +163,13 @@ def _apart(named: list[list[str]]) -> tuple[int | None, list[dict[str, Any]]]:
             runs, seen = runs + 1, set()
         seen.update(files)
     most = Counter(file for files in named for file in set(files)).most_common(_SHARED)
-    shared = [{"path": path, "items": count} for path, count in most if count > 1]
+    shared: list[Shared] = [{"path": path, "items": count} for path, count in most if count > 1]
     return None if runs == 1 else max(1, len(named) // runs), shared
 
 
-def _not_done(item: Any) -> dict[str, Any]:
-    report = json.loads(item["report"]) if item["report"] else {}
-    cause = item["cause"] or report.get("reason") or report.get("cause") or "no reason given"
-    return {
-        "id": item["id"],
-        "state": "failed" if item["state"] == "ready" else item["state"],
-        "reason": one_line(str(cause), 200),
-    }
+def _not_done(item: Brief) -> NotDone:
+    state = "failed" if item.state == "ready" else item.state
+    return {"id": item.id, "state": state, "reason": one_line(item.why, 200)}
 
 
 def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
@@ -153,7 +188,7 @@ def has_agreed(ledger: Ledger, queue: str, client: Caller) -> bool:
     return not heard and not client.headless
 
 
-def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
+def lines(told: Plan, *, headless: bool = False) -> list[str]:
     """Return a plan as words for the agent that carries it out.
 
     A `headless` session ends with its turn, so it waits in the foreground instead.
@@ -255,7 +290,7 @@ def lines(told: dict[str, Any], *, headless: bool = False) -> list[str]:
     return shown
 
 
-def _held_back(told: dict[str, Any]) -> list[str]:
+def _held_back(told: Plan) -> list[str]:
     """Return why fewer workers are started than could be, and what lets more work at once."""
     if not told["held_back"]:
         return []

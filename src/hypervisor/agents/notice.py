@@ -14,14 +14,7 @@ class Notice:
     __slots__ = ("agents", "cause", "delivered", "event", "how", "words")
 
     def __init__(
-        self,
-        agents: list[str],
-        how: str,
-        words: str,
-        cause: str,
-        *,
-        delivered: bool,
-        event: bool,
+        self, agents: list[str], how: str, words: str, cause: str, *, delivered: bool, event: bool
     ) -> None:
         self.agents = agents
         self.how = how

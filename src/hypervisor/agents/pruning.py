@@ -6,7 +6,7 @@ Nothing that is open or pending goes, nor what belongs to it.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TypedDict
 
 from hypervisor.agents import retention
 from hypervisor.config.settings import Limits
@@ -14,6 +14,33 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.generations import Old
 from hypervisor.system.keys import key
 from hypervisor.tasks.undo import UNDO, UndoLog
+
+
+class Gone(TypedDict):
+    """A generation of a queue, of so many `items`; `ended_at` is Unix time."""
+
+    queue: str
+    generation: int
+    state: str
+    items: int
+    ended_at: float
+
+
+class Stays(Gone):
+    """One that is old, and the reason why it stays."""
+
+    reason: str
+
+
+class Told(TypedDict):
+    """A plan in the shape of `schemas/prune.schema.json`; files and bytes of the last two."""
+
+    queues: list[Gone]
+    kept: list[Stays]
+    items: int
+    claims: int
+    outputs: dict[str, int]
+    undo: dict[str, int]
 
 
 class Plan:
@@ -48,11 +75,11 @@ class Plan:
             )
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Told:
         """Return the plan in the shape of `schemas/prune.schema.json`."""
         return {
             "queues": [_told(row) for row in self.queues],
-            "kept": [_told(row) | {"reason": why} for row, why in self.kept],
+            "kept": [{**_told(row), "reason": why} for row, why in self.kept],
             "items": sum(row.items for row in self.queues),
             "claims": self.claims,
             "outputs": _files(self.outputs),
@@ -63,13 +90,13 @@ class Plan:
 def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
     # The files first: what they are called stands in the ledger alone.
-    retention.remove(ledger.state, (place for place, _ in [*plan.outputs, *plan.undo]))
+    retention.remove(ledger.state, [*plan.outputs, *plan.undo])
     ledger.generations.forget(plan.before)
     if plan.queues or plan.claims:
         ledger.store.compact()
 
 
-def _told(row: Old) -> dict[str, Any]:
+def _told(row: Old) -> Gone:
     ended = max(row.last_end or 0, row.ended_at or 0, row.opened_at)
     return {
         "queue": row.name,

@@ -103,11 +103,7 @@ def _limit_of(error: Failure) -> Limit | None:
     from hypervisor.agents import limits
 
     return limits.read(
-        error.text,
-        code=error.code,
-        status=error.status,
-        resets_at=error.resets_at,
-        now=error.at,
+        error.text, code=error.code, status=error.status, resets_at=error.resets_at, now=error.at
     )
 
 

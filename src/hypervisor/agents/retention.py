@@ -11,7 +11,7 @@ from hypervisor.system.state import State, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hypervisor.ledger import Ledger
 
@@ -61,21 +61,14 @@ def keep(
     return os.path.relpath(shown(state.root, _FOLDER, key(queue), name), state.root)
 
 
-def prune(ledger: Ledger, *, seconds: float, size: int) -> int:
-    """Remove what `stale` returns; return how many files went."""
-    return remove(ledger.state, (place for place, _ in stale(ledger, seconds=seconds, size=size)))
-
-
-def remove(state: State, places: Iterator[Place]) -> int:
-    """Remove files of the state and folders that are empty then; return how many files went."""
-    gone = 0
-    for *above, name in places:
+def remove(state: State, files: Iterable[tuple[Place, int]]) -> None:
+    """Remove files of the state (as of `stale`), and folders that are empty then."""
+    for (*above, name), _ in files:
         try:
-            gone += state.folder.below(*above).remove(name)
+            state.folder.below(*above).remove(name)
             state.folder.below(*above[:-1]).remove_folder(above[-1])
         except OSError:
             continue
-    return gone
 
 
 def stale(ledger: Ledger, *, seconds: float, size: int) -> list[tuple[Place, int]]:

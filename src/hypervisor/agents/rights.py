@@ -24,48 +24,22 @@ ASK = "ask"  # the user is asked each time, with the command in sight; refused t
 PERSON = "person"  # for a person in a terminal
 OWN = "own"  # for our own processes
 
-VERBS = {
-    "next": WORKER,
-    "done": WORKER,
-    "block": WORKER,
-    "fail": WORKER,
-    "release": WORKER,
-    "heartbeat": WORKER,
-    "commit": WORKER,
-    "preflight": LOOK,
-    "wait": LOOK,
-    "status": LOOK,
-    "summary": LOOK,
-    "show": LOOK,
-    "log": LOOK,
-    "expire": LOOK,
-    "report": LOOK,
-    "doctor": LOOK,
-    "completion": LOOK,
-    "open": SESSION,
-    "plan": SESSION,
-    "resume": SESSION,
-    "integrate": SESSION,
-    "cancel": COMMAND,
-    "triage": COMMAND,
-    "pull": COMMAND,
-    "check": ASK,
-    "allow": ASK,
-    "work": ASK,
-    "demo": ASK,
-    "pause": ASK,
-    "retry": ASK,
-    "undo": ASK,
-    "unlock": ASK,
-    "prune": ASK,
-    "move": ASK,
-    "serve": ASK,
-    "adopt": PERSON,
-    "_triage-worker": OWN,
-    "_batch-worker": OWN,
-    "_hook": OWN,
-    "_monitor": OWN,
-}
+_OF_KIND = {
+    WORKER: ("next", "done", "block", "fail", "release", "heartbeat", "commit"),
+    LOOK: (
+        "preflight", "wait", "status", "summary", "show", "log", "expire", "report", "doctor",
+        "completion",
+    ),
+    SESSION: ("open", "plan", "resume", "integrate"),
+    COMMAND: ("cancel", "triage", "pull"),
+    ASK: (
+        "check", "allow", "work", "demo", "pause", "retry", "undo", "unlock", "prune", "move",
+        "serve",
+    ),
+    PERSON: ("adopt",),
+    OWN: ("_triage-worker", "_batch-worker", "_hook", "_monitor"),
+}  # fmt: skip
+VERBS = {verb: kind for kind, verbs in _OF_KIND.items() for verb in verbs}
 
 # Options that make more of a verb than what is granted: the user is asked.
 _MORE = {
@@ -76,13 +50,11 @@ _MORE = {
     "open": ("--yes-up-to",),
 }
 
-# What is granted to the verbs of a session, of a worker, and to the client's file tools.
-WORKER_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == WORKER)
+# What is granted to a worker, and to a session.
+WORKER_VERBS = _OF_KIND[WORKER]
 SESSION_VERBS = (
     "preflight", "open", "plan", "wait", "status", "summary", "show", "log", "resume", "integrate",
 )  # fmt: skip
-COMMAND_VERBS = tuple(verb for verb, kind in VERBS.items() if kind == COMMAND)
-FILE_TOOLS = tuple(f"{tool}(./**)" for tool in ("Read", "Edit", "Write", "Glob", "Grep"))
 # What a session does in later turns, too: the news of a batch comes after the one that began it.
 _LATER = ("plan", "integrate")
 _LOOKS = tuple(verb for verb in SESSION_VERBS if VERBS[verb] == LOOK)
@@ -180,8 +152,7 @@ def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Ver
         return Verdict("deny", f"hypervisor {verb} is for our own processes only")
     if worker and (kind not in (WORKER, LOOK) or more):
         return Verdict(
-            "deny",
-            f"hypervisor {verb} is not for a worker: end the item with the printed commands",
+            "deny", f"hypervisor {verb} is not for a worker: end the item with the printed commands"
         )
     if kind == PERSON:
         return Verdict("deny", f"hypervisor {verb} is for the user, in a terminal of their own")

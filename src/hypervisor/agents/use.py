@@ -19,11 +19,7 @@ _QUICK_BYTES = 4 << 20
 
 
 def collect(
-    ledger: Ledger,
-    agent: str,
-    *,
-    wait: float = 0,
-    clean: Callable[[bytes], bytes] | None = None,
+    ledger: Ledger, agent: str, *, wait: float = 0, clean: Callable[[bytes], bytes] | None = None
 ) -> None:
     """Sum up what an agent has used and keep its transcripts, each line passed to `clean`.
 
@@ -61,9 +57,9 @@ def _by_token(ledger: Ledger, agent: str, by_id: list[tuple[str, Tokens]]) -> di
     claims = ledger.agents.claims_of(agent) if by_id else []
     shares = {}
     for item_id, figures in by_id:
-        at = next((at for at, claim in enumerate(claims) if claim["id"] == item_id), None)
+        at = next((at for at, (_, id, _) in enumerate(claims) if id == item_id), None)
         if at is not None:
-            shares[claims.pop(at)["token"]] = figures
+            shares[claims.pop(at)[0]] = figures
     return shares
 
 

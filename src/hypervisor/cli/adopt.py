@@ -52,20 +52,20 @@ def _told(root: str) -> list[str]:
     lines = [f"{count(len(queues), 'queue')} would be taken over:"]
     for row in queues[:_SHOWN]:
         lines.append(
-            f"  {one_line(row['name'], 60)}: {row['state']}, {count(row['items'], 'item')}"
+            f"  {one_line(row.name, 60)}: {one_line(row.state, 60)}, {count(row.items, 'item')}"
         )
-        if row["verify"]:
-            lines.append(f"    runs at each done: {one_line(row['verify'], 300)}")
-        for words in _words(row["commands"]):
+        if row.verify:
+            lines.append(f"    runs at each done: {one_line(row.verify, 300)}")
+        for words in _words(row.commands):
             lines.append(f"    workers may run: {one_line(words, 300)}")
     if len(queues) > _SHOWN:
         lines.append(f"  … and {len(queues) - _SHOWN} more")
     return lines
 
 
-def _words(commands: str | None) -> list[object]:
+def _words(commands: object) -> list[object]:
     try:
-        told = json.loads(commands or "[]")
+        told = json.loads(str(commands or "[]"))
     except (ValueError, RecursionError):
         return [commands]
     return told if isinstance(told, list) else [told]

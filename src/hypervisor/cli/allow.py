@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Allow it, and say what is allowed now. Raises UsageError."""
     commands = check_commands(args.words)
     names = check_grants(args.tools)
-    tokens, ms = budget.limits(args)
+    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
     root = find_root()
     tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:

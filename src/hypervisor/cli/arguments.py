@@ -9,13 +9,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
 
 class Parsed:
     """The arguments of a verb, each as an attribute."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, object]) -> None:
         self.__dict__.update(values)
 
 
@@ -24,17 +23,17 @@ class PlainParser:
 
     def __init__(self) -> None:
         self._words: list[tuple[str, str | None]] = []
-        self._options: dict[str, tuple[str, str | None, Callable[[str], Any] | None]] = {}
-        self._defaults: dict[str, Any] = {}
+        self._options: dict[str, tuple[str, str | None, Callable[[str], object] | None]] = {}
+        self._defaults: dict[str, object] = {}
         self._required: set[str] = set()
 
     def add_argument(
         self,
         *names: str,
         action: str | None = None,
-        type: Callable[[str], Any] | None = None,
+        type: Callable[[str], object] | None = None,
         nargs: str | None = None,
-        default: Any = None,
+        default: object = None,
         required: bool = False,
         metavar: str | None = None,
         help: str | None = None,
@@ -73,13 +72,14 @@ class PlainParser:
             if type is int and not (value.isascii() and value.isdigit() and len(value) < 10):
                 return None
             told = value if type is None else type(value)
-            values[dest] = [*values[dest], told] if action == "append" else told
+            before = values[dest]
+            values[dest] = [*before, told] if isinstance(before, list) else told
             missing.discard(dest)
         if missing or not self._place(words, values):
             return None
         return Parsed(values)
 
-    def _place(self, words: list[str], values: dict[str, Any]) -> bool:
+    def _place(self, words: list[str], values: dict[str, object]) -> bool:
         for name, nargs in self._words:
             if nargs == "+":
                 values[name], words = words, []

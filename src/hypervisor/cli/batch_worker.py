@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.triage.batch_directory import Batch
+    from hypervisor.triage.batch_directory.batch import Stats
     from hypervisor.triage.run import Ended
 
 SUMMARY = "claim and triage the items of a batch directory"
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             print(_line(end), flush=True)
     counts = batch_directory.stats(batch)
     if args.json:
-        told = counts | {"not_assigned": nobody and nobody._asdict()}
+        told = {**counts, "not_assigned": nobody and nobody._asdict()}
         print(json.dumps(told, ensure_ascii=False))
     else:
         _print_end(batch, counts, worked)
@@ -81,7 +82,7 @@ def _line(end: Ended) -> str:
     return f"{name}: {end.outcome}: {one_line(end.report['reason'], 300)}"
 
 
-def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
+def _print_end(batch: Batch, counts: Stats, worked: int) -> None:
     total, remaining = counts["queue_total"], counts["remaining"]
     left_out = f", {counts['not_queued']} not queued" if counts["not_queued"] else ""
     again = counts["to_be_tried_again"]
@@ -96,7 +97,7 @@ def _print_end(batch: Batch, counts: dict[str, Any], worked: int) -> None:
         print(f"nothing left; to take it back: cd {root} && hypervisor undo {batch.queue}")
 
 
-def _print_stats(counts: dict[str, Any], *, as_json: bool) -> None:
+def _print_stats(counts: Stats, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(counts, ensure_ascii=False))
         return

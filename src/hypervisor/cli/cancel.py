@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger, markers
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
@@ -37,18 +36,20 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.queue) == args.all or args.missing:
         raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
     reason = options.texts(args, "reason").get("reason", "")
-    cancelled = []
+    cancelled, lines = [], []
     with Ledger.open(find_root()) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
             waited = ledger.generations.dependants(queue)
-            count = ledger.generations.cancel(queue, reason)
-            left = half_done.half_done(ledger, queue)
-            told = {"queue": queue, "items": count, "half_done": left}
-            cancelled.append(told | {"dependants": _dependants(ledger, waited)})
+            items = ledger.generations.cancel(queue, reason)
+            half = half_done.half_done(ledger, queue)
+            told = _dependants(ledger, waited)
+            one = {"queue": queue, "items": items, "half_done": half, "dependants": told}
+            cancelled.append(one)
+            lines += _lines(queue, items, half) + _waited(told)
     if args.json:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
     elif cancelled:
-        print("\n".join(line for one in cancelled for line in _lines(one)))
+        print("\n".join(lines))
     else:
         print("no queue has open items")
     return 0 if cancelled else 3
@@ -82,12 +83,11 @@ def _dependants(ledger: Ledger, waited: list[tuple[str, str]]) -> list[dict[str,
 
 def _waited(told: list[dict[str, str]]) -> list[str]:
     lines = [
-        f"  {one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for that: its worker "
+        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for that: its worker "
         "is told"
-        for one in told[:_SHOWN]
+        for one in told
     ]
-    more = len(told) - len(lines)
-    return [*lines, f"  … and {more} more (--json lists all)"] if more else lines
+    return [f"  {line}" for line in shortened(lines, _SHOWN)]
 
 
 def _open_queues(ledger: Ledger) -> list[str]:
@@ -99,25 +99,20 @@ def _open_queues(ledger: Ledger) -> list[str]:
     return found
 
 
-def _lines(one: dict[str, Any]) -> list[str]:
-    queue, half = one["queue"], one["half_done"]
-    head = f"cancelled {one_line(queue, 60)}: {count(one['items'], 'open item')} ended"
-    waited = _waited(one["dependants"])
+def _lines(queue: str, items: int, half: list[half_done.HalfDone]) -> list[str]:
+    head = f"cancelled {one_line(queue, 60)}: {count(items, 'open item')} ended"
     if not half:
-        return [head, *waited]
+        return [head]
     shown = [f"{head}, {len(half)} of them half done:"]
-    for item in half[:_SHOWN]:
-        name = options.name(item["id"], item["title"])
-        had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
-        shown.append(f"  {name}: {had}; {_changed(item)}")
-    if len(half) > _SHOWN:
-        shown.append(f"  … and {len(half) - _SHOWN} more (--json lists all)")
+    shown += [f"  {line}" for line in shortened([_had(item) for item in half], _SHOWN)]
     shown.append("what their workers have changed stays as it is: look at it, e.g. with git status")
-    return shown + waited
+    return shown
 
 
-def _changed(item: dict[str, Any]) -> str:
-    files = ", ".join(one_line(path, 120) for path in item["files"][:_FILES])
-    more = f" and {len(item['files']) - _FILES} more" if len(item["files"]) > _FILES else ""
-    told = f"changed: {files}{more}" if files else "no change of a file is known"
-    return f"{told}, on branch {one_line(item['branch'], 100)}" if item["branch"] else told
+def _had(item: half_done.HalfDone) -> str:
+    name = options.name(item["id"], item["title"])
+    had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
+    files = listed(item["files"], _FILES)
+    changed = f"changed: {files}" if files else "no change of a file is known"
+    branch = f", on branch {one_line(item['branch'], 100)}" if item["branch"] else ""
+    return f"{name}: {had}; {changed}{branch}"

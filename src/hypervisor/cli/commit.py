@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
         row = ledger.ends.holding(args.token)
         own_claim(args.token, row)
         whose = None
-        if row["branch"] is None:
+        if row.branch is None:
             # Whoever is handed an item from now on finds noted what was there before.
-            if not row["commits"]:
-                ledger.sessions.note_commits(row["queue"])
+            if not row.commits:
+                ledger.sessions.note_commits(row.queue)
             here = off_limits.tokens_out(ledger) if ledger.is_shared else None
             whose = Whose(ledger, row, here)
 
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
             sha = commit(
                 ledger.state, message, args.files, os.getcwd(), whose=whose,
                 beat=lambda: ledger.claims.keep(args.token),
-                beat_every=keep_every(row["lease_ms"] / 1000),
+                beat_every=keep_every(row.lease_ms / 1000),
             )  # fmt: skip
         except SetupError as error:
-            stop_pool(ledger, row["queue_name"], args.token, error)
+            stop_pool(ledger, row.queue_name, args.token, error)
             raise
         ledger.sessions.note_commit(args.token, sha)
     print(f"committed {sha}; the report of {args.token} will name it")

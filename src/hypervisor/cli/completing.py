@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
 import argcomplete
 from argcomplete.completers import BaseCompleter
@@ -55,7 +54,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
             action.completer = known[action.dest]  # type: ignore[attr-defined]
 
 
-def _queues(**_: Any) -> list[str]:
+def _queues(**_: object) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
             return [row.name for row in ledger.queues.all()]
@@ -63,7 +62,7 @@ def _queues(**_: Any) -> list[str]:
         return []
 
 
-def _tokens(**_: Any) -> list[str]:
+def _tokens(**_: object) -> list[str]:
     try:
         with Ledger.open(find_root()) as ledger:
             return list(ledger.claims.live_tokens())
@@ -71,7 +70,7 @@ def _tokens(**_: Any) -> list[str]:
         return []
 
 
-def _ids(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+def _ids(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     queue = getattr(parsed_args, "queue", None)
     try:
         with Ledger.open(find_root()) as ledger:
@@ -84,7 +83,7 @@ def _ids(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
 class _Files(BaseCompleter):
     """The files that a word starts; bash offers them itself where nothing else is offered."""
 
-    def __call__(self, *, prefix: str, **_: Any) -> list[str]:
+    def __call__(self, *, prefix: str, **_: object) -> list[str]:
         if os.environ.get("_ARGCOMPLETE_SHELL") == "bash":
             return []
         folder, start = os.path.split(prefix)

@@ -9,14 +9,15 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 from hypervisor.agents import reconcile
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
+from hypervisor.system.spans import stamp
 from hypervisor.system.text import one_line
 from hypervisor.views import history
+from hypervisor.views.shapes import Event
 
 SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
 _TICK = 0.5
@@ -53,15 +54,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(told: Iterable[dict[str, Any]], as_json: bool) -> None:
+def _print(told: Iterable[Event], as_json: bool) -> None:
     for one in told:
         print(json.dumps(one, ensure_ascii=False) if as_json else _line(one))
     sys.stdout.flush()
 
 
-def _line(one: dict[str, Any]) -> str:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
-    words = [f"{stamp}  {one['event']:<11}"]
+def _line(one: Event) -> str:
+    words = [f"{stamp(one['at'])}  {one['event']:<11}"]
     if one["id"] is not None:
         words.append(one_line(one["id"], 60))
     if one["token"] is not None:

@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
             ledger, args.queue, name, args.n, args.id, branch=args.branch, here=here
         )
         if claims or args.json:
-            options.hand_out(ledger, claims, as_json=args.json)
+            from hypervisor.cli.handout import hand_out
+
+            hand_out(ledger, claims, as_json=args.json)
         if claims:
             return 0
         text, drained = worker.why_nothing(ledger, args.queue, only=args.id)

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
-    tokens, ms = budget.limits(args)
+    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")

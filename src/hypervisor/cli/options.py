@@ -7,7 +7,7 @@ import sys
 
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import LONGEST_TEXT, bounded
+from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
 
 _NAMED = 30
 
@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
     from hypervisor.worker import Ended
@@ -167,25 +166,17 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
 
 def name(item_id: str, title: str | None) -> str:
     """Return how people call an item: its id, and its title where that says more."""
-    from hypervisor.system.text import one_line
-
     told = one_line(item_id, 60)
     return told if title in (None, "", item_id) else f"{told} “{one_line(title, 60)}”"
 
 
 def named(ids: Sequence[str]) -> str:
     """Return ids as the end of a line, bounded: ": a, b and 3 more"; nothing for none."""
-    from hypervisor.system.text import one_line
-
-    shown = ", ".join(one_line(item, 60) for item in ids[:_NAMED])
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f": {shown}{more}" if ids else ""
+    return f": {listed(ids, _NAMED, 60)}" if ids else ""
 
 
 def left_out(names: list[str]) -> str:
     """Return in words which variables a check runs without."""
-    from hypervisor.system.text import listed
-
     return f"it runs without {listed(names, 20, 60)}, which look like secrets; --env NAME keeps one"
 
 
@@ -204,27 +195,6 @@ def worker_name(given: str | None) -> str:
     # Each command of a session has a shell of its own: its number would be another name each time.
     around = (session() or "")[:8]
     return f"{os.uname().nodename}-{around or os.getppid()}"
-
-
-def hand_out(
-    ledger: Ledger,
-    claims: list[Claim],
-    *,
-    as_json: bool,
-    known: bool = False,
-    ended: dict[str, Any] | None = None,
-) -> None:
-    """Print claims, and in JSON what was `ended` in the same call. Where the output can't be
-    written nobody has heard of them: they go back."""
-    from hypervisor import worker
-    from hypervisor.cli import handout
-
-    try:
-        handout.show(ledger.root, claims, as_json=as_json, known=known, ended=ended)
-        sys.stdout.flush()
-    except OSError:
-        worker.give_back(ledger, [claim.token for claim in claims])
-        raise
 
 
 def add_end(parser: argparse.ArgumentParser) -> None:
@@ -246,34 +216,36 @@ def add_next(parser: argparse.ArgumentParser) -> None:
 
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
     """Say how an item was ended, hand out the next one if asked to, and return 0."""
+    from hypervisor.cli import handout
+
     if not args.json:
         print(said)
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
-        hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
+        handout.hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
     return 0
 
 
-def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, Any]:
+def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
     """Return what the JSON tells of the item that was ended. Its tokens are those that its worker's
     transcript tells now, None where nothing is known; its last message may be missing yet."""
     from hypervisor.agents import use
+    from hypervisor.ledger import usage
 
     claim = ledger.queries.claim_of(token)
     if claim is not None and claim.agent:
         use.note(ledger, claim.agent)
         claim = ledger.queries.claim_of(token)
     assert claim is not None, token
-    kinds = ("input", "output", "cache_read", "cache_write")
-    known = claim.input_tokens is not None
-    tokens = dict(zip(kinds, claim.tokens, strict=True)) if known else None
+    tokens = usage.by_kind(claim)
     # The first key is how `usage` knows in a transcript that an item has ended.
     return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
+    from hypervisor.cli import handout
 
     queue, name, branch, here = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
@@ -286,6 +258,6 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None
-        hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
+        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
     else:
         print(text)

@@ -56,6 +56,32 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--children-of", metavar="ID", help="the tasks below this one")
     parser.add_argument("--id", metavar="COLUMN", help="the column of a row's id")
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        action=_Formats,
+        help="the format of the files named; help lists them",
+    )
+
+
+class _Formats(argparse.Action):
+    """Takes the name of a format, and lists them where it is `help`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        from hypervisor.tasks import formats
+
+        if values == "help":
+            width = max(map(len, formats.FORMATS))
+            for name in formats.FORMATS:
+                print(f"{name:{width}}  {formats.get(name).about}")
+            parser.exit()
+        setattr(namespace, self.dest, formats.get(str(values)).name)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +117,7 @@ def check(
         id_column=args.id,
         children_of=args.children_of,
         files_are_items=args.instructions is not None,
+        format=args.format,
         on_error=failed.append,
     )
     with ExitStack() as stack:
@@ -129,6 +156,7 @@ def asked(args: argparse.Namespace) -> str:
         ("--instructions", [args.instructions]),
         ("--children-of", [args.children_of]),
         ("--id", [args.id]),
+        ("--format", [args.format]),
     ):
         for value in values:
             words += [] if value is None else [option, value]

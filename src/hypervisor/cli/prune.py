@@ -12,7 +12,7 @@ from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, one_line, shortened
 
 SUMMARY = "remove old ended queues and claims, transcripts and undo; never what is open or pending"
 _DAYS = 30.0
@@ -36,29 +36,27 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
         plan = pruning.Plan(ledger, load(root).limits, args.days)
-        told = plan.to_json() | {"dry_run": args.dry_run}
+        told = plan.to_json()
         if not args.dry_run:
             pruning.carry_out(ledger, plan)
             notes.prune(time.time())
     if args.json:
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps({**told, "dry_run": args.dry_run}, ensure_ascii=False))
         return 0
     verb = "would go" if args.dry_run else "removed"
     print(f"queues {verb}: {len(told['queues'])} with {count(told['items'], 'item')}")
-    for one in told["queues"][:_SHOWN]:
-        print(f"  {_line(one)}")
-    if len(told["queues"]) > _SHOWN:
-        print(f"  … and {len(told['queues']) - _SHOWN} more (--json lists all)")
+    for line in shortened([_line(one) for one in told["queues"]], _SHOWN):
+        print(f"  {line}")
     for one in told["kept"][:_SHOWN]:
         print(f"  stays: {_line(one)}: {one['reason']}")
     print(f"ended claims {verb} from queues that stay: {told['claims']}")
-    for name, what in (("transcripts", "outputs"), ("undo", "undo")):
-        files, size = told[what]["files"], told[what]["bytes"]
+    for name, gone in (("transcripts", told["outputs"]), ("undo", told["undo"])):
+        files, size = gone["files"], gone["bytes"]
         print(f"{name} {verb}: {count(files, 'file')}, {size / 1e6:.1f} MB")
     return 0
 
 
-def _line(one: dict[str, object]) -> str:
-    day = time.strftime("%Y-%m-%d", time.localtime(float(str(one["ended_at"]))))
-    name, items = one_line(one["queue"], 60), count(int(str(one["items"])), "item")
+def _line(one: pruning.Gone) -> str:
+    day = time.strftime("%Y-%m-%d", time.localtime(one["ended_at"]))
+    name, items = one_line(one["queue"], 60), count(one["items"], "item")
     return f"{name} (generation {one['generation']}), {one['state']} {day}, {items}"

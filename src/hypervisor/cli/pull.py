@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from hypervisor import worker
     from hypervisor.cli import options
+    from hypervisor.cli.handout import hand_out
     from hypervisor.intake import opening, sources
     from hypervisor.ledger import Ledger, Options
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         claims = worker.take(ledger, queue, name, only=item_id) if queue else []
         if not claims:
             raise HypervisorError(f"{one_line(args.id)}: {_why(checked)}", "hypervisor status")
-        options.hand_out(ledger, claims, as_json=args.json)
+        hand_out(ledger, claims, as_json=args.json)
     return 0
 
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume the queue and say where it stands."""
-    tokens, ms = budget.limits(args)
+    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
     with Ledger.open(find_root()) as ledger:
         if caller.around() and budget.raised(ledger.queues.get(args.queue), tokens, ms):
             raise NotAllowed(

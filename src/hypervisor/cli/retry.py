@@ -13,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, one_line, shortened
 from hypervisor.worker import retry
 
 SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
@@ -44,31 +44,30 @@ def run(args: argparse.Namespace) -> int:
             opening.attend(ledger, args.queue)
         standing = told_of(ledger, args.queue)
     if args.json:
-        left = [{"id": item, "reason": why} for item, why in told.left]
         names = ("id", "title", "state", "reason")
-        again = [dict(zip(names, one, strict=True)) for one in told.ready]
-        ready = [one[0] for one in told.ready]
-        shown = {"queue": args.queue, "ready": ready, "again": again, "left": left}
+        shown = {
+            "queue": args.queue,
+            "ready": [one[0] for one in told.ready],
+            "again": [dict(zip(names, one, strict=True)) for one in told.ready],
+            "left": [{"id": item, "reason": why} for item, why in told.left],
+        }
         print(json.dumps(shown, ensure_ascii=False))
     else:
         are = either(len(told.ready), "is", "are")
-        print(f"{count(len(told.ready), 'item')} {are} ready again{_telling(told.ready)}")
-        for item, title, state, why in told.ready[:_SHOWN]:
-            name = options.name(item, title)
-            print(f"  {name} was {state}: “{one_line(why or 'no reason given', 300)}”")
-        if len(told.ready) > _SHOWN:
-            print(f"  … and {len(told.ready) - _SHOWN} more (--json lists all)")
-        for item, why in told.left[:_SHOWN]:
-            print(f"  {one_line(item, 60)} stays as it is: {one_line(why, 300)}")
-        if len(told.left) > _SHOWN:
-            print(f"  … and {len(told.left) - _SHOWN} more (--json lists all)")
+        then = "; the next worker is told why the last attempt ended:" if told.ready else ""
+        print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
+        again = [
+            f"{options.name(item, title)} was {state}: “{one_line(why or 'no reason given', 300)}”"
+            for item, title, state, why in told.ready
+        ]
+        stay = [
+            f"{one_line(item, 60)} stays as it is: {one_line(why, 300)}" for item, why in told.left
+        ]
+        for line in (*shortened(again, _SHOWN), *shortened(stay, _SHOWN)):
+            print(f"  {line}")
         print(standing)
         if told.ready:
             print(f"what comes next: hypervisor plan {args.queue}")
     if told.left:
         return 1
     return 0 if told.ready else 3
-
-
-def _telling(ready: list[tuple[str, str | None, str, str | None]]) -> str:
-    return "; the next worker is told why the last attempt ended:" if ready else ""

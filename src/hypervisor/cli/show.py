@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from typing import Any
 
 from hypervisor.agents.reconcile import settle
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
-from hypervisor.system.spans import span
-from hypervisor.system.text import one_line, shell
-from hypervisor.views import history
+from hypervisor.system.spans import span, stamp
+from hypervisor.system.text import one_line, shell, shortened
+from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _in_no_queue(ledger: Ledger, item_id: str) -> dict[str, Any] | None:
+def _in_no_queue(ledger: Ledger, item_id: str) -> shapes.Item | None:
     """Return what a pre-flight says of a task that no queue has or had, None for an unknown id."""
     from hypervisor.config.settings import load
     from hypervisor.intake.preflight import check
@@ -73,7 +72,7 @@ def _in_no_queue(ledger: Ledger, item_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
+def _lines(told: shapes.Item) -> list[str]:
     shown = [f"item {one_line(told['id'])}"]
     file = told["file"]
     if file is not None:
@@ -89,16 +88,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
         shown.append(f"why not done: {told['why']}")
     for one in told["queues"]:
         shown += _queue(one)
-    waiting = told["waited_for_by"]
-    for row in waiting[:_SHOWN]:
-        state = f"{one_line(row['id'], 60)} in queue {row['queue']}"
-        shown.append(f"waits for this: {state} ({row['state']})")
-    if len(waiting) > _SHOWN:
-        shown.append(f"… and {len(waiting) - _SHOWN} more wait for this (--json lists all)")
-    return shown
+    waiting = [
+        f"waits for this: {one_line(row['id'], 60)} in queue {row['queue']} ({row['state']})"
+        for row in told["waited_for_by"]
+    ]
+    return shown + shortened(waiting, _SHOWN, "more wait for this (--json lists all)")
 
 
-def _queue(one: dict[str, Any]) -> list[str]:
+def _queue(one: shapes.InQueue) -> list[str]:
     shown = [f"queue {one['queue']}, generation {one['generation']}: {_stands(one)}"]
     if one["title"]:
         shown.append(f"  title: {one_line(one['title'])}")
@@ -118,7 +115,7 @@ def _queue(one: dict[str, Any]) -> list[str]:
     return shown
 
 
-def _stands(one: dict[str, Any]) -> str:
+def _stands(one: shapes.InQueue) -> str:
     """Return what an item is told as, with its state where that says more, and why."""
     if one["state"] in OPEN_STATES and one["standing"] != UNTRIED.word:
         tried = one["claims"][:-1] if one["state"] == "claimed" else one["claims"]
@@ -128,12 +125,12 @@ def _stands(one: dict[str, Any]) -> str:
     return f"{one['state']}{untried}{cause}"
 
 
-def _claim(claim: dict[str, Any]) -> list[str]:
+def _claim(claim: shapes.Claim) -> list[str]:
     begun, ended = claim["claimed_at"], claim["ended_at"]
     took = span((ended or time.time()) - begun)
     what = claim["outcome"] or AT_WORK.title
     shown = [
-        f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {_stamp(begun)}: "
+        f"  claim {claim['token']} by {one_line(claim['worker'], 40)}, {stamp(begun)}: "
         f"{what} after {took}"
     ]
     report = claim["report"] or {}
@@ -142,8 +139,8 @@ def _claim(claim: dict[str, Any]) -> list[str]:
             shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
-    if report.get("files"):
-        shown.append(f"    files: {', '.join(one_line(n, 120) for n in report['files'][:_SHOWN])}")
+    if files := report.get("files"):
+        shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
     if claim["tokens"]:
         total = sum(count or 0 for count in claim["tokens"].values())
         least = "" if claim["tokens_exact"] else "at least "
@@ -151,7 +148,3 @@ def _claim(claim: dict[str, Any]) -> list[str]:
     if claim["transcript"]:
         shown.append(f"    transcript: {one_line(claim['transcript'], 300)}")
     return shown
-
-
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

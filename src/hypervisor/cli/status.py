@@ -11,13 +11,14 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shortened
 from hypervisor.views import status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
+
+    from hypervisor.views.shapes import Left, Status, Worker
 
 SUMMARY = "where the queues stand: items by state, who works, what is amiss; of one: what is left"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
@@ -89,7 +90,7 @@ def told_of(ledger: Ledger, queue: str) -> str:
     return status.line(status.standing(ledger, ledger.queues.get(queue)))
 
 
-def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:
+def _lines(told: list[Status], named: bool) -> list[str]:
     """Return the text: ended queues with a line each, those at work with more."""
     ended = [one for one in told if one["state"] in ("drained", "cancelled", "replaced")]
     hidden = {id(one) for one in ended[:-_ENDED]}
@@ -106,7 +107,7 @@ def _lines(told: list[dict[str, Any]], named: bool) -> list[str]:
     return shown
 
 
-def detail(one: dict[str, Any]) -> list[str]:
+def detail(one: Status) -> list[str]:
     """Return what follows a queue's line, indented: pace, problems, workers; bounded."""
     shown = []
     pace = _pace(one)
@@ -125,14 +126,12 @@ def detail(one: dict[str, Any]) -> list[str]:
             shown.append(f"    {problem['fix']}")
     if len(problems) > _PROBLEMS:
         shown.append(f"  ! … and {len(problems) - _PROBLEMS} more (--json lists all)")
-    workers = one["workers"]
-    shown += [f"  {_worker(worker)}" for worker in workers[:_WORKERS]]
-    if len(workers) > _WORKERS:
-        shown.append(f"  … and {len(workers) - _WORKERS} more workers (--json lists all)")
-    return shown
+    workers = [_worker(worker) for worker in one["workers"]]
+    workers = shortened(workers, _WORKERS, "more workers (--json lists all)")
+    return shown + [f"  {line}" for line in workers]
 
 
-def _left(items: list[dict[str, Any]]) -> list[str]:
+def _left(items: list[Left]) -> list[str]:
     """Return the names of what is left, a line for each state."""
     shown = []
     for group in _GROUPS:
@@ -144,15 +143,15 @@ def _left(items: list[dict[str, Any]]) -> list[str]:
     return shown
 
 
-def _group(item: dict[str, Any]) -> str:
+def _group(item: Left) -> str:
     """Return as what an item that is left is told: by its state where nobody has tried it."""
-    state: str = item["state"]
+    state = item["state"]
     if state == "set aside" or item["standing"] == UNTRIED.word:
         return state
     return STANDING[item["standing"]].title
 
 
-def _name(item: dict[str, Any]) -> str:
+def _name(item: Left) -> str:
     name = options.name(item["id"], item["title"])
     if item["after"]:
         name += f" (after: {one_line(item['after'], _AFTER)})"
@@ -161,7 +160,7 @@ def _name(item: dict[str, Any]) -> str:
     return name
 
 
-def _pace(one: dict[str, Any]) -> str:
+def _pace(one: Status) -> str:
     words = []
     if one["per_minute"]:
         words.append(f"{one['per_minute']:g} items a minute")
@@ -172,7 +171,7 @@ def _pace(one: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _worker(worker: dict[str, Any]) -> str:
+def _worker(worker: Worker) -> str:
     name = one_line(worker["worker"], 40)
     words = []
     if worker["holds"]:
@@ -183,7 +182,7 @@ def _worker(worker: dict[str, Any]) -> str:
         words.append(f"{name} holds {one_line(first['id'], 60)}{more} for {held}, lease {lease}")
     else:
         words.append(f"{name} holds nothing")
-    if worker["last_tool"]:
+    if worker["last_tool"] and worker["seen_at"] is not None:
         ago = span(time.time() - worker["seen_at"])
         words.append(f"{one_line(worker['last_tool'], 50)} ({ago} ago)")
     if worker["tokens"] is not None:

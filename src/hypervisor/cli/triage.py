@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config.roots import find_root
@@ -19,6 +19,7 @@ from hypervisor.system.text import count, lines_kept, one_line
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
     from hypervisor.triage import Unnamed
+    from hypervisor.views.shapes import Summary
 
 SUMMARY = "close, assign and link tasks by rules, with several processes"
 _WORKERS = 4
@@ -111,7 +112,7 @@ def carry_out(
         summary = summarize(ledger, args.queue)
         drained = ledger.queues.drained(args.queue)
     if args.json:
-        told = summary | {"not_assigned": nobody and nobody._asdict()}
+        told = {**summary, "not_assigned": nobody and nobody._asdict()}
         print(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         print("\n".join(lines(summary, brief=True)))
@@ -131,7 +132,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         if entry.path is None:
             continue
         try:
-            children = (entry.payload or {}).get("children")
+            known = (entry.payload or {}).get("children")
+            children = known if isinstance(known, bool) else None
             edited = triage_run.consider(os.path.join(root, entry.path), settings, children)
         except (HypervisorError, OSError) as error:
             print(f"{one_line(entry.path, 500)}: can't be triaged: {one_line(error, 500)}")
@@ -166,7 +168,7 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
     return "".join(f"{lines_kept(line.removesuffix(chr(13))[:2000])}\n" for line in shown)
 
 
-def _changes(summary: dict[str, Any]) -> str:
+def _changes(summary: Summary) -> str:
     """Return one line that counts the changes by what they are."""
     done = [worker for worker in summary["workers"] if worker["status"] == "success"]
     counted = Counter(change for worker in done for change in worker.get("changes", ()))

@@ -10,7 +10,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
 from hypervisor.system.state import State
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, one_line, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ def _why(one: Restored) -> str:
 
 
 def _list(lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
+    for line in shortened(lines, _SHOWN):
         print(f"  {line}")
-    if len(lines) > _SHOWN:
-        print(f"  … and {len(lines) - _SHOWN} more (--json lists all)")
 
 
 def _shown(what: str, one: Stays) -> str:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(text or news.line(ledger, row, state))
         if session == "shell":
             ledger.followers.unfollow(session)
-        markers.settle(ledger)
+        markers.clear(ledger)
     if state in ("stalled", "stopped"):
         return NobodyWorks.exit_code
     if gone:

@@ -36,7 +36,7 @@ def table(name: str) -> dict[str, Any]:
     return read_toml(os.path.join(FOLDER, f"{name}{_END}"))
 
 
-def named_in(told: dict[str, Any], path: str) -> str | None:
+def named_in(told: dict[str, object], path: str) -> str | None:
     """Return the preset that `told` of the file at `path` names, None where it doesn't say.
 
     Raises UsageError, with file and line, for one that there isn't.

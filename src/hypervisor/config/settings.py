@@ -20,14 +20,26 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, TypedDict
+
+    from hypervisor.config.defaults import Table
+
+    class FamilyTable(TypedDict):
+        """What the settings say of a family of task files; see `tasks.family`."""
+
+        name: str
+        detect: list[str]
+        fields: dict[str, str]
+        words: dict[str, str]
+
 
 # Thirty years, and more of anything than a store can count.
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_PATTERNS = 100
 # Tables whose keys are the user's own, and what a key that is new there starts from.
-_OPEN_TABLES: dict[str, Any] = {
+_OPEN_TABLES: dict[str, object] = {
     "preflight.tools.": [],
     "triage.links.": "",
     "callers.": {"complexity": []},
@@ -82,7 +94,7 @@ class Settings(Record):
     project: str | None
     status: dict[str, tuple[str, ...]]
     task_types: frozenset[str]
-    families: tuple[dict[str, Any], ...]
+    families: tuple[FamilyTable, ...]
     skip_folders: frozenset[str]
     humans: frozenset[str]
     agents: frozenset[str]
@@ -90,6 +102,7 @@ class Settings(Record):
     human_tags: frozenset[str]
     human_types: frozenset[str]
     human_complexities: frozenset[str]
+    ignore_keys: frozenset[str]
     lock_folders: tuple[str, ...]
     tools: dict[str, tuple[Pattern, ...]]
     available_tools: frozenset[str]
@@ -165,7 +178,7 @@ def load(root: str, *, preset: str = "") -> Settings:
     return _settings(table, path, root, raised)
 
 
-def _users(root: str) -> list[dict[str, Any]]:
+def _users(root: str) -> list[dict[str, object]]:
     """Return the tables of the user's own configuration for `root`, the last of which wins."""
     path = user_file()
     try:
@@ -187,9 +200,9 @@ def _users(root: str) -> list[dict[str, Any]]:
     ]
 
 
-def _over(preset: str, tables: list[dict[str, Any]]) -> dict[str, Any]:
+def _over(preset: str, tables: list[dict[str, object]]) -> Table:
     """Return the defaults with a preset, and the user's own `tables`, laid over them."""
-    base = _merge(defaults(), presets.table(preset), f"preset {preset}", "")
+    base: Table = _merge(defaults(), presets.table(preset), f"preset {preset}", "")
     for table in tables:
         base = _merge(base, table, user_file(), "")
     return base
@@ -199,12 +212,14 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _size(name: str, value: Any) -> int | None:
+def _size(name: str, value: object) -> float | None:
     """Return the number behind the value of a limit."""
-    return seconds(value) if isinstance(defaults()["limits"][name], str) else value
+    if isinstance(defaults()["limits"][name], str):
+        return seconds(value)
+    return value if isinstance(value, int | float) else None
 
 
-def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], told: Mapping[str, object], path: str, where: str) -> Any:
     """Lay `told` over `base`: tables merge, words of `status` and of `_ADDED` add up, all else
     replaces."""
     merged = dict(base)
@@ -231,7 +246,7 @@ def _merge(base: dict[str, Any], told: dict[str, Any], path: str, where: str) ->
         if not all(isinstance(word, str) for word in words):
             raise UsageError(f"{path}: {key} takes a list of strings")
         adds = where == "status." or f"{where}{name}" in _ADDED
-        merged[name] = [*default, *value] if adds else value
+        merged[name] = [*default, *words] if adds and isinstance(default, list) else value
     return merged
 
 
@@ -239,7 +254,7 @@ _KINDS = {str: "string", list: "list", bool: "true or false", int: "whole number
           float: "number"}  # fmt: skip
 
 
-def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ...]) -> Settings:
+def _settings(table: Table, path: str, root: str, raised: tuple[str, ...]) -> Settings:
     path = one_line(path)
     available = _lower(table["tools"]["available"])
     patience = Patience()
@@ -259,13 +274,14 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
         status={name: tuple(words) for name, words in table["status"].items()},
         task_types=frozenset(word.lower() for word in table["types"]),
         families=tuple(_family(entry, path) for entry in table["families"]),
-        skip_folders=frozenset(table["walk"]["skip"]),
+        skip_folders=frozenset(name.casefold() for name in table["walk"]["skip"]),
         humans=humans,
         agents=agents,
         anyone=anyone,
         human_tags=_lower(preflight["human_tags"]),
         human_types=_lower(preflight["human_types"]),
         human_complexities=_lower(preflight["human_complexities"]),
+        ignore_keys=frozenset(preflight["ignore_keys"]),
         lock_folders=strict.lock_folders(root, preflight["lock_folders"]),
         tools={
             tool: _patterns(patterns, patience, path, f"preflight.tools.{tool}")
@@ -301,7 +317,7 @@ def _settings(table: dict[str, Any], path: str, root: str, raised: tuple[str, ..
     )
 
 
-def _known(table: dict[str, Any]) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+def _known(table: Table) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     """Return who is a person, who an agent, and which words stand for anyone.
 
     Whom triage gives what needs judgement is a person, and who gets the rest an agent, unless it is
@@ -339,7 +355,7 @@ def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> t
     return tuple(made)
 
 
-def _family(entry: object, path: str) -> dict[str, Any]:
+def _family(entry: object, path: str) -> FamilyTable:
     shape: dict[str, type] = {"name": str, "detect": list, "fields": dict, "words": dict}
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise UsageError(f"{path}: each of [[families]] needs a name")
@@ -348,12 +364,15 @@ def _family(entry: object, path: str) -> dict[str, Any]:
             known = ", ".join(shape)
             shown = one_line(f"families.{name}", 80)
             raise UsageError(f"{path}: {shown} is unknown or odd", f"known: {known}")
-    return {"name": entry["name"]} | {
-        name: entry.get(name, kind()) for name, kind in shape.items() if name != "name"
+    return {
+        "name": entry["name"],
+        "detect": entry.get("detect", []),
+        "fields": entry.get("fields", {}),
+        "words": entry.get("words", {}),
     }
 
 
-def _limits(table: dict[str, Any], path: str) -> Limits:
+def _limits(table: dict[str, int | float | str], path: str) -> Limits:
     def time(name: str) -> int:
         amount = seconds(table[name])
         if amount is None:
@@ -361,18 +380,19 @@ def _limits(table: dict[str, Any], path: str) -> Limits:
         return amount
 
     def count(name: str) -> int:
-        if not 1 <= table[name] <= _MOST:
+        value = table[name]
+        if not isinstance(value, int) or not 1 <= value <= _MOST:
             raise UsageError(f"{path}: limits.{name} must be a number from 1 to {_MOST}")
-        return int(table[name])
+        return value
 
     def share(name: str) -> float:
-        most = defaults()["limits"][name]
-        if not 0 < table[name] <= most:
+        value, most = float(table[name]), float(defaults()["limits"][name])
+        if not 0 < value <= most:
             raise UsageError(
                 f"{path}: limits.{name} must be above 0 and at most {most:g}",
                 "a project's file can only lower it",
             )
-        return float(table[name])
+        return value
 
     return Limits(
         lease_seconds=time("lease"),

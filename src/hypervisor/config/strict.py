@@ -16,26 +16,30 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Literal
+
+    from hypervisor.config.defaults import Table
+
+    Added = Literal["humans", "human_tags", "human_types", "human_complexities"]
 
 # Lock folders that tools of all projects share, and that any project may name.
 SHARED_LOCKS = ("/tmp/hypervisor/locks", "/tmp/batch/locks")
 # Who is held for a person: a project adds to the user's words.
-_ADDED = ("humans", "human_tags", "human_types", "human_complexities")
+_ADDED: tuple[Added, ...] = ("humans", "human_tags", "human_types", "human_complexities")
 
 
 def narrowed(
-    base: dict[str, Any],
-    told: dict[str, Any],
+    base: Table,
+    told: Table,
     root: str,
-    size: Callable[[str, Any], int | None],
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+    size: Callable[[str, object], float | None],
+) -> tuple[Table, tuple[str, ...]]:
     """Return a project's settings laid over the user's, and a line for each raise left out.
 
     `base` are the user's settings in the shape of the defaults, `told` the same with the project's
     file laid over. `size` returns the number behind a limit's value, None for none.
     """
-    result = dict(told)
+    result = told.copy()
     left: list[str] = []
 
     def leave(key: str, value: object, holds: str) -> None:
@@ -47,7 +51,7 @@ def narrowed(
         if mine is not None and theirs is not None and theirs > mine:
             limits[name] = base["limits"][name]
             leave(f"limits.{name}", value, f"{_shown(base['limits'][name])} holds")
-    preflight = result["preflight"] = dict(told["preflight"])
+    preflight = result["preflight"] = told["preflight"].copy()
     for name in _ADDED:
         preflight[name] = _union(base["preflight"][name], told["preflight"][name])
     tools = preflight["tools"] = dict(told["preflight"]["tools"])

@@ -6,10 +6,6 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import KIB, NotReadable, read_file
 from hypervisor.system.text import one_line
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 _LARGEST = 256 * KIB
 # The parser takes the cube of a key's parts to read it, and no key of ours has half as many.
 _PART = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
@@ -30,7 +26,7 @@ def read_raw(path: str) -> bytes:
         raise UsageError(f"{one_line(path)}: {error.what}", error.fix) from None
 
 
-def read_toml(path: str) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, object]:
     """Return what the file at `path` says; nothing where there is no file.
 
     Raises UsageError, with the path, for a file that can't be read.
@@ -42,7 +38,7 @@ def read_toml(path: str) -> dict[str, Any]:
         raise UsageError(f"{one_line(path)}: can't be read: {reason}", _MEND) from None
 
 
-def parse(raw: bytes, path: str) -> dict[str, Any]:
+def parse(raw: bytes, path: str) -> dict[str, object]:
     """Return what TOML says; `path` is for the UsageError that it raises for what is none."""
     if not raw:
         return {}

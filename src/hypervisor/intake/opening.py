@@ -6,12 +6,12 @@ import json
 import os
 import re
 from collections.abc import Container
-from typing import Any
 
 from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
-from hypervisor.intake.preflight import Entry, Preflight
+from hypervisor.intake.preflight import Preflight
+from hypervisor.intake.preflight.result import Entry
 from hypervisor.ledger import Ledger, NewItem, Opened, Options, budget, markers
 from hypervisor.ledger.options import USUAL
 from hypervisor.system import uncommitted
@@ -46,7 +46,7 @@ def fill(
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
     # An item may wait for another that waits itself, but not for one that stays outside.
-    waiting: list[Any] = []
+    waiting: list[Entry] = []
     grown = True
     while grown:
         fitting = [e for e in behind if e.id not in inside and inside.issuperset(e.after)]
@@ -65,6 +65,7 @@ def fill(
             files=entry.files,
             named=entry.named,
             content=entry.content or _content(ledger, entry, done),
+            format=entry.format,
         )
         for entry in [*checked.ready, *waiting]
     ]

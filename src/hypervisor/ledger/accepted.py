@@ -9,18 +9,18 @@ from hypervisor.system.records import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from hypervisor.ledger.store import Store
 
 _AT_ONCE = 400
 _DONE = (
     "select i.id, i.path, i.content, i.payload from queue q join item i on i.queue = q.no "
-    "where q.project = ? and q.name = ? and i.state = 'done' and i.fingerprint is null"
+    "where q.project = ? and q.name = ? and i.state = 'done' and i.fingerprint is null "
+    "and i.format is null"
 )
 _TASKS = (
-    "select i.id, i.state, i.pending, i.content, q.name, q.state as queue_state from queue q "
-    "join item i on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
+    "select i.id, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
+    "on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
 )
 
 
@@ -29,6 +29,17 @@ class AcceptedTask(NamedTuple):
 
     queue: str
     before: frozenset[str]
+
+
+class _Newest(NamedTuple):
+    """The newest item under an id, with the name and state of its queue."""
+
+    id: str
+    state: str
+    pending: str | None
+    content: str | None
+    queue: str
+    queue_state: str
 
 
 def content_of(payload: object) -> str:
@@ -68,29 +79,29 @@ class Accepted:
     def of_tasks(self, ids: Sequence[str]) -> dict[str, AcceptedTask]:
         """Return those of these tasks whose newest end is an accepted report that was written."""
         return {
-            row["id"]: AcceptedTask(row["name"], frozenset(row["content"].split()))
+            row.id: AcceptedTask(row.queue, frozenset(row.content.split()))
             for row in self._newest(ids)
-            if row["state"] == "done" and row["pending"] is None and row["content"] is not None
+            if row.state == "done" and row.pending is None and row.content is not None
         }
 
     def blocked(self, ids: Sequence[str]) -> dict[str, str]:
         """Return those of these tasks whose newest end is a report that they are blocked, each with
         the queue in whose newest generation it stands."""
         return {
-            row["id"]: row["name"]
+            row.id: row.queue
             for row in self._newest(ids)
-            if row["state"] == "blocked" and row["queue_state"] != "replaced"
+            if row.state == "blocked" and row.queue_state != "replaced"
         }
 
-    def _newest(self, ids: Sequence[str]) -> Iterable[Any]:
+    def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
         found = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
-            rows = self._store.rows(
-                f"{_TASKS} ({marks}) order by i.no", (self._store.project, *some)
+            rows = self._store.all(
+                _Newest, f"{_TASKS} ({marks}) order by i.no", (self._store.project, *some)
             )
-            found.update({row["id"]: row for row in rows.fetchall()})
+            found.update({row.id: row for row in rows})
         return found.values()
 
     def tasks_in(self, queue: int) -> list[tuple[int, str, str, str]]:

@@ -9,8 +9,6 @@ from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.usage import Tokens
@@ -190,18 +188,18 @@ class Agents:
         )
         return found is not None
 
-    def costs(self, queue: int) -> tuple[list[Agent], dict[int, Any]]:
+    def costs(self, queue: int) -> tuple[list[Agent], dict[int, list[int | None]]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
-        item's number. A figure is None where it is not known."""
+        item's number: input, output, read from the cache, written to it; None: not known."""
         agents = self.of_queue(queue)
         items = self._store.rows(
-            "select c.item, sum(c.input_tokens) as input, sum(c.output_tokens) as output, "
-            "sum(c.cache_read_tokens) as cache_read, sum(c.cache_write_tokens) as cache_write "
+            "select c.item, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), "
+            "sum(c.cache_write_tokens) "
             "from claim c join item i on i.no = c.item where i.queue = ? "
             "and c.input_tokens is not null group by c.item",
             (queue,),
         ).fetchall()
-        return agents, {row["item"]: row for row in items}
+        return agents, {item: tokens for item, *tokens in items}
 
     def tokens_of_items(self, queue: int) -> int:
         """Return the tokens of the claims of a queue that are known."""
@@ -236,8 +234,8 @@ class Agents:
             is not None
         )
 
-    def claims_of(self, agent: str) -> list[Any]:
-        """Return what an agent has claimed so far, in order: `token`, `id`, `outcome`."""
+    def claims_of(self, agent: str) -> list[tuple[str, str, str | None]]:
+        """Return what an agent has claimed so far, in order: (token, id of the item, outcome)."""
         return self._store.rows(
             "select c.token, i.id, c.outcome from claim c join item i on i.no = c.item "
             "where c.agent = ? and c.session = (select session from agent where id = ?) "

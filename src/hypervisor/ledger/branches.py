@@ -9,25 +9,27 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.ends import AWAITED
+from hypervisor.ledger.rows import Branch, Left, columns, of
 from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.store import Store
 
 # Of a claim's `merge`, when its branch was set aside: the rest says why.
 ASIDE = "set aside: "
+_NEWEST = "i.claim = c.no"
+_OTHERS = (
+    of("i", "no project id path title state fingerprint format")
+    | of("q", "verify check_env check_base")
+    | {"claim": "c.no", "queue_name": "q.name", "newest": _NEWEST, "awaited": AWAITED}
+)
 _BRANCH = (
-    "select c.no as claim, c.token, c.outcome, c.report, c.branch, c.worktree, c.base_commit, "
-    "c.merge, c.merged_at, c.ended_at, c.lease_ms, i.no, i.project, i.id, i.path, i.title, "
-    "i.state, i.fingerprint, q.name as queue_name, q.no as queue, q.verify, q.check_env, "
-    "q.check_base, "
-    "i.claim = c.no as newest, exists (select 1 from dependency d where d.project = i.project "
-    "and d.after = i.id) as awaited "
+    f"select {columns(Branch, 'c', **_OTHERS)} "
     "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 )
 
@@ -49,31 +51,34 @@ class Branches:
                 (branch, worktree, base, number_of(token)),
             )
 
-    def find(self, token: str) -> Any:
+    def find(self, token: str) -> Branch | None:
         """Return a claim that works on a branch, with its item and its queue, or None."""
-        return self._store.row(
+        return self._store.one(
+            Branch,
             _BRANCH + "where c.no = ? and c.token = ? and c.branch is not null",
             (number_of(token), token),
         )
 
-    def unmerged(self, queue: str) -> list[Any]:
+    def unmerged(self, queue: str) -> list[Branch]:
         """Return the accepted claims of `queue`, all its generations, whose branches are neither
         merged nor set aside, in the order of their end."""
-        return self._store.rows(
+        return self._store.all(
+            Branch,
             _BRANCH + "where c.branch is not null and c.merge is null and c.outcome = 'done' "
             "and i.claim = c.no and i.state = 'done' and q.project = ? and q.name = ? "
             "order by i.finish_no",
             (self._store.project, queue),
-        ).fetchall()
+        )
 
-    def set_aside_rows(self, queue: str) -> list[Any]:
+    def set_aside_rows(self, queue: str) -> list[Branch]:
         """Return the accepted claims of `queue` whose branches were set aside."""
-        return self._store.rows(
+        return self._store.all(
+            Branch,
             _BRANCH + "where c.branch is not null and c.merged_at is null and c.merge is not null "
             "and c.outcome = 'done' and i.claim = c.no and i.state = 'blocked' "
             "and q.project = ? and q.name = ? order by i.finish_no",
             (self._store.project, queue),
-        ).fetchall()
+        )
 
     def merged(self, token: str, commit: str) -> bool:
         """Note that the accepted branch of `token` came to `commit`; False if that was known.
@@ -85,19 +90,19 @@ class Branches:
             if row is None or not self._store.change(
                 "update claim set merge = ?, merged_at = ? where no = ? and outcome = 'done' "
                 "and merged_at is null",
-                (commit, time.time(), row["claim"]),
+                (commit, time.time(), row.claim),
             ):
                 return False
-            if row["newest"] and row["state"] == "blocked":
-                pending = "report" if row["fingerprint"] is not None else None
+            if row.newest and row.state == "blocked":
+                pending = "report" if row.fingerprint or row.format else None
                 self._ends.final(row, "done", None, time.time(), pending)
-            elif row["newest"]:
+            elif row.newest:
                 self._store.change(
                     "update item set pending = 'report' where no = ? and pending = 'merge'",
-                    (row["no"],),
+                    (row.no,),
                 )
-                if row["awaited"] or self._store.is_shared:
-                    self._ends.satisfy(row["project"], row["id"])
+                if row.awaited or self._store.is_shared:
+                    self._ends.satisfy(row.project, row.id)
         return True
 
     def set_aside(self, token: str, why: str) -> bool:
@@ -106,20 +111,23 @@ class Branches:
             row = self.find(token)
             if row is None or not self._store.change(
                 "update claim set merge = ? where no = ? and outcome = 'done' and merge is null",
-                (ASIDE + why, row["claim"]),
+                (ASIDE + why, row.claim),
             ):
                 return False
-            if row["newest"] and row["state"] == "done":
-                pending = "report" if row["fingerprint"] is not None else None
+            if row.newest and row.state == "done":
+                pending = "report" if row.fingerprint or row.format else None
                 self._ends.final(row, "blocked", why, time.time(), pending)
         return True
 
-    def find_all(self, tokens: Iterable[str]) -> dict[str, Any]:
+    def find_all(self, tokens: Iterable[str]) -> dict[str, Left]:
         """Return what the ledger knows of the claims that these tokens name, by token."""
         found = {}
         for token in tokens:
-            row = self._store.row(
-                _BRANCH + "where c.no = ? and c.token = ?", (number_of(token), token)
+            row = self._store.one(
+                Left,
+                f"select {columns(Left, 'c', newest=_NEWEST)} from claim c join item i "
+                "on i.no = c.item where c.no = ? and c.token = ?",
+                (number_of(token), token),
             )
             if row is not None:
                 found[token] = row

@@ -10,13 +10,21 @@ from hypervisor.system.spans import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import TypedDict
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Queue
 
+    class Budget(TypedDict):
+        """A queue's budget, and what is used of it."""
 
-def spent(ledger: Ledger, queue: Queue) -> dict[str, Any] | None:
+        tokens: int | None
+        tokens_used: int | None
+        minutes: float | None
+        minutes_used: float | None
+
+
+def spent(ledger: Ledger, queue: Queue) -> Budget | None:
     """Return the budget of a queue (its row) and what is used of it, or None if it has none.
 
     `tokens_used` counts what is known of the queue's agents, of all kinds, and is None where
@@ -78,9 +86,8 @@ def raised(queue: Queue, tokens: int | None, ms: int | None) -> bool:
     )
 
 
-def limits(args: Any) -> tuple[int | None, int | None]:
+def limits(tokens: int | None, minutes: float | None) -> tuple[int | None, int | None]:
     """Return the tokens and the milliseconds that `--budget-…` options name; None: not given."""
-    tokens, minutes = args.budget_tokens, args.budget_minutes
     for name, value in (("tokens", tokens), ("minutes", minutes)):
         if value is not None and not 0 <= value < 1e12:
             raise UsageError(f"--budget-{name} takes a number from 0 up", "0 means no limit")

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.rows import Next, Queue
 
 
 class Claim:
@@ -18,29 +18,31 @@ class Claim:
     earlier attempt ended, where a reason is known; `number` is the item's in the ledger."""
 
     __slots__ = (
-        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint", "id",
+        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
+        "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
         "scope", "title", "token", "verify", "worktree",
     )  # fmt: skip
 
     def __init__(
-        self, token: str, queue: Queue, item: Any, lease_ms: int, base_commit: str | None
+        self, token: str, queue: Queue, item: Next, lease_ms: int, base_commit: str | None
     ) -> None:
         self.token = token
-        self.queue: str = queue.name
-        self.instructions: str | None = queue.instructions
-        self.verify: str | None = queue.verify
-        self.scope: str | None = queue.scope
-        self.id: str = item["id"]
-        self.number: int = item["no"]
-        self.path: str | None = item["path"]
-        self.title: str | None = item["title"]
-        self.payload: Any = loads(item["payload"]) if item["payload"] else None
-        self.fingerprint: str | None = item["fingerprint"]
-        self.attempt: int = item["attempts"] + 1
-        self.deaths: int = item["deaths"]
-        self.before: str | None = item["cause"]
-        self.plan: str | None = item["plan"]
+        self.queue = queue.name
+        self.instructions = queue.instructions
+        self.verify = queue.verify
+        self.scope = queue.scope
+        self.id = item.id
+        self.number = item.no
+        self.path = item.path
+        self.title = item.title
+        self.payload: object = loads(item.payload) if item.payload else None
+        self.fingerprint = item.fingerprint
+        self.format = item.format
+        self.attempt = item.attempts + 1
+        self.deaths = item.deaths
+        self.before = item.cause
+        self.plan = item.plan
         self.lease_seconds: float = lease_ms / 1000
         self.renewed = True
         self.base_commit = base_commit

@@ -11,8 +11,9 @@ from hypervisor.system.state import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hypervisor.ledger.findings import KnownItem
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import KnownItem, Queue
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 

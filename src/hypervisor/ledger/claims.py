@@ -8,6 +8,7 @@ import time
 from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.claim_ids import token_no
 from hypervisor.ledger.reports import prepared
+from hypervisor.ledger.rows import Next, columns
 from hypervisor.ledger.schema import LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -15,20 +16,21 @@ from hypervisor.system.state import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any, Protocol
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Protocol
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.overlaps import FilesAtWork
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
     class Presence(Protocol):
         """Says of an item (its row) if it can be worked on here; `enough` of it, if none can."""
 
-        def __call__(self, item: Any) -> bool: ...
+        def __call__(self, item: Next) -> bool: ...
 
         def enough(self) -> bool: ...
 
@@ -37,11 +39,10 @@ if TYPE_CHECKING:
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
 _BATCH = 200
 _NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
+_LATE = f"(select min(l.turn) from item l where l.queue = ({_NEWEST}) and l.turn < 0) < ? "
+_OTHERS = {"last_claim": "(select max(no) from claim)", "late": _LATE + "/*! + CLOCK */"}
 _ITEM = (
-    "select no, queue, id, path, title, payload, fingerprint, plan, cause, attempts, deaths, turn, "
-    "files, (select max(no) from claim) as last_claim, (select min(l.turn) from item l "
-    f"where l.queue = ({_NEWEST}) and l.turn < 0) < ? /*! + CLOCK */ as late "
-    f"from item where queue = ({_NEWEST}) "
+    f"select {columns(Next, 'item', **_OTHERS)} from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "
 )
 _AT_WORK = (
@@ -64,7 +65,7 @@ _NEW_CLAIM = (
 
 
 # What a Claim is made of, outside the write transaction.
-_Held = tuple[str, "Any", "Any", int, "str | None"]
+_Held = tuple[str, "Queue", Next, int, "str | None"]
 
 
 class Claims:
@@ -108,7 +109,7 @@ class Claims:
 
     def finish_and_claim(
         self,
-        ends: Sequence[tuple[str, str, dict[str, Any]]],
+        ends: Sequence[tuple[str, str, Mapping[str, object]]],
         queue: str,
         worker: str,
         n: int = 1,
@@ -148,10 +149,10 @@ class Claims:
             for token in tokens:
                 row = self._ends.held(token)
                 if row is not None:
-                    turn = until + row["lease_ms"] * 1000
-                    if row["ends_by"] is not None:
-                        turn = min(turn, LEASED + row["ends_by"])
-                    self._store.change("update item set turn = ? where no = ?", (turn, row["no"]))
+                    turn = until + row.lease_ms * 1000
+                    if row.ends_by is not None:
+                        turn = min(turn, LEASED + row.ends_by)
+                    self._store.change("update item set turn = ? where no = ?", (turn, row.no))
                     held.append(token)
         return held
 
@@ -168,7 +169,7 @@ class Claims:
             for token, plan in plans.items():
                 row = self._ends.held(token)
                 if row is not None:
-                    self._store.change("update item set plan = ? where no = ?", (plan, row["no"]))
+                    self._store.change("update item set plan = ? where no = ?", (plan, row.no))
                     held.append(token)
         return held
 
@@ -236,7 +237,7 @@ class Claims:
                 self._claim_locks.sweep(self._claim_locks.folder_of(row))
         if not found:
             return []
-        known = self._queues.known(found[0][2]["queue"])
+        known = self._queues.known(found[0][2].queue)
         lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
         now, clock = time.time(), self._store.lease_clock()
         ends_by = None
@@ -245,13 +246,11 @@ class Claims:
             ends_by = clock + known.item_ms * 1000
             lease_ms = min(lease_ms, known.item_ms)
         until = LEASED + clock + lease_ms * 1000
-        self._store.change_many(
-            _HOLD, [(number, until, now, item["no"]) for number, _, item in found]
-        )
+        self._store.change_many(_HOLD, [(number, until, now, item.no) for number, _, item in found])
         self._store.change_many(
             _NEW_CLAIM,
             [
-                (number, token, item["no"], worker, lease_ms, item["attempts"] + 1, now, session,
+                (number, token, item.no, worker, lease_ms, item.attempts + 1, now, session,
                  agent, base_commit, ends_by)
                 for number, token, item in found
             ],
@@ -261,9 +260,9 @@ class Claims:
 
     def _lock_ready(
         self, queue: str, n: int, only: str | None, there: Presence | None
-    ) -> tuple[list[tuple[int, str, Any]], list[int]]:
+    ) -> tuple[list[tuple[int, str, Next]], list[int]]:
         """Lock up to `n` ready items; return their (claim, token, row), and those passed over."""
-        found: list[tuple[int, str, Any]] = []
+        found: list[tuple[int, str, Next]] = []
         passed: list[int] = []
         made: list[str] = []
         looked = False
@@ -273,50 +272,50 @@ class Claims:
                 if there.enough():
                     break
                 continue
-            if item["files"] is not None:
+            if item.files is not None:
                 if at_work is None:
                     # A server lets several transactions claim at once: here they take turns.
                     self._store.change("update counter set value = value + 1 where name = 'files'")
                     at_work = self._files_at_work()
-                if at_work.meet_text(item["files"]):
+                if at_work.meet_text(item.files):
                     # It keeps its place: it is next when they are free.
                     continue
             if not looked:
                 looked = True
-                self._store.after_rollback(self._claim_locks.drop_all, item["queue"], made)
-            number = self._store.engine.claim_number(item["last_claim"], len(found))
+                self._store.after_rollback(self._claim_locks.drop_all, item.queue, made)
+            number = self._store.engine.claim_number(item.last_claim, len(found))
             token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
-            key = keys.key(item["id"])
-            if self._claim_locks.take(item["queue"], key, token, made):
+            key = keys.key(item.id)
+            if self._claim_locks.take(item.queue, key, token, made):
                 made.append(key)
-                if at_work is not None and item["files"] is not None:
-                    at_work.add(loads(item["files"]))
+                if at_work is not None and item.files is not None:
+                    at_work.add(loads(item.files))
                 found.append((number, token, item))
                 if len(found) >= n:
                     break
             else:
-                passed.append(item["no"])
+                passed.append(item.no)
         return found, passed
 
-    def _ready(self, queue: str, n: int, only: str | None) -> Iterable[Any]:
+    def _ready(self, queue: str, n: int, only: str | None) -> Iterable[Next]:
         """End late claims, then yield the ready items in order, each at most once."""
         newest = (self._store.project, queue)
         late = self._ends.late()
         if only is not None:
             self._ends.expire_late(self._queues.get(queue).no)
-            yield from self._store.rows(_READY_ONE, (*newest, late, *newest, only)).fetchall()
+            yield from self._store.all(Next, _READY_ONE, (*newest, late, *newest, only))
             return
         after, size = -1, n
         while size > 0:
             values = self._ready_values(newest, late, after, min(size, _BATCH))
             batch = self._asked(values)
-            late_ones = after < 0 and (not batch or batch[0]["late"])
+            late_ones = after < 0 and (not batch or batch[0].late)
             if late_ones and self._ends.expire_late(self._queues.get(queue).no):
-                batch = self._store.rows(_READY, values).fetchall()
+                batch = self._store.all(Next, _READY, values)
             yield from batch
             if len(batch) < min(size, _BATCH):
                 return
-            after, size = batch[-1]["turn"], _BATCH
+            after, size = batch[-1].turn, _BATCH
 
     def _ready_values(
         self, newest: tuple[str, str], late: int, after: int, size: int
@@ -331,14 +330,14 @@ class Claims:
             values = self._ready_values(newest, self._ends.late(), -1, min(n, _BATCH))
             self._ends.ahead = values, self._store.rows(_READY, values)
 
-    def _asked(self, values: tuple[object, ...]) -> list[Any]:
+    def _asked(self, values: tuple[object, ...]) -> list[Next]:
         """Return the ready items; what was asked ahead counts if it is all that was wanted."""
         ahead, self._ends.ahead = self._ends.ahead, None
         if ahead and ahead[0] == values:
-            found: list[Any] = ahead[1].fetchall()
+            found = [Next._make(row) for row in ahead[1].fetchall()]
             if len(found) == values[-1]:
                 return found
-        return self._store.rows(_READY, values).fetchall()
+        return self._store.all(Next, _READY, values)
 
     def _files_at_work(self) -> FilesAtWork:
         """Return the files of all live claims of the project that name any."""

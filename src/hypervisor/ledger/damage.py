@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from hypervisor.ledger import schema
 from hypervisor.ledger.claim_ids import number_of
@@ -144,7 +143,7 @@ def _odd_value(
     return None
 
 
-def _test(table: str, column: str, kind: str) -> Callable[[Any], bool]:
+def _test(table: str, column: str, kind: str) -> Callable[[object], bool]:
     place = table, column
     if place in _WORDS:
         return _WORDS[place].__contains__
@@ -156,12 +155,12 @@ def _test(table: str, column: str, kind: str) -> Callable[[Any], bool]:
         return lambda value: "\0" not in str(value)
     low, high = _CLOCK if column in _ON_CLOCK else _COUNTS
     low, high = _RANGES.get(column, (low, high)) if kind == "integer" else _TIMES
-    return lambda value: low <= value <= high
+    return lambda value: isinstance(value, int | float) and low <= value <= high
 
 
 def _is_json(text: str, kind: type, of_text: bool = False) -> bool:
     try:
-        value: Any = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return False
     fits = isinstance(value, kind)

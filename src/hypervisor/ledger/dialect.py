@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from psycopg import Cursor
+
 # SQLite has one writer, so its highest number is the last; here numbers come from a sequence.
 _LAST_CLAIM = ("(select max(no) from claim)", "nextval('claim_no')")
 _TYPES = (
@@ -76,7 +78,7 @@ def _kind(names: tuple[str, ...]) -> type[Row]:
     return type("Row", (Row,), {"__slots__": (), "places": places})
 
 
-def row_maker(cursor: Any) -> Callable[[Sequence[Any]], Row]:
+def row_maker(cursor: Cursor[Row]) -> Callable[[Sequence[object]], Row]:
     """Return what makes a Row of the values of this cursor's rows: a row factory of psycopg."""
     columns = cursor.description
     return _kind(tuple(column.name for column in columns)) if columns else Row

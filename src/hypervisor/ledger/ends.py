@@ -12,6 +12,7 @@ from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
+from hypervisor.ledger.rows import Ending, Holding, Reported, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
@@ -20,31 +21,26 @@ from hypervisor.system.text import count, either, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.pauses import Pauses
-    from hypervisor.ledger.store import Store
+    from hypervisor.ledger.rows import Branch
+    from hypervisor.ledger.store import Rows, Store
 
 REPLACED = "its queue was opened anew without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
-_LIMITS = (
-    "q.name as queue_name, q.state as queue_state, q.reason as queue_reason, q.max_attempts, "
-    "q.max_deaths, q.max_releases, q.item_ms, c.ends_by"
+AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
+_OTHERS = (
+    of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
+    | of("q", "max_attempts max_deaths max_releases item_ms lock_dir verify check_env check_base")
+    | of("q", "scope commits may_write instructions")
+    | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
+    | {"awaited": AWAITED, "claim": "c.no"}
 )
-_HELD = (
-    "select i.no, i.project, i.id, i.path, i.attempts, i.deaths, i.releases, i.forgiven, "
-    "c.no as claim, "
-    f"c.token, c.lease_ms, {_LIMITS}, q.lock_dir, exists (select 1 from dependency d "
-    f"where d.project = i.project and d.after = i.id) as awaited {_JOINED}"
-)
-_HOLDING = (
-    f"select i.*, c.token, c.worker, c.lease_ms, i.turn - ({LEASED}) as lease_until, {_LIMITS}, "
-    "q.verify, q.check_env, q.check_base, q.scope, q.commits, q.may_write, q.instructions, "
-    f"c.claimed_at, c.branch, c.worktree, c.base_commit, c.session, c.agent {_JOINED}"
-)
+_HELD = f"select {columns(Ending, 'i', **_OTHERS)} {_JOINED}"
+_HOLDING = f"select {columns(Holding, 'i', **_OTHERS)} {_JOINED}"
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
 _BY_TOKEN = (
     "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
@@ -53,8 +49,7 @@ _BY_TOKEN = (
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = (
-    "select i.no, i.project, i.id, i.queue, i.attempts, i.forgiven, c.no as claim, c.branch, "
-    "exists (select 1 from dependency d where d.project = i.project and d.after = i.id) as awaited "
+    f"select {columns(Reported, 'i', **_OTHERS)} "
     f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
 )
 # How an item is told, and who gets it, that what it waited for will not come.
@@ -93,10 +88,10 @@ class Ends:
         self._pauses = pauses
         self._claim_locks = claim_locks
         # The next ready items, asked for ahead of time: good while no other becomes ready.
-        self.ahead: tuple[tuple[object, ...], Any] | None = None
+        self.ahead: tuple[tuple[object, ...], Rows] | None = None
 
     def finish(
-        self, token: str, outcome: str, report: dict[str, Any], *, pending: bool = False
+        self, token: str, outcome: str, report: Mapping[str, object], *, pending: bool = False
     ) -> str:
         """End the item of `token` with `outcome` and return the state that it is in now.
 
@@ -111,7 +106,7 @@ class Ends:
         return state
 
     def finish_many(
-        self, ends: Sequence[tuple[str, str, dict[str, Any]]], *, pending: bool = False
+        self, ends: Sequence[tuple[str, str, Mapping[str, object]]], *, pending: bool = False
     ) -> list[str | None]:
         """End many items in one durable commit; None stands for a token that owns nothing."""
         told = prepared(ends)
@@ -141,10 +136,10 @@ class Ends:
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
         with self._store.write(durable=True):
-            rows = self._store.rows(_OF_WORKER, (worker,)).fetchall()
+            rows = self._store.all(Ending, _OF_WORKER, (worker,))
             for row in rows:
                 self._give_back(row, how, cause)
-        return [row["id"] for row in rows]
+        return [row.id for row in rows]
 
     def expire(self) -> int:
         """End the claims whose lease, or whose time for an item, has run out; return how many.
@@ -154,13 +149,13 @@ class Ends:
             self._pauses.reopen_due()
             return self.expire_late()
 
-    def holding(self, token: str) -> Any:
-        """Return the row of the item that `token` holds, with its queue's options.
+    def holding(self, token: str) -> Holding:
+        """Return the item that `token` holds, with its queue's options.
 
         Raises NotOwner, also when the lease has run out and nobody has noticed yet.
         """
         late = self.late()
-        row = self._store.row(_HOLDING + _BY_TOKEN, (token_no(token), token, late))
+        row = self._store.one(Holding, _HOLDING + _BY_TOKEN, (token_no(token), token, late))
         if row is None:
             raise NotOwner(*self.lost(token))
         return row
@@ -198,10 +193,10 @@ class Ends:
         """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
         return LEASED if self._store.is_shared else LEASED + self._store.lease_clock()
 
-    def held(self, token: str) -> Any:
+    def held(self, token: str) -> Ending | None:
         """Return the item that `token` holds now, or None."""
         late = self.late()
-        return self._store.row(_HELD_BY_TOKEN, (number_of(token), token, late))
+        return self._store.one(Ending, _HELD_BY_TOKEN, (number_of(token), token, late))
 
     def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
         now, clock, mark = time.time(), self._store.lease_clock(), "report" if pending else None
@@ -210,7 +205,7 @@ class Ends:
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
         late = self.late()
-        found = self._store.engine.look(_ENDING, [(end[0], end[1], late) for end in ends])
+        found = self._store.look(Reported, _ENDING, [(end[0], end[1], late) for end in ends])
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
@@ -221,19 +216,19 @@ class Ends:
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
-                self._ready_again(row, "attempts", reason_of(text))
+                self._ready_again(row.no, "attempts", reason_of(text))
                 state = "ready"
             else:
                 # What was done on a branch is told, and satisfies others, once it is merged.
-                merged = not row["branch"] or state != "done"
+                merged = not row.branch or state != "done"
                 told = mark if merged or not mark else "merge"
-                items.append((state, None, now, clock, told, int(state == "failed"), row["no"]))
-                if row["awaited"] and merged and state in SATISFYING:
-                    self.satisfy(row["project"], row["id"])
+                items.append((state, None, now, clock, told, int(state == "failed"), row.no))
+                if row.awaited and merged and state in SATISFYING:
+                    self.satisfy(row.project, row.id)
             claims.append((outcome, now, text, number))
             if not self._store.is_shared:
-                folder = self._claim_locks.path_of(row["queue"])
-                self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row["id"]))
+                folder = self._claim_locks.path_of(row.queue)
+                self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
             said[number] = outcome, state
             states.append(state)
         self._store.change_many(_END_CLAIM, claims)
@@ -251,24 +246,28 @@ class Ends:
         )
         return told["state"] if told and told["outcome"] == outcome else None
 
-    def _may_try_again(self, row: Any) -> bool:
+    def _may_try_again(self, row: Reported) -> bool:
         """True if an item that failed has attempts left."""
-        queue = self._store.row(
-            "select state, max_attempts from queue where no = ?", (row["queue"],)
+        state, most = self._store.row(
+            "select state, max_attempts from queue where no = ?", (row.queue,)
         )
-        more: bool = row["attempts"] - row["forgiven"] + 1 < queue["max_attempts"]
-        return more and queue["state"] != "replaced"
+        return state != "replaced" and row.attempts - row.forgiven + 1 < int(most)
 
     def final(
-        self, row: Any, state: str, cause: str | None, now: float, pending: str | None
+        self,
+        row: Ending | Branch,
+        state: str,
+        cause: str | None,
+        now: float,
+        pending: str | None,
     ) -> None:
         """End an item that no report of a worker ends; `cause` says why."""
         self._store.change(
-            _END_ITEM, (state, cause, now, self._store.lease_clock(), pending, 0, row["no"])
+            _END_ITEM, (state, cause, now, self._store.lease_clock(), pending, 0, row.no)
         )
         # Where others write too, somebody may have begun to wait since the row was read.
-        if state in SATISFYING and (row["awaited"] or self._store.is_shared):
-            self.satisfy(row["project"], row["id"])
+        if state in SATISFYING and (row.awaited or self._store.is_shared):
+            self.satisfy(row.project, row.id)
 
     def satisfy(self, project: str, item_id: str, without: str | None = None) -> None:
         """Make ready what waited for this item alone, in whichever queue; `without` tells what was
@@ -295,48 +294,44 @@ class Ends:
                 (item,),
             )
 
-    def _give_back(self, row: Any, how: str, cause: str) -> str:
+    def _give_back(self, row: Ending, how: str, cause: str) -> str:
         """End a live claim without an accepted report; the item is ready again, or failed."""
         now = time.time()
         told = dumps({"cause": cause}) if cause else None
-        self._store.change(_END_CLAIM, (how, now, told, row["claim"]))
-        self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row["claim"], how)
-        self._claim_locks.unlock_after_commit(row["lock_dir"], row["id"])
+        self._store.change(_END_CLAIM, (how, now, told, row.claim))
+        self._store.proven_by("select 1 from claim where no = ? and outcome = ?", row.claim, how)
+        self._claim_locks.unlock_after_commit(row.lock_dir, row.id)
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
-        spent = row[column] + 1 if column is not None else 0
+        most: int = getattr(row, f"max_{column}") if column is not None else 0
+        spent = getattr(row, column) + 1 if column is not None else 0
         if column == "attempts":
-            spent -= row["forgiven"]
-        if column is not None and text is not None and spent >= row[f"max_{column}"]:
-            most = row[f"max_{column}"]
+            spent -= row.forgiven
+        if column is not None and text is not None and spent >= most:
             why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
             why += f"; the last: {cause}" if cause else ""
-            self._store.change(
-                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
-            )
-            self.final(row, "failed", why, now, "cause" if row["path"] else None)
+            self._store.change(f"update item set {column} = {column} + 1 where no = ?", (row.no,))
+            self.final(row, "failed", why, now, "cause" if row.path else None)
             return "failed"
-        if row["queue_state"] == "replaced":
+        if row.queue_state == "replaced":
             self.final(row, "cancelled", REPLACED, now, None)
             return "cancelled"
-        self._ready_again(row, column, cause or None)
+        self._ready_again(row.no, column, cause or None)
         return "ready"
 
-    def _ready_again(self, row: Any, column: str | None, cause: str | None) -> None:
-        """Make an item ready; what cost it something goes behind all others."""
+    def _ready_again(self, item: int, column: str | None, cause: str | None) -> None:
+        """Make an item (its number) ready; what cost it something goes behind all others."""
         self.ahead = None
         # While it was held, it may have been set aside.
         self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
             "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
             "cause = coalesce(?, cause) where no = ?",
-            (WAITING, cause, row["no"]),
+            (WAITING, cause, item),
         )
         if column is not None:
-            self._store.change(
-                f"update item set {column} = {column} + 1 where no = ?", (row["no"],)
-            )
-            self.put_behind([row["no"]])
+            self._store.change(f"update item set {column} = {column} + 1 where no = ?", (item,))
+            self.put_behind([item])
 
     def put_behind(self, items: list[int]) -> None:
         """Put ready items behind all others, so that no claim tries them again first."""
@@ -353,14 +348,14 @@ class Ends:
         item's time was over."""
         late = self.late()
         if queue is None:
-            rows = self._store.rows(_EXPIRED + _LOCKED, (late,)).fetchall()
+            rows = self._store.all(Ending, _EXPIRED + _LOCKED, (late,))
         else:
-            rows = self._store.rows(_EXPIRED_IN, (late, queue)).fetchall()
+            rows = self._store.all(Ending, _EXPIRED_IN, (late, queue))
         clock = self._store.lease_clock() if rows else 0
         for row in rows:
-            if row["ends_by"] is not None and row["ends_by"] <= clock:
-                self._give_back(row, "unreported", overtime(row["item_ms"]))
-            elif row["queue_state"] == "paused" and (row["queue_reason"] or "").startswith(LIMITS):
+            if row.ends_by is not None and row.ends_by <= clock:
+                self._give_back(row, "unreported", overtime(row.item_ms or 0))
+            elif row.queue_state == "paused" and (row.queue_reason or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
                 self._give_back(row, "freed", "its lease ran out while the service refused work")
             else:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.outcomes import FINAL, sql
-from hypervisor.ledger.rows import Queue, columns
+from hypervisor.ledger.rows import Brief, Queue, columns
 from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.store import Store
@@ -113,15 +111,16 @@ class Followers:
         )
         return found is not None
 
-    def ended_since(self, queue: int, finish_no: int) -> list[Any]:
+    def ended_since(self, queue: int, finish_no: int) -> list[Brief]:
         """Return the items of a queue that ended after `finish_no`, in order."""
-        return self._store.rows(
-            "select i.*, c.report from item i "
+        return self._store.all(
+            Brief,
+            f"select {columns(Brief, 'i', report='c.report')} from item i "
             "left join claim c on c.no = i.claim where i.queue = ? and i.state in "
             f"{sql(FINAL)} and i.finish_no > ? "
             "and i.finish_no < ? order by i.finish_no",
             (queue, finish_no, self._store.engine.settled_before()),
-        ).fetchall()
+        )
 
     def tell(
         self, session: str, queue: int, old_no: int, finish_no: int, state: str | None, by: str

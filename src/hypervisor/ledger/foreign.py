@@ -10,18 +10,28 @@ from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger.embedded import connect, identity, refuse_programs
 from hypervisor.ledger.ends import REPLACED
 from hypervisor.ledger.ledger import Ledger
+from hypervisor.ledger.rows import columns
 from hypervisor.ledger.schema import WAITING
 from hypervisor.ledger.sqlite import unusable
 from hypervisor.ledger.store import LedgerError, Store, no_ledger
+from hypervisor.system.records import NamedTuple
 from hypervisor.system.state import LEDGER, Foreign, State
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
+class Content(NamedTuple):
+    """A queue in somebody else's ledger: but for the number of its items, it may say anything."""
+
+    name: object
+    state: object
+    verify: object
+    commands: object
+    items: int
+
+
+_ITEMS = "(select count(*) from item where queue = q.no)"
 _CONTENTS = (
-    "select name, state, verify, commands, (select count(*) from item where queue = q.no) as items "
-    "from queue q where generation = (select max(generation) from queue "
+    f"select {columns(Content, 'q', items=_ITEMS)} from queue q "
+    "where generation = (select max(generation) from queue "
     "where project = q.project and name = q.name) order by no limit 1000"
 )
 
@@ -68,9 +78,8 @@ def adopt(root: str) -> None:
         )
 
 
-def contents(root: str) -> list[dict[str, Any]]:
-    """Return the queues in the ledger of `root`, whoever made it: `name`, `state`, `items`,
-    `verify` and `commands` of the newest generation of each.
+def contents(root: str) -> list[Content]:
+    """Return the newest generation of each queue in the ledger of `root`, whoever made it.
 
     It is read from a copy, within bounds, and may say anything. Raises NoLedger and LedgerError.
     """
@@ -84,7 +93,7 @@ def contents(root: str) -> list[dict[str, Any]]:
     try:
         with unproven.copied(folder) as connection:
             refuse_programs(connection, f"{folder.path}/{LEDGER}")
-            return [dict(row) for row in connection.execute(_CONTENTS)]
+            return [Content._make(row) for row in connection.execute(_CONTENTS)]
     except (OSError, sqlite3.Error) as error:
         raise unusable(f"{folder.path}/{LEDGER}", error) from None
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from hypervisor.ledger.accepted import content_of
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
-from hypervisor.ledger.rows import Item, OpenItem, columns
+from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, Taken, columns
 from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
@@ -19,7 +18,10 @@ if TYPE_CHECKING:
 
 _ALL = f"select {columns(Item, 'i')} from item i"
 # A row has a payload and no fingerprint; triage keeps what it knows of a task with it.
-_IS_FILE = "(i.path is not null and (i.payload is null or i.fingerprint is not null))"
+_IS_FILE = (
+    "(i.path is not null and i.format is null and (i.payload is null or i.fingerprint is not null))"
+)
+_IS_ROW = "payload is not null and format is null and fingerprint is null"
 _IS_ASIDE = (
     "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
     "and d.item = i.no)"
@@ -30,10 +32,12 @@ class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
     are the paths that it touches, from the root and normal; `named` those that its text names;
-    `content` is the digest of its file, where that was asked for; that of a row is made here."""
+    `content` is the digest of its file, where that was asked for; that of a row is made here.
+    `format` is that of the file at its path, where that holds many items and this is one."""
 
     __slots__ = (
-        "after", "content", "files", "fingerprint", "id", "named", "path", "payload", "title",
+        "after", "content", "files", "fingerprint", "format", "id", "named", "path", "payload",
+        "title",
     )  # fmt: skip
 
     def __init__(
@@ -41,13 +45,14 @@ class NewItem:
         id: str,
         path: str | None = None,
         *,
-        payload: Any = None,
+        payload: object = None,
         title: str | None = None,
         fingerprint: str | None = None,
         after: Iterable[str] = (),
         files: Iterable[str] = (),
         named: Iterable[str] = (),
         content: str | None = None,
+        format: str | None = None,
     ) -> None:
         self.id = id
         self.path = path
@@ -57,9 +62,10 @@ class NewItem:
         self.after = tuple(after)
         self.files = tuple(files)
         self.named = tuple(named)
-        if payload is not None and fingerprint is None:
+        if payload is not None and fingerprint is None and format is None:
             content = content_of(payload)
         self.content = content
+        self.format = format
 
 
 class Opened:
@@ -91,7 +97,7 @@ class Items:
         One whose accepted end is not in its file yet is among them: the file looks like open work.
         What was pulled and given back is free for every queue.
         """
-        return {row["id"]: row["name"] for row in self._taken()}
+        return {row.id: row.name for row in self._taken()}
 
     def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
         """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
@@ -130,12 +136,13 @@ class Items:
         )
         return row["state"] if row else None
 
-    def open_place(self, item_id: str) -> Any:
-        """Return where an item is open, or None: `queue_name`, `state`, and of a live claim
-        `token`, `worker` and `claimed_at`."""
-        return self._store.row(
-            "select i.state, i.path, q.name as queue_name, q.state as queue_state, c.token, "
-            "c.worker, c.claimed_at from queue q join item i on i.queue = q.no and i.id = ? "
+    def open_place(self, item_id: str) -> Place | None:
+        """Return where an item is open, or None."""
+        others = {"state": "i.state", "queue_name": "q.name", "queue_state": "q.state"}
+        return self._store.one(
+            Place,
+            f"select {columns(Place, 'c', **others)} from queue q "
+            "join item i on i.queue = q.no and i.id = ? "
             "left join claim c on c.no = i.claim and i.turn < 0 "
             "where q.project = ? and i.turn is not null order by i.no desc limit 1",
             (item_id, self._store.project),
@@ -148,19 +155,19 @@ class Items:
             return None
         return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
-    def ready(self, queue: str, most: int | None = None, *, waiting: bool = False) -> list[Any]:
-        """Return `id` and `path` of the items of `queue` that are ready, and with `waiting` of
-        those that wait, in their order, at most `most`; and as `is_row` whether one is a row of
-        the file at its path."""
-        return self._store.rows(
-            "select id, path, payload is not null and fingerprint is null as is_row from item "
+    def ready(self, queue: str, most: int | None = None, *, waiting: bool = False) -> list[Ready]:
+        """Return the items of `queue` that are ready, and with `waiting` those that wait, in their
+        order, at most `most`."""
+        return self._store.all(
+            Ready,
+            f"select {columns(Ready, 'item', is_row=_IS_ROW)} from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (
                 self._queues.get(queue).no,
                 NEVER if waiting else WAITING,
                 NEVER if most is None else most,
             ),
-        ).fetchall()
+        )
 
     def moved(self, item: int, path: str) -> None:
         """Note that the file of an item (its number) is at `path` now, from the root."""
@@ -174,16 +181,15 @@ class Items:
         )
         return {item_id for (item_id,) in rows.fetchall()}
 
-    def _taken(self) -> list[Any]:
-        items = (
-            "select i.id, q.name, q.no as queue, i.path, i.turn, i.pending, "
-            f"{_IS_FILE} as is_file from queue q join item i on i.queue = q.no where q.project = ?"
-        )
-        return self._store.rows(
+    def _taken(self) -> list[Taken]:
+        selected = columns(Taken, "i", name="q.name", is_file=_IS_FILE)
+        items = f"select {selected} from queue q join item i on i.queue = q.no where q.project = ?"
+        return self._store.all(
+            Taken,
             f"{items} and i.pending is not null union all {items} and i.turn is not null "
             "and (q.purpose <> 'pull' or i.turn < 0)",
             (self._store.project, self._store.project),
-        ).fetchall()
+        )
 
     # -- inside a write transaction --
 
@@ -196,17 +202,18 @@ class Items:
         by_id: dict[str, str] = {}
         by_path: dict[str, tuple[str, str]] = {}
         for row in self._taken():
-            other = queue is None or row["queue"] != queue.no
-            if other or (anew and row["pending"] is not None):
-                by_id[row["id"]] = row["name"]
+            other = queue is None or row.queue != queue.no
+            if other or (anew and row.pending is not None):
+                by_id[row.id] = row.name
             # What is not in hand is handed out no more once another id stands in its file, unless
             # it goes by its path alone.
-            in_hand = row["pending"] is not None or row["turn"] < 0
-            if row["is_file"] and (in_hand or row["id"] == row["path"]):
-                by_path[row["path"]] = row["id"], row["name"]
+            in_hand = row.pending is not None or (row.turn or 0) < 0
+            if row.path is not None and row.is_file and (in_hand or row.id == row.path):
+                by_path[row.path] = row.id, row.name
         left = []
         for item in items:
             is_file = item.payload is None or item.fingerprint is not None
+            is_file = is_file and item.format is None
             holder, name = by_path.get(item.path or "", (item.id, ""))
             if item.id in by_id:
                 opened.elsewhere.append((item.id, by_id[item.id]))
@@ -267,8 +274,9 @@ class Items:
                 opened.elsewhere.append((item.id, "pull"))
         position = self._store.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
-            "insert into item (path, title, payload, fingerprint, files, named, content, queue, "
-            "project, id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into item (path, title, payload, fingerprint, files, named, format, content, "
+            "queue, project, id, position, turn, state) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
@@ -288,7 +296,7 @@ class Items:
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
         self._store.change_many(
             "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
-            "named = ?, content = ? where no = ? and turn >= 0",
+            "named = ?, format = ?, content = ? where no = ? and turn >= 0",
             ((*_looks(item), number) for number, _, item in items),
         )
         for number, state, item in items:
@@ -332,4 +340,5 @@ def _looks(item: NewItem) -> tuple[str | None, ...]:
         json.dumps(paths, ensure_ascii=False) if paths else None
         for paths in (item.files, item.named)
     )
-    return item.path, item.title, payload, item.fingerprint, files, named, item.content
+    content = item.content
+    return item.path, item.title, payload, item.fingerprint, files, named, item.format, content

@@ -39,7 +39,7 @@ def watch_lock(session: str) -> str:
     return f"watch-{key(session)}.lock"
 
 
-def settle(ledger: Ledger) -> None:
+def clear(ledger: Ledger) -> None:
     """Clear the markers of queues that are over and that no living session has to hear of."""
     for kind in (LIVE, TOOLS):
         try:

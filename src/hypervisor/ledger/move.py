@@ -46,8 +46,8 @@ def _opened(root: str, told: str | None, project: str | None) -> Ledger:
     """Open a ledger that may be marked as moved; with `project`, make it if it lacks."""
     if told is None:
         state = State.find(root)
-        engine: Any = embedded.connect(root, state, project is not None, project)
-        return Ledger(Store(root, engine, moving=True))
+        own = embedded.connect(root, state, project is not None, project)
+        return Ledger(Store(root, own, moving=True))
     from hypervisor.ledger.shared import open_engine
 
     kept = store.noted(State.find(root))
@@ -104,10 +104,9 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
         names: list[str] = []
         counts[table] = 0
         for chunk in _chunks(old, table):
-            names = names or list(chunk[0].keys())
+            names = names or list(chunk[0])
             rows = []
-            for row in chunk:
-                values = dict(row)
+            for values in chunk:
                 if table == "item" and values["turn"] is not None and values["turn"] < 0:
                     values["turn"] = max(LEASED, values["turn"] + passed)
                 if table == "claim" and values["ends_by"] is not None:
@@ -125,17 +124,14 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
     return counts
 
 
-def _chunks(ledger: Ledger, table: str) -> Iterator[list[Any]]:
+def _chunks(ledger: Ledger, table: str) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of a table, those with a number in parts."""
     if table not in ("queue", "item", "claim", "event"):
-        rows = ledger.store.rows(f"select * from {table}").fetchall()
-        if rows:
+        if rows := [dict(row) for row in ledger.store.rows(f"select * from {table}")]:
             yield rows
         return
-    last = -1
-    while rows := ledger.store.rows(
-        f"select * from {table} where no > ? order by no limit ?", (last, _CHUNK)
-    ).fetchall():
+    last, part = -1, f"select * from {table} where no > ? order by no limit ?"
+    while rows := [dict(row) for row in ledger.store.rows(part, (last, _CHUNK))]:
         yield rows
         last = rows[-1]["no"]
 

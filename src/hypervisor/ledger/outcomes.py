@@ -8,7 +8,9 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, NoReturn
+    from typing import NoReturn
+
+    from hypervisor.ledger.rows import Brief
 
 # An item that has not ended waits for others, is ready, or is in a worker's hands.
 OPEN_STATES = ("waiting", "ready", "claimed")
@@ -104,8 +106,8 @@ UNENDED = (AT_WORK, AGAIN, UNTRIED)
 BY_RANK = tuple(sorted(STANDINGS, key=lambda row: row.rank))
 
 
-def _final(word: str, mark: str, **columns: Any) -> Outcome:
-    usual: dict[str, Any] = {
+def _final(word: str, mark: str, **columns: object) -> Outcome:
+    usual: dict[str, object] = {
         "counts_as": word, "costs": None, "spent": None, "satisfies": False, "worked": False,
         "reported": True, "odd": False, "status": None, "heading": "Completion report",
         "words": word, "event": word, "lost": f"was reported {word}",
@@ -113,8 +115,8 @@ def _final(word: str, mark: str, **columns: Any) -> Outcome:
     return Outcome(word=word, mark=mark, final=True, **usual | columns)
 
 
-def _given_back(word: str, mark: str, **columns: Any) -> Outcome:
-    usual: dict[str, Any] = {
+def _given_back(word: str, mark: str, **columns: object) -> Outcome:
+    usual: dict[str, object] = {
         "costs": None, "spent": None, "satisfies": False, "worked": False, "reported": False,
         "odd": False, "status": None, "heading": "Completion report", "event": word,
     }  # fmt: skip
@@ -212,9 +214,9 @@ def told(row: Standing, after: str | None) -> str:
     return f"{row.title} (after: {one_line(after or 'no reason given', _AFTER)})"
 
 
-def by_state(tried: Sequence[Any]) -> dict[str, int]:
+def by_state(tried: Sequence[Brief]) -> dict[str, int]:
     """Return how many of the rows of `Queries.tried_before` are ready, and how many waiting."""
-    states = [row["state"] for row in tried]
+    states = [row.state for row in tried]
     return {state: states.count(state) for state in OPEN_STATES if state != "claimed"}
 
 

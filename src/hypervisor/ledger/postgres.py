@@ -22,7 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-    from typing import Any
+
+    from hypervisor.ledger.dialect import Row
+    from hypervisor.ledger.server import Found
 
 # Places that one look at the sequence reserves.
 _BLOCK = 1 << 24
@@ -37,7 +39,7 @@ class _Write(Transaction):
     def __init__(self, engine: Postgres) -> None:
         super().__init__()
         self._engine = engine
-        self._began: Any = None
+        self._began: Found
         self.is_open = False
 
     def __enter__(self) -> None:
@@ -119,7 +121,7 @@ class Postgres:
         """Close the connection."""
         self.connection.raw.close()
 
-    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Row | None]:
         """Return the row that `sql` selects for each of `of`, or None, as they now are.
 
         The look locks them, and may have waited for that. Where anything waits for anything, a

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.findings import (
+    AtWork,
+    ClaimRow,
+    Event,
+    InTree,
+    KnownItem,
+    Named,
+    Result,
+    Span,
+)
 from hypervisor.ledger.outcomes import ODD, WORKED, sql
-from hypervisor.ledger.rows import ClaimRow, InTree, KnownItem, columns
+from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
@@ -20,10 +29,10 @@ if TYPE_CHECKING:
 
 # Rows that are asked for by their numbers at once.
 _AT_ONCE = 500
+_LEASE = f"i.turn - ({LEASED})"
 _WORKERS = (
-    f"select i.id, i.path, i.turn - ({LEASED}) as lease_until, c.no, c.token, c.worker, c.agent, "
-    "c.session, c.claimed_at, c.lease_ms, c.attempt from item i join claim c on c.no = i.claim "
-    "where i.queue = ? and i.turn < 0 order by c.no"
+    f"select {columns(AtWork, 'c', id='i.id', lease_until=_LEASE)} "
+    "from item i join claim c on c.no = i.claim where i.queue = ? and i.turn < 0 order by c.no"
 )
 _LAST = (
     "select * from (select finished_at, finish_no from item where queue = ? and state = '{}' "
@@ -34,19 +43,14 @@ _LAST_ENDS = (
     f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
-_OF_OTHERS = {
-    "id": "i.id",
-    "queue_name": "q.name",
-    "generation": "q.generation",
-    "kept": "a.kept",
-    "how": "a.how",
-}
-_OF_QUEUE = {
-    "queue_name": "q.name",
-    "generation": "q.generation",
-    "queue_state": "q.state",
-    "lock_dir": "q.lock_dir",
-}
+_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
+_OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report")
+_EVENTS = f"select {columns(Event, 'e')} from event e"
+_USED = (
+    "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
+    "+ coalesce(c.cache_write_tokens, 0)"
+)
 _CLAIMS = (
     f"select {columns(ClaimRow, 'c', **_OF_OTHERS)} from claim c "
     "join item i on i.no = c.item join queue q on q.no = i.queue "
@@ -61,9 +65,9 @@ class Queries:
         self._store = store
         self._queues = queues
 
-    def workers(self, queue: int) -> list[Any]:
+    def workers(self, queue: int) -> list[AtWork]:
         """Return the live claims of a queue, in the order in which they were made."""
-        return self._store.rows(_WORKERS, (queue,)).fetchall()
+        return self._store.all(AtWork, _WORKERS, (queue,))
 
     def last_ends(self, queue: int, limit: int) -> list[float]:
         """Return when the last `limit` items of real work ended, newest first (Unix time)."""
@@ -79,39 +83,44 @@ class Queries:
         )
         return found[0] or 0.0
 
-    def troubled(self, queue: int, state: str, limit: int) -> list[Any]:
-        """Return the newest `limit` items that ended as `state`, each with `cause` and `report`."""
-        return self._store.rows(
-            "select i.id, i.state, i.cause, c.report from item i "
+    def troubled(self, queue: int, state: str, limit: int) -> list[Brief]:
+        """Return the newest `limit` items that ended as `state`."""
+        return self._store.all(
+            Brief,
+            f"select {columns(Brief, 'i', report='c.report')} from item i "
             "left join claim c on c.no = i.claim "
             "where i.queue = ? and i.state = ? and i.finish_no is not null "
             "order by i.finish_no desc limit ?",
             (queue, state, limit),
-        ).fetchall()
+        )
 
-    def not_done(self, queue: int, limit: int) -> list[Any]:
-        """Return up to `limit` items that were tried and are not done, each with `state`, `cause`
-        and `report`: those that ended as blocked or failed, and those with an attempt used up."""
-        return self._store.rows(
-            "select i.id, i.state, i.cause, (select c.report from claim c where c.item = i.no "
-            "and c.ended_at is not null order by c.no desc limit 1) as report from item i "
+    def not_done(self, queue: int, limit: int) -> list[Brief]:
+        """Return up to `limit` items that were tried and are not done: those that ended as blocked
+        or failed, and those with an attempt used up."""
+        last = (
+            "(select c.report from claim c where c.item = i.no and c.ended_at is not null "
+            "order by c.no desc limit 1)"
+        )
+        return self._store.all(
+            Brief,
+            f"select {columns(Brief, 'i', report=last)} from item i "
             f"where i.queue = ? and (i.state in {sql(ODD)} "
             "or (i.state = 'ready' and i.attempts > i.forgiven)) order by i.no limit ?",
             (queue, limit),
-        ).fetchall()
+        )
 
-    def tried_before(self, queue: int) -> list[Any]:
-        """Return the items of a generation that are to be tried again, without those that are set
-        aside, in order: `id`, `state` (ready or waiting), and why the last attempt ended (`cause`).
-        """
-        return self._store.rows(
-            "select i.id, i.state, i.cause from item i where i.queue = ? "
+    def tried_before(self, queue: int) -> list[Brief]:
+        """Return the items of a generation that are to be tried again, ready or waiting, without
+        those that are set aside, in order."""
+        return self._store.all(
+            Brief,
+            f"select {columns(Brief, 'i', report='null')} from item i where i.queue = ? "
             "and i.turn >= 0 and i.first_claimed_at is not null and (i.cause is not null "
             "or i.attempts + i.deaths + i.releases > 0) and not exists (select 1 "
             "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
             "order by i.turn",
             (queue, ASIDE),
-        ).fetchall()
+        )
 
     def tried(self, queue: Queue) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have
@@ -123,9 +132,9 @@ class Queries:
         )[0]
         return found
 
-    def pending_of(self, queue: int) -> list[Any]:
-        """Return the items of a queue whose accepted ends are not in their files yet: `id`, and in
-        `pending` why; "merge" stands for a branch that is not merged yet."""
+    def pending_of(self, queue: int) -> list[tuple[str, str]]:
+        """Return the items of a queue whose accepted ends are not in their files yet: (id, why);
+        "merge" stands for a branch that is not merged yet."""
         return self._store.rows(
             "select id, pending from item where queue = ? and pending is not null", (queue,)
         ).fetchall()
@@ -162,7 +171,7 @@ class Queries:
             found.update(dict.fromkeys(item_id for (item_id,) in ids))
         return list(found)[:limit]
 
-    def columns(self, queue: str) -> Iterator[dict[str, Any]]:
+    def columns(self, queue: str) -> Iterator[dict[str, object]]:
         """Yield the rows that a queue was made from, as its workers get them, read as they are
         asked for. Raises UsageError for an unknown queue."""
         import json  # no `next` has need of it
@@ -215,22 +224,23 @@ class Queries:
             found.setdefault(item, []).append(other)
         return found
 
-    def waiting_for(self, item_id: str) -> list[Any]:
-        """Return the items that wait for an id: `id`, `queue_name`, `state`."""
+    def waiting_for(self, item_id: str) -> list[tuple[str, str, str]]:
+        """Return the items that wait for an id: (id, name of the queue, state)."""
         return self._store.rows(
-            "select i.id, i.state, q.name as queue_name from dependency d "
+            "select i.id, q.name, i.state from dependency d "
             "join item i on i.no = d.item join queue q on q.no = i.queue "
             "where d.project = ? and d.after = ? order by i.no",
             (self._store.project, item_id),
         ).fetchall()
 
-    def events_after(self, queues: Sequence[int], number: int) -> list[Any]:
+    def events_after(self, queues: Sequence[int], number: int) -> list[Event]:
         """Return the events of these queues whose number is above `number`, in order."""
         marks = ", ".join("?" * len(queues))
-        return self._store.rows(
-            f"select * from event where queue in ({marks}) and no > ? order by no",
+        return self._store.all(
+            Event,
+            f"{_EVENTS} where e.queue in ({marks}) and e.no > ? order by e.no",
             (*queues, number),
-        ).fetchall()
+        )
 
     def claims_after(self, queues: Sequence[int], number: int) -> list[ClaimRow]:
         """Return the claims in these queues whose number is above `number`, in order."""
@@ -256,21 +266,22 @@ class Queries:
         # No generator: one that is left in the middle would go on when the store is closed.
         return iter(found)
 
-    def spans(self, queue: int) -> Iterator[Any]:
-        """Yield of each claim in a queue, in order, when it was whose and how it ended: `no`,
-        `item` (its number), `worker`, `claimed_at`, `ended_at`, `outcome`, `tokens`."""
-        yield from self._store.rows(
-            "select c.no, c.item, c.worker, c.claimed_at, c.ended_at, c.outcome, c.input_tokens "
-            "+ coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
-            "+ coalesce(c.cache_write_tokens, 0) as tokens "
-            "from claim c join item i on i.no = c.item where i.queue = ? order by c.no",
-            (queue,),
-        )
+    def spans(self, queue: int) -> list[Span]:
+        """Return each claim in a queue, in order; what is the same in many is kept once."""
+        same: dict[str, str] = {}
+        return [
+            Span._make(same.setdefault(one, one) if type(one) is str else one for one in row)
+            for row in self._store.rows(
+                f"select {columns(Span, 'c', tokens=_USED)} "
+                "from claim c join item i on i.no = c.item where i.queue = ? order by c.no",
+                (queue,),
+            )
+        ]
 
-    def events_called(self, numbers: Sequence[int]) -> list[Any]:
+    def events_called(self, numbers: Sequence[int]) -> list[Event]:
         """Return the events with these numbers."""
         marks = ", ".join("?" * len(numbers)) or "null"
-        return self._store.rows(f"select * from event where no in ({marks})", numbers).fetchall()
+        return self._store.all(Event, f"{_EVENTS} where e.no in ({marks})", numbers)
 
     def claims_called(self, numbers: Sequence[int]) -> list[ClaimRow]:
         """Return the claims with these numbers, as they are now."""
@@ -288,21 +299,22 @@ class Queries:
         [found] = self._store.all(ClaimRow, _CLAIMS + "where c.no = ?", (number,))
         return found
 
-    def held_since(self, at: float) -> list[Any]:
+    def held_since(self, at: float) -> list[Named]:
         """Return the items that were in somebody's hands at `at` (Unix time) or later."""
-        return self._store.rows(
-            "select distinct i.id, i.path, i.payload, i.files, q.instructions from claim c "
+        return self._store.all(
+            Named,
+            f"select distinct {columns(Named, 'i', instructions='q.instructions')} from claim c "
             "join item i on i.no = c.item join queue q on q.no = i.queue "
             "where c.ended_at is null or c.ended_at >= ?",
             (at,),
-        ).fetchall()
+        )
 
     def in_this_tree(self, since: float) -> list[InTree]:
         """Return the claims that were held at `since` (Unix time) or later, without a branch, on
         items of which any file is known: `no` is the item's."""
         return self._store.all(
             InTree,
-            "select i.no, i.id, i.named, i.files, c.token, c.claimed_at, c.outcome from claim c "
+            f"select {columns(InTree, 'i', **_OF_CLAIM)} from claim c "
             "join item i on i.no = c.item where i.project = ? and c.branch is null "
             "and (c.ended_at is null or c.ended_at >= ?) "
             "and (i.named is not null or i.files is not null) "
@@ -319,12 +331,10 @@ class Queries:
         )
         return [row["token"] for row in rows.fetchall()]
 
-    def results(self, queue: str, since: int = 0) -> Iterator[Any]:
+    def results(self, queue: str, since: int = 0) -> Iterator[Result]:
         """Yield the items of `queue`, in order, each with its accepted report if it has one.
 
         With `since`, only those that ended after that `finish_no`, in the order of their end.
-        The columns are those of `item`, and `token`, `worker`, `outcome`, `report` (a dict or
-        None), `claimed_at`, `ended_at` of the claim that was accepted or is live.
         """
         number = self._queues.get(queue).no
         if since:
@@ -332,26 +342,26 @@ class Queries:
             return self._results(which, (number, since, self._store.engine.settled_before()))
         return self.results_in(number)
 
-    def results_in(self, queue: int) -> Iterator[Any]:
+    def results_in(self, queue: int) -> Iterator[Result]:
         """Yield the items of a generation (its number), in order, as `results` does."""
         return self._results("where i.queue = ? order by i.no", (queue,))
 
-    def results_of(self, numbers: Sequence[int]) -> Iterator[Any]:
+    def results_of(self, numbers: Sequence[int]) -> Iterator[Result]:
         """Yield the items with these numbers, in order, as `results` does."""
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
             yield from self._results(f"where i.no in ({marks}) order by i.no", some)
 
-    def _results(self, which: str, values: Sequence[object]) -> Iterator[Any]:
+    def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads
 
         found = self._store.rows(
-            "select i.*, c.token, c.worker, c.outcome, c.report as report_text, c.claimed_at, "
-            f"c.ended_at from item i left join claim c on c.no = i.claim {which}",
+            f"select {columns(Result, 'i', **_OF_CLAIM)} "
+            f"from item i left join claim c on c.no = i.claim {which}",
             values,
         )
         return (
-            dict(row) | {"report": loads(row["report_text"]) if row["report_text"] else None}
-            for row in found
+            Result._make((*columns, loads(report) if report else None))
+            for *columns, report in found
         )

@@ -8,8 +8,7 @@ from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
@@ -17,7 +16,7 @@ _REASON = 1000
 End = tuple[int, str, str, str]
 
 
-def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
+def prepared(ends: Sequence[tuple[str, str, Mapping[str, object]]]) -> list[End]:
     """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
     for _, outcome, _ in ends:
         if outcome not in REPORTED:
@@ -25,7 +24,7 @@ def prepared(ends: Sequence[tuple[str, str, dict[str, Any]]]) -> list[End]:
     return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
 
 
-def dumps(report: dict[str, Any]) -> str:
+def dumps(report: Mapping[str, object]) -> str:
     # A report is never refused for bytes that are no text: they came out of some tool.
     from hypervisor.system import quick_json
 

@@ -6,6 +6,7 @@ import time
 
 from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
 
 TYPE_CHECKING = False
@@ -82,23 +83,25 @@ class Retries:
         )
 
     def _retry(self, row: Queue, item_id: str, elsewhere: dict[str, str]) -> str | None:
-        item = self._store.row("select * from item where queue = ? and id = ?", (row.no, item_id))
+        item = self._store.one(
+            Item,
+            f"select {columns(Item, 'item')} from item where queue = ? and id = ?",
+            (row.no, item_id),
+        )
         if item is None:
             return "not in this queue"
-        if item["state"] in OPEN_STATES:
-            return f"it is {item['state']}"
-        if item["pending"] == "merge":
+        if item.state in OPEN_STATES:
+            return f"it is {item.state}"
+        if item.pending == "merge":
             return f"its branch is not merged yet: hypervisor integrate {row.name}"
-        if item["pending"] is not None:
+        if item.pending is not None:
             return f"its last report is not in its file yet: hypervisor summary {row.name} says why"
         if item_id in elsewhere:
             return f"it is open in queue {elsewhere[item_id]}"
         position = self._store.next_positions(1)
         # Whoever tries it again wants it.
-        self._store.change(
-            "delete from dependency where item = ? and after = ?", (item["no"], ASIDE)
-        )
-        waits = self._store.row("select count(*) from dependency where item = ?", (item["no"],))[0]
+        self._store.change("delete from dependency where item = ? and after = ?", (item.no, ASIDE))
+        waits = self._store.row("select count(*) from dependency where item = ?", (item.no,))[0]
         self._store.change(
             "update item set state = ?, position = ?, turn = ?, waits = ?, "
             "forgiven = attempts, deaths = 0, releases = 0, claim = null, cause = ?, "
@@ -108,8 +111,8 @@ class Retries:
                 position,
                 position + WAITING if waits else position,
                 waits,
-                item["cause"] or self._reason(item["claim"]) or "no reason given",
-                item["no"],
+                item.cause or self._reason(item.claim) or "no reason given",
+                item.no,
             ),
         )
         self._queues.note(row.no, "retried", item_id)

@@ -6,6 +6,8 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hypervisor.ledger.findings import ClaimRow, KnownItem
+
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
 
@@ -80,6 +82,7 @@ class Item(NamedTuple):
     told_by: str | None
     files: str | None
     named: str | None
+    format: str | None
 
 
 class Session(NamedTuple):
@@ -121,60 +124,8 @@ class Agent(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
-        """What it has used; see `_tokens`."""
-        return _tokens(self)
-
-
-class ClaimRow(NamedTuple):
-    """A claim, live or ended, with the id of its item, its queue, and its agent's end."""
-
-    no: int
-    token: str
-    item: int
-    worker: str
-    lease_ms: int
-    attempt: int
-    claimed_at: float
-    ended_at: float | None
-    outcome: str | None
-    report: str | None
-    commit_id: str | None
-    session: str | None
-    agent: str | None
-    sent_back: int
-    input_tokens: int | None
-    output_tokens: int | None
-    cache_read_tokens: int | None
-    cache_write_tokens: int | None
-    base_commit: str | None
-    branch: str | None
-    merge: str | None
-    merged_at: float | None
-    worktree: str | None
-    ends_by: int | None
-    calls: int
-    id: str
-    queue_name: str
-    generation: int
-    kept: str | None
-    how: str | None
-
-    @property
-    def tokens(self) -> Tokens:
-        """What it has used; see `_tokens`."""
-        return _tokens(self)
-
-
-class InTree(NamedTuple):
-    """A claim without a branch, with its item (`no`, `id`) and the files that this names."""
-
-    no: int
-    id: str
-    named: str | None
-    files: str | None
-    token: str
-    claimed_at: float
-    outcome: str | None
+        """What it has used; see `tokens_of`."""
+        return tokens_of(self)
 
 
 class Held(NamedTuple):
@@ -185,6 +136,7 @@ class Held(NamedTuple):
     id: str
     path: str | None
     fingerprint: str | None
+    format: str | None
     attempts: int
     claim_no: int
     token: str
@@ -204,13 +156,196 @@ class Held(NamedTuple):
     ends_by: int | None
 
 
+class Ending(NamedTuple):
+    """A live claim (`claim` is its number, `no` its item's), and what decides what its end costs;
+    `awaited` says that others wait for the item."""
+
+    no: int
+    project: str
+    id: str
+    path: str | None
+    attempts: int
+    deaths: int
+    releases: int
+    forgiven: int
+    claim: int
+    token: str
+    lease_ms: int
+    ends_by: int | None
+    queue_name: str
+    queue_state: str
+    queue_reason: str | None
+    max_attempts: int
+    max_deaths: int
+    max_releases: int
+    item_ms: int | None
+    lock_dir: str
+    awaited: bool
+
+
+class Reported(NamedTuple):
+    """What an accepted report needs to know of the claim that it ends, and of its item."""
+
+    no: int
+    project: str
+    id: str
+    queue: int
+    attempts: int
+    forgiven: int
+    claim: int
+    branch: str | None
+    awaited: bool
+
+
+class Holding(NamedTuple):
+    """An item in its worker's hands: `token` is the claim, `queue` the number of its queue, whose
+    terms follow."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    format: str | None
+    files: str | None
+    token: str
+    worker: str
+    lease_ms: int
+    claimed_at: float
+    branch: str | None
+    worktree: str | None
+    base_commit: str | None
+    session: str | None
+    agent: str | None
+    queue_name: str
+    verify: str | None
+    check_env: str | None
+    check_base: str | None
+    scope: str | None
+    commits: int | None
+    may_write: str | None
+    instructions: str | None
+
+
+class Left(NamedTuple):
+    """How a claim ended, by which its branch and its working tree may go; `newest` says that it is
+    the item's last one."""
+
+    outcome: str | None
+    ended_at: float | None
+    lease_ms: int
+    merge: str | None
+    merged_at: float | None
+    newest: bool
+
+
+class Branch(NamedTuple):
+    """A claim (`claim` is its number) that works on a branch, its item (`no`), and what of its
+    queue a check needs; `newest` says that it is the item's last claim."""
+
+    claim: int
+    token: str
+    report: str | None
+    branch: str
+    base_commit: str
+    no: int
+    project: str
+    id: str
+    path: str | None
+    title: str | None
+    state: str
+    fingerprint: str | None
+    format: str | None
+    queue_name: str
+    verify: str | None
+    check_env: str | None
+    check_base: str | None
+    newest: bool
+    awaited: bool
+
+
+class Brief(NamedTuple):
+    """What became of an item, and why: `cause`, or `report`, that of its last claim."""
+
+    id: str
+    state: str
+    cause: str | None
+    report: str | None
+    finish_no: int | None
+
+    @property
+    def why(self) -> str:
+        """Why it stands as it does, in words for people."""
+        from hypervisor.ledger.reports import reason_of
+
+        return self.cause or reason_of(self.report) or "no reason given"
+
+
+class Next(NamedTuple):
+    """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and
+    `last_claim` is the number of the ledger's last claim."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    format: str | None
+    plan: str | None
+    cause: str | None
+    attempts: int
+    deaths: int
+    turn: int
+    files: str | None
+    last_claim: int | None
+    late: bool | None
+
+
+class Ready(NamedTuple):
+    """An item that is ready; `is_row` says that it is a row of the file at its path."""
+
+    id: str
+    path: str | None
+    is_row: bool
+
+
+class Taken(NamedTuple):
+    """An item that is open, or whose end is not written yet: `name` is that of its queue, whose
+    number is `queue`; `is_file` says that it is the whole file at its path."""
+
+    id: str
+    queue: int
+    path: str | None
+    turn: int | None
+    pending: str | None
+    name: str
+    is_file: bool
+
+
+class Place(NamedTuple):
+    """Where an item is open; `token`, `worker` and `claimed_at` are those of a live claim."""
+
+    state: str
+    queue_name: str
+    queue_state: str
+    token: str | None
+    worker: str | None
+    claimed_at: float | None
+
+
 class Pending(NamedTuple):
     """An item whose accepted end is still to be written, and the claim that brought it."""
 
     no: int
     id: str
     path: str | None
+    title: str | None
     fingerprint: str | None
+    format: str | None
     state: str
     cause: str | None
     pending: str
@@ -245,41 +380,10 @@ class OpenItem(NamedTuple):
     @property
     def spent(self) -> int:
         """How many ends of claims have cost it something."""
-        return _spent(self)
+        return spent_on(self)
 
 
-class KnownItem(NamedTuple):
-    """What one generation of a queue holds under an id."""
-
-    no: int
-    queue: int
-    id: str
-    path: str | None
-    title: str | None
-    payload: str | None
-    state: str
-    attempts: int
-    deaths: int
-    releases: int
-    claim: int | None
-    cause: str | None
-    pending: str | None
-    first_claimed_at: float | None
-    finished_at: float | None
-    told_by: str | None
-    files: str | None
-    queue_name: str
-    generation: int
-    queue_state: str
-    lock_dir: str
-
-    @property
-    def spent(self) -> int:
-        """How many ends of claims have cost it something."""
-        return _spent(self)
-
-
-def _tokens(row: Agent | ClaimRow) -> Tokens:
+def tokens_of(row: Agent | ClaimRow) -> Tokens:
     """Return what was used: input, output, read from the cache, written to it; None: not known."""
     return (
         row.input_tokens,
@@ -289,7 +393,8 @@ def _tokens(row: Agent | ClaimRow) -> Tokens:
     )
 
 
-def _spent(row: OpenItem | KnownItem) -> int:
+def spent_on(row: OpenItem | KnownItem) -> int:
+    """Return how many ends of claims have cost an item something."""
     return row.attempts + row.deaths + row.releases
 
 
@@ -297,3 +402,8 @@ def columns(kind: type[NamedTuple], table: str, **others: str) -> str:
     """Return what a statement selects for rows of this kind: columns of `table` (its name there),
     but for `others`, which come from elsewhere."""
     return ", ".join([others.get(field, f"{table}.{field}") for field in kind._fields])
+
+
+def of(table: str, fields: str) -> dict[str, str]:
+    """Return `others` for `columns`: fields, with blanks between, that are columns of `table`."""
+    return {field: f"{table}.{field}" for field in fields.split()}

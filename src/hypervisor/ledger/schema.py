@@ -227,11 +227,13 @@ alter table queue add column commits integer;
 alter table item add column named text;
 """
 
-# `content` holds digests (SHA-256): of a row as it was opened; of a plain file as its work was
-# handed in; of a task's file as it was opened and before its report was written, with a space
-# between. `forgiven` are the attempts from before a retry, which count for nothing. What was done
-# in generations that are forgotten stands in `accepted`.
+# An item's `format` is that of the file at its path, where that holds many items and the end of
+# each is marked in it; null for all others. `content` holds digests (SHA-256): of a row as it was
+# opened; of a plain file as its work was handed in; of a task's file as it was opened and before
+# its report was written, with a space between. `forgiven` are the attempts from before a retry,
+# which count for nothing. What was done in generations that are forgotten stands in `accepted`.
 FIFTH = """
+alter table item add column format text;
 alter table item add column content text;
 alter table item add column forgiven integer not null default 0;
 create table accepted (

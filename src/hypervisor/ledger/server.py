@@ -8,7 +8,7 @@ import time
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hypervisor.config import store
 from hypervisor.ledger import dialect
@@ -22,6 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from psycopg.abc import Buffer
+
+    from hypervisor.ledger.dialect import Row
 
 # From this version of libpq on ways to log in can be refused.
 _CAN_REFUSE_PASSWORD = 160000
@@ -52,7 +56,7 @@ _PASSING = (
 class Found:
     """What a statement has found: the cursor of a pipeline, whose errors come with its rows."""
 
-    def __init__(self, cursor: Any, connection: Connection) -> None:
+    def __init__(self, cursor: psycopg.Cursor[Row], connection: Connection) -> None:
         self._cursor = cursor
         self._connection = connection
 
@@ -63,23 +67,21 @@ class Found:
         except psycopg.Error as error:
             raise self._connection.told(error) from error
 
-    def fetchall(self) -> list[Any]:
+    def fetchall(self) -> list[Row]:
         """Return all rows that are left."""
         try:
-            rows: list[Any] = self._cursor.fetchall()
+            return self._cursor.fetchall()
         except psycopg.Error as error:
             raise self._connection.told(error) from error
-        return rows
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.fetchall())
 
     @property
     def rowcount(self) -> int:
         """How many rows it changed."""
         self._connection.catch_up()
-        count: int = self._cursor.rowcount
-        return count
+        return self._cursor.rowcount
 
 
 class Connection:
@@ -89,13 +91,13 @@ class Connection:
     counts on a network, and beside other work, is how often one waits.
     """
 
-    def __init__(self, raw: psycopg.Connection[Any], shown: str) -> None:
+    def __init__(self, raw: psycopg.Connection[Row], shown: str) -> None:
         self.raw = raw
         self._shown = shown
         self._pipeline: contextlib.ExitStack | None = None
         self._sync: Callable[[], None] = lambda: None
 
-    def begin(self, *statements: str) -> Any:
+    def begin(self, *statements: str) -> Found:
         """Begin a transaction with `statements` and return what the last of them finds."""
         try:
             self._enter()
@@ -121,7 +123,7 @@ class Connection:
             with contextlib.suppress(psycopg.Error):
                 self.raw.execute(b"rollback")
 
-    def execute(self, sql: str, values: Sequence[object] = ()) -> Any:
+    def execute(self, sql: str, values: Sequence[object] = ()) -> Found:
         """Carry out one statement of the ledger and return what it finds."""
         try:
             return Found(self.raw.execute(dialect.statement(sql), values), self)
@@ -194,9 +196,9 @@ class Server:
         self.shown = store.shown(told)
         self.patience = _patience() if patience is None else patience
         self._told = told
-        self._raw: psycopg.Connection[Any] | None = None
+        self._raw: psycopg.Connection[Row] | None = None
 
-    def connected(self, schema: str, until: float) -> psycopg.Connection[Any]:
+    def connected(self, schema: str, until: float) -> psycopg.Connection[Row]:
         """Return a new connection that works in `schema`.
 
         A server that isn't there is waited for until then (monotonic); the wait is told on
@@ -240,23 +242,21 @@ class Server:
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
             )
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[Row]:
         try:
-            given = conninfo_to_dict(self._told)
+            told = conninfo_to_dict(self._told)
         except psycopg.Error as error:
             raise LedgerError(
                 f"{self.shown}: {_first_line(error)}", f"check {store.VARIABLE}"
             ) from None
-        options: Any = {key: value for key, value in _CLIENT.items() if key not in given}
-        options |= _guards(given)
-        raw: psycopg.Connection[Any] = psycopg.connect(
-            self._told, autocommit=True, row_factory=dialect.row_maker, **options
-        )
+        given = {key: str(value) for key, value in told.items() if value is not None}
+        address = make_conninfo(**_CLIENT | given | _guards(given))
+        raw = psycopg.connect(address, autocommit=True, row_factory=dialect.row_maker)
         raw.adapters.register_loader("numeric", _Number)
         return raw
 
 
-def _guards(given: Mapping[str, Any]) -> dict[str, str]:
+def _guards(given: Mapping[str, str]) -> dict[str, str]:
     """Return what keeps a connection to another machine from being read, beyond what the user says.
 
     libpq would take a connection without TLS where the server offers none, and would hand a
@@ -319,7 +319,7 @@ def _is_loopback(host: str) -> bool:
 class _Number(psycopg.adapt.Loader):
     """Sums and means, as SQLite tells them: whole numbers, else floats."""
 
-    def load(self, data: Any) -> int | float:
+    def load(self, data: Buffer) -> int | float:
         text = bytes(data)
         return float(text) if b"." in text else int(text)
 

@@ -16,7 +16,6 @@ from hypervisor.ledger.schema import LEASED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.queues import Queues
@@ -34,6 +33,7 @@ _OF_OTHERS = {
     "id": "i.id",
     "path": "i.path",
     "fingerprint": "i.fingerprint",
+    "format": "i.format",
     "attempts": "i.attempts",
     "claim_no": "c.no",
     "lease_until": f"i.turn - ({LEASED})",
@@ -263,19 +263,17 @@ class Sessions:
         row = self._store.row("select commit_id from claim where no = ?", (token_no(token),))
         return row["commit_id"] if row else None
 
-    def cost_of_ended(self, queue: str) -> dict[str, Any]:
-        """Return what the ended items of `queue` cost on average: `tokens`, `seconds`, `items`.
-
-        A mean is None where it is not known of any item.
-        """
-        row = self._store.row(
+    def cost_of_ended(self, queue: str) -> tuple[int, float | None, float | None]:
+        """Return how many items of `queue` have ended, and the seconds and the tokens that they
+        cost on average; None where that is not known of any."""
+        items, seconds, tokens = self._store.row(
             "select count(*) as items, avg(c.ended_at - c.claimed_at) as seconds, "
             "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
             "as tokens from item i join claim c on c.no = i.claim "
             f"where i.queue = ? and i.state in {sql(WORKED)}",
             (self._queues.get(queue).no,),
         )
-        return dict(row)
+        return items, seconds, tokens
 
     def pools(self) -> list[Session]:
         """Return this machine's sessions of pools that still have agents or claims."""

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import random
 import time
+from collections.abc import Iterator
 
 from hypervisor.config import store
 from hypervisor.config.roots import create_state
@@ -23,7 +24,8 @@ from hypervisor.system.text import shell
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from hypervisor.ledger.postgres import Postgres
 
 _COLLISIONS = 20
 
@@ -59,7 +61,7 @@ def open_shared(
 
 def open_engine(
     root: str, told: str, project: str | None, *, create: bool, patience: float | None = None
-) -> Any:
+) -> Postgres:
     """Return the engine of `project` in the store at `told`. Raises NoLedger and LedgerError."""
     try:
         from hypervisor.ledger import postgres
@@ -71,20 +73,20 @@ def open_engine(
     return postgres.connect(root, told, project, create=create, patience=patience)
 
 
-def make_patient(part: object, engine: Any) -> None:
+def make_patient(part: object, engine: Postgres) -> None:
     """Have every verb of a part repeated when the connection is lost or writers collide."""
     for name in dir(type(part)):
         if not name.startswith("_"):
             setattr(part, name, _repeated(getattr(part, name), engine))
 
 
-def _repeated(verb: Callable[..., Any], engine: Any) -> Callable[..., Any]:
+def _repeated(verb: Callable[..., object], engine: Postgres) -> Callable[..., object]:
     @functools.wraps(verb)
-    def call(*args: Any, **options: Any) -> Any:
+    def call(*args: object, **options: object) -> object:
         if engine.transaction.is_open:
             return verb(*args, **options)
         # What can be read once only has to last for several tries.
-        args = tuple(list(one) if hasattr(one, "__next__") else one for one in args)
+        args = tuple(list(one) if isinstance(one, Iterator) else one for one in args)
         collisions, until = 0, None
         while True:
             try:

@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-    from typing import Any
 
 
 # SQLite opens none that is longer.
@@ -50,7 +49,7 @@ class Embedded:
         finally:
             os.close(self._flock)
 
-    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+    def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[tuple[object, ...] | None]:
         """Return the row that `sql` selects for each of `of`, or None."""
         execute = self.connection.execute
         return [execute(sql, values).fetchone() for values in of]

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     class Rows(Protocol):
         """What a statement has found, or how many rows it changed."""
 
-        rowcount: int
+        @property
+        def rowcount(self) -> int:
+            """How many rows it changed."""
 
         def fetchone(self) -> Any:
             """Return the next row, or None."""
@@ -36,6 +38,15 @@ if TYPE_CHECKING:
 
         def __iter__(self) -> Iterator[Any]:
             """Yield the rows that are left."""
+
+    class Connection(Protocol):
+        """What carries out statements: of `sqlite3.Connection` what the ledger uses."""
+
+        def execute(self, sql: str, values: Sequence[object] = (), /) -> Rows:
+            """Carry out one statement."""
+
+        def executemany(self, sql: str, values: Iterable[Sequence[object]], /) -> object:
+            """Carry out one statement for each of `values`."""
 
     class Engine(Protocol):
         """What an engine does in its own way; `shared` is true where it has several writers."""
@@ -47,13 +58,15 @@ if TYPE_CHECKING:
             """The write transaction of this connection."""
 
         @property
-        def connection(self) -> Any:
-            """What carries out statements, like `sqlite3.Connection`."""
+        def connection(self) -> Connection:
+            """What carries out statements."""
 
         def close(self) -> None:
             """End the connection."""
 
-        def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Any]:
+        def look(
+            self, sql: str, of: Sequence[tuple[object, ...]]
+        ) -> Sequence[tuple[object, ...] | None]:
             """Return the row that `sql` selects for each of `of`, or None, as they now are."""
 
         def claim_number(self, last: int | None, count: int) -> int:
@@ -164,8 +177,7 @@ class Store:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Rows:
         """Return the rows that `sql` selects."""
-        found: Rows = self.connection.execute(sql, values)
-        return found
+        return self.connection.execute(sql, values)
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Any:
         """Return the first row that `sql` selects, or None."""
@@ -180,10 +192,14 @@ class Store:
         """Return the rows that `sql` selects, each as a `kind`."""
         return list(map(kind._make, self.connection.execute(sql, values).fetchall()))
 
+    def look(self, kind: type[T], sql: str, of: Sequence[tuple[object, ...]]) -> list[T | None]:
+        """Return the row that `sql` selects for each of `of` as a `kind`, or None, as it now is."""
+        found = self.engine.look(sql, of)
+        return [None if values is None else kind._make(values) for values in found]
+
     def change(self, sql: str, values: Sequence[object] = ()) -> int:
         """Carry out `sql` and return how many rows it changed."""
-        count: int = self.connection.execute(sql, values).rowcount
-        return count
+        return self.connection.execute(sql, values).rowcount
 
     def change_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         """Carry out `sql` once for each of `values`."""

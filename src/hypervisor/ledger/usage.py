@@ -8,10 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hypervisor.ledger.findings import ClaimRow
     from hypervisor.ledger.rows import Agent
 
-# Input, output, read from the cache, written to it.
 Tokens = tuple[int, int, int, int]
+
+KINDS = ("input", "output", "cache_read", "cache_write")
 
 # What stands in no transcript, in the words that people are told.
 REVIEWS = "auto mode's reviews"
@@ -22,6 +24,11 @@ PARTIAL = "the ends of answers"
 AT_WORK = "workers still at work"
 UNHEARD = "work that no hook told of"
 _BETWEEN = ", "
+
+
+def by_kind(row: Agent | ClaimRow) -> dict[str, int | None] | None:
+    """Return the tokens of an agent or a claim by their kinds, None where they are not known."""
+    return None if row.input_tokens is None else dict(zip(KINDS, row.tokens, strict=True))
 
 
 def joined(*kinds: str | None) -> str:

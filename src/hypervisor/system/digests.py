@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of `data` in hex digits."""
     try:
-        module: Any = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
+        module = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
     except ImportError:
-        import hashlib as module
+        module = __import__("hashlib")
     return str(module.sha256(data).hexdigest())
 
 
@@ -32,7 +28,7 @@ def digest_of(path: str) -> str | None:
 def keyed(data: bytes, key: bytes) -> str:
     """Return 16 bytes of BLAKE2b over `data` with `key`, in hex digits."""
     try:
-        module: Any = __import__("_blake2")
+        module = __import__("_blake2")
     except ImportError:
-        import hashlib as module
+        module = __import__("hashlib")
     return str(module.blake2b(data, key=key, digest_size=16).hexdigest())

@@ -86,6 +86,10 @@ class FileChanged(HypervisorError):
         self.path = path
 
 
+class NoSuchItem(BrokenFile):
+    """An item that is no longer in its file, or stands there more than once."""
+
+
 class OtherItem(HypervisorError):
     """Another task, or none that goes by its id, stands where an item's file was."""
 

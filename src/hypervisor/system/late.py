@@ -8,7 +8,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from typing import Any
 
     def late(pattern: str) -> re.Pattern[str]:
         """Return the pattern; its flags are told in it: `(?m)`."""
@@ -25,7 +24,7 @@ else:
             self._told = pattern
             self._compiled = None
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> object:
             if self._compiled is None:
                 import re
 

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    import regex
+
 LONGEST = 1000
 # Seconds: what all patterns of a run have to begin with, what each text adds, what one search may
 # take, and what the others get when a pattern has used up all there was.
@@ -24,7 +26,7 @@ _ALIKE = str.maketrans({"ı": "i", "\u0307": None})
 
 Literals = frozenset[str] | None
 # Pattern -> what it was compiled to, and the words that its matches have, None for none known.
-_COMPILED: dict[str, Any] = {}
+_COMPILED: dict[str, regex.Pattern[str]] = {}
 _LITERALS: dict[str, Literals] = {}
 
 
@@ -44,7 +46,7 @@ class Patience:
         """Add the time for one more text of so many characters."""
         self._left = min(_START, self._left + _A_TEXT + characters * _A_CHARACTER)
 
-    def search(self, pattern: str, text: str) -> Any:
+    def search(self, pattern: str, text: str) -> regex.Match[str] | None:
         """Return the match of `pattern` in `text`, or None. Raises TooSlow."""
         if pattern in self._given_up:
             raise TooSlow
@@ -85,7 +87,7 @@ class Pattern:
         literals = self.literals
         return literals is None or any(word in folded for word in literals)
 
-    def search(self, text: str) -> Any:
+    def search(self, text: str) -> regex.Match[str] | None:
         """Return the match in `text`, or None. Raises TooSlow."""
         return self._patience.search(self.text, text)
 
@@ -112,7 +114,7 @@ def check(pattern: str) -> None:
         raise ValueError(str(error)) from None
 
 
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str) -> regex.Pattern[str]:
     if pattern not in _COMPILED:
         import regex
 

@@ -35,9 +35,7 @@ def _found() -> tuple[Callable[..., Any], ...] | None:
     """Return what reads, what writes in ASCII, and what writes all letters as they are; None where
     they are not as they are known here."""
     try:
-        import _json
-
-        c: Any = _json
+        c = __import__("_json")
         scan = c.make_scanner(_Reading)
         encoders = [
             c.make_encoder(None, _unknown, letters, None, ": ", ", ", False, False, True)

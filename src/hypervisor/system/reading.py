@@ -157,7 +157,19 @@ def json_rows(lines: Iterable[str]) -> Iterator[object]:
         yield row
 
 
-def _mended(value: Any) -> Any:
+def at(value: object, *keys: str) -> object:
+    """Return what stands below `keys` in what JSON of others stands for, or None."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def objects(value: object) -> list[dict[str, object]]:
+    """Return the objects in a list of JSON; none of what is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _mended(value: object) -> object:
     if isinstance(value, str):
         return whole(value).replace("\0", "�")
     if isinstance(value, list):

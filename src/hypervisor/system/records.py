@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple, Self, dataclass_transform
+    from typing import NamedTuple, Self, dataclass_transform
 
     __all__ = ["NamedTuple", "Record"]
 else:
@@ -55,7 +55,7 @@ else:
         def _replace(self, /, **changes):
             return type(self)(**(self._asdict() | changes))
 
-    def dataclass_transform(**_: Any) -> Any:
+    def dataclass_transform():
         return lambda cls: cls
 
 
@@ -68,7 +68,7 @@ class Record:
 
     aside = frozenset[str]()
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(self, *values: object, **named: object) -> None:
         names = [name for name in type(self).__annotations__ if not name.startswith("__")]
         told = dict(zip(names, values, strict=False)) | named
         odd = told.keys() - names or [name for name in names if not self._has(told, name)]
@@ -76,11 +76,11 @@ class Record:
             raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
         self.__dict__.update(told)
 
-    def but(self, **named: Any) -> Self:
+    def but(self, **named: object) -> Self:
         """Return the same with other values for these names."""
         return type(self)(**(vars(self) | named))
 
-    def _has(self, told: dict[str, Any], name: str) -> bool:
+    def _has(self, told: dict[str, object], name: str) -> bool:
         return name in told or hasattr(type(self), name)
 
     def __eq__(self, other: object) -> bool:

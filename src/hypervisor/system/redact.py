@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
 
 MARK = "[redacted]"
 
@@ -145,11 +144,11 @@ class Redactor:
             text = _ASSIGNED.sub(_assigned, text)
         return text
 
-    def report(self, report: dict[str, Any]) -> dict[str, Any]:
+    def report(self, report: Mapping[str, object]) -> dict[str, object]:
         """Return a worker's report without keys."""
         return {name: self._value(value) for name, value in report.items()}
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
         return [self._value(one) for one in value] if isinstance(value, list) else value

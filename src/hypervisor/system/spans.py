@@ -48,6 +48,11 @@ def moment(at: float) -> str:
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
+def stamp(at: float) -> str:
+    """Return a moment (Unix time) on the machine's own clock to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
 def until(at: float) -> str:
     """Return a moment to come and how far it is: 15:04 (in 7 min)."""
     return f"{moment(at)} (in {span(at - time.time())})"

@@ -12,7 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import TextIO
 
 
 class _Escapes(dict[int, str]):
@@ -61,6 +61,13 @@ def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = "
     """Return the first values, each as one line, and how many more there are: `a, b and 3 more`."""
     shown = apart.join(one_line(value, limit) for value in values[:most])
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
+
+
+def shortened(lines: list[str], most: int, more: str = "more (--json lists all)") -> list[str]:
+    """Return the first lines, and one on how many there are besides; `more` is what it says of
+    those."""
+    left = len(lines) - most
+    return [*lines[:most], f"… and {left} {more}"] if left > 0 else lines
 
 
 def count(number: float, noun: str) -> str:
@@ -135,7 +142,7 @@ class Shown:
     line of defence behind the escapes of each field. What draws with control sequences of its own
     writes to the stream that it wraps."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.unguarded = stream
 
     def write(self, text: str) -> int:
@@ -148,5 +155,5 @@ class Shown:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.unguarded, name)

@@ -248,7 +248,10 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     if change.after_first_h1:
         own = markdown.own_sections(body)
         for heading in structure.headings:
-            if heading.level == 1 and not any(start <= heading.offset < end for start, end in own):
+            # Obsidian shows nothing between two %%.
+            unseen = body.count("%%", 0, heading.offset) % 2
+            within = any(start <= heading.offset < end for start, end in own)
+            if heading.level == 1 and not unseen and not within:
                 place = heading.end
                 break
     before = document.text[: document.body_start + place]

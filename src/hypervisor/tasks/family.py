@@ -7,9 +7,8 @@ from hypervisor.system.records import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
-    from typing import Any
 
-    from hypervisor.config.settings import Settings
+    from hypervisor.config.settings import FamilyTable, Settings
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
 _FIELDS = {
@@ -43,6 +42,8 @@ class Family(Record):
     words: Mapping[str, str]
     detect: tuple[str, ...]
     lists: frozenset[str] = frozenset({"depends_on", "tags", "files"})
+    states: Mapping[str, str] = {}
+    told: bool = False
 
 
 AOPS = Family(
@@ -83,8 +84,8 @@ BACKLOG = Family(
 _BUILT_IN = (AOPS, BACKLOG)
 
 
-def family_of(keys: Set[str], settings: Settings) -> Family:
-    """Return the family that a front matter with these keys belongs to.
+def family_of(keys: Set[str], settings: Settings, path: str) -> Family:
+    """Return the family that a front matter with these keys, of the file at `path`, belongs to.
 
     A family of the settings is taken if one of its `detect` keys is there, the first in their
     order; else the built-in one of which most keys are there, AOPS on a tie.
@@ -94,7 +95,9 @@ def family_of(keys: Set[str], settings: Settings) -> Family:
             return _told(entry)
     backlog = sum(key in keys for key in BACKLOG.detect)
     if backlog and backlog > sum(key in keys for key in AOPS.detect):
-        return BACKLOG
+        from hypervisor.tasks.formats.backlog import with_statuses
+
+        return with_statuses(BACKLOG, path)
     return AOPS
 
 
@@ -107,7 +110,7 @@ def families(settings: Settings) -> tuple[Family, ...]:
 _MADE: dict[str, Family] = {}
 
 
-def _told(entry: Mapping[str, Any]) -> Family:
+def _told(entry: FamilyTable) -> Family:
     """Return the Family of an entry of the settings; fields that it leaves out keep their names.
 
     A family with the name of a built-in one starts from that.

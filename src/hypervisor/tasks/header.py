@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 from functools import lru_cache
-from typing import Any
 
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 from yaml.constructor import SafeConstructor
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from hypervisor.tasks.entries import Entries, Entry
 from hypervisor.tasks.header_faults import HeaderError, explained, place
@@ -57,12 +56,12 @@ def plain_tag(value: str) -> str:
 class Loader(Base):
     """The safe loader with the parts of the resolver that a header needs, which is most speed."""
 
-    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+    def resolve(self, kind: type[Node], value: str, implicit: tuple[bool, bool]) -> str:
         if kind is ScalarNode:
             return plain_tag(value) if implicit[0] else STR
         return _MAP if kind is MappingNode else _SEQ
 
-    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+    def descend_resolver(self, current_node: object, current_index: object) -> None:
         pass
 
     def ascend_resolver(self) -> None:
@@ -125,10 +124,10 @@ class Header:
                 raise ValueError("an alias stands where a key belongs")
             last = key_start
             found.append(self._entry_of(key.value, value, key_start, place(key.end_mark)))
-        mark: Any = self.root.start_mark
-        return Entries(found, bool(self.root.flow_style), int(mark.column))
+        column = self.root.start_mark.column
+        return Entries(found, bool(self.root.flow_style), column)
 
-    def _entry_of(self, key: str, value: Any, key_start: int, key_end: int) -> Entry:
+    def _entry_of(self, key: str, value: Node, key_start: int, key_end: int) -> Entry:
         start = place(value.start_mark)
         if start < key_end:
             # The node of an alias is that of its anchor.
@@ -139,7 +138,8 @@ class Header:
         if isinstance(value, ScalarNode):
             return Entry(key, "scalar", value.style or None, False, key_start, start, end)
         kind = "mapping" if isinstance(value, MappingNode) else "list"
-        return Entry(key, kind, None, bool(value.flow_style), key_start, start, end)
+        flow = isinstance(value, CollectionNode) and bool(value.flow_style)
+        return Entry(key, kind, None, flow, key_start, start, end)
 
 
 _ALIAS = re.compile(r"[ \t]*:[ \t]+(\*[^\s,\[\]{}]+)")

@@ -16,13 +16,14 @@ from hypervisor.config.settings import Settings
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file, read_start
 from hypervisor.tasks.read import LARGEST, parse
-from hypervisor.tasks.task import task_of
+from hypervisor.tasks.task import Task, task_of
 from hypervisor.tasks.walk import Walk, is_markdown
 
 _HEADER = 8192
 _CLOSING = re.compile(rb"^---[ \t]*\r?$", re.MULTILINE)
 _WORD = re.compile(rb"[\w.-]+")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
 # Even in the folders that are skipped at first, none of these ever holds a task.
 _NEVER = frozenset({"node_modules"})
 
@@ -37,6 +38,7 @@ class Known(NamedTuple):
     status: str | None
     type: str | None
     parent: str | None
+    aliases: tuple[str, ...] = ()
 
 
 def tasks_below(
@@ -124,12 +126,14 @@ def _header(path: str) -> bytes:
     """Return the front matter of a file with its delimiters, the whole file if it has no end."""
     try:
         start = read_start(path, _HEADER)
-        if not start.removeprefix(b"\xef\xbb\xbf").startswith(b"---"):
+        opened = start.find(b"---")
+        if opened < 0 or start[:opened].removeprefix(b"\xef\xbb\xbf").strip():
             return b""
-        closing = _CLOSING.search(start, 6)
+        opened += 3
+        closing = _CLOSING.search(start, opened)
         if closing is None and len(start) == _HEADER:
             start, _ = read_file(path, LARGEST)
-            closing = _CLOSING.search(start, 6)
+            closing = _CLOSING.search(start, opened)
     except NotReadable:
         return b""
     return start[: closing.end()] + b"\n" if closing else start
@@ -143,7 +147,15 @@ def _read(header: bytes, path: str, settings: Settings) -> Known | None:
         return Known(_guess(header) or stem, path, "broken", None, None, None)
     if task is None:
         return None
-    return Known(task.id or stem, path, task.state, task.status, task.type, task.parent)
+    return known_of(task, path)
+
+
+def known_of(task: Task, path: str) -> Known:
+    """Return what the index tells of a task at `path`."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return Known(
+        task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,)
+    )
 
 
 def guess_id(path: str) -> str | None:
@@ -152,6 +164,20 @@ def guess_id(path: str) -> str | None:
         return _guess(_header(path))
     except OSError:
         return None
+
+
+def guess_state(path: str, settings: Settings) -> tuple[str, str | None]:
+    """Return the class and the word of what looks like the status of a file that can't be read as a
+    task; ("ready", None) where nothing does, or a merge left it in doubt."""
+    try:
+        header = _header(path)
+    except OSError:
+        return "ready", None
+    found = _STATUS_LINE.findall(header)
+    if len(found) != 1 or b"<<<<<<<" in header:
+        return "ready", None
+    word = found[0].decode("utf-8", "replace")
+    return settings.status_class(word), word
 
 
 def _guess(header: bytes) -> str | None:

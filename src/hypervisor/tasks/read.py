@@ -69,7 +69,7 @@ class Document:
     """
 
     __slots__ = (
-        "_header", "body_start", "bom", "header_end", "header_start", "identity", "newline",
+        "_header", "body_start", "bom", "header_end", "header_start", "identity", "late", "newline",
         "path", "raw", "text",
     )  # fmt: skip
 
@@ -79,6 +79,7 @@ class Document:
         self.text = text
         self.identity = identity
         self.bom = text.startswith(_BOM)
+        self.late = False
         self.header_start = self.header_end = self.body_start = int(self.bom)
         first = text.find("\n")
         self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
@@ -208,13 +209,17 @@ def parse(
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenFile(path, line, "holds a NUL byte", "remove it")
     if "<<<<<<< " in text:
-        _refuse_conflict(path, text)
+        refuse_conflict(path, text)
     document = Document(path, raw, text, identity)
     start = document.body_start
     opened = after_delimiter(text, start)
     if opened < 0:
-        _check_unseen(document)
-        return document
+        place = _unseen(document)
+        if place is None:
+            return document
+        # Other tools do not see it: that is told, and no reason to leave it.
+        document.late = True
+        start, opened = place, after_delimiter(text, place)
     closing = find_delimiter(text, opened)
     if closing < 0:
         raise BrokenFile(
@@ -240,7 +245,8 @@ def parse(
     return document
 
 
-def _refuse_conflict(path: str, text: str) -> None:
+def refuse_conflict(path: str, text: str) -> None:
+    """Raise BrokenFile if a merge left its markers in `text`."""
     from hypervisor.tasks.conflict import conflict_in
 
     conflict = conflict_in(text)
@@ -255,7 +261,8 @@ def _with_yaml(document: Document) -> Header:
     from hypervisor.tasks.header import TaskHandler
     from hypervisor.tasks.header_faults import HeaderError
 
-    handler = TaskHandler(document.text, int(document.bom))
+    start = document.text.rindex("---", 0, document.header_start)
+    handler = TaskHandler(document.text, start)
     try:
         frontmatter.parse(document.text, handler=handler)
     except HeaderError as error:
@@ -294,21 +301,15 @@ def _same_header(one: Document, other: Document) -> bool:
     )
 
 
-def _check_unseen(document: Document) -> None:
-    """Report a front matter that other tools would see and that isn't at the file's start."""
+def _unseen(document: Document) -> int | None:
+    """Return where front matter opens behind blank lines, where other tools see none; None where
+    there is none. Raises BrokenFile for line ends that nobody reads."""
     text, start = document.text, document.body_start
     if text.startswith("---\r", start):
         raise BrokenFile(
             document.path, 1, "lines end in bare carriage returns", "convert the line ends"
         )
-    place = _header_at(text, start, frozenset())
-    if place is not None:
-        raise BrokenFile(
-            document.path,
-            document.line_at(place),
-            "blank lines stand before the front matter",
-            "remove them, so that `---` is the first line",
-        )
+    return _header_at(text, start, frozenset())
 
 
 def _header_at(text: str, start: int, known: Set[str]) -> int | None:

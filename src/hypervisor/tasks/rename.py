@@ -18,7 +18,7 @@ from hypervisor.tasks.temporary import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
 _SET = getattr(fcntl, "F_SETLEASE", None)
 _GET = getattr(fcntl, "F_GETLEASE", None)
@@ -84,12 +84,13 @@ def exchange(first: str, second: str) -> None:
         raise OSError(code, os.strerror(code), second)
 
 
-def _call() -> Any:
+def _call() -> Callable[..., int] | None:
     import ctypes
 
     name = "renamex_np" if sys.platform == "darwin" else "renameat2"
     try:
-        return getattr(ctypes.CDLL(None, use_errno=True), name)
+        found: Callable[..., int] = getattr(ctypes.CDLL(None, use_errno=True), name)
+        return found
     except (OSError, AttributeError):
         return None
 

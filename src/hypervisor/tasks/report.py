@@ -11,15 +11,15 @@ import time
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
-from hypervisor.tasks import edit, locate, read, task_of, undo, write
+from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from hypervisor.config.settings import Settings
+    from hypervisor.system.reports import Report
 
 LONGEST = 8000
 _TRIES = 20
@@ -32,7 +32,7 @@ _UNREADABLE = late(
 
 def render(
     outcome: str,
-    report: dict[str, Any],
+    report: Report,
     *,
     heading: str,
     hindered: bool,
@@ -44,13 +44,13 @@ def render(
     is `hindered`, what is in its way and what helps come first, each by itself."""
     shown = [f"## {heading}", ""]
     if hindered:
-        for name, key in (
-            ("Reason", "reason"),
-            ("Evidence", "evidence"),
-            ("Next step", "next_step"),
+        for name, said in (
+            ("Reason", report.get("reason")),
+            ("Evidence", report.get("evidence")),
+            ("Next step", report.get("next_step")),
         ):
-            if report.get(key):
-                shown += [f"**{name}**", "", *quoted(report[key]), ""]
+            if said:
+                shown += [f"**{name}**", "", *quoted(said), ""]
     stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
     shown.append(f"- Result: {outcome}")
     shown.append(f"- Worker: {_code(worker)}, attempt {attempt}")
@@ -63,12 +63,12 @@ def render(
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
-    for name, key in (
-        ("Changed, though it steers the next run", "off_limits"),
-        ("Changed, and not named by the task", "unnamed"),
+    for name, paths in (
+        ("Changed, though it steers the next run", report.get("off_limits")),
+        ("Changed, and not named by the task", report.get("unnamed")),
     ):
-        if report.get(key):
-            shown.append(f"- {name}: {', '.join(_code(path) for path in report[key][:50])}")
+        if paths:
+            shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
     text = report.get("summary") or (None if hindered else report.get("reason"))
     if text:
         shown += ["", *quoted(text)]
@@ -117,9 +117,9 @@ def put(
             return None, None
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
-        word = task.family.words.get(status or "")
+        word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            edits.append(edit.SetKey(task.family.fields["status"], word))
+            edits.append(edit.SetKey(task.status_key, word))
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:

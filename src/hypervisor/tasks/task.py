@@ -6,6 +6,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.system.records import Record
+from hypervisor.tasks.dependencies import dependencies, link_target
 from hypervisor.tasks.family import Family, family_of
 from hypervisor.tasks.read import Document
 
@@ -14,15 +15,29 @@ if TYPE_CHECKING:
     from hypervisor.config.settings import Settings
 
 _ID_KEYS = ("id", "task_id", "permalink")
-_WIKILINK = late(r"\[\[([^\[\]]+)\]\]")
+_ALIAS_KEYS = ("alias", "aliases", "permalink", "task_id")
+_RECURRENCE = ("recurrence", "recurring", "recur", "rrule")
+# Pages with a status of their own are not work.
+_PAGES = frozenset(
+    ("adr", "area", "decision", "doc", "meeting", "milestone", "moc", "note", "page", "person",
+     "reference", "skill", "spec", "template", "zettel")
+)  # fmt: skip
+# What a template has where a task has a title.
+_PLACEHOLDERS = ("{{", "<%")
+_H1 = late(r"(?m)^# +(.+?)[ \t#]*$")
+_KIND_OF_H1 = late(r"(?i)(?:task|story)(?: [\w.-]+)?: +")
+_STEM = late(r"(?:[a-z]+-)?\d+(?:\.\d+)*(?: - |-(?:pending|ready|complete)-p\d-)(?=.)")
 
 
 class Task(Record):
     """What the front matter says, as text where it was written as text, numbers or dates alike.
 
-    `id` is None for a task that has none; its path names it then. `title` falls back to the stem
-    of the file's name. `status` is the word as written, None if there is none; `state` its class.
-    `assignee` is the first of `assignees`. `warnings` are oddities that were read with good will.
+    `id` is None for a task that has none; its path names it then. `title` falls back to the name,
+    the first heading and the stem of the file's name. `status` is the word as written, None if
+    there is none; `state` its class, `status_key` where it stands. `assignee` is the first of
+    `assignees`. `depends_on` and `blocks` are names of other tasks, `may_wait` those under keys
+    that may mean that, `unread` the keys of which nobody can tell. `recurs` says that an end of it
+    would be the end of many. `warnings` are oddities that were read with good will.
     """
 
     id: str | None
@@ -39,6 +54,12 @@ class Task(Record):
     complexity: str | None
     priority: str | None
     due: str | None
+    status_key: str
+    aliases: list[str]
+    blocks: list[str]
+    may_wait: dict[str, list[str]]
+    unread: list[str]
+    recurs: bool
     family: Family
     warnings: list[str]
 
@@ -46,44 +67,54 @@ class Task(Record):
 def task_of(document: Document, settings: Settings) -> Task | None:
     """Return the task in `document`, None if it is none.
 
-    A task has a status, a known type, or an id and a title.
+    A task has a status, or a known type. A template has neither a title nor a state yet, and a
+    page's status is that of the page.
     """
     if not document.keys:
         return None
-    family = family_of(document.keys, settings)
+    family = family_of(document.keys, settings, document.path)
     keys = family.fields
     warnings: list[str] = []
+    if document.late:
+        warnings.append("blank lines stand before the front matter, which other tools don't see")
     raw = document.raw_text
-    status = raw(keys["status"])
+    status_key = keys["status"]
+    if not document.holds(status_key) and document.holds("state"):
+        status_key = "state"
+    status = raw(status_key)
     kind = raw(keys["type"])
-    task_id = raw(keys["id"])
-    if not task_id:
-        for key in _ID_KEYS:
-            task_id = raw(key)
-            if task_id:
-                break
-    title = raw(keys["title"])
+    title = raw(keys["title"]) or raw("name")
     odd_status = False
-    if status is None and document.holds(keys["status"]):
-        words = document.raw_list(keys["status"])
+    if status is None and document.holds(status_key):
+        words = document.raw_list(status_key)
         if words is not None and len(words) == 1:
             status = words[0]
-            warnings.append(f"{keys['status']} is a list of one; read as '{status}'")
+            warnings.append(f"{status_key} is a list of one; read as '{status}'")
         else:
             odd_status = True
-            warnings.append(f"{keys['status']} is not a word")
+            warnings.append(f"{status_key} is not a word")
     known_type = kind is not None and kind.lower() in settings.task_types
-    if not (status or odd_status or known_type or (task_id and title)):
+    # An empty status is one that is still to come.
+    empty = status_key in document.keys and bool(title and raw(keys["id"]))
+    if not (status or odd_status or known_type or empty):
         return None
+    if (title or "").startswith(_PLACEHOLDERS):
+        return None
+    if kind is not None and not known_type and kind.lower() in _PAGES:
+        return None
+    task_id = raw(keys["id"])
+    if not task_id:
+        task_id = next(filter(None, map(raw, _ID_KEYS)), None)
     assignees = _words(document, keys["assignee"], warnings, scalar_is_usual=True)
+    told = dependencies(document, keys["depends_on"], settings.ignore_keys)
     return Task(
         id=task_id.strip() or None if task_id else None,
-        title=title or os.path.splitext(os.path.basename(document.path))[0],
+        title=title or _heading_or_stem(document),
         status=status or None,
-        state="unknown" if odd_status else settings.status_class(status),
+        state="unknown" if odd_status else _state(family, settings, status, task_id),
         type=kind or None,
         parent=_parent(document, keys["parent"], warnings),
-        depends_on=[link_target(word) for word in _words(document, keys["depends_on"], warnings)],
+        depends_on=told.waits,
         assignee=assignees[0] if assignees else None,
         assignees=assignees,
         tags=_words(document, keys["tags"], warnings),
@@ -91,19 +122,49 @@ def task_of(document: Document, settings: Settings) -> Task | None:
         complexity=raw(keys["complexity"]) or None,
         priority=raw(keys["priority"]) or None,
         due=raw(keys["due"]) or None,
+        status_key=status_key,
+        aliases=_aliases(document),
+        blocks=told.blocks,
+        may_wait=told.may,
+        unread=told.unread,
+        recurs=any(map(document.value, _RECURRENCE)),
         family=family,
-        warnings=warnings,
+        warnings=[*warnings, *told.remarks],
     )
 
 
-def link_target(word: str) -> str:
-    """Return the id that `[[folder/id|shown]]` or `[[id#part]]` links to; other text as it is."""
-    found = _WIKILINK.fullmatch(word.strip()) if "[" in word else None
-    if found is None:
-        return word
-    target = found[1].split("|", 1)[0].split("#", 1)[0].strip()
-    target = target.rsplit("/", 1)[-1]
-    return target.removesuffix(".md") or word
+def is_closed_by_reason(document: Document) -> bool:
+    """True if the front matter has a reason for which the task was closed, and the task was not
+    opened again since."""
+    if not document.value("close_reason"):
+        return False
+    closed = document.raw_text("closed_at")
+    since = document.raw_text("updated_at") or document.raw_text("updated")
+    return not (closed and since and since > closed)
+
+
+def _state(family: Family, settings: Settings, status: str | None, task_id: str | None) -> str:
+    if task_id is not None and task_id.lower().startswith("draft-"):
+        return "draft"
+    word = " ".join((status or "").split()).casefold()
+    return family.states.get(word) or settings.status_class(status)
+
+
+def _heading_or_stem(document: Document) -> str:
+    found = _H1.search(document.text, document.body_start)
+    if found is not None:
+        return _KIND_OF_H1.sub("", found[1].rstrip("\r"), 1)
+    stem = os.path.splitext(os.path.basename(document.path))[0]
+    return _STEM.sub("", stem, 1)
+
+
+def _aliases(document: Document) -> list[str]:
+    found: list[str] = []
+    for key in _ALIAS_KEYS:
+        if document.holds(key):
+            word = document.raw_text(key)
+            found += document.raw_list(key) or [] if word is None else [word]
+    return found
 
 
 def _parent(document: Document, key: str, warnings: list[str]) -> str | None:

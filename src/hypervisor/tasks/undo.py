@@ -19,7 +19,22 @@ from hypervisor.tasks import write
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import NotRequired, TypedDict
+
+    class Entry(TypedDict):
+        """An edit of ours: `at` (Unix time, in ns), the bytes of the file before, or `new` that was
+        put in the place of `old`, and the hashes of the file."""
+
+        at: int
+        id: str
+        path: str
+        before: NotRequired[str | dict[str, str]]
+        start: NotRequired[int]
+        old: NotRequired[str]
+        new: NotRequired[str]
+        was: str
+        after: str
+
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
@@ -34,6 +49,7 @@ _LARGEST = 1 << 30
 _PACK = late(r"[0-9]{8}-[0-9]+\.jsonl")
 _SEAL = b', "seal": "'
 _ENTRY = {"at": int, "id": str, "path": str, "was": str, "after": str}
+_SPLICE = {"start": int, "old": str, "new": str}
 
 
 class NothingToUndo(HypervisorError):
@@ -96,24 +112,47 @@ class UndoLog:
         that then never happens does no harm. Raises OSError, and Outside, with nothing kept, for a
         file outside of the root and of the folders that were opened.
         """
-        edits = list(edits)
-        for path, *_ in edits:
-            if not self._is_allowed(path):
-                raise Outside(path)
+        self._record(
+            [
+                {**self._made(path, before, after, item_id), "before": _text(before)}
+                for path, before, after, item_id in edits
+            ]
+        )
+
+    def record_splice(self, path: str, item_id: str, before: bytes, after: bytes) -> None:
+        """Do as `record` for an edit of one of the many items in the UTF-8 file at `path`: only
+        what it changes is kept, since the file may be edited once for each of them."""
+        start = _alike(before, after)
+        same = _alike(before[start:][::-1], after[start:][::-1])
+        # Between whole characters.
+        while start and (after[start - 1] & 0xC0) in (0x80, 0xC0):
+            start -= 1
+        while same and after[len(after) - same] & 0xC0 == 0x80:
+            same -= 1
+        entry = self._made(path, before, after, item_id)
+        entry["start"] = start
+        entry["old"] = before[start : len(before) - same].decode()
+        entry["new"] = after[start : len(after) - same].decode()
+        self._record([entry])
+
+    def _made(self, path: str, before: bytes, after: bytes, item_id: str) -> Entry:
+        """Return what is kept of an edit, but for what it changes. Raises Outside."""
+        if not self._is_allowed(path):
+            raise Outside(path)
+        return {
+            "at": 0,
+            "id": item_id,
+            "path": self._kept_path(path),
+            "was": _digest(before),
+            "after": _digest(after),
+        }
+
+    def _record(self, entries: list[Entry]) -> None:
         at = time.time_ns()
-        lines = [
-            self._sealed(
-                {
-                    "at": at + place,
-                    "id": item_id,
-                    "path": self._kept_path(path),
-                    "before": _text(before),
-                    "was": _digest(before),
-                    "after": _digest(after),
-                }
-            )
-            for place, (path, before, after, item_id) in enumerate(edits)
-        ]
+        lines = []
+        for place, entry in enumerate(entries):
+            entry["at"] = at + place
+            lines.append(self._sealed(entry))
         if lines:
             self._append(b"".join(lines))
 
@@ -125,17 +164,22 @@ class UndoLog:
         root and of the folders that were opened are refused. Raises NothingToUndo if no edit is
         recorded.
         """
-        chains: dict[str, list[dict[str, Any]]] = {}
+        chains: dict[str, list[Entry]] = {}
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
-            if item_id is None or entry["id"] == item_id:
-                chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
+            chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
+        if item_id is not None:
+            chains = {
+                path: entries if "start" in entries[0] else mine
+                for path, entries in chains.items()
+                if (mine := [entry for entry in entries if entry["id"] == item_id])
+            }
         if not chains:
             what = "" if item_id is None else f" of {one_line(item_id, 80)}"
             raise NothingToUndo(
                 f"nothing to undo{what}: no edit is recorded in {one_line(self.folder, 300)}"
             )
         results = [
-            _restore(path, entries)
+            self._restore(path, entries, item_id)
             if self._is_allowed(path)
             else Restored(path, str(entries[0]["id"]), "failed", "it is outside of the project")
             for path, entries in chains.items()
@@ -143,6 +187,35 @@ class UndoLog:
         done = [result.path for result in results if result.outcome == "restored"]
         write.sync_folders(done)
         return results
+
+    def _restore(self, path: str, entries: list[Entry], item_id: str | None) -> Restored:
+        """Write what stood before the edits of one file, given the newest first."""
+        name = item_id or str(entries[0]["id"])
+        try:
+            seen = write.look(path)
+        except FileNotFoundError:
+            return Restored(path, name, "missing", "the file is not there any more")
+        except OSError as error:
+            return Restored(path, name, "failed", error.strerror or str(error))
+        original = _rewound(seen.raw, entries, item_id if "start" in entries[0] else None)
+        if original is None:
+            now = _digest(seen.raw)
+            if any(entry["was"] == now for entry in entries):
+                return Restored(path, name, "already as before")
+            edited = "somebody edited it after us; left as it is"
+            return Restored(path, name, "edited since", edited)
+        try:
+            if item_id is not None and "start" in entries[0]:
+                # Or the edits before it could no longer be undone.
+                self.record_splice(path, item_id, seen.raw, original)
+            write.replace(path, seen, original, sync_folder=False)
+        except FileChanged:
+            return Restored(path, name, "edited since", "somebody is editing it now; left as it is")
+        except HypervisorError as error:
+            return Restored(path, name, "failed", str(error))
+        if item_id is None and _digest(original) != entries[-1]["was"]:
+            return Restored(path, name, "restored", "up to an edit that somebody made in between")
+        return Restored(path, name, "restored")
 
     def prune(self, days: float = 7) -> int:
         """Remove the packs that nobody has added to for `days`; return how many."""
@@ -173,7 +246,7 @@ class UndoLog:
         below = os.path.join(self._root, "")
         return full[len(below) :] if full.startswith(below) else full
 
-    def _sealed(self, entry: dict[str, Any]) -> bytes:
+    def _sealed(self, entry: Entry) -> bytes:
         body = quick_json.dumps(entry).encode()
         return b"%s%s%s%s" % (body[:-1], _SEAL, self._seal(body), b'"}\n')
 
@@ -226,7 +299,7 @@ class UndoLog:
             os.close(descriptor)
             number += 1
 
-    def _entries(self) -> Iterable[dict[str, Any]]:
+    def _entries(self) -> Iterable[Entry]:
         folder = self._open()
         before_seals = self._state.unsealed()
         for name in self._packs(folder):
@@ -241,7 +314,7 @@ class UndoLog:
                 if entry is not None:
                     yield entry
 
-    def _entry(self, line: bytes, is_old: bool) -> dict[str, Any] | None:
+    def _entry(self, line: bytes, is_old: bool) -> Entry | None:
         """Return what a line records; None for what we did not record. `is_old` is true for lines
         that were there before lines were sealed."""
         body, seal, told = line.rpartition(_SEAL)
@@ -253,9 +326,15 @@ class UndoLog:
             return None
         try:
             text = (body if seal else line).decode()
-            entry: dict[str, Any] = quick_json.loads(text)
-            known = all(type(entry[name]) is kind for name, kind in _ENTRY.items())
+            entry: Entry = quick_json.loads(text)
+            known = all(type(entry.get(name)) is kind for name, kind in _ENTRY.items())
             known = known and "\0" not in entry["path"]
+            if known and "start" in entry:
+                return (
+                    entry
+                    if all(type(entry.get(n)) is kind for n, kind in _SPLICE.items())
+                    else None
+                )
             return entry if known and _digest(_bytes(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             return None
@@ -276,34 +355,53 @@ def _lines(folder: Folder, name: str) -> Iterator[bytes]:
         return
 
 
-def _restore(path: str, entries: list[dict[str, Any]]) -> Restored:
-    """Walk the edits of one file from the newest back, then write what stood before them."""
-    item_id = str(entries[0]["id"])
-    try:
-        seen = write.look(path)
-    except FileNotFoundError:
-        return Restored(path, item_id, "missing", "the file is not there any more")
-    except OSError as error:
-        return Restored(path, item_id, "failed", error.strerror or str(error))
-    now = _digest(seen.raw)
-    original: bytes | None = None
+def _rewound(raw: bytes, entries: list[Entry], item_id: str | None) -> bytes | None:
+    """Walk the edits of one file, the newest first, back from its bytes; return what stood before
+    all of them, or without those of one item; None where the bytes are not of our writing."""
+    now, found = raw, False
+    # Where later edits that stay have moved what stands behind them.
+    later: list[tuple[int, int, int]] = []
+    kept = raw
     for entry in entries:
-        if entry["after"] == now and entry["was"] != now:
-            original = _bytes(entry["before"])
-            now = entry["was"]
-    if original is None:
-        if any(entry["was"] == now for entry in entries):
-            return Restored(path, item_id, "already as before")
-        return Restored(path, item_id, "edited since", "somebody edited it after us; left as it is")
-    try:
-        write.replace(path, seen, original, sync_folder=False)
-    except FileChanged:
-        return Restored(path, item_id, "edited since", "somebody is editing it now; left as it is")
-    except HypervisorError as error:
-        return Restored(path, item_id, "failed", str(error))
-    if now != entries[-1]["was"]:
-        return Restored(path, item_id, "restored", "up to an edit that somebody made in between")
-    return Restored(path, item_id, "restored")
+        if entry["after"] != _digest(now) or entry["was"] == entry["after"]:
+            continue
+        now = _before(now, entry)
+        if item_id is None or "start" not in entry:
+            kept, found = now, True
+            continue
+        start, old, new = entry["start"], entry["old"].encode(), entry["new"].encode()
+        if entry["id"] != item_id:
+            later.append((start, len(old), len(new)))
+            continue
+        for begin, gone, come in reversed(later):
+            if begin + gone <= start:
+                start += come - gone
+            elif begin < start + len(new):
+                return None
+        if kept[start : start + len(new)] != new:
+            return None
+        kept, found = kept[:start] + old + kept[start + len(new) :], True
+    return kept if found else None
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """Return how many bytes two texts have in common at their start."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _before(after: bytes, entry: Entry) -> bytes:
+    if "start" not in entry:
+        return _bytes(entry["before"])
+    end = entry["start"] + len(entry["new"].encode())
+    old: str = entry["old"]
+    return after[: entry["start"]] + old.encode() + after[end:]
 
 
 def _digest(raw: bytes) -> str:

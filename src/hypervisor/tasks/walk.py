@@ -14,10 +14,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.tasks.formats import Item
 
 
 class SourceError(UsageError):
@@ -36,19 +40,23 @@ class Problem(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A member of a source.
+    """A member of a source; `item` is one of the many in the file at `path`, which is of `format`.
 
     `path` is the absolute path of a file, or of the file that a row or a line stands in (None for
     standard input). `row` is the row of a CSV or JSONL source and `row_id` its id. `line` is the
-    line, from 1, of a row or of a problem. `origin` is what the user named.
+    line, from 1, of a row or of a problem. `origin` is what the user named. `is_work` says of a row
+    that it tells what to do, since a tool for tasks has made it.
     """
 
     path: str | None
-    row: dict[str, Any] | None = None
+    row: dict[str, object] | None = None
     row_id: str | None = None
     origin: str = ""
     line: int | None = None
     problem: Problem | None = None
+    item: Item | None = None
+    format: str | None = None
+    is_work: bool = False
 
 
 MARKDOWN = (".md", ".markdown")
@@ -131,7 +139,7 @@ class Walk:
                 if entry.is_symlink():
                     links.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if name in self._skip:
+                    if name.casefold() in self._skip:
                         self.skipped.append(entry.path)
                     elif enter:
                         kept.append((entry.path, True))
@@ -144,7 +152,7 @@ class Walk:
     def _link(self, path: str) -> Iterator[Found]:
         name = os.path.basename(path)
         is_folder = os.path.isdir(path)
-        if name in self._skip if is_folder else not self._accept(name):
+        if name.casefold() in self._skip if is_folder else not self._accept(name):
             return
         if not is_folder and not os.path.isfile(path):
             problem = Problem("broken", "link", "a link that leads nowhere", "remove or mend it")

@@ -12,8 +12,10 @@ from hypervisor.config.settings import Settings
 from hypervisor.system.text import one_line
 from hypervisor.tasks import edit
 from hypervisor.tasks.assign import assign, names_nobody_readable
+from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task, link_target
+from hypervisor.tasks.task import Task, is_closed_by_reason
+from hypervisor.tasks.words import word_for
 from hypervisor.triage import assignee, complexity, words
 from hypervisor.triage.words import Words
 
@@ -50,7 +52,7 @@ def decide(
     found = words.read(document.body, task.title)
     closed = _closure(document, task, found, settings)
     if closed is not None:
-        chosen = _close(task, *closed)
+        chosen = _close(task, document, settings, *closed)
     else:
         chosen = _assign(document, task, found, settings, children)
     return _link(chosen, task, found, settings)
@@ -82,21 +84,21 @@ def _closure(
             return "has_close_reason", f"heading '## {heading}'"
     if task.state == "done":
         return "status_done", f"status {one_line(task.status, 40)}"
-    if document.meta and document.meta.get("close_reason"):
+    if is_closed_by_reason(document):
         return "has_close_reason_field", "key close_reason"
     return None
 
 
-def _close(task: Task, reason: str, rule: str) -> Plan:
+def _close(task: Task, document: Document, settings: Settings, reason: str, rule: str) -> Plan:
     closed = Plan("close", (), rule, close_reason=reason)
     if task.state == "done":
         return closed
-    word = task.family.words.get("done")
+    word = word_for("done", task, document, settings)
     if word is None:
         note = f"status unchanged: no word for done is known in the family {task.family.name}"
         return closed._replace(notes=(note,))
     return closed._replace(
-        changes=(f"status->{word}",), edits=(edit.SetKey(task.family.fields["status"], word),)
+        changes=(f"status->{word}",), edits=(edit.SetKey(task.status_key, word),)
     )
 
 

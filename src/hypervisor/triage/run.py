@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor import triage
 from hypervisor.config.settings import Settings
@@ -28,6 +28,7 @@ from hypervisor.triage import Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
+    from hypervisor.system.reports import Report
 
 
 def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
@@ -62,11 +63,11 @@ _PAUSE = 0.1
 
 
 class Ended(NamedTuple):
-    """How an item ended: outcome and report as `Ends.finish` takes them."""
+    """How an item ended."""
 
     claim: Claim
     outcome: str
-    report: dict[str, Any]
+    report: Report
 
 
 class Edited(NamedTuple):
@@ -157,8 +158,8 @@ class Worker:
             self._ledger.ends.end_worker(self._name, "freed", _why(error))
             raise
 
-    def batch(self, claims: list[Claim]) -> list[Ended]:
-        """Triage what was claimed and return how each item ended, refused ones left out."""
+    def batch(self, claims: list[Claim]) -> None:
+        """Triage what was claimed, and tell how each item ended, refused ones left out."""
         ended: list[Ended] = []
         edits: list[tuple[Claim, Edited]] = []
         for claim in claims:
@@ -177,12 +178,10 @@ class Worker:
             else:
                 ended.append(Ended(claim, "done", report(edited.plan)))
         states = self._ledger.ends.finish_many(
-            [(e.claim.token, e.outcome, e.report) for e in ended]
+            [(e.claim.token, e.outcome, {**e.report}) for e in ended]
         )
-        accepted = [end for end, state in zip(ended, states, strict=True) if state is not None]
         if self._told is not None:
-            self._told(accepted)
-        return accepted
+            self._told([end for end, state in zip(ended, states, strict=True) if state is not None])
 
     def _look(self, claim: Claim) -> Ended | Edited:
         if claim.path is None:
@@ -200,7 +199,7 @@ class Worker:
             if task.state in ("done", "cancelled"):
                 why = "already complete" if task.state == "done" else "cancelled"
                 return Ended(claim, "skipped", {"reason": why})
-            children = (claim.payload or {}).get("children")
+            children = claim.payload.get("children") if isinstance(claim.payload, dict) else None
             plan = triage.decide(document, task, self._settings, children=children)
             if not plan.edits:
                 return Ended(claim, "done", report(plan))
@@ -237,9 +236,9 @@ class Worker:
         return Ended(claim, "failed", {"reason": f"edited by others {_TRIES} times meanwhile"})
 
 
-def report(plan: Plan) -> dict[str, Any]:
+def report(plan: Plan) -> Report:
     """Return a plan as the report of a worker that carried it out."""
-    told: dict[str, Any] = {
+    told: Report = {
         "summary": ", ".join(plan.changes) or "nothing to change",
         "action": plan.action,
         "changes": list(plan.changes),

@@ -7,23 +7,23 @@ import os
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.reports import reason_of
-from hypervisor.ledger.rows import ClaimRow, KnownItem, Queue
+from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import shown
 from hypervisor.system.text import count, either, one_line, shell
+from hypervisor.views import shapes
 
 _AWAITED = 5
-_KINDS = ("input", "output", "cache_read", "cache_write")
 
 
-def item(ledger: Ledger, word: str) -> dict[str, Any]:
+def item(ledger: Ledger, word: str) -> shapes.Item:
     """Return everything that is known of an item, over all queues and their generations.
 
     `word` is its id, the token of a claim on it, or its file's path. The shape is described by
@@ -40,8 +40,8 @@ def item(ledger: Ledger, word: str) -> dict[str, Any]:
         "id": item_id,
         "queues": [_in_queue(ledger, row) for row in rows],
         "waited_for_by": [
-            {"id": row["id"], "queue": row["queue_name"], "state": row["state"]}
-            for row in ledger.queries.waiting_for(item_id)
+            {"id": id, "queue": queue, "state": state}
+            for id, queue, state in ledger.queries.waiting_for(item_id)
         ],
         "locks": _locks(ledger, item_id, rows),
         "file": file_at(ledger.root, next((r.path for r in reversed(rows) if r.path), None)),
@@ -95,7 +95,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row.files):
         return "it touches files that others work on now"
-    ready = [one["id"] for one in ledger.items.ready(queue.name)]
+    ready = [one.id for one in ledger.items.ready(queue.name)]
     place = ""
     if row.id in ready:
         number = ready.index(row.id)
@@ -104,7 +104,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     return f"{earlier}it is ready{place}"
 
 
-def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
+def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
     return {
         "queue": row.queue_name,
         "generation": row.generation,
@@ -126,7 +126,7 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> dict[str, Any]:
     }
 
 
-def _claim(ledger: Ledger, claim: ClaimRow) -> dict[str, Any]:
+def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
     known = claim.input_tokens is not None
     agent = ledger.agents.find(claim.agent) if known and claim.agent else None
     return {
@@ -140,25 +140,31 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> dict[str, Any]:
         "outcome": claim.outcome,
         "report": json.loads(claim.report) if claim.report else None,
         "commit": claim.commit_id,
-        "tokens": dict(zip(_KINDS, claim.tokens, strict=True)) if known else None,
+        "tokens": usage.by_kind(claim),
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
         "transcript": claim.kept,
     }
 
 
-def _locks(ledger: Ledger, item_id: str, rows: list[KnownItem]) -> list[dict[str, Any]]:
+def _locks(ledger: Ledger, item_id: str, rows: list[KnownItem]) -> list[shapes.Lock]:
     folders = {ledger.claim_locks.folder_of(row) for row in rows}
-    found = []
+    found: list[shapes.Lock] = []
     for folder in sorted(folders | {shown(ledger.root, "locks")}):
         lock = locks.holder(ledger.claim_locks.folder_at(folder), keys.key(item_id))
         if lock is not None:
-            ours = locks.maker_of(lock.owner) == ledger.ledger_id
-            told = {"path": lock.path, "kind": lock.kind, "owner": lock.owner, "ours": ours}
-            found.append(told | {"age_seconds": round(time.time() - lock.since, 1)})
+            found.append(
+                {
+                    "path": lock.path,
+                    "kind": lock.kind,
+                    "owner": lock.owner,
+                    "ours": locks.maker_of(lock.owner) == ledger.ledger_id,
+                    "age_seconds": round(time.time() - lock.since, 1),
+                }
+            )
     return found
 
 
-def file_at(root: str, path: str | None) -> dict[str, Any] | None:
+def file_at(root: str, path: str | None) -> shapes.File | None:
     """Return how the file of an item looks, None for an item without one."""
     if path is None:
         return None
@@ -183,7 +189,7 @@ class Log:
         self._claim = 0
         self._open: dict[int, ClaimRow] = {}
 
-    def story(self) -> Iterator[dict[str, Any]]:
+    def story(self) -> Iterator[shapes.Event]:
         """Yield all that has happened until now, as `news` returns it; a part of it at a time is
         held. `news` goes on from there."""
         queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
@@ -192,14 +198,14 @@ class Log:
             events, claims = (
                 sorted({number for _, about, number, _ in some if about == kind}) for kind in (0, 1)
             )
-            event = {row["no"]: row for row in self._ledger.queries.events_called(events)}
+            event = {row.no: row for row in self._ledger.queries.events_called(events)}
             claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
             for at, is_claim, number, is_end in some:
                 if not is_claim:
                     self._event = max(self._event, number)
-                    yield self._happened(queues[event[number]["queue"]], event[number])
+                    yield self._happened(queues[event[number].queue], event[number])
                 elif is_end:
-                    told: list[dict[str, Any]] = []
+                    told: list[shapes.Event] = []
                     self._ended(claim[number], told)
                     yield from told
                 else:
@@ -207,13 +213,13 @@ class Log:
                     self._open[number] = claim[number]
                     yield self._about(claim[number], at, "claimed")
 
-    def news(self) -> list[dict[str, Any]]:
+    def news(self) -> list[shapes.Event]:
         """Return what has happened since the last call: `at`, `event`, and what it is about."""
         queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
         told = []
-        for row in self._ledger.queries.events_after(list(queues), self._event):
-            self._event = row["no"]
-            told.append(self._happened(queues[row["queue"]], row))
+        for event in self._ledger.queries.events_after(list(queues), self._event):
+            self._event = event.no
+            told.append(self._happened(queues[event.queue], event))
         for number in list(self._open):
             self._ended(self._ledger.queries.claim_now(number), told)
         for row in self._ledger.queries.claims_after(list(queues), self._claim):
@@ -223,21 +229,21 @@ class Log:
             self._ended(row, told)
         return sorted(told, key=lambda one: one["at"])
 
-    def _happened(self, queue: Queue, row: Any) -> dict[str, Any]:
-        event = _CHANGES.get(row["kind"], row["kind"])
+    def _happened(self, queue: Queue, row: Event) -> shapes.Event:
+        event = _CHANGES.get(row.kind, row.kind)
         about_item = event == "retried"
         return {
-            "at": row["at"],
+            "at": row.at,
             "event": event,
             "queue": queue.name,
             "generation": queue.generation,
-            "id": row["detail"] if about_item else None,
+            "id": row.detail if about_item else None,
             "token": None,
             "worker": None,
-            "detail": None if about_item else row["detail"] or None,
+            "detail": None if about_item else row.detail or None,
         }
 
-    def _ended(self, row: ClaimRow, told: list[dict[str, Any]]) -> None:
+    def _ended(self, row: ClaimRow, told: list[shapes.Event]) -> None:
         if row is None:
             return
         if row.outcome is not None and row.ended_at is not None:
@@ -249,7 +255,7 @@ class Log:
 
     def _about(
         self, row: ClaimRow, at: float, event: str, detail: str | None = None
-    ) -> dict[str, Any]:
+    ) -> shapes.Event:
         return {
             "at": at,
             "event": event,

@@ -12,16 +12,14 @@ from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, listed, one_line, shortened
 from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.followers import Told
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.rows import Brief, Queue
 
 # What is told of a queue that has items left and nobody at work.
 _STILL = ("stalled", "tried", "stopped")
@@ -95,7 +93,7 @@ def take(
         if (at_rest and state == "working") or (queue is not None and row.name != queue):
             continue
         ended = ledger.followers.ended_since(row.no, before.no)
-        last = ended[-1]["finish_no"] if ended else before.no
+        last = (ended[-1].finish_no if ended else None) or before.no
         if not ended and not is_news(ledger, row, before, state):
             continue
         told_state = None if state == "working" else state
@@ -186,7 +184,7 @@ def _stands(queue: Queue, state: str, left: int) -> str:
     return _STATES[state].format(left=left, name=queue.name)
 
 
-def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
+def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str:
     name = queue.name
     counts = ledger.queues.counts(queue.no)
     aside = len(ledger.narrowing.aside(queue.no))
@@ -202,21 +200,14 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Any]) -> str:
     )
     lines += _left(ledger, queue.no, counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
-        ids = [one_line(row["id"], 60) for row in ended if row["state"] == outcome]
-        if ids:
-            more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
-            lines.append(f"{outcome} ({len(ids)}): {', '.join(ids[:_IDS_SHOWN])}{more}")
-    odd = [row for row in ended if row["state"] in ODD]
-    for row in odd[:_LINES_SHOWN]:
-        report = loads(row["report"]) if row["report"] else {}
-        reason = row["cause"] or report.get("reason") or "no reason given"
-        lines.append(f"{row['state']}: {one_line(row['id'], 60)}: “{one_line(reason, 120)}”")
-    if len(odd) > _LINES_SHOWN:
-        lines.append(f"… and {len(odd) - _LINES_SHOWN} more blocked or failed")
-    noted = [row for row in ended if '"note"' in (row["report"] or "")]
-    for row in noted[:_LINES_SHOWN]:
-        if note := loads(row["report"]).get("note"):
-            lines.append(f"note on {one_line(row['id'], 60)}: “{one_line(note, 200)}”")
+        if ids := [row.id for row in ended if row.state == outcome]:
+            lines.append(f"{outcome} ({len(ids)}): {listed(ids, _IDS_SHOWN, 60)}")
+    odd = [_told_why(row.state, row) for row in ended if row.state in ODD]
+    lines += shortened(odd, _LINES_SHOWN, "more blocked or failed")
+    noted = [(row.id, row.report) for row in ended if row.report and '"note"' in row.report]
+    for id, report in noted[:_LINES_SHOWN]:
+        if note := loads(report).get("note"):
+            lines.append(f"note on {one_line(id, 60)}: “{one_line(note, 200)}”")
     if state == "drained" and waiting:
         from hypervisor.worker import nothing_ready
 
@@ -242,13 +233,12 @@ def _left(ledger: Ledger, queue: int, at_work: int, left: int) -> list[str]:
     parts = ((at_work, AT_WORK), (len(again), AGAIN), (left - at_work - len(again), UNTRIED))
     told = ", ".join(f"{count} {row.title}" for count, row in parts if count > 0)
     lines = [f"left: {told}"] if told else []
-    for row in again[:_AGAIN_SHOWN]:
-        reason = one_line(row["cause"] or "no reason given", 120)
-        lines.append(f"{AGAIN.title}: {one_line(row['id'], 60)}: “{reason}”")
-    if len(again) > _AGAIN_SHOWN:
-        more = len(again) - _AGAIN_SHOWN
-        lines.append(f"… and {more} more {AGAIN.title}")
-    return lines
+    tried = [_told_why(AGAIN.title, row) for row in again]
+    return lines + shortened(tried, _AGAIN_SHOWN, f"more {AGAIN.title}")
+
+
+def _told_why(what: str, row: Brief) -> str:
+    return f"{what}: {one_line(row.id, 60)}: “{one_line(row.why, 120)}”"
 
 
 _STATES = {

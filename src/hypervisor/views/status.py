@@ -19,10 +19,9 @@ from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Agent, Queue
+    from hypervisor.views.shapes import Held, Left, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
@@ -42,7 +41,7 @@ _STILL_SECONDS = 120
 _RECENT_ERROR = 86400.0
 
 
-def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
+def standing(ledger: Ledger, queue: Queue) -> Status:
     """Return where a queue (its row) stands."""
     counts = ledger.queues.counts(queue.no)
     state = state_of(queue.state, counts)
@@ -51,7 +50,7 @@ def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
     aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     known = ledger.terms.tokens_used(queue.no)
-    told: dict[str, Any] = {
+    told: Status = {
         "queue": queue.name,
         "state": state,
         "reason": queue.reason or None,
@@ -69,16 +68,17 @@ def standing(ledger: Ledger, queue: Queue) -> dict[str, Any]:
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }
-    return told | {"problems": _problems(ledger, queue, told)}
+    told["problems"] = _problems(ledger, queue, told)
+    return told
 
 
-def left(ledger: Ledger, queue: Queue) -> list[dict[str, Any]]:
+def left(ledger: Ledger, queue: Queue) -> list[Left]:
     """Return the items of a queue (its row) that have not ended, in order: `id`, `title`, `state`
     (claimed, ready, waiting, or set aside), what it is told as (`standing`), why its last attempt
     ended (`after`), who has it (`worker`) and what it `waits_for`."""
-    at_work = {row["id"]: row["agent"] or row["worker"] for row in ledger.queries.workers(queue.no)}
+    at_work = {row.id: row.agent or row.worker for row in ledger.queries.workers(queue.no)}
     waits = ledger.queries.waits_in(queue.no)
-    found = []
+    found: list[Left] = []
     for row in ledger.items.open_rows(queue.name):
         state = "set aside" if row.aside and row.state == "waiting" else row.state
         standing = outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause)
@@ -103,7 +103,7 @@ def state_of(state: str, counts: dict[str, int]) -> str:
     return state
 
 
-def line(told: dict[str, Any]) -> str:
+def line(told: Status) -> str:
     """Return one line of text for a standing."""
     aside = told["set_aside"]["items"] if told["set_aside"] else 0
     counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside)
@@ -151,12 +151,12 @@ def hook_error(root: str) -> str | None:
     )
 
 
-def used(one: dict[str, Any]) -> str:
+def used(one: Status) -> str:
     """Return the tokens of a standing for people; a lower bound is told as one."""
     return ("" if one["tokens_exact"] else "at least ") + tokens(one["tokens"])
 
 
-def tokens(value: int | None) -> str:
+def tokens(value: float | None) -> str:
     """Return a number of tokens for people: 950, 12.3k, 4.56M; "?" where it is not known."""
     if value is None:
         return "?"
@@ -176,32 +176,32 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
     return not ledger.agents.unaccounted(queue)
 
 
-def _workers(ledger: Ledger, queue: int) -> list[dict[str, Any]]:
+def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     """Return who works on a queue: those that hold items, then agents between two items."""
     now, clock = time.time(), ledger.store.lease_clock()
     agents = {row.id: row for row in ledger.agents.of_queue(queue)}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Worker] = {}
     for row in ledger.queries.workers(queue):
-        known = agents.get(row["agent"] or "")
-        told = found.get(row["agent"] or row["worker"])
-        held = {
-            "id": row["id"],
-            "token": row["token"],
-            "claimed_at": round(row["claimed_at"], 3),
-            "lease_seconds": row["lease_ms"] / 1000,
-            "lease_left_seconds": round((row["lease_until"] - clock) / 1e6, 1),
+        known = agents.get(row.agent or "")
+        told = found.get(row.agent or row.worker)
+        held: Held = {
+            "id": row.id,
+            "token": row.token,
+            "claimed_at": round(row.claimed_at, 3),
+            "lease_seconds": row.lease_ms / 1000,
+            "lease_left_seconds": round((row.lease_until - clock) / 1e6, 1),
         }
         if told is None:
-            name = row["agent"] or row["worker"]
-            found[name] = told = _worker(name, row["session"], known, now)
+            name = row.agent or row.worker
+            found[name] = told = _worker(name, row.session, known, now)
         told["holds"].append(held)
-    for row in agents.values():
-        if row.ended_at is None and row.id not in found:
-            found[row.id] = _worker(row.id, row.session, row, now)
+    for agent in agents.values():
+        if agent.ended_at is None and agent.id not in found:
+            found[agent.id] = _worker(agent.id, agent.session, agent, now)
     return list(found.values())
 
 
-def _worker(name: str, session: str | None, agent: Agent | None, now: float) -> dict[str, Any]:
+def _worker(name: str, session: str | None, agent: Agent | None, now: float) -> Worker:
     used = None
     if agent is not None and agent.input_tokens is not None:
         used = sum(count or 0 for count in agent.tokens)
@@ -234,10 +234,10 @@ def _pace(ledger: Ledger, queue: Queue) -> float | None:
     return done / took if done and took > 0 else None
 
 
-def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[str, Any]]:
+def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
     """Return what wants a look, the most pressing first: `kind`, `text`, and the command `fix`."""
     name, counts, state = queue.name, told["counts"], told["state"]
-    found: list[dict[str, Any]] = []
+    found: list[Problem] = []
 
     def problem(kind: str, text: str, fix: str | None = None) -> None:
         found.append({"kind": kind, "text": text, "fix": fix})
@@ -274,7 +274,7 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
             problem("silent", late)
     for outcome in ODD:
         for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
-            problem(outcome, f"{outcome} {one_line(row['id'], 60)}: {_why(row)}")
+            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {one_line(row.why, 120)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
             problem(outcome, more, f"hypervisor retry {name} --{outcome}")
@@ -299,9 +299,10 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
         text = f"{count(aside, 'branch')} set aside: to be merged by hand, or retried"
         problem("unmerged", text, f"hypervisor integrate {name}")
     pending = ledger.queries.pending_of(queue.no)
-    unwritten = [row for row in pending if row["pending"] != "merge"]
+    unwritten = [(id, why) for id, why in pending if why != "merge"]
     if unwritten:
-        why = f"{one_line(unwritten[0]['id'], 60)}: {one_line(unwritten[0]['pending'], 120)}"
+        id, why = unwritten[0]
+        why = f"{one_line(id, 60)}: {one_line(why, 120)}"
         number = len(unwritten)
         where = either(number, "is not in its file", "are not in their files")
         problem("pending", f"{count(number, 'report')} {where}: {why}")
@@ -311,7 +312,7 @@ def _problems(ledger: Ledger, queue: Queue, told: dict[str, Any]) -> list[dict[s
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 
 
-def _late(worker: dict[str, Any]) -> str | None:
+def _late(worker: Worker) -> str | None:
     """Return in words that a worker says nothing although it holds items, or None."""
     if not worker["holds"]:
         return None
@@ -323,10 +324,3 @@ def _late(worker: dict[str, Any]) -> str | None:
     quiet = f", silent for {narrow(silent)}" if silent is not None else ""
     name, item = one_line(worker["worker"], 40), one_line(held["id"], 60)
     return f"{name} on {item}{quiet}: its lease ends in {narrow(left)}"
-
-
-def _why(row: Any) -> str:
-    from hypervisor.system.quick_json import loads
-
-    report = loads(row["report"]) if row["report"] else {}
-    return one_line(row["cause"] or report.get("reason") or "no reason given", 120)

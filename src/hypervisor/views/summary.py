@@ -9,23 +9,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
-from hypervisor.ledger.outcomes import (
-    BY_RANK,
-    OUTCOME,
-    REPORTED,
-    STANDINGS,
-    UNTRIED,
-    Standing,
-)
+from hypervisor.ledger.findings import Result
+from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
 from hypervisor.ledger.rows import Agent, Queue
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, either, one_line
+from hypervisor.views.shapes import Notices, Summary, Tokens, Told
 from hypervisor.worker import outbox
 
-KINDS = ("input", "output", "cache_read", "cache_write")
 _SHOWN = 20
 _FEW = 20
 # So many items the text names: a conversation shows all of it.
@@ -38,8 +32,8 @@ def summarize(
     *,
     generation: int | None = None,
     brief: bool = False,
-    note: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+    note: Callable[[Result, Told], None] | None = None,
+) -> Summary:
     """Return the summary of a `generation` of `queue`, the newest if none is named. Raises
     UsageError if unknown.
 
@@ -55,8 +49,8 @@ def summarize(
     workers, first, last = [], None, None
     tell = teller(ledger, row)
     for item in ledger.queries.results_in(row.no):
-        told = tell(item, shares.get(item["no"]))
-        if item["no"] in gone:
+        told = tell(item, shares.get(item.no))
+        if item.no in gone:
             told["report_gone"] = True
         if note is not None:
             note(item, told)
@@ -64,10 +58,10 @@ def summarize(
         pending += bool(told["report_pending"])
         if not brief or _is_named(told, counts[told["status"]]):
             workers.append(told)
-        if item["first_claimed_at"] is not None:
-            first = min(first or item["first_claimed_at"], item["first_claimed_at"])
-        if item["finished_at"] is not None and item["state"] in REPORTED:
-            last = max(last or item["finished_at"], item["finished_at"])
+        if item.first_claimed_at is not None:
+            first = min(first or item.first_claimed_at, item.first_claimed_at)
+        if item.finished_at is not None and item.state in REPORTED:
+            last = max(last or item.finished_at, item.finished_at)
     states = ledger.queues.counts(row.no)
     drained = row.state == "open" and not states["ready"] and not states["claimed"]
     unread = [agent.id for agent in agents if agent.input_tokens is None]
@@ -95,7 +89,7 @@ def summarize(
     }
 
 
-def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] | None], Told]:
     """Return what tells an item of `queue` (its row), given it and its tokens."""
     untried = ""
     if queue.state == "paused" and queue.reason:
@@ -103,28 +97,28 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[dict[str, Any], Any], dict
     why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
     aside = frozenset(ledger.narrowing.aside(queue.no))
 
-    def tell(item: dict[str, Any], share: Any) -> dict[str, Any]:
-        return _item(item, share, why if item["id"] in aside else None, untried)
+    def tell(item: Result, share: list[int | None] | None) -> Told:
+        return _item(item, share, why if item.id in aside else None, untried)
 
     return tell
 
 
-def _is_named(told: dict[str, Any], number: int) -> bool:
+def _is_named(told: Told, number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
     odd = told["report_pending"] or any(map(told.get, ("report_gone", "off_limits", "unnamed")))
     return number <= _LISTED or bool(odd)
 
 
-def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> dict[str, Any]:
+def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> Tokens:
     """Return the queue's tokens: all that its workers used, and what belongs to no item; `items`
     are those that do.
 
     `tokens_unseen` names what stands in no transcript: where that is something, the figures are
     lower bounds.
     """
-    unknown: dict[str, Any] = {"total_tokens": None, "overhead_tokens": None, "tokens": None}
-    unknown |= {"tokens_exact": None, "tokens_unseen": []}
     if not agents or any(agent.input_tokens is None for agent in agents):
+        unknown: Tokens = {"total_tokens": None, "overhead_tokens": None, "tokens": None,
+                           "tokens_exact": None, "tokens_unseen": []}  # fmt: skip
         return unknown
     total = {kind: sum(getattr(agent, f"{kind}_tokens") for agent in agents) for kind in KINDS}
     everything = sum(total.values())
@@ -138,7 +132,7 @@ def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> dict[str, 
     }
 
 
-def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> dict[str, Any] | None:
+def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> Notices | None:
     """Return which of the workers' ends the client gave notice of, and by which wake, and how
     many seconds late, the session heard of the items."""
     # The agents of a pool are processes of its own: it needs no notice.
@@ -156,32 +150,32 @@ def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> dict[str, An
     }
 
 
-def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> dict[str, Any]:
+def _item(item: Result, share: list[int | None] | None, aside: str | None, untried: str) -> Told:
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
-    report = item["report"] or {}
-    had = item["state"], item["first_claimed_at"]
-    spent = item["attempts"] + item["deaths"] + item["releases"]
-    standing = outcomes.standing(*had, spent, item["cause"])
-    after = outcomes.earlier(*had, item["cause"])
-    told: dict[str, Any] = {
-        "task_id": item["id"],
+    report = item.report or {}
+    had = item.state, item.first_claimed_at
+    spent = item.attempts + item.deaths + item.releases
+    standing = outcomes.standing(*had, spent, item.cause)
+    after = outcomes.earlier(*had, item.cause)
+    told: Told = {
+        "task_id": item.id,
         "status": standing.word,
         "after": after,
-        "state": item["state"],
-        "path": item["path"],
-        "title": item["title"],
+        "state": item.state,
+        "path": item.path,
+        "title": item.title,
         "note": report.get("note"),
-        "worker": item["worker"],
-        "attempts": item["attempts"],
-        "deaths": item["deaths"],
-        "tokens": {kind: share[kind] for kind in KINDS} if share else None,
+        "worker": item.worker,
+        "attempts": item.attempts,
+        "deaths": item.deaths,
+        "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
-        "report_pending": _NOT_TRIED.get(item["pending"], item["pending"]),
+        "report_pending": _NOT_TRIED.get(item.pending or "", item.pending),
     }
-    if item["claimed_at"] is not None and item["ended_at"] is not None:
-        told["runtime_seconds"] = round(item["ended_at"] - item["claimed_at"], 3)
-    if item["state"] in OPEN_STATES:
+    if item.claimed_at is not None and item.ended_at is not None:
+        told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
+    if item.state in OPEN_STATES:
         told["reason"] = _why_open(item, standing, after, aside, untried)
     elif standing.word == "success":
         told["outcome"] = report.get("summary") or "done"
@@ -190,9 +184,9 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
         if report.get("forced"):
             told["forced"] = True
     else:
-        words = OUTCOME[item["state"]].words
-        told["reason"] = report.get("reason") or item["cause"] or words
-    if item["outcome"] == "cancelled":
+        words = OUTCOME[item.state].words
+        told["reason"] = report.get("reason") or item.cause or words
+    if item.outcome == "cancelled":
         told["half_done"] = True
     for name in ("files", "changes", "rule", "off_limits", "unnamed"):
         if report.get(name):
@@ -201,14 +195,14 @@ def _item(item: dict[str, Any], share: Any, aside: str | None, untried: str) -> 
 
 
 def _why_open(
-    item: dict[str, Any], standing: Standing, after: str | None, aside: str | None, untried: str
+    item: Result, standing: Standing, after: str | None, aside: str | None, untried: str
 ) -> str:
     """Return in words why an item has not ended."""
-    others = "waits for another item" if item["state"] == "waiting" else ""
+    others = "waits for another item" if item.state == "waiting" else ""
     if standing is not UNTRIED:
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
-    return aside or item["cause"] or others or untried or "not tried yet"
+    return aside or item.cause or others or untried or "not tried yet"
 
 
 # Why an end is pending that nobody has tried to write yet.
@@ -217,7 +211,7 @@ _NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
 }
 
 
-def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
+def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
     to be `brief`, all the others."""
     counts = ", ".join(
@@ -249,9 +243,10 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     notices = summary["notices"]
     if notices:
         ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
+        half, most = notices["seconds_p50"], notices["seconds_p95"]
         late = ""
-        if notices["seconds_p50"] is not None:
-            late = f", {span(notices['seconds_p50'])} late (p95 {span(notices['seconds_p95'])})"
+        if half is not None and most is not None:
+            late = f", {span(half)} late (p95 {span(most)})"
         shown.append(
             f"notices: {notices['arrived']} of {notices['workers_ended']} workers' ends arrived; "
             f"items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
@@ -261,32 +256,32 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     left = [f"{count} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     if left:
         shown.append(f"pre-flight: {', '.join(left)}")
-    room = _LISTED
+    room, workers = _LISTED, summary["workers"]
     sections = {}
     for row in BY_RANK:
-        those = [w for w in summary["workers"] if w["status"] == row.word]
+        those = [w for w in workers if w["status"] == row.word]
         number = summary["counts"][row.word]
         sections[row.word] = _section(row, those, number, room)
         room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
-    for key, words in (
-        ("off_limits", "changed, though it steers the next run"),
-        ("unnamed", "changed, and not named by the task"),
+    for words, files in (
+        ("changed, though it steers the next run", [w.get("off_limits") for w in workers]),
+        ("changed, and not named by the task", [w.get("unnamed") for w in workers]),
     ):
-        for worker in [w for w in summary["workers"] if w.get(key)][:_SHOWN]:
-            names = one_line(", ".join(worker[key]), 160)
-            shown.append(f"{words}: {one_line(worker['task_id'], 60)}: {names}")
-    unmerged = [w for w in summary["workers"] if w["report_pending"] == _NOT_TRIED["merge"]]
+        odd = [(w["task_id"], named) for w, named in zip(workers, files, strict=True) if named]
+        for item_id, named in odd[:_SHOWN]:
+            shown.append(f"{words}: {one_line(item_id, 60)}: {one_line(', '.join(named), 160)}")
+    unmerged = [w for w in workers if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)
         shown.append(
             f"not merged yet: {count(len(unmerged), 'branch')}; hypervisor integrate {name}"
         )
-    pending = [w for w in summary["workers"] if w["report_pending"] and w not in unmerged]
+    pending = [w for w in workers if w["report_pending"] and w not in unmerged]
     for worker in pending[:_SHOWN]:
-        why = worker["report_pending"]
         shown.append(
-            f"report pending: {one_line(worker['task_id'], 60)}: {one_line(why, 240)}; "
+            f"report pending: {one_line(worker['task_id'], 60)}: "
+            f"{one_line(worker['report_pending'], 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
     lost = [w for w in summary["workers"] if w.get("report_gone")]
@@ -302,7 +297,7 @@ def lines(summary: dict[str, Any], *, brief: bool = False) -> list[str]:
     return shown
 
 
-def _section(row: Standing, workers: list[dict[str, Any]], number: int, room: int) -> list[str]:
+def _section(row: Standing, workers: list[Told], number: int, room: int) -> list[str]:
     """Return the items of one standing by name, at most `room` of the `number` of them."""
     if not number:
         return []

@@ -10,9 +10,9 @@ from hypervisor.system.text import listed, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from hypervisor.config.caller import PoolAgent
+    from hypervisor.ledger.rows import Branch, Holding
     from hypervisor.worker.verify import Checked
 
 
@@ -45,7 +45,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
     return boxes
 
 
-def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None:
+def in_scope(ledger: Ledger, row: Holding, changed: list[str] | None = None) -> None:
     """Raise Refused if files were changed which the item does not name; `changed` are those of a
     branch, from the root."""
     from hypervisor.worker import scope
@@ -53,8 +53,8 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
     if changed is not None:
         strays = scope.unnamed(ledger.root, changed, [row])
     else:
-        others = ledger.queries.held_since(row["claimed_at"])
-        strays = scope.strays(ledger.state, row["token"], row, others)
+        others = ledger.queries.held_since(row.claimed_at)
+        strays = scope.strays(ledger.state, row.token, row, others)
     if strays:
         raise Refused(
             f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
@@ -63,7 +63,7 @@ def in_scope(ledger: Ledger, row: Any, changed: list[str] | None = None) -> None
 
 
 def verified(
-    ledger: Ledger, row: Any, folder: str, turns: Folder, agent: PoolAgent | None = None
+    ledger: Ledger, row: Holding, folder: str, turns: Folder, agent: PoolAgent | None = None
 ) -> None:
     """Run the check of the queue on the item in `row` as `run` does, with its lease renewed.
 
@@ -71,22 +71,20 @@ def verified(
     """
     from hypervisor.ledger.claims import keep_every
 
-    every = keep_every(row["lease_ms"] / 1000)
-    checked = run(
-        ledger, row, folder, turns, lambda: ledger.claims.keep(row["token"]), every, agent
-    )
+    every = keep_every(row.lease_ms / 1000)
+    checked = run(ledger, row, folder, turns, lambda: ledger.claims.keep(row.token), every, agent)
     if not checked.ok:
         raise CheckFailed(
             f"the check of this queue failed: {checked.why}{checked.lacked}",
             "mend it and say done again; the item is still yours",
             checked.tail,
         )
-    ledger.claims.keep(row["token"])
+    ledger.claims.keep(row.token)
 
 
 def run(
     ledger: Ledger,
-    row: Any,
+    row: Holding | Branch,
     folder: str,
     turns: Folder,
     beat: Callable[[], None],
@@ -104,16 +102,17 @@ def run(
     from hypervisor.config.settings import load
     from hypervisor.worker import base_files, verify
 
-    with base_files.taken(folder, row["base_commit"], row["check_base"]) as copy:
+    assert row.verify is not None, "who has none asks for none"
+    with base_files.taken(folder, row.base_commit, row.check_base) as copy:
         return verify.check(
-            row["verify"],
+            row.verify,
             root=copy,
             turns=turns,
-            item_id=row["id"],
-            path=row["path"],
+            item_id=row.id,
+            path=row.path,
             limit=load(ledger.root).limits.verify_seconds,
             beat=beat,
             beat_every=beat_every,
-            keep=json.loads(row["check_env"] or "[]"),
+            keep=json.loads(row.check_env or "[]"),
             marks=agent.environment() if agent is not None else {},
         )

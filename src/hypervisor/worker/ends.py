@@ -15,9 +15,10 @@ from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
     from hypervisor.ledger import Claim
+    from hypervisor.ledger.rows import Holding
 
 _KEPT_BOXES = 50
 _KEPT_PATHS = 50
@@ -38,7 +39,7 @@ def finish(
     ledger: Ledger,
     token: str,
     outcome: str,
-    report: dict[str, Any],
+    report: Mapping[str, object],
     *,
     force: bool = False,
     more: bool = False,
@@ -57,17 +58,18 @@ def finish(
     item is another's, or was given back since it can't be told who changed what steers the next
     run; SetupError, which no item is charged for.
     """
+    report = dict(report)
     row = _row(ledger, token, outcome, agent)
     if row is None:
         return _accept(ledger, None, token, outcome, report, more=more)
-    if outcome == "done" and row["branch"]:
+    if outcome == "done" and row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
         except SetupError as error:
-            stop_pool(ledger, row["queue_name"], token, error)
+            stop_pool(ledger, row.queue_name, token, error)
             raise
     if outcome == "done":
-        report = _ticked(os.path.join(ledger.root, row["path"] or ""), row, report, force)
+        report = _ticked(os.path.join(ledger.root, row.path or ""), row, report, force)
         commit = ledger.sessions.commit_of(token)
         if commit and "commit" not in report:
             report = report | {"commit": commit}
@@ -76,7 +78,7 @@ def finish(
     found = off_limits.changes(ledger, token)
     if paths := [*found.own, *found.inside, *found.shared]:
         report = report | {"off_limits": paths[:_KEPT_PATHS]}
-    if row["branch"]:
+    if row.branch:
         return _left_on_branch(ledger, row, outcome, report)
     return _accept(ledger, row, token, outcome, report, more=more)
 
@@ -85,17 +87,17 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
     state = ledger.ends.release(token, reason=reason)
-    off_limits.settle(ledger)
+    off_limits.look_after(ledger)
     outbox.flush(ledger)
     return state
 
 
 def _accept(
     ledger: Ledger,
-    row: Any,
+    row: Holding | None,
     token: str,
     outcome: str,
-    report: dict[str, Any],
+    report: Mapping[str, object],
     *,
     more: bool,
     path: str | None = None,
@@ -107,29 +109,30 @@ def _accept(
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
-    pending = row is not None and outbox.is_task(row["path"], row["fingerprint"])
-    more = more and row is not None and not budget.stop(ledger, row["queue_name"])
-    if outcome == "done" and row is not None and row["path"] and row["fingerprint"] is None:
-        _note_content(ledger, row, path)
-    ended = _accept_and_claim(ledger, row, outcome, report, pending) if more else None
+    pending = row is not None and outbox.is_written(row.path, row.fingerprint, row.format)
+    if outcome == "done" and row is not None and row.path and row.fingerprint is None:
+        _note_content(ledger, row, path or os.path.join(ledger.root, row.path))
+    ended = None
+    if more and row is not None and not budget.stop(ledger, row.queue_name):
+        ended = _accept_and_claim(ledger, row, outcome, report, pending)
     if ended is None:
         ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
     try:
-        if row is not None and row["scope"]:
+        if row is not None and row.scope:
             from hypervisor.worker import scope
 
             scope.end(ledger.state, token)
-        if row is not None and row["commits"] and ended.state != "ready":
+        if row is not None and row.commits and ended.state != "ready":
             from hypervisor.system import uncommitted
 
             uncommitted.forget(
-                ledger.state, [claim.token for claim in ledger.queries.claims_on(row["no"])]
+                ledger.state, [claim.token for claim in ledger.queries.claims_on(row.no)]
             )
-        if outcome == "blocked" or (outcome == "done" and row is not None and not row["verify"]):
+        if outcome == "blocked" or (outcome == "done" and row is not None and not row.verify):
             # Its report names what it changed; or there was nothing to name just now.
             off_limits.end(ledger, token)
         else:
-            off_limits.settle(ledger)
+            off_limits.look_after(ledger)
         outbox.flush(ledger)
     except BaseException:
         give_back(ledger, [claim.token for claim in ended.claims or []])
@@ -137,31 +140,30 @@ def _accept(
     return ended
 
 
-def _note_content(ledger: Ledger, row: Any, path: str | None) -> None:
-    """Note what a plain file holds as its work is handed in: so it is not opened again."""
+def _note_content(ledger: Ledger, row: Holding, path: str) -> None:
+    """Note what a plain file, worked on at `path`, holds as its work is handed in: so it is not
+    opened again."""
     from hypervisor.system.digests import digest_of
 
-    content = None
-    if row["payload"] is None:
-        content = digest_of(path or os.path.join(ledger.root, row["path"]))
+    content = digest_of(path) if row.payload is None and row.format is None else None
     if content is not None:
-        ledger.accepted.note(row["no"], content)
+        ledger.accepted.note(row.no, content)
 
 
 def _accept_and_claim(
-    ledger: Ledger, row: Any, outcome: str, report: dict[str, Any], pending: bool
+    ledger: Ledger, row: Holding, outcome: str, report: dict[str, object], pending: bool
 ) -> Ended | None:
     """End an item and claim the next in one commit; None where that can't be done."""
     agent = caller.in_pool()
     if agent is not None and share_left(ledger, agent) < 1:
         return None
-    queue = row["queue_name"]
+    queue = row.queue_name
     try:
         marks = terms(ledger, queue, agent)
         [state], claims = ledger.claims.finish_and_claim(
-            [(row["token"], outcome, report)],
+            [(row.token, outcome, report)],
             queue,
-            row["worker"],
+            row.worker,
             pending=pending,
             **marks,
         )
@@ -172,7 +174,7 @@ def _accept_and_claim(
     return None if state is None else Ended(state, claims)
 
 
-def _left_on_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, Any]) -> Ended:
+def _left_on_branch(ledger: Ledger, row: Holding, outcome: str, report: dict[str, object]) -> Ended:
     """End an item that was not done; what its worker left in its tree is kept on its branch."""
     from hypervisor.worker.branches import claim_tree, worktrees
 
@@ -187,29 +189,29 @@ def _left_on_branch(ledger: Ledger, row: Any, outcome: str, report: dict[str, An
             left = f"what was done is not committed: {one_line(error, 600)}"
             report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
             tree = None
-    ended = _accept(ledger, row, row["token"], outcome, report, more=False)
+    ended = _accept(ledger, row, row.token, outcome, report, more=False)
     if tree is not None:
-        claim_tree.leave(ledger, tree, row["token"])
+        claim_tree.leave(ledger, tree, row.token)
     return ended
 
 
 def _done_on_branch(
     ledger: Ledger,
-    row: Any,
-    report: dict[str, Any],
+    row: Holding,
+    report: dict[str, object],
     force: bool,
     agent: caller.PoolAgent | None,
 ) -> Ended:
     from hypervisor.worker.branches import claim_tree, saving
 
-    token = row["token"]
+    token = row.token
     tree = claim_tree.tree_of(ledger, row)
     assert tree is not None
-    path = claim_tree.file_in(tree, ledger.root, row["path"] or "")
+    path = claim_tree.file_in(tree, ledger.root, row.path or "")
     report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
-        saving.push(tree, report["commit"])
+        saving.push(tree, str(report["commit"]))
     ended = _accept(ledger, row, token, "done", report, more=False, path=path)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
@@ -219,25 +221,25 @@ def _done_on_branch(
     return ended
 
 
-def _ticked(file: str, row: Any, report: dict[str, Any], force: bool) -> dict[str, Any]:
+def _ticked(file: str, row: Holding, report: dict[str, object], force: bool) -> dict[str, object]:
     """Return the report, with the boxes that were forced. Raises Refused if one is open."""
-    if not outbox.is_task(row["path"], row["fingerprint"]):
+    if not outbox.is_task(row.path, row.fingerprint):
         return report
     from hypervisor.worker.checks import boxes_ticked
 
-    boxes = boxes_ticked(file, row["path"], force=force)
+    boxes = boxes_ticked(file, row.path, force=force)
     return report | {"forced": [one_line(box) for box in boxes[:_KEPT_BOXES]]} if boxes else report
 
 
 def _checked(
     ledger: Ledger,
-    row: Any,
-    report: dict[str, Any],
+    row: Holding,
+    report: dict[str, object],
     folder: str,
     turns: Folder,
     agent: caller.PoolAgent | None,
     changed: list[str] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the report, with the check that passed in `folder`, and what was changed in the open.
 
     `changed` are the paths that a branch changes. Raises Refused and NotOwner.
@@ -246,18 +248,20 @@ def _checked(
     unnamed = off_limits.refuse(ledger, row, changed)
     if unnamed:
         report = report | {"unnamed": unnamed[:_KEPT_PATHS]}
-    if row["scope"] or row["verify"]:
+    if row.scope or row.verify:
         from hypervisor.worker import checks
 
-        if row["scope"]:
+        if row.scope:
             checks.in_scope(ledger, row, changed)
-        if row["verify"]:
+        if row.verify:
             checks.verified(ledger, row, folder, turns, agent)
-            report = report | {"verify": row["verify"]}
+            report = report | {"verify": row.verify}
     return report
 
 
-def _row(ledger: Ledger, token: str, outcome: str, agent: caller.PoolAgent | None) -> Any:
+def _row(
+    ledger: Ledger, token: str, outcome: str, agent: caller.PoolAgent | None
+) -> Holding | None:
     """Return the item that `token` holds, or None if it has already said this outcome.
 
     Raises NotOwner, and NotAllowed for a pool's agent whose claim it is not.

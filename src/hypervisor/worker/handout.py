@@ -27,10 +27,19 @@ from hypervisor.worker.setup import stop_pool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import TypedDict
 
     from hypervisor.config.caller import PoolAgent
     from hypervisor.ledger import Claim, Ledger
+    from hypervisor.ledger.rows import Holding
+
+    class Marks(TypedDict, total=False):
+        """What is kept with a claim; see `Claims.claim`."""
+
+        session: str
+        agent: str
+        base_commit: str | None
+        lease_seconds: float | None
 
 
 def same_queue(agent: PoolAgent | None, queue: str) -> None:
@@ -42,11 +51,11 @@ def same_queue(agent: PoolAgent | None, queue: str) -> None:
         )
 
 
-def own_claim(token: str, row: Any, agent: PoolAgent | None = None) -> None:
+def own_claim(token: str, row: Holding, agent: PoolAgent | None = None) -> None:
     """Raise NotAllowed if this process is a pool's agent, or works for `agent`, and the claim in
     `row` is another's."""
     agent = agent or in_pool()
-    if agent is not None and (row["session"], row["agent"]) != (agent.session, agent.name):
+    if agent is not None and (row.session, row.agent) != (agent.session, agent.name):
         raise NotAllowed(
             f"claim {one_line(token, 60)} is not this worker's", "end the item that it was handed"
         )
@@ -125,7 +134,7 @@ def take(
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
-                except (OtherItem, FileNotFoundError):
+                except (BrokenFile, OtherItem, FileNotFoundError):
                     give_back(ledger, [claim.token])
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
@@ -166,14 +175,14 @@ def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
             continue
 
 
-def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[str, Any]:
+def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> Marks:
     """Return what is kept with a claim: the client's session around this process and the agent in
     it, the commit at which the tasks stand, and a lease, where the queue's won't do.
 
     Hooks renew leases, and so does a pool. Where no hook has been heard of in a session, a claim
     has to last for as long as an item may take.
     """
-    marks: dict[str, Any] = {"base_commit": head(ledger.root), "lease_seconds": None}
+    marks: Marks = {"base_commit": head(ledger.root), "lease_seconds": None}
     if agent is not None:
         return marks | {"session": agent.session, "agent": agent.name}
     session = caller.session()
@@ -187,7 +196,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> dict[st
     return marks | {"session": session, "lease_seconds": lease}
 
 
-def note_renewed(claims: Iterable[Claim], marks: dict[str, Any]) -> None:
+def note_renewed(claims: Iterable[Claim], marks: Marks) -> None:
     """Note with claims that were made on the terms `marks` whether somebody renews their leases."""
     for claim in claims:
         claim.renewed = marks["lease_seconds"] is None
@@ -213,7 +222,7 @@ def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
         )
 
 
-def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -> None:
+def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, str]) -> None:
     try:
         ledger.ends.finish(claim.token, outcome, report)
     except NotOwner:
@@ -221,11 +230,13 @@ def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, Any]) -
         return
 
 
-def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | None:
+def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | None:
     """Return the outcome and report for an item that needs no worker any more, or None.
 
     Raises FileNotFoundError, and OtherItem where another task stands at its path.
     """
+    if claim.format is not None:
+        return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
     path = os.path.join(root, claim.path)
@@ -252,4 +263,25 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, Any]] | N
         return "blocked", {"reason": f"{claim.path} is no longer a task"}
     if task.state in ("done", "cancelled"):
         return "skipped", {"reason": f"already complete: someone set it to {task.status}"}
+    return None
+
+
+def _ended_in_its_file(root: str, claim: Claim, format: str) -> tuple[str, dict[str, str]] | None:
+    """Do as `_no_longer_wanted` for one of the many items of a file, whose text is told as it
+    stands there now.
+
+    Raises FileNotFoundError, and BrokenFile where the file can't be read now or the item is not in
+    it: that is no fault of all its items.
+    """
+    from hypervisor.tasks import formats
+    from hypervisor.tasks.formats import mark
+
+    assert claim.path is not None, "an item of a file has its path"
+    own_id = mark.local_id(claim.id, claim.path)
+    path = os.path.join(root, claim.path)
+    item = mark.read(path, formats.get(format), own_id, claim.title)
+    if item.state in ("done", "cancelled"):
+        return "skipped", {"reason": f"already complete: someone set it to {item.word}"}
+    kept = claim.payload if isinstance(claim.payload, dict) else {}
+    claim.payload = {**kept, "text": item.text, "line": item.line}
     return None

@@ -77,7 +77,7 @@ def at_work(ledger: Ledger, queue: int) -> list[str]:
     """Return whose the claimed items of a generation (its number) are; nothing where none is."""
     held = ledger.queries.workers(queue)
     shown = [
-        f"{one_line(row['id'], 60)} is with {one_line(row['agent'] or row['worker'], 40)}"
+        f"{one_line(row.id, 60)} is with {one_line(row.agent or row.worker, 40)}"
         for row in held[:_SHOWN]
     ]
     if len(held) > len(shown):
@@ -127,9 +127,9 @@ def _kept_back(ledger: Ledger, queue: Queue) -> tuple[int, list[tuple[str, Lock]
     ready = ledger.items.ready(queue.name)
     locked = []
     for row in ready[:_LOOKED_AT]:
-        lock = _lock_on(ledger, queue, row["id"])
+        lock = _lock_on(ledger, queue, row.id)
         if lock is not None:
-            locked.append((row["id"], lock))
+            locked.append((row.id, lock))
     return ledger.claims.waiting_for_files(queue.no), locked, len(ready) <= _LOOKED_AT
 
 
@@ -145,7 +145,7 @@ def _lock_on(ledger: Ledger, queue: Queue, item_id: str) -> Lock | None:
 def awaited(ledger: Ledger, queue: Queue) -> str:
     """Return what the waiting items of a queue (its row) at rest wait for."""
     ids = {other for others in ledger.queries.waits_in(queue.no).values() for other in others}
-    unmerged, others = set(), []
+    unmerged, others, causes = set(), [], []
     for item_id in sorted(ids)[:_LOOKED_AT]:
         known = ledger.queries.items_called(item_id)
         last = known[-1] if known else None
@@ -156,10 +156,12 @@ def awaited(ledger: Ledger, queue: Queue) -> str:
         elif last.queue != queue.no and last.state not in ("blocked", "failed"):
             where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
+        elif last.queue == queue.no and last.state not in ("waiting", "ready", "claimed"):
+            causes.append(f"{last.id} ({last.state})")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         return " and ".join(others[:_SHOWN]) + more
     if unmerged:
         commands = " and ".join(f"hypervisor integrate {name}" for name in sorted(unmerged))
         return f"branches that are not merged: {commands}"
-    return "items that did not succeed"
+    return listed(causes, _SHOWN, 80) or "items that did not succeed"

@@ -24,14 +24,14 @@ from hypervisor.worker.snapshot import snapshot
 
 TYPE_CHECKING = False
 __all__ = [
-    "asked", "begin", "changes", "end", "listed", "refuse", "settle", "tokens_out", "why",
+    "asked", "begin", "changes", "end", "listed", "look_after", "refuse", "tokens_out", "why",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger import Claim, Ledger
+    from hypervisor.ledger.rows import Holding
 
 
 def begin(ledger: Ledger, claims: Iterable[Claim]) -> bool:
@@ -80,7 +80,7 @@ def end(ledger: Ledger, token: str) -> None:
         record.out.pop(token, None)
 
 
-def settle(ledger: Ledger) -> None:
+def look_after(ledger: Ledger) -> None:
     """Look after claims that ended in any other way: a queue is paused whose worker has changed
     what steers the next run, and was not charged with it."""
     with Record(ledger) as record:
@@ -90,14 +90,14 @@ def settle(ledger: Ledger) -> None:
     record.pause()
 
 
-def refuse(ledger: Ledger, row: Any, committed: list[str] | None = None) -> list[str]:
+def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> list[str]:
     """Raise Refused if the worker of the claim in `row` has changed what steers the next run;
     NotOwner, with the item given back, if it or another of several has. `committed` are the paths
     that its branch changes.
 
     Else return what it changed in the open: paths that a task has to name, and this one doesn't.
     """
-    found = changes(ledger, row["token"])
+    found = changes(ledger, row.token)
     own = [*found.own, *_steering(ledger, row, committed or ())]
     if found.inside:
         # What git does not ignore is in the branch, or as it was.
@@ -111,37 +111,37 @@ def refuse(ledger: Ledger, row: Any, committed: list[str] | None = None) -> list
             "hypervisor open QUEUE SOURCE --may-write PATH",
         )
     if found.shared:
-        ledger.ends.release(row["token"], free=True, reason=why(found.shared))
-        settle(ledger)
+        ledger.ends.release(row.token, free=True, reason=why(found.shared))
+        look_after(ledger)
         raise NotOwner(
             f"{why(found.shared)}: not counted as done, and given back",
-            f"a person looks at it, then: hypervisor resume {row['queue_name']}",
+            f"a person looks at it, then: hypervisor resume {row.queue_name}",
         )
     return _unnamed(ledger, row, found, committed)
 
 
-def _unnamed(ledger: Ledger, row: Any, found: Out, committed: list[str] | None) -> list[str]:
+def _unnamed(ledger: Ledger, row: Holding, found: Out, committed: list[str] | None) -> list[str]:
     paths = found.open if committed is None else filter(protected.wants_naming, committed)
-    paths = [path for path in paths if path != row["path"] and ledger.queries.id_of(path) is None]
+    paths = [path for path in paths if path != row.path and ledger.queries.id_of(path) is None]
     if not paths:
         return []
     from hypervisor.worker import scope
 
     if committed is not None:
         return scope.unnamed(ledger.root, paths, [row])
-    beside = ledger.queries.held_since(row["claimed_at"])
+    beside = ledger.queries.held_since(row.claimed_at)
     left = scope.unnamed(ledger.root, paths, [row, *beside])
     ignored = _ignored(ledger.root, left)
     return [path for path in left if path not in ignored]
 
 
-def _steering(ledger: Ledger, row: Any, committed: Iterable[str]) -> list[str]:
+def _steering(ledger: Ledger, row: Holding, committed: Iterable[str]) -> list[str]:
     """Return those of the paths that a branch changes which steer, by their own name or by that of
     what they lead to."""
     if not committed:
         return []
-    tree = os.path.realpath(os.path.join(ledger.root, row["worktree"]))
-    may = named_in(row["may_write"])
+    tree = os.path.realpath(os.path.join(ledger.root, row.worktree or ""))
+    may = named_in(row.may_write)
     found = []
     for path in committed:
         names = [path]

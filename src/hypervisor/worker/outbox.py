@@ -16,10 +16,12 @@ from hypervisor.system.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import TypeGuard
 
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held, Pending
+    from hypervisor.system.reports import Report
+    from hypervisor.tasks.undo import UndoLog
 
 
 # What is pending and was never tried.
@@ -27,10 +29,15 @@ _NEW = ("report", "cause")
 _UNKNOWN = (None, None)
 
 
-def is_task(path: str | None, fingerprint: str | None) -> bool:
+def is_task(path: str | None, fingerprint: str | None) -> TypeGuard[str]:
     """True if an item is a task, going by its path and fingerprint: other files and rows have no
     fingerprint, and get no report of ours."""
     return path is not None and fingerprint is not None
+
+
+def is_written(path: str | None, fingerprint: str | None, format: str | None) -> bool:
+    """True if the end of an item is written where it came from: as a report, or as a mark only."""
+    return format is not None or is_task(path, fingerprint)
 
 
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
@@ -106,11 +113,10 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
         return
     from hypervisor.tasks import report
 
-    told = {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"}
     end = OUTCOME["unreported"]
     lines = report.render(
         "not confirmed",
-        told,
+        {"summary": f"The worker stopped without a report. Its last words:\n{last_message}"},
         heading=end.heading,
         hindered=False,
         worker=row.worker,
@@ -141,17 +147,21 @@ def _written(
 
 def _write(ledger: Ledger, row: Pending, search: bool = True) -> tuple[str | None, str | None]:
     """Write one end; return how the file looks now, and the digest of what it held before."""
-    if not is_task(row.path, row.fingerprint):
+    if not is_written(row.path, row.fingerprint, row.format):
         return _UNKNOWN
     from hypervisor.system.quick_json import loads
-    from hypervisor.tasks import report
 
-    told = loads(row.report) if row.report else {}
+    told: Report = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
+    if row.format is not None:
+        _mark(ledger, row, row.format)
+        return _UNKNOWN
+    from hypervisor.tasks import report
+
     if row.state != row.outcome:
         # The item failed through its workers' ends: the cause is the ledger's, not a worker's.
-        told = {"reason": row.cause}
+        told = {"reason": row.cause or ""}
     end = OUTCOME[row.state]
     lines = report.render(
         end.word,
@@ -170,7 +180,23 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> tuple[str | Non
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _wait_for_commit(root: str, row: Pending, told: dict[str, Any]) -> None:
+def _mark(ledger: Ledger, row: Pending, format: str) -> None:
+    from hypervisor.tasks.formats import mark
+
+    assert row.path is not None, "an item of a file has its path"
+    mark.put(
+        os.path.join(ledger.root, row.path),
+        format,
+        row.id,
+        mark.local_id(row.id, row.path),
+        row.title,
+        row.state,
+        _undo_log(ledger, row.queue_name),
+        lambda: ledger.outbox.awaits_writing(row.token),
+    )
+
+
+def _wait_for_commit(root: str, row: Pending, told: Report) -> None:
     """Refuse to write a report where the checkout does not hold the work that it tells of."""
     from hypervisor.system.checkout import head
 
@@ -226,7 +252,7 @@ def _put(
     return put(place)
 
 
-def _undo_log(ledger: Ledger, queue: str) -> Any:
+def _undo_log(ledger: Ledger, queue: str) -> UndoLog:
     from hypervisor.tasks.undo import UndoLog
 
     return UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))

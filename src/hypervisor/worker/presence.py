@@ -11,9 +11,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Next, Ready
 
 # So many items are looked at before a hand-out stops since all of them are missing.
 MOST = 20
@@ -26,7 +25,7 @@ def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
     """Look at the first ready items of `queue`: return the ids of those whose files are not there,
     and whether that goes for all of them, so that nothing is handed out."""
     ready = ledger.items.ready(queue, MOST)
-    gone = [row["id"] for row in ready if _is_missing(ledger.root, row)]
+    gone = [row.id for row in ready if _is_missing(ledger.root, row)]
     return gone, bool(ready) and len(gone) == len(ready)
 
 
@@ -34,7 +33,7 @@ def all_missing(ledger: Ledger, queue: str) -> list[str]:
     """Return the ids of all items of `queue`, ready or waiting, whose files are not there, and are
     nowhere else."""
     rows = ledger.items.ready(queue, waiting=True)
-    gone = {row["id"]: row["path"] for row in rows if _is_missing(ledger.root, row)}
+    gone = {row.id: row.path or "" for row in rows if _is_missing(ledger.root, row)}
     if not gone:
         return []
     from hypervisor.config.settings import load
@@ -44,9 +43,9 @@ def all_missing(ledger: Ledger, queue: str) -> list[str]:
     return [item_id for item_id in gone if item_id not in moved]
 
 
-def _is_missing(root: str, row: Any) -> bool:
-    path = row["path"]
-    return path is not None and not row["is_row"] and not os.path.lexists(os.path.join(root, path))
+def _is_missing(root: str, row: Ready) -> bool:
+    there = row.path is None or row.is_row or os.path.lexists(os.path.join(root, row.path))
+    return not there
 
 
 class Presence:
@@ -57,15 +56,15 @@ class Presence:
         self._found = False
         self.missing: dict[str, tuple[int, str]] = {}
 
-    def __call__(self, item: Any) -> bool:
+    def __call__(self, item: Next) -> bool:
         """True if the item's file is there, or it has none."""
-        path = item["path"]
+        path = item.path
         # What a row says stands in the ledger.
-        if path is not None and item["payload"] is None:
-            if item["id"] in self.missing:
+        if path is not None and (item.payload is None or item.format is not None):
+            if item.id in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):
-                self.leave_out(item["id"], item["no"], path)
+                self.leave_out(item.id, item.no, path)
                 return False
         self._found = True
         return True

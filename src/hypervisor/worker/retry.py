@@ -7,7 +7,7 @@ import os
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import BrokenFile, HypervisorError
 from hypervisor.system.text import shell
-from hypervisor.worker.outbox import is_task
+from hypervisor.worker.outbox import is_task, is_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,20 +61,41 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
 
 def _complete(root: str, queue: str, row: Item) -> str | None:
     """Return why a task is none to work on any more, going by its file, or None."""
-    if row.path is None or not is_task(row.path, row.fingerprint):
+    if row.path is None or not is_written(row.path, row.fingerprint, row.format):
         return None
+    path = os.path.join(root, row.path)
+    if row.format is not None:
+        return _ticked(path, queue, row, row.format)
     from hypervisor.config.settings import load
     from hypervisor.tasks import read, task_of
 
     try:
-        task = task_of(read.read(os.path.join(root, row.path)), load(root))
+        task = task_of(read.read(path), load(root))
     except (OSError, BrokenFile):
         # Whoever claims it says what is wrong with the file.
         return None
     if task is None or task.state not in ("done", "cancelled"):
         return None
-    undo = f"hypervisor undo {queue} {shell(row.id)}"
-    return f"{row.path} says {task.status}: set its status back, or run {undo}"
+    return f"{row.path} says {task.status}: set its status back, or run {_undo(queue, row)}"
+
+
+def _ticked(path: str, queue: str, row: Item, format: str) -> str | None:
+    """Do as `_complete` for one of the many items of the file at `path`."""
+    from hypervisor.tasks import formats
+    from hypervisor.tasks.formats import mark
+
+    own_id = mark.local_id(row.id, row.path or "")
+    try:
+        item = mark.read(path, formats.get(format), own_id, row.title)
+    except (OSError, BrokenFile):
+        return None
+    if item.state not in ("done", "cancelled"):
+        return None
+    return f"{row.path}:{item.line} says {item.word}: set it back, or run {_undo(queue, row)}"
+
+
+def _undo(queue: str, row: Item) -> str:
+    return f"hypervisor undo {queue} {shell(row.id)}"
 
 
 def _reopen(ledger: Ledger, queue: str, row: Item) -> None:

@@ -12,8 +12,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypedDict
 
+from hypervisor.ledger.findings import Named
+from hypervisor.ledger.rows import Holding
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint, is_same
@@ -34,6 +36,13 @@ _BEFORE = r"(?:(?<![\w/-])(?<!\w\.)|(?<=\./)(?<!\.\./))"
 _GLOB = re.compile(r"[\w./-]*\*[\w./*-]*")
 
 
+class Looks(TypedDict):
+    """The commit of a working tree, and how the files look that differ from it."""
+
+    head: str | None
+    files: dict[str, str | None]
+
+
 def begin(state: State, token: str) -> None:
     """Keep how the tree looks at the claim `token`. Raises HypervisorError, OSError."""
     kept = json.dumps(_look(state.root)).encode()
@@ -48,11 +57,11 @@ def end(state: State, token: str) -> None:
         pass
 
 
-def strays(state: State, token: str, own: Any, others: Iterable[Any]) -> list[str]:
+def strays(state: State, token: str, own: Holding, others: Iterable[Named]) -> list[str]:
     """Return the files changed since `begin` that neither `own` item names nor any of `others`.
 
-    Items are rows with `path`, `payload`, `files` and `instructions`. Empty if `begin` was never
-    called: the queue's scope was another then. Raises HypervisorError, OSError.
+    Empty if `begin` was never called: the queue's scope was another then. Raises HypervisorError,
+    OSError.
     """
     try:
         before = json.loads(state.folder.below(_FOLDER).read(key(token)))
@@ -67,14 +76,14 @@ def strays(state: State, token: str, own: Any, others: Iterable[Any]) -> list[st
     return unnamed(state.root, changed, (own, *others))
 
 
-def unnamed(root: str, changed: Iterable[str], items: Iterable[Any]) -> list[str]:
+def unnamed(root: str, changed: Iterable[str], items: Iterable[Named | Holding]) -> list[str]:
     """Return the paths of `changed` that none of `items` names; see `strays`."""
     left = sorted(changed)
     for item in items:
         if not left:
             break
         text = _text(root, item)
-        left = [path for path in left if path != item["path"] and not names(text, path)]
+        left = [path for path in left if path != item.path and not names(text, path)]
     return left
 
 
@@ -92,11 +101,11 @@ def names(text: str, path: str) -> bool:
     return any(fnmatch.fnmatchcase(path, word.lstrip("./")) for word in _GLOB.findall(text))
 
 
-def _text(root: str, item: Any) -> str:
-    parts = [item["payload"] or "", item["files"] or "", item["instructions"] or ""]
-    if item["path"] is not None:
+def _text(root: str, item: Named | Holding) -> str:
+    parts = [item.payload or "", item.files or "", item.instructions or ""]
+    if item.path is not None:
         try:
-            raw = read_start(os.path.join(root, item["path"]), LARGEST)
+            raw = read_start(os.path.join(root, item.path), LARGEST)
             # A report of ours may tell of a file that was none of the task's business.
             parts.append(markdown.without_own_section(raw.decode("utf-8", "replace")))
         except (OSError, NotReadable):
@@ -104,7 +113,7 @@ def _text(root: str, item: Any) -> str:
     return "\n".join(parts)
 
 
-def _changed(root: str, before: dict[str, Any]) -> set[str]:
+def _changed(root: str, before: Looks) -> set[str]:
     now = _look(root)
     old, new = before["files"], now["files"]
     changed = {
@@ -119,7 +128,7 @@ def _changed(root: str, before: dict[str, Any]) -> set[str]:
     return changed
 
 
-def _look(root: str) -> dict[str, Any]:
+def _look(root: str) -> Looks:
     """Return the commit and the looks of the files that differ from it; of all without git."""
     top = top_of(root)
     if top is None:

@@ -229,7 +229,9 @@ def test_kept_transcripts_go_by_age_and_then_the_oldest_by_size(session: Session
         path = folder / f"agent-{age}.jsonl"
         path.write_bytes(b"x" * 100)
         os.utime(path, (time.time() - age * 1000,) * 2)
-    assert retention.prune(session.ledger, seconds=3500, size=250) == 3
+    stale = retention.stale(session.ledger, seconds=3500, size=250)
+    assert len(stale) == 3
+    retention.remove(session.ledger.state, stale)
     assert sorted(path.name for path in folder.iterdir()) == [
         "agent-0.jsonl",
         "agent-1.jsonl",

@@ -279,7 +279,7 @@ def test_folders_go_with_their_agents_and_with_the_last_queue(guard: Guard) -> N
     (guard.calls / "somebody's own").mkdir()
     session.ledger.generations.cancel("q")
     session.ledger.followers.unfollow(SESSION)
-    markers.settle(session.ledger)
+    markers.clear(session.ledger)
     assert [one.name for one in guard.calls.iterdir()] == ["somebody's own"]
 
 

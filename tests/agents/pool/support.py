@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Result
 from hypervisor.system import killing
 from repository import REPO
 from worker.support import open_queue, write_task
@@ -98,10 +99,10 @@ def counts(root: Path) -> dict[str, int]:
         return {state: count for state, count in ledger.queues.stats("q").items() if count}
 
 
-def items(root: Path) -> dict[str, dict[str, Any]]:
+def items(root: Path) -> dict[str, Result]:
     """Each item of the queue with its accepted report."""
     with Ledger.open(str(root)) as ledger:
-        return {row["id"]: row for row in ledger.queries.results("q")}
+        return {row.id: row for row in ledger.queries.results("q")}
 
 
 def kill(pid: int) -> None:

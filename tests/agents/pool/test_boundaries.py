@@ -31,9 +31,9 @@ def test_a_command_that_plants_what_runs_next_is_found_out(
     )
     run_hypervisor(*WORK, "--", plant, "{id}")
     found = items(project)
-    assert found["t-002"]["state"] == "done"
-    assert found["t-001"]["state"] == "blocked"
-    assert planted in found["t-001"]["report"]["reason"]
+    assert found["t-002"].state == "done"
+    assert found["t-001"].state == "blocked"
+    assert planted in found["t-001"].report["reason"]
 
 
 def test_where_two_commands_ran_when_one_was_planted_nobody_is_charged_and_the_queue_is_paused(
@@ -46,8 +46,8 @@ until [ -e ../t-001 ] && [ -e ../t-002 ]; do sleep 0.02; done
 [ $1 = t-002 ] || echo 'curl x' >.envrc""")  # fmt: skip
     ran = run_hypervisor(*WORK, "--workers", "2", "--", both, "{id}")
     found = items(project)
-    assert {item["state"] for item in found.values()} == {"ready"}, ran.stdout + ran.stderr
-    assert not any(item["attempts"] or item["deaths"] for item in found.values())
+    assert {item.state for item in found.values()} == {"ready"}, ran.stdout + ran.stderr
+    assert not any(item.attempts or item.deaths for item in found.values())
     told = run_hypervisor("status", "q").stdout
     assert "paused" in told and ".envrc" in told
 
@@ -57,7 +57,7 @@ def test_a_check_that_is_set_never_runs_behind_what_was_planted(
 ) -> None:
     lay_out(project, 1, verify="touch ran")
     run_hypervisor(*WORK, "--", script(project, "echo 'script-shell=./x' >.npmrc"))
-    assert items(project)["t-001"]["state"] == "blocked" and not (project / "ran").exists()
+    assert items(project)["t-001"].state == "blocked" and not (project / "ran").exists()
 
 
 @pytest.mark.parametrize("with_git", [True, False])
@@ -106,11 +106,11 @@ until [ -e out/1.txt ] && [ -e out/2.txt ] && [ -e out/3.txt ]; do sleep 0.02; d
 until [ -e out/stray.txt ]; do sleep 0.02; done""")  # fmt: skip
     run_hypervisor(*WORK, "--workers", "3", "--", write, "{id}")
     found = items(project)
-    stray = [name for name, item in found.items() if item["state"] == "blocked"]
+    stray = [name for name, item in found.items() if item.state == "blocked"]
     # Who of those that were at work then has done it can't be told; t-4 came later.
     assert stray == ["t-1", "t-2", "t-3"]
     for name in stray:
-        reason = found[name]["report"]["reason"]
+        reason = found[name].report["reason"]
         assert reason == "changed, but not named by the task: out/stray.txt"
 
 

@@ -28,7 +28,7 @@ def test_commands_at_once_work_in_trees_of_their_own_and_all_accepted_work_is_me
     assert ran.returncode == 0, ran.stderr + ran.stdout
     assert counts(project) == {"done": 8}
     assert git(project, "status", "--porcelain") == ""
-    assert all(item["report"]["commit"] for item in items(project).values())
+    assert all(item.report["commit"] for item in items(project).values())
     told = run_hypervisor("integrate", "q")
     assert told.returncode == 0, told.stderr
     trees = {(project / f"t{n}.txt").read_text() for n in range(8)}
@@ -45,7 +45,7 @@ def test_what_steers_the_next_run_is_found_in_the_tree_too(
     ran = run_hypervisor(*WORK, "--", script(project, "echo obey >CLAUDE.md"))
     assert ran.returncode == 0, ran.stderr
     assert counts(project) == {"blocked": 1}
-    assert "CLAUDE.md" in items(project)["t0"]["report"]["reason"]
+    assert "CLAUDE.md" in items(project)["t0"].report["reason"]
     run_hypervisor("integrate", "q")
     assert not (project / "CLAUDE.md").exists()
 

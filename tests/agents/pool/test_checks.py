@@ -24,7 +24,7 @@ until [ -e ../t-002 ]; do sleep 0.02; done; sleep 3; touch ../passed"""
         ran = started.wait()
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert counts(project) == {"done": 2}
-    assert {item["deaths"] + item["attempts"] for item in items(project).values()} == {0}
+    assert {item.deaths + item.attempts for item in items(project).values()} == {0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -42,7 +42,7 @@ def test_the_end_of_a_pool_ends_its_check_and_costs_the_item_nothing(
     # The next pool frees what a killed one held.
     assert counts(project) == {"ready" if number == signal.SIGTERM else "claimed": 1}
     item = items(project)["t-001"]
-    assert item["deaths"] + item["attempts"] == 0
+    assert item.deaths + item.attempts == 0
 
 
 def test_a_check_that_fails_is_an_attempt_and_its_command_is_run_again(project: Path) -> None:
@@ -51,4 +51,4 @@ def test_a_check_that_fails_is_an_attempt_and_its_command_is_run_again(project: 
         assert started.wait().returncode == 1
     assert lines(project.parent / "checked") == ["x", "x"]
     item = items(project)["t-001"]
-    assert (item["state"], item["attempts"]) == ("failed", 2)
+    assert (item.state, item.attempts) == ("failed", 2)

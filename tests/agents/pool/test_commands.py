@@ -30,8 +30,8 @@ def test_every_item_is_run_once_and_its_last_lines_are_its_report(
     assert sorted(lines(project.parent / "ran")) == ids
     assert counts(project) == {"done": 24}
     for item in items(project).values():
-        assert item["report"]["summary"] == f"first\ndid {item['id']}"
-        assert reports(project / item["path"]) == 1
+        assert item.report["summary"] == f"first\ndid {item.id}"
+        assert reports(project / item.path) == 1
     assert "24/24 items ended" in ran.stderr
     again = run_hypervisor(*WORK, "--", done, "{id}")
     assert (again.returncode, again.stdout) == (3, "nothing left\n")
@@ -48,7 +48,7 @@ def test_a_command_that_fails_is_tried_again_and_then_fails_with_its_last_words(
     assert ran.returncode == 1
     assert counts(project) == {"done": 2, "failed": 1}
     assert lines(project.parent / "ran").count("t-002") == 2
-    assert items(project)["t-002"]["report"]["reason"] == "exit code 7: no such key"
+    assert items(project)["t-002"].report["reason"] == "exit code 7: no such key"
 
 
 def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> None:
@@ -62,9 +62,9 @@ def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> N
     ran = run_hypervisor(*WORK, "--", own, env={"PATH": path})
     assert ran.returncode == 0, ran.stderr
     found = items(project)
-    assert found["t-001"]["report"] == {"summary": "by myself"}
-    assert found["t-002"]["state"] == "blocked"
-    assert found["t-003"]["report"]["summary"].startswith("the command ended with exit code 0")
+    assert found["t-001"].report == {"summary": "by myself"}
+    assert found["t-002"].state == "blocked"
+    assert found["t-003"].report["summary"].startswith("the command ended with exit code 0")
 
 
 def test_the_check_of_the_queue_decides_while_others_work_on(
@@ -79,9 +79,9 @@ def test_the_check_of_the_queue_decides_while_others_work_on(
     assert ran.returncode == 1
     assert counts(project) == {"done": 5, "failed": 1}
     found = items(project)
-    assert found["t-001"]["report"]["summary"] == "made"
-    assert "check of this queue failed" in found["t-004"]["report"]["reason"]
-    assert "gone" in found["t-004"]["report"]["reason"]
+    assert found["t-001"].report["summary"] == "made"
+    assert "check of this queue failed" in found["t-004"].report["reason"]
+    assert "gone" in found["t-004"].report["reason"]
 
 
 def test_an_open_box_blocks_the_item_unless_it_is_forced(
@@ -91,8 +91,8 @@ def test_an_open_box_blocks_the_item_unless_it_is_forced(
         write_task(project, name, body="# {title}\n\n- [ ] it works\n")
     open_queue(project)
     ran = run_hypervisor(*WORK, "--", "sh", "-c", '[ "$1" != t-2 ] || exit 3', "x", "{id}")
-    assert items(project)["t-1"]["state"] == "blocked"
-    assert "it works" in items(project)["t-1"]["report"]["reason"]
+    assert items(project)["t-1"].state == "blocked"
+    assert "it works" in items(project)["t-1"].report["reason"]
     write_task(project, "t-3", body="# {title}\n\n- [ ] it works\n")
     open_queue(project, ["tasks/t-3.md"], "r")
     ran = run_hypervisor("work", "r", "--agent", "command", "--force", "--", "true")
@@ -147,8 +147,8 @@ def test_a_value_that_would_be_an_option_blocks_its_item_and_the_others_go_on(
     ran = run_hypervisor(*WORK, "--workers", "2", "--", "echo", "{name}")
     assert ran.returncode == 0, ran.stderr
     found = items(project)
-    assert [found[name]["state"] for name in "123"] == ["blocked", "done", "blocked"]
-    assert "begins with a dash" in found["1"]["report"]["reason"]
+    assert [found[name].state for name in "123"] == ["blocked", "done", "blocked"]
+    assert "begins with a dash" in found["1"].report["reason"]
 
 
 def test_a_command_gets_what_it_needs_and_nothing_else_of_the_environment(
@@ -165,7 +165,7 @@ def test_a_command_gets_what_it_needs_and_nothing_else_of_the_environment(
     assert (given["LC_ALL"], given["HYPERVISOR_ID"]) == ("C.UTF-8", "t-001")
     assert given["HYPERVISOR_PATH"] == "tasks/t-001.md"
     assert given["HYPERVISOR_ROOT"] == str(project)
-    folder = Path(items(project)["t-001"]["report"]["summary"])
+    folder = Path(items(project)["t-001"].report["summary"])
     assert folder.name == "tmp" and not folder.exists()
 
 
@@ -175,7 +175,7 @@ def test_keys_are_taken_out_of_logs_and_reports(project: Path, run_hypervisor: R
     leak = script(project, f'echo "key {key}"; echo "mine is very-secret-words"; [ "$1" = t-001 ]')
     ran = run_hypervisor(*WORK, "--", leak, "{id}", env={"MY_TOKEN": "very-secret-words"})
     found = items(project)
-    assert found["t-001"]["report"]["summary"] == "key [redacted]\nmine is [redacted]"
+    assert found["t-001"].report["summary"] == "key [redacted]\nmine is [redacted]"
     kept = [path for path in project.rglob("*") if path.is_file()]
     text = ran.stdout + ran.stderr + "".join(p.read_bytes().decode("latin-1") for p in kept)
     assert key not in text and "very-secret-words" not in text
@@ -196,7 +196,7 @@ def test_a_command_that_can_t_be_run_stops_the_pool_before_it_burns_the_queue(
         assert ran.returncode == 1
         assert "stopped: " in ran.stdout, ran.stdout + ran.stderr
     assert counts(project) == {"ready": 5}
-    assert {item["attempts"] + item["deaths"] for item in items(project).values()} == {0}
+    assert {item.attempts + item.deaths for item in items(project).values()} == {0}
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_second_interrupt_or_a_lost_terminal_ends_all_at_once_and_costs_nothin
     assert ran.returncode == 1
     assert killing.marked("HYPERVISOR_POOL", session) == []
     assert counts(project) == {"ready": 3} and locks(project) == []
-    assert {item["deaths"] + item["attempts"] for item in items(project).values()} == {0}
+    assert {item.deaths + item.attempts for item in items(project).values()} == {0}
 
 
 def test_the_agents_of_a_killed_pool_end_with_it_and_the_next_pool_frees_their_items(
@@ -91,7 +91,7 @@ def test_the_agents_of_a_killed_pool_end_with_it_and_the_next_pool_frees_their_i
     assert counts(project) == {"claimed": 3, "ready": 2}
     finish(project, script(project, 'echo "end $1" >>../log'))
     assert sorted(ended(project)) == sorted(items(project))
-    assert {item["deaths"] + item["attempts"] for item in items(project).values()} == {0}
+    assert {item.deaths + item.attempts for item in items(project).values()} == {0}
     assert not Path(f"/tmp/hypervisor-{session}").exists()
 
 
@@ -145,10 +145,10 @@ def test_pools_killed_at_random_times_lose_nothing_and_end_nothing_twice(
                 killing.kill_marked("HYPERVISOR_POOL", session)
     finish(project, work)
     found = items(project)
-    assert {item["state"] for item in found.values()} == {"done"}
+    assert {item.state for item in found.values()} == {"done"}
     assert set(ended(project)) == set(found)
     for item in found.values():
-        text = (project / item["path"]).read_text()
+        text = (project / item.path).read_text()
         assert text.count("<!-- hypervisor:report ") == 1
     assert locks(project) == []
 
@@ -163,7 +163,7 @@ def test_a_killed_worker_is_an_attempt_and_its_item_is_done_by_another(project: 
         ran = first.wait()
     assert ran.returncode == 0
     assert sorted(ended(project)) == sorted(items(project))
-    assert items(project)["t-001"]["attempts"] == 1
+    assert items(project)["t-001"].attempts == 1
 
 
 def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
@@ -177,15 +177,15 @@ def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
         assert killing.marked("HYPERVISOR_POOL", session) == []
     assert ran.returncode == 1
     item = items(project)["t-001"]
-    assert (item["state"], item["deaths"]) == ("failed", 3)
-    assert "longer than 600 ms" in item["cause"]
+    assert (item.state, item.deaths) == ("failed", 3)
+    assert "longer than 600 ms" in item.cause
 
 
 def test_leases_are_renewed_while_agents_live(project: Path) -> None:
     lay_out(project, 2, lease_seconds=2)
     work = script(project, SLOW % 5)
     finish(project, work, workers=2)
-    assert {item["deaths"] for item in items(project).values()} == {0}
+    assert {item.deaths for item in items(project).values()} == {0}
     assert len(begun(project)) == 2
 
 

@@ -248,6 +248,8 @@ def test_every_broken_file_of_a_real_folder_is_named_with_its_line(
     (project / "hypervisor.toml").write_text("[walk]\nskip = []\n")
     expected = {}
     for path in sorted(folder.rglob("*.md")):
+        # What is closed is nobody's to mend.
+        path.write_bytes(re.sub(rb"(?m)^status:.*$", b"status: To Do", path.read_bytes()))
         try:
             frontmatter.load(str(path))
         except yaml.YAMLError as error:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor.config.settings import load
 from hypervisor.intake.sources import Found, SourceError
 from hypervisor.intake.sources.rows import Rows
 from hypervisor.system.reading import NotReadable, read_pipe
 
 Write = Callable[..., Path]
 Find = Callable[..., list[Found]]
+SETTINGS = load("/")
 
 
 def test_rows_of_a_table_keep_quotes_and_newlines_in_cells(write: Write, find: Find) -> None:
@@ -130,9 +132,9 @@ def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
     import json
 
     lines = b"\n".join(json.dumps(row).encode() for row in rows)
-    first = [found.row_id for found in Rows(None).of_lines(lines, "-")]
+    first = [found.row_id for found in Rows(None, SETTINGS, None).of_lines(lines, "-")]
     assert len(set(first)) == len(rows)
-    assert first == [found.row_id for found in Rows(None).of_lines(lines, "-")]
+    assert first == [found.row_id for found in Rows(None, SETTINGS, None).of_lines(lines, "-")]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_rows_that_are_written_while_they_are_read_come_to_an_end(
 ) -> None:
     path = write("r.jsonl", '{"a": 1}\n')
     found = []
-    for row in Rows(None).of_file(str(path), "r.jsonl"):
+    for row in Rows(None, SETTINGS, None).of_file(str(path), "r.jsonl"):
         found.append(row)
         with path.open("a") as more:
             more.write('{"a": 1}\n' * 10_000)

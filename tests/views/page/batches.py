@@ -173,7 +173,7 @@ class _Batch:
         if ended:
             late = self.chance.uniform(0.2, 3)
             self.clock.now += late
-            self.ledger.followers.tell(_SESSION, row.no, told, ended[-1]["finish_no"], "open", by)
+            self.ledger.followers.tell(_SESSION, row.no, told, ended[-1].finish_no, "open", by)
             self.clock.now -= late
 
     def _rate_limit(self) -> None:

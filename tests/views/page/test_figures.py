@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor.ledger.findings import Span
 from hypervisor.views.page import cut, words
 from hypervisor.views.page.axis import WIDTH, Axis
-from hypervisor.views.page.seen import Span
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import BINS, LANES, draw
 
@@ -18,7 +18,7 @@ SPANS = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair))
 
 def claim(no: int, start: float, end: float | None, worker: str = "w", outcome: str = "done"):
     ended = {"claimed_at": start, "ended_at": end, "outcome": outcome if end is not None else None}
-    return Span({"no": no, "item": no, "worker": worker, **ended, "tokens": None})
+    return Span(no=no, item=no, worker=worker, **ended, tokens=None)
 
 
 def union(spans: list[tuple[float, float]]) -> float:

@@ -148,7 +148,7 @@ def test_an_item_tells_where_its_branch_went_and_how_late_the_news_of_it_was(
         (ended,) = ledger.followers.ended_since(row.no, 0)
         clock.now += 90
         ledger.followers.tell(
-            "s", row.no, ledger.followers.told("s")[row.no].no, ended["finish_no"], None, "prompt"
+            "s", row.no, ledger.followers.told("s")[row.no].no, ended.finish_no, None, "prompt"
         )
         shown = view.gather(ledger, "q", clock.now)
     facts = {fact.label: fact.text for fact in shown.rows[0].facts}

@@ -9,13 +9,13 @@ import glob
 import os
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.claude import bounds
 from hypervisor.ledger import Claim
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
+from hypervisor.system.reading import at, objects
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @anthropic-ai/claude-code"
@@ -100,7 +100,7 @@ class ClaudeStream(client.Stream):
 
     def __init__(self) -> None:
         super().__init__()
-        self._result: dict[str, Any] | None = None
+        self._result: dict[str, object] | None = None
         self._resume_at: float | None = None
 
     def feed(self, line: str) -> None:
@@ -114,23 +114,19 @@ class ClaudeStream(client.Stream):
         elif kind == "rate_limit_event":
             told = event.get("rate_limit_info")
             self.windows = {**self.windows, **limits.windows(told)}
-            at = told.get("resetsAt") if isinstance(told, dict) else None
-            if isinstance(at, (int, float)) and told and told.get("status") == "rejected":
-                self._resume_at = float(at)
+            then = at(told, "resetsAt")
+            if isinstance(then, (int, float)) and at(told, "status") == "rejected":
+                self._resume_at = float(then)
         elif kind == "result":
             self._result = event
 
     def _assistant(self, message: object) -> None:
-        blocks = message.get("content") if isinstance(message, dict) else None
-        for block in blocks if isinstance(blocks, list) else ():
-            if not isinstance(block, dict):
-                continue
+        for block in objects(at(message, "content")):
             if block.get("type") == "text":
                 self.last = str(block.get("text", ""))[-4000:]
             elif block.get("type") == "tool_use":
                 self.tool = str(block.get("name", ""))
-                asked = block.get("input")
-                command = asked.get("command") if isinstance(asked, dict) else None
+                command = at(block, "input", "command")
                 if isinstance(command, str) and command.startswith("hypervisor next"):
                     self.asked = True
 
@@ -149,9 +145,7 @@ class ClaudeStream(client.Stream):
             return client.End("finished", "", self.last)
         status = result.get("api_error_status")
         limit = limits.read(
-            text,
-            status=status if isinstance(status, int) else None,
-            resets_at=self._resume_at,
+            text, status=status if isinstance(status, int) else None, resets_at=self._resume_at
         )
         if limit is not None:
             return client.End("rate_limited", client.brief(text), self.last, limit)

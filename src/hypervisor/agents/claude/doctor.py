@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from hypervisor.agents.claude import upgrade
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system.processes import Late, ask
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
 
 ABOUT = "claude"
@@ -58,9 +58,9 @@ def _login(path: str, seconds: float) -> Finding:
         status = json.loads(said.out)
     except ValueError:
         status = None
-    logged_in = client.at(status, "loggedIn")
+    logged_in = at(status, "loggedIn")
     if logged_in is True:
-        how = one_line(str(client.at(status, "authMethod")), 40)
+        how = one_line(str(at(status, "authMethod")), 40)
         return ok(ABOUT, "login", f"{how} (not tried)")
     if logged_in is False:
         return wrong(ABOUT, "login", "not logged in", mend)
@@ -76,11 +76,11 @@ def _trusted(root: str) -> Finding:
     own = os.environ.get("CLAUDE_CONFIG_DIR")
     path = os.path.join(own, ".claude.json") if own else os.path.expanduser("~/.claude.json")
     try:
-        projects = client.at(client.read_object(path), "projects")
+        projects = at(client.read_object(path), "projects")
     except (OSError, ValueError):
         projects = None
     for place in client.with_parents(root):
-        if client.at(projects, place, "hasTrustDialogAccepted") is True:
+        if at(projects, place, "hasTrustDialogAccepted") is True:
             return ok(ABOUT, "trust", place)
     text = f"{root} is not trusted: the client asks at its start (headless workers need no trust)"
     return wrong(ABOUT, "trust", text, f"cd {shell(root)} && claude")
@@ -101,12 +101,12 @@ def _plugin(path: str, seconds: float) -> tuple[Finding, str]:
         mend = "claude plugin list"
         return note(ABOUT, "plugin", "the client does not list its plugins", mend), ""
     for plugin in listed if isinstance(listed, list) else ():
-        name = str(client.at(plugin, "id") or client.at(plugin, "name") or "")
+        name = str(at(plugin, "id") or at(plugin, "name") or "")
         own_name, _, market = name.partition("@")
         if own_name != "hypervisor":
             continue
-        version = one_line(str(client.at(plugin, "version")), 20)
-        if client.at(plugin, "enabled") is False:
+        version = one_line(str(at(plugin, "version")), 20)
+        if at(plugin, "enabled") is False:
             mend = f"claude plugin enable {shell(name)}"
             return wrong(ABOUT, "plugin", f"{version}, disabled", mend), market
         return ok(ABOUT, "plugin", f"{version}, enabled"), market
@@ -138,8 +138,8 @@ def _policy(root: str) -> Finding:
 _PROJECT = ("settings.json", "settings.local.json")
 
 
-def _denied(settings: dict[str, Any]) -> str | None:
-    rules = client.at(settings, "permissions", "deny")
+def _denied(settings: dict[str, object]) -> str | None:
+    rules = at(settings, "permissions", "deny")
     for rule in rules if isinstance(rules, list) else ():
         if isinstance(rule, str) and (rule in _NEEDED or rule.startswith("Bash(hypervisor")):
             return one_line(rule, 60)

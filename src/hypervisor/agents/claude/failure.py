@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.agents.claude import files
 from hypervisor.agents.claude.transcript import texts_in
 from hypervisor.agents.transcripts import Failure
-from hypervisor.system.reading import NotReadable, json_rows, read_end
+from hypervisor.system.reading import NotReadable, at, json_rows, read_end
 
 # So much of a transcript's end is looked at.
 _TAIL = 1 << 18
@@ -33,15 +33,15 @@ def last_error(path: str) -> Failure | None:
 def _failure(row: dict[str, object], text: str) -> Failure:
     from datetime import datetime
 
-    code, status, told = row.get("error"), row.get("apiErrorStatus"), row.get("quotaLimits")
+    code, status = row.get("error"), row.get("apiErrorStatus")
     try:
-        at = datetime.fromisoformat(str(row.get("timestamp"))).timestamp()
+        then = datetime.fromisoformat(str(row.get("timestamp"))).timestamp()
     except ValueError:
-        at = None
+        then = None
     return Failure(
         text,
         code if isinstance(code, str) else "",
         status if isinstance(status, int) else None,
-        told.get("resetsAt") if isinstance(told, dict) else None,
-        at,
+        at(row, "quotaLimits", "resetsAt"),
+        then,
     )

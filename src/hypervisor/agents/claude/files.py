@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.agents.transcripts import rows_of
-from hypervisor.system.reading import json_rows
+from hypervisor.system.reading import at, json_rows
 
 
 def of_worker(path: str) -> list[str]:
@@ -31,9 +31,8 @@ def _begun(path: str) -> str:
     """Return when the first row of a transcript that has a time was written, as it stands there."""
     try:
         for row in json_rows(rows_of(path)):
-            at = row.get("timestamp") if isinstance(row, dict) else None
-            if isinstance(at, str):
-                return at
+            if isinstance(begun := at(row, "timestamp"), str):
+                return begun
     except OSError:
         pass
     return ""

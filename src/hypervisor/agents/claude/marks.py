@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.agents.claude import files
-from hypervisor.system.reading import NotReadable, json_value, read_file
+from hypervisor.system.reading import NotReadable, at, json_value, read_file
 
 STOPPED, _FINISHED = "stoppedByUser", "finished"
 # As much as it ever holds, and more.
@@ -18,7 +18,7 @@ def has(path: str, mark: str) -> bool:
         meta = json_value(read_file(_beside(path), _LARGEST)[0].decode())
     except (OSError, NotReadable, ValueError, RecursionError):
         return False
-    return isinstance(meta, dict) and meta.get(mark) is True
+    return at(meta, mark) is True
 
 
 def finished_at(path: str) -> float | None:

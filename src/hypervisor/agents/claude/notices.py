@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from hypervisor.agents.notice import Notice
 from hypervisor.system.late import late
-from hypervisor.system.reading import NotReadable, json_rows, read_end
+from hypervisor.system.reading import NotReadable, at, json_rows, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 # So much of a transcript's end is looked at.
 _TAIL = 4 << 20
@@ -69,16 +68,15 @@ def in_transcript(path: str) -> Iterator[Notice]:
                 yield found
 
 
-def _text_in(row: dict[str, Any]) -> tuple[str, bool]:
+def _text_in(row: dict[str, object]) -> tuple[str, bool]:
     """Return the text in a row of a session's transcript that may be a notice, and whether it has
     reached the model: what is only queued may be dropped."""
     kind, told = row.get("type"), None
     if kind == "queue-operation":
         told = row.get("content")
-    elif kind == "attachment" and isinstance(row.get("attachment"), dict):
-        told = row["attachment"].get("prompt")
+    elif kind == "attachment":
+        told = at(row, "attachment", "prompt")
     # A prompt that somebody has typed has no origin.
     elif kind == "user" and isinstance(row.get("origin"), dict):
-        message = row.get("message")
-        told = message.get("content") if isinstance(message, dict) else None
+        told = at(row, "message", "content")
     return told if isinstance(told, str) else "", kind != "queue-operation"

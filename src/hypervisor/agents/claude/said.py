@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hypervisor.system.late import late
-from hypervisor.system.reading import NotReadable, json_value, read_end
+from hypervisor.system.reading import NotReadable, at, json_value, read_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 _TAIL = 4 << 20
 _ARGUMENTS = late(r"(?s)<command-args>(.*?)</command-args>")
@@ -40,15 +40,13 @@ def is_typed(prompt: str) -> bool:
     return bool(prompt.strip()) and not prompt.lstrip().startswith(("<", "[SYSTEM"))
 
 
-def _typed(row: dict[str, Any]) -> list[str]:
+def _typed(row: dict[str, object]) -> list[str]:
     """Return the texts of a row that the user has typed, a command's arguments among them."""
     if row.get("type") != "user" or row.get("isMeta") or row.get("isSidechain"):
         return []
-    origin = row.get("origin")
-    if isinstance(origin, dict) and origin.get("kind") not in (None, "human", "user"):
+    if at(row, "origin", "kind") not in (None, "human", "user"):
         return []
-    message = row.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
+    content = at(row, "message", "content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     if any(not isinstance(part, dict) or part.get("type") == "tool_result" for part in parts):
         return []

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from hypervisor.agents import printed
 from hypervisor.agents.transcripts import Usage, add
-from hypervisor.system.reading import json_rows
+from hypervisor.system.reading import at, json_rows, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,18 +105,15 @@ def _assistant(
     reason = message.get("stop_reason")
     answer.ended = answer.ended or reason is not None
     usage.complete = reason in ("end_turn", "stop_sequence", "max_tokens")
-    content = message.get("content")
-    for block in content if isinstance(content, list) else ():
-        if isinstance(block, dict) and block.get("type") == "tool_use":
+    for block in objects(message.get("content")):
+        if block.get("type") == "tool_use":
             calls[str(block.get("id"))] = str(block.get("name"))
 
 
 def _results(row: dict[str, object]) -> Iterator[tuple[str, bool, list[str]]]:
     """Yield the call, whether it failed, and the texts of each tool's result in a row."""
-    message = row.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    for block in content if isinstance(content, list) else []:
-        if isinstance(block, dict) and block.get("type") == "tool_result":
+    for block in objects(at(row, "message", "content")):
+        if block.get("type") == "tool_result":
             texts = list(texts_in(block.get("content")))
             yield str(block.get("tool_use_id") or ""), bool(block.get("is_error")), texts
 
@@ -125,6 +122,6 @@ def texts_in(body: object) -> Iterator[str]:
     """Yield the texts of a message's or a result's content, whatever shape that has."""
     if isinstance(body, str):
         yield body
-    for part in body if isinstance(body, list) else []:
-        if isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield part["text"]
+    for part in objects(body):
+        if isinstance(text := part.get("text"), str):
+            yield text

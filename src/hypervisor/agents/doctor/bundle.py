@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tarfile
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from hypervisor import __version__
 from hypervisor.agents.clients import CLIENTS, client
@@ -123,11 +123,11 @@ def _told(finding: Finding) -> dict[str, str]:
     }
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _machine(root: str) -> dict[str, Any]:
+def _machine(root: str) -> dict[str, object]:
     return {
         "hypervisor": __version__,
         "python": sys.version.split()[0],
@@ -152,7 +152,7 @@ def _settings(root: str) -> list[str]:
     return sorted(name for name in _names(found) if set(name.split(".")) <= known)
 
 
-def _names(table: Any, above: str = "") -> list[str]:
+def _names(table: Mapping[str, object], above: str = "") -> list[str]:
     names = []
     for key, value in table.items():
         if not str(key).startswith("_"):
@@ -162,7 +162,7 @@ def _names(table: Any, above: str = "") -> list[str]:
     return names
 
 
-def _ledger(root: str, seconds: float) -> dict[str, Any]:
+def _ledger(root: str, seconds: float) -> dict[str, object]:
     """Return counts alone: queues are numbered, for their names may tell of the work."""
     try:
         return within(seconds, lambda: _counts(root))
@@ -172,7 +172,7 @@ def _ledger(root: str, seconds: float) -> dict[str, Any]:
         return {"error": type(error).__name__}
 
 
-def _counts(root: str) -> dict[str, Any]:
+def _counts(root: str) -> dict[str, object]:
     from hypervisor.ledger import Ledger
 
     with Ledger.open(root, look=True) as ledger:

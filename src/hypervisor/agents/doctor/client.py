@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
 from hypervisor.system.processes import Late, Said, ask
@@ -18,7 +18,7 @@ from hypervisor.system.spans import span
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
-def read_object(path: str) -> dict[str, Any]:
+def read_object(path: str) -> dict[str, object]:
     """Return the JSON object in `path`, comments allowed. Raises OSError and ValueError."""
     with open(path, encoding="utf-8") as source:
         text = source.read()
@@ -37,13 +37,6 @@ def with_parents(folder: str) -> Iterator[str]:
         if above == place:
             return
         place = above
-
-
-def at(value: Any, *keys: str) -> Any:
-    """Return what stands below `keys`, or None."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 SERVER = "task_manager"
@@ -66,28 +59,25 @@ class Client(NamedTuple):
 def version(client: Client, seconds: float) -> tuple[str | None, Finding]:
     """Return the program's path, or None where there is nothing more to ask, and the finding."""
     path = shutil.which(client.program)
+    mend = f"{client.install}@{_dotted(client.newest)}"
     tested = f"{_dotted(client.oldest)} to {_dotted(client.newest)}"
     if client.oldest == client.newest:
         tested = _dotted(client.newest)
     if path is None:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return None, note(client.about, "installed", f"no {client.program} on PATH", mend)
     try:
         said = ask([path, "--version"], seconds, cwd="/", env=client.env)
     except Late:
         return None, late(client, "installed", [client.program, "--version"], seconds)
     except OSError as error:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return None, wrong(client.about, "installed", "does not start", mend, error)
     number = _VERSION.search(said.out)
     if said.code != 0 or number is None:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         words = said.all.strip()
         return None, wrong(client.about, "installed", "does not start", mend, words)
     found = tuple(map(int, number.groups()))
     text = f"{number[0]} (tested: {tested})"
     if found < client.oldest:
-        mend = f"{client.install}@{_dotted(client.newest)}"
         return path, wrong(client.about, "installed", f"{text}: older than any tested", mend)
     if found > client.newest:
         return path, note(client.about, "installed", f"{text}: newer than any tested")

@@ -7,7 +7,6 @@ from hypervisor.agents.clients import Client
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
 
     from hypervisor.agents.client import Headless
     from hypervisor.agents.doctor.finding import Finding
@@ -46,15 +45,15 @@ class GeminiCLI(Client):
 
         return doctor.look(root, seconds)
 
-    def sent(self, event: str, payload: Mapping[str, Any]) -> bool:
+    def sent(self, event: str, payload: Mapping[str, object]) -> bool:
         return event in EVENTS or ("timestamp" in payload and event in _SHARED)
 
-    def read(self, event: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def read(self, event: str, payload: dict[str, object]) -> tuple[str, dict[str, object]]:
         from hypervisor.agents.gemini import events
 
         return events.read(event, payload)
 
-    def answer(self, event: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    def answer(self, event: str, given: dict[str, object]) -> dict[str, object] | None:
         from hypervisor.agents.gemini import events
 
         return events.answer(event, given)

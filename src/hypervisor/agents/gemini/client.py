@@ -13,7 +13,6 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
@@ -22,6 +21,7 @@ from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
+from hypervisor.system.reading import at
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
@@ -111,12 +111,12 @@ class Gemini(client.Headless):
         found = sorted((place.folder / "home").glob(".gemini/tmp/*/chats/session-*.jsonl"))
         return str(found[-1]) if found else None
 
-    def _settings(self, place: client.Place, ignored: str) -> dict[str, Any]:
-        theirs: dict[str, Any] = {}
+    def _settings(self, place: client.Place, ignored: str) -> dict[str, object]:
+        theirs: dict[str, object] = {}
         with contextlib.suppress(OSError, ValueError):
-            theirs = json.loads((_user_folder() / "settings.json").read_text(encoding="utf-8"))
-        security = theirs.get("security") if isinstance(theirs, dict) else None
-        auth = security.get("auth") if isinstance(security, dict) else None
+            told = (_user_folder() / "settings.json").read_text(encoding="utf-8")
+            theirs = client.event(told)
+        auth = at(theirs, "security", "auth")
         if auth is None and os.environ.get("GEMINI_API_KEY"):
             auth = {"selectedType": "gemini-api-key"}
         environment = {
@@ -171,7 +171,7 @@ class GeminiStream(client.Stream):
 
     def __init__(self) -> None:
         super().__init__()
-        self._result: dict[str, Any] | None = None
+        self._result: dict[str, object] | None = None
         self._calls: dict[str, str] = {}
         self._server_tool = f"mcp_{gemini_policy.SERVER}_"
 
@@ -213,10 +213,8 @@ class GeminiStream(client.Stream):
                     self.last,
                 )
             return client.End("finished", "", self.last)
-        error = result.get("error")
-        told = error if isinstance(error, dict) else {}
-        text = str(told.get("message", ""))
-        if told.get("type") == "FatalTurnLimitedError":
+        text = str(at(result, "error", "message") or "")
+        if at(result, "error", "type") == "FatalTurnLimitedError":
             return client.End("limited", "the client's turn limit was reached", self.last)
         limit = limits.read(text, status=429 if code == 429 % 256 else None)
         if limit is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from typing import Any
 
 from hypervisor import __version__
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
 from hypervisor.system.processes import Late, Said, ask
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
@@ -48,7 +48,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     return [*found, _extension(folder), _policy(path, said, seconds)]
 
 
-def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
+def _settings(path: str) -> tuple[dict[str, object], Finding | None]:
     try:
         return client.read_object(path), None
     except FileNotFoundError:
@@ -58,8 +58,8 @@ def _settings(path: str) -> tuple[dict[str, Any], Finding | None]:
         return {}, wrong(ABOUT, "login", text, editing(path), error)
 
 
-def _login(folder: str, settings: dict[str, Any]) -> Finding:
-    chosen = client.at(settings, "security", "auth", "selectedType")
+def _login(folder: str, settings: dict[str, object]) -> Finding:
+    chosen = at(settings, "security", "auth", "selectedType")
     if not chosen:
         text = "no way to log in is chosen"
         if os.environ.get("GEMINI_API_KEY"):
@@ -94,8 +94,8 @@ def _in_env_file(folder: str, name: str) -> bool:
         return False
 
 
-def _trusted(folder: str, settings: dict[str, Any], root: str) -> Finding:
-    if client.at(settings, "security", "folderTrust", "enabled") is False:
+def _trusted(folder: str, settings: dict[str, object], root: str) -> Finding:
+    if at(settings, "security", "folderTrust", "enabled") is False:
         return ok(ABOUT, "trust", "every folder: folderTrust is off in the client's settings")
     try:
         rules = client.read_object(os.path.join(folder, "trustedFolders.json"))

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from hypervisor.agents.gemini import EVENTS
 from hypervisor.system.late import late
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from hypervisor.system.reading import at
 
 _TOOLS = {"run_shell_command": "Bash", "write_file": "Write", "replace": "Edit"}
 _MARKS = late(r"(?m)^</?untrusted_context>\n?|^Output: ")
 
 
-def read(name: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def read(name: str, payload: dict[str, object]) -> tuple[str, dict[str, object]]:
     """Return the event's name and payload as the handlers know them; what is odd stays out."""
     told = dict(payload)
     tool = told.get("tool_name")
@@ -27,15 +24,15 @@ def read(name: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return EVENTS.get(name, name), told
 
 
-def answer(name: str, given: dict[str, Any]) -> dict[str, Any] | None:
+def answer(name: str, given: dict[str, object]) -> dict[str, object] | None:
     """Return a handler's answer in the shape that the client understands, or None.
 
     At a session's start it is kept back: the client would put it before the user's first prompt,
     and a command such as `/hypervisor:status` is none any more with a text before it.
     """
-    special = given.get("hookSpecificOutput") or {}
-    text = special.get("additionalContext")
-    if text is None:
+    special = given.get("hookSpecificOutput")
+    text = at(special, "additionalContext")
+    if not isinstance(special, dict) or text is None:
         # Its own decisions stand at the top, as Claude Code's do for the end of a turn.
         return {key: given[key] for key in ("decision", "reason") if key in given} or None
     if name == "SessionStart":
@@ -45,7 +42,7 @@ def answer(name: str, given: dict[str, Any]) -> dict[str, Any] | None:
     return {"hookSpecificOutput": {**special, "hookEventName": name}}
 
 
-def _output(response: Any) -> str:
+def _output(response: object) -> str:
     """Return the text of a tool's result: what it showed, else what the model was given."""
     if isinstance(response, dict):
         shown = response.get("returnDisplay")

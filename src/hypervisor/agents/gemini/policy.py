@@ -64,10 +64,7 @@ _REFUSED = (
         )
         for at in range(0, len(_NAMES), _AT_ONCE)
     ),
-    (
-        rf'{_VALUE}("@|[^\x00]*[\\%])',
-        "SCOPE: no path with a leading @, a %, or a backslash",
-    ),
+    (rf'{_VALUE}("@|[^\x00]*[\\%])', "SCOPE: no path with a leading @, a %, or a backslash"),
     (
         rf'{_VALUE}"(?!/|\./)[^\x00]*[Ss]ettings[.local]*\.json"',
         "SCOPE: write ./ before the name of a settings file, or its whole path",

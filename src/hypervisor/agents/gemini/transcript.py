@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from hypervisor.agents.transcripts import Usage, add
 from hypervisor.system.late import late
-from hypervisor.system.reading import json_rows, json_value
+from hypervisor.system.reading import json_rows, json_value, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.ledger.usage import Tokens
 
@@ -28,7 +27,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     What is used between a claim and the call that ends the item, with that call, is the item's.
     """
     usage = Usage()
-    messages: dict[str, tuple[Tokens, list[dict[str, Any]]]] = {}
+    messages: dict[str, tuple[Tokens, list[dict[str, object]]]] = {}
     for row in json_rows(rows):
         if row is None:
             usage.known = False
@@ -39,9 +38,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
         if figures is None or not isinstance(name, str):
             usage.known = False
             continue
-        calls = row.get("toolCalls")
-        calls = calls if isinstance(calls, list) else []
-        messages[name] = figures, [call for call in calls if isinstance(call, dict)]
+        messages[name] = figures, objects(row.get("toolCalls"))
     items = usage.by_id
     current = False
     for figures, calls in messages.values():

@@ -15,17 +15,16 @@ from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.quick_json import dumps
-from hypervisor.system.reading import json_value
+from hypervisor.system.reading import at, json_value
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from hypervisor.ledger import Ledger
 
-    Handler = Callable[[Any, "Event"], "dict[str, Any] | None"]
+    Handler = Callable[[Ledger, "Event"], "dict[str, object] | None"]
 
 
 # With these, claims may have ended of which no worker said so.
@@ -54,7 +53,7 @@ class Event:
     `client` has sent it; `sent_as` is its own name for the event.
     """
 
-    def __init__(self, name: str, payload: dict[str, Any]) -> None:
+    def __init__(self, name: str, payload: dict[str, object]) -> None:
         self.sent_as = name
         self.client = clients.sender(name, payload)
         self.name, self.payload = self.client.read(name, payload)
@@ -68,8 +67,7 @@ class Event:
 
     def asked(self, key: str) -> str:
         """Return what the tool was called with at `key`, or "" if there is nothing."""
-        asked = self.payload.get("tool_input")
-        return str(asked.get(key) or "") if isinstance(asked, dict) else ""
+        return str(at(self.payload, "tool_input", key) or "")
 
     def transcript_of(self, agent: str | None = None) -> str | None:
         """Return where the client keeps the transcript of an agent of the session."""
@@ -99,7 +97,7 @@ def run(name: str) -> str:
     return ""
 
 
-def _told(answer: dict[str, Any] | None) -> str:
+def _told(answer: dict[str, object] | None) -> str:
     return "" if answer is None else dumps(answer)
 
 
@@ -127,7 +125,7 @@ def _sent() -> str:
     return b"".join((head, source.read())).decode("utf-8", "surrogateescape")
 
 
-def _payload() -> dict[str, Any]:
+def _payload() -> dict[str, object]:
     """Return what the client says of its event. Raises HypervisorError for no JSON."""
     try:
         payload = json_value(_sent() or "{}")
@@ -139,7 +137,7 @@ def _payload() -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def handle(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """Carry out what `event` means, and return what the client is to be told, if anything."""
     module, _, name = HANDLERS.get(event.name, "").partition(".")
     answer = None
@@ -150,11 +148,11 @@ def handle(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if event.name in _ENDS:
         from hypervisor.worker import off_limits
 
-        off_limits.settle(ledger)
+        off_limits.look_after(ledger)
     return None if answer is None else event.client.answer(event.sent_as, answer)
 
 
-def context(event: str, text: str) -> dict[str, Any]:
+def context(event: str, text: str) -> dict[str, object]:
     """Return the answer that puts `text` before the model."""
     return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 

@@ -22,13 +22,8 @@ def after(ledger: Ledger, event: Event) -> None:
     """A tool was used: note whose edit it was. One that belongs to no item counts while any item is
     in somebody's hands."""
     tokens = _tokens(ledger, event)
-    if tokens or (tokens is not None and _is_any_at_work(ledger)):
+    if tokens or (tokens is not None and ledger.claims.live_tokens()):
         _note(ledger, event, tokens, before=False)
-
-
-def _is_any_at_work(ledger: Ledger) -> bool:
-
-    return bool(ledger.claims.live_tokens())
 
 
 def _tokens(ledger: Ledger, event: Event) -> list[str] | None:

@@ -13,14 +13,13 @@ from hypervisor.ledger import Ledger, NoLedger
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from hypervisor.agents.grants import Grant
 
 _YES = "--yes-up-to"
 
 
-def before_tool(event: Event) -> dict[str, Any] | None:
+def before_tool(event: Event) -> dict[str, object] | None:
     """A tool is about to be used: refuse, or have the user asked, where `rights` says so; allow
     what `grants` does. None leaves it to the client and its own rules.
 
@@ -60,7 +59,7 @@ def _given(event: Event, cwd: str) -> list[str]:
         return []
 
 
-def requested(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def requested(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A dialog is about to be shown: answer it with what `grants` allows.
 
     Such an answer overrides the user's ask rules. So there is none where one of theirs names the
@@ -146,7 +145,7 @@ def yes_up_to(words: Iterable[str]) -> int | None:
     return int(found[0]) if len(found) == 1 else None
 
 
-def decided(event: str, decision: str, reason: str) -> dict[str, Any]:
+def decided(event: str, decision: str, reason: str) -> dict[str, object]:
     """Return the answer of a hook that runs before a tool: "allow", "ask" or "deny", and why."""
     answer = {
         "hookEventName": event,

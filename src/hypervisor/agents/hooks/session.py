@@ -8,14 +8,13 @@ from hypervisor.agents import reconcile, use
 from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import markers
 from hypervisor.system.late import late
+from hypervisor.system.reading import objects
 from hypervisor.system.spans import until
 from hypervisor.system.text import count
 from hypervisor.views import news
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.agents.notice import Notice
     from hypervisor.ledger import Ledger
 
@@ -26,7 +25,7 @@ _GOES_ON = ("clear", "resume", "compact")
 _GOES_ON_WITH = late(r"/hypervisor:resume(?:\s+(\S+))?")
 
 
-def started(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def started(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A session began: free what killed sessions held, and tell of the queues that are open."""
     reconcile.settle(ledger)
     ledger.pauses.reopen()
@@ -55,7 +54,7 @@ def _left_open(ledger: Ledger) -> str | None:
     return f"hypervisor: {'; '.join(lines[:10])}. To go on: /hypervisor:resume QUEUE"
 
 
-def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def prompted(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A prompt or a notice came: whatever it is, it carries the news."""
     prompt = event.text("prompt")
     by = "prompt"
@@ -72,7 +71,7 @@ def prompted(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     if not event.client.hears_at_start and ledger.sessions.find(event.session) is None:
         meet(ledger, event)
         text = "\n".join(filter(None, (_left_open(ledger), text)))
-    markers.settle(ledger)
+    markers.clear(ledger)
     return context("UserPromptSubmit", text) if text else None
 
 
@@ -87,17 +86,13 @@ def _user_said(ledger: Ledger, event: Event, prompt: str) -> None:
         ledger.followers.note_answer(event.session)
 
 
-def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def turn_ended(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """The session's turn ended: look at who still runs, and tell what has come to rest."""
     tasks = event.payload.get("background_tasks")
     running = None
     read_notices(ledger, event)
     if isinstance(tasks, list):
-        running = {
-            str(task.get("id"))
-            for task in tasks
-            if isinstance(task, dict) and task.get("type") == "subagent"
-        }
+        running = {str(task.get("id")) for task in objects(tasks) if task.get("type") == "subagent"}
         reconcile.missing(ledger, event.session, running)
     _settle_agents(ledger, event)
     reconcile.settle(ledger)
@@ -113,7 +108,7 @@ def turn_ended(ledger: Ledger, event: Event) -> dict[str, Any] | None:
         if text:
             return context("Stop", text)
     text = news.take(ledger, event.session, by="stop", workers=workers, at_rest=True)
-    markers.settle(ledger)
+    markers.clear(ledger)
     return context("Stop", text) if text else None
 
 
@@ -126,7 +121,7 @@ def ended(ledger: Ledger, event: Event) -> None:
     reconcile.session_ended(ledger, event.session)
     ledger.state.folder.remove(markers.watch_lock(event.session))
     reconcile.settle(ledger)
-    markers.settle(ledger)
+    markers.clear(ledger)
 
 
 def outputs_pruned(ledger: Ledger) -> None:
@@ -140,7 +135,8 @@ def outputs_pruned(ledger: Ledger) -> None:
 
     ledger.state.folder.write(_PRUNED, b"")
     limits = load(ledger.root).limits
-    retention.prune(ledger, seconds=limits.outputs_seconds, size=limits.outputs_bytes)
+    seconds, size = limits.outputs_seconds, limits.outputs_bytes
+    retention.remove(ledger.state, retention.stale(ledger, seconds=seconds, size=size))
 
 
 def headless(ledger: Ledger, session: str) -> bool:

@@ -12,12 +12,11 @@ from hypervisor.agents.hooks import Event, context, meet
 from hypervisor.ledger import calls
 from hypervisor.system import signs
 from hypervisor.system.late import late
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Held
 
@@ -38,7 +37,7 @@ _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 WORKER_SECONDS, OTHERS_SECONDS = 15.0, 60.0
 
 
-def tool_used(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def tool_used(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A tool call ended: learn from it who holds what, and renew the worker's leases. One that
     takes too much for an item loses it, and is told."""
     earlier = calls.taken(ledger.state, event.agent or event.session)
@@ -95,7 +94,7 @@ def _worked(ledger: Ledger, event: Event) -> str | None:
     from hypervisor.worker import off_limits
 
     words = reconcile.overrun(ledger, past)
-    off_limits.settle(ledger)
+    off_limits.look_after(ledger)
     return words
 
 
@@ -149,8 +148,7 @@ def _seen(ledger: Ledger, event: Event) -> None:
 
 def _started(ledger: Ledger, event: Event) -> None:
     """The session has started a worker: note for which queue, from the prompt that it got."""
-    response = event.payload.get("tool_response")
-    agent = response.get("agentId") if isinstance(response, dict) else None
+    agent = at(event.payload, "tool_response", "agentId")
     prompt = event.asked("prompt").lstrip()
     if isinstance(agent, str) and prompt.startswith("queue "):
         _join_named(ledger, event, agent, prompt.removeprefix("queue "))
@@ -174,10 +172,9 @@ def note_unseen(ledger: Ledger, event: Event) -> None:
 
 def _answered(ledger: Ledger, event: Event) -> None:
     """The session has asked its user, who chose an answer: all but a no let it go on."""
-    response = event.payload.get("tool_response")
-    answers = response.get("answers") if isinstance(response, dict) else None
-    chosen = [str(one).strip().lower() for one in answers.values()] if answers else []
-    if not any(_NO.match(one) for one in chosen):
+    answers = at(event.payload, "tool_response", "answers")
+    chosen = answers.values() if isinstance(answers, dict) else ()
+    if not any(_NO.match(str(one).strip().lower()) for one in chosen):
         ledger.followers.note_answer(event.session)
 
 
@@ -196,8 +193,7 @@ def _told(event: Event) -> str:
 
 def _task_stopped(ledger: Ledger, event: Event) -> None:
     """The session has ended a worker, of which no other event tells: a person has it do that."""
-    response = event.payload.get("tool_response")
-    agent = response.get("task_id") if isinstance(response, dict) else None
+    agent = at(event.payload, "tool_response", "task_id")
     if isinstance(agent, str):
         from hypervisor.agents import reconcile
 
@@ -212,7 +208,7 @@ def _output(event: Event) -> str:
     return str(response or event.payload.get("error") or "")
 
 
-def call_of(payload: dict[str, Any]) -> str:
+def call_of(payload: dict[str, object]) -> str:
     """Return what tells this tool call from others of its worker."""
     import json
 

@@ -7,11 +7,10 @@ from hypervisor.agents.hooks import Event
 from hypervisor.agents.hooks.tool_use import call_of, join, note_unseen
 from hypervisor.ledger import calls
 from hypervisor.system.late import late
+from hypervisor.system.reading import at, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Ledger
 
 _LAG = 0.5
@@ -19,7 +18,7 @@ _LAG = 0.5
 _PLAIN = late(r"[\w./-]+( [\w./:=@+-]+){0,5}")
 
 
-def permission_asked(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def permission_asked(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """Somebody needs a tool that nobody has allowed: what belongs to the work is granted; what a
     worker lacks is kept as the rule that would allow it."""
     if rules := _suggested(event.payload):
@@ -53,7 +52,7 @@ def _lacks(ledger: Ledger, event: Event) -> None:
                 calls.wake(ledger.state, event.agent)
 
 
-def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def stopped(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A worker ended its turn; it is sent back if it holds an item that it hasn't reported."""
     last = event.text("last_assistant_message")
     again = bool(event.payload.get("stop_hook_active"))
@@ -69,7 +68,7 @@ def stopped(ledger: Ledger, event: Event) -> dict[str, Any] | None:
     return None
 
 
-def handing_back(ledger: Ledger, event: Event) -> dict[str, Any] | None:
+def handing_back(ledger: Ledger, event: Event) -> dict[str, object] | None:
     """A worker is about to end by the tool for that, after which `stopped` can't send it back: what
     holds for that holds here, where its last words are heard, too."""
     if not event.agent:
@@ -96,27 +95,22 @@ def failed(ledger: Ledger, event: Event) -> None:
         use.collect(ledger, event.agent)
 
 
-def _suggested(payload: dict[str, Any]) -> list[str]:
+def _suggested(payload: dict[str, object]) -> list[str]:
     """Return the rules that the client offers its person to keep."""
     rules = []
-    for suggestion in _objects(payload.get("permission_suggestions")):
-        for rule in _objects(suggestion.get("rules")):
+    for suggestion in objects(payload.get("permission_suggestions")):
+        for rule in objects(suggestion.get("rules")):
             content = rule.get("ruleContent")
             name = rule.get("toolName") or str(payload.get("tool_name") or "")
             rules.append(f"{name}({content})" if content else str(name))
     return rules
 
 
-def _objects(told: object) -> list[dict[str, Any]]:
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
-
-
-def _rule(payload: dict[str, Any]) -> str | None:
+def _rule(payload: dict[str, object]) -> str | None:
     """Return the permission rule for the call, in the form of the client's settings; None for what
     no worker is to be allowed."""
     tool = str(payload.get("tool_name") or "")
-    wanted = payload.get("tool_input")
-    command = wanted.get("command") if isinstance(wanted, dict) else None
+    command = at(payload, "tool_input", "command")
     if isinstance(command, str) and command.startswith("hypervisor ") and command.split()[1:]:
         from hypervisor.agents import rights
 

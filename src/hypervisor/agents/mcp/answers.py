@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight.front_matter import as_json
 from hypervisor.ledger import Claim
@@ -15,12 +13,12 @@ _SHOWN_ODD = 20
 _BEFORE = 400
 
 
-def failure(message: str, **more: Any) -> dict[str, Any]:
+def failure(message: str, **more: object) -> dict[str, object]:
     """Return the answer of a call that failed."""
     return {"success": False, "message": message, **more}
 
 
-def brief(index: TaskIndex, entry: Entry) -> dict[str, Any]:
+def brief(index: TaskIndex, entry: Entry) -> dict[str, object]:
     """Return a task as lists show it: what its front matter says, without its text."""
     task = entry.task
     assert task is not None
@@ -46,26 +44,25 @@ def brief(index: TaskIndex, entry: Entry) -> dict[str, Any]:
     }
 
 
-def whole(index: TaskIndex, entry: Entry) -> dict[str, Any]:
+def whole(index: TaskIndex, entry: Entry) -> dict[str, object]:
     """Return a task with every key of its front matter and its text. Raises BrokenFile, OSError."""
     document = index.document(entry)
-    told: dict[str, Any] = as_json(document.meta or {})
+    told: dict[str, object] = {key: as_json(one) for key, one in (document.meta or {}).items()}
     told |= brief(index, entry)
     body = document.body.strip("\r\n")
-    told["body"] = body[:LONGEST_BODY]
-    if len(body) > LONGEST_BODY:
-        told["body"] += "\n… (cut here: read the file)"
-    return told
+    cut = "\n… (cut here: read the file)" if len(body) > LONGEST_BODY else ""
+    return told | {"body": body[:LONGEST_BODY] + cut}
 
 
-def of_claim(index: TaskIndex, claim: Claim) -> dict[str, Any]:
+def of_claim(index: TaskIndex, claim: Claim) -> dict[str, object]:
     """Return what was claimed: a task, or another file or a row with what to do with it."""
     entry = index.at(claim.path) if claim.path is not None and claim.payload is None else None
     if entry is not None and entry.task is not None:
         told = whole(index, entry)
     else:
         told = {"id": claim.id, "title": claim.title, "path": claim.path, "body": ""}
-        told |= {"row": claim.payload} if claim.payload is not None else {}
+        if claim.payload is not None:
+            told["row"] = claim.payload
     if claim.instructions:
         told["instructions"] = claim.instructions
     if asked := asks(index.root, claim):
@@ -76,7 +73,7 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, Any]:
     return told
 
 
-def odd_files(index: TaskIndex) -> dict[str, Any]:
+def odd_files(index: TaskIndex) -> dict[str, object]:
     """Return the files that are no usable tasks, each with the line and the mend; {} if none."""
     found = index.odd()
     if not found:
@@ -85,7 +82,7 @@ def odd_files(index: TaskIndex) -> dict[str, Any]:
     return {"odd_files": shown, "odd_count": len(found)}
 
 
-def _odd(entry: Entry) -> dict[str, Any]:
+def _odd(entry: Entry) -> dict[str, object]:
     if entry.broken is not None:
         line, what, fix = entry.broken
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor import worker
 from hypervisor.agents import reconcile
@@ -15,6 +15,7 @@ from hypervisor.config.caller import in_pool
 from hypervisor.config.roots import create_state
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.ledger import Claim, Ledger, NoLedger
+from hypervisor.ledger.rows import Place
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.spans import moment
 from hypervisor.system.text import listed, one_line
@@ -84,7 +85,7 @@ class Dispatch:
         return [f"held until the settings say who that is: the tasks of {listed(names, 3, 40)}"]
 
     def done(
-        self, item_id: str, report: dict[str, Any], *, caller: str = "", force: bool = False
+        self, item_id: str, report: dict[str, object], *, caller: str = "", force: bool = False
     ) -> None:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
@@ -115,7 +116,7 @@ class Dispatch:
                 raise
         self._note_end(item_id, "done")
 
-    def block(self, item_id: str, report: dict[str, Any], *, caller: str = "") -> None:
+    def block(self, item_id: str, report: dict[str, object], *, caller: str = "") -> None:
         """End an item as blocked; else as `done`."""
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._was_blocked_here(item_id, entry):
@@ -160,7 +161,7 @@ class Dispatch:
                 place = ledger.items.open_place(item_id)
         except NoLedger:
             return None
-        return _held_by(place) if place is not None and place["token"] is not None else None
+        return _held_by(place)
 
     def elsewhere(self) -> dict[str, str]:
         """Return the items that are claimed, or open in a queue that a person opened."""
@@ -180,9 +181,9 @@ class Dispatch:
             return first(worker.take(ledger, queue, worker_name(caller)))
         reconcile.settle(ledger)
         for row in ledger.items.ready(queue):
-            entry = self.index.at(row["path"]) if row["path"] else None
+            entry = self.index.at(row.path) if row.path else None
             if self.choosing.fits(entry, caller, project):
-                claims = worker.take(ledger, queue, worker_name(caller), only=row["id"])
+                claims = worker.take(ledger, queue, worker_name(caller), only=row.id)
                 if claims:
                     return claims[0]
         return None
@@ -206,7 +207,7 @@ class Dispatch:
             return self.held[item_id], False
         reconcile.settle(ledger)
         place = ledger.items.open_place(item_id)
-        queue = place["queue_name"] if place is not None else None
+        queue = place.queue_name if place is not None else None
         if self.queue not in (None, queue):
             shown = one_line(item_id, 80)
             raise NotYours(
@@ -214,7 +215,7 @@ class Dispatch:
             )
         caller = caller_name(caller) if caller else self._caller
         claim = None
-        if place is None or place["token"] is None:
+        if place is None or place.token is None:
             if queue not in (None, STANDING):
                 name = worker_name(caller or STANDING)
                 claim = first(worker.take(ledger, queue, name, only=item_id))
@@ -256,12 +257,12 @@ class Dispatch:
         shown = one_line(item_id, 80)
         if place is None:
             return f"{shown} is not claimed here"
-        if place["token"] is not None:
-            return f"{shown} is {_held_by(place)}"
-        if place["state"] == "waiting":
-            return f"{shown} waits for other items of queue {place['queue_name']}"
-        if place["queue_state"] != "open":
-            return f"{shown} is in queue {place['queue_name']}, which is {place['queue_state']}"
+        if held := _held_by(place):
+            return f"{shown} is {held}"
+        if place.state == "waiting":
+            return f"{shown} waits for other items of queue {place.queue_name}"
+        if place.queue_state != "open":
+            return f"{shown} is in queue {place.queue_name}, which is {place.queue_state}"
         return f"{shown} is claimed by nobody; if another tool locks it, see: hypervisor preflight"
 
     @contextmanager
@@ -283,6 +284,9 @@ def caller_name(caller: str) -> str:
     return name
 
 
-def _held_by(place: Any) -> str:
-    since = moment(place["claimed_at"])
-    return f"held by {one_line(place['worker'], 80)} since {since} (queue {place['queue_name']})"
+def _held_by(place: Place | None) -> str | None:
+    """Return who holds an item, for people; None if nobody does."""
+    if place is None or place.worker is None or place.claimed_at is None:
+        return None
+    since = moment(place.claimed_at)
+    return f"held by {one_line(place.worker, 80)} since {since} (queue {place.queue_name})"

@@ -12,18 +12,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import wraps
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 
 import hypervisor
 from hypervisor.agents.mcp.answers import failure
 from hypervisor.agents.mcp.claims import Dispatch
-from hypervisor.agents.mcp.tools import Tools
+from hypervisor.agents.mcp.tools import NAMES, Tools
 from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.damage import explained
@@ -75,9 +76,6 @@ _ABOUT = (
     "call complete_task or block_task with its id."
 )
 
-Id = str | int
-Words = list[str] | str | None
-
 
 def serve(root: str, queue: str | None) -> None:
     """Serve the tasks below `root` on standard input and output until the client leaves."""
@@ -105,7 +103,9 @@ def serve(root: str, queue: str | None) -> None:
 class Server(MCPServer[None]):
     """An MCPServer that answers arguments which it can't use as it answers any failure."""
 
-    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+    async def call_tool(
+        self, name: str, arguments: dict[str, object], context: Context[None, object] | None = None
+    ) -> CallToolResult | InputRequiredResult:
         """Call a tool; see MCPServer."""
         try:
             return await super().call_tool(name, arguments, context)
@@ -113,7 +113,7 @@ class Server(MCPServer[None]):
             return told(failure(str(error), task=None))
 
 
-def told(answer: dict[str, Any]) -> CallToolResult:
+def told(answer: dict[str, object]) -> CallToolResult:
     """Return an answer as the client gets it: as compact JSON, and as structured content."""
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
     shown = whole(text)
@@ -140,7 +140,7 @@ def _end(tools: Tools, number: int) -> None:
 
 
 def _register(server: Server, tools: Tools, leases: Leases) -> None:
-    def answer(call: Callable[[], dict[str, Any]]) -> CallToolResult:
+    def answer(call: Callable[[], dict[str, object]]) -> CallToolResult:
         try:
             found = tools.answer(call)
         except SystemExit as ending:
@@ -154,145 +154,15 @@ def _register(server: Server, tools: Tools, leases: Leases) -> None:
         leases.look()
         return told(found)
 
-    @server.tool()
-    async def claim_next_task(caller: str, project: str = "") -> CallToolResult:
-        """Claim the next task for `caller`, of `project` if given. Nobody else gets it."""
-        return answer(lambda: tools.claim_next_task(caller, project))
+    def told_by(name: str) -> Callable[..., Awaitable[CallToolResult]]:
+        method: Callable[..., dict[str, object]] = getattr(tools, name)
 
-    @server.tool()
-    async def get_task(id: Id) -> CallToolResult:
-        """Return one task: its fields, body, children and the tasks that it blocks."""
-        return answer(lambda: tools.get_task(str(id)))
+        # Not in a thread of its own: the one that runs the server carries out one after the other.
+        @wraps(method)
+        async def call(**given: object) -> CallToolResult:
+            return answer(lambda: method(**given))
 
-    @server.tool()
-    async def complete_task(
-        id: Id,
-        force: bool = False,
-        summary: str = "",
-        commit: str = "",
-        caller: str = "",
-        note: str = "",
-    ) -> CallToolResult:
-        """Complete a task; `summary` says what was done, `note` what its owner should know beside
-        it. Refused while boxes are open, unless `force`."""
-        return answer(lambda: tools.complete_task(str(id), force, summary, commit, caller, note))
+        return call
 
-    @server.tool()
-    async def block_task(
-        id: Id,
-        reason: str = "",
-        evidence: str = "",
-        next_step: str = "",
-        caller: str = "",
-        note: str = "",
-    ) -> CallToolResult:
-        """End a task as blocked, with the reason why it can't be done."""
-        return answer(lambda: tools.block_task(str(id), reason, evidence, next_step, caller, note))
-
-    @server.tool()
-    async def release_task(id: Id, reason: str = "") -> CallToolResult:
-        """Give a claimed task back, so that another worker gets it."""
-        return answer(lambda: tools.release_task(str(id), reason))
-
-    @server.tool()
-    async def update_task(
-        id: Id,
-        title: str | None = None,
-        type: str | None = None,
-        status: str | None = None,
-        priority: Id | None = None,
-        order: Id | None = None,
-        parent: str | None = None,
-        depends_on: Words = None,
-        soft_depends_on: Words = None,
-        due: str | None = None,
-        project: str | None = None,
-        tags: Words = None,
-        assignee: str | None = None,
-        complexity: str | None = None,
-        body: str = "",
-        replace_body: bool = False,
-        force: bool = False,
-    ) -> CallToolResult:
-        """Change fields of a task; "" clears one. `body` is added, unless `replace_body`."""
-        fields: dict[str, object] = {
-            "title": title, "type": type, "status": status, "priority": priority, "order": order,
-            "parent": parent, "depends_on": depends_on, "soft_depends_on": soft_depends_on,
-            "due": due, "project": project, "tags": tags, "assignee": assignee,
-            "complexity": complexity,
-        }  # fmt: skip
-        given = {name: value for name, value in fields.items() if value is not None}
-        return answer(lambda: tools.update_task(str(id), given, body, replace_body, force))
-
-    @server.tool()
-    async def create_task(
-        task_title: str,
-        type: str = "",
-        project: str = "",
-        parent: str = "",
-        depends_on: Words = None,
-        soft_depends_on: Words = None,
-        order: Id | None = None,
-        priority: Id | None = None,
-        due: str = "",
-        tags: Words = None,
-        body: str = "",
-        assignee: str = "",
-        complexity: str = "",
-        status: str = "",
-    ) -> CallToolResult:
-        """Make a new task in a file of its own."""
-        fields: dict[str, object] = {
-            "title": task_title, "type": type, "project": project, "parent": parent,
-            "depends_on": depends_on, "soft_depends_on": soft_depends_on, "order": order,
-            "priority": priority, "due": due, "tags": tags, "assignee": assignee,
-            "complexity": complexity, "status": status,
-        }  # fmt: skip
-        return answer(lambda: tools.create_task(fields, body))
-
-    @server.tool()
-    async def list_tasks(
-        project: str = "",
-        status: str = "",
-        type: str = "",
-        priority: Id | None = None,
-        priority_max: int | None = None,
-        assignee: str = "",
-        complexity: str = "",
-        limit: int = 50,
-    ) -> CallToolResult:
-        """List tasks by their fields, without bodies; `limit` 0 lists all."""
-        return answer(
-            lambda: tools.list_tasks(
-                limit,
-                project=project,
-                status=status,
-                type=type,
-                priority=priority,
-                priority_max=priority_max,
-                assignee=assignee,
-                complexity=complexity,
-            )
-        )
-
-    @server.tool()
-    async def get_ready_tasks(
-        project: str = "", caller: str = "", limit: int = 1
-    ) -> CallToolResult:
-        """List what can be worked on now, best first; `total` counts all."""
-        return answer(lambda: tools.get_ready_tasks(project, caller, limit))
-
-    @server.tool()
-    async def get_blocked_tasks(project: str = "", limit: int = 50) -> CallToolResult:
-        """List tasks that are blocked or wait for others, each with the reason."""
-        return answer(lambda: tools.get_blocked_tasks(project, limit))
-
-    @server.tool()
-    async def get_children(id: Id) -> CallToolResult:
-        """List the tasks that name this one as their parent."""
-        return answer(lambda: tools.get_children(str(id)))
-
-    @server.tool()
-    async def get_index_stats(include_projects: bool = False) -> CallToolResult:
-        """Count the tasks: all, ready, blocked, by status, type and project."""
-        return answer(lambda: tools.get_index_stats(include_projects))
+    for name in NAMES:
+        server.tool(structured_output=False)(told_by(name))

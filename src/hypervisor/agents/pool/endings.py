@@ -14,26 +14,22 @@ from hypervisor.system.text import one_line
 from hypervisor.worker import CheckFailed, Refused
 
 
-def settle(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
+def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
     """Deal with what an agent still holds, now that its process is gone."""
     if end.how == "finished":
         reconcile.stopped(ledger, session, agent, last_message=end.last, again=True)
     elif end.how == "rate_limited":
-        limited(ledger, queue, session, agent, end)
+        # The service refuses work for now: until it wants to be asked again, if it says when.
+        reconcile.freed(ledger, session, agent, "rate limit")
+        if end.limit is not None:
+            told = replace(end.limit, text=end.cause or end.limit.text)
+            reconcile.pause_for(ledger, queue, told)
     elif end.how in ("refused", "stopped"):
         reconcile.freed(ledger, session, agent, one_line(end.cause, 200))
     else:
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
-    worker.off_limits.settle(ledger)
+    worker.off_limits.look_after(ledger)
     reconcile.settle(ledger)
-
-
-def limited(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
-    """The service refuses work for now: free the agent's items, and pause the queue until the
-    service wants to be asked again, if it says when."""
-    reconcile.freed(ledger, session, agent, "rate limit")
-    if end.limit is not None:
-        reconcile.pause_for(ledger, queue, replace(end.limit, text=end.cause or end.limit.text))
 
 
 def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, force: bool) -> str:
@@ -52,7 +48,7 @@ def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, f
     elif end.how == "failed":
         _finish(ledger, claim, "failed", _told(end))
     else:
-        settle(ledger, claim.queue, agent.session, agent.name, end)
+        agent_ended(ledger, claim.queue, agent.session, agent.name, end)
     return ""
 
 
@@ -90,7 +86,7 @@ def _unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
         ledger.ends.release(claim.token, free=True, reason=worker.off_limits.why(paths))
     except NotOwner:
         return
-    worker.off_limits.settle(ledger)
+    worker.off_limits.look_after(ledger)
 
 
 def _told(end: End) -> str:

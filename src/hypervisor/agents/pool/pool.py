@@ -296,13 +296,13 @@ class Pool:
     def _agent_ended(self, running: Running, end: End) -> None:
         name = running.agent.name
         self._note(running)
-        endings.settle(self.ledger, self.queue, self.session, name, end)
+        endings.agent_ended(self.ledger, self.queue, self.session, name, end)
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self.ledger.agents.note(name, self.session, how=how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
         use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agents.claims_of(name)
-        fruitful = any(claim["outcome"] in WORKED for claim in claims)
+        fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             paused = self.ledger.queues.get(self.queue).state == "paused"
@@ -343,7 +343,7 @@ class Pool:
                 self._launch.end(running, sweep=True)
             self._note(running)
             end = End("stopped", "the pool was stopped")
-            endings.settle(self.ledger, self.queue, self.session, name, end)
+            endings.agent_ended(self.ledger, self.queue, self.session, name, end)
             self.ledger.agents.note(name, self.session, how="stopped")
             use.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)

@@ -26,12 +26,11 @@ def folder_of(session: str) -> Path:
     return Path(tempfile.gettempdir()) / f"hypervisor-{session}"
 
 
-def clean_up(ledger: Ledger) -> list[str]:
+def clean_up(ledger: Ledger) -> None:
     """End what is left of pools whose process is gone, and free what they held.
 
-    Returns their names. Nobody else frees an item while its agent still runs.
+    Nobody else frees an item while its agent still runs.
     """
-    ended = []
     for row in ledger.sessions.pools():
         session = row.id
         if not caller.is_gone(row.pid, row.pid_start):
@@ -42,8 +41,6 @@ def clean_up(ledger: Ledger) -> list[str]:
         reconcile.session_ended(ledger, session)
         forget(ledger.state, session)
         _take_trees(ledger, session)
-        ended.append(session)
-    return ended
 
 
 def forget(state: State, session: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 
 class Requests:
@@ -14,19 +15,19 @@ class Requests:
     def __init__(self) -> None:
         self.drain = False
         self.stop = False
-        self._before: dict[int, Any] = {}
+        self._handlers = ExitStack()
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._asked)
+            before = signal.signal(number, self._asked)
+            self._handlers.callback(signal.signal, number, before)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.close()
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and not self.drain:

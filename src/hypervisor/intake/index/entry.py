@@ -10,6 +10,7 @@ from hypervisor.intake.preflight.look import Judged
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.sources import Known
 from hypervisor.tasks.family import Family
+from hypervisor.tasks.ids import known_of
 from hypervisor.tasks.read import Identity
 from hypervisor.tasks.task import Task
 
@@ -64,10 +65,9 @@ class Entry:
             return None if self.broken is None else Known(
                 self.id or stem, path, "broken", None, None, None
             )  # fmt: skip
-        task = self.task
-        return Known(task.id or stem, path, task.state, task.status, task.type, task.parent)
+        return known_of(self.task, path)
 
-    def row(self, families: Sequence[Family]) -> list[Any]:
+    def row(self, families: Sequence[Family]) -> list[object]:
         """Return it as JSON can hold it."""
         task = self.task and [getattr(self.task, name) for name in _TASK_FIELDS]
         family = -1

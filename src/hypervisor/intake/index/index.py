@@ -23,9 +23,10 @@ from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Known, guess_id
 from hypervisor.system.errors import BrokenFile
+from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.family import families
 from hypervisor.tasks.read import NO_IDENTITY, Document, Identity, identity_of, read
-from hypervisor.tasks.task import link_target, task_of
+from hypervisor.tasks.task import task_of
 
 # So many changes are worth writing down at once; fewer can be found again.
 _WORTH_SAVING = 500

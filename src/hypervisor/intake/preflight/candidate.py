@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.intake.preflight.graph import Node
 from hypervisor.intake.preflight.mentions import Hint
@@ -21,15 +20,16 @@ class Candidate(Node):
 
     `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
     file, `content` the digest of that, `rank` what the ready are sorted by, `files` what it says it
-    touches, `named` the files that its text names, `hints` what a person may want to look at.
+    touches, `named` the files that its text names, `format` that of a file that holds many items,
+    `hints` what a person may want to look at.
     """
 
-    path: str | None
     file: str | None = None
     title: str | None = None
     identity: Identity | None = None
     content: str | None = None
-    payload: dict[str, Any] | None = None
+    payload: dict[str, object] | None = None
+    format: str | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -53,6 +53,7 @@ class Candidate(Node):
             fingerprint=seen and seen.fingerprint,
             content=self.content,
             payload=self.payload,
+            format=self.format,
             after=self.after,
             files=self.files,
             named=self.named,
@@ -62,8 +63,13 @@ class Candidate(Node):
 
 def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
     """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
-    known = priority_of(task.priority)
-    return _USUAL_PRIORITY if known is None else known, _order(meta)
+    return priority_or_usual(task.priority), _order(meta)
+
+
+def priority_or_usual(raw: str | None) -> float:
+    """Do as `priority_of`; 2 for what is none."""
+    known = priority_of(raw)
+    return _USUAL_PRIORITY if known is None else known
 
 
 def priority_of(raw: str | None) -> float | None:

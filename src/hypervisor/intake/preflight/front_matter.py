@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 import hypervisor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
 SCHEMA = "task.schema.json"
 # Keywords that look at the kind of a value only.
 _OF_KINDS = frozenset({"anyOf", "description", "items", "maxItems", "title", "type"})
@@ -64,8 +68,8 @@ class _Part(NamedTuple):
     """What the schema says of one key; `of_kinds` if the kind of a value is all it looks at, and
     `right` the classes of values that it was found to want."""
 
-    usable: Any
-    usual: Any
+    usable: Draft202012Validator | None
+    usual: Draft202012Validator
     of_kinds: bool
     right: set[type]
 
@@ -90,7 +94,7 @@ def _parts() -> dict[str, _Part]:
     }
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+def _inlined(schema: object, definitions: dict[str, object]) -> Any:
     """Return a schema with what it refers to in its place: looking that up takes the longest."""
     if isinstance(schema, list):
         return [_inlined(entry, definitions) for entry in schema]
@@ -101,7 +105,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {name: _inlined(entry, definitions) for name, entry in schema.items()}
 
 
-def _is_of_kinds(schema: Any) -> bool:
+def _is_of_kinds(schema: object) -> bool:
     if not isinstance(schema, dict):
         return schema is True
     if not _OF_KINDS.issuperset(schema) or "integer" in schema.get("type", ()):
@@ -128,13 +132,14 @@ def _judged(key: str, text: str) -> Violation | None:
     return Violation(key, _what(value, part.usual), unusable)
 
 
-def _what(value: object, usual: Any) -> str:
+def _what(value: object, usual: Draft202012Validator) -> str:
     if isinstance(value, dict):
         return "is a mapping"
     if isinstance(value, list):
         odd = next((entry for entry in value if not isinstance(entry, str)), None)
         return f"is a list that holds {_kind(odd)}" if usual.is_valid([]) else "is a list"
-    wanted = usual.schema.get("title")
+    schema = usual.schema
+    wanted = schema.get("title") if isinstance(schema, dict) else None
     return f"is no {wanted}" if wanted else f"is {_kind(value)}"
 
 
@@ -143,7 +148,7 @@ def _kind(value: object) -> str:
     return "null" if value is None else kinds.get(type(value), "a number")
 
 
-def as_json(value: object) -> Any:
+def as_json(value: object) -> object:
     """Return a YAML value as JSON has it: dates as ISO text, keys as text."""
     if isinstance(value, dict):
         return {str(key): as_json(entry) for key, entry in value.items()}

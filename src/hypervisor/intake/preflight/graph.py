@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hypervisor.intake.preflight.rules import Verdict
+from hypervisor.intake.preflight.names import Names
+from hypervisor.intake.preflight.rules import UNREAD, Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
 
@@ -81,7 +82,11 @@ _SHOWN_IN_CIRCLE = 8
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A task of the batch: `verdict` is None while nothing speaks against working on it."""
+    """A task of the batch: `verdict` is None while nothing speaks against working on it.
+
+    `parent`, `depends_on`, `blocks` and `may_wait` (by key) call other tasks by any name of theirs;
+    `relate` makes ids of these.
+    """
 
     id: str
     status: str | None = None
@@ -89,6 +94,10 @@ class Node:
     type: str | None = None
     parent: str | None = None
     depends_on: Sequence[str] = ()
+    blocks: Sequence[str] = ()
+    may_wait: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    aliases: Sequence[str] = ()
+    path: str | None = None
     verdict: Verdict | None = None
     after: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
@@ -110,13 +119,57 @@ def relate(
     `search` yields the tasks below the root that mention any id of a set; it is called only when
     the batch does not hold what its tasks point to, or `always`: it may know of children.
     """
+    names = Names(nodes)
+    _call_by_id(nodes, names)
     graph = _Graph(nodes)
     wanted = graph.missing()
     if wanted or always:
-        graph.add(search(wanted))
+        outside = [known for known in search(wanted) if not graph.has(known.id)]
+        names.add(outside)
+        _call_by_id(nodes, names)
+        graph.add(outside)
+    _settle_doubts(nodes, names)
     graph.judge_parents()
     graph.judge_containers()
     graph.judge_dependencies()
+
+
+def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
+    """Have tasks call each other by their ids, as far as `names` knows who is meant; hold those
+    that call one of several by a name."""
+    for node in nodes:
+        if node.closed:
+            continue
+        if node.parent is not None:
+            called = names.find(node.parent, node.path)
+            node.parent = called[0].id if len(called) == 1 else node.parent
+        depends_on = []
+        for name in node.depends_on:
+            called = names.find(name, node.path)
+            depends_on.append(called[0].id if len(called) == 1 else name)
+            if len({one.id for one in called}) > 1 and node.verdict is None:
+                both = " and ".join(one_line(one.path or one.id, 80) for one in called[:2])
+                reason = (
+                    f"depends on {one_line(name, 60)}, which may be {both}: name it by its path"
+                )
+                node.verdict = Verdict("held", "ambiguous", reason)
+        node.depends_on = depends_on
+        for name in node.blocks:
+            for one in names.find(name, node.path):
+                if isinstance(one, Node) and node.id not in one.depends_on:
+                    one.depends_on = [*one.depends_on, node.id]
+
+
+def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
+    """Have tasks wait for what stands under keys that may say so, where all of that are tasks; hold
+    them where it is not."""
+    for node in nodes:
+        for key, told in node.may_wait.items():
+            called = [names.find(name, node.path) for name in told]
+            if all(len(one) == 1 for one in called):
+                node.depends_on = [*node.depends_on, *(one[0].id for one in called)]
+            elif node.verdict is None:
+                node.verdict = Verdict("held", UNREAD, unread(key))
 
 
 class _Graph:
@@ -132,6 +185,10 @@ class _Graph:
             node.parent.casefold() for node in nodes if node.parent is not None and not node.closed
         )
 
+    def has(self, item_id: str) -> bool:
+        """True if the batch has an item of this very id."""
+        return item_id in self._by_id
+
     def missing(self) -> set[str]:
         """Return the ids, outside the batch, that the verdicts depend on."""
         wanted = set()
@@ -141,6 +198,7 @@ class _Graph:
             pointed = [node.parent] if node.parent is not None else []
             if node.verdict is None:
                 pointed += node.depends_on
+                pointed += [name for told in node.may_wait.values() for name in told]
                 if _is_container(node):
                     wanted.add(node.id)
             wanted.update(other for other in pointed if not self._inside(other))
@@ -149,13 +207,9 @@ class _Graph:
     def add(self, outside: Iterable[Known]) -> None:
         """Take in what is below the root and not in the batch."""
         for known in outside:
-            if known.id in self._by_id:
-                continue
             first = self._known.setdefault(known.id.casefold(), known)
             if first is not known and first.parent == known.parent:
                 continue
-            stem = known.path.rsplit("/", 1)[-1].rsplit(".", 1)[0].casefold()
-            self._known.setdefault(stem, known)
             if known.parent is not None and known.state not in (*_CLOSED, "broken"):
                 self._open_children[known.parent.casefold()] += 1
 

@@ -9,16 +9,20 @@ from typing import NamedTuple
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings, as_name
 from hypervisor.intake.preflight import front_matter
-from hypervisor.intake.preflight.candidate import Candidate, rank
+from hypervisor.intake.preflight.candidate import Candidate, priority_or_usual, rank
 from hypervisor.intake.preflight.mentions import Mentions
-from hypervisor.intake.preflight.result import Broken, Entry, Preflight
-from hypervisor.intake.preflight.rules import Rules, Verdict
+from hypervisor.intake.preflight.result import Broken, Entry, Preflight, Warned
+from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_status
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, guess_id
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
+from hypervisor.tasks import formats
+from hypervisor.tasks.body_status import status_in
+from hypervisor.tasks.formats import Item
+from hypervisor.tasks.ids import guess_state
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
 from hypervisor.tasks.walk import is_markdown
@@ -69,6 +73,7 @@ class Look:
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
+        self._context: dict[str, list[str]] = {}
 
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
@@ -80,13 +85,17 @@ class Look:
             self._odd(found, path)
         elif found.row is not None:
             self._row(found, path)
+        elif found.item is not None:
+            self._item(found.item, found, path)
         elif found.path is not None and path is not None:
             self._file(found.path, path)
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
         group, kind, reason, fix = found.problem
-        if group == "held" and path is not None:
+        if group == "skipped":
+            self.result.skipped.append(Entry(id=path or "", path=path, kind=kind, reason=reason))
+        elif group == "held" and path is not None:
             told = f"{reason}; {fix}" if fix else reason
             self.result.held.append(Entry(id=path, path=path, kind=kind, reason=told))
         else:
@@ -96,16 +105,19 @@ class Look:
         if self._where and not self._where.holds(found.row, None):
             self.result.not_matching += 1
             return
+        item = found.item
+        assert item is not None, "a row was read as an item"
         verdict = None
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: a row of a table")
-        elif not self._files_are_items:
-            verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
-        elif found.path is not None:
-            verdict = self._seen_before((found.path, found.line), path)
-        row = found.row or {}
-        title = row.get("title") or row.get("name")
-        files = touched(row.get(self._files_from or ""), self._root)
+        else:
+            verdict = finished(item.state, item.word)
+            if verdict is None and not (self._files_are_items or found.is_work):
+                verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
+            verdict = verdict or held_by_status(item.state, item.word)
+            if verdict is None and found.path is not None:
+                verdict = self._seen_before((found.path, found.line), path)
+        files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
             reason = f"names a file outside of the project: {one_line(outside, 120)}"
@@ -113,11 +125,57 @@ class Look:
         self.candidates.append(
             Candidate(
                 id=found.row_id or "",
+                status=item.word or None,
+                state=item.state,
+                parent=item.parent,
+                depends_on=item.depends_on,
+                blocks=item.blocks,
+                aliases=(item.id,) if item.id else (),
                 verdict=verdict,
                 path=path,
-                title=title if isinstance(title, str) else None,
+                title=item.title or None,
                 payload=found.row,
+                rank=(priority_or_usual(item.priority if found.is_work else None), 0.0),
                 files=files,
+            )
+        )
+
+    def _item(self, item: Item, found: Found, path: str | None) -> None:
+        """Take in one of the many items of a file."""
+        assert path is not None and found.path is not None, "it stands in a file"
+        if self._where and not self._where.holds(item._asdict(), None):
+            self.result.not_matching += 1
+            return
+        if path not in self.result.formats:
+            kind = formats.get(found.format or "")
+            self.result.formats[path] = kind.name
+            self.result.warnings += [Warned(None, path, note) for note in kind.notes(found.path)]
+            context = kind.context(found.path, self._root)
+            self._context[path] = [os.path.relpath(file, self._root) for file in context]
+        verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
+        if not self._for_work:
+            verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
+        files = touched(list(item.files), self._root)
+        outside = next((file for file in files if self._leads_out(file)), None)
+        if verdict is None and outside is not None:
+            reason = f"names a file outside of the project: {one_line(outside, 120)}"
+            verdict = Verdict("held", "outside", reason)
+        self.candidates.append(
+            Candidate(
+                id=f"{path}#{item.id}",
+                status=item.word,
+                state=item.state,
+                parent=item.parent and f"{path}#{item.parent}",
+                depends_on=[f"{path}#{other}" for other in item.depends_on],
+                blocks=[f"{path}#{other}" for other in item.blocks],
+                verdict=verdict or self._seen_before((found.path, item.line), path),
+                path=path,
+                title=item.title,
+                payload={"text": item.text, "line": item.line}
+                | ({"context": self._context[path]} if self._context[path] else {}),
+                rank=(priority_or_usual(item.priority), 0.0),
+                files=files,
+                format=found.format,
             )
         )
 
@@ -134,7 +192,12 @@ class Look:
                 return
             document = read(file)
         except BrokenFile as error:
-            if not self._told_twice(file, path):
+            closed = finished(*guess_state(file, self._settings))
+            if closed is not None:
+                self.candidates.append(
+                    Candidate(id=guess_id(file) or path, verdict=closed, path=path, file=file)
+                )
+            elif not self._told_twice(file, path):
                 self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
             return
         except OSError as error:
@@ -155,8 +218,11 @@ class Look:
             self.result.not_matching += 1
             return
         verdict = self._seen_before((identity.device, identity.inode), path)
+        if verdict is None and document is not None:
+            word = status_in(document.body)
+            verdict = finished(self._settings.status_class(word), word) if word else None
         if verdict is None and not self._files_are_items:
-            what = "no status, no known type, not both id and title" if document else "no Markdown"
+            what = "no status and no known type" if document else "no Markdown"
             verdict = Verdict("skipped", "not_a_task", f"not a task: {what}")
         self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
 
@@ -180,7 +246,9 @@ class Look:
 
     def judge(self, document: Document, task: Task) -> Judged:
         """Return what the file itself says of its task; what is only odd goes to its warnings."""
-        violation = self._judge_front_matter(document, task)
+        # What is closed is closed, odd as it may be.
+        closed = task.state in ("done", "cancelled")
+        violation = None if closed else self._judge_front_matter(document, task)
         if violation is None and task.id is not None and len(task.id) > _LONGEST_ID:
             key = task.family.fields["id"]
             what = f"is longer than {_LONGEST_ID} characters"
@@ -210,6 +278,9 @@ class Look:
                 type=task.type,
                 parent=task.parent,
                 depends_on=task.depends_on,
+                blocks=task.blocks,
+                may_wait=task.may_wait,
+                aliases=task.aliases,
                 verdict=verdict,
                 warnings=list(task.warnings),
                 path=path,

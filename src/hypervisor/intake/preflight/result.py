@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from hypervisor.config.roots import is_outside
 from hypervisor.intake.preflight import unknown
@@ -46,6 +45,9 @@ def lines(checked: Preflight) -> list[str]:
             shown = [_held(entry) for entry in entries]
         told += _section(f"held, {kind.replace('_', ' ')}", shown, items=len(entries))
     told += _section("broken", [_broken(entry) for entry in checked.broken], _BROKEN_SHOWN)
+    told += _section(
+        "formats", [f"{one_line(path)}: {name}" for path, name in checked.formats.items()]
+    )
     told += _section(
         "warnings",
         [f"{_place(warned.path)}: {one_line(warned.reason)}" for warned in checked.warnings],
@@ -113,8 +115,9 @@ class Entry(Placed):
 
     `fingerprint` is how a task's file looked (None for all else) and `content` its digest, where
     that is known; `payload` is a row, `after` the ids of items of the same pre-flight that must
-    come first, `files` the paths that it says it touches,
-    `named` the files that its text names and that are there, `assignees` those for which it is held
+    come first, `files` the paths that it says it touches, `named` the files that its text names and
+    that are there, `format` that of the file at `path` where that holds many items, `assignees`
+    those for which it is held
     since nobody knows them.
     """
 
@@ -122,7 +125,8 @@ class Entry(Placed):
     title: str | None = None
     fingerprint: str | None = None
     content: str | None = None
-    payload: dict[str, Any] | None = None
+    payload: dict[str, object] | None = None
+    format: str | None = None
     after: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -163,7 +167,8 @@ class Preflight:
 
     `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
     what `--where` left out, `failed` holds the sources that could not be read, `assignees` the
-    names that tasks are assigned to, as `as_name` returns them.
+    names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
+    of many items was taken for, by its path.
     """
 
     ready: list[Entry] = field(default_factory=list)
@@ -175,6 +180,7 @@ class Preflight:
     failed: list[SourceError] = field(default_factory=list)
     not_matching: int = 0
     assignees: set[str] = field(default_factory=set)
+    formats: dict[str, str] = field(default_factory=dict)
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named
@@ -211,7 +217,7 @@ class Preflight:
             if name != "ready"
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the result as `schemas/preflight.schema.json` describes it."""
         return {
             "ready": [{"id": entry.id, "path": entry.path} for entry in self.ready],
@@ -233,6 +239,7 @@ class Preflight:
             ],
             "counts": self.counts,
             "kinds": self.kinds(),
+            "formats": self.formats,
             "unknown_assignees": [told._asdict() for told in self.unknown_assignees()],
             "warnings": [
                 {"id": warned.id, "path": warned.path, "reason": warned.reason}
@@ -253,5 +260,5 @@ class Preflight:
         return lines(self)
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _told(entry: Entry) -> dict[str, object]:
     return {"id": entry.id, "path": entry.path, "reason": entry.reason, "kind": entry.kind}

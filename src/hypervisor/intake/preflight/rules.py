@@ -12,7 +12,7 @@ from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task
+from hypervisor.tasks.task import Task, is_closed_by_reason
 
 COMPLETE, CANCELLED = "complete", "cancelled"
 
@@ -53,20 +53,18 @@ class Rules:
         if finished is not None or not self._for_work:
             return finished
         return (
-            self._by_status(task)
+            held_by_status(task.state, task.status)
+            or _recurs(task)
+            or _unread(task)
             or self._needs_human(task)
             or self._is_somebodys(task)
             or self._needs_tool(document, task)
         )
 
     def _finished(self, document: Document, task: Task) -> Verdict | None:
-        word = one_line(task.status, 40)
-        if task.state == "done":
-            return Verdict("skipped", COMPLETE, f"already complete: its status is '{word}'")
-        if task.state == "cancelled":
-            return Verdict("skipped", CANCELLED, f"cancelled: its status is '{word}'")
-        if not self._for_work:
-            return None
+        ended = finished(task.state, task.status)
+        if ended is not None or not self._for_work:
+            return ended
         closed = self._closed_by(document)
         if closed is None:
             return None
@@ -79,20 +77,9 @@ class Rules:
             for heading in markdown.headings(body):
                 if heading.level == 2 and heading.title in self._close_headings:
                     return f"it has a '## {heading.title}' section"
-        if document.meta and document.meta.get("close_reason"):
+        if is_closed_by_reason(document):
             return "it has a close_reason"
         return None
-
-    def _by_status(self, task: Task) -> Verdict | None:
-        word = one_line(task.status, 40)
-        if task.state == "ready":
-            return None
-        if task.state == "unknown":
-            reason = f"unknown status '{word}': add it to [status] in hypervisor.toml"
-            return Verdict("held", "unknown_status", reason)
-        kind, reason = _HELD_BY_STATUS[task.state]
-        plain = task.status is None or task.status.casefold().replace("_", " ") == reason
-        return Verdict("held", kind, reason if plain else f"{reason} (status '{word}')")
 
     def _needs_human(self, task: Task) -> Verdict | None:
         settings = self._settings
@@ -134,6 +121,56 @@ class Rules:
         if is_name(tool):
             mend += f", or hypervisor allow QUEUE --tools {tool}"
         return Verdict("held", "needs_tool", f"needs {shown}, which workers lack: {mend}")
+
+
+def _recurs(task: Task) -> Verdict | None:
+    if not task.recurs:
+        return None
+    reason = "it recurs: done would end it for good; do this time by hand"
+    return Verdict("held", "recurring", reason)
+
+
+def _unread(task: Task) -> Verdict | None:
+    if not task.unread:
+        return None
+    return Verdict("held", UNREAD, unread(task.unread[0]))
+
+
+UNREAD = "unread_dependency"
+
+
+def unread(key: str) -> str:
+    """Return in words that what stands under a key may be a dependency, and what helps."""
+    shown = one_line(key, 60)
+    return (
+        f"what stands under {shown} can't be read as what it waits for: list ids or names of "
+        f"files, or write [preflight] ignore_keys = ['{shown}'] into hypervisor.toml"
+    )
+
+
+def finished(state: str, word: str | None) -> Verdict | None:
+    """Return the verdict on what has ended, going by the class of its status and the word for it;
+    None for what has not."""
+    if state == "done":
+        return Verdict(
+            "skipped", COMPLETE, f"already complete: its status is '{one_line(word, 40)}'"
+        )
+    if state == "cancelled":
+        return Verdict("skipped", CANCELLED, f"cancelled: its status is '{one_line(word, 40)}'")
+    return None
+
+
+def held_by_status(state: str, word: str | None) -> Verdict | None:
+    """Return the verdict on what is open, as `finished` does; None for what is ready."""
+    if state == "ready":
+        return None
+    shown = one_line(word, 40)
+    if state == "unknown":
+        reason = f"unknown status '{shown}': add it to [status] in hypervisor.toml"
+        return Verdict("held", "unknown_status", reason)
+    kind, reason = _HELD_BY_STATUS[state]
+    plain = word is None or word.casefold().replace("_", " ") == reason
+    return Verdict("held", kind, reason if plain else f"{reason} (status '{shown}')")
 
 
 _HELD_BY_STATUS = {

@@ -6,7 +6,6 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from hypervisor.intake.preflight.candidate import priority_of
 from hypervisor.system.errors import UsageError
@@ -18,7 +17,7 @@ _FIELDS = ("parent", "depends_on", "assignee", "tags", "type", "status", "priori
 # Stands for no condition at all.
 ALL = "all"
 _CONDITION = re.compile(r"(.+?)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
-_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+_ORDERS: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,

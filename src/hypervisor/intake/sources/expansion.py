@@ -12,10 +12,13 @@ from typing import BinaryIO
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.intake.sources import lists
-from hypervisor.intake.sources.rows import Rows, holds_rows, is_json_lines
+from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is_json_lines
+from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line
-from hypervisor.tasks import walk
+from hypervisor.tasks import formats, walk
+from hypervisor.tasks.formats import Format, mark
+from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.ids import TaskIds, tasks_below
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
@@ -33,6 +36,7 @@ def expand(
     stdin: BinaryIO | None = None,
     files_are_items: bool = False,
     lists_lead_out: bool | None = None,
+    format: str | None = None,
     on_error: Callable[[SourceError], None] | None = None,
 ) -> Iterator[Found]:
     """Yield what the sources `specs` name, one after the other.
@@ -51,7 +55,9 @@ def expand(
     SourceError is raised. What a list or a folder holds and can't be read is a Found with a
     problem.
     """
-    expander = _Expander(root, cwd, settings, id_column, stdin, files_are_items, lists_lead_out)
+    expander = _Expander(
+        root, cwd, settings, id_column, stdin, files_are_items, lists_lead_out, format
+    )
     parts: list[tuple[Callable[[str], Iterator[Found]], str]]
     parts = [(expander.source, spec) for spec in specs]
     if children_of is not None:
@@ -75,14 +81,19 @@ class _Expander:
         stdin: BinaryIO | None,
         files_are_items: bool,
         lists_lead_out: bool | None,
+        format: str | None,
     ) -> None:
         self._root = root
         self._cwd = cwd
         self._settings = settings
         self._stdin = stdin
+        self._files_are_items = files_are_items
         self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
-        self._rows = Rows(id_column)
         self._lists_lead_out = lists_lead_out
+        self._format = formats.get(format) if format is not None else None
+        of_rows = self._format if isinstance(self._format, RowFormat) else None
+        self._rows = Rows(id_column, settings, of_rows)
+        self._names = formats.names()
         self._tasks: TaskIds | None = None
         self._outside: dict[str, bool] = {}
 
@@ -129,20 +140,70 @@ class _Expander:
             mode = os.stat(path).st_mode
             if stat.S_ISDIR(mode):
                 os.listdir(path)
-                yield from walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
+                yield from self._folder(path, spec)
             elif not stat.S_ISREG(mode) and not walk.is_markdown(path):
                 yield from self._piped(spec, read_pipe(path, lists.LARGEST))
-            elif holds_rows(path):
+            elif holds_rows(path) or self._are_rows(path):
                 yield from self._rows.of_file(path, spec)
             elif lists.is_list(path, self._cwd):
                 yield from self._list(path, spec)
             else:
-                yield Found(path, origin=spec)
+                yield from self._file(path, spec)
         except OSError as error:
             reason = error.strerror or str(error)
             raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
+
+    def _are_rows(self, path: str) -> bool:
+        own = self._format is not None and not isinstance(self._format, RowFormat)
+        return not own and self._kind_of(path) is None and holds_json_rows(path)
+
+    def _kind_of(self, path: str) -> Format | None:
+        """Return the format of a file of many items, None if it is none."""
+        if self._format is not None and not isinstance(self._format, RowFormat):
+            return self._format
+        if self._files_are_items and walk.is_markdown(path):
+            return None
+        try:
+            return formats.of_file(path, mark.text_of(path)[1])
+        except (OSError, BrokenFile):
+            return None
+
+    def _folder(self, path: str, spec: str) -> Iterator[Found]:
+        """Yield what is below a folder, or the items of the files that it stands for."""
+        own = [] if self._format else formats.in_folder(path)
+        for kind, file in own:
+            yield from self._items(file, spec, kind)
+        if own:
+            return
+        for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
+            named = found.path is not None and os.path.basename(found.path).lower() in self._names
+            if found.path is None or found.problem is not None or not named:
+                yield found
+            else:
+                yield from self._file(found.path, found.origin)
+
+    def _file(self, path: str, spec: str) -> Iterator[Found]:
+        """Yield a file, or the items in it."""
+        kind = self._kind_of(path)
+        if kind is None:
+            yield Found(path, origin=spec)
+        else:
+            yield from self._items(path, spec, kind)
+
+    def _items(self, path: str, spec: str, kind: Format) -> Iterator[Found]:
+        try:
+            items = kind.items(path, mark.text_of(path)[1])
+        except BrokenFile as error:
+            problem = Problem("broken", "unreadable", error.what, error.fix)
+            yield Found(path, origin=spec, line=error.line, problem=problem)
+            return
+        if not items:
+            problem = Problem("broken", "empty", f"no items of {kind.name} in it", "check the file")
+            yield Found(path, origin=spec, problem=problem)
+        for item in items:
+            yield Found(path, origin=spec, line=item.line, item=item, format=kind.name)
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
         try:

@@ -7,16 +7,22 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from hypervisor.system.reading import MIB, NotReadable, open_file
+from hypervisor.config.settings import Settings
+from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
 from hypervisor.system.text import one_line
+from hypervisor.tasks import formats
+from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
 _TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")
+_ARRAY = ".json"
+_LARGEST_ARRAY = 64 * MIB
 # A row goes to a worker as it is, so one that nobody could read is a mistake. Millions of rows are
 # none, yet a file that somebody writes to all the time has to end somewhere.
 _LARGEST = 1024 * MIB
@@ -40,7 +46,7 @@ _KINDS = {
 
 class _Row(NamedTuple):
     line: int
-    cells: dict[str, Any] | None
+    cells: dict[str, object] | None
     trouble: str = ""
     fix: str = ""
 
@@ -53,12 +59,17 @@ def holds_rows(name: str) -> bool:
 class Rows:
     """Makes rows into items.
 
-    With an id column a row's id is its cell there; without, a hash of the row, and for rows that
-    equal an earlier one the hash and their ordinal. So an id outlives rows added above it.
+    With an id column a row's id is its cell there; without, it is the one by which the tool that
+    the rows are from knows it, else a hash of the row, and for rows that equal an earlier one the
+    hash and their ordinal. So an id outlives rows added above it.
     """
 
-    def __init__(self, id_column: str | None) -> None:
+    def __init__(self, id_column: str | None, settings: Settings, kind: RowFormat | None) -> None:
+        """`kind` is the format of all of them; None tells it by their columns."""
         self._id_column = id_column
+        self._status_class = settings.status_class
+        self._kind = kind
+        self._kinds: dict[str, RowFormat] = {}
         self._equal: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
 
@@ -73,8 +84,13 @@ class Rows:
                 if status.st_size > _LARGEST:
                     raise SourceError(f"{origin}: larger than 1024 MiB", "divide it")
                 lines = _Lines(source, status.st_size, path)
-                is_table = path.lower().endswith(_TABLES)
-                read = _table(lines, path, self._id_column) if is_table else _json_lines(lines)
+                name = path.lower()
+                if name.endswith(_TABLES):
+                    read = _table(lines, path, self._id_column)
+                elif name.endswith(_ARRAY):
+                    read = _json_array(source.read().decode("utf-8-sig"))
+                else:
+                    read = _json_lines(lines)
                 for row in read:
                     yield self._found(row, path, origin)
         except OSError as error:
@@ -95,8 +111,16 @@ class Rows:
                 what = f"{origin}: more than {_MOST_BROKEN:,} rows can't be read"
                 raise SourceError(what, "mend the first ones; it may be no file of rows")
             return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
+        kind = self._kinds.get(origin)
+        if kind is None:
+            kind = self._kinds[origin] = self._kind or formats.of_row(row.cells.keys())
+        item = kind.item(row.cells, self._status_class)
+        if item is None:
+            what = f"no item of {kind.name}"
+            return found._replace(row=None, problem=Problem("skipped", "not_a_task", what))
+        found = found._replace(item=item, is_work=kind.is_work)
         if self._id_column is None:
-            return found._replace(row_id=self._hash(row.cells))
+            return found._replace(row_id=item.id or self._hash(row.cells))
         cell = row.cells.get(self._id_column)
         if isinstance(cell, (dict, list, bool)) or cell is None or not str(cell).strip():
             reason = f"no id in '{one_line(self._id_column, 60)}'"
@@ -111,7 +135,7 @@ class Rows:
             )
         return found._replace(row_id=row_id)
 
-    def _hash(self, cells: dict[str, Any]) -> str:
+    def _hash(self, cells: dict[str, object]) -> str:
         canonical = json.dumps(cells, sort_keys=True, separators=(",", ":"))
         digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
         self._equal[digest] += 1
@@ -190,7 +214,9 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
     except (csv.Error, _BadLine) as error:
         raise SourceError(f"{path}:1: not a table: {error}", "mend its first line") from None
     doubled = [name for name, count in Counter(header).items() if count > 1]
-    if doubled or not any(header):
+    # Jira has a column for each value of many.
+    several = set(doubled) if {"Issue key", "Summary"} <= set(header) else set()
+    if (doubled and not several) or not any(header):
         what = f"two columns are called '{one_line(doubled[0], 60)}'" if doubled else "no columns"
         raise SourceError(f"{path}:1: {what}", "name each column once in the first line")
     if len(header) > _MOST_COLUMNS:
@@ -228,7 +254,10 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
                     "shorten them, or leave out columns that most rows don't have",
                 )
             cells += [""] * (len(header) - len(cells))
-            yield _Row(line, dict(zip(header, cells, strict=True)))
+            row: dict[str, object] = dict(zip(header, cells, strict=True))
+            for name in several:
+                row[name] = [cell for one, cell in zip(header, cells, strict=True) if one == name]
+            yield _Row(line, row)
 
 
 def _delimiter(first: str) -> str:
@@ -248,6 +277,73 @@ class _Again:
     def __next__(self) -> str:
         first, self._first = self._first, None
         return next(self._rest) if first is None else first
+
+
+def holds_json_rows(path: str) -> bool:
+    """Return whether the file at `path` is JSON, and one array of objects is all there is in it,
+    but for what says something about that."""
+    if not path.lower().endswith(_ARRAY):
+        return False
+    try:
+        data, _ = read_file(path, _LARGEST_ARRAY)
+        start = _array_in(data.decode("utf-8-sig"))
+    except (OSError, NotReadable, ValueError, RecursionError):
+        return False
+    return start is not None
+
+
+_DECODER = json.JSONDecoder()
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+def _array_in(text: str) -> int | None:
+    """Return where the array of objects starts that is the JSON `text`, or the only one in the
+    object that it is; None where there is none. Raises ValueError for what is no JSON."""
+    at = _skip(text, 0)
+    if text[at : at + 1] == "[":
+        return at if text[_skip(text, at + 1) :][:1] == "{" else None
+    if text[at : at + 1] != "{":
+        return None
+    found = []
+    at = _skip(text, at + 1)
+    while text[at : at + 1] == '"':
+        _, at = _DECODER.raw_decode(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        value, end = _DECODER.raw_decode(text, at)
+        if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            found.append(at)
+        at = _skip(text, end)
+        at = _skip(text, at + 1) if text[at : at + 1] == "," else at
+    return found[0] if len(found) == 1 else None
+
+
+def _json_array(text: str) -> Iterator[_Row]:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
+    )
+    start = _array_in(text)
+    assert start is not None, "`holds_json_rows` has seen it"
+    at, line, counted = _skip(text, start + 1), 1, 0
+    while text[at : at + 1] not in ("]", ""):
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"line {line}: not JSON: {one_line(error, 120)}", "mend it") from None
+        trouble = _trouble(value, text[at:end])
+        if trouble is not None:
+            yield _Row(line, None, *trouble)
+        elif isinstance(value, dict):
+            yield _Row(line, value)
+        else:
+            yield _Row(line, None, f"{_KINDS[type(value)]}, not an object", "write {…} there")
+        at = _skip(text, end)
+        at = _skip(text, at + 1) if text[at : at + 1] == "," else at
+
+
+def _skip(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at
 
 
 def _json_lines(lines: _Lines) -> Iterator[_Row]:
@@ -293,7 +389,7 @@ def _number(text: str) -> float:
     return number
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(

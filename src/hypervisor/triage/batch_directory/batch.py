@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings, load
@@ -42,6 +42,32 @@ class Batch(NamedTuple):
     lines: int
     added: int = 0
     checked: Preflight | None = None
+
+
+class State(TypedDict):
+    """What is kept of a list: the digest of its bytes (`source`), the queue that was opened from
+    it, and the files that could not be queued."""
+
+    source: str
+    root: str
+    queue: str
+    lines: int
+    again: list[str]
+
+
+class Stats(TypedDict):
+    """The counts of a batch; see `stats`."""
+
+    queue: str
+    root: str
+    queue_total: int
+    claimed: int
+    completed: int
+    remaining: int
+    to_be_tried_again: int
+    missing: int
+    not_queued: int
+    outcomes: dict[str, int]
 
 
 def open_batch(folder: str) -> Batch:
@@ -97,7 +123,7 @@ def not_assigned(batch: Batch) -> Unnamed | None:
     return unnamed(_settings(batch.root).triage, met)
 
 
-def stats(batch: Batch) -> dict[str, Any]:
+def stats(batch: Batch) -> Stats:
     """Return the counts of a batch.
 
     `queue_total` items are named in its list; `claimed`, `completed`, `remaining` and `not_queued`
@@ -148,11 +174,12 @@ def _open(folder: str, raw: bytes, digest: str) -> Batch:
         )
     )
     checked = _check(found, root, queue_name(folder))
-    state = {"source": digest, "root": root, "queue": queue_name(folder), "lines": len(found)}
+    name = queue_name(folder)
+    state = State(source=digest, root=root, queue=name, lines=len(found), again=[])
     return _add(folder, state, checked, fresh=True)
 
 
-def _refresh(folder: str, state: dict[str, Any]) -> Batch:
+def _refresh(folder: str, state: State) -> Batch:
     """Look again at what could not be queued before: a lock may have gone, a file been mended."""
     root = state["root"]
     again = [path for path in state["again"] if os.path.lexists(path)]
@@ -180,7 +207,7 @@ def _check(found: list[Found], root: str, queue: str) -> Preflight:
         )
 
 
-def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool) -> Batch:
+def _add(folder: str, state: State, checked: Preflight, *, fresh: bool) -> Batch:
     root, queue = state["root"], state["queue"]
     settings = _settings(root)
     run.tidy(root, queue, settings, checked)
@@ -205,18 +232,26 @@ def _add(folder: str, state: dict[str, Any], checked: Preflight, *, fresh: bool)
     left = [entry.path for entry in checked.ready if entry.id in elsewhere]
     left += [entry.path for entry in [*checked.held, *checked.broken]]
     again = sorted({os.path.join(root, path) for path in left if path is not None})
-    results.replace(os.path.join(folder, _STATE), state | {"again": again})
+    results.replace(os.path.join(folder, _STATE), {**state, "again": again})
     told = checked if fresh else None
     return Batch(folder, root, queue, state["lines"], opened.added, told)
 
 
-def _known(folder: str, digest: str) -> dict[str, Any] | None:
+def _known(folder: str, digest: str) -> State | None:
     """Return what is known of this very list, if its queue is still where it was opened."""
     try:
         kept, _ = read_file(os.path.join(folder, _STATE), lists.LARGEST)
-        state: dict[str, Any] = json_value(kept.decode())
-        if state["source"] != digest:
+        told = json_value(kept.decode())
+        if told["source"] != digest:
             return None
+        again = [str(path) for path in told["again"]]
+        state = State(
+            source=digest,
+            root=str(told["root"]),
+            queue=str(told["queue"]),
+            lines=int(told["lines"]),
+            again=again,
+        )
         with Ledger.open(state["root"]) as ledger:
             row = ledger.queues.get(state["queue"])
             return state if row.source == digest and row.state != "cancelled" else None

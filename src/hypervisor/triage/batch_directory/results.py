@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from hypervisor.ledger import Ledger
 from hypervisor.system.files import write_whole
@@ -21,24 +21,23 @@ def write(folder: str, worker: str, end: Ended) -> None:
     """Write the report of an item that has just ended; `folder` is the batch directory."""
     claim = end.claim
     row = {
-        "id": claim.id,
         "path": claim.path,
         "title": claim.title,
         "token": claim.token,
         "queue": claim.queue,
         "worker": worker,
-        "at": time.time(),
     }
-    _write(folder, row, end.outcome, end.report)
+    _write(folder, claim.id, time.time(), row, end.outcome, end.report)
 
 
 def complete(folder: str, ledger: Ledger, queue: str) -> None:
     """Write the reports that are missing: workers were killed between ledger and file."""
     names = set(os.listdir(os.path.join(folder, FOLDER)))
     for row in ledger.queries.results(queue):
-        if row["finished_at"] is not None and f"{key(row['id'])}.json" not in names:
-            known = {"queue": queue, "at": row["finished_at"]}
-            _write(folder, row | known, row["state"], row["report"] or {"reason": row["cause"]})
+        if row.finished_at is not None and f"{key(row.id)}.json" not in names:
+            told = row.report or {"reason": row.cause}
+            known = row._asdict() | {"queue": queue}
+            _write(folder, row.id, row.finished_at, known, row.state, told)
     for name in names:
         path = os.path.join(folder, FOLDER, name)
         if name.startswith(".") and name.endswith(".tmp") and _age(path) > _SWEEP_SECONDS:
@@ -56,16 +55,23 @@ def put_aside(folder: str, generation: int) -> None:
             os.replace(os.path.join(reports, name), os.path.join(aside, name))
 
 
-def replace(path: str, told: dict[str, Any]) -> None:
+def replace(path: str, told: Mapping[str, object]) -> None:
     """Write `told` as JSON to `path`, whole or not at all. Raises OSError."""
     text = json.dumps(told, ensure_ascii=False, indent=1)
     # The ledger has it, too.
     write_whole(path, f"{text}\n".encode("utf-8", "surrogateescape"), mode=None, sync=False)
 
 
-def _write(folder: str, row: dict[str, Any], outcome: str, report: dict[str, Any]) -> None:
+def _write(
+    folder: str,
+    item_id: str,
+    at: float,
+    row: Mapping[str, object],
+    outcome: str,
+    report: Mapping[str, object],
+) -> None:
     told = {
-        "task_id": row["id"],
+        "task_id": item_id,
         "path": row["path"],
         "title": row["title"],
         "outcome": outcome,
@@ -73,9 +79,9 @@ def _write(folder: str, row: dict[str, Any], outcome: str, report: dict[str, Any
         "queue": row["queue"],
         "token": row["token"],
         "worker": row["worker"],
-        "processed_at": datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds"),
+        "processed_at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
     }
-    replace(os.path.join(folder, FOLDER, f"{key(row['id'])}.json"), told)
+    replace(os.path.join(folder, FOLDER, f"{key(item_id)}.json"), told)
 
 
 def _age(path: str) -> float:

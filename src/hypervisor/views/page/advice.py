@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor.views.page.words import plural
+from hypervisor.views.shapes import Summary
 
 
 class Step(NamedTuple):
@@ -15,7 +16,7 @@ class Step(NamedTuple):
 
 
 def advice(
-    summary: dict[str, Any], states: dict[str, int], purpose: str, asked: str, *, undoable: bool
+    summary: Summary, states: dict[str, int], purpose: str, asked: str, *, undoable: bool
 ) -> list[Step]:
     """Return the next steps, the most useful first.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.ledger.outcomes import STANDING
-from hypervisor.ledger.rows import ClaimRow
+from hypervisor.ledger.reports import reason_of
 from hypervisor.system.text import one_line
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
+from hypervisor.views.shapes import Told
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -62,8 +64,8 @@ class Row(NamedTuple):
 class History(NamedTuple):
     """What the ledger knows of one item."""
 
-    item: dict[str, Any]
-    told: dict[str, Any]
+    item: Result
+    told: Told
     claims: list[ClaimRow]
     seconds: float | None
     tokens: int | None
@@ -77,8 +79,8 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
     """
     item, told = history.item, history.told
     standing = STANDING[told["status"]]
-    title = one_line(item["title"] or item["id"], _TITLE)
-    id = one_line(item["id"], 200)
+    title = one_line(item.title or item.id, _TITLE)
+    id = one_line(item.id, 200)
     text = words.text(told.get("outcome") or told.get("reason") or "")
     gist = text.partition("\n")[0]
     whole = gist == text and len(gist) <= _GIST
@@ -90,11 +92,11 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
         whole,
         standing.title,
         standing.mark,
-        one_line(item["worker"] or words.NOTHING, 60),
+        one_line(item.worker or words.NOTHING, 60),
         len(history.claims),
         history.seconds,
         history.tokens,
-        item["finished_at"],
+        item.finished_at,
         [
             *_report(item, text if not whole else "", standing.word),
             *_work(item, told, history.verify),
@@ -106,10 +108,10 @@ def row(number: int, history: History, transcripts: dict[str, str], base: float)
     )
 
 
-def _report(item: dict[str, Any], text: str, standing: str) -> list[Fact]:
+def _report(item: Result, text: str, standing: str) -> list[Fact]:
     """Return the report's texts; its first one only as `text`, which is empty where the row
     shows it whole."""
-    report = item["report"] or {}
+    report = item.report or {}
     label = "Report" if standing == "success" else "Reason"
     shown = [Fact(label, text)] if text else []
     first = report.get("summary") if standing == "success" else report.get("reason")
@@ -120,13 +122,13 @@ def _report(item: dict[str, Any], text: str, standing: str) -> list[Fact]:
     return shown
 
 
-def _work(item: dict[str, Any], told: dict[str, Any], verify: str | None) -> list[Fact]:
-    report = item["report"] or {}
+def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
+    report = item.report or {}
     shown = []
-    if item["path"] and item["path"] != item["id"]:
-        shown.append(Fact("File", one_line(item["path"], 400), False))
-    if item["payload"] and not item["path"]:
-        data = json.dumps(json.loads(item["payload"]), ensure_ascii=False)
+    if item.path and item.path != item.id:
+        shown.append(Fact("File", one_line(item.path, 400), False))
+    if item.payload and not item.path:
+        data = json.dumps(json.loads(item.payload), ensure_ascii=False)
         shown.append(Fact("Data", one_line(data, 4000), False))
     if report.get("commit"):
         shown.append(Fact("Commit", one_line(report["commit"], 80), False))
@@ -166,7 +168,7 @@ def _branch(claims: list[ClaimRow]) -> list[Fact]:
 def _tries(history: History, base: float) -> list[Fact]:
     """Return a line for each claim, where there is more to say than the row says."""
     claims = history.claims
-    if not claims or (len(claims) == 1 and claims[0].outcome == history.item["outcome"]):
+    if not claims or (len(claims) == 1 and claims[0].outcome == history.item.outcome):
         return []
     tries = list(enumerate(claims, 1))
     left = [Fact("Tries", f"{len(tries) - _TRIES} before these")] if len(tries) > _TRIES else []
@@ -179,8 +181,7 @@ def _try(claim: ClaimRow, base: float) -> str:
     if claim.ended_at is not None:
         line += f", {words.duration(claim.ended_at - claim.claimed_at)}"
     line += f": {claim_words(claim.outcome)}"
-    report = json.loads(claim.report) if claim.report else {}
-    why = report.get("cause") or report.get("reason")
+    why = reason_of(claim.report)
     return f"{line}. {words.text(why)}" if why else line
 
 
@@ -193,11 +194,11 @@ def _kept(claims: list[ClaimRow], transcripts: dict[str, str]) -> list[Fact]:
     ]
 
 
-def _told(item: dict[str, Any]) -> list[Fact]:
-    if item["told_at"] is None or item["finished_at"] is None:
+def _told(item: Result) -> list[Fact]:
+    if item.told_at is None or item.finished_at is None:
         return []
-    late = item["told_at"] - item["finished_at"]
+    late = item.told_at - item.finished_at
     if late < _LATE_SECONDS:
         return []
-    way = one_line(item["told_by"], 40)
+    way = one_line(item.told_by, 40)
     return [Fact("Session told", f"by {way}, {words.duration(late)} after its end")]

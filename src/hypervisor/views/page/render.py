@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import time
-from typing import Any
 
 from hypervisor.ledger import Ledger
 from hypervisor.views.page import cut, words
@@ -70,7 +69,7 @@ def _fill(view: View, level: int | None, plain: bool) -> str:
         "plural": words.plural,
     }
     style, script = _file("page.css"), _file("page.js")
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "view": view,
         "plain": plain,
         "generator": Markup(GENERATOR),

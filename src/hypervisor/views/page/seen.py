@@ -5,27 +5,13 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
+from hypervisor.ledger.findings import Result, Span
 from hypervisor.ledger.outcomes import ODD, STANDING
 from hypervisor.system.text import one_line
+from hypervisor.views.shapes import Told
 
 _NAMED = 5
-
-
-class Span:
-    """A claim: whose it was when, and how it ended; its columns as those of `Queries.spans`."""
-
-    __slots__ = ("claimed_at", "ended_at", "item", "no", "outcome", "tokens", "worker")
-
-    def __init__(self, row: Any) -> None:
-        self.no: int = row["no"]
-        self.item: int = row["item"]
-        self.worker = sys.intern(row["worker"])
-        self.claimed_at: float = row["claimed_at"]
-        self.ended_at: float | None = row["ended_at"]
-        self.outcome: str | None = row["outcome"] and sys.intern(row["outcome"])
-        self.tokens: int | None = row["tokens"]
 
 
 class Seen:
@@ -34,10 +20,10 @@ class Seen:
 
     __slots__ = ("finished_at", "no", "seconds", "standing", "tokens", "tries")
 
-    def __init__(self, item: dict[str, Any], told: dict[str, Any]) -> None:
-        self.no: int = item["no"]
+    def __init__(self, item: Result, told: Told) -> None:
+        self.no = item.no
         self.standing = sys.intern(told["status"])
-        self.finished_at: float | None = item["finished_at"]
+        self.finished_at = item.finished_at
         self.seconds: float | None = None
         self.tokens: int | None = None
         self.tries = 0
@@ -58,7 +44,7 @@ class Items:
         # (outcome, reason) -> how many, and number and title of the first.
         self.reasons: dict[tuple[str, str], tuple[int, list[tuple[int, str]]]] = {}
 
-    def note(self, item: dict[str, Any], told: dict[str, Any]) -> None:
+    def note(self, item: Result, told: Told) -> None:
         """Note the next item, and what the summary says of it."""
         seen = Seen(item, told)
         self.all.append(seen)
@@ -66,7 +52,7 @@ class Items:
             reason = one_line(told["reason"].strip().partition("\n")[0], 240)
             count, first = self.reasons.get((seen.standing, reason), (0, []))
             if len(first) < _NAMED:
-                title = one_line(item["title"] or item["id"], 60)
+                title = one_line(item.title or item.id, 60)
                 first.append((len(self.all), title))
             self.reasons[seen.standing, reason] = count + 1, first
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from hypervisor.views.page.seen import Span
+from hypervisor.ledger.findings import Span
 
 
 def shares(claims: list[Span], now: float) -> dict[int, float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, UNTRIED
 from hypervisor.system.text import one_line
 from hypervisor.views.page.axis import WIDTH, Axis
 from hypervisor.views.page.outcomes import RANK, claim_mark, claim_words
-from hypervisor.views.page.seen import Seen, Span
+from hypervisor.views.page.seen import Seen
 
 LANES = 50
 BINS = 100
@@ -46,11 +47,7 @@ class Timeline(NamedTuple):
 
 
 def draw(
-    items: list[Seen],
-    claims: list[Span],
-    shares: dict[int, float],
-    events: list[Any],
-    now: float,
+    items: list[Seen], claims: list[Span], shares: dict[int, float], events: list[Event], now: float
 ) -> Timeline | None:
     """Return the timeline of a queue, None if nothing was ever claimed."""
     if not claims:
@@ -60,16 +57,15 @@ def draw(
     ends, highest = _ends(items, axis)
     lanes, more = _lanes(claims, shares, axis, now)
     marks = {
-        (round(axis.place(e["at"])), e["kind"])
+        (round(axis.place(e.at)), e.kind)
         for e in events
-        if e["kind"] in _MARKED and axis.start <= e["at"] <= axis.end
+        if e.kind in _MARKED and axis.start <= e.at <= axis.end
     }
     return Timeline(axis, ends, highest, axis.seconds(WIDTH / BINS), lanes, more, sorted(marks))
 
 
 def _end(claim: Span, now: float) -> float:
-    start: float = claim.claimed_at
-    return max(start, now if claim.ended_at is None else claim.ended_at)
+    return max(claim.claimed_at, now if claim.ended_at is None else claim.ended_at)
 
 
 def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
@@ -97,7 +93,7 @@ def _ends(items: list[Seen], axis: Axis) -> tuple[Paths, int]:
 def _lanes(
     claims: list[Span], shares: dict[int, float], axis: Axis, now: float
 ) -> tuple[list[Lane], tuple[int, int]]:
-    of_worker: dict[str, list[Any]] = defaultdict(list)
+    of_worker: dict[str, list[Span]] = defaultdict(list)
     for claim in claims:
         of_worker[claim.worker].append(claim)
     busiest = sorted(of_worker, key=lambda name: -len(of_worker[name]))[:LANES]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hypervisor import __version__
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views.page import advice, costs, items, notices, words
-from hypervisor.views.page.seen import Items, Span, by_item
+from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
-from hypervisor.views.summary import KINDS, summarize, teller
+from hypervisor.views.shapes import Summary
+from hypervisor.views.summary import summarize, teller
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
@@ -45,7 +48,7 @@ class Group(NamedTuple):
 class View(NamedTuple):
     """All that the template shows. Texts are bounded and unescaped."""
 
-    summary: dict[str, Any]
+    summary: Summary
     version: str
     made: str
     outcomes: list[tuple[str, str, int]]
@@ -77,14 +80,14 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
     seen = Items()
     summary = summarize(ledger, queue, generation=row.generation, brief=True, note=seen.note)
     agents = ledger.agents.of_queue(row.no)
-    claims = [Span(claim) for claim in ledger.queries.spans(row.no)]
+    claims = ledger.queries.spans(row.no)
     events = ledger.queries.events_after([row.no], 0)
     share = shares(claims, now)
     seen.add(claims, share)
     stand = {a.id: a.kept for a in agents if a.kept and os.path.isfile(f"{ledger.root}/{a.kept}")}
     kept = {agent: os.path.basename(path) for agent, path in stand.items()}
     base = claims[0].claimed_at if claims else row.opened_at
-    opened = [e["detail"] for e in events if e["kind"] == "asked"]
+    opened = [e.detail or "" for e in events if e.kind == "asked"]
     asked = list(dict.fromkeys(opened))
     groups = _groups(seen)
     states = ledger.queues.counts(row.no)
@@ -163,9 +166,9 @@ def _rows(
     tell = teller(ledger, queue)
     shown = []
     for item in ledger.queries.results_of(sorted(listed)):
-        place = listed[item["no"]]
+        place = listed[item.no]
         one = seen.all[place - 1]
-        tries = sorted(ledger.queries.claims_called(claimed[item["no"]]), key=lambda row: row.no)
+        tries = sorted(ledger.queries.claims_called(claimed[item.no]), key=lambda row: row.no)
         history = items.History(
             item, tell(item, None), tries, one.seconds, one.tokens, queue.verify
         )
@@ -173,12 +176,12 @@ def _rows(
     return sorted(shown, key=lambda row: row.number)
 
 
-def _counted(summary: dict[str, Any]) -> list[tuple[str, str, int]]:
+def _counted(summary: Summary) -> list[tuple[str, str, int]]:
     counted = summary["counts"]
     return [(row.title, row.mark, counted[row.word]) for row in STANDINGS if counted[row.word]]
 
 
-def _lead(summary: dict[str, Any]) -> str:
+def _lead(summary: Summary) -> str:
     total, success = summary["total"], summary["counts"]["success"]
     if not total:
         return "The queue has no items."
@@ -195,7 +198,7 @@ def _when(row: Queue, seen: Items, base: float, now: float) -> str:
     return f"{words.day(base)}, {words.clock(base)} to {words.moment(last, base)} UTC"
 
 
-def _facts(summary: dict[str, Any], claims: list[Span]) -> list[str]:
+def _facts(summary: Summary, claims: list[Span]) -> list[str]:
     """Return the figures of the headline."""
     shown = []
     if summary["runtime_seconds"] is not None:
@@ -211,25 +214,25 @@ def _facts(summary: dict[str, Any], claims: list[Span]) -> list[str]:
     return shown
 
 
-def _events(events: list[Any], base: float) -> list[tuple[str, str, str]]:
+def _events(events: list[Event], base: float) -> list[tuple[str, str, str]]:
     """Return what happened to the queue: time, kind and detail. Items retried in a row are one
     entry, and an opening to which nothing was added later goes without saying."""
     shown: list[tuple[str, str, str]] = []
-    kinds = [event["kind"] for event in events]
+    kinds = [event.kind for event in events]
     if all(kind in _OPENING for kind in kinds) and kinds.count("asked") <= 1:
         return shown
     for _, same in groupby(enumerate(events), key=_alike):
         alike = [event for _, event in same]
-        kind = alike[0]["kind"]
-        detail = alike[0]["detail"] or "" if len(alike) == 1 else words.plural(len(alike), "item")
-        told = (words.moment(alike[0]["at"], base), _EVENTS.get(kind, kind), one_line(detail, 300))
+        kind = alike[0].kind
+        detail = alike[0].detail or "" if len(alike) == 1 else words.plural(len(alike), "item")
+        told = (words.moment(alike[0].at, base), _EVENTS.get(kind, kind), one_line(detail, 300))
         shown.append(told)
     return shown[:_EVENTS_SHOWN]
 
 
-def _alike(numbered: tuple[int, Any]) -> int:
+def _alike(numbered: tuple[int, Event]) -> int:
     number, event = numbered
-    return -1 if event["kind"] == "retried" else number
+    return -1 if event.kind == "retried" else number
 
 
 def _groups(seen: Items) -> list[Group]:
@@ -242,7 +245,7 @@ def _groups(seen: Items) -> list[Group]:
     ]
 
 
-def _asked(row: Queue, summary: dict[str, Any], asked: list[str]) -> list[items.Fact]:
+def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
     """Return what the queue was opened with."""
     work = "triage by rules, without a model" if row.purpose == "triage" else row.purpose
     shown = [

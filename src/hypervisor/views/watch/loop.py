@@ -6,12 +6,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.sqlite import unusable
 from hypervisor.system.errors import HypervisorError
 from hypervisor.views import status
+from hypervisor.views.shapes import Status
 from hypervisor.views.watch.screen import View
 from hypervisor.views.watch.terminal import Terminal
 
@@ -36,11 +37,11 @@ class Look:
         self._settle = settle
         self.at = 0.0
         self.error: str | None = None
-        self._told: list[dict[str, Any]] = []
+        self._told: list[Status] = []
         self._version = -1
         self._kept_house = 0.0
 
-    def refresh(self) -> list[dict[str, Any]]:
+    def refresh(self) -> list[Status]:
         """Return the queues, those at work before those that have ended.
 
         What goes wrong meanwhile stands in `error`, and the last queues stay.
@@ -74,7 +75,7 @@ class Look:
         """Return the last error of a hook, if there was one lately."""
         return status.hook_error(self.ledger.root)
 
-    def _look(self) -> list[dict[str, Any]]:
+    def _look(self) -> list[Status]:
         if self.queue is not None:
             rows = [self.ledger.queues.get(self.queue)]
         else:

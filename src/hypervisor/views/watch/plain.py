@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 from hypervisor.system.spans import span
 from hypervisor.views import status
+from hypervisor.views.shapes import Status
 from hypervisor.views.watch.loop import Look
 
 _TICK = 1.0
@@ -52,7 +52,7 @@ def follow(
         time.sleep(_TICK)
 
 
-def _line(one: dict[str, Any], text: str) -> str:
+def _line(one: Status, text: str) -> str:
     pace = f", {one['per_minute']:g} a minute" if one["per_minute"] else ""
     left = one["eta_seconds"]
     eta = f", about {span(left)} left" if left is not None else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group
@@ -17,6 +16,7 @@ from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, OPEN_STATES, OUTCO
 from hypervisor.system.spans import narrow, span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
+from hypervisor.views.shapes import Status, Worker
 
 
 class View:
@@ -24,7 +24,7 @@ class View:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.queues: list[dict[str, Any]] = []
+        self.queues: list[Status] = []
         self.at = 0.0
         self.error: str | None = None
 
@@ -111,7 +111,7 @@ def _problems(view: View, width: int) -> list[Text]:
     return lines + [line for _, line in sorted(found, key=lambda entry: entry[0])]
 
 
-def _queue(view: View, one: dict[str, Any], width: int, plain: bool) -> list[Text]:
+def _queue(view: View, one: Status, width: int, plain: bool) -> list[Text]:
     longest = max(cell_len(one_line(other["queue"], 30)) for other in view.queues)
     name = set_cell_size(one_line(one["queue"], 30), min(longest, max(8, width // 4)))
     total = one["total"]
@@ -129,7 +129,7 @@ def _queue(view: View, one: dict[str, Any], width: int, plain: bool) -> list[Tex
     return [head, *_counts(one, width)]
 
 
-def _bar(one: dict[str, Any], width: int, plain: bool) -> Text:
+def _bar(one: Status, width: int, plain: bool) -> Text:
     """Return the bar of a queue; what there is at all gets a cell at least."""
     parts = _parts(one)
     bar = Text()
@@ -139,7 +139,7 @@ def _bar(one: dict[str, Any], width: int, plain: bool) -> Text:
     return bar
 
 
-def _parts(one: dict[str, Any]) -> list[tuple[str, int, str, str]]:
+def _parts(one: Status) -> list[tuple[str, int, str, str]]:
     """Return what the items of a queue are: name, number, signs and colour; they add up."""
     counts, again = one["counts"], one["to_be_tried_again"]
     ended = [(word, counts[word], *_SIGNS[OUTCOME[word].mark]) for word in FINAL]
@@ -168,7 +168,7 @@ def _shares(numbers: list[int], width: int) -> list[int]:
     return cells
 
 
-def _counts(one: dict[str, Any], width: int) -> list[Text]:
+def _counts(one: Status, width: int) -> list[Text]:
     """Return the counts in words, on as many lines as they take."""
     lines, line = [], Text("   ")
     words = []
@@ -179,14 +179,14 @@ def _counts(one: dict[str, Any], width: int) -> list[Text]:
     for name, number, _, style in _parts(one):
         if number:
             words.append((f" {name} {number:,}", style))
+    budget = one["budget"]
     if one["tokens"] is not None:
-        limit = (one["budget"] or {}).get("tokens")
+        limit = budget and budget["tokens"]
         of = f" of {status.tokens(limit)}" if limit else ""
         words.append((f" tokens {status.used(one)}{of}", ""))
-    minutes = (one["budget"] or {}).get("minutes")
-    if minutes:
-        used = (one["budget"]["minutes_used"] or 0) * 60
-        words.append((f" time {narrow(used)} of {narrow(minutes * 60)}", ""))
+    if budget and budget["minutes"]:
+        used = (budget["minutes_used"] or 0) * 60
+        words.append((f" time {narrow(used)} of {narrow(budget['minutes'] * 60)}", ""))
     for text, style in words:
         if line.cell_len + len(text) + 1 > width and line.cell_len > 3:
             lines.append(line)
@@ -226,7 +226,7 @@ def _workers(view: View, width: int) -> list[Text]:
     return lines
 
 
-def _worker(worker: dict[str, Any], queue: str | None, view: View) -> dict[str, str]:
+def _worker(worker: Worker, queue: str | None, view: View) -> dict[str, str]:
     now = time.time()
     row = {"worker": one_line(worker["worker"], 40), "holds": "nothing", "for": "", "lease": ""}
     row |= {"tokens": status.tokens(worker["tokens"]), "last tool": "", "style": ""}
@@ -241,13 +241,13 @@ def _worker(worker: dict[str, Any], queue: str | None, view: View) -> dict[str, 
             row["style"] = "yellow"
     if queue is not None:
         row["holds"] = f"{one_line(queue, 20)}: {row['holds']}"
-    if worker["last_tool"]:
+    if worker["last_tool"] and worker["seen_at"] is not None:
         ago = narrow(now - worker["seen_at"])
         row["last tool"] = f"{ago} ago  {one_line(worker['last_tool'], 100)}"
     return row
 
 
-def _lease(worker: dict[str, Any]) -> float:
+def _lease(worker: Worker) -> float:
     return min((held["lease_left_seconds"] for held in worker["holds"]), default=0.0)
 
 

@@ -10,8 +10,9 @@ import signal
 import termios
 import tty
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 _LEAVE = b"\x1b[?1049l\x1b[?25h\x1b[0m"
 _KEY = re.compile(rb"\x1b[\[O][0-9;]*.|.", re.DOTALL)
@@ -29,11 +30,11 @@ class Terminal:
     def __init__(self, keys: int, screen: int) -> None:
         self._keys: int | None = keys if os.isatty(keys) else None
         self._screen = screen
-        self._before: list[Any] | None = None
+        self._before: list[int | list[bytes | int]] | None = None
         self._guard = 0
         self._word = -1
         self._woken = self._wake = -1
-        self._handlers: dict[int, Any] = {}
+        self._handlers = ExitStack()
         self._pressed: list[str] = []
         self.stopping = False
 
@@ -45,11 +46,11 @@ class Terminal:
         for end in (self._woken, self._wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        for number in _ENDING:
-            self._handlers[number] = signal.signal(number, _end)
-        self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
-        # Without a handler of Python's the wake-up would not come.
-        self._handlers[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, lambda *_: None)
+        # Without a handler of Python's for a new size the wake-up would not come.
+        handlers = dict.fromkeys(_ENDING, _end)
+        handlers |= {signal.SIGTSTP: self._stop, signal.SIGWINCH: lambda *_: None}
+        for number, handler in handlers.items():
+            self._handlers.callback(signal.signal, number, signal.signal(number, handler))
         self.take()
         return self
 
@@ -59,8 +60,7 @@ class Terminal:
     ) -> None:  # fmt: skip
         self.give_back()
         signal.set_wakeup_fd(-1)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._handlers.close()
         try:
             os.write(self._word, b".")
         except BrokenPipeError:
@@ -148,7 +148,7 @@ def _is_ours(terminal: int) -> bool:
         return False
 
 
-def _set(terminal: int, attributes: list[Any]) -> None:
+def _set(terminal: int, attributes: list[int | list[bytes | int]]) -> None:
     try:
         termios.tcsetattr(terminal, termios.TCSADRAIN, attributes)
     except (termios.error, OSError):

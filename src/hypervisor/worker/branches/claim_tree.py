@@ -17,9 +17,9 @@ from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from hypervisor.ledger import Claim
+    from hypervisor.ledger.findings import ClaimRow
+    from hypervisor.ledger.rows import Holding, Left
 
 _SUBJECT = 72
 _MESSAGE = 4000
@@ -46,22 +46,22 @@ def begin(ledger: Ledger, claim: Claim, here: str | None = None) -> None:
         claim.file = file_in(tree, ledger.root, claim.path)
 
 
-def tree_of(ledger: Ledger, row: Any) -> worktrees.Tree | None:
+def tree_of(ledger: Ledger, row: Holding | ClaimRow) -> worktrees.Tree | None:
     """Return the working tree that a claim's row names, or None for a claim without a branch. Its
     lease is renewed while git is at work there. Raises HypervisorError where it is gone."""
-    if not row["branch"]:
+    if not row.branch:
         return None
-    if row["worktree"] is None:
+    if row.worktree is None or row.base_commit is None:
         raise HypervisorError(
-            f"claim {row['token']} has a branch and no working tree: something else has written "
+            f"claim {row.token} has a branch and no working tree: something else has written "
             "to the ledger",
-            f"give it back: hypervisor release {row['token']}",
+            f"give it back: hypervisor release {row.token}",
         )
     root = ledger.root
-    work = os.path.join(root, row["worktree"])
-    own = os.path.join(worktrees.trees_dir(root), row["token"])
-    top = own if worktrees.is_within(own, work) else borrowed.entered(work, row["token"])
-    git = _git(ledger, row["token"], row["lease_ms"] / 1000)
+    work = os.path.join(root, row.worktree)
+    own = os.path.join(worktrees.trees_dir(root), row.token)
+    top = own if worktrees.is_within(own, work) else borrowed.entered(work, row.token)
+    git = _git(ledger, row.token, row.lease_ms / 1000)
     try:
         found = git.at(top) if top is not None and os.path.isdir(work) else None
     except HypervisorError:
@@ -69,9 +69,9 @@ def tree_of(ledger: Ledger, row: Any) -> worktrees.Tree | None:
     if found is None:
         raise HypervisorError(
             f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
-            f"hypervisor release {row['token']} gives the item back",
+            f"hypervisor release {row.token} gives the item back",
         )
-    return worktrees.Tree(found, work, row["branch"], row["base_commit"])
+    return worktrees.Tree(found, work, row.branch, row.base_commit)
 
 
 def file_in(tree: worktrees.Tree, root: str, path: str) -> str:
@@ -82,8 +82,8 @@ def file_in(tree: worktrees.Tree, root: str, path: str) -> str:
 
 
 def save(
-    tree: worktrees.Tree, row: Any, report: dict[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+    tree: worktrees.Tree, row: Holding, report: dict[str, object]
+) -> tuple[dict[str, object], list[str]]:
     """Commit what a worker did; return its report with the branch, the commit and the files, and
     the paths, from the root, that the branch changes.
 
@@ -162,31 +162,31 @@ def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
 
 def _is_live(ledger: Ledger, token: str) -> bool:
     row = ledger.branches.find_all([token]).get(token)
-    return row is not None and row["outcome"] is None
+    return row is not None and row.outcome is None
 
 
-def _is_over(row: Any) -> bool:
+def _is_over(row: Left) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
-    if row["outcome"] is None:
+    if row.outcome is None:
         return False
-    if row["outcome"] in REPORTED:
+    if row.outcome in REPORTED:
         return True
-    return bool(time.time() >= (row["ended_at"] or 0) + row["lease_ms"] / 1000)
+    return time.time() >= (row.ended_at or 0) + row.lease_ms / 1000
 
 
-def _holds_work(row: Any) -> bool:
+def _holds_work(row: Left) -> bool:
     """True for a branch with an accepted report on the present state of its item."""
-    if row["outcome"] not in WORKED or row["merged_at"] is not None:
+    if row.outcome not in WORKED or row.merged_at is not None:
         return False
-    merge: str = row["merge"] or ""
-    return bool(row["newest"] or merge.startswith(ASIDE) or row["outcome"] == "done")
+    aside = (row.merge or "").startswith(ASIDE)
+    return bool(row.newest) or aside or row.outcome == "done"
 
 
-def _message(row: Any, report: dict[str, Any]) -> str:
-    subject = one_line(f"{row['id']}: {row['title'] or 'done'}", _SUBJECT)
+def _message(row: Holding, report: dict[str, object]) -> str:
+    subject = one_line(f"{row.id}: {row.title or 'done'}", _SUBJECT)
     text = str(report.get("summary") or report.get("reason") or "")[:_MESSAGE]
     plain = text.replace("\0", "�").encode("utf-8", "replace").decode()
-    return f"{subject}\n\n{plain}\n\nHypervisor-Claim: {row['token']}\n"
+    return f"{subject}\n\n{plain}\n\nHypervisor-Claim: {row.token}\n"
 
 
 def _stored(root: str, work: str) -> str:

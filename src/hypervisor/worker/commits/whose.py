@@ -24,10 +24,10 @@ from hypervisor.worker.commits import edits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
-    from typing import Any
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import InTree
+    from hypervisor.ledger.findings import InTree
+    from hypervisor.ledger.rows import Holding
     from hypervisor.system.git import Git
     from hypervisor.worker.commits.edits import Edit
 
@@ -74,18 +74,18 @@ class Whose:
     """Looks for what is the item's whose claim is in `row` (of `Ends.holding`). `here` are the
     live claims of this checkout, None where all of the ledger are."""
 
-    def __init__(self, ledger: Ledger, row: Any, here: Container[str] | None = None) -> None:
+    def __init__(self, ledger: Ledger, row: Holding, here: Container[str] | None = None) -> None:
         self._ledger, self._row, self._here = ledger, row, here
         self._root = os.path.realpath(ledger.root)
-        claims = ledger.queries.claims_on(row["no"])
+        claims = ledger.queries.claims_on(row.no)
         self._own = {claim.token for claim in claims}
         # What earlier attempts have done is the item's, too.
-        self._handed_out: float = claims[0].claimed_at
-        self._opened: float = ledger.queues.get(row["queue_name"]).opened_at
+        self._handed_out = claims[0].claimed_at
+        self._opened = ledger.queues.get(row.queue_name).opened_at
         self._begun = uncommitted.read(ledger.state, [claims[0].token])
         self._noted_here = self._begun is not None
         if self._begun is None:
-            noted = uncommitted.read(ledger.state, [uncommitted.of_queue(row["queue"])])
+            noted = uncommitted.read(ledger.state, [uncommitted.of_queue(row.queue)])
             self._begun = noted if noted and noted.at <= self._handed_out else None
 
     def parts(self, git: Git, paths: list[str]) -> dict[str, Part]:
@@ -113,7 +113,7 @@ class Whose:
             what, blob = edits.COMMITTED, kept[path][1] if path in kept else None
             if path in parts:
                 what, blob = edits.PART, git("hash-object", "-w", "--", path).strip()
-            edits.note(self._ledger.state, what, [self._row["token"]], file, blob)
+            edits.note(self._ledger.state, what, [self._row.token], file, blob)
 
     # -- one file --
 
@@ -139,13 +139,13 @@ class Whose:
             until = max(start.at, self._handed_out)
             before = self._others(inside, known, self._opened, until, looks)
             what = f"is as it was when this item was handed out{_by(before)}"
-            raise NotTold(path, what, self._row["queue_name"])
+            raise NotTold(path, what, self._row.queue_name)
         since = [edit for edit in known if edit.at > start.at]
         if not self._all_seen(start, since, looks):
             others = self._others(inside, since, start.at, None, looks)
             if others:
                 what = f"may hold changes of {_listed(others)}"
-                raise NotTold(path, what, self._row["queue_name"])
+                raise NotTold(path, what, self._row.queue_name)
         if kept or not looks or not start.looks:
             return None
         return self._divided(git, path, start, now, inside, known)
@@ -163,7 +163,7 @@ class Whose:
         if start.blob is None or now is None or now[0] not in _PLAIN or not _is_plain(place):
             others = self._others(inside, known, self._opened, start.at, None)
             what = f"held changes before this item was handed out{_by(others)}, which can't be told"
-            raise NotTold(path, f"{what} from its own", self._row["queue_name"])
+            raise NotTold(path, f"{what} from its own", self._row.queue_name)
         run = bool(os.lstat(place).st_mode & _RUN)
         mode = now[0] if run == start.run else _PLAIN[run]
         return Part(start.blob, now[1], mode)
@@ -174,7 +174,7 @@ class Whose:
         known = edits.of_file(self._ledger.state, inside)
         others = self._others(inside, known, self._opened, self._handed_out, None)
         what = f"was changed in the same lines before this item was handed out{_by(others)}"
-        return NotTold(path, what, self._row["queue_name"])
+        return NotTold(path, what, self._row.queue_name)
 
     def _start(
         self,
@@ -255,7 +255,7 @@ class Whose:
                 if claim is not None and done.get(token, 0.0) < edit.at:
                     found[_said(claim.id, claim.outcome)] = None
         for other in self._ledger.queries.in_this_tree(after):
-            if other.token in done or other.no == self._row["no"]:
+            if other.token in done or other.no == self._row.no:
                 continue
             if until is not None and other.claimed_at > until:
                 continue

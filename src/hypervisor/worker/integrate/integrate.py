@@ -12,9 +12,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from hypervisor.ledger import Ledger, markers
+from hypervisor.ledger.rows import Branch
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line, shell
@@ -97,9 +97,9 @@ class _Run:
             if commit and self._git.has(commit, tip):
                 self._note_merged(row, commit, "merged by hand")
             else:
-                why = f"set aside before, and {row['branch']} is not merged yet"
-                self.done.aside.append((row["id"], why))
-                self._tell(f"{one_line(row['id'], 60)}: {why}")
+                why = f"set aside before, and {row.branch} is not merged yet"
+                self.done.aside.append((row.id, why))
+                self._tell(f"{one_line(row.id, 60)}: {why}")
         rows = self._ledger.branches.unmerged(self._queue)
         if not rows:
             return
@@ -114,17 +114,17 @@ class _Run:
                     self._one(workshop, rows[0])
                 rows = rows[count or 1 :]
 
-    def _together(self, memory: Memory, rows: list[Any]) -> int:
+    def _together(self, memory: Memory, rows: list[Branch]) -> int:
         """Merge the first of `rows`, as far as that takes no working tree, move the branch once,
         and return how many were dealt with. A check takes a working tree."""
-        made: list[tuple[Any, str, str]] = []
+        made: list[tuple[Branch, str, str]] = []
         for _ in range(_TRIES):
             tip = at = self._tip or self._target.tip()
             made = []
             for row in rows:
                 commit = _commit(row)
                 merged = None
-                if commit is not None and not row["verify"]:
+                if commit is not None and not row.verify:
                     merged = memory.merge(at, commit, _message(row))
                 if merged is None or commit is None:
                     break
@@ -162,10 +162,10 @@ class _Run:
     def _how(self) -> str:
         return f"merged into {self._target.name}"
 
-    def _one(self, workshop: Workshop, row: Any) -> None:
+    def _one(self, workshop: Workshop, row: Branch) -> None:
         commit = _commit(row)
         if commit is None:
-            self._note_merged(row, row["base_commit"], "nothing changed")
+            self._note_merged(row, row.base_commit, "nothing changed")
             return
         try:
             for _ in range(_TRIES):
@@ -195,19 +195,19 @@ class _Run:
         except Conflict as error:
             self._set_aside(row, str(error))
 
-    def _merged(self, workshop: Workshop, row: Any, commit: str, tip: str) -> str:
+    def _merged(self, workshop: Workshop, row: Branch, commit: str, tip: str) -> str:
         """Merge and check, and return the merge's commit, `tip` if that holds the work already.
 
         Raises Missing and Conflict.
         """
         name = self._target.name
         merged = workshop.merge(tip, commit, name, _message(row))
-        if merged != tip and row["verify"]:
+        if merged != tip and row.verify:
             checked = checks.run(
                 self._ledger, row, workshop.work, workshop.turns, self._beat, _BEAT
             )
             if not checked.ok:
-                files = named(self._git.changed(row["base_commit"], commit))
+                files = named(self._git.changed(row.base_commit, commit))
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
                 raise Conflict(
                     f"merged into {name} it fails the queue's check ({checked.why}); it changed "
@@ -216,40 +216,40 @@ class _Run:
                 )
         return merged
 
-    def _note_merged(self, row: Any, commit: str, how: str) -> None:
+    def _note_merged(self, row: Branch, commit: str, how: str) -> None:
         self._beat()
-        if self._ledger.branches.merged(row["token"], commit):
-            self.done.merged.append((row["id"], commit))
-            self.accepted[row["branch"]] = _commit(row) or ""
-            self._tell(f"{one_line(row['id'], 60)}: {how}")
+        if self._ledger.branches.merged(row.token, commit):
+            self.done.merged.append((row.id, commit))
+            self.accepted[row.branch] = _commit(row) or ""
+            self._tell(f"{one_line(row.id, 60)}: {how}")
             outbox.flush(self._ledger)
 
-    def _set_aside(self, row: Any, why: str) -> None:
+    def _set_aside(self, row: Branch, why: str) -> None:
         self._beat()
-        branch = row["branch"]
+        branch = row.branch
         told = (
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
             f"hypervisor integrate {self._queue} again; or, to have it done anew: "
-            f"hypervisor retry {self._queue} {shell(row['id'])}"
+            f"hypervisor retry {self._queue} {shell(row.id)}"
         )
-        if self._ledger.branches.set_aside(row["token"], told):
+        if self._ledger.branches.set_aside(row.token, told):
             markers.mark(self._ledger, self._queue)
-            self.done.aside.append((row["id"], why))
-            self._tell(f"{one_line(row['id'], 60)}: set aside: {why}")
+            self.done.aside.append((row.id, why))
+            self._tell(f"{one_line(row.id, 60)}: set aside: {why}")
             outbox.flush(self._ledger)
 
-    def _leave(self, row: Any, why: str) -> None:
-        self.done.left.append((row["id"], why))
-        self._tell(f"{one_line(row['id'], 60)}: not merged: {why}")
+    def _leave(self, row: Branch, why: str) -> None:
+        self.done.left.append((row.id, why))
+        self._tell(f"{one_line(row.id, 60)}: not merged: {why}")
 
 
-def _message(row: Any) -> str:
-    subject = one_line(f"Merge {row['id']}: {row['title'] or 'done'}", 72)
-    return f"{subject}\n\nHypervisor-Claim: {row['token']}\n"
+def _message(row: Branch) -> str:
+    subject = one_line(f"Merge {row.id}: {row.title or 'done'}", 72)
+    return f"{subject}\n\nHypervisor-Claim: {row.token}\n"
 
 
-def _commit(row: Any) -> str | None:
-    told = json.loads(row["report"]) if row["report"] else {}
+def _commit(row: Branch) -> str | None:
+    told = json.loads(row.report) if row.report else {}
     return told.get("commit")
 
 

@@ -8,10 +8,10 @@ from hypervisor.config.settings import Settings
 from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import MIB
 from hypervisor.system.text import one_line
+from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.edit import Edit, RemoveKey, SetKey
 from hypervisor.tasks.family import Family
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import link_target
 
 FIELDS = (
     "title", "type", "status", "priority", "order", "parent", "depends_on", "soft_depends_on",

@@ -1,0 +1,117 @@
+"""One resolver for the names by which tasks call each other.
+
+A name is an id, the stem of a file's name, the number or id that this begins with, an alias, or a
+path. Ids repeat by design (numbers in each epic), so the nearest task that a name fits is meant:
+the one in the same folder, else the one in the nearest folder above, one of the sources first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"(?:[a-z]+-)?(\d+(?:\.\d+)*)(?![a-z0-9])")
+_LEADING = re.compile(r"([a-z]+-\d+(?:\.\d+)*|\d+(?:\.\d+)*)(?=$|[-_. ])")
+
+
+class Named(Protocol):
+    """What can be called by a name; `path` is None for a row of standard input."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def aliases(self) -> Sequence[str]: ...
+
+
+class Names:
+    """Those who can be named: `inside` the sources, and what is found beside them."""
+
+    def __init__(self, inside: Iterable[Named]) -> None:
+        self._inside = list(inside)
+        self._outside: list[Named] = []
+        self._by_id: dict[str, list[Named]] = defaultdict(list)
+        self._by_name: dict[str, list[tuple[int, Named]]] | None = None
+        for one in self._inside:
+            self._by_id[one.id.casefold()].append(one)
+
+    def add(self, outside: Iterable[Named]) -> None:
+        """Take in what lies beside the sources."""
+        for one in outside:
+            self._outside.append(one)
+            self._by_id[one.id.casefold()].append(one)
+        self._by_name = None
+
+    def find(self, name: str, near: str | None) -> list[Named]:
+        """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
+        all between whom it does not tell."""
+        folded = name.strip().casefold()
+        exact = self._by_id.get(folded, [])
+        if len(exact) == 1:
+            return exact
+        if self._by_name is None:
+            self._by_name = self._named()
+        hits = self._by_name.get(_plain(folded), [])
+        folder = os.path.dirname(near or "")
+        best: dict[int, Named] = {}
+        least: tuple[int, bool, bool, int] | None = None
+        inside = {id(one) for one in self._inside} if len(hits) > 1 else set()
+        for kind, one in hits:
+            there = os.path.dirname(one.path or "")
+            rank = (-_shared(folder, there), there != folder, id(one) not in inside, kind)
+            if least is None or rank < least:
+                least, best = rank, {}
+            if rank == least:
+                best[id(one)] = one
+        return list(best.values())
+
+    def _named(self) -> dict[str, list[tuple[int, Named]]]:
+        named: dict[str, list[tuple[int, Named]]] = defaultdict(list)
+        for one in [*self._inside, *self._outside]:
+            seen = set()
+            for kind, name in _names(one):
+                if name and name not in seen:
+                    seen.add(name)
+                    named[name].append((kind, one))
+        return named
+
+
+def _names(one: Named) -> Iterable[tuple[int, str]]:
+    own = one.id.casefold()
+    yield 0, _plain(own)
+    if one.path is not None:
+        path = one.path.casefold()
+        stem = os.path.splitext(os.path.basename(path))[0]
+        yield 1, _plain(stem)
+        if leading := _LEADING.match(stem):
+            yield 2, _plain(leading[1])
+            if number := _NUMBER.fullmatch(leading[1]):
+                yield 3, _plain(number[1])
+        yield 5, _plain(path)
+    if number := _NUMBER.fullmatch(own):
+        yield 3, _plain(number[1])
+    for alias in one.aliases:
+        yield 4, _plain(alias.casefold())
+
+
+def _plain(name: str) -> str:
+    """Return a name without what does not tell: zeros before a number, an ending."""
+    name = name.removesuffix(".md")
+    return name.lstrip("0") or "0" if name.isdigit() else name
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many folders two paths have in common."""
+    parts, others = one.split("/"), other.split("/")
+    shared = 0
+    while shared < min(len(parts), len(others)) and parts[shared] == others[shared]:
+        shared += 1
+    return shared

@@ -1,0 +1,170 @@
+"""Rows that `queries` finds for people to look at: no hand-out and no end has need of them."""
+
+from __future__ import annotations
+
+from hypervisor.ledger.rows import spent_on, tokens_of
+from hypervisor.system.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.rows import Tokens
+    from hypervisor.system.reports import Report
+
+
+class ClaimRow(NamedTuple):
+    """A claim, live or ended, with the id of its item, its queue, and its agent's end."""
+
+    no: int
+    token: str
+    item: int
+    worker: str
+    lease_ms: int
+    attempt: int
+    claimed_at: float
+    ended_at: float | None
+    outcome: str | None
+    report: str | None
+    commit_id: str | None
+    session: str | None
+    agent: str | None
+    sent_back: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    base_commit: str | None
+    branch: str | None
+    merge: str | None
+    merged_at: float | None
+    worktree: str | None
+    ends_by: int | None
+    calls: int
+    id: str
+    queue_name: str
+    generation: int
+    kept: str | None
+    how: str | None
+
+    @property
+    def tokens(self) -> Tokens:
+        """What it has used; see `tokens_of`."""
+        return tokens_of(self)
+
+
+class InTree(NamedTuple):
+    """A claim without a branch, with its item (`no`, `id`) and the files that this names."""
+
+    no: int
+    id: str
+    named: str | None
+    files: str | None
+    token: str
+    claimed_at: float
+    outcome: str | None
+
+
+class AtWork(NamedTuple):
+    """A live claim as people look at it; `lease_until` is by the lease clock, in microseconds."""
+
+    id: str
+    lease_until: int
+    token: str
+    worker: str
+    agent: str | None
+    session: str | None
+    claimed_at: float
+    lease_ms: int
+
+
+class Named(NamedTuple):
+    """Where an item may name the files that it is about."""
+
+    path: str | None
+    payload: str | None
+    files: str | None
+    instructions: str | None
+
+
+class Event(NamedTuple):
+    """What happened to a queue (its number) as a whole."""
+
+    no: int
+    queue: int
+    at: float
+    kind: str
+    detail: str | None
+
+
+class Span(NamedTuple):
+    """When a claim on an item (its number) was whose, how it ended and what it used."""
+
+    no: int
+    item: int
+    worker: str
+    claimed_at: float
+    ended_at: float | None
+    outcome: str | None
+    tokens: int | None
+
+
+class Result(NamedTuple):
+    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
+    its report."""
+
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    fingerprint: str | None
+    content: str | None
+    state: str
+    attempts: int
+    deaths: int
+    releases: int
+    plan: str | None
+    cause: str | None
+    pending: str | None
+    first_claimed_at: float | None
+    finished_at: float | None
+    finish_no: int | None
+    told_at: float | None
+    told_by: str | None
+    files: str | None
+    token: str | None
+    worker: str | None
+    outcome: str | None
+    claimed_at: float | None
+    ended_at: float | None
+    report: Report | None
+
+
+class KnownItem(NamedTuple):
+    """What one generation of a queue holds under an id."""
+
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    state: str
+    attempts: int
+    deaths: int
+    releases: int
+    claim: int | None
+    cause: str | None
+    pending: str | None
+    first_claimed_at: float | None
+    finished_at: float | None
+    told_by: str | None
+    files: str | None
+    queue_name: str
+    generation: int
+    queue_state: str
+    lock_dir: str
+
+    @property
+    def spent(self) -> int:
+        """How many ends of claims have cost it something."""
+        return spent_on(self)

@@ -1,0 +1,30 @@
+"""What a report is made of. Only types are checked by it: nothing has to load this."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Report(TypedDict, total=False):
+    """What is told of the end of an item, by its worker and by what looked at its work."""
+
+    summary: str
+    reason: str
+    cause: str
+    evidence: str
+    next_step: str
+    note: str
+    commit: str
+    files: list[str]
+    verify: str
+    forced: list[str]
+    off_limits: list[str]
+    unnamed: list[str]
+    assignee: str
+    # Of triage.
+    action: str
+    changes: list[str]
+    rule: str
+    close_reason: str
+    complexity: str
+    notes: list[str]

@@ -1,0 +1,147 @@
+"""What a task waits for and what waits for it, whatever the tool that wrote its front matter.
+
+A key says the direction: `depends_on` and its like hold what this task waits for, `blocks` what
+waits for it. What stands under such a key and can't be understood is named, never dropped.
+"""
+
+from __future__ import annotations
+
+from hypervisor.system.late import late
+from hypervisor.system.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from hypervisor.tasks.read import Document
+
+# Keys as `_fold` returns them.
+_WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requires"))
+_BLOCKS = frozenset(("blocks", "blocking"))
+# How other keys begin that may say what a task waits for.
+_LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
+_NONE = frozenset(("none", "n/a", "-", "", "null", "~"))
+# Types of a link that have its holder wait; all others are remarks.
+_WAITING_TYPES = frozenset(("blocks", "conditional-blocks", "waits-for", "parent-child"))
+_NAMES = ("uid", "id", "target")
+_WIKILINK = late(r"\[\[([^\[\]]+)\]\]")
+
+
+class Dependencies(NamedTuple):
+    """What a front matter says: names of what the task `waits` for, of what it `blocks`, the names
+    under keys that `may` say what it waits for, the keys that are `unread`, and `remarks` on what
+    is no dependency."""
+
+    waits: list[str]
+    blocks: list[str]
+    may: dict[str, list[str]]
+    unread: list[str]
+    remarks: list[str]
+
+
+def dependencies(document: Document, key: str, ignored: Container[str]) -> Dependencies:
+    """Return what `document` says; `key` is the one of its family, which always counts, and those
+    in `ignored` never do."""
+    told = Dependencies([], [], {}, [], [])
+    for name in document.keys:
+        folded = _fold(name)
+        waits = name == key or folded in _WAITS
+        blocks = folded in _BLOCKS
+        if name in ignored or not (waits or blocks or folded.startswith(_LIKE)):
+            continue
+        value = document.value(name)
+        if value is None or value is False:
+            continue
+        _read(document, name, value, told, told.blocks if blocks else told.waits if waits else None)
+    return told
+
+
+def _read(
+    document: Document, key: str, value: object, told: Dependencies, names: list[str] | None
+) -> None:
+    """Read what stands under a key; `names` takes what it names, None for a key that only may."""
+    found: list[str] = []
+    raw = document.raw_text(key)
+    if value is True:
+        # `blocked: true` is a state, and names nothing.
+        understood = names is None
+    elif raw is not None:
+        # A date under `after` is none that could be done.
+        named = names is not None or isinstance(value, str | int | float)
+        found, understood = _split(raw) if named else [], True
+    elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        odd = [entry for entry in value if not _entry(entry, told, found)]
+        understood = not odd
+    elif isinstance(value, list):
+        found = document.raw_list(key) or []
+        understood = len(found) == sum(entry is not None for entry in value)
+    else:
+        understood = isinstance(value, dict) and _mapping(value, told, found)
+    if not understood:
+        told.unread.append(key)
+        return
+    found = [link_target(name) for name in found if name.strip().casefold() not in _NONE]
+    if names is not None:
+        names += found
+    elif found:
+        told.may[key] = found
+
+
+def _split(text: str) -> list[str]:
+    # A link may hold a comma, an id never does.
+    return [text] if "[[" in text and text.count("[[") == 1 else text.split(",")
+
+
+def _entry(entry: object, told: Dependencies, found: list[str]) -> bool:
+    if isinstance(entry, dict):
+        return _mapping(entry, told, found)
+    if isinstance(entry, str | int | float) and not isinstance(entry, bool):
+        found.append(str(entry))
+        return True
+    return entry is None
+
+
+def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) -> bool:
+    """Read one link that is written as a mapping; say whether it was understood.
+
+    The word `blocks` alone does not tell the direction: with `depends_on_id` its holder waits, with
+    `target` the target does (beads and tbd).
+    """
+    told_by = {_fold(key): value for key, value in entry.items() if isinstance(key, str)}
+    kind = str(told_by.get("type") or "").casefold()
+    other = told_by.get("dependsonid")
+    if kind and kind not in _WAITING_TYPES:
+        told.remarks.append(f"a link of type '{kind}' is no dependency")
+        return True
+    if other is None and kind == "blocks" and told_by.get("target") is not None:
+        told.blocks.append(link_target(str(told_by["target"])))
+        return True
+    if other is None:
+        other = next((told_by[key] for key in _NAMES if told_by.get(key) is not None), None)
+    if not isinstance(other, str | int | float) or isinstance(other, bool):
+        return False
+    found.append(str(other))
+    return True
+
+
+def link_target(word: str) -> str:
+    """Return the name that `[[folder/id|shown]]` or `[[id#part]]` links to; other text as it is."""
+    found = _WIKILINK.fullmatch(word.strip()) if "[" in word else None
+    if found is None:
+        return word.strip()
+    target = found[1].split("|", 1)[0].split("#", 1)[0].strip()
+    target = target.rsplit("/", 1)[-1]
+    return target.removesuffix(".md") or word
+
+
+def entries_of(values: Iterable[object]) -> Dependencies:
+    """Return what a list of links says that stands in JSON, as `dependencies` does."""
+    told = Dependencies([], [], {}, [], [])
+    for value in values:
+        if not _entry(value, told, told.waits):
+            told.unread.append("dependencies")
+    return told
+
+
+def _fold(key: object) -> str:
+    return str(key).casefold().replace("-", "").replace("_", "").replace(" ", "")

@@ -1,0 +1,74 @@
+"""beads: `.beads/issues.jsonl`, an export of its database. What is written there is lost."""
+
+from __future__ import annotations
+
+from hypervisor.tasks.dependencies import Dependencies, entries_of
+from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats.rows import Rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from hypervisor.tasks.formats.rows import Row, StatusClass
+
+_WORDS = {
+    "open": "ready",
+    "in_progress": "in_progress",
+    "hooked": "in_progress",
+    "blocked": "blocked",
+    "deferred": "waiting",
+    "closed": "done",
+}
+# Notes and machinery of the tool.
+_NO_ITEMS = frozenset(("gate", "molecule", "message", "agent", "role", "rig", "merge-request"))
+_NO_STATES = frozenset(("pinned", "tombstone"))
+
+
+class Beads(Rows):
+    """Issues by id; an epic is a container of others."""
+
+    name = "beads"
+    about = "issues.jsonl of beads: an export, read only"
+    is_work = True
+    id_key = "id"
+
+    def knows(self, columns: Set[str]) -> bool:
+        """By the kind that each issue has."""
+        return {"id", "title", "status", "issue_type"} <= columns or "_type" in columns
+
+    def item(self, row: Row, status_class: StatusClass) -> Item | None:
+        """Return the issue, None for what the tool keeps beside issues."""
+        if row.get("issue_type") in _NO_ITEMS or row.get("status") in _NO_STATES:
+            return None
+        if "_type" in row or row.get("pinned") or row.get("ephemeral") or row.get("is_template"):
+            return None
+        return super().item(row, status_class)
+
+    def state(self, row: Row, word: str, status_class: StatusClass) -> str:
+        """Return the class of the tool's own word; an epic is worked on by its children."""
+        if row.get("issue_type") == "epic" and word != "closed":
+            return "waiting"
+        return _WORDS.get(word, "unknown")
+
+    def links(self, row: Row) -> Dependencies:
+        """Return what the issue says it waits for; it is the one that waits, whatever the type."""
+        links = row.get("dependencies")
+        told = entries_of(links if isinstance(links, list) else ())
+        parents = {self.parent(row)}
+        return told._replace(waits=[one for one in told.waits if one not in parents])
+
+    def parent(self, row: Row) -> str:
+        """Return the id of the issue's parent."""
+        links = row.get("dependencies")
+        for link in links if isinstance(links, list) else ():
+            if isinstance(link, dict) and link.get("type") == "parent-child":
+                return str(link.get("depends_on_id") or "")
+        return ""
+
+    def closing(self, item_id: str) -> list[str]:
+        """Close the issue."""
+        return ["bd", "close", item_id, "--reason", "done"]
+
+
+FORMAT = Beads()

@@ -1,0 +1,62 @@
+"""GitHub: what `gh issue list --json …` or its REST interface prints."""
+
+from __future__ import annotations
+
+from hypervisor.tasks.dependencies import Dependencies
+from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats.rows import Rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from hypervisor.tasks.formats.rows import Row, StatusClass
+
+_DROPPED = frozenset(("not_planned", "duplicate"))
+
+
+class GitHub(Rows):
+    """Issues by number; pull requests come along, and are none."""
+
+    name = "github"
+    about = "JSON of GitHub issues: read only"
+    is_work = True
+    id_key = "number"
+
+    def knows(self, columns: Set[str]) -> bool:
+        """By number, title and state."""
+        return {"number", "title", "state"} <= columns
+
+    def item(self, row: Row, status_class: StatusClass) -> Item | None:
+        """Return the issue, None for a pull request."""
+        return None if "pull_request" in row else super().item(row, status_class)
+
+    def state(self, row: Row, word: str, status_class: StatusClass) -> str:
+        """Return the class of the state, and of the reason why it was closed."""
+        if word.casefold() == "open":
+            return "ready"
+        why = str(row.get("stateReason") or row.get("state_reason") or "").casefold()
+        return "cancelled" if why in _DROPPED else "done"
+
+    def links(self, row: Row) -> Dependencies:
+        """Return what newer versions of `gh` say of other issues."""
+        waits, blocks = (_numbers(row.get(key)) for key in ("blockedBy", "blocking"))
+        return Dependencies(waits, blocks, {}, [], [])
+
+    def parent(self, row: Row) -> str:
+        """Return the number of the issue that this is a part of."""
+        return "".join(_numbers([row.get("parent")]))
+
+    def closing(self, item_id: str) -> list[str]:
+        """Close the issue."""
+        return ["gh", "issue", "close", item_id, "--reason", "completed"]
+
+
+def _numbers(nodes: object) -> list[str]:
+    if isinstance(nodes, dict):
+        nodes = nodes.get("nodes")
+    found = nodes if isinstance(nodes, list) else []
+    return [str(one["number"]) for one in found if isinstance(one, dict) and "number" in one]
+
+
+FORMAT = GitHub()

@@ -1,0 +1,35 @@
+"""GitLab: what `glab issue list --output json` or its REST interface prints."""
+
+from __future__ import annotations
+
+from hypervisor.tasks.formats.rows import Rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from hypervisor.tasks.formats.rows import Row, StatusClass
+
+
+class GitLab(Rows):
+    """Issues by the number that people see."""
+
+    name = "gitlab"
+    about = "JSON of GitLab issues: read only"
+    is_work = True
+    id_key = "iid"
+
+    def knows(self, columns: Set[str]) -> bool:
+        """By the number in the project."""
+        return {"iid", "title", "state"} <= columns
+
+    def state(self, row: Row, word: str, status_class: StatusClass) -> str:
+        """Return the class of the state."""
+        return "ready" if word.casefold() in ("opened", "open", "reopened") else "done"
+
+    def closing(self, item_id: str) -> list[str]:
+        """Close the issue."""
+        return ["glab", "issue", "close", item_id]
+
+
+FORMAT = GitLab()

@@ -1,0 +1,52 @@
+"""Linear: its CSV export. The dates tell how an issue stands, whatever a team calls its states."""
+
+from __future__ import annotations
+
+from hypervisor.tasks.dependencies import Dependencies
+from hypervisor.tasks.formats.rows import Rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from hypervisor.tasks.formats.rows import Row, StatusClass
+
+_DATES = (("Completed", "done"), ("Canceled", "cancelled"), ("Archived", "cancelled"),
+          ("Started", "in_progress"))  # fmt: skip
+
+
+class Linear(Rows):
+    """Issues by id."""
+
+    name = "linear"
+    about = "CSV of Linear issues: read only"
+    is_work = True
+    id_key = "ID"
+
+    def knows(self, columns: Set[str]) -> bool:
+        """By id, team and title."""
+        return {"ID", "Team", "Title", "Status"} <= columns
+
+    def state(self, row: Row, word: str, status_class: StatusClass) -> str:
+        """Return the class that the dates tell, else that of a word beyond doubt."""
+        for column, state in _DATES:
+            if str(row.get(column) or "").strip():
+                return state
+        return super().state(row, word, status_class)
+
+    def title(self, row: Row) -> str:
+        """Return the title, without the quote that keeps spreadsheets from running it."""
+        told = str(row.get("Title") or "")
+        return told[1:] if told[:1] == "'" and told[1:2] in ("=", "+", "-", "@") else told
+
+    def links(self, row: Row) -> Dependencies:
+        """Return the issues that block this one."""
+        told = str(row.get("Blocked by") or "").split(",")
+        return Dependencies([one.strip() for one in told if one.strip()], [], {}, [], [])
+
+    def parent(self, row: Row) -> str:
+        """Return the id of the parent."""
+        return str(row.get("Parent issue") or "").strip()
+
+
+FORMAT = Linear()

@@ -1,0 +1,246 @@
+"""Taskmaster: `.taskmaster/tasks/tasks.json`, tasks by tag, with subtasks.
+
+A task with subtasks is worked on by these; the last of them that is done ends it too, as the tool
+itself does it. Only states are written, and the time of the change where siblings have it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+
+from hypervisor.system.errors import BrokenFile, FileChanged
+from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats.boxes import paths
+from hypervisor.tasks.formats.json_spans import spans
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hypervisor.tasks.formats.json_spans import Path
+
+    Task = dict[str, object]
+
+_WORDS = {
+    "pending": "ready",
+    "in-progress": "in_progress",
+    "done": "done",
+    "completed": "done",
+    "deferred": "waiting",
+    "cancelled": "cancelled",
+    "blocked": "blocked",
+    "review": "in_progress",
+}
+_MASTER = "master"
+# The tool breaks a lock that was not touched for so many seconds.
+_STALE = 10.0
+_PATIENCE = 15.0
+
+
+class Taskmaster(Format):
+    """Items are tasks without subtasks, and subtasks: `2`, `2.1`, in another tag `tag/2`."""
+
+    name = "taskmaster"
+    about = "tasks.json of Taskmaster; tasks.json#TAG for a tag"
+    names = ("tasks.json",)
+
+    def recognises(self, path: str, text: str) -> bool:
+        """By its name and its tags."""
+        return os.path.basename(path) == "tasks.json" and any(True for _ in _tagged(text))
+
+    def below(self, folder: str) -> list[str]:
+        """`.taskmaster` and its `tasks` stand for the file."""
+        named = (os.path.join(folder, name) for name in ("tasks.json", "tasks/tasks.json"))
+        inside = ".taskmaster" in os.path.realpath(folder).split(os.sep)
+        return [file for file in named if inside and os.path.isfile(file)][:1]
+
+    def items(self, path: str, text: str) -> list[Item]:
+        """Return the items of the tag that the project is at."""
+        try:
+            places = spans(text)
+        except (ValueError, RecursionError) as error:
+            line = getattr(error, "lineno", None)
+            raise BrokenFile(path, line, f"not JSON: {error}", "mend it") from None
+        current = _current(path)
+        found = []
+        for tag, at, tasks in _tagged(text):
+            if tag != current and (current is not None or tag != _MASTER):
+                continue
+            prefix = "" if tag == _MASTER else f"{tag}/"
+            done = {str(task.get("id")) for task in tasks if _state(task) == "done"}
+            for place, task in enumerate(tasks):
+                own = (*at, place)
+                found += _items(text, places, own, task, prefix, done)
+        return found
+
+    def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
+        """Set the status of what is done, and that of its task with the last of its subtasks."""
+        if state != "done":
+            return None
+        places = spans(text)
+        edits: list[Splice] = []
+        for tag, at, tasks in _tagged(text):
+            prefix = "" if tag == _MASTER else f"{tag}/"
+            for place, task in enumerate(tasks):
+                own = (*at, place)
+                task_id = f"{prefix}{task.get('id')}"
+                if task_id == item.id:
+                    edits += _done(text, places, own, task, tasks)
+                subtasks = _subtasks(task)
+                for number, subtask in enumerate(subtasks):
+                    if f"{task_id}.{subtask.get('id')}" != item.id:
+                        continue
+                    edits += _done(text, places, (*own, "subtasks", number), subtask, subtasks)
+                    others = [one for one in subtasks if one is not subtask]
+                    if all(_state(one) == "done" for one in others):
+                        edits += _done(text, places, own, task, tasks)
+        return edits
+
+    @contextmanager
+    def lock(self, path: str) -> Iterator[None]:
+        """Take the tool's own lock, a folder beside the file."""
+        folder = f"{path}.lock"
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                os.mkdir(folder)
+                break
+            except FileExistsError:
+                if time.monotonic() > deadline:
+                    raise FileChanged(path) from None
+                try:
+                    if time.time() - os.stat(folder).st_mtime > _STALE:
+                        os.rmdir(folder)
+                except OSError:
+                    continue
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            os.rmdir(folder)
+
+
+def _tagged(text: str) -> Iterator[tuple[str, Path, list[Task]]]:
+    """Yield each tag with the path to its tasks, and these."""
+    try:
+        told = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(told, dict):
+        return
+    if isinstance(told.get("tasks"), list):
+        yield _MASTER, ("tasks",), _tasks(told["tasks"])
+        return
+    for tag, inner in told.items():
+        if isinstance(inner, dict) and isinstance(inner.get("tasks"), list):
+            yield tag, (tag, "tasks"), _tasks(inner["tasks"])
+
+
+def _tasks(told: list[object]) -> list[Task]:
+    # What is no task keeps its place, since that is how the others are found.
+    return [one if isinstance(one, dict) else {} for one in told]
+
+
+def _current(path: str) -> str | None:
+    """Return the tag that the tool is at, None where it does not say."""
+    state = os.path.join(os.path.dirname(os.path.dirname(path)), "state.json")
+    try:
+        with open(state, encoding="utf-8") as source:
+            told = json.load(source)
+    except (OSError, ValueError):
+        return None
+    tag = told.get("currentTag") if isinstance(told, dict) else None
+    return tag if isinstance(tag, str) and tag else None
+
+
+def _items(
+    text: str, places: dict[Path, tuple[int, int]], at: Path, task: Task, prefix: str,
+    done: set[str],
+) -> list[Item]:  # fmt: skip
+    task_id = str(task.get("id"))
+    if "id" not in task:
+        return []
+    waits = [f"{prefix}{one}" for one in _list(task.get("dependencies"))]
+    subtasks = _subtasks(task)
+    if not subtasks:
+        return [_item(text, places[at], task, f"{prefix}{task_id}", waits, None)]
+    found = []
+    context = f"{task.get('title')}: {task.get('description') or ''}".strip(": ")
+    for number, subtask in enumerate(subtasks):
+        own = f"{prefix}{task_id}.{subtask.get('id')}"
+        siblings = [
+            f"{prefix}{one}" if "." in one else f"{prefix}{task_id}.{one}"
+            for one in _list(subtask.get("dependencies"))
+        ]
+        open_waits = [] if _state(task) == "in_progress" else waits
+        place = places[(*at, "subtasks", number)]
+        found.append(_item(text, place, subtask, own, [*siblings, *open_waits], context))
+    # What waits for the task waits for all of these.
+    open_ones = tuple(one.id for one in found if one.state not in ("done", "cancelled"))
+    state = _state(task) if _state(task) in ("done", "cancelled") else "waiting"
+    line = text.count("\n", 0, places[at][0]) + 1
+    title = str(task.get("title") or task_id)
+    word = str(task.get("status") or "pending")
+    told = word if state != "waiting" else "is worked on by its subtasks"
+    found.append(Item(f"{prefix}{task_id}", title, state, told, "", line, open_ones))
+    return found
+
+
+def _item(
+    text: str, place: tuple[int, int], task: Task, item_id: str, waits: list[str],
+    context: str | None,
+) -> Item:  # fmt: skip
+    told = [f"part of {context}"] if context else []
+    told += [
+        f"{key}: {task[key]}"
+        for key in ("title", "description", "details", "testStrategy")
+        if isinstance(task.get(key), str) and task[key]
+    ]
+    return Item(
+        item_id,
+        str(task.get("title") or item_id),
+        _state(task),
+        str(task.get("status") or "pending"),
+        "\n".join(told),
+        text.count("\n", 0, place[0]) + 1,
+        tuple(waits),
+        None,
+        paths("\n".join(told)),
+        str(task.get("priority") or "") or None,
+    )
+
+
+def _state(task: Task) -> str:
+    return _WORDS.get(str(task.get("status") or "pending"), "unknown")
+
+
+def _subtasks(task: Task) -> list[Task]:
+    told = task.get("subtasks")
+    return _tasks(told) if isinstance(told, list) else []
+
+
+def _list(told: object) -> list[str]:
+    return [str(one) for one in told] if isinstance(told, list) else []
+
+
+def _done(
+    text: str, places: dict[Path, tuple[int, int]], at: Path, task: Task, siblings: list[Task]
+) -> list[Splice]:
+    if _state(task) == "done":
+        return []
+    edits = []
+    if (*at, "status") in places:
+        edits.append(Splice(*places[(*at, "status")], '"done"'))
+    else:
+        start = places[at][0] + 1
+        edits.append(Splice(start, start, '"status": "done", '))
+    if (*at, "updatedAt") in places:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        edits.append(Splice(*places[(*at, "updatedAt")], f'"{now}"'))
+    return edits
+
+
+FORMAT = Taskmaster()

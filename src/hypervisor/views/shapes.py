@@ -1,0 +1,255 @@
+"""The shapes of what is told as JSON; `schemas/` says the same, with the meaning of each key.
+
+Where these are named, only types are checked: nothing has to load this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from hypervisor.ledger.budget import Budget
+    from hypervisor.system.reports import Report
+
+# -- summary --
+
+
+class Tokens(TypedDict):
+    """What the workers of a queue used."""
+
+    total_tokens: int | None
+    overhead_tokens: int | None
+    tokens: dict[str, int] | None
+    tokens_exact: bool | None
+    tokens_unseen: list[str]
+
+
+class Notices(TypedDict):
+    """Which ends of workers the client gave notice of."""
+
+    workers_ended: int
+    arrived: int
+    items_told: int
+    by: dict[str, int]
+    seconds_p50: float | None
+    seconds_p95: float | None
+
+
+class Always(TypedDict):
+    """What a summary says of every item."""
+
+    task_id: str
+    status: str
+    after: str | None
+    state: str
+    path: str | None
+    title: str | None
+    note: str | None
+    worker: str | None
+    attempts: int
+    deaths: int
+    tokens: Mapping[str, int | None] | None
+    runtime_seconds: float | None
+    report_pending: str | None
+
+
+class Told(Always, total=False):
+    """An item of a summary; `outcome` or `reason` is there."""
+
+    outcome: str
+    reason: str
+    commit: str
+    forced: bool
+    half_done: bool
+    files: list[str]
+    changes: list[str]
+    rule: str
+    off_limits: list[str]
+    unnamed: list[str]
+    report_gone: bool
+
+
+class Summary(Tokens):
+    """What became of a queue."""
+
+    queue: str
+    generation: int
+    newest_generation: int
+    state: str
+    reason: str | None
+    workers: list[Told]
+    total: int
+    counts: dict[str, int]
+    running: int
+    runtime_seconds: float | None
+    unknown_transcripts: list[str]
+    notices: Notices | None
+    transcripts: list[str]
+    preflight: dict[str, int] | None
+    reports_pending: int
+
+
+# -- status --
+
+
+class Held(TypedDict):
+    """An item in a worker's hands."""
+
+    id: str
+    token: str
+    claimed_at: float
+    lease_seconds: float
+    lease_left_seconds: float
+
+
+class Worker(TypedDict):
+    """Who works on a queue."""
+
+    worker: str
+    session: str | None
+    holds: list[Held]
+    last_tool: str | None
+    seen_at: float | None
+    tokens: int | None
+
+
+class Problem(TypedDict):
+    """What wants a look, and the command that mends it."""
+
+    kind: str
+    text: str
+    fix: str | None
+
+
+class Left(TypedDict):
+    """An item that has not ended."""
+
+    id: str
+    title: str | None
+    state: str
+    standing: str
+    after: str | None
+    worker: str | None
+    waits_for: list[str]
+
+
+class Aside(TypedDict):
+    """How many items are set aside, and the condition that they do not meet."""
+
+    items: int
+    where: str | None
+
+
+class Status(TypedDict, total=False):
+    """Where a queue stands; `left` is told of one that is asked for by its name."""
+
+    queue: str
+    state: str
+    reason: str | None
+    resume_at: float | None
+    total: int
+    counts: dict[str, int]
+    to_be_tried_again: dict[str, int]
+    set_aside: Aside | None
+    per_minute: float | None
+    eta_seconds: int | None
+    tokens: int | None
+    tokens_exact: bool | None
+    budget: Budget | None
+    workers: list[Worker]
+    problems: list[Problem]
+    left: list[Left]
+
+
+# -- show and log --
+
+
+class Claim(TypedDict):
+    """A claim on an item, live or ended."""
+
+    token: str
+    worker: str
+    session: str | None
+    agent: str | None
+    attempt: int
+    claimed_at: float
+    ended_at: float | None
+    outcome: str | None
+    report: Report | None
+    commit: str | None
+    tokens: dict[str, int | None] | None
+    tokens_exact: bool | None
+    transcript: str | None
+
+
+class InQueue(TypedDict):
+    """What one generation of a queue holds of an item."""
+
+    queue: str
+    generation: int
+    queue_state: str
+    state: str
+    standing: str
+    cause: str | None
+    path: str | None
+    title: str | None
+    payload: object
+    attempts: int
+    deaths: int
+    releases: int
+    finished_at: float | None
+    told_by: str | None
+    report_pending: str | None
+    waits_for: list[str]
+    claims: list[Claim]
+
+
+class Awaiting(TypedDict):
+    """An item that waits for another."""
+
+    id: str
+    queue: str
+    state: str
+
+
+class Lock(TypedDict):
+    """A lock on an item, ours or another tool's."""
+
+    path: str
+    kind: str
+    owner: str | None
+    ours: bool
+    age_seconds: float
+
+
+class File(TypedDict):
+    """How the file of an item looks."""
+
+    path: str
+    exists: bool
+    modified_at: float | None
+
+
+class Item(TypedDict):
+    """Everything that is known of an item."""
+
+    id: str
+    queues: list[InQueue]
+    waited_for_by: list[Awaiting]
+    locks: list[Lock]
+    file: File | None
+    why: str | None
+
+
+class Event(TypedDict):
+    """What happened in a queue; `token` and `worker` are those of a claim."""
+
+    at: float
+    event: str
+    queue: str
+    generation: int
+    id: str | None
+    token: str | None
+    worker: str | None
+    detail: str | None

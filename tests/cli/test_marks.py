@@ -1,0 +1,150 @@
+"""Items of files that hold many: only the mark is written, at its place, by many at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor import worker
+from hypervisor.ledger import Ledger
+from hypervisor.worker import outbox
+from repository import REPO
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+LIST = "".join(f"- [ ] Step {number}\n  why é {number}\n" for number in range(8))
+
+
+@pytest.fixture
+def todo(project: Path, run: Run) -> Path:
+    path = project / "todo.md"
+    path.write_text(LIST)
+    opened = run("open", "q", "todo.md")
+    assert opened.returncode == 0, opened.stderr
+    return path
+
+
+def take(project: Path, n: int = 1) -> list[str]:
+    with Ledger.open(str(project)) as ledger:
+        return [claim.token for claim in worker.take(ledger, "q", "w", n)]
+
+
+def finish(project: Path, token: str, outcome: str = "done") -> str:
+    with Ledger.open(str(project)) as ledger:
+        report = {"summary": "[ ] did it\n- [ ] more"} if outcome == "done" else {"reason": "no"}
+        return worker.finish(ledger, token, outcome, report).state
+
+
+def test_done_ticks_the_box_and_changes_no_other_byte(project: Path, todo: Path) -> None:
+    assert finish(project, take(project)[0]) == "done"
+    assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0")
+    assert sorted(path.name for path in project.iterdir() if path.suffix) == ["todo.md"]
+
+
+def test_blocked_leaves_the_file_as_it_is(project: Path, todo: Path) -> None:
+    assert finish(project, take(project)[0], "blocked") == "blocked"
+    assert todo.read_text() == LIST
+
+
+def test_eight_processes_tick_eight_boxes_of_one_file(project: Path, todo: Path) -> None:
+    script = (
+        "import sys\nfrom hypervisor import worker\nfrom hypervisor.ledger import Ledger\n"
+        "with Ledger.open(sys.argv[1]) as ledger:\n"
+        "    worker.finish(ledger, sys.argv[2], 'done', {'summary': 'did it'})\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPO / "src")}
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(project), token], env=environment)
+        for token in take(project, 8)
+    ]
+    assert [one.wait() for one in running] == [0] * 8
+    with Ledger.open(str(project)) as ledger:
+        assert outbox.flush(ledger, None) == []
+    assert todo.read_text() == LIST.replace("[ ]", "[x]")
+
+
+def test_an_item_is_found_where_it_stands_now(project: Path, todo: Path) -> None:
+    token = take(project)[0]
+    text = "# New\n\n- [ ] Before\n" + LIST.replace("- [ ] Step 3\n  why é 3\n", "")
+    todo.write_text(text)
+    finish(project, token)
+    assert todo.read_text() == text.replace("[ ] Step 0", "[x] Step 0")
+
+
+def test_a_mark_for_what_is_gone_is_owed_and_told(project: Path, todo: Path, run: Run) -> None:
+    token = take(project)[0]
+    without = LIST.replace("- [ ] Step 0\n", "- [ ] Another\n")
+    todo.write_text(without)
+    assert finish(project, token) == "done"
+    assert todo.read_text() == without
+    assert "todo.md: the item Step 0 is no longer there" in run("status", "q").stdout
+    todo.write_text(LIST)
+    run("status", "q")
+    assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0")
+
+
+def test_what_somebody_ticked_is_not_handed_out(project: Path, todo: Path, run: Run) -> None:
+    todo.write_text(LIST.replace("[ ] Step 0", "[x] Step 0"))
+    token = take(project)[0]
+    assert "Step 1" in run("show", "todo.md#Step 1").stdout
+    finish(project, token)
+    assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0").replace(
+        "[ ] Step 1", "[x] Step 1"
+    )
+
+
+def test_a_file_that_is_gone_for_a_moment_ends_nothing(project: Path, todo: Path, run: Run) -> None:
+    todo.rename(project / "away")
+    assert take(project) == []
+    (project / "away").write_text(f"<<<<<<< ours\n{LIST}=======\n>>>>>>> theirs\n")
+    (project / "away").rename(todo)
+    assert take(project) == []
+    todo.write_text(LIST)
+    assert len(take(project, 9)) == 8
+
+
+def test_undo_brings_back_all_or_one(project: Path, todo: Path, run: Run) -> None:
+    for token in take(project, 3):
+        finish(project, token)
+    one = run("undo", "q", "todo.md#Step 1")
+    assert one.returncode == 0, one.stdout + one.stderr
+    assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0").replace(
+        "[ ] Step 2", "[x] Step 2"
+    )
+    assert run("undo", "q").returncode == 0
+    assert todo.read_text() == LIST
+
+
+def test_undo_of_one_leaves_what_somebody_edited_since(project: Path, todo: Path, run: Run) -> None:
+    for token in take(project, 2):
+        finish(project, token)
+    edited = todo.read_text() + "- [ ] mine\n"
+    todo.write_text(edited)
+    assert run("undo", "q", "todo.md#Step 1").returncode == 1
+    assert todo.read_text() == edited
+
+
+def test_the_hand_out_says_where_the_item_stands_and_not_to_tick_it(
+    project: Path, todo: Path, run: Run
+) -> None:
+    shown = run("next", "q").stdout
+    assert "item: todo.md#Step 0\nfile: todo.md\ntitle: Step 0\nline 1 of it: report only" in shown
+    assert "  - [ ] Step 0\n    why é 0\n" in shown
+    assert "instructions: do what the item asks for" in shown
+
+
+def test_a_format_is_told_and_named(project: Path, run: Run) -> None:
+    (project / "readme.md").write_text("- [ ] a\n- [x] b\n")
+    assert "0 ready" in run("preflight", "readme.md").stdout
+    told = run("preflight", "readme.md", "--format", "checklist")
+    assert "1 ready" in told.stdout
+    assert "  readme.md: checklist" in told.stdout
+    listed = run("preflight", "--format", "help")
+    assert listed.returncode == 0 and "spec-kit" in listed.stdout
+    wrong = run("preflight", "readme.md", "--format", "nope")
+    assert wrong.returncode == 2 and "no format is called 'nope'" in wrong.stderr

@@ -1,0 +1,161 @@
+"""Rows of tools that own their data: what is open, what waits, and how the tool closes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hypervisor.config.settings import load
+from hypervisor.tasks import formats
+from hypervisor.tasks.formats import Item
+
+STATUS_CLASS = load("/").status_class
+
+
+def item(row: dict[str, object], name: str) -> Item | None:
+    kind = formats.of_row(row.keys())
+    assert kind.name == name
+    return kind.item(row, STATUS_CLASS)
+
+
+def told(row: dict[str, object], name: str) -> tuple[str, str, str]:
+    found = item(row, name)
+    assert found is not None
+    return found.id, found.title, found.state
+
+
+BEADS = {"id": "bd-1", "title": "T", "status": "open", "issue_type": "task"}
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({}, "ready"),
+        ({"status": "closed"}, "done"),
+        ({"status": "deferred"}, "waiting"),
+        ({"status": "hooked"}, "in_progress"),
+        ({"status": "custom"}, "unknown"),
+        ({"issue_type": "epic"}, "waiting"),
+    ],
+)
+def test_an_issue_of_beads_stands_as_its_tool_says(more: dict[str, str], state: str) -> None:
+    assert told(BEADS | more, "beads") == ("bd-1", "T", state)
+
+
+@pytest.mark.parametrize(
+    "more", [{"status": "tombstone"}, {"issue_type": "gate"}, {"pinned": True}]
+)
+def test_what_beads_keeps_beside_issues_is_none(more: dict[str, object]) -> None:
+    assert item(BEADS | more, "beads") is None
+
+
+def test_in_beads_the_holder_of_a_link_waits_and_a_remark_is_none() -> None:
+    links = [
+        {"issue_id": "bd-1", "depends_on_id": "bd-2", "type": "blocks"},
+        {"issue_id": "bd-1", "depends_on_id": "bd-3", "type": "related"},
+        {"issue_id": "bd-1", "depends_on_id": "bd-0", "type": "parent-child"},
+    ]
+    found = item(BEADS | {"dependencies": links}, "beads")
+    assert found is not None
+    assert (found.depends_on, found.blocks, found.parent) == (("bd-2",), (), "bd-0")
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"state": "OPEN"}, "ready"),
+        ({"state": "CLOSED"}, "done"),
+        ({"state": "closed", "state_reason": "not_planned"}, "cancelled"),
+        ({"state": "CLOSED", "stateReason": "DUPLICATE"}, "cancelled"),
+    ],
+)
+def test_an_issue_of_github_is_known_by_its_number(more: dict[str, str], state: str) -> None:
+    assert told({"number": 7, "title": "T", **more}, "github") == ("7", "T", state)
+
+
+def test_a_pull_request_is_no_issue() -> None:
+    row = {"number": 7, "title": "T", "state": "open", "pull_request": {}}
+    assert item(row, "github") is None
+
+
+def test_issues_of_github_wait_for_each_other() -> None:
+    row = {"number": 7, "title": "T", "state": "OPEN", "blockedBy": {"nodes": [{"number": 6}]}}
+    found = item(row | {"blocking": [{"number": 8}], "parent": {"number": 1}}, "github")
+    assert found is not None
+    assert (found.depends_on, found.blocks, found.parent) == (("6",), ("8",), "1")
+
+
+def test_an_issue_of_gitlab_is_known_by_the_number_that_people_see() -> None:
+    row = {"id": 99, "iid": 3, "title": "T", "state": "opened"}
+    assert told(row, "gitlab") == ("3", "T", "ready")
+    assert told(row | {"state": "closed"}, "gitlab")[2] == "done"
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"Status": "To Do"}, "ready"),
+        ({"Status": "Done"}, "done"),
+        ({"Status": "Selected"}, "unknown"),
+        ({"Status": "Selected", "Status Category": "To Do"}, "ready"),
+        ({"Status": "Selected", "Resolution": "Fixed"}, "done"),
+        ({"Status": "To Do", "Resolution": "Unresolved"}, "ready"),
+    ],
+)
+def test_an_issue_of_jira_is_known_by_category_and_resolution(
+    more: dict[str, str], state: str
+) -> None:
+    assert told({"Issue key": "A-1", "Summary": "T", **more}, "jira") == ("A-1", "T", state)
+
+
+def test_issues_of_jira_wait_by_their_links() -> None:
+    row = {
+        "Issue key": "A-1", "Summary": "T", "Status": "To Do",
+        "Inward issue link (Blocks)": ["A-2", "", "A-3"], "Outward issue link (Blocks)": "A-4",
+    }  # fmt: skip
+    found = item(row, "jira")
+    assert found is not None
+    assert (found.depends_on, found.blocks) == (("A-2", "A-3"), ("A-4",))
+
+
+def test_the_dates_of_linear_tell_whatever_the_state_is_called() -> None:
+    row = {"ID": "E-1", "Team": "x", "Title": "'=1+1", "Status": "Shipping", "Completed": ""}
+    assert told(row, "linear") == ("E-1", "=1+1", "ready")
+    assert told(row | {"Completed": "2026-01-02"}, "linear")[2] == "done"
+    assert told(row | {"Started": "2026-01-02"}, "linear")[2] == "in_progress"
+    found = item(row | {"Blocked by": "E-2, E-3"}, "linear")
+    assert found is not None and found.depends_on == ("E-2", "E-3")
+
+
+def test_a_task_of_taskwarrior_is_known_by_its_uuid() -> None:
+    row: dict[str, object] = {"uuid": "u-1", "id": 0, "description": "T", "entry": "x"}
+    row |= {"status": "pending", "depends": ["u-2"]}
+    assert told(row, "taskwarrior") == ("u-1", "T", "ready")
+    assert told(row | {"wait": "29990101T000000Z"}, "taskwarrior")[2] == "waiting"
+    assert told(row | {"start": "20260101T000000Z"}, "taskwarrior")[2] == "in_progress"
+    assert told(row | {"status": "recurring"}, "taskwarrior")[2] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        ({"Status": "Done"}, "done"),
+        ({"status": "cancelled"}, "cancelled"),
+        ({"done": True}, "done"),
+        ({"done": "maybe"}, "ready"),
+        ({"status": "200"}, "ready"),
+        ({"status": "active"}, "ready"),
+        ({"text": "x"}, "ready"),
+    ],
+)
+def test_other_rows_are_finished_where_a_word_is_beyond_doubt(
+    row: dict[str, object], state: str
+) -> None:
+    assert told(row, "rows")[2] == state
+
+
+@pytest.mark.parametrize("name", ["beads", "github", "gitlab", "taskwarrior"])
+def test_a_tool_closes_with_a_fixed_reason(name: str) -> None:
+    kind = formats.get(name)
+    assert isinstance(kind, formats.rows.Rows)
+    command = kind.closing("7; rm -r /")
+    assert command is not None and "7; rm -r /" in command
