@@ -47,6 +47,7 @@ def test_a_heartbeat_renews_for_the_lease_that_was_asked_for(
     assert ledger.claims.heartbeat([claim.token]) == [claim.token]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("step", [-(10**9), 10**9])
 def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_lease(
     ledger: Ledger, later: list[int], monkeypatch: pytest.MonkeyPatch, step: int

@@ -98,7 +98,7 @@ def test_many_that_write_the_same_report_at_once_write_it_once(project: Path, ti
     assert [path.read_bytes() for path in paths] == before
 
 
-@pytest.mark.parametrize("trouble", ["broken", "gone", "folder", "flow", "settings"])
+@pytest.mark.parametrize("trouble", ["broken", "gone", "folder", "flow", "no task", "settings"])
 def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mended(
     project: Path, run_hypervisor: Any, trouble: str
 ) -> None:
@@ -116,8 +116,10 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
             path.write_text(BROKEN)
         elif trouble == "folder":
             path.mkdir()
+        elif trouble == "no task":
+            path.write_text("Some text.\n")
         elif trouble == "flow":
-            path.write_text("---\n{id: a, title: T}\n---\n")
+            path.write_text("---\n{id: a, type: task}\n---\n")
     ended = run_hypervisor("done", token, "--summary", "did it")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert states(project) == {"a": "done"}
@@ -126,6 +128,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
         "gone": "tasks/a.md: No such file or directory",
         "folder": "tasks/a.md: not a regular file",
         "flow": "tasks/a.md: not edited: ",
+        "no task": "tasks/a.md: not edited: it is no task any more",
         "settings": "hypervisor.toml: unknown key nonsense",
     }[trouble]
     with Ledger.open(str(project)) as ledger:

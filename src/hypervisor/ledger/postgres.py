@@ -1,4 +1,4 @@
-"""The engine for many machines: a schema of PostgreSQL per project, through psycopg 3.
+"""The engine for many machines: a schema of PostgreSQL per project.
 
 Claims lock the rows that they take and skip those that others lock (`for update skip locked`), so
 no claim waits for another. Leases are judged by the server's clock.
@@ -6,17 +6,16 @@ no claim waits for another. Leases are judged by the server's clock.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
-import psycopg
-
 from hypervisor.config.roots import SETTINGS
 from hypervisor.ledger import dialect, schema
+from hypervisor.ledger.libpq import Error
 from hypervisor.ledger.server import Connection, Server
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.digests import sha256
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from hypervisor.ledger.dialect import Row
     from hypervisor.ledger.server import Found
 
+# The SQLSTATEs of a schema and of a table that isn't there.
+_MISSING = ("3F000", "42P01")
 # Places that one look at the sequence reserves.
 _BLOCK = 1 << 24
 # Write transactions publish since when they are at it, as an advisory lock; its upper bits say
@@ -81,7 +82,7 @@ class _Write(Transaction):
 
     def _commit(self) -> None:
         connection = self._engine.connection
-        pid = connection.raw.info.backend_pid
+        pid = connection.raw.pid
         try:
             connection.commit()
         except Gone:
@@ -114,8 +115,9 @@ class Postgres:
         self.server = server
         self.schema = schema_name
         raw = server.connected(schema_name, time.monotonic() + server.patience)
-        self.connection = Connection(raw, server.shown)
+        self.connection = Connection(raw, server)
         self.transaction = _Write(self)
+        self.meta: dict[str, str] = {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -216,8 +218,7 @@ class Postgres:
     def connect_again(self, until: float) -> None:
         """Replace a connection that was lost. Raises LedgerError after `until` (monotonic)."""
         self.connection.rollback()
-        with contextlib.suppress(psycopg.Error):
-            self.connection.raw.close()
+        self.connection.raw.close()
         self.connection.raw = self.server.connected(self.schema, until)
 
     def is_proven(self, pid: int, sql: str, values: Sequence[object]) -> bool:
@@ -268,16 +269,15 @@ def schema_of(project: str) -> str:
     """Return the schema that holds a project: its name where that is plain, else with a hash."""
     plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in project.lower())
     if plain != project or len(plain) > 40:
-        import hashlib
-
-        plain = f"{plain[:40]}_{hashlib.sha256(project.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        plain = f"{plain[:40]}_{sha256(project.encode('utf-8', 'replace'))[:8]}"
     return f"hypervisor_{plain}"
 
 
 def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
     """See that the schema is ours and of the present version; make or migrate it if not."""
     execute = engine.connection.execute
-    version = _version(engine)
+    engine.meta = _meta(engine)
+    version = int(engine.meta.get("version", 0))
     if version == 0 and not create:
         raise NoLedger(
             f"{root}: project {project} has no queue in {engine.server.shown}",
@@ -291,12 +291,13 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         )
     if version == schema.VERSION:
         return
-    name = engine.schema
-    execute("begin")
+    connection, name = engine.connection, engine.schema
     try:
+        connection.begin()
         # Those who come first at once take turns; whoever is second finds it made.
         execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
-        version = _version(engine)
+        there = execute("select to_regclass(?)", (f"{dialect.quoted(name)}.meta",)).fetchone()[0]
+        version = int(_meta(engine)["version"]) if there is not None else 0
         if version == 0:
             execute(f"create schema if not exists {dialect.quoted(name)}")
         for text in schema.MIGRATIONS[version:]:
@@ -305,25 +306,28 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         if version == 0:
             execute("create sequence claim_no owned by claim.no")
             execute(f"create sequence place increment {_BLOCK} start 1")
-            engine.connection.executemany(
+            connection.executemany(
                 "insert into meta (key, value) values (?, ?)",
                 [("ledger", os.urandom(4).hex()), ("project", project), ("version", "0")],
             )
         execute("update meta set value = ? where key = 'version'", (str(schema.VERSION),))
-        execute("commit")
+        connection.commit()
     except BaseException:
-        with contextlib.suppress(HypervisorError):
-            execute("rollback")
+        connection.rollback()
         raise
+    engine.meta = _meta(engine)
 
 
-def _version(engine: Postgres) -> int:
-    """Return the version of the project's tables, 0 where there are none."""
-    name = f"{dialect.quoted(engine.schema)}.meta"
-    if engine.connection.execute("select to_regclass(?)", (name,)).fetchone()[0] is None:
-        return 0
-    found = engine.connection.execute(f"select value from {name} where key = 'version'").fetchone()
-    return int(found[0])
+def _meta(engine: Postgres) -> dict[str, str]:
+    """Return what the project's tables say of themselves, nothing where there are none."""
+    table = f"{dialect.quoted(engine.schema)}.meta"
+    try:
+        found = engine.connection.execute(f"select key, value from {table}")
+        return {str(key): str(value) for key, value in found}
+    except LedgerError as error:
+        if isinstance(error.__cause__, Error) and error.__cause__.state in _MISSING:
+            return {}
+        raise
 
 
 def _named(root: str) -> str | None:

@@ -36,6 +36,7 @@ class Embedded:
     def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
         self.state = state
         self.connection = connection
+        self.meta = dict(connection.execute("select key, value from meta").fetchall())
         self._path = ledger_path(state.root)
         self.transaction = _Write(connection, flock, self._path)
         self._flock = flock

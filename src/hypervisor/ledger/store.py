@@ -49,9 +49,11 @@ if TYPE_CHECKING:
             """Carry out one statement for each of `values`."""
 
     class Engine(Protocol):
-        """What an engine does in its own way; `shared` is true where it has several writers."""
+        """What an engine does in its own way; `shared` is true where it has several writers, and
+        `meta` is what the ledger said of itself when it was opened."""
 
         shared: bool
+        meta: dict[str, str]
 
         @property
         def transaction(self) -> Transaction:
@@ -157,7 +159,7 @@ class Store:
         self._state: State | None = getattr(engine, "state", None)
         self.connection = engine.connection
         self._write = engine.transaction
-        meta = dict(self.rows("select key, value from meta").fetchall())
+        meta = engine.meta
         if not moving and ("moved" in meta or "arriving" in meta):
             engine.close()
             raise _elsewhere(root, meta)

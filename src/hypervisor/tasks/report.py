@@ -114,7 +114,7 @@ def put(
             return None, None
         task = task_of(document, settings)
         if task is None:
-            return None, None
+            raise edit.EditRefused(path, "it is no task any more")
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = words.word_for(status, task, document, settings) if status else None
