@@ -92,6 +92,21 @@ def test_files_and_ticked_boxes_are_taken_back_by_their_commands(project: Path) 
     assert path.read_bytes() == before
 
 
+def test_commits_are_named_though_no_file_of_ours_is_to_be_restored(project: Path) -> None:
+    git(project, "init", "--quiet", "-b", "main")
+    (project / "i.md").write_text("do it\n")
+    (project / "rows.csv").write_text("key\na\n")
+    commit_all(project)
+    open_queue(project, ["rows.csv"], instructions="do it", id_column="key")
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+    (project / "new.py").write_text("x")
+    done(project, claim.token, commit=commit_all(project))
+    [one] = json.loads(_undo(project))["commits"]
+    do(project, one["command"])
+    assert not (project / "new.py").exists()
+
+
 def _undo(project: Path) -> str:
     from repository import REPO
 

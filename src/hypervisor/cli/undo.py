@@ -32,18 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
-    from hypervisor.tasks.undo import FINE, UndoLog
+    from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = find_root()
     state = State.find(root)
     if state is None:
         raise no_ledger(root)
     _refuse_unknown(root, state, args.queue)
-    results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
+    results, nothing = [], None
+    try:
+        results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
+    except NothingToUndo as error:
+        nothing = error
     left = [result for result in results if result.outcome not in FINE]
     restored = sum(result.outcome == "restored" for result in results)
     ours = {os.path.relpath(one.path, root) for one in results}
     stays = _settle(root, args, ours, [one.id for one in results if one.outcome in FINE])
+    if nothing is not None and (stays is None or not (stays.commits or stays.files)):
+        raise nothing
     if args.json:
         told = [{**one._asdict(), "path": os.path.relpath(one.path, root)} for one in results]
         shown = {"queue": args.queue, "files": told}
