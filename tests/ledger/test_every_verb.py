@@ -83,7 +83,7 @@ def use(ledger: Ledger) -> None:
         ledger.ends.holding(one),
     )
     ledger.branches.note(six, "hypervisor/x", "tree", "base")
-    ledger.branches.find(six), ledger.branches.find_all([six])
+    ledger.branches.find(six), ledger.branches.find_all([six]), ledger.branches.are_merged([six])
     ledger.ends.finish(one, "done", {"summary": "s"}, pending=True)
     ledger.ends.finish_many([(two, "blocked", {"reason": "r"}), (six, "done", {})])
     ledger.claims.finish_and_claim([(three, "failed", {})], "q", "w")
@@ -109,7 +109,7 @@ def use(ledger: Ledger) -> None:
         ledger.branches.set_aside_rows("q"),
     )
     (
-        ledger.branches.merged(six, "c0ffee"),
+        ledger.branches.merged({six: "c0ffee"}),
         ledger.branches.lead_merges("me", 5),
         ledger.branches.end_merges("me"),
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
-from hypervisor.views.summary import lines, summarize
+from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
@@ -34,9 +33,11 @@ def run(args: argparse.Namespace) -> int:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
-        summary = summarize(ledger, args.queue, generation=args.generation, brief=not args.json)
-    if args.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(lines(summary)))
+        if args.json:
+            for text in as_json(ledger, args.queue, args.generation):
+                print(text, end="")
+            print()
+        else:
+            told = summarize(ledger, args.queue, generation=args.generation, brief=True)
+            print("\n".join(lines(told)))
     return 0

@@ -238,6 +238,8 @@ class Left(NamedTuple):
     lease_ms: int
     merge: str | None
     merged_at: float | None
+    report: str | None
+    base_commit: str | None
     newest: bool
 
 

@@ -89,6 +89,9 @@ if TYPE_CHECKING:
         def compact(self) -> None:
             """Give the disk back what removed rows took."""
 
+        def fold(self) -> None:
+            """Fold what was written back into the file, where there is one, beside all others."""
+
         def stand_still(self) -> None:
             """Have all others wait until the present transaction ends."""
 

@@ -215,7 +215,7 @@ def _done_on_branch(
     ended = _accept(ledger, row, token, "done", report, more=False, path=path)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
-        ledger.branches.merged(token, tree.base)
+        ledger.branches.merged({token: tree.base})
         outbox.flush(ledger)
     claim_tree.leave(ledger, tree, token)
     return ended

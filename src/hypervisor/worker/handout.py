@@ -21,8 +21,6 @@ from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.presence import Presence
-from hypervisor.worker.settle import settle
-from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,9 +124,12 @@ def take(
             claimed = None
             if not claims and there.follow(ledger):
                 continue
-            if not claims and not taken and settle(ledger)[0]:
-                # What nobody works on any more is not waited for.
-                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
+            if not claims and not taken:
+                from hypervisor.worker.settle import settle
+
+                if settle(ledger)[0]:
+                    # What nobody works on any more is not waited for.
+                    claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
             for claim in claims:
@@ -142,17 +143,21 @@ def take(
                     taken.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queues.get(queue) if taken else None
-        if row is not None and row.scope:
+        row = ledger.queues.get(queue)
+        if taken and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row.commits and not (branch or here):
+        if taken and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
-        if row is not None and (branch or here):
+        if taken and (branch or here):
             if not row.branches:
                 ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
+        elif not taken and row.branches:
+            from hypervisor.worker.branches import claim_tree
+
+            claim_tree.clear_merged(ledger)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []
@@ -161,6 +166,8 @@ def take(
         from hypervisor.system.git import GitError
 
         if isinstance(error, GitError | SetupError):
+            from hypervisor.worker.setup import stop_pool
+
             stop_pool(ledger, queue, None, error)
         raise
     return taken
@@ -212,7 +219,7 @@ def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
 def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     from hypervisor.worker.branches import claim_tree
 
-    claim_tree.clear_trees(ledger)
+    claim_tree.clear_merged(ledger)
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]

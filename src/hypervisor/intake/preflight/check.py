@@ -12,6 +12,7 @@ from hypervisor.intake.preflight.candidate import Candidate
 from hypervisor.intake.preflight.graph import relate
 from hypervisor.intake.preflight.lock_view import LockView
 from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.preflight.many import look_at
 from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
@@ -56,8 +57,7 @@ def check(
     with their bodies.
     """
     look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
-    for member in found:
-        look.at(member)
+    look_at(look, found)
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
     open_items = ledger.items.all_open() if ledger else {}

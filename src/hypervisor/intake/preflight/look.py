@@ -46,6 +46,15 @@ class Judged(NamedTuple):
     files: tuple[str, ...]
 
 
+class Seen(NamedTuple):
+    """What a look has taken in of some members."""
+
+    candidates: list[Candidate]
+    left_out: dict[str, str]
+    result: Preflight
+    files: dict[tuple[object, object], str | None]
+
+
 class Look:
     """Looks at one member after the other and keeps no body.
 
@@ -89,6 +98,28 @@ class Look:
             self._item(found.item, found, path)
         elif found.path is not None and path is not None:
             self._file(found.path, path)
+
+    def give_out(self) -> Seen:
+        """Return what was taken in since the last time, and forget it."""
+        seen = Seen(self.candidates, self.left_out, self.result, self._seen)
+        self.candidates, self.left_out, self.result, self._seen = [], {}, Preflight(), {}
+        return seen
+
+    def take_in(self, seen: Seen) -> bool:
+        """Take in what another look has given out; False, and nothing is taken, where one of its
+        files was met before."""
+        if not self._seen.keys().isdisjoint(seen.files):
+            return False
+        self._seen |= seen.files
+        self.candidates += seen.candidates
+        self.left_out |= seen.left_out
+        mine, theirs = self.result, seen.result
+        mine.held += theirs.held
+        mine.skipped += theirs.skipped
+        mine.broken += theirs.broken
+        mine.not_matching += theirs.not_matching
+        mine.assignees |= theirs.assignees
+        return True
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
