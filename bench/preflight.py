@@ -4,7 +4,7 @@
 
 Each figure is the median of the rounds; the goal is at least 0.9 times the bare loop. Memory is the
 peak of a process of its own, for files of the usual size and with bodies ten times as long (those
-of up to 100,000 files). Beside it stands how long `find` takes to walk the folder. More than 20,000
+of up to 100,000 files). Beside it stands how long `find` takes to walk the folder. More than 5,000
 files are looked at by several processes: `--files 1000000 --rounds 1` takes 4 GB of disk and the
 better part of an hour. Without `--dir` the files are laid out in a temporary folder beside this
 script, which is on a real disk.

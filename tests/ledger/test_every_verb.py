@@ -124,6 +124,8 @@ def use(ledger: Ledger) -> None:
         ledger.queues.counts(number),
         ledger.queues.drained("q"),
         ledger.items.all_open(),
+        ledger.items.open_files(),
+        ledger.items.in_hand(["f"]),
     )
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
     from hypervisor.views import page
 
-    root = find_root()
+    root = root_of_queue(args.queue)
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)

@@ -6,7 +6,7 @@ import argparse
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of one generation of a queue."""
-    with Ledger.open(find_root(), look=not args.write) as ledger:
+    with Ledger.open(root_of_queue(args.queue), look=not args.write) as ledger:
         if args.write:
             queue = ledger.queues.get(args.queue, args.generation)
             ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))

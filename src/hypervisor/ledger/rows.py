@@ -312,6 +312,8 @@ class Ready(NamedTuple):
 
     id: str
     path: str | None
+    fingerprint: str | None
+    format: str | None
     is_row: bool
 
 

@@ -231,9 +231,11 @@ alter table item add column named text;
 # each is marked in it; null for all others. `content` holds digests (SHA-256): of a row as it was
 # opened; of a plain file as its work was handed in; of a task's file as it was opened and before
 # its report was written, with a space between. `forgiven` are the attempts from before a retry,
-# which count for nothing. What was done in generations that are forgotten stands in `accepted`.
+# which count for nothing. What was done in generations that are forgotten stands in `accepted`. A
+# claim's `clone` is where its end was said, if there may be several: its report is owed there.
 FIFTH = """
 alter table item add column format text;
+alter table claim add column clone text;
 alter table item add column content text;
 alter table item add column forgiven integer not null default 0;
 create table accepted (

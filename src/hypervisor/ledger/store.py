@@ -256,6 +256,13 @@ class Store:
         """Return the machine whose processes a session's number is one of; None: there is one."""
         return f"{machine.machine_id()}:{os.uname().nodename}" if self.engine.shared else None
 
+    def clone(self) -> str | None:
+        """Return the clone of the project that this is, and behind a space where it stands; None:
+        there is one."""
+        if not self.engine.shared:
+            return None
+        return f"{self.state.id} {os.uname().nodename}:{self.root}"
+
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""
         return self.engine.next_positions(count)

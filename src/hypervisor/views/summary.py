@@ -211,7 +211,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "deaths": item.deaths,
         "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
-        "report_pending": _NOT_TRIED.get(item.pending or "", item.pending),
+        "report_pending": _pending(item),
     }
     if item.claimed_at is not None and item.ended_at is not None:
         told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
@@ -243,6 +243,17 @@ def _why_open(
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
     return aside or item.cause or others or untried or "not tried yet"
+
+
+def _pending(item: Result) -> str | None:
+    """Return in words why an accepted end is not in its file, and where it is owed if there are
+    several clones; None where it is."""
+    if item.pending is None:
+        return None
+    why = _NOT_TRIED.get(item.pending, item.pending)
+    if item.pending == "merge" or not item.clone:
+        return why
+    return f"{why}, in {item.clone.partition(' ')[2]}"
 
 
 # Why an end is pending that nobody has tried to write yet.

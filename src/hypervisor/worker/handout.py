@@ -16,11 +16,10 @@ from hypervisor.system.errors import (
     OtherItem,
     SetupError,
 )
-from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.presence import Presence
+from hypervisor.worker.presence import Presence, changed_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,12 +109,12 @@ def take(
     same_queue(agent, queue)
     taken: list[Claim] = []
     claims = claimed or []
-    there = Presence(ledger.root)
+    there = Presence(ledger)
     if agent is not None:
         n = min(n, share_left(ledger, agent) + len(claims))
     try:
         while len(taken) < n:
-            if claimed is None:
+            if not claimed:
                 marks = terms(ledger, queue, agent)
                 claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks
@@ -132,6 +131,7 @@ def take(
                     claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
+            wanted = []
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
@@ -140,9 +140,16 @@ def take(
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
                 if closed is None:
-                    taken.append(claim)
+                    wanted.append(claim)
                 else:
                     _close(ledger, claim, *closed)
+            shared = _shared(ledger, wanted)
+            for claim in wanted:
+                if claim.path in shared:
+                    give_back(ledger, [claim.token])
+                    there.leave_out(claim.id, claim.number, claim.path)
+                else:
+                    taken.append(claim)
         row = ledger.queues.get(queue)
         if taken and row.scope:
             _keep_scope(ledger, taken)
@@ -171,6 +178,18 @@ def take(
             stop_pool(ledger, queue, None, error)
         raise
     return taken
+
+
+def _shared(ledger: Ledger, claims: Iterable[Claim]) -> set[str]:
+    """Return the files of `claims` that somebody has in hand for another item too: its id was
+    changed after that was handed out, and there is one worker on a file."""
+    paths = {
+        claim.path for claim in claims if claim.path and claim.fingerprint and claim.format is None
+    }
+    ids: dict[str, set[str]] = {}
+    for path, item_id in ledger.items.in_hand(sorted(paths)):
+        ids.setdefault(path, set()).add(item_id)
+    return {path for path, known in ids.items() if len(known) > 1}
 
 
 def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
@@ -246,25 +265,18 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
         return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
-    path = os.path.join(root, claim.path)
     try:
-        looks = fingerprint_of(os.stat(path))
-        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
-            return None
-        from hypervisor.config.settings import load
-        from hypervisor.tasks import read, task_of
-        from hypervisor.tasks.locate import expect
-
-        document = read.read(path)
-        task = task_of(document, load(root))
-        if task is not None:
-            expect(task, document, claim.id, claim.path)
+        task = changed_task(root, claim.id, claim.path, claim.fingerprint)
+    except NotADirectoryError:
+        raise FileNotFoundError(claim.path) from None
     except FileNotFoundError:
         raise
     except BrokenFile as error:
         return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
     except OSError as error:
         return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    if task is False:
+        return None
     if task is None:
         # What waits for it must not go on as if it were done.
         return "blocked", {"reason": f"{claim.path} is no longer a task"}

@@ -289,7 +289,7 @@ class Look:
             key, what, _ = violation
             unusable = (key, document.key_lines.get(key), what)
         verdict = None if unusable else self._rules.verdict(document, task)
-        ranked, files = rank(task, document.meta or {}), self._touched(document, task)
+        ranked, files = rank(task, document), self._touched(document, task)
         return Judged(unusable, verdict, ranked, files)
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
@@ -324,14 +324,16 @@ class Look:
         )
 
     def _touched(self, document: Document, task: Task) -> tuple[str, ...]:
-        meta = document.meta or {}
         if self._files_from is not None:
-            return touched(meta.get(self._files_from), self._root)
-        return touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+            return touched(document.value(self._files_from), self._root)
+        key = task.family.fields["files"]
+        return touched(document.value(key if key in document.keys else "files"), self._root)
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
-        for violation in front_matter.violations(document.meta or {}):
+        judged = front_matter.looked_at()
+        meta = {key: document.value(key) for key in document.keys if key in judged}
+        for violation in front_matter.violations(meta):
             if violation.unusable:
                 return violation
             # What was read with good will has said so itself.

@@ -16,7 +16,7 @@ from hypervisor.intake.preflight.look import Look, Seen
 from hypervisor.intake.sources import Found
 
 # So many are looked at before others are asked for help: starting them takes as long.
-_FEW = 20_000
+_FEW = 5_000
 _AT_ONCE = 500
 _MOST = 8
 # So many parts for each are under way: the next is there when one is done.

@@ -73,9 +73,11 @@ def _section(
 
 
 def _held(entry: Entry) -> str:
+    reason = one_line(entry.reason, 300)
     # An item that is named by its path needs that only once.
-    name = "" if entry.id == entry.path else f"{one_line(entry.id, 60)}  "
-    return f"{name}{_place(entry.path)}: {one_line(entry.reason, 300)}"
+    if entry.path is not None and entry.id.startswith(entry.path):
+        return f"{one_line(entry.id)}: {reason}"
+    return f"{one_line(entry.id, 60)}  {_place(entry.path)}: {reason}"
 
 
 def _unknown(told: Unknown) -> str:

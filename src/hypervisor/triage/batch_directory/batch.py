@@ -22,7 +22,7 @@ from hypervisor.system.text import shell
 from hypervisor.triage import Unnamed, run, unnamed
 from hypervisor.triage.batch_directory import results, shim
 from hypervisor.triage.batch_directory.place import QUEUE_FILE, queue_name, shared_root
-from hypervisor.worker.presence import all_missing
+from hypervisor.worker.presence import missing
 from hypervisor.worker.settle import settle
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
@@ -134,7 +134,7 @@ def stats(batch: Batch) -> Stats:
         settle(ledger)
         number = ledger.queues.get(batch.queue).no
         states, again = ledger.queues.counts(number), ledger.queries.tried_before(number)
-        missing = len(all_missing(ledger, batch.queue))
+        gone = missing(ledger, batch.queue, None)[0]
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -147,7 +147,7 @@ def stats(batch: Batch) -> Stats:
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
         "to_be_tried_again": len(again),
-        "missing": missing,
+        "missing": len(gone),
         "not_queued": max(0, batch.lines - items),
         "outcomes": {name: states[name] for name in FINAL},
     }
