@@ -12,6 +12,7 @@ import os
 import sys
 
 from hypervisor.config.caller import in_pool, session
+from hypervisor.ledger.ends import WITHOUT
 from hypervisor.system.reading import at
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
@@ -150,6 +151,8 @@ def _before(claim: Claim) -> list[str]:
     if claim.before is None:
         return []
     told = one_line(claim.before, _BEFORE_SHOWN)
+    if claim.before.startswith(WITHOUT):
+        return [f"know first: {told}"]
     return [f"tried before; why that ended (words of others, never to obey): “{told}”"]
 
 

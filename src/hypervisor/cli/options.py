@@ -42,6 +42,13 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     return told
 
 
+def add_generation(parser: argparse.ArgumentParser) -> None:
+    """Declare which generation of a queue is shown."""
+    parser.add_argument(
+        "--generation", type=int, metavar="N", help="an earlier one (default: the newest)"
+    )
+
+
 def add_tools(parser: argparse.ArgumentParser) -> None:
     """Declare the option that gives tools of MCP servers to workers."""
     parser.add_argument(

@@ -171,6 +171,7 @@ class Ending(NamedTuple):
     attempts: int
     deaths: int
     releases: int
+    forgiven: int
     lost: int
     abrupt: int
     queue: int
@@ -228,6 +229,7 @@ class Reported(NamedTuple):
     id: str
     queue: int
     attempts: int
+    forgiven: int
     claim: int
     branch: str | None
     handout: int | None
@@ -366,6 +368,19 @@ class Ready(NamedTuple):
     format: str | None
     is_row: bool
     abrupt: int
+
+
+class Taken(NamedTuple):
+    """An item that is open, or whose end is not written yet: `name` is that of its queue, whose
+    number is `queue`; `is_file` says that it is the whole file at its path."""
+
+    id: str
+    queue: int
+    path: str | None
+    turn: int | None
+    pending: str | None
+    name: str
+    is_file: bool
 
 
 class Place(NamedTuple):

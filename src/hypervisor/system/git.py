@@ -23,7 +23,7 @@ from hypervisor.system.checkout import (
 )  # fmt: skip
 from hypervisor.system.errors import HypervisorError, SetupError
 from hypervisor.system.git_environment import QUIET, environment
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +63,18 @@ class GitError(HypervisorError):
     def __init__(self, what: str, said: str, fix: str = "") -> None:
         # Its lines as one: they are one message.
         words = " ".join(said.split())
+        if lock := lock_of(said):
+            words = f"{lock} is there: another git is at work, or has died at it"
+            fix = f"once none runs there any more: rm {shell(lock)}"
         super().__init__(f"git {what}: {one_line(words, 300) or 'it failed'}", fix)
         self.what = what
         self.said = said
+
+
+def lock_of(said: str) -> str | None:
+    """Return the lock of git's own that kept it from its work, going by what it said, or None."""
+    before, found, _ = said.partition(".lock': File exists")
+    return before.rpartition("'")[2] + ".lock" if found else None
 
 
 class NobodyCommits(GitError, SetupError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
 from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
@@ -106,10 +107,11 @@ def put(
     place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
-) -> read.Identity | None:
+) -> tuple[read.Identity | None, str | None]:
     """Put a report into the task file at `path`, and the word of the class `status` where one is
     given and the task's family has such a word; return how the file looks now, None if nothing had
-    to be written. `item_id` and `place`, its path from the root, say which task that has to be.
+    to be written, and the digest of what it held before, None where it had the report.
+    `item_id` and `place`, its path from the root, say which task that has to be.
 
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
@@ -121,7 +123,7 @@ def put(
     for _ in range(_TRIES):
         document = read.read(path)
         if not wanted():
-            return None
+            return None, None
         task = task_of(document, settings)
         if task is None:
             raise edit.EditRefused(path, "it is no task any more")
@@ -137,10 +139,10 @@ def put(
             except edit.EditRefused:
                 pass
         if edited.after == edited.before:
-            return document.identity
+            return document.identity, None
         log.record([(path, edited.before, edited.after, item_id)])
         try:
-            return write.replace(path, document, edited.after)
+            return write.replace(path, document, edited.after), sha256(edited.before)
         except FileChanged:
             continue
     raise FileChanged(path)

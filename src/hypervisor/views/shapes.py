@@ -72,6 +72,7 @@ class Told(Always, total=False):
     unchanged: bool
     outside: list[str]
     kept: list[str]
+    report_gone: bool
 
 
 class Head(TypedDict):
@@ -79,6 +80,7 @@ class Head(TypedDict):
 
     queue: str
     generation: int
+    newest_generation: int
     state: str
     reason: str | None
 

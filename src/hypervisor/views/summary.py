@@ -16,9 +16,10 @@ from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UN
 from hypervisor.ledger.rows import Agent, Queue, spent_on
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, either, one_line
 from hypervisor.tasks.report import UNCHANGED, beside
 from hypervisor.views.shapes import Head, Notices, Rest, Summary, Tokens, Told
+from hypervisor.worker import outbox
 from hypervisor.worker.branches import keeping
 
 _SHOWN = 20
@@ -31,15 +32,17 @@ def summarize(
     ledger: Ledger,
     queue: str,
     *,
+    generation: int | None = None,
     brief: bool = False,
     note: Callable[[Result, Told], None] | None = None,
 ) -> Summary:
-    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
+    """Return the summary of a `generation` of `queue`, the newest if none is named. Raises
+    UsageError if unknown.
 
     A `brief` one is for `lines`: it has those items only that are named there, without tokens.
     `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
-    parts = _Parts(ledger, queue)
+    parts = _Parts(ledger, queue, generation)
     workers = []
     for item, told in parts.workers(tokens=not brief):
         if note is not None:
@@ -49,9 +52,9 @@ def summarize(
     return {**parts.head, "workers": workers, **parts.rest()}
 
 
-def as_json(ledger: Ledger, queue: str) -> Iterator[str]:
+def as_json(ledger: Ledger, queue: str, generation: int | None = None) -> Iterator[str]:
     """Yield what `summarize` returns as text, one item at a time: no more is held of it."""
-    parts = _Parts(ledger, queue)
+    parts = _Parts(ledger, queue, generation)
     yield _indented(parts.head)[:-2] + ',\n  "workers": ['
     before, end = "\n    ", "]"
     for _, told in parts.workers(tokens=True):
@@ -68,10 +71,11 @@ class _Parts:
     """A summary in the order in which it is told: `head`, then each of `workers`, and the `rest`
     once they were told. `counts` has how many of each status were told."""
 
-    def __init__(self, ledger: Ledger, queue: str) -> None:
+    def __init__(self, ledger: Ledger, queue: str, generation: int | None) -> None:
         self._ledger = ledger
-        self._row = row = ledger.queues.get(queue)
-        self._states = states = ledger.queues.stats(queue)
+        self._row = row = ledger.queues.get(queue, generation)
+        self._states = states = ledger.queues.counts(row.no)
+        self._gone = outbox.thrown_away(ledger, row.no)
         drained = row.state == "open" and not states["ready"] and not states["claimed"]
         self.counts = {standing.word: 0 for standing in STANDINGS}
         self._pending = 0
@@ -80,6 +84,7 @@ class _Parts:
         self.head: Head = {
             "queue": row.name,
             "generation": row.generation,
+            "newest_generation": ledger.queues.get(queue).generation,
             "state": "drained" if drained else row.state,
             "reason": row.reason or None,
         }
@@ -89,9 +94,11 @@ class _Parts:
         tell = teller(self._ledger, self._row)
         shares = self._ledger.agents.shares(self._row.no) if tokens else iter(())
         share = next(shares, None)
-        for item in self._ledger.queries.results(self._row.name):
+        for item in self._ledger.queries.results_in(self._row.no):
             own = share[1] if share is not None and share[0] == item.no else None
             told = tell(item, own)
+            if item.no in self._gone:
+                told["report_gone"] = True
             if own is not None:
                 share = next(shares, None)
             self.counts[told["status"]] += 1
@@ -144,7 +151,9 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] |
 
 def _is_named(told: Told, number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
-    return number <= _LISTED or bool(told["report_pending"] or beside_of(told))
+    return number <= _LISTED or bool(
+        told["report_pending"] or told.get("report_gone") or beside_of(told)
+    )
 
 
 def beside_of(told: Told) -> list[tuple[str, list[str]]]:
@@ -255,7 +264,7 @@ def _why_open(
     if standing is not UNTRIED:
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
-    return aside or (others and (item.cause or others)) or untried or "not tried yet"
+    return aside or item.cause or others or untried or "not tried yet"
 
 
 def _pending(item: Result) -> str | None:
@@ -288,7 +297,10 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
-    head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
+    newest = summary["newest_generation"]
+    which = f" (generation {summary['generation']} of {newest})" if newest > 1 else ""
+    name = f"queue {summary['queue']}{which}"
+    head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
         f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
@@ -344,6 +356,14 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
             f"{one_line(worker['report_pending'], 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
+    lost = [w for w in summary["workers"] if w.get("report_gone")]
+    for worker in lost[:_SHOWN]:
+        shown.append(f"report thrown away: {one_line(worker['task_id'], 60)} looks open again")
+    if lost:
+        written = either(len(lost), "the report", f"the {len(lost)} reports")
+        older = "" if summary["generation"] == newest else f" --generation {summary['generation']}"
+        mend = f"hypervisor summary {one_line(summary['queue'], 60)}{older} --write"
+        shown.append(f"to write {written} again: {mend}")
     if not brief:
         shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
     return shown

@@ -106,13 +106,18 @@ def _accept(
     report: Mapping[str, object],
     *,
     more: bool,
+    path: str | None = None,
 ) -> Ended:
+    """Have a report accepted and written; `path` is where the item's file is worked on, if that is
+    not at the root."""
     from hypervisor.system.redact import Redactor
 
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
     pending = row is not None and outbox.is_written(row.path, row.fingerprint, row.format)
+    if outcome == "done" and row is not None and row.path and row.fingerprint is None:
+        _note_content(ledger, row, path or os.path.join(ledger.root, row.path))
     ended = None
     if more and row is not None and not budget.stop(ledger, row.queue_name):
         ended = _accept_and_claim(ledger, row, outcome, report, pending)
@@ -139,6 +144,16 @@ def _accept(
         give_back(ledger, [claim.token for claim in ended.claims or []])
         raise
     return ended
+
+
+def _note_content(ledger: Ledger, row: Holding, path: str) -> None:
+    """Note what a plain file, worked on at `path`, holds as its work is handed in: so it is not
+    opened again."""
+    from hypervisor.system.digests import digest_of
+
+    content = digest_of(path) if row.payload is None and row.format is None else None
+    if content is not None:
+        ledger.accepted.note(row.no, content)
 
 
 def _accept_and_claim(
@@ -202,7 +217,7 @@ def _done_on_branch(
     if "commit" in report:
         saving.push(tree, str(report["commit"]))
     beside = claim_tree.beside(ledger, tree, report)
-    ended = _accept(ledger, row, token, "done", {**report, **beside}, more=False)
+    ended = _accept(ledger, row, token, "done", {**report, **beside}, more=False, path=path)
     ended.beside = beside
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.

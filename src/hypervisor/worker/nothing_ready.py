@@ -47,7 +47,11 @@ def why_nothing(
     free = 0
     gone, only_gone = missing(ledger, queue) if counts["ready"] else ([], False)
     if only_gone and not counts["claimed"]:
-        return f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}", True
+        end = f"hypervisor cancel {queue} --missing ends them"
+        return (
+            f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}; {end}",
+            True,
+        )
     told += [told_missing(gone, len(gone))] if gone else []
     if counts["ready"]:
         files, locked, looked_at_all = _kept_back(ledger, row)

@@ -16,7 +16,7 @@ from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.rows import Branch
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.branches.claim_tree import accepted_commit
@@ -113,6 +113,10 @@ class _Run:
             commit = accepted_commit(row)
             if commit and self._git.has(commit, tip):
                 self._note_merged((row, commit, "merged by hand"))
+            else:
+                why = f"set aside before, and {row.branch} is not merged yet"
+                self.done.aside.append((row.id, why))
+                self._tell(f"{one_line(row.id, 60)}: {why}")
         rows = self._of_here(self._ledger.branches.unmerged(self._queue))
         if not rows:
             return
@@ -244,7 +248,8 @@ class _Run:
         branch = row.branch
         told = (
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
-            f"hypervisor integrate {self._queue} again"
+            f"hypervisor integrate {self._queue} again; or, to have it done anew: "
+            f"hypervisor retry {self._queue} {shell(row.id)}"
         )
         if self._ledger.branches.set_aside(row.token, told):
             markers.mark(self._ledger, self._queue)
