@@ -95,7 +95,15 @@ def use(ledger: Ledger) -> None:
         ledger.outbox.pending(),
         ledger.outbox.awaits_writing(one),
         ledger.outbox.unwritten(one, "w"),
-        ledger.outbox.written(one),
+        ledger.outbox.written(one, "f", "d"),
+        ledger.outbox.write_again([1]),
+        ledger.accepted.of_queue("q"),
+        ledger.accepted.of_tasks(["task-00000"]),
+        ledger.accepted.blocked(["task-00000"]),
+        ledger.accepted.tasks_in(number),
+        ledger.accepted.note(1, "d"),
+        ledger.accepted.forget("q", ["task-00000"]),
+        ledger.items.open_ids(number),
     )
     (
         ledger.branches.unmerged("q"),
@@ -241,5 +249,9 @@ def use(ledger: Ledger) -> None:
         ledger.agents.claims_of("p"),
         ledger.queues.generations(),
         ledger.generations.prunable(time.time() + 5),
+        ledger.generations.old_claims(time.time() + 5),
         ledger.generations.forget(time.time() + 5),
+        ledger.accepted.keep(number),
+        ledger.generations.dependants("q"),
+        ledger.generations.cancel_missing("q", ["w"]),
     )

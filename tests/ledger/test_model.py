@@ -207,7 +207,16 @@ class Model(RuleBasedStateMachine):
             ),
         )
         self._expire(*QUEUES)
-        if self.queue_state[queue] in ("none", "cancelled") or self._drained(queue):
+        before = dict(self._newest(queue))
+        open_here = {id for id, item in before.items() if item.is_open}
+        taken = {
+            id
+            for id in wanted
+            if (at := self._open(id)) is not None and not (id in before and before[id] is at)
+        }
+        over = self.queue_state[queue] == "cancelled" or self._drained(queue)
+        adds = not open_here.issuperset(wanted.keys() - taken)
+        if self.queue_state[queue] == "none" or (over and adds):
             old = self._newest(queue)
             paused = self.queue_state[queue] == "paused"
             self.generation[queue] += 1
@@ -221,11 +230,12 @@ class Model(RuleBasedStateMachine):
         fresh: list[tuple[str, Item]] = []
         elsewhere = []
         for id in wanted:
-            standing = self._open(id)
-            if id in present:
-                continue
-            if standing is not None:
+            if id in taken:
+                standing = self._open(id)
+                assert standing is not None
                 elsewhere.append((id, standing.queue))
+                continue
+            if id in present:
                 continue
             item = Item(queue, self.generation[queue], self._behind())
             fresh.append((id, item))

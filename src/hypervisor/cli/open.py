@@ -74,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="workers may change this file, or what is in this folder, although it steers agents, "
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
+    parser.add_argument(
+        "--again", action="store_true", help="what was accepted before is done once more, too"
+    )
     options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
@@ -143,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
             bounds=bounds,
             usual=usual,
             yes_up_to=args.yes_up_to,
+            again=args.again,
         ),
     )
     if args.tools:
@@ -305,6 +309,7 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
             "generation": opened.generation,
             "added": opened.added,
             "present": opened.present,
+            "accepted": opened.accepted,
             "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
             "preflight": checked.to_json(),
         }
@@ -312,7 +317,8 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
         return
     print("\n".join(checked.lines()))
     present = f", {opened.present} were in it already" if opened.present else ""
-    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
+    left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
     for column, (before, now) in opened.changed.items():
         print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:

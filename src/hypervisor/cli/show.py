@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the ledger knows of the item, in whatever queues it is or was."""
-    with Ledger.open(root_of_item(args.id)) as ledger:
+    with Ledger.open(root_of_item(args.id), look=True) as ledger:
         settle(ledger, limit=None)
         try:
             told = history.item(ledger, args.id)

@@ -77,6 +77,7 @@ class Limits(Record):
     undo_days: int
     outputs_seconds: int
     outputs_bytes: int
+    log_bytes: int
     item_calls: int
     item_minutes: int
     workers: int
@@ -407,6 +408,7 @@ def _limits(table: dict[str, int | float | str], path: str) -> Limits:
         undo_days=count("undo_days"),
         outputs_seconds=time("outputs"),
         outputs_bytes=count("outputs_mb") * 1_000_000,
+        log_bytes=min(count("log_mb"), count("outputs_mb")) * 1_000_000,
         workers=min(20, count("workers")),
         ask_above=count("ask_above"),
         window=share("window"),

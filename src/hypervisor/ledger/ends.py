@@ -17,7 +17,7 @@ from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, either
+from hypervisor.system.text import count, either, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,13 @@ _BESIDE = (
     "and (c.handout = ? or c.session = ? and c.agent = ? or c.process = ?) "
     "/*! for update of i skip locked */"
 )
+# How an item is told, and who gets it, that what it waited for will not come.
+WITHOUT = "it waited for "
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
-EARLIER = "case when first_claimed_at is null then null else cause end"
+EARLIER = (
+    f"case when first_claimed_at is null and coalesce(cause, '') not like '{WITHOUT}%' "
+    "then null else cause end"
+)
 _LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
 _SAID_IN = "update claim set clone = ? where no = ?"
@@ -188,7 +193,7 @@ class Ends:
     def lost(self, token: str) -> tuple[str, str]:
         """Return what to tell the bearer of a token that owns nothing: the fact and the mend."""
         row = self._store.row(
-            f"select c.no, c.outcome, i.state, i.claim, q.name {_JOINED} "
+            f"select c.no, c.outcome, i.id, i.state, i.claim, q.name {_JOINED} "
             "where c.no = ? and c.token = ?",
             (token_no(token), token),
         )
@@ -199,7 +204,7 @@ class Ends:
         state = row["state"]
         if state == "claimed":
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
-        again = " --id ID" if row["state"] == "ready" else ""
+        again = f" --id {shell(row['id'])}" if row["state"] == "ready" else ""
         return (
             f"you no longer own this: claim {token} {how}, and its item is {state}",
             f"nothing was written; go on with: hypervisor next {row['name']}{again}",
@@ -363,7 +368,7 @@ class Ends:
         state, most = self._store.row(
             "select state, max_attempts from queue where no = ?", (row.queue,)
         )
-        return state != "replaced" and row.attempts + 1 < int(most)
+        return state != "replaced" and row.attempts - row.forgiven + 1 < int(most)
 
     def final(
         self,
@@ -381,8 +386,9 @@ class Ends:
         if state in SATISFYING and (row.awaited or self._store.is_shared):
             self.satisfy(row.project, row.id)
 
-    def satisfy(self, project: str, item_id: str) -> None:
-        """Make ready what waited for this item alone, in whichever queue."""
+    def satisfy(self, project: str, item_id: str, without: str | None = None) -> None:
+        """Make ready what waited for this item alone, in whichever queue; `without` tells what was
+        not tried yet that this did not come to a good end."""
         if item_id == ASIDE:
             # A file may call its item so; what is set aside comes back on request alone.
             return
@@ -394,7 +400,11 @@ class Ends:
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )
         for (item,) in waiting:
-            self._store.change("update item set waits = waits - 1 where no = ?", (item,))
+            self._store.change(
+                "update item set waits = waits - 1, cause = case when first_claimed_at is null "
+                "and state = 'waiting' then coalesce(?, cause) else cause end where no = ?",
+                (without, item),
+            )
             self._store.change(
                 f"update item set state = 'ready', turn = position, cause = {EARLIER} "
                 "where no = ? and state = 'waiting' and waits <= 0",
@@ -412,7 +422,10 @@ class Ends:
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
         most: int = getattr(row, f"max_{column}") if column is not None else 0
-        if column is not None and text is not None and getattr(row, column) + 1 >= most:
+        spent = getattr(row, column) + 1 if column is not None else 0
+        if column == "attempts":
+            spent -= row.forgiven
+        if column is not None and text is not None and spent >= most:
             they, their = either(most, "it", "they"), either(most, "its", "their")
             why = text.format(workers=count(most, "worker"), they=they, their=their)
             why += f"; the last: {cause}" if cause else ""

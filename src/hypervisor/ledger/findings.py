@@ -117,6 +117,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    content: str | None
     state: str
     attempts: int
     deaths: int

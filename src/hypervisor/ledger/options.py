@@ -14,7 +14,7 @@ class Options(NamedTuple):
 
     Of the limits, `max_lost` is how many leases of an item may run out, `max_deaths` how many of
     its workers may die, or go down with their pool or session.
-
+    `purpose` is "work", "triage", or "pull": what is given back there is free for every queue.
     `source` is what it was made from, `preflight` is kept for the summary, `asked` (the sources as
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
     `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
@@ -24,7 +24,7 @@ class Options(NamedTuple):
     number of items for which the user has agreed to the cost beforehand. `folders` (absolute) are
     those outside of the root whose files are among the items: these may be edited. `bounds` are
     those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
-    new generation where nothing is said.
+    new generation where nothing is said. `again`: what was accepted before is done once more.
     """
 
     purpose: str = "work"
@@ -50,6 +50,7 @@ class Options(NamedTuple):
     folders: Iterable[str] = ()
     bounds: Mapping[str, int] | None = None
     usual: Mapping[str, int] | None = None
+    again: bool = False
 
     def limits(self) -> dict[str, int]:
         """Return the limits and bounds that were named, by the queue's columns."""

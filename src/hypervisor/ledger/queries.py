@@ -105,7 +105,7 @@ class Queries:
             Brief,
             f"select {columns(Brief, 'i', report=last)} from item i "
             f"where i.queue = ? and (i.state in {sql(ODD)} "
-            "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
+            "or (i.state = 'ready' and i.attempts > i.forgiven)) order by i.no limit ?",
             (queue, limit),
         )
 
@@ -340,7 +340,11 @@ class Queries:
         if since:
             which = "where i.queue = ? and i.finish_no > ? and i.finish_no < ? order by i.finish_no"
             return self._results(which, (number, since, self._store.engine.settled_before()))
-        return self._results("where i.queue = ? order by i.no", (number,))
+        return self.results_in(number)
+
+    def results_in(self, queue: int) -> Iterator[Result]:
+        """Yield the items of a generation (its number), in order, as `results` does."""
+        return self._results("where i.queue = ? order by i.no", (queue,))
 
     def results_of(self, numbers: Sequence[int]) -> Iterator[Result]:
         """Yield the items with these numbers, in order, as `results` does."""

@@ -32,9 +32,18 @@ class Queues:
         # Rows of queues as they were read last, by their numbers.
         self._kept: dict[int, Queue] = {}
 
-    def get(self, queue: str) -> Queue:
-        """Return the row of the newest generation of `queue`. Raises UsageError if unknown."""
+    def get(self, queue: str, generation: int | None = None) -> Queue:
+        """Return the row of the newest generation of `queue`, or of that one. Raises UsageError if
+        unknown."""
         row = self.find(queue)
+        if row is not None and generation not in (None, row.generation):
+            older = [one for one in self.generations_of(queue) if one.generation == generation]
+            if not older:
+                raise UsageError(
+                    f"queue {queue} has no generation {generation}",
+                    f"the newest is {row.generation}, and old ones are pruned",
+                )
+            return older[0]
         if row is None:
             names = [
                 name for (name,) in self._store.rows("select distinct name from queue limit 20")

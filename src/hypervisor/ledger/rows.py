@@ -171,6 +171,7 @@ class Ending(NamedTuple):
     attempts: int
     deaths: int
     releases: int
+    forgiven: int
     lost: int
     abrupt: int
     queue: int
@@ -228,6 +229,7 @@ class Reported(NamedTuple):
     id: str
     queue: int
     attempts: int
+    forgiven: int
     claim: int
     branch: str | None
     handout: int | None
@@ -270,17 +272,24 @@ class Holding(NamedTuple):
 
 
 class Left(NamedTuple):
-    """How a claim ended, by which its branch and its working tree may go; `newest` says that it is
-    the item's last one."""
+    """How a claim ended, by which its branch and its working tree may go, with its item (`no`) and
+    the number of its queue."""
 
+    token: str
     outcome: str | None
+    report: str | None
     ended_at: float | None
     lease_ms: int
+    branch: str | None
+    worktree: str | None
+    base_commit: str | None
     merge: str | None
     merged_at: float | None
-    report: str | None
-    base_commit: str | None
-    newest: bool
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
 
 
 class Branch(NamedTuple):
@@ -359,6 +368,19 @@ class Ready(NamedTuple):
     format: str | None
     is_row: bool
     abrupt: int
+
+
+class Taken(NamedTuple):
+    """An item that is open, or whose end is not written yet: `name` is that of its queue, whose
+    number is `queue`; `is_file` says that it is the whole file at its path."""
+
+    id: str
+    queue: int
+    path: str | None
+    turn: int | None
+    pending: str | None
+    name: str
+    is_file: bool
 
 
 class Place(NamedTuple):

@@ -69,6 +69,10 @@ class Told(Always, total=False):
     rule: str
     off_limits: list[str]
     unnamed: list[str]
+    unchanged: bool
+    outside: list[str]
+    kept: list[str]
+    report_gone: bool
 
 
 class Head(TypedDict):
@@ -76,6 +80,7 @@ class Head(TypedDict):
 
     queue: str
     generation: int
+    newest_generation: int
     state: str
     reason: str | None
 

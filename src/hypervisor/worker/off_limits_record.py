@@ -82,7 +82,7 @@ class Record:
 
     def look(self) -> None:
         """Note what has changed since the last look with the claims that were out meanwhile."""
-        now = snapshot(self._ledger.root)
+        now = snapshot(self._ledger.root, self._before)
         before, self._before = self._before, now
         differ = before.changed(now) if before is not None and self.out else []
         if not differ:

@@ -29,6 +29,8 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     """
     from hypervisor.worker import outbox
 
+    if getattr(ledger.store.engine, "is_copy", False):
+        return 0, []
     count, agents = 0, []
     for row in ledger.sessions.at_work():
         if ledger.sessions.is_gone(row):

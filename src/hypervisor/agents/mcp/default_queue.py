@@ -113,7 +113,7 @@ class Standing:
             self._index.settings,
             STANDING,
             checked,
-            Options(source=f"ready tasks {number + anew}"),
+            Options(purpose="pull", source=f"ready tasks {number + anew}"),
         )
 
 
