@@ -233,6 +233,9 @@ class Link:
     def _wait(self) -> None:
         """Wait until the server has read or said something."""
         unsent = pq.PQflush(self._open())
+        # Sending may have read all that there will be to read.
+        if not unsent and not pq.PQisBusy(self._open()):
+            return
         self._poll.register(self._socket, select.POLLIN | (select.POLLOUT if unsent else 0))
         self._poll.poll()
         # Its last words may have come before the end.
