@@ -205,6 +205,23 @@ def run_hypervisor(project: Path) -> Callable[..., subprocess.CompletedProcess[s
     return run
 
 
+@pytest.fixture
+def run_forked(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As `run_hypervisor`, in a fork of this process: for tests of many verbs in a row, whose
+    subject is what they do and not how they are started."""
+    from forked import run as carry_out
+
+    def run(
+        *args: str | Path,
+        cwd: Path = project,
+        input: str | None = None,
+        env: dict[str, str | None] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        return carry_out(args, cwd, input, env or {})
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def backlog_md(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of real task files of the other family; a small one of the same shapes without it.
