@@ -23,6 +23,9 @@ from ledger.support import (
     opened,
     result,
 )
+from memory import tmp_path
+
+__all__ = ["tmp_path"]
 
 SHORT = 0.02
 

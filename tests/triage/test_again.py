@@ -107,7 +107,7 @@ _KEYS = st.sampled_from(
 
 
 @test_settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     keys=st.lists(_KEYS, max_size=5, unique_by=lambda line: line.partition(":")[0]),
