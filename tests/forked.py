@@ -37,7 +37,7 @@ def run(
                 for number, file in enumerate((given, out, err)):
                     os.dup2(file.fileno(), number)
                 sys.stdin, sys.stdout, sys.stderr = (
-                    open(number, mode, encoding="utf-8", closefd=False)
+                    open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
                     for number, mode in enumerate("rww")
                 )
                 for name, value in env.items():

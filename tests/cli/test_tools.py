@@ -78,9 +78,7 @@ def test_what_only_the_main_session_can_do_is_pulled(tasks: Path, run_forked: Ru
     assert other.returncode == 1
 
 
-def test_a_task_of_somebody_whom_no_setting_knows_is_pulled(
-    tasks: Path, run_forked: Run
-) -> None:
+def test_a_task_of_somebody_whom_no_setting_knows_is_pulled(tasks: Path, run_forked: Run) -> None:
     text = (tasks / "b.md").read_text()
     (tasks / "b.md").write_text(text.replace("status: open", "status: open\nassignee: anna"))
     pulled = run_forked("pull", "b-1")

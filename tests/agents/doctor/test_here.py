@@ -110,9 +110,7 @@ def test_settings_state_and_hooks_that_are_off_are_told(machine: Machine) -> Non
     assert hooks.state is State.NOTE and "2026-11-26 14:50:29" in hooks.text
 
 
-def test_each_line_that_is_not_right_ends_with_its_mend(
-    machine: Machine, run_forked: Run
-) -> None:
+def test_each_line_that_is_not_right_ends_with_its_mend(machine: Machine, run_forked: Run) -> None:
     machine.claude(**{"auth status": '{"loggedIn": false}', "mcp list": "nothing"})
     done = run_forked("doctor", env={"PATH": os.environ["PATH"]})
     wrong = [line for line in done.stdout.splitlines() if line.startswith("  wrong")]
@@ -217,9 +215,7 @@ def test_a_bundle_replaces_no_file_and_says_so(
     assert target.read_text() == "mine"
 
 
-def test_a_bundle_without_a_name_is_put_where_one_stands(
-    machine: Machine, run_forked: Run
-) -> None:
+def test_a_bundle_without_a_name_is_put_where_one_stands(machine: Machine, run_forked: Run) -> None:
     done = run_forked("doctor", "--bundle", "--json", env={"PATH": "/usr/bin:/bin"})
     made = json.loads(done.stdout)["bundle"]
     assert made.startswith("hypervisor-diagnostics-")
