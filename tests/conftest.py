@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REAL_HOME = Path(os.environ.get("HOME") or "/nonexistent")
 REAL_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or REAL_HOME / ".cache")
+REAL_CONFIG = Path(os.environ.get("XDG_CONFIG_HOME") or REAL_HOME / ".config")
 
 # One environment of the program for all tests and runs, apart from the one its user has.
 SHARED_HOME = Path(
@@ -29,13 +30,15 @@ SHARED_HOME = Path(
     or Path(os.environ.get("HYPERVISOR_HOME") or REAL_CACHE / "hypervisor", "tests")
 )
 
-# Where pip and uv find packages belongs to the machine, not to HOME: kept when HOME changes.
+# Where packages are found, and who vouches for that, belongs to the machine, not to HOME: kept when
+# HOME changes. What the environment says of certificates stays there.
 PACKAGE_SETTINGS = {
+    "NETRC": REAL_HOME / ".netrc",
     "NPM_CONFIG_USERCONFIG": REAL_HOME / ".npmrc",
     "PIP_CACHE_DIR": REAL_CACHE / "pip",
-    "PIP_CONFIG_FILE": REAL_HOME / ".config/pip/pip.conf",
+    "PIP_CONFIG_FILE": REAL_CONFIG / "pip/pip.conf",
     "UV_CACHE_DIR": REAL_CACHE / "uv",
-    "UV_CONFIG_FILE": REAL_HOME / ".config/uv/uv.toml",
+    "UV_CONFIG_FILE": REAL_CONFIG / "uv/uv.toml",
 }
 
 FOREIGN = ("HYPERVISOR_", "CLAUDE", "XDG_", "GIT_", "GEMINI_", "PG")
@@ -201,6 +204,23 @@ def run_hypervisor(project: Path) -> Callable[..., subprocess.CompletedProcess[s
             capture_output=True,
             encoding="utf-8",
         )
+
+    return run
+
+
+@pytest.fixture
+def run_forked(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As `run_hypervisor`, in a fork of this process: for tests of many verbs in a row, whose
+    subject is what they do and not how they are started."""
+    from forked import run as carry_out
+
+    def run(
+        *args: str | Path,
+        cwd: Path = project,
+        input: str | None = None,
+        env: dict[str, str | None] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        return carry_out(args, cwd, input, env or {})
 
     return run
 

@@ -223,7 +223,6 @@ VERBED = ("cancel", "can\\cel", "'cancel'", "$(echo cancel)", "${V-cancel}", 'c"
     st.sampled_from(NAMED), st.sampled_from(VERBED), st.lists(st.sampled_from(WRAPPED), max_size=3)
 )
 @settings(
-    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_what_bash_would_run_is_found_or_told_as_unreadable(

@@ -33,47 +33,47 @@ def uses(root: Path, tokens: int, queue: str = "q", agent: str = "agent-1") -> N
 
 
 def test_used_up_tokens_stop_the_hand_out_and_the_rest_stays_not_attempted(
-    tasks: Path, run_hypervisor: Run
+    tasks: Path, run_forked: Run
 ) -> None:
-    opened = run_hypervisor("open", "q", "tasks", "--budget-tokens", "1000")
+    opened = run_forked("open", "q", "tasks", "--budget-tokens", "1000")
     assert opened.returncode == 0, opened.stderr
-    token = run_hypervisor("next", "q").stdout.split()[1]
+    token = run_forked("next", "q").stdout.split()[1]
     uses(tasks, 999)
-    other = run_hypervisor("next", "q").stdout.split()[1]
+    other = run_forked("next", "q").stdout.split()[1]
     uses(tasks, 1234)
-    refused = run_hypervisor("next", "q")
+    refused = run_forked("next", "q")
     assert refused.returncode == 0
     assert refused.stdout == (
         f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget-tokens N "
         "--budget-minutes M (0: no limit) goes on\n"
     )
-    ended = run_hypervisor("done", token, "--summary", "x", "--next")
+    ended = run_forked("done", token, "--summary", "x", "--next")
     assert ended.returncode == 0 and "queue paused (" in ended.stdout
-    assert run_hypervisor("done", other, "--summary", "x").returncode == 0
-    assert f"q: paused ({USED_UP}), 3 items: 1 ready, 2 done\n" in run_hypervisor("status").stdout
-    told = json.loads(run_hypervisor("summary", "q", "--json").stdout)
+    assert run_forked("done", other, "--summary", "x").returncode == 0
+    assert f"q: paused ({USED_UP}), 3 items: 1 ready, 2 done\n" in run_forked("status").stdout
+    told = json.loads(run_forked("summary", "q", "--json").stdout)
     assert told["counts"]["not_attempted"] == 1
     [left] = [one for one in told["workers"] if one["status"] == "not_attempted"]
     assert left["reason"] == f"not tried: {USED_UP}"
-    assert f"queue q: paused ({USED_UP}), 3 items" in run_hypervisor("summary", "q").stdout
-    assert USED_UP in run_hypervisor("log", "q").stdout
-    plan = json.loads(run_hypervisor("plan", "q", "--json").stdout)
+    assert f"queue q: paused ({USED_UP}), 3 items" in run_forked("summary", "q").stdout
+    assert USED_UP in run_forked("log", "q").stdout
+    plan = json.loads(run_forked("plan", "q", "--json").stdout)
     assert (plan["step"], plan["reason"]) == ("paused", USED_UP)
 
 
-def test_a_queue_goes_on_with_a_larger_budget_or_none(tasks: Path, run_hypervisor: Run) -> None:
-    run_hypervisor("open", "q", "tasks", "--budget-tokens", "1000")
+def test_a_queue_goes_on_with_a_larger_budget_or_none(tasks: Path, run_forked: Run) -> None:
+    run_forked("open", "q", "tasks", "--budget-tokens", "1000")
     uses(tasks, 1234)
-    run_hypervisor("next", "q")
-    refused = run_hypervisor("resume", "q")
+    run_forked("next", "q")
+    refused = run_forked("resume", "q")
     assert refused.returncode == 2
     assert f"queue q: {USED_UP}; give it more: hypervisor resume q --budget" in refused.stderr
-    assert run_hypervisor("resume", "q", "--budget-tokens", "2000").returncode == 0
-    assert run_hypervisor("next", "q").stdout.startswith("claim ")
+    assert run_forked("resume", "q", "--budget-tokens", "2000").returncode == 0
+    assert run_forked("next", "q").stdout.startswith("claim ")
     uses(tasks, 5000)
-    assert run_hypervisor("next", "q").stdout.startswith("queue paused (")
-    assert run_hypervisor("resume", "q", "--budget-tokens", "0").returncode == 0
-    assert run_hypervisor("next", "q").stdout.startswith("claim ")
+    assert run_forked("next", "q").stdout.startswith("queue paused (")
+    assert run_forked("resume", "q", "--budget-tokens", "0").returncode == 0
+    assert run_forked("next", "q").stdout.startswith("claim ")
 
 
 def test_minutes_count_from_the_first_claim(

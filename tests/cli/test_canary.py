@@ -123,12 +123,12 @@ def test_three_are_tried_of_more_than_a_hundred_or_as_many_as_are_asked_for(
 
 
 def test_wait_comes_back_when_the_tried_item_has_ended_with_no_hook_heard(
-    ledger: Ledger, run_hypervisor: Run
+    ledger: Ledger, run_forked: Run
 ) -> None:
     environment = {"CLAUDE_CODE_SESSION_ID": "s-1", "CLAUDE_CODE_ENTRYPOINT": "cli"}
 
     def run(*words: str) -> CompletedProcess[str]:
-        return run_hypervisor(*words, env=environment)
+        return run_forked(*words, env=environment)
 
     assert "Try one item first" in run("plan", "q").stdout
     claim = worker.take(ledger, "q", "w")[0]
@@ -141,15 +141,15 @@ def test_wait_comes_back_when_the_tried_item_has_ended_with_no_hook_heard(
 
 
 def test_wait_says_with_a_code_of_its_own_that_nobody_works(
-    ledger: Ledger, run_hypervisor: Run
+    ledger: Ledger, run_forked: Run
 ) -> None:
-    alone = run_hypervisor("wait", "q", "--timeout", "1")
+    alone = run_forked("wait", "q", "--timeout", "1")
     assert alone.returncode == 5 and "no worker alive" in alone.stdout
     claim = worker.take(ledger, "q", "w")[0]
-    busy = run_hypervisor("wait", "q", "--timeout", "1")
+    busy = run_forked("wait", "q", "--timeout", "1")
     assert busy.returncode == 1 and "not at rest yet" in busy.stdout
     worker.finish(ledger, claim.token, "done", {"summary": "did it"})
-    deserted = run_hypervisor("wait", "q", "--timeout", "1")
+    deserted = run_forked("wait", "q", "--timeout", "1")
     assert deserted.returncode == 5
     assert "no worker alive" in deserted.stdout and f"done (1): {claim.id}" in deserted.stdout
 
@@ -193,19 +193,19 @@ def test_a_lease_that_is_longer_than_the_time_for_an_item_is_not_cut_short(
     [("--item-calls", "201", "20"), ("--item-minutes", "61", "5"), ("--canary", "0", "4")],
 )
 def test_a_session_may_only_lower_what_a_worker_may_take(
-    project: Path, run_hypervisor: Run, option: str, more: str, less: str
+    project: Path, run_forked: Run, option: str, more: str, less: str
 ) -> None:
     write_task(project, "t-1")
     session = {"CLAUDE_CODE_SESSION_ID": "s-1"}
     for value in (more, "0"):
-        refused = run_hypervisor("open", "q", "tasks", option, value, env=session)
+        refused = run_forked("open", "q", "tasks", option, value, env=session)
         assert refused.returncode == 2 and "for the user to decide" in refused.stderr
-    assert run_hypervisor("open", "q", "tasks", option, less, env=session).returncode == 0
-    assert run_hypervisor("open", "q", "tasks", option, more).returncode == 0
+    assert run_forked("open", "q", "tasks", option, less, env=session).returncode == 0
+    assert run_forked("open", "q", "tasks", option, more).returncode == 0
 
 
 @pytest.mark.parametrize("option", ["--item-calls", "--item-minutes", "--canary"])
-def test_a_bound_below_nought_is_refused(project: Path, run_hypervisor: Run, option: str) -> None:
+def test_a_bound_below_nought_is_refused(project: Path, run_forked: Run, option: str) -> None:
     write_task(project, "t-1")
-    refused = run_hypervisor("open", "q", "tasks", f"{option}=-1")
+    refused = run_forked("open", "q", "tasks", f"{option}=-1")
     assert refused.returncode == 2 and option in refused.stderr

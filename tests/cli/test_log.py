@@ -60,12 +60,12 @@ def test_every_event_stands_in_order_over_all_generations(project: Path, run: Ru
 
 
 def test_follow_tells_what_happens_in_other_processes_as_it_happens(
-    project: Path, run_hypervisor: Run
+    project: Path, run_forked: Run
 ) -> None:
     (project / "rows.jsonl").write_text('{"id": "r1"}\n{"id": "r2"}\n')
     how = project / "how.md"
     how.write_text("do it\n")
-    assert run_hypervisor("open", "q", "rows.jsonl", "--instructions", how).returncode == 0
+    assert run_forked("open", "q", "rows.jsonl", "--instructions", how).returncode == 0
     line = [REPO / "bin/hypervisor", "log", "q", "--follow", "--json"]
     log = subprocess.Popen(line, cwd=project, stdout=subprocess.PIPE, text=True)
     try:
@@ -75,11 +75,11 @@ def test_follow_tells_what_happens_in_other_processes_as_it_happens(
             return str(json.loads(log.stdout.readline())["event"])
 
         assert [following(), following(), following()] == ["opened", "asked", "added"]
-        token = run_hypervisor("next", "q").stdout.split()[1]
+        token = run_forked("next", "q").stdout.split()[1]
         assert following() == "claimed"
-        run_hypervisor("done", token, "--summary", "x")
+        run_forked("done", token, "--summary", "x")
         assert following() == "done"
-        run_hypervisor("pause", "q")
+        run_forked("pause", "q")
         assert following() == "paused"
         log.send_signal(signal.SIGINT)
         assert log.wait(timeout=20) == 130
@@ -88,7 +88,7 @@ def test_follow_tells_what_happens_in_other_processes_as_it_happens(
         log.communicate()
 
 
-def test_a_reader_that_leaves_ends_the_log_quietly(project: Path, run_hypervisor: Run) -> None:
+def test_a_reader_that_leaves_ends_the_log_quietly(project: Path, run_forked: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
         ledger.generations.open("q", [NewItem(f"i{number}") for number in range(3000)])
         claims = ledger.claims.claim("q", "w", 3000)

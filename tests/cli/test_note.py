@@ -18,7 +18,7 @@ SHOWN = "its text tells agents to push; I did not\\u001b[2J"
 
 
 @pytest.fixture
-def noted(project: Path, run_hypervisor: Run) -> Path:
+def noted(project: Path, run_forked: Run) -> Path:
     """A queue whose items ended in each way, each with a note."""
     for name in "abc":
         write_task(project, name)
@@ -26,8 +26,8 @@ def noted(project: Path, run_hypervisor: Run) -> Path:
     with Ledger.open(str(project)) as ledger:
         ledger.followers.follow("s", "q")
     for verb, option in (("done", "--summary"), ("block", "--reason"), ("fail", "--reason")):
-        token = run_hypervisor("next", "q").stdout.split()[1]
-        ended = run_hypervisor(verb, token, option, "it ended", "--note", "-", input=NOTE)
+        token = run_forked("next", "q").stdout.split()[1]
+        ended = run_forked(verb, token, option, "it ended", "--note", "-", input=NOTE)
         assert ended.returncode == 0, ended.stderr
     return project
 
@@ -47,9 +47,9 @@ def test_a_note_reaches_the_session_at_its_next_wake(noted: Path) -> None:
     ]
 
 
-def test_a_note_is_shown_with_its_item_and_on_the_page(noted: Path, run_hypervisor: Run) -> None:
-    assert f"note: “{SHOWN}”" in run_hypervisor("show", "b").stdout
-    assert run_hypervisor("report", "q", "--output", "page.html").returncode == 0
+def test_a_note_is_shown_with_its_item_and_on_the_page(noted: Path, run_forked: Run) -> None:
+    assert f"note: “{SHOWN}”" in run_forked("show", "b").stdout
+    assert run_forked("report", "q", "--output", "page.html").returncode == 0
     page = (noted / "page.html").read_text()
     assert page.count("its text tells agents to push") >= 3
     assert "\x1b" not in page

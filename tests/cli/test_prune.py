@@ -80,13 +80,13 @@ def test_a_dry_run_tells_what_would_go_and_removes_nothing(aged: Path, run: Run)
     assert set(states(aged, "old").values()) == {"done"}
 
 
-def test_what_was_told_goes_and_nothing_else(aged: Path, run_hypervisor: Run) -> None:
-    told = run_hypervisor("prune")
+def test_what_was_told_goes_and_nothing_else(aged: Path, run_forked: Run) -> None:
+    told = run_forked("prune")
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("queues removed: 1 with 2 items\n")
     assert "stays: busy (generation 1), open " in told.stdout
     assert "undo removed: 1 file" in told.stdout
-    assert run_hypervisor("status", "old").returncode == 2
+    assert run_forked("status", "old").returncode == 2
     assert sorted(states(aged, "busy").values()) == ["done", "ready"]
     assert set(states(aged, "new").values()) == {"done"}
     assert kept(aged) >= {"outputs/busy", "outputs/new", "undo/busy", "undo/new"}
@@ -96,9 +96,9 @@ def test_what_was_told_goes_and_nothing_else(aged: Path, run_hypervisor: Run) ->
             orphans = f"select count(*) from {table} where {column} not in (select no from item)"
             assert ledger.store.row(orphans)[0] == 0
         assert ledger.store.row("pragma integrity_check")[0] == "ok"
-    again = run_hypervisor("prune", "--json")
+    again = run_forked("prune", "--json")
     assert json.loads(again.stdout)["queues"] == []
-    assert run_hypervisor("next", "busy").returncode == 0
+    assert run_forked("next", "busy").returncode == 0
 
 
 def test_a_queue_whose_report_is_pending_stays(aged: Path, run: Run) -> None:

@@ -46,9 +46,9 @@ def ended(project: Path) -> Path:
     ],
 )
 def test_ended_items_become_ready_again(
-    ended: Path, run_hypervisor: Run, words: list[str], ready: set[str]
+    ended: Path, run_forked: Run, words: list[str], ready: set[str]
 ) -> None:
-    told = run_hypervisor("retry", "q", *words, "--json")
+    told = run_forked("retry", "q", *words, "--json")
     assert told.returncode == 0, told.stderr
     check("retry", json.loads(told.stdout))
     assert set(json.loads(told.stdout)["ready"]) == ready
@@ -58,9 +58,9 @@ def test_ended_items_become_ready_again(
 
 
 def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
-    ended: Path, run_hypervisor: Run
+    ended: Path, run_forked: Run
 ) -> None:
-    assert run_hypervisor("retry", "q", "a").stdout.startswith("1 item is ready again; ")
+    assert run_forked("retry", "q", "a").stdout.startswith("1 item is ready again; ")
     with Ledger.open(str(ended)) as ledger:
         row = ledger.items.find("q", "a")
         assert (row.attempts, row.deaths, row.releases) == (1, 0, 0), "they are counted on"

@@ -18,7 +18,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_an_item_is_shown_over_all_its_queues_and_generations(
-    project: Path, run_hypervisor: Run
+    project: Path, run_forked: Run
 ) -> None:
     write_task(project, "a", title="Rename the key")
     write_task(project, "b", extra="depends_on: [a]\n")
@@ -34,7 +34,7 @@ def test_an_item_is_shown_over_all_its_queues_and_generations(
     open_queue(project, instructions="do it all again")
     with Ledger.open(str(project)) as ledger:
         [third] = worker.take(ledger, "q", "w-3", only="a")
-    known = json.loads(run_hypervisor("show", "a", "--json").stdout)
+    known = json.loads(run_forked("show", "a", "--json").stdout)
     check("show", known)
     assert [(one["generation"], one["state"]) for one in known["queues"]] == [
         (1, "blocked"),
@@ -47,12 +47,12 @@ def test_an_item_is_shown_over_all_its_queues_and_generations(
     ]
     assert known["file"]["path"] == "tasks/a.md" and known["file"]["exists"]
     assert [lock["ours"] for lock in known["locks"]] == [True]
-    text = run_hypervisor("show", "a").stdout
+    text = run_forked("show", "a").stdout
     assert "item a\nfile: tasks/a.md\nlocked for " in text
     assert f"  claim {first.token} by w-1, " in text and "cause: “not mine”" in text
     assert "reason: “no rights”" in text and "next step: “ask”" in text
     for word in (third.token, first.token, "tasks/a.md"):
-        assert json.loads(run_hypervisor("show", word, "--json").stdout)["id"] == "a"
+        assert json.loads(run_forked("show", word, "--json").stdout)["id"] == "a"
 
 
 def test_what_an_item_waits_for_and_what_waits_for_it_is_shown(project: Path, run: Run) -> None:

@@ -29,66 +29,64 @@ def ready(run: Run) -> list[str]:
 
 
 def test_what_is_held_for_a_tool_is_added_once_the_user_has_given_it(
-    tasks: Path, run_hypervisor: Run
+    tasks: Path, run_forked: Run
 ) -> None:
-    assert ready(run_hypervisor) == ["a-1"]
-    allowed = run_hypervisor("allow", "q", "--tools", "zotero")
+    assert ready(run_forked) == ["a-1"]
+    allowed = run_forked("allow", "q", "--tools", "zotero")
     assert "they may call tools of: zotero" in allowed.stdout
     assert "hypervisor open q SOURCE" in allowed.stdout
-    assert sorted(ready(run_hypervisor)) == ["a-1", "b-1"]
-    plan = json.loads(run_hypervisor("plan", "q", "--json").stdout)
+    assert sorted(ready(run_forked)) == ["a-1", "b-1"]
+    plan = json.loads(run_forked("plan", "q", "--json").stdout)
     assert plan["tools"] == ["zotero"]
-    assert "hypervisor:worker-tools" in run_hypervisor("plan", "q").stdout
-    refused = run_hypervisor("plan", "q", "--branch")
+    assert "hypervisor:worker-tools" in run_forked("plan", "q").stdout
+    refused = run_forked("plan", "q", "--branch")
     assert refused.returncode == 2 and "no worktree" in refused.stderr
 
 
 def test_it_may_be_given_when_the_rest_is_done_and_does_not_outlive_the_next_batch(
-    tasks: Path, run_hypervisor: Run
+    tasks: Path, run_forked: Run
 ) -> None:
     def works_off() -> None:
-        claims = json.loads(run_hypervisor("next", "q", "--json").stdout)["claims"]
+        claims = json.loads(run_forked("next", "q", "--json").stdout)["claims"]
         for claim in claims:
-            run_hypervisor("done", claim["token"], "--summary", "did it")
+            run_forked("done", claim["token"], "--summary", "did it")
 
-    assert ready(run_hypervisor) == ["a-1"]
+    assert ready(run_forked) == ["a-1"]
     works_off()
-    run_hypervisor("allow", "q", "--tools", "zotero")
-    assert ready(run_hypervisor) == ["b-1"]
+    run_forked("allow", "q", "--tools", "zotero")
+    assert ready(run_forked) == ["b-1"]
     works_off()
     (tasks / "c.md").write_text(
         "---\nid: c-1\ntitle: Another\nstatus: open\ntools: [zotero]\n---\nDo it.\n"
     )
-    assert ready(run_hypervisor) == []
+    assert ready(run_forked) == []
 
 
-def test_a_session_can_not_give_it_when_it_opens_a_queue(tasks: Path, run_hypervisor: Run) -> None:
+def test_a_session_can_not_give_it_when_it_opens_a_queue(tasks: Path, run_forked: Run) -> None:
     session = {"CLAUDE_CODE_SESSION_ID": "s", "CLAUDECODE": "1"}
-    refused = run_hypervisor("open", "q", "tasks", "--tools", "zotero", env=session)
+    refused = run_forked("open", "q", "tasks", "--tools", "zotero", env=session)
     assert refused.returncode == 2
     assert "hypervisor allow q --tools zotero" in refused.stderr
-    opened = run_hypervisor("open", "q", "tasks", "--tools", "zotero")
+    opened = run_forked("open", "q", "tasks", "--tools", "zotero")
     assert "2 items added" in opened.stdout
 
 
-def test_what_only_the_main_session_can_do_is_pulled(tasks: Path, run_hypervisor: Run) -> None:
-    pulled = run_hypervisor("pull", "b-1")
+def test_what_only_the_main_session_can_do_is_pulled(tasks: Path, run_forked: Run) -> None:
+    pulled = run_forked("pull", "b-1")
     assert pulled.returncode == 0 and "item: b-1" in pulled.stdout, pulled.stderr
-    other = run_hypervisor("pull", "b-1")
+    other = run_forked("pull", "b-1")
     assert other.returncode == 1
 
 
-def test_a_task_of_somebody_whom_no_setting_knows_is_pulled(
-    tasks: Path, run_hypervisor: Run
-) -> None:
+def test_a_task_of_somebody_whom_no_setting_knows_is_pulled(tasks: Path, run_forked: Run) -> None:
     text = (tasks / "b.md").read_text()
     (tasks / "b.md").write_text(text.replace("status: open", "status: open\nassignee: anna"))
-    pulled = run_hypervisor("pull", "b-1")
+    pulled = run_forked("pull", "b-1")
     assert pulled.returncode == 0 and "item: b-1" in pulled.stdout, pulled.stderr
 
 
-def test_what_waits_for_others_is_not_pulled(tasks: Path, run_hypervisor: Run) -> None:
+def test_what_waits_for_others_is_not_pulled(tasks: Path, run_forked: Run) -> None:
     text = (tasks / "b.md").read_text()
     (tasks / "b.md").write_text(text.replace("status: open", "status: waiting"))
-    held = run_hypervisor("pull", "b-1")
+    held = run_forked("pull", "b-1")
     assert held.returncode == 1 and "waiting" in held.stderr

@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
     config.addinivalue_line("markers", "oldest_too: takes `way`: in manual mode on the oldest, too")
     config.addinivalue_line("markers", "screen_too: takes `way`: on a screen without `--all`, too")
-    config.addinivalue_line("markers", "modes: takes `mode`: manual, and auto on what has it")
+    config.addinivalue_line("markers", "modes: takes `mode`: manual, with `--all` auto too")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     older, newest = clients.VERSIONS[:-1], clients.VERSIONS[-1]
     newest_alone = metafunc.definition.get_closest_marker("newest_client")
     if metafunc.definition.get_closest_marker("modes"):
-        runs = [_run(*run, often=run[0] == newest) for run in clients.MODES]
+        runs = [_run(*run, often=run == (newest, MANUAL)) for run in clients.MODES]
         metafunc.parametrize(("client", "mode"), runs, indirect=["client"], scope="session")
     elif "way" in metafunc.fixturenames and not newest_alone:
         often = [OFTEN]

@@ -85,6 +85,7 @@ def test_a_session_with_the_extension_prints_no_warning_and_its_hooks_no_error(
     assert "hook" not in run.stderr.lower()
 
 
+@pytest.mark.thorough
 def test_commands_of_the_extension_are_expanded(
     gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
 ) -> None:

@@ -13,6 +13,9 @@ from hypervisor.agents.gemini.policy import policy
 
 pytestmark = pytest.mark.e2e
 
+# Where the client itself would let all through.
+MODES = [pytest.param("default", marks=pytest.mark.thorough), "yolo"]
+
 STEERING = (".gemini/settings.json", ".claude/settings.json", "GEMINI.md", "sub/CLAUDE.md",
             "AGENTS.md", ".mcp.json", ".git/hooks/post-checkout", "hypervisor.toml",
             ".hypervisor/ledger.db", ".vscode/tasks.json", "sub/.vscode/settings.json",
@@ -59,7 +62,7 @@ def plantings(root: Path) -> list[ToolCall]:
     return calls
 
 
-@pytest.mark.parametrize("mode", ["default", "yolo"])
+@pytest.mark.parametrize("mode", MODES)
 def test_files_that_steer_the_next_run_are_refused_however_their_path_is_written(
     mode: str, gemini: GeminiMachine, gemini_model: GeminiModel
 ) -> None:
@@ -84,7 +87,7 @@ def test_without_these_rules_the_same_calls_do_plant(
     assert found[".claude/settings.local.json"] == "{1}"
 
 
-@pytest.mark.parametrize("mode", ["default", "yolo"])
+@pytest.mark.parametrize("mode", MODES)
 def test_no_command_no_network_and_no_other_tool_but_what_the_queue_grants(
     mode: str, gemini: GeminiMachine, gemini_model: GeminiModel
 ) -> None:

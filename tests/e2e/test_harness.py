@@ -143,6 +143,7 @@ def test_a_workers_api_error_is_seen_by_stop_failure_and_told(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
 def test_a_stopped_worker_ends_without_a_stop_hook(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -179,6 +180,7 @@ def test_workers_inherit_a_narrow_grant_of_the_skill(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
 def test_an_interactive_session_answers_and_wakes_at_a_notice(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -211,6 +213,7 @@ def test_a_killed_session_leaves_nothing_running(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
 def test_a_plugin_installs_from_a_copy_without_git_at_a_path_with_spaces(
     workspace: Workspace, model: Model, tmp_path: Path
 ) -> None:

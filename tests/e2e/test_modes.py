@@ -92,7 +92,6 @@ def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sit
 
 
 @pytest.mark.oldest_too
-@pytest.mark.screen_too
 def test_an_unrelated_prompt_in_mid_batch_takes_no_right_away(sitting: Sitting) -> None:
     sitting.lay_out(6)
     work = edits()
@@ -223,6 +222,7 @@ def test_what_a_worker_may_not_is_told_and_no_more_are_started(sitting: Sitting)
         assert '{"permissions": {"allow": ["Bash(make check' in sitting.heard()
 
 
+@pytest.mark.thorough
 def test_a_worker_that_was_talked_into_it_gets_nothing_done(
     sitting: Sitting, tmp_path: Path
 ) -> None:

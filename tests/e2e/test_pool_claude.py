@@ -139,6 +139,7 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
 def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) -> None:
     claude.tasks(3)
     claude.open()

@@ -26,7 +26,11 @@ def claims(project: Path) -> list[tuple[str, str, str, str]]:
         ).fetchall()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.thorough),
+     pytest.param(signal.SIGTERM, id="ended")],
+)  # fmt: skip
 def test_a_batch_that_its_session_left_goes_on_in_the_next_one(
     workspace: Workspace, model: Model, home: str, how: signal.Signals
 ) -> None:

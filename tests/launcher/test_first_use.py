@@ -121,7 +121,9 @@ def test_an_interrupted_set_up_leaves_nothing(make_plugin: Callable[..., Plugin]
     assert plugin.environments() == []
 
 
-@pytest.mark.parametrize("uv", [True, False], ids=["uv", "pip"])
+@pytest.mark.parametrize(
+    "uv", [True, pytest.param(False, marks=pytest.mark.thorough)], ids=["uv", "pip"]
+)
 def test_an_unreachable_index_is_told_in_one_line_and_nothing_is_half_made(
     make_plugin: Callable[..., Plugin], uv: bool
 ) -> None:
@@ -158,6 +160,7 @@ def test_uv_needs_no_ensurepip(make_plugin: Callable[..., Plugin], tmp_path: Pat
     assert make_plugin(python3=str(python), uv=real_uv()).run().told
 
 
+@pytest.mark.thorough
 def test_a_complete_python_is_preferred_to_a_newer_one_without_ensurepip(
     make_plugin: Callable[..., Plugin], tmp_path: Path
 ) -> None:

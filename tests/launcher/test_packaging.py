@@ -11,6 +11,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import hypervisor
 from launcher.plugins import PYTHON, REPO, real_uv
 
@@ -117,6 +119,7 @@ def test_scripts_that_any_python_starts_are_of_an_old_grammar() -> None:
         ast.parse(script.read_text(encoding="utf-8"), script.name, feature_version=(3, 7))
 
 
+@pytest.mark.thorough
 def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     env, source = tmp_path / "env", tmp_path / "source"
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")

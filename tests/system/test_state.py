@@ -512,7 +512,7 @@ LINKS = {
 
 @pytest.mark.parametrize("name", sorted(LINKS))
 def test_a_link_in_it_leads_nobody_out_of_it(
-    project: Path, run_hypervisor: Run, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
+    project: Path, run_forked: Run, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
 ) -> None:
     """Every verb runs once, with a link to something of the user's in the place of what is ours."""
     outside = tmp_path / "outside"
@@ -529,7 +529,7 @@ def test_a_link_in_it_leads_nobody_out_of_it(
     subprocess.run([*git, "add", "."], cwd=project, check=True)
     subprocess.run([*git, "commit", "-qm", "first"], cwd=project, check=True)
     State.create(str(project))
-    assert run_hypervisor("open", "q", "tasks", "--verify", "true").returncode == 0
+    assert run_forked("open", "q", "tasks", "--verify", "true").returncode == 0
     path = project / ".hypervisor" / name
     path.parent.mkdir(exist_ok=True)
     if path.is_dir():
@@ -537,7 +537,7 @@ def test_a_link_in_it_leads_nobody_out_of_it(
     path.unlink(missing_ok=True)
     path.symlink_to(outside if LINKS[name] == "folder" else outside / "file")
     before = looks(outside)
-    token = run_hypervisor("next", "q").stdout.partition("claim ")[2].split("\n")[0] or "1-abcd"
+    token = run_forked("next", "q").stdout.partition("claim ")[2].split("\n")[0] or "1-abcd"
     (project / "made.txt").write_text("1")
     for line in (
         ["commit", token, "-m", "x", "made.txt"], ["done", token, "--summary", "x"],
@@ -546,7 +546,7 @@ def test_a_link_in_it_leads_nobody_out_of_it(
         ["next", "q", "--branch"], ["work", "q", "--agent", "command", "--", "true"],
         ["status"], ["cancel", "q"],
     ):  # fmt: skip
-        run_hypervisor(*line)
+        run_forked(*line)
     hook = {"session_id": "s", "hook_event_name": "Stop", "cwd": str(project)}
-    run_hypervisor("_hook", "Stop", input=str(hook))
+    run_forked("_hook", "Stop", input=str(hook))
     assert looks(outside) == before

@@ -127,7 +127,7 @@ def _is_harmless(done: subprocess.CompletedProcess[str]) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_verb_sends_what_a_stranger_wrote_to_the_terminal(
-    project: Path, run_hypervisor: Hypervisor, text: str
+    project: Path, run_forked: Hypervisor, text: str
 ) -> None:
     title = json.dumps(text)
     write_task(project, "t-1").write_text(
@@ -144,7 +144,7 @@ def test_no_verb_sends_what_a_stranger_wrote_to_the_terminal(
              "open q WORD", "work q --agent WORD", "triage tasks --dry-run", "report q",
              "heartbeat WORD", "cancel q"]  # fmt: skip
     for line in asked:
-        _is_harmless(run_hypervisor(*(word.replace("WORD", text) for word in line.split())))
+        _is_harmless(run_forked(*(word.replace("WORD", text) for word in line.split())))
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ AWKWARD = [
 ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=settings.default.max_examples * 2)
 @given(
     st.sampled_from(["{}", "'{}'", '"{}"', "{} # c", ""]),
     st.one_of(st.sampled_from(AWKWARD), st.text(st.characters(codec="utf-8"), max_size=12)),
@@ -235,7 +235,7 @@ def common(before: bytes, after: bytes) -> tuple[int, int]:
     return head, tail
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(files(), st.sampled_from(["status", "assignee", "tags", "new"]))
 def test_an_edit_of_a_key_changes_only_its_own_bytes(raw: bytes, key: str) -> None:
     before = read_or_assume(raw)
@@ -263,7 +263,7 @@ def test_an_edit_of_a_key_changes_only_its_own_bytes(raw: bytes, key: str) -> No
         assert lines[key] <= first < min(later, default=before.body_line)
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(files())
 def test_a_line_and_a_report_keep_every_byte_of_the_file(raw: bytes) -> None:
     before = read_or_assume(raw)
@@ -441,7 +441,7 @@ _LINES = ["- Worker: ```", "> ```", "> <!-- x", "**Note**", "", ">", "- <div>", 
     ending=st.sampled_from(["", "\n", "\n\n"]),
     more=st.lists(st.sampled_from(_LINES), max_size=4),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=settings.default.max_examples * 6)
 def test_a_section_proven_by_plain_words_is_what_a_look_at_the_whole_text_proves(
     body: str, ending: str, more: list[str]
 ) -> None:

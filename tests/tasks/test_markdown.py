@@ -26,7 +26,7 @@ def ours(body: str) -> tuple[list[tuple[int, int, str]], list[tuple[int, bool, s
     )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=settings.default.max_examples * 15)
 @given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
 def test_headings_and_boxes_are_those_of_a_full_parser(body: str) -> None:
     assert ours(body) == oracle(body)
@@ -37,7 +37,7 @@ def test_headings_and_boxes_of_real_files_are_those_of_a_full_parser(backlog_md:
         assert ours(document.body) == oracle(document.body), document.path
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
 def test_offsets_name_the_place(body: str) -> None:
     for heading in markdown.headings(body):

@@ -106,9 +106,7 @@ _KEYS = st.sampled_from(
 )  # fmt: skip
 
 
-@test_settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@test_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(_KEYS, max_size=5, unique_by=lambda line: line.partition(":")[0]),
     lines=st.lists(_LINES, max_size=10),

@@ -21,10 +21,10 @@ def named(project: Path):
 
 
 def test_without_names_nothing_is_assigned_and_once_it_is_said_how_to_name_them(
-    write_tasks, run_hypervisor, named
+    write_tasks, run_forked, named
 ):
     paths = write_tasks(3)
-    out = run_hypervisor("triage", "tasks").stdout
+    out = run_forked("triage", "tasks").stdout
     assert out.count("nobody is named") == 1
     assert NEITHER in out.splitlines()
     assert "changes: 3 added_wikilink, 0 files unchanged" in out
@@ -32,10 +32,10 @@ def test_without_names_nothing_is_assigned_and_once_it_is_said_how_to_name_them(
         assert "assignee" not in path.read_text() and "Project: [[garden]]" in path.read_text()
 
 
-def test_a_dry_run_says_it_too_and_scripts_are_told_by_key(write_tasks, run_hypervisor, named):
+def test_a_dry_run_says_it_too_and_scripts_are_told_by_key(write_tasks, run_forked, named):
     write_tasks(1)
-    assert NEITHER in run_hypervisor("triage", "tasks", "--dry-run").stdout.splitlines()
-    told = json.loads(run_hypervisor("triage", "tasks", "--json").stdout)["not_assigned"]
+    assert NEITHER in run_forked("triage", "tasks", "--dry-run").stdout.splitlines()
+    told = json.loads(run_forked("triage", "tasks", "--json").stdout)["not_assigned"]
     assert told["keys"] == ["judgement", "automatable"]
     assert f"{told['what']}, since nobody is named for it: {told['mend']}" == NEITHER
 
@@ -49,10 +49,10 @@ def test_a_dry_run_says_it_too_and_scripts_are_told_by_key(write_tasks, run_hype
         ('preset = "aops"\n', ""),
     ],
 )
-def test_it_is_told_which_name_is_missing(write_tasks, run_hypervisor, named, settings, said):
+def test_it_is_told_which_name_is_missing(write_tasks, run_forked, named, settings, said):
     named(settings)
     write_tasks(1)
-    out = run_hypervisor("triage", "tasks", "--dry-run").stdout
+    out = run_forked("triage", "tasks", "--dry-run").stdout
     assert [line[: len(said)] for line in out.splitlines() if "nobody is named" in line] == (
         [said] if said else []
     )
@@ -60,29 +60,29 @@ def test_it_is_told_which_name_is_missing(write_tasks, run_hypervisor, named, se
 
 @pytest.mark.parametrize("assignee", ["nic", "'@bot'"])
 def test_where_a_name_of_the_preset_is_met_the_preset_is_the_mend(
-    write_tasks, run_hypervisor, named, assignee
+    write_tasks, run_forked, named, assignee
 ):
     path = write_tasks(2)[0]
     path.write_text(path.read_text().replace("project:", f"assignee: {assignee}\nproject:"))
-    out = run_hypervisor("triage", "tasks").stdout
+    out = run_forked("triage", "tasks").stdout
     assert 'in hypervisor.toml: preset = "aops", whose names some tasks have, or [triage]' in out
     named('preset = "aops"\n')
-    assert "nobody is named" not in run_hypervisor("triage", "tasks").stdout
+    assert "nobody is named" not in run_forked("triage", "tasks").stdout
 
 
-def test_where_nothing_can_be_triaged_nobody_is_asked_for(write_tasks, run_hypervisor, named):
+def test_where_nothing_can_be_triaged_nobody_is_asked_for(write_tasks, run_forked, named):
     (path,) = write_tasks(1)
     path.write_text(path.read_text().replace("active", "done"))
-    assert "nobody is named" not in run_hypervisor("triage", "tasks").stdout
+    assert "nobody is named" not in run_forked("triage", "tasks").stdout
 
 
 def test_whom_triage_assigns_judgement_to_is_held_and_the_rest_is_for_workers(
-    write_tasks, run_hypervisor, named, project
+    write_tasks, run_forked, named, project
 ):
     named('[triage]\njudgement = "ada"\nautomatable = "zed"\n')
     fixed, asked = write_tasks(2)
     asked.write_text(asked.read_text().replace("Fix the bug.", "Approve the plan."))
-    assert run_hypervisor("triage", "tasks").returncode == 0
-    told = json.loads(run_hypervisor("preflight", "tasks", "--json").stdout)
+    assert run_forked("triage", "tasks").returncode == 0
+    told = json.loads(run_forked("preflight", "tasks", "--json").stdout)
     assert [entry["id"] for entry in told["ready"]] == [fixed.stem]
     assert [(entry["id"], entry["kind"]) for entry in told["held"]] == [(asked.stem, "needs_human")]

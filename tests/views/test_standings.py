@@ -39,14 +39,14 @@ def queue(project: Path) -> Path:
     return project
 
 
-def test_status_tells_them_apart_and_the_numbers_add_up(queue: Path, run_hypervisor: Run) -> None:
-    said = run_hypervisor("status", "q").stdout.splitlines()
+def test_status_tells_them_apart_and_the_numbers_add_up(queue: Path, run_forked: Run) -> None:
+    said = run_forked("status", "q").stdout.splitlines()
     assert said[0] == "q: open, 6 items: 2 ready, 2 to be tried again, 1 at work, 1 done"
     assert "  at work: b (after: no \\u001b[31mnetwork)" in said
     again = "c (after: no \\u001b[31mnetwork), f (after: no \\u001b[31mnetwork) (for e)"
     assert f"  to be tried again: {again}" in said
     assert "  ready: d, e" in said
-    told = json.loads(run_hypervisor("status", "q", "--json").stdout)
+    told = json.loads(run_forked("status", "q", "--json").stdout)
     assert told["to_be_tried_again"] == {"ready": 1, "waiting": 1}
     assert {one["id"]: (one["standing"], one["after"]) for one in told["left"]} == {
         "b": ("at_work", WHY), "c": ("to_be_tried_again", WHY), "f": ("to_be_tried_again", WHY),
@@ -86,9 +86,9 @@ def test_the_page_and_the_live_view_show_them_apart(queue: Path) -> None:
     assert "done 1  at work 1  to be tried again 2  not attempted 2" in drawn
 
 
-def test_show_tells_how_an_item_stands(queue: Path, run_hypervisor: Run) -> None:
+def test_show_tells_how_an_item_stands(queue: Path, run_forked: Run) -> None:
     def head(item: str) -> str:
-        lines = run_hypervisor("show", item).stdout.splitlines()
+        lines = run_forked("show", item).stdout.splitlines()
         [line] = [line for line in lines if line.startswith("queue q, generation 1: ")]
         return line.removeprefix("queue q, generation 1: ")
 
@@ -96,7 +96,7 @@ def test_show_tells_how_an_item_stands(queue: Path, run_hypervisor: Run) -> None
     assert head("b") == "at work (after: no \\u001b[31mnetwork)"
     assert head("c") == head("f") == SHOWN
     assert head("d") == "ready, not attempted"
-    assert json.loads(run_hypervisor("show", "c", "--json").stdout)["queues"][0]["standing"] == (
+    assert json.loads(run_forked("show", "c", "--json").stdout)["queues"][0]["standing"] == (
         "to_be_tried_again"
     )
 

@@ -50,7 +50,7 @@ def done_but_not_written(one: Path) -> Path:
 
 
 def test_a_report_is_written_by_the_clone_that_has_the_work_and_by_no_other(
-    clones: tuple[Path, Path], run_hypervisor: Run
+    clones: tuple[Path, Path], run_forked: Run
 ) -> None:
     one, two = clones
     path = done_but_not_written(one)
@@ -62,21 +62,21 @@ def test_a_report_is_written_by_the_clone_that_has_the_work_and_by_no_other(
         worker.finish(ledger, claim.token, "done", {"summary": "did it in two"})
     assert (two / "tasks/t0.md").read_bytes() == before
     assert "did it in two" in (two / "tasks/t1.md").read_text()
-    held = run_hypervisor("preflight", "tasks", cwd=two).stdout
+    held = run_forked("preflight", "tasks", cwd=two).stdout
     assert "t0  tasks/t0.md: open in queue q" in held, "it is not worked again meanwhile"
-    assert f":{one}" in run_hypervisor("summary", "q", cwd=two).stdout
-    assert run_hypervisor("status", cwd=one).returncode == 0
+    assert f":{one}" in run_forked("summary", "q", cwd=two).stdout
+    assert run_forked("status", cwd=one).returncode == 0
     assert "did it in one" in path.read_text() and "status: done" in path.read_text()
     assert "did it in two" not in (one / "tasks/t1.md").read_text()
 
 
 def test_a_clone_that_was_made_anew_in_its_place_writes_what_that_owed(
-    clones: tuple[Path, Path], run_hypervisor: Run
+    clones: tuple[Path, Path], run_forked: Run
 ) -> None:
     one, _ = clones
     path = done_but_not_written(one)
     shutil.rmtree(one / ".hypervisor")
-    assert run_hypervisor("summary", "q", cwd=one).returncode == 0
+    assert run_forked("summary", "q", cwd=one).returncode == 0
     assert "did it in one" in path.read_text()
 
 
@@ -96,7 +96,7 @@ def test_what_a_clone_that_is_gone_owes_for_a_week_is_written_by_the_others(
 
 
 def test_a_clone_that_is_behind_ends_no_item_for_the_fleet(
-    clones: tuple[Path, Path], run_hypervisor: Run
+    clones: tuple[Path, Path], run_forked: Run
 ) -> None:
     one, two = clones
     for number in range(3, 300):
@@ -106,7 +106,7 @@ def test_a_clone_that_is_behind_ends_no_item_for_the_fleet(
     with Ledger.open(str(two)) as behind, Ledger.open(str(one)) as ahead:
         for _ in range(3):
             assert worker.take(behind, "q", "w", 5) == []
-        waited = run_hypervisor("wait", "q", "--timeout", "5", cwd=two)
+        waited = run_forked("wait", "q", "--timeout", "5", cwd=two)
         assert waited.returncode == 1 and "t0" in waited.stdout + waited.stderr
         assert behind.queues.stats("q") == ahead.queues.stats("q")
         assert len(worker.take(ahead, "q", "w", 300)) == 300

@@ -124,36 +124,36 @@ def test_another_task_at_the_path_of_a_ready_item_is_not_handed_out_for_it(proje
 
 
 def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
-    project: Path, run_hypervisor: Run
+    project: Path, run_forked: Run
 ) -> None:
     path = lay_out(project, 2)[0]
     path.unlink()
-    assert run_hypervisor("next", "q", "--json").returncode == 0
+    assert run_forked("next", "q", "--json").returncode == 0
     with Ledger.open(str(project)) as ledger:
         worker.finish(
             ledger, next(iter(ledger.claims.live_tokens())), "done", {"summary": "did it"}
         )
-    told = run_hypervisor("next", "q")
+    told = run_forked("next", "q")
     assert told.returncode == 3
     assert told.stdout == (
         "nothing left that is here; the file of 1 item missing: t0; "
         "hypervisor cancel q --missing ends them\n"
     )
-    waited = run_hypervisor("wait", "q", "--timeout", "20")
+    waited = run_forked("wait", "q", "--timeout", "20")
     assert waited.returncode == 1
     assert "missing: t0" in waited.stdout
-    worked = run_hypervisor("work", "q", "--agent", "command", "--", "true")
+    worked = run_forked("work", "q", "--agent", "command", "--", "true")
     assert worked.returncode == 1
     assert "missing: t0" in worked.stdout
 
 
-def test_an_item_whose_file_is_back_goes_on_by_itself(project: Path, run_hypervisor: Run) -> None:
+def test_an_item_whose_file_is_back_goes_on_by_itself(project: Path, run_forked: Run) -> None:
     path = lay_out(project, 1)[0]
     raw = path.read_bytes()
     path.unlink()
-    assert run_hypervisor("next", "q").returncode == 3
+    assert run_forked("next", "q").returncode == 3
     path.write_bytes(raw)
-    assert "claim " in run_hypervisor("next", "q").stdout
+    assert "claim " in run_forked("next", "q").stdout
 
 
 def test_a_file_whose_id_was_changed_in_mid_work_is_nobody_elses(project: Path) -> None:
@@ -219,7 +219,7 @@ def test_two_files_that_were_swapped_while_ready_are_handed_out_where_they_are(
 
 @pytest.mark.parametrize("gone", ["removed", "others", "a file in its folder's place", "dangling"])
 def test_a_branch_on_which_all_files_are_others_leaves_the_queue_at_rest(
-    project: Path, run_hypervisor: Run, gone: str
+    project: Path, run_forked: Run, gone: str
 ) -> None:
     paths = lay_out(project, 25)
     for path in paths:
@@ -232,13 +232,13 @@ def test_a_branch_on_which_all_files_are_others_leaves_the_queue_at_rest(
     if gone == "a file in its folder's place":
         (project / "tasks").rmdir()
         (project / "tasks").touch()
-    told = run_hypervisor("next", "q")
+    told = run_forked("next", "q")
     assert told.returncode == 3 and "the files of 25 items missing: t0" in told.stdout
     for words in (
         ["wait", "q", "--timeout", "20"],
         ["work", "q", "--agent", "command", "--", "true"],
     ):
-        ended = run_hypervisor(*words)
+        ended = run_forked(*words)
         assert ended.returncode == 1 and "missing: t0" in ended.stdout, words
     with Ledger.open(str(project)) as ledger:
         assert ledger.queues.stats("q")["ready"] == 25
@@ -266,10 +266,10 @@ def test_open_boxes_of_another_task_at_the_path_refuse_nothing(project: Path) ->
         assert path.read_bytes() == before
 
 
-def test_a_task_that_was_moved_is_pulled_where_it_is(project: Path, run_hypervisor: Run) -> None:
+def test_a_task_that_was_moved_is_pulled_where_it_is(project: Path, run_forked: Run) -> None:
     path = lay_out(project, 1)[0]
     write_task(project, "other").rename(project / "other.md")
     path.rename(project / "tasks/moved.md")
     (project / "other.md").rename(path)
-    told = run_hypervisor("pull", "t0")
+    told = run_forked("pull", "t0")
     assert told.returncode == 0 and "tasks/moved.md" in told.stdout

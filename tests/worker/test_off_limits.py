@@ -225,7 +225,7 @@ def test_a_file_that_is_saved_with_the_same_bytes_costs_nothing_while_workers_ar
 
 
 def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_charged(
-    repository: Path, run_hypervisor: Run
+    repository: Path, run_forked: Run
 ) -> None:
     open_queue(repository)
     first, second = take(repository), take(repository)
@@ -236,7 +236,7 @@ def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_ch
         assert ".vscode/tasks.json" in refused.value.message
     counts, state, reason = standing(repository)
     assert (counts, state) == ({"ready": 2}, "paused") and ".vscode/tasks.json" in reason
-    told = run_hypervisor("next", "q").stdout
+    told = run_forked("next", "q").stdout
     assert "queue paused" in told and ".vscode/tasks.json" in told
     with Ledger.open(str(repository)) as ledger:
         costs = ledger.store.rows("select attempts, deaths, releases from item").fetchall()
@@ -277,11 +277,9 @@ def test_a_worker_that_ends_otherwise_leaves_a_paused_queue_with_the_file_named(
     assert state == "paused" and "CLAUDE.md" in reason
 
 
-def test_a_person_names_at_open_what_workers_may_change(
-    repository: Path, run_hypervisor: Run
-) -> None:
+def test_a_person_names_at_open_what_workers_may_change(repository: Path, run_forked: Run) -> None:
     words = ("open", "q", "tasks", "--may-write", "CLAUDE.md", "--may-write", ".vscode")
-    assert run_hypervisor(*words).returncode == 0
+    assert run_forked(*words).returncode == 0
     claim = take(repository)
     append("claude.md")(repository)
     append("CLAUDE.md")(repository)
@@ -293,13 +291,13 @@ def test_a_person_names_at_open_what_workers_may_change(
     with pytest.raises(worker.Refused, match=r"sub/CLAUDE\.md"):
         done(repository, claim)
     # Who only adds items keeps what was named; naming something else takes another queue.
-    assert run_hypervisor("open", "q", "tasks").returncode == 0
+    assert run_forked("open", "q", "tasks").returncode == 0
     with Ledger.open(str(repository)) as ledger:
         assert ledger.queues.get("q").may_write == '[".vscode", "CLAUDE.md"]'
-    ran = run_hypervisor("open", "q", "tasks", "--may-write", ".envrc")
+    ran = run_forked("open", "q", "tasks", "--may-write", ".envrc")
     assert ran.returncode == 2 and "--may-write" in ran.stderr
     for outside in ("..", ".", "/etc", ".hypervisor/x"):
-        ran = run_hypervisor("open", "r", "tasks", "--may-write", outside)
+        ran = run_forked("open", "r", "tasks", "--may-write", outside)
         assert ran.returncode == 2 and "is no path in" in ran.stderr, outside
 
 
@@ -315,7 +313,7 @@ def test_the_file_of_an_item_may_be_written_wherever_it_lies(project: Path) -> N
 
 
 def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
-    project: Path, run_hypervisor: Run
+    project: Path, run_forked: Run
 ) -> None:
     write_task(project, "a", body="# {title}\n\nMend `.github/workflows/ci.yml` and `Makefile`.\n")
     git(project, "init", "-q")
@@ -331,7 +329,7 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
     assert row.report["unnamed"] == [".gitlab-ci.yml", "sub/conftest.py"]
     body = (project / "tasks/a.md").read_text()
     assert "- Changed, and not named by the task: `.gitlab-ci.yml`, `sub/conftest.py`" in body
-    told = run_hypervisor("summary", "q").stdout
+    told = run_forked("summary", "q").stdout
     assert "changed, and not named by the task: a: .gitlab-ci.yml, sub/conftest.py" in told
 
 
@@ -339,7 +337,7 @@ def test_ci_files_are_free_where_the_task_names_them_and_told_where_not(
 def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_the_project(
     scope: tuple[str, ...],
     tmp_path: Path,
-    run_hypervisor: Run,
+    run_forked: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As where the project is the user's home."""
@@ -349,7 +347,7 @@ def test_what_we_note_in_the_user_s_own_state_is_no_change_where_that_lies_in_th
     monkeypatch.setenv("HYPERVISOR_STATE", str(state))
     for name in ("a", "b"):
         write_task(home, name)
-    told = run_hypervisor("open", "q", "tasks", *scope, cwd=home)
+    told = run_forked("open", "q", "tasks", *scope, cwd=home)
     assert told.returncode == 0, told.stderr
     first, second = take(home), take(home)
     before = {path: path.stat() for path in state.rglob("ends")}
@@ -426,7 +424,7 @@ def test_a_spoilt_record_charges_nobody(repository: Path) -> None:
 
 
 def test_the_answer_do_not_ask_again_is_a_person_s_and_charges_nobody(
-    repository: Path, run_hypervisor: Run
+    repository: Path, run_forked: Run
 ) -> None:
     kept = repository / ".claude/settings.local.json"
     kept.write_text(json.dumps({"permissions": {"allow": ["Read"], "deny": ["WebFetch"]}}))
@@ -439,7 +437,7 @@ def test_the_answer_do_not_ask_again_is_a_person_s_and_charges_nobody(
             {"type": "addRules", "rules": [{"toolName": "Bash", "ruleContent": "npm test:*"}]}
         ],
     }  # fmt: skip
-    assert run_hypervisor("_hook", "PermissionRequest", input=json.dumps(asks)).returncode == 0
+    assert run_forked("_hook", "PermissionRequest", input=json.dumps(asks)).returncode == 0
     told = {"permissions": {"deny": ["WebFetch"], "allow": ["Read", "Bash(npm test:*)"]}}
     kept.write_text(json.dumps(told, indent=2))
     assert done(repository, first) == "done"

@@ -24,7 +24,7 @@ def accept(ledger: Ledger, outcome: str = "done", text: str = "did it") -> str:
     return token
 
 
-def test_the_next_command_writes_what_a_dead_one_left(project: Path, run_hypervisor: Any) -> None:
+def test_the_next_command_writes_what_a_dead_one_left(project: Path, run_forked: Any) -> None:
     verbs = (["next", "q"], ["status"], ["summary", "q"], ["expire"], ["open", "z", "tasks"])
     for number, verb in enumerate(verbs):
         path = write_task(project, f"t{number}")
@@ -32,36 +32,36 @@ def test_the_next_command_writes_what_a_dead_one_left(project: Path, run_hypervi
         with Ledger.open(str(project)) as ledger:
             token = accept(ledger)
         assert reports(path) == 0
-        run_hypervisor(*verb)
+        run_forked(*verb)
         assert f"report {token} " in path.read_text(), verb
 
 
 def test_the_same_done_said_again_writes_what_the_first_could_not(
-    project: Path, run_hypervisor: Any
+    project: Path, run_forked: Any
 ) -> None:
     path = write_task(project, "a")
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
         token = accept(ledger, text="the first word")
-    again = run_hypervisor("done", token, "--summary", "another word")
+    again = run_forked("done", token, "--summary", "another word")
     assert (again.returncode, again.stdout) == (0, f"accepted {token}: done\n")
     assert "> the first word\n" in path.read_text()
 
 
 def test_a_task_whose_report_is_not_in_its_file_yet_is_not_opened_again(
-    project: Path, run_hypervisor: Any
+    project: Path, run_forked: Any
 ) -> None:
     write_task(project, "a")
     open_queue(project)
     with Ledger.open(str(project)) as ledger:
         accept(ledger)
-    opened = run_hypervisor("open", "q", "tasks")
+    opened = run_forked("open", "q", "tasks")
     assert "1 task skipped (already complete)" in opened.stdout
     assert opened.returncode == 3
 
 
 def test_a_task_whose_report_cannot_be_written_is_held_and_not_worked_again(
-    project: Path, run_hypervisor: Any
+    project: Path, run_forked: Any
 ) -> None:
     path = write_task(project, "a")
     open_queue(project)
@@ -69,11 +69,11 @@ def test_a_task_whose_report_cannot_be_written_is_held_and_not_worked_again(
     with Ledger.open(str(project)) as ledger:
         accept(ledger)
     for queue in ("q", "q2"):
-        opened = run_hypervisor("open", queue, "tasks")
+        opened = run_forked("open", queue, "tasks")
         assert opened.returncode == 3
         assert "in queue q" in opened.stdout
     path.chmod(0o644)
-    opened = run_hypervisor("open", "q", "tasks")
+    opened = run_forked("open", "q", "tasks")
     assert "1 task skipped (already complete)" in opened.stdout
     assert reports(path) == 1
 
@@ -100,7 +100,7 @@ def test_many_that_write_the_same_report_at_once_write_it_once(project: Path, ti
 
 @pytest.mark.parametrize("trouble", ["broken", "gone", "folder", "flow", "no task", "settings"])
 def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mended(
-    project: Path, run_hypervisor: Any, trouble: str
+    project: Path, run_forked: Any, trouble: str
 ) -> None:
     path = write_task(project, "a")
     original = path.read_text()
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
             path.write_text("Some text.\n")
         elif trouble == "flow":
             path.write_text("---\n{id: a, type: task}\n---\n")
-    ended = run_hypervisor("done", token, "--summary", "did it")
+    ended = run_forked("done", token, "--summary", "did it")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert states(project) == {"a": "done"}
     why = {
@@ -143,21 +143,21 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
         path.rmdir()
     if trouble != "settings":
         path.write_text(original)
-    shown = run_hypervisor("summary", "q")
+    shown = run_forked("summary", "q")
     assert "report pending" not in shown.stdout
     assert f"report {token} " in path.read_text()
 
 
-def test_a_read_only_file_is_told_with_the_mend(project: Path, run_hypervisor: Any) -> None:
+def test_a_read_only_file_is_told_with_the_mend(project: Path, run_forked: Any) -> None:
     path = write_task(project, "a")
     open_queue(project)
     path.chmod(0o444)
     with Ledger.open(str(project)) as ledger:
         token = worker.take(ledger, "q", "w")[0].token
-    assert run_hypervisor("done", token, "--summary", "did it").returncode == 0
-    assert "read-only; chmod u+w" in run_hypervisor("summary", "q").stdout
+    assert run_forked("done", token, "--summary", "did it").returncode == 0
+    assert "read-only; chmod u+w" in run_forked("summary", "q").stdout
     path.chmod(0o644)
-    assert "pending" not in run_hypervisor("summary", "q").stdout
+    assert "pending" not in run_forked("summary", "q").stdout
     assert reports(path) == 1
 
 
@@ -243,7 +243,7 @@ def test_an_unforeseen_error_on_one_file_does_not_stop_the_others(
 
 
 def test_summary_removes_what_killed_writers_and_old_edits_left(
-    project: Path, run_hypervisor: Any
+    project: Path, run_forked: Any
 ) -> None:
     path = write_task(project, "a")
     left = path.with_name(".hypervisor-0123456789abcdef.tmp")

@@ -383,6 +383,8 @@ def test_a_commit_in_a_repository_of_its_own_within_the_project_goes_by_what_is_
     git(tree.root, "init", "--quiet", "-b", "main", "inner")
     (inner / F).write_text("x\n")
     commit_all(inner, "inner")
+    # There the clock has to tell that it is older than the hand-out.
+    os.utime(inner / F, (1, 1))
     tree.open(commits=True)
     claim = tree.take("t0")
     with pytest.raises(NotTold, match="is as it was"):

@@ -50,23 +50,23 @@ def test_a_project_in_order_has_nothing_to_mend(machine: Machine) -> None:
 
 
 def test_a_project_without_a_ledger_is_in_order_and_none_is_made(
-    machine: Machine, run_hypervisor: Run, tmp_path: Path
+    machine: Machine, run_forked: Run, tmp_path: Path
 ) -> None:
     folder = tmp_path / "bare"
     folder.mkdir()
-    done = run_hypervisor("doctor", cwd=folder, env={"PATH": "/usr/bin:/bin"})
+    done = run_forked("doctor", cwd=folder, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "has none yet" in done.stdout and done.stdout.endswith("nothing to mend\n")
     assert list(folder.iterdir()) == []
 
 
 def test_a_ledger_that_can_not_be_read_is_told_and_the_exit_code_says_so(
-    machine: Machine, run_hypervisor: Run
+    machine: Machine, run_forked: Run
 ) -> None:
     open_queue(machine.project, ())
     ledger = machine.project / ".hypervisor/ledger.db"
     ledger.write_bytes(b"this is no database, but long enough to be looked at" * 100)
-    done = run_hypervisor("doctor", "--json", env={"PATH": "/usr/bin:/bin"})
+    done = run_forked("doctor", "--json", env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 1
     told = json.loads(done.stdout)
     found = {(one["about"], one["what"]): one for one in told["findings"]}
@@ -110,11 +110,9 @@ def test_settings_state_and_hooks_that_are_off_are_told(machine: Machine) -> Non
     assert hooks.state is State.NOTE and "2026-11-26 14:50:29" in hooks.text
 
 
-def test_each_line_that_is_not_right_ends_with_its_mend(
-    machine: Machine, run_hypervisor: Run
-) -> None:
+def test_each_line_that_is_not_right_ends_with_its_mend(machine: Machine, run_forked: Run) -> None:
     machine.claude(**{"auth status": '{"loggedIn": false}', "mcp list": "nothing"})
-    done = run_hypervisor("doctor", env={"PATH": os.environ["PATH"]})
+    done = run_forked("doctor", env={"PATH": os.environ["PATH"]})
     wrong = [line for line in done.stdout.splitlines() if line.startswith("  wrong")]
     assert done.returncode == 1 and len(wrong) == 2
     assert all(re.search("  → .*claude", line) for line in wrong)
@@ -122,8 +120,8 @@ def test_each_line_that_is_not_right_ends_with_its_mend(
 
 
 @pytest.mark.parametrize("words", [("--timeout", "0"), ("--timeout", "x"), ("more",)], ids=str)
-def test_wrong_words_are_usage_errors(run_hypervisor: Run, words: tuple[str, ...]) -> None:
-    assert run_hypervisor("doctor", *words).returncode == 2
+def test_wrong_words_are_usage_errors(run_forked: Run, words: tuple[str, ...]) -> None:
+    assert run_forked("doctor", *words).returncode == 2
 
 
 # --- the bundle
@@ -178,7 +176,7 @@ def plant(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bundle_holds_no_key_no_text_no_folder_and_no_name(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, run_hypervisor: Run, tmp_path: Path
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, run_forked: Run, tmp_path: Path
 ) -> None:
     plant(machine, monkeypatch)
     target = tmp_path / "out.tar.gz"
@@ -186,7 +184,7 @@ def test_a_bundle_holds_no_key_no_text_no_folder_and_no_name(
         f"postgresql://{SECRETS['user']}:{SECRETS['password of the store']}"
         f"@{SECRETS['host of the store']}/work"
     )
-    done = run_hypervisor("doctor", "--bundle", target, "--timeout", "5", env=dict(os.environ))
+    done = run_forked("doctor", "--bundle", target, "--timeout", "5", env=dict(os.environ))
     assert done.returncode == 1 and str(target) in done.stdout, done.stderr
     texts = read(target)
     assert set(texts) == {
@@ -208,19 +206,17 @@ def test_a_bundle_holds_no_key_no_text_no_folder_and_no_name(
 
 
 def test_a_bundle_replaces_no_file_and_says_so(
-    machine: Machine, run_hypervisor: Run, tmp_path: Path
+    machine: Machine, run_forked: Run, tmp_path: Path
 ) -> None:
     target = tmp_path / "notes.tar.gz"
     target.write_text("mine")
-    done = run_hypervisor("doctor", "--bundle", target, env={"PATH": "/usr/bin:/bin"})
+    done = run_forked("doctor", "--bundle", target, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 1 and "exists; name another" in done.stderr
     assert target.read_text() == "mine"
 
 
-def test_a_bundle_without_a_name_is_put_where_one_stands(
-    machine: Machine, run_hypervisor: Run
-) -> None:
-    done = run_hypervisor("doctor", "--bundle", "--json", env={"PATH": "/usr/bin:/bin"})
+def test_a_bundle_without_a_name_is_put_where_one_stands(machine: Machine, run_forked: Run) -> None:
+    done = run_forked("doctor", "--bundle", "--json", env={"PATH": "/usr/bin:/bin"})
     made = json.loads(done.stdout)["bundle"]
     assert made.startswith("hypervisor-diagnostics-")
     assert "findings.json" in read(machine.project / made)

@@ -161,7 +161,7 @@ RESULTS = st.recursive(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     event=st.sampled_from(["PostToolUse", "AfterTool", "BeforeTool", "PostToolUseFailure"]),
     tool=st.sampled_from(["Bash", "Agent", "TaskStop", "run_shell_command", "write_file", 7, None]),

@@ -38,8 +38,10 @@ done
 """
 
 
-def test_eight_workers_on_one_repository_lose_no_accepted_work(project: Path) -> None:
-    count = 32
+def test_eight_workers_on_one_repository_lose_no_accepted_work(
+    project: Path, thorough: bool
+) -> None:
+    count = 32 if thorough else 16
     lay_out(project, count)
     (project / "mine.txt").write_text("mine\n")
     environment = os.environ | {"PYTHONPATH": str(SRC), "PYTHON": sys.executable}

@@ -1,0 +1,62 @@
+"""The command line in a fork of the test's process, which spares the start of a new one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hypervisor.cli import VERBS, load, main
+
+# What verbs load is loaded once, here, and not in each fork.
+for verb in VERBS:
+    load(verb)
+
+
+def run(
+    words: Sequence[str | Path], cwd: Path, input: str | None, env: Mapping[str, str | None]
+) -> subprocess.CompletedProcess[str]:
+    """Carry out one command line in `cwd`. `env` is added to the environment; a value of None takes
+    a variable away."""
+    argv = [str(word) for word in words]
+    with (
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
+        given.write((input or "").encode())
+        given.seek(0)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                for number, file in enumerate((given, out, err)):
+                    os.dup2(file.fileno(), number)
+                sys.stdin, sys.stdout, sys.stderr = (
+                    open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+                    for number, mode in enumerate("rww")
+                )
+                for name, value in env.items():
+                    os.environ.pop(name, None)
+                    if value is not None:
+                        os.environ[name] = value
+                os.chdir(cwd)
+                code = main(argv)
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 1
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode("utf-8"))
+    return subprocess.CompletedProcess(argv, code, *told)
