@@ -12,7 +12,7 @@ from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span, stamp
-from hypervisor.system.text import one_line, shell, shortened
+from hypervisor.system.text import count, one_line, shell, shortened
 from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
@@ -109,7 +109,7 @@ def _queue(one: shapes.InQueue) -> list[str]:
     if one["report_pending"]:
         shown.append(f"  report pending: {one_line(one['report_pending'], 240)}")
     if len(one["claims"]) > _SHOWN:
-        shown.append(f"  … {len(one['claims']) - _SHOWN} claims before (--json lists all)")
+        shown.append(f"  … {count(len(one['claims']) - _SHOWN, 'claim')} before (--json lists all)")
     for claim in one["claims"][-_SHOWN:]:
         shown += _claim(claim)
     return shown
@@ -142,7 +142,7 @@ def _claim(claim: shapes.Claim) -> list[str]:
     if files := report.get("files"):
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
     if claim["tokens"]:
-        total = sum(count or 0 for count in claim["tokens"].values())
+        total = sum(number or 0 for number in claim["tokens"].values())
         least = "" if claim["tokens_exact"] else "at least "
         shown.append(f"    tokens: {least}{total:,}")
     if claim["transcript"]:

@@ -67,6 +67,7 @@ class Look:
         self._where = where
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
+        self.result.only_tasks = self._for_work and not files_are_items
         self._files_from = files_from
         self._rules = Rules(settings, purpose, tools, hold_unknown)
         self._mentions = Mentions(root, instructions=files_are_items)
