@@ -408,3 +408,11 @@ def test_a_pipe_in_a_list_is_broken_and_is_not_waited_for(
     write("queue.txt", "a.md\nb.bin\n")
     checked = sort("queue.txt", instructions=True)
     assert [broken.reason for broken in checked.broken] == ["not a regular file"] * 2
+
+
+def test_rows_of_a_tool_say_whose_they_are(write: Write, sort: Sort) -> None:
+    write("issues.json", '[{"number": 7, "title": "Crash", "state": "OPEN", "body": "now"}]')
+    write("r.csv", "id,text\n1,a\n")
+    checked = sort("issues.json", "r.csv")
+    assert checked.formats == {"issues.json": "github"}
+    assert [entry.id for entry in checked.ready] == ["7"]

@@ -107,6 +107,8 @@ class Look:
             return
         item = found.item
         assert item is not None, "a row was read as an item"
+        if found.is_work and path is not None and found.format is not None:
+            self.result.formats[path] = found.format
         verdict = None
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: a row of a table")

@@ -175,8 +175,8 @@ class Preflight:
     `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
     what `--where` left out, `failed` holds the sources that could not be read, `assignees` the
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
-    of many items was taken for, by its path. `only_tasks` says that --instructions would make
-    items of files that are no tasks.
+    of many items, or of a tool's rows, was taken for, by its path. `only_tasks` says that with
+    --instructions files that are no tasks would be items.
     """
 
     ready: list[Entry] = field(default_factory=list)

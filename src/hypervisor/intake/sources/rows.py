@@ -118,7 +118,7 @@ class Rows:
         if item is None:
             what = f"no item of {kind.name}"
             return found._replace(row=None, problem=Problem("skipped", "not_a_task", what))
-        found = found._replace(item=item, is_work=kind.is_work)
+        found = found._replace(item=item, is_work=kind.is_work, format=kind.name)
         if self._id_column is None:
             return found._replace(row_id=item.id or self._hash(row.cells))
         cell = row.cells.get(self._id_column)
