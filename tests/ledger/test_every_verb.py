@@ -83,7 +83,7 @@ def use(ledger: Ledger) -> None:
         ledger.ends.holding(one),
     )
     ledger.branches.note(six, "hypervisor/x", "tree", "base")
-    ledger.branches.find(six), ledger.branches.find_all([six])
+    ledger.branches.find(six), ledger.branches.find_all([six]), ledger.branches.are_merged([six])
     ledger.ends.finish(one, "done", {"summary": "s"}, pending=True)
     ledger.ends.finish_many([(two, "blocked", {"reason": "r"}), (six, "done", {})])
     ledger.claims.finish_and_claim([(three, "failed", {})], "q", "w")
@@ -101,7 +101,7 @@ def use(ledger: Ledger) -> None:
         ledger.branches.set_aside_rows("q"),
     )
     (
-        ledger.branches.merged(six, "c0ffee"),
+        ledger.branches.merged({six: "c0ffee"}),
         ledger.branches.lead_merges("me", 5),
         ledger.branches.end_merges("me"),
     )
@@ -116,6 +116,8 @@ def use(ledger: Ledger) -> None:
         ledger.queues.counts(number),
         ledger.queues.drained("q"),
         ledger.items.all_open(),
+        ledger.items.open_files(),
+        ledger.items.in_hand(["f"]),
     )
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -505,3 +506,27 @@ def test_a_process_that_looks_again_and_again_misses_no_change(how: str, project
     changed = before.changed(snapshot(str(project)))
     new = ["docs/CLAUDE.md", "docs/deep/CLAUDE.md"]
     assert changed == (["docs/AGENTS.md"] if how in ("changed", "gone") else new)
+
+
+@pytest.mark.parametrize("links", ["as they are", "two"])
+def test_what_comes_in_a_new_folder_is_found_whatever_the_disk_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: str
+) -> None:
+    if links == "two":
+        from hypervisor.worker import snapshot as snapshots
+
+        split = snapshots._split
+        monkeypatch.setattr(snapshots, "_counting", set())
+        monkeypatch.setattr(
+            snapshots,
+            "_split",
+            lambda place, seen: split(place, SimpleNamespace(st_nlink=2, st_dev=seen.st_dev)),  # type: ignore[arg-type]
+        )
+    (tmp_path / "deep" / "tasks").mkdir(parents=True)
+    (tmp_path / "deep" / "tasks" / "a.md").touch()
+    before = snapshot(str(tmp_path))
+    (tmp_path / "deep" / "tasks" / "new").mkdir()
+    (tmp_path / "deep" / "tasks" / "new" / ".envrc").touch()
+    (tmp_path / "deep" / "tasks" / ".envrc").touch()
+    found = before.changed(snapshot(str(tmp_path)))
+    assert found == ["deep/tasks/.envrc", "deep/tasks/new/.envrc"]

@@ -190,7 +190,7 @@ def test_a_slow_writer_does_not_put_an_old_report_over_a_newer_one(project: Path
         open_queue(project, queue="q2")
         token = worker.take(ledger, "q2", "w")[0].token
         worker.finish(ledger, token, "done", {"summary": "new"})
-        outbox._write(ledger, slow)
+        outbox._write(ledger, slow, outbox._Here(ledger.root, [slow]), True)
     assert reports(path) == 1
     assert f"report {token} " in path.read_text()
 
@@ -203,7 +203,7 @@ def test_what_was_undone_meanwhile_is_not_written_by_a_slow_writer(project: Path
         rows = ledger.outbox.pending()
         before = path.read_bytes()
         ledger.outbox.written(rows[0].token)
-        outbox._write(ledger, rows[0])
+        outbox._write(ledger, rows[0], outbox._Here(ledger.root, rows), True)
     assert path.read_bytes() == before
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import OPEN_STATES, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
     reason = options.texts(args, "reason").get("reason", "")
     cancelled, lines = [], []
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
             items = ledger.generations.cancel(queue, reason)
             half = half_done.half_done(ledger, queue)

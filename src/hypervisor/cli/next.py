@@ -6,7 +6,7 @@ import os
 
 from hypervisor import worker
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("-n takes a number from 1 up")
     if args.here and args.n > 1:
         raise UsageError("--here takes one item at a time", "leave out -n")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
         claims = worker.take(

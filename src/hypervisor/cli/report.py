@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hypervisor.agents import reconcile, use
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
     from hypervisor.views import page
 
-    root = find_root()
+    root = root_of_queue(args.queue)
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)

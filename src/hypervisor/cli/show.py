@@ -7,7 +7,7 @@ import json
 import time
 
 from hypervisor.agents.reconcile import settle
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_item
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the ledger knows of the item, in whatever queues it is or was."""
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_item(args.id)) as ledger:
         settle(ledger, limit=None)
         try:
             told = history.item(ledger, args.id)

@@ -6,8 +6,8 @@ import time
 
 from hypervisor.agents import reconcile
 from hypervisor.cli import options
+from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if args.watch:
         from hypervisor.cli.watch import watch
 
-        return watch(find_root(), args.queue, as_json=args.json)
-    root = find_root()
+        return watch(root_of_queue(args.queue), args.queue, as_json=args.json)
+    root = root_of_queue(args.queue)
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)
         rows = [ledger.queues.get(args.queue)] if args.queue else ledger.queues.all()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from hypervisor.agents import reconcile, use
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
-from hypervisor.views.summary import lines, summarize
+from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
@@ -22,13 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of the newest generation of one queue."""
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
-        summary = summarize(ledger, args.queue, brief=not args.json)
-    if args.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(lines(summary)))
+        if args.json:
+            for text in as_json(ledger, args.queue):
+                print(text, end="")
+            print()
+        else:
+            print("\n".join(lines(summarize(ledger, args.queue, brief=True))))
     return 0

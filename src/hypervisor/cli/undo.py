@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
 from hypervisor.system.state import State
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
     from hypervisor.tasks.undo import UndoLog
 
-    root = find_root()
+    root = root_of_queue(args.queue)
     state = State.find(root)
     if state is None:
         raise no_ledger(root)

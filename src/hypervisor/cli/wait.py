@@ -6,8 +6,8 @@ import argparse
 import time
 
 from hypervisor.agents import reconcile
+from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger, markers
 from hypervisor.system.errors import NobodyWorks, UsageError
 from hypervisor.views import news
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--timeout takes seconds from 0 up")
     session = Caller().session or "shell"
     until = time.monotonic() + args.timeout
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         if not any(row.name == args.queue for row in ledger.followers.followed(session)):
             ledger.followers.follow(session, args.queue, all=True)
         still = news.Stillness()

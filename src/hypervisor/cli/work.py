@@ -6,8 +6,8 @@ import argparse
 
 from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.config.roots import find_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             f"{chosen.title}: {chosen.no_branch}",
         )
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
     class Presence(Protocol):
-        """Says of an item (its row) if it can be worked on here; `enough` of it, if none can."""
+        """Says of an item (its row) if it can be worked on here, and if another tool has locked
+        it; `enough` of it, if none can be worked on."""
 
         def __call__(self, item: Next) -> bool: ...
+
+        def locked(self, item: Next) -> bool: ...
 
         def enough(self) -> bool: ...
 
@@ -286,7 +289,8 @@ class Claims:
             number = self._store.engine.claim_number(item.last_claim, len(found))
             token = f"{number}-{''.join([_LETTERS[byte] for byte in os.urandom(4)])}"
             key = keys.key(item.id)
-            if self._claim_locks.take(item.queue, key, token, made):
+            free = there is None or not there.locked(item)
+            if free and self._claim_locks.take(item.queue, key, token, made):
                 made.append(key)
                 if at_work is not None and item.files is not None:
                     at_work.add(loads(item.files))

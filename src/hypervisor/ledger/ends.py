@@ -55,6 +55,7 @@ _ENDING = (
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
 EARLIER = "case when first_claimed_at is null then null else cause end"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
     "attempts = attempts + ?, turn = null where no = ?"
@@ -228,6 +229,9 @@ class Ends:
             states.append(state)
         self._store.change_many(_END_CLAIM, claims)
         self._store.change_many(_END_ITEM, items)
+        clone = self._store.clone() if pending else None
+        if clone is not None:
+            self._store.change_many(_SAID_IN, [(clone, claim[-1]) for claim in claims])
         if claims:
             self._store.engine.count_ends(len(claims))
         return states

@@ -135,6 +135,7 @@ class Result(NamedTuple):
     outcome: str | None
     claimed_at: float | None
     ended_at: float | None
+    clone: str | None
     report: Report | None
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
 _ALL = f"select {columns(Item, 'i')} from item i"
-_IS_ROW = "payload is not null and format is null"
+_IS_ROW = "payload is not null and format is null and fingerprint is null"
 _IS_ASIDE = (
     "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
     "and d.item = i.no)"
@@ -91,6 +91,21 @@ class Items:
             ).fetchall()
         )
 
+    def open_files(self) -> list[tuple[str, str | None]]:
+        """Return the path of each file that an item which `all_open` tells of is in, from the root,
+        and the item's id unless it is the whole file."""
+        items = (
+            "select i.path, "
+            "case when i.format is null and (i.payload is null or i.fingerprint is not null) "
+            "then null else i.id end "
+            "from queue q join item i on i.queue = q.no where q.project = ? and i.path is not null"
+        )
+        rows = self._store.rows(
+            f"{items} and i.pending is not null union all {items} and i.turn is not null",
+            (self._store.project, self._store.project),
+        )
+        return [(path, item_id) for path, item_id in rows.fetchall()]
+
     def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
         """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
         marks = ", ".join("?" * len(states))
@@ -155,6 +170,19 @@ class Items:
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
             (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
         )
+
+    def in_hand(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (path, id) of the items that are a whole file, one of `paths`, and that somebody
+        has in hand."""
+        marks = ", ".join("?" * len(paths)) or "null"
+        rows = self._store.rows(
+            "select i.path, i.id from queue q join item i on i.queue = q.no where q.project = ? "
+            "and i.turn < 0 and i.format is null "
+            "and (i.payload is null or i.fingerprint is not null) "
+            f"and i.path in ({marks})",
+            (self._store.project, *paths),
+        )
+        return [(path, item_id) for path, item_id in rows.fetchall()]
 
     def moved(self, item: int, path: str) -> None:
         """Note that the file of an item (its number) is at `path` now, from the root."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.config import store as stores
 from hypervisor.ledger.part import part
 from hypervisor.ledger.store import Store
+from hypervisor.system.state import LEDGER, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.retries import Retries
     from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.terms import Terms
-    from hypervisor.system.state import State
 
 
 class Ledger:
@@ -55,8 +55,6 @@ class Ledger:
         is for how many seconds a server that doesn't answer is waited for.
         Raises NoLedger and LedgerError.
         """
-        from hypervisor.system.state import State
-
         told = stores.address()
         state = State.find(root)
         kept = stores.check(root, told, state)
@@ -68,6 +66,17 @@ class Ledger:
 
         name = kept[1] if kept else project
         return cls(open_shared(root, told, name, create=create, patience=patience))
+
+    @staticmethod
+    def place(root: str) -> tuple[object, ...]:
+        """Return what differs once `open` would open another ledger than before. Raises what it
+        raises for a store that may not be used."""
+        told, state = stores.address(), State.find(root)
+        stores.check(root, told, state)
+        if state is None:
+            return (told,)
+        file = state.folder.look(LEDGER)
+        return told, state.id, file and (file.st_dev, file.st_ino)
 
     def __enter__(self) -> Self:
         return self

@@ -183,6 +183,9 @@ class Postgres:
         """Let what removed rows took be used again."""
         self.connection.execute(f"vacuum {', '.join(schema.TABLES)}")
 
+    def fold(self) -> None:
+        """Nothing: the server sees to its log."""
+
     def stand_still(self) -> None:
         """Have all others wait until the present transaction ends."""
         tables = ", ".join(schema.TABLES)

@@ -45,7 +45,7 @@ _LAST_ENDS = (
 )
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
-_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report")
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
 
-# Items made ready at once, and seconds between: a write of so many takes less than 100 ms.
+# Items made ready at once, at most, and in which time; and seconds between: on a busy machine, too,
+# nobody waits 100 ms.
 _STEP = 100
+_SECONDS = 0.02
 _BETWEEN = 0.005
+# So many steps make less of a log than is folded within somebody's write.
+_FOLDED = 10
 
 
 class Retries:
@@ -42,26 +46,39 @@ class Retries:
         """
         left: list[tuple[str, str]] = []
         wanted = list(dict.fromkeys(ids))
-        for start in range(0, max(1, len(wanted)), _STEP):
-            if start:
-                # Whoever waits for a turn gets it now.
-                time.sleep(_BETWEEN)
-            left += self._retry_some(queue, wanted[start : start + _STEP])
+        at = self._retry_some(queue, wanted[:_STEP], left, len(wanted) <= _STEP)
+        step = 0
+        while at < len(wanted):
+            step += 1
+            # Whoever waits for a turn gets it now, and does not meet with a long log.
+            time.sleep(_BETWEEN)
+            if step % _FOLDED == 0:
+                self._store.engine.fold()
+            some = wanted[at : at + _STEP]
+            at += self._retry_some(queue, some, left, at + _STEP >= len(wanted))
         return left
 
-    def _retry_some(self, queue: str, ids: list[str]) -> list[tuple[str, str]]:
-        left = []
-        with self._store.write(durable=True):
+    def _retry_some(
+        self, queue: str, ids: list[str], left: list[tuple[str, str]], last: bool
+    ) -> int:
+        """Retry the first of `ids`; return how many. Only the `last` need reach the disk at once:
+        what was written before does by that."""
+        count = 0
+        with self._store.write(durable=last):
+            until = time.monotonic() + _SECONDS
             self._queues.alone()
             row = self._queues.get(queue)
             if row.state not in ("open", "paused"):
                 raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
             elsewhere = self._open_among(ids)
-            for item_id in ids:
-                why = self._retry(row.no, item_id, elsewhere)
+            position = self._store.next_positions(len(ids)) if ids else 0
+            for count, item_id in enumerate(ids, 1):
+                why = self._retry(row.no, item_id, elsewhere, position + count - 1)
                 if why is not None:
                     left.append((item_id, why))
-        return left
+                if time.monotonic() > until:
+                    break
+        return count
 
     # -- inside a write transaction --
 
@@ -77,7 +94,9 @@ class Retries:
             ).fetchall()
         )
 
-    def _retry(self, queue: int, item_id: str, elsewhere: dict[str, str]) -> str | None:
+    def _retry(
+        self, queue: int, item_id: str, elsewhere: dict[str, str], position: int
+    ) -> str | None:
         item = self._store.one(
             Item,
             f"select {columns(Item, 'item')} from item where queue = ? and id = ?",
@@ -93,7 +112,6 @@ class Retries:
             return "its last report is not in its file yet: see hypervisor summary"
         if item_id in elsewhere:
             return f"it is open in queue {elsewhere[item_id]}"
-        position = self._store.next_positions(1)
         # Whoever tries it again wants it.
         self._store.change("delete from dependency where item = ? and after = ?", (item.no, ASIDE))
         waits = self._store.row("select count(*) from dependency where item = ?", (item.no,))[0]

@@ -236,6 +236,8 @@ class Left(NamedTuple):
     lease_ms: int
     merge: str | None
     merged_at: float | None
+    report: str | None
+    base_commit: str | None
     newest: bool
 
 
@@ -308,6 +310,8 @@ class Ready(NamedTuple):
 
     id: str
     path: str | None
+    fingerprint: str | None
+    format: str | None
     is_row: bool
 
 

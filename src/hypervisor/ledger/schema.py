@@ -226,9 +226,11 @@ alter table item add column named text;
 """
 
 # An item's `format` is that of the file at its path, where that holds many items and the end of
-# each is marked in it; null for all others.
+# each is marked in it; null for all others. A claim's `clone` is where its end was said, if there
+# may be several: its report is owed there.
 FIFTH = """
 alter table item add column format text;
+alter table claim add column clone text;
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)

@@ -89,6 +89,9 @@ if TYPE_CHECKING:
         def compact(self) -> None:
             """Give the disk back what removed rows took."""
 
+        def fold(self) -> None:
+            """Fold what was written back into the file, where there is one, beside all others."""
+
         def stand_still(self) -> None:
             """Have all others wait until the present transaction ends."""
 
@@ -252,6 +255,13 @@ class Store:
     def host(self) -> str | None:
         """Return the machine whose processes a session's number is one of; None: there is one."""
         return f"{machine.machine_id()}:{os.uname().nodename}" if self.engine.shared else None
+
+    def clone(self) -> str | None:
+        """Return the clone of the project that this is, and behind a space where it stands; None:
+        there is one."""
+        if not self.engine.shared:
+            return None
+        return f"{self.state.id} {os.uname().nodename}:{self.root}"
 
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""

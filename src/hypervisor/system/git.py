@@ -36,7 +36,7 @@ _NO_HOOKS = "core.hooksPath=/dev/null"
 # Those only look: no hook of anybody's runs.
 _LOOKS = frozenset((
     "check-attr", "config", "diff-index", "diff-tree", "for-each-ref", "ls-files", "merge-base",
-    "ls-tree", "rev-parse", "status", "symbolic-ref", "var", "version",
+    "ls-tree", "rev-list", "rev-parse", "status", "symbolic-ref", "var", "version",
 ))  # fmt: skip
 # Those put files into the repository.
 _STORES = frozenset(("add", "commit"))
@@ -248,6 +248,23 @@ class Git:
     def has(self, commit: str, within: str = "HEAD") -> bool:
         """True if `within` is `commit` or comes after it; False for a commit that is not here."""
         return not commit.startswith("-") and self.ok("merge-base", "--is-ancestor", commit, within)
+
+    def held(self, commits: set[str], within: str = "HEAD") -> set[str]:
+        """Return those of `commits` that are `within` or come before it, as `has` tells."""
+        beyond = self.beyond(within, commits)
+        if beyond is None:
+            return {commit for commit in commits if self.has(commit, within)}
+        return commits - beyond.keys()
+
+    def beyond(self, tip: str, commits: Iterable[str], *words: str) -> dict[str, list[str]] | None:
+        """Return what `commits` hold and `tip` does not, each commit with its parents, as `git
+        rev-list WORDS` tells; None where one of them is not here."""
+        told = "".join(f"{commit}\n" for commit in (f"^{tip}", *commits))
+        if "\n-" in told:
+            return None
+        code, out, _ = self.run("rev-list", "--parents", "--stdin", *words, input=told)
+        lines = map(str.split, out.splitlines())
+        return None if code else {commit: parents for commit, *parents in lines}
 
     def changed(self, base: str, commit: str) -> list[str]:
         """Return the paths that differ between two commits, from the top of the repository."""

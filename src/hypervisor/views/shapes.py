@@ -69,14 +69,18 @@ class Told(Always, total=False):
     unnamed: list[str]
 
 
-class Summary(Tokens):
-    """What became of a queue."""
+class Head(TypedDict):
+    """Which queue a summary is of, and how it stands."""
 
     queue: str
     generation: int
     state: str
     reason: str | None
-    workers: list[Told]
+
+
+class Rest(Tokens):
+    """What a summary says of all items together."""
+
     total: int
     counts: dict[str, int]
     running: int
@@ -86,6 +90,12 @@ class Summary(Tokens):
     transcripts: list[str]
     preflight: dict[str, int] | None
     reports_pending: int
+
+
+class Summary(Head, Rest):
+    """What became of a queue."""
+
+    workers: list[Told]
 
 
 # -- status --

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.findings import Result
@@ -17,7 +17,7 @@ from hypervisor.ledger.rows import Agent, Queue
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line
-from hypervisor.views.shapes import Notices, Summary, Tokens, Told
+from hypervisor.views.shapes import Head, Notices, Rest, Summary, Tokens, Told
 
 _SHOWN = 20
 _FEW = 20
@@ -37,49 +37,89 @@ def summarize(
     A `brief` one is for `lines`: it has those items only that are named there, without tokens.
     `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
-    row = ledger.queues.get(queue)
-    counts = {standing.word: 0 for standing in STANDINGS}
-    pending = 0
-    agents = ledger.agents.of_queue(row.no)
-    shares = {} if brief else ledger.agents.costs(row.no)[1]
-    workers, first, last = [], None, None
-    tell = teller(ledger, row)
-    for item in ledger.queries.results(queue):
-        told = tell(item, shares.get(item.no))
+    parts = _Parts(ledger, queue)
+    workers = []
+    for item, told in parts.workers(tokens=not brief):
         if note is not None:
             note(item, told)
-        counts[told["status"]] += 1
-        pending += bool(told["report_pending"])
-        if not brief or _is_named(told, counts[told["status"]]):
+        if not brief or _is_named(told, parts.counts[told["status"]]):
             workers.append(told)
-        if item.first_claimed_at is not None:
-            first = min(first or item.first_claimed_at, item.first_claimed_at)
-        if item.finished_at is not None and item.state in REPORTED:
-            last = max(last or item.finished_at, item.finished_at)
-    states = ledger.queues.stats(queue)
-    drained = row.state == "open" and not states["ready"] and not states["claimed"]
-    unread = [agent.id for agent in agents if agent.input_tokens is None]
-    return {
-        "queue": row.name,
-        "generation": row.generation,
-        "state": "drained" if drained else row.state,
-        "reason": row.reason or None,
-        "workers": workers,
-        "total": sum(counts.values()),
-        "counts": counts,
-        "running": states["claimed"],
-        "runtime_seconds": None if first is None or last is None else round(last - first, 3),
-        **_tokens(
-            agents,
-            ledger.agents.tokens_of_items(row.no),
-            unaccounted=ledger.agents.unaccounted(row.no),
-        ),
-        "unknown_transcripts": unread,
-        "notices": _notices(agents, ledger.followers.told_of(row.no)),
-        "transcripts": [agent.kept for agent in agents if agent.kept],
-        "preflight": json.loads(row.preflight) if row.preflight else None,
-        "reports_pending": pending,
-    }
+    return {**parts.head, "workers": workers, **parts.rest()}
+
+
+def as_json(ledger: Ledger, queue: str) -> Iterator[str]:
+    """Yield what `summarize` returns as text, one item at a time: no more is held of it."""
+    parts = _Parts(ledger, queue)
+    yield _indented(parts.head)[:-2] + ',\n  "workers": ['
+    before, end = "\n    ", "]"
+    for _, told in parts.workers(tokens=True):
+        yield before + _indented(told).replace("\n", "\n    ")
+        before, end = ",\n    ", "\n  ]"
+    yield end + "," + _indented(parts.rest())[1:]
+
+
+def _indented(told: Mapping[str, object]) -> str:
+    return json.dumps(told, ensure_ascii=False, indent=2)
+
+
+class _Parts:
+    """A summary in the order in which it is told: `head`, then each of `workers`, and the `rest`
+    once they were told. `counts` has how many of each status were told."""
+
+    def __init__(self, ledger: Ledger, queue: str) -> None:
+        self._ledger = ledger
+        self._row = row = ledger.queues.get(queue)
+        self._states = states = ledger.queues.stats(queue)
+        drained = row.state == "open" and not states["ready"] and not states["claimed"]
+        self.counts = {standing.word: 0 for standing in STANDINGS}
+        self._pending = 0
+        self._first: float | None = None
+        self._last: float | None = None
+        self.head: Head = {
+            "queue": row.name,
+            "generation": row.generation,
+            "state": "drained" if drained else row.state,
+            "reason": row.reason or None,
+        }
+
+    def workers(self, *, tokens: bool) -> Iterator[tuple[Result, Told]]:
+        """Yield each item, as of `Queries.results`, and what is told of it."""
+        tell = teller(self._ledger, self._row)
+        shares = self._ledger.agents.shares(self._row.no) if tokens else iter(())
+        share = next(shares, None)
+        for item in self._ledger.queries.results(self._row.name):
+            own = share[1] if share is not None and share[0] == item.no else None
+            told = tell(item, own)
+            if own is not None:
+                share = next(shares, None)
+            self.counts[told["status"]] += 1
+            self._pending += bool(told["report_pending"])
+            begun, ended = item.first_claimed_at, item.finished_at
+            if begun is not None:
+                self._first = min(self._first or begun, begun)
+            if ended is not None and item.state in REPORTED:
+                self._last = max(self._last or ended, ended)
+            yield item, told
+
+    def rest(self) -> Rest:
+        ledger, row, first, last = self._ledger, self._row, self._first, self._last
+        agents = ledger.agents.of_queue(row.no)
+        return {
+            "total": sum(self.counts.values()),
+            "counts": self.counts,
+            "running": self._states["claimed"],
+            "runtime_seconds": None if first is None or last is None else round(last - first, 3),
+            **_tokens(
+                agents,
+                ledger.agents.tokens_of_items(row.no),
+                unaccounted=ledger.agents.unaccounted(row.no),
+            ),
+            "unknown_transcripts": [agent.id for agent in agents if agent.input_tokens is None],
+            "notices": _notices(agents, ledger.followers.told_of(row.no)),
+            "transcripts": [agent.kept for agent in agents if agent.kept],
+            "preflight": json.loads(row.preflight) if row.preflight else None,
+            "reports_pending": self._pending,
+        }
 
 
 def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] | None], Told]:
@@ -164,7 +204,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "deaths": item.deaths,
         "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
-        "report_pending": _NOT_TRIED.get(item.pending or "", item.pending),
+        "report_pending": _pending(item),
     }
     if item.claimed_at is not None and item.ended_at is not None:
         told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
@@ -196,6 +236,17 @@ def _why_open(
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
     return aside or (others and (item.cause or others)) or untried or "not tried yet"
+
+
+def _pending(item: Result) -> str | None:
+    """Return in words why an accepted end is not in its file, and where it is owed if there are
+    several clones; None where it is."""
+    if item.pending is None:
+        return None
+    why = _NOT_TRIED.get(item.pending, item.pending)
+    if item.pending == "merge" or not item.clone:
+        return why
+    return f"{why}, in {item.clone.partition(' ')[2]}"
 
 
 # Why an end is pending that nobody has tried to write yet.

@@ -11,6 +11,7 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
+from hypervisor.worker.presence import Presence, place_of
 from hypervisor.worker.setup import stop_pool
 
 TYPE_CHECKING = False
@@ -69,7 +70,9 @@ def finish(
             stop_pool(ledger, row.queue_name, token, error)
             raise
     if outcome == "done":
-        report = _ticked(os.path.join(ledger.root, row.path or ""), row, report, force)
+        row, path = _at_its_place(ledger, row)
+        if path is not None:
+            report = _ticked(os.path.join(ledger.root, path), row, report, force)
         commit = ledger.sessions.commit_of(token)
         if commit and "commit" not in report:
             report = report | {"commit": commit}
@@ -150,6 +153,7 @@ def _accept_and_claim(
             queue,
             row.worker,
             pending=pending,
+            there=Presence(ledger),
             **marks,
         )
     except (HypervisorError, OSError):
@@ -200,7 +204,7 @@ def _done_on_branch(
     ended = _accept(ledger, row, token, "done", report, more=False)
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
-        ledger.branches.merged(token, tree.base)
+        ledger.branches.merged({token: tree.base})
         outbox.flush(ledger)
     claim_tree.leave(ledger, tree, token)
     return ended
@@ -214,6 +218,17 @@ def _ticked(file: str, row: Holding, report: dict[str, object], force: bool) -> 
 
     boxes = boxes_ticked(file, row.path, force=force)
     return report | {"forced": [one_line(box) for box in boxes[:_KEPT_BOXES]]} if boxes else report
+
+
+def _at_its_place(ledger: Ledger, row: Holding) -> tuple[Holding, str | None]:
+    """Return the item as it is noted once its file was looked for, and where that is, from the
+    root; None where it is no task, or not there."""
+    if row.path is None or row.format is not None or row.fingerprint is None:
+        return row, None
+    place = place_of(ledger, row, row.path)
+    if place not in (None, row.path):
+        row = ledger.ends.holding(row.token)
+    return row, place
 
 
 def _checked(

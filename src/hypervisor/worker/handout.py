@@ -16,13 +16,10 @@ from hypervisor.system.errors import (
     OtherItem,
     SetupError,
 )
-from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.presence import Presence
-from hypervisor.worker.settle import settle
-from hypervisor.worker.setup import stop_pool
+from hypervisor.worker.presence import Presence, changed_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,12 +109,12 @@ def take(
     same_queue(agent, queue)
     taken: list[Claim] = []
     claims = claimed or []
-    there = Presence(ledger.root)
+    there = Presence(ledger)
     if agent is not None:
         n = min(n, share_left(ledger, agent) + len(claims))
     try:
         while len(taken) < n:
-            if claimed is None:
+            if not claimed:
                 marks = terms(ledger, queue, agent)
                 claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks
@@ -126,11 +123,15 @@ def take(
             claimed = None
             if not claims and there.follow(ledger):
                 continue
-            if not claims and not taken and settle(ledger)[0]:
-                # What nobody works on any more is not waited for.
-                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
+            if not claims and not taken:
+                from hypervisor.worker.settle import settle
+
+                if settle(ledger)[0]:
+                    # What nobody works on any more is not waited for.
+                    claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
+            wanted = []
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
@@ -139,20 +140,31 @@ def take(
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
                 if closed is None:
-                    taken.append(claim)
+                    wanted.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queues.get(queue) if taken else None
-        if row is not None and row.scope:
+            shared = _shared(ledger, wanted)
+            for claim in wanted:
+                if claim.path in shared:
+                    give_back(ledger, [claim.token])
+                    there.leave_out(claim.id, claim.number, claim.path)
+                else:
+                    taken.append(claim)
+        row = ledger.queues.get(queue)
+        if taken and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row.commits and not (branch or here):
+        if taken and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
-        if row is not None and (branch or here):
+        if taken and (branch or here):
             if not row.branches:
                 ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
+        elif not taken and row.branches:
+            from hypervisor.worker.branches import claim_tree
+
+            claim_tree.clear_merged(ledger)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []
@@ -161,9 +173,23 @@ def take(
         from hypervisor.system.git import GitError
 
         if isinstance(error, GitError | SetupError):
+            from hypervisor.worker.setup import stop_pool
+
             stop_pool(ledger, queue, None, error)
         raise
     return taken
+
+
+def _shared(ledger: Ledger, claims: Iterable[Claim]) -> set[str]:
+    """Return the files of `claims` that somebody has in hand for another item too: its id was
+    changed after that was handed out, and there is one worker on a file."""
+    paths = {
+        claim.path for claim in claims if claim.path and claim.fingerprint and claim.format is None
+    }
+    ids: dict[str, set[str]] = {}
+    for path, item_id in ledger.items.in_hand(sorted(paths)):
+        ids.setdefault(path, set()).add(item_id)
+    return {path for path, known in ids.items() if len(known) > 1}
 
 
 def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
@@ -212,7 +238,7 @@ def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
 def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     from hypervisor.worker.branches import claim_tree
 
-    claim_tree.clear_trees(ledger)
+    claim_tree.clear_merged(ledger)
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]
@@ -239,25 +265,18 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
         return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
-    path = os.path.join(root, claim.path)
     try:
-        looks = fingerprint_of(os.stat(path))
-        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
-            return None
-        from hypervisor.config.settings import load
-        from hypervisor.tasks import read, task_of
-        from hypervisor.tasks.locate import expect
-
-        document = read.read(path)
-        task = task_of(document, load(root))
-        if task is not None:
-            expect(task, document, claim.id, claim.path)
+        task = changed_task(root, claim.id, claim.path, claim.fingerprint)
+    except NotADirectoryError:
+        raise FileNotFoundError(claim.path) from None
     except FileNotFoundError:
         raise
     except BrokenFile as error:
         return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
     except OSError as error:
         return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    if task is False:
+        return None
     if task is None:
         # What waits for it must not go on as if it were done.
         return "blocked", {"reason": f"{claim.path} is no longer a task"}

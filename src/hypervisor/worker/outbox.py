@@ -47,8 +47,10 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     fails stays pending, whatever the reason: an accepted end is not taken back.
     """
     left = []
-    for row in ledger.outbox.pending(limit):
-        why, looks = _written(ledger, row, search=limit is None or row.pending in _NEW)
+    rows = ledger.outbox.pending(limit)
+    here = _Here(ledger.root, rows)
+    for row in rows:
+        why, looks = _written(ledger, row, here, search=limit is None or row.pending in _NEW)
         try:
             if why is None:
                 ledger.outbox.written(row.token, looks)
@@ -106,11 +108,13 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
         return
 
 
-def _written(ledger: Ledger, row: Pending, *, search: bool) -> tuple[str | None, str | None]:
+def _written(
+    ledger: Ledger, row: Pending, here: _Here, *, search: bool
+) -> tuple[str | None, str | None]:
     """Write one end; return in a line why it can't be written now, and how the file looks now.
     With `search`, a task that is no longer at its path is looked for by its id."""
     try:
-        return None, _write(ledger, row, search)
+        return None, _write(ledger, row, here, search)
     except HypervisorError as error:
         return str(error).replace(os.path.join(ledger.root, ""), ""), None
     except OSError as error:
@@ -120,14 +124,15 @@ def _written(ledger: Ledger, row: Pending, *, search: bool) -> tuple[str | None,
         return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", None
 
 
-def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
+def _write(ledger: Ledger, row: Pending, here: _Here, search: bool) -> str | None:
     if not is_written(row.path, row.fingerprint, row.format):
         return None
     from hypervisor.system.quick_json import loads
 
     told: Report = loads(row.report) if row.report else {}
-    if row.branch and row.state == "done":
-        _wait_for_commit(ledger.root, row, told)
+    commit = _commit(row)
+    if commit is not None:
+        here.wait_for(commit, row)
     if row.format is not None:
         _mark(ledger, row, row.format)
         return None
@@ -170,25 +175,45 @@ def _mark(ledger: Ledger, row: Pending, format: str) -> None:
     )
 
 
-def _wait_for_commit(root: str, row: Pending, told: Report) -> None:
-    """Refuse to write a report where the checkout does not hold the work that it tells of."""
-    from hypervisor.system.checkout import head
+class _Here:
+    """What the checkout at `root` holds of the work that the reports of `rows` tell of."""
 
-    commit, here = told.get("commit"), head(root)
-    if not commit or not here or here in (commit, row.merge):
-        return
-    waits = HypervisorError(
-        f"{one_line(row.path)}: commit {commit[:12]} is not in this checkout, which is at "
-        f"{here[:12]}",
-        "git pull, or merge the branch that it was integrated into",
-    )
-    # What was found to be missing at a commit stays missing there: git need not be asked again.
-    if row.pending == str(waits):
-        raise waits
-    from hypervisor.system.git import Git
+    def __init__(self, root: str, rows: list[Pending]) -> None:
+        self._root, self._rows = root, rows
+        self._held: dict[str, set[str]] = {}
 
-    if not Git(root).has(commit):
-        raise waits
+    def wait_for(self, commit: str, row: Pending) -> None:
+        """Refuse to write a report where the checkout does not hold the work that it tells of."""
+        from hypervisor.system.checkout import head
+
+        here = head(self._root)
+        if not here or here in (commit, row.merge):
+            return
+        waits = HypervisorError(
+            f"{one_line(row.path)}: commit {commit[:12]} is not in this checkout, which is at "
+            f"{here[:12]}",
+            "git pull, or merge the branch that it was integrated into",
+        )
+        # What was found to be missing at a commit stays missing there: git need not be asked again.
+        if row.pending == str(waits):
+            raise waits
+        if here not in self._held:
+            from hypervisor.system.git import Git
+
+            commits = filter(None, map(_commit, self._rows))
+            self._held[here] = Git(self._root).held(set(commits), here)
+        if commit not in self._held[here]:
+            raise waits
+
+
+def _commit(row: Pending) -> str | None:
+    """Return the commit that a checkout is to hold before it is told of the end in `row`."""
+    if not row.branch or row.state != "done" or not row.report:
+        return None
+    from hypervisor.system.quick_json import loads
+
+    commit: str | None = loads(row.report).get("commit")
+    return commit or None
 
 
 def _put(

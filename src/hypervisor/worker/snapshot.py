@@ -122,7 +122,7 @@ def _listed(root: str, folder: str) -> _Listed:
     if known is not None and known.looks == looks:
         return known
     now = time.time_ns()
-    listed = _list(place, folder, looks)
+    listed = _list(place, folder, looks, status)
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
     if now - status.st_ctime_ns > _TICK_NS:
@@ -130,30 +130,51 @@ def _listed(root: str, folder: str) -> _Listed:
     return listed
 
 
-def _list(place: str, folder: str, looks: tuple[int, int, int]) -> _Listed:
+# Devices on which a folder's number of links says how many folders are in it.
+_counting: set[int] = set()
+
+
+def _list(place: str, folder: str, looks: tuple[int, int, int], status: os.stat_result) -> _Listed:
     inside = f"{folder}/" if folder else ""
-    # All but the names without a dot at all: there may be many files, and few of them count.
+    folders, names = _split(place, status)
+    found = _Listed(looks, len(folders) + len(names))
+    for folder_name in folders:
+        name, path = folder_name.casefold(), inside + folder_name
+        if name == STATE:
+            # Ours, and what stands in it changes all the time.
+            continue
+        if name == ".git":
+            if folder:
+                found.repositories.append(path)
+        elif name not in _PASSED_BY and path.casefold() != protected.TREES:
+            found.below.append(path)
     dotted = "/." in f"/{folder}"
-    entries = list(os.scandir(place))
-    found = _Listed(looks, len(entries))
-    for entry in entries:
-        name = entry.name.casefold()
-        if entry.is_dir(follow_symlinks=False):
-            path = inside + entry.name
-            if name == STATE:
-                # Ours, and what stands in it changes all the time.
-                continue
-            if name == ".git":
-                if folder:
-                    found.repositories.append(path)
-            elif name not in _PASSED_BY and path.casefold() != protected.TREES:
-                found.below.append(path)
-        elif (dotted or name[0] == "." or name in protected.NAMES) and name != STATE:
-            path = inside + entry.name
+    for name in names:
+        # All but the names without a dot at all: there may be many files, and few of them count.
+        if (
+            dotted or name[0] == "." or name.casefold() in protected.NAMES
+        ) and name.casefold() != STATE:
+            path, file = inside + name, f"{place}/{name}"
             # A note, where the project is the user's home, is no change.
-            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(entry.path):
-                found.files.append((path, entry.path))
+            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(file):
+                found.files.append((path, file))
     return found
+
+
+def _split(place: str, status: os.stat_result) -> tuple[list[str], list[str]]:
+    """Return the names of the folders in a folder that looks like `status`, and all others."""
+    if status.st_nlink == 2 and status.st_dev in _counting:
+        return [], os.listdir(place)
+    folders: list[str] = []
+    names: list[str] = []
+    with os.scandir(place) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+    if status.st_nlink != len(folders) + 2:
+        _counting.discard(status.st_dev)
+    elif folders:
+        _counting.add(status.st_dev)
+    return folders, names
 
 
 def _note(files: dict[str, str], path: str, place: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,57 @@ def test_what_needs_no_working_tree_is_merged_without_one_and_the_branch_moves_o
     assert {"a.txt", "b.txt", "c.txt"} <= set(git(project, "ls-files").split())
     subjects = git(project, "log", "--merges", "--format=%B", "main")
     assert subjects.count("Hypervisor-Claim: ") == 3
+
+
+def test_each_merge_takes_two_starts_of_git_and_what_one_has_brought_is_merged_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor.system.git import Git
+
+    started, run = [], Git.run
+    monkeypatch.setattr(Git, "run", lambda git, *w, **o: started.append(w[0]) or run(git, *w, **o))
+
+    def starts(names: list[str]) -> int:
+        for name in names:
+            work(project, **{name: "x"})
+        started.clear()
+        assert len(merge(project).merged) == len(names)
+        return len(started)
+
+    lay_out(project, 12)
+    few, many = starts(["a_txt", "b_txt"]), starts(["c_txt", "d_txt", "e_txt", "h_txt"])
+    assert many == few + 4
+    inner, outer = take(project), take(project)
+    do(project, inner, f_txt="x")
+    done(project, inner)
+    git(outer.worktree, "merge", "--quiet", "--no-edit", inner.branch)
+    do(project, outer, g_txt="x")
+    done(project, outer)
+    with Ledger.open(str(project)) as ledger, ledger.store.write():
+        ledger.store.change("update item set finish_no = -finish_no where id = ?", (outer.id,))
+    assert [item for item, _ in merge(project).merged] == [outer.id, inner.id]
+    subjects = git(project, "log", "--first-parent", "--format=%s").splitlines()
+    assert f"Merge {outer.id}: Task {outer.id}" == subjects[0]
+    assert not [line for line in subjects if line.startswith(f"Merge {inner.id}:")]
+
+
+def test_locks_that_killed_gits_have_left_on_branches_keep_none_of_them(project: Path) -> None:
+    lay_out(project, 2)
+    claims = [work(project, **{name: "x"}) for name in ("a_txt", "b_txt")]
+    locks = [project / ".git" / "refs" / "heads" / f"{claim.branch}.lock" for claim in claims]
+    for lock in locks:
+        lock.touch()
+    os.utime(locks[0], (1, 1))
+    assert len(merge(project).merged) == 2
+    assert support.branches(project) == []
+
+
+def test_a_branch_that_grew_since_its_acceptance_is_kept_when_it_is_merged(project: Path) -> None:
+    lay_out(project, 1)
+    claim = work(project, a_txt="a\n")
+    support.add_commit(project, claim.branch)
+    assert len(merge(project).merged) == 1
+    assert support.branches(project) == [claim.branch]
 
 
 @pytest.mark.parametrize("driven", ["in the settings", "in the tree"])

@@ -26,7 +26,7 @@ from hypervisor.system.text import one_line
 
 STANDING = "task_manager"
 # A person who names a task may end it whatever its status says, but for these.
-_NEVER = ("locked", "open", "same_id")
+_NEVER = ("locked", "open", "elsewhere", "same_id")
 
 
 class NotYours(HypervisorError):

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight.candidate import Candidate
 from hypervisor.intake.preflight.graph import relate
-from hypervisor.intake.preflight.lock_view import LockView
 from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.preflight.many import look_at
+from hypervisor.intake.preflight.others import OtherRoots
 from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
+from hypervisor.ledger.lock_view import LockView
 from hypervisor.system.text import one_line
 
 if TYPE_CHECKING:
@@ -54,8 +56,7 @@ def check(
     with their bodies.
     """
     look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
-    for member in found:
-        look.at(member)
+    look_at(look, found)
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
     open_items = ledger.items.all_open() if ledger else {}
@@ -95,8 +96,11 @@ class _Sorting:
         self._locks = locks
         self._open = open_items
         self._for_work = purpose == "work" and not alone
+        # A list of what is to be triaged may name what other roots own.
+        self._owned = purpose == "work"
         self._search = search or self._search_files
         self._knows_all = search is not None
+        self._others = OtherRoots(root)
 
     def result(self) -> Preflight:
         """Compare the candidates among each other and with what others hold; return the groups."""
@@ -128,12 +132,20 @@ class _Sorting:
         return result
 
     def _outside(self, item: Candidate) -> Verdict | None:
-        """Return why others keep the item from us: an open queue, or a lock."""
+        """Return why others keep the item from us: an open queue, another root, or a lock."""
         if item.verdict is not None and item.verdict.kind == "same_id":
             return None
         queue = self._open.get(item.id)
         if queue is not None:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
+        if item.path is not None and self._locks is not None:
+            part = None if item.payload is None else item.id
+            other = self._others.having(
+                os.path.join(self._root, item.path), part, owned=self._owned
+            )
+            if other is not None:
+                reason = f"belongs to {one_line(other, 300)}, open it there"
+                return Verdict("held", "elsewhere", reason)
         locked = self._locks.reason(item.id, item.file) if self._locks is not None else None
         return Verdict("held", "locked", locked) if locked else None
 

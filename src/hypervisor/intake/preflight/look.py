@@ -45,6 +45,15 @@ class Judged(NamedTuple):
     files: tuple[str, ...]
 
 
+class Seen(NamedTuple):
+    """What a look has taken in of some members."""
+
+    candidates: list[Candidate]
+    left_out: dict[str, str]
+    result: Preflight
+    files: dict[tuple[object, object], str | None]
+
+
 class Look:
     """Looks at one member after the other and keeps no body.
 
@@ -89,6 +98,28 @@ class Look:
             self._item(found.item, found, path)
         elif found.path is not None and path is not None:
             self._file(found.path, path)
+
+    def give_out(self) -> Seen:
+        """Return what was taken in since the last time, and forget it."""
+        seen = Seen(self.candidates, self.left_out, self.result, self._seen)
+        self.candidates, self.left_out, self.result, self._seen = [], {}, Preflight(), {}
+        return seen
+
+    def take_in(self, seen: Seen) -> bool:
+        """Take in what another look has given out; False, and nothing is taken, where one of its
+        files was met before."""
+        if not self._seen.keys().isdisjoint(seen.files):
+            return False
+        self._seen |= seen.files
+        self.candidates += seen.candidates
+        self.left_out |= seen.left_out
+        mine, theirs = self.result, seen.result
+        mine.held += theirs.held
+        mine.skipped += theirs.skipped
+        mine.broken += theirs.broken
+        mine.not_matching += theirs.not_matching
+        mine.assignees |= theirs.assignees
+        return True
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
@@ -257,7 +288,7 @@ class Look:
             key, what, _ = violation
             unusable = (key, document.key_lines.get(key), what)
         verdict = None if unusable else self._rules.verdict(document, task)
-        ranked, files = rank(task, document.meta or {}), self._touched(document, task)
+        ranked, files = rank(task, document), self._touched(document, task)
         return Judged(unusable, verdict, ranked, files)
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
@@ -292,14 +323,16 @@ class Look:
         )
 
     def _touched(self, document: Document, task: Task) -> tuple[str, ...]:
-        meta = document.meta or {}
         if self._files_from is not None:
-            return touched(meta.get(self._files_from), self._root)
-        return touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+            return touched(document.value(self._files_from), self._root)
+        key = task.family.fields["files"]
+        return touched(document.value(key if key in document.keys else "files"), self._root)
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
-        for violation in front_matter.violations(document.meta or {}):
+        judged = front_matter.looked_at()
+        meta = {key: document.value(key) for key in document.keys if key in judged}
+        for violation in front_matter.violations(meta):
             if violation.unusable:
                 return violation
             # What was read with good will has said so itself.

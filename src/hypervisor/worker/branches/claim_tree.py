@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -13,13 +14,12 @@ from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches import borrowed, saving, worktrees
-from hypervisor.worker.branches.worktrees import PREFIX, token_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Claim
     from hypervisor.ledger.findings import ClaimRow
-    from hypervisor.ledger.rows import Holding, Left
+    from hypervisor.ledger.rows import Branch, Holding, Left
 
 _SUBJECT = 72
 _MESSAGE = 4000
@@ -134,23 +134,42 @@ def clear_trees(ledger: Ledger) -> None:
             worktrees.discard(ledger.root, path)
 
 
-def clear(ledger: Ledger) -> int:
-    """Remove the working trees and branches of claims that have ended; return how many branches.
+def clear(ledger: Ledger) -> None:
+    """Remove the working trees and branches of claims that have ended, and what is known of those
+    on remotes of what is merged.
 
-    A branch stays while it holds accepted work that is not merged, and while its tree stands; so
-    does what this ledger does not know.
+    A branch stays while it holds accepted work that is not merged, or more than was accepted, and
+    while its tree stands; so does what this ledger does not know.
     """
     clear_trees(ledger)
     worktrees.sweep(ledger.root)
-    git, gone = Git(ledger.root), []
-    names = [ref.removeprefix("refs/heads/") for ref in git.refs(f"refs/heads/{PREFIX}/")]
-    branches = {token_of(name): name for name in names}
-    for token, row in ledger.branches.find_all(filter(None, branches)).items():
-        stands = os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
-        if _is_over(row) and not stands and not _holds_work(row):
-            gone.append(branches[token])
-    worktrees.delete_branches(git, gone)
-    return len(gone)
+    git, gone = Git(ledger.root), {}
+    refs = worktrees.our_refs(git)
+    rows = ledger.branches.find_all({ref.rpartition("/")[2] for ref in refs})
+    for ref, commit in refs.items():
+        token = ref.rpartition("/")[2]
+        row = rows.get(token)
+        if row is None or not _is_over(row) or _stands(ledger, token):
+            continue
+        if row.merged_at is not None:
+            if commit == (accepted_commit(row) or row.base_commit):
+                gone[ref] = commit
+        elif ref.startswith("refs/heads/") and not _holds_work(row):
+            gone[ref] = commit
+    worktrees.delete_refs(git, gone)
+
+
+def clear_merged(ledger: Ledger) -> None:
+    """Do what `clear` does where what stands here was merged, perhaps by another machine; remove
+    the working trees of claims that have ended in any case. Costs a look where there is none."""
+    clear_trees(ledger)
+    standing = (token for token in worktrees.tokens_here(ledger.root) if not _stands(ledger, token))
+    if ledger.branches.are_merged(standing):
+        try:
+            clear(ledger)
+        except (HypervisorError, OSError):
+            # Whoever comes next does it; nobody's item waits for it.
+            return
 
 
 def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
@@ -158,6 +177,16 @@ def _git(ledger: Ledger, token: str, lease_seconds: float) -> Git:
     return Git(
         ledger.root, beat=lambda: ledger.claims.keep(token), beat_every=keep_every(lease_seconds)
     )
+
+
+def accepted_commit(row: Branch | Left) -> str | None:
+    """Return the commit that the report of a claim names, None for one that changed nothing."""
+    commit: str | None = json.loads(row.report or "{}").get("commit")
+    return commit
+
+
+def _stands(ledger: Ledger, token: str) -> bool:
+    return os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
 
 
 def _is_live(ledger: Ledger, token: str) -> bool:

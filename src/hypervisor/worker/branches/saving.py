@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.remote import run_remote
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches.worktrees import STALE, Tree, keep, let_go
+from hypervisor.worker.branches.worktrees import Tree, keep, let_go, wait_out
 
 _FILES = ("100644", "100755")
 
@@ -93,14 +92,5 @@ def _alone(tree: Tree) -> Iterator[None]:
     private = tree.private
     with Folder.at(private).locked("hypervisor.lock"):
         for name in ("index.lock", "HEAD.lock"):
-            _wait_out(os.path.join(private, name))
+            wait_out(os.path.join(private, name))
         yield
-
-
-def _wait_out(lock: str) -> None:
-    try:
-        while os.stat(lock).st_mtime > time.time() - STALE:
-            time.sleep(0.1)
-        os.unlink(lock)
-    except FileNotFoundError:
-        return

@@ -5,6 +5,7 @@ It stands in `.hypervisor/worktrees/<token>`; `borrowed` has those that a caller
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import stat
@@ -29,12 +30,6 @@ def branch_name(item_id: str, token: str) -> str:
         head, _, tail = name.rpartition(".")
         name = f"{head}%2E{tail}"
     return f"{PREFIX}/{name}/{token}"
-
-
-def token_of(branch: str) -> str | None:
-    """Return the token in a branch's name, or None for a branch that is none of ours."""
-    words = branch.split("/")
-    return words[2] if len(words) == 3 and words[0] == PREFIX else None
 
 
 # What is on its way out of git's own folder; nobody else names anything so.
@@ -213,12 +208,52 @@ def sweep(root: str) -> None:
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
 
 
-def delete_branches(git: Git, branches: list[str]) -> None:
-    """Delete branches; that one is gone already is fine, and one that is locked stays."""
-    lines = [f"delete refs/heads/{branch}\n" for branch in branches]
-    if lines and git.run("update-ref", "--stdin", input="".join(lines))[0]:
-        for line in lines:
-            git.run("update-ref", "--stdin", input=line)
+def our_refs(git: Git) -> dict[str, str]:
+    """Return the commits of our branches by full name, with what is known of those on remotes."""
+    return git.refs(f"refs/heads/{PREFIX}/", f"refs/remotes/*/{PREFIX}/*/*")
+
+
+def tokens_here(root: str) -> set[str]:
+    """Return the tokens of the branches that `our_refs` finds, without git, which takes longer."""
+    common, tokens = common_dir(root), set()
+    for folder in (f"heads/{PREFIX}", f"remotes/*/{PREFIX}"):
+        for path in glob.glob(f"{glob.escape(common)}/refs/{folder}/*/*"):
+            tokens.add(os.path.basename(path))
+    try:
+        with open(f"{common}/packed-refs", encoding="utf-8", errors="surrogateescape") as packed:
+            tokens |= {line.rpartition("/")[2][:-1] for line in packed if f"/{PREFIX}/" in line}
+    except FileNotFoundError:
+        pass
+    return tokens
+
+
+def delete_refs(git: Git, refs: dict[str, str]) -> None:
+    """Delete refs, given with the commits that they are at; one that has moved on stays.
+
+    A git that outlived its hypervisor is waited for. A lock that a killed one has left goes; one
+    that can't be got leaves its ref for the next time.
+    """
+    common = common_dir(git.folder)
+    for _ in range(_TRIES):
+        lines = [f"delete {ref} {commit}\n" for ref, commit in refs.items()]
+        if not lines or git.run("update-ref", "--stdin", input="".join(lines))[0] == 0:
+            return
+        for ref in refs:
+            wait_out(os.path.join(common, f"{ref}.lock"))
+        here = our_refs(git)
+        refs = {ref: commit for ref, commit in refs.items() if here.get(ref) == commit}
+    for line in lines:
+        git.run("update-ref", "--stdin", input=line)
+
+
+def wait_out(lock: str) -> None:
+    """Wait until a lock of git's own is gone; one that a killed process left is removed."""
+    try:
+        while os.stat(lock).st_mtime > time.time() - STALE:
+            time.sleep(0.1)
+        os.unlink(lock)
+    except FileNotFoundError:
+        return
 
 
 def is_within(folder: str, path: str) -> bool:
