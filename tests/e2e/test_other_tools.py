@@ -119,7 +119,8 @@ def test_taskmaster_lists_what_we_ended_as_what_it_ended(
         {"id": 2, "title": "Roof", "description": "It.", "status": "pending", "dependencies": [1]},
     ]
     tasks = [
-        {"id": number, "title": title, "description": "It.", "status": "pending", "priority": "high",
+        {"id": number, "title": title, "description": "It.", "status": "pending",
+         "priority": "high",
          "dependencies": waits, "details": "", "testStrategy": "", "subtasks": below}
         for number, title, waits, below in (
             (1, "Parse", [], []), (2, "Build", [1], subtasks), (3, "Ship", [2], []),
@@ -136,7 +137,7 @@ def test_taskmaster_lists_what_we_ended_as_what_it_ended(
         text = tool.run(folder, "list", "--with-subtasks", "--json")
         return [
             (str(one["id"]), one["status"], [each["status"] for each in one["subtasks"]])
-            for one in json.loads(text[text.index("{") :])["tasks"]
+            for one in json.JSONDecoder().raw_decode(text[text.index("{") :])[0]["tasks"]
         ]
 
     assert listed(theirs) == [

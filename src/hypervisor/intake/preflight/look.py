@@ -149,7 +149,7 @@ class Look:
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
             verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and found.path is not None:
-                verdict = self._seen_before((found.path, found.line), path)
+                verdict = self._seen_before((found.path, found.number), path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
@@ -201,7 +201,7 @@ class Look:
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[f"{path}#{other}" for other in item.depends_on],
                 blocks=[f"{path}#{other}" for other in item.blocks],
-                verdict=verdict or self._seen_before((found.path, item.line), path),
+                verdict=verdict or self._seen_before((found.path, item.id), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}

@@ -91,8 +91,8 @@ class Rows:
                     read = _json_array(source.read().decode("utf-8-sig"))
                 else:
                     read = _json_lines(lines)
-                for row in read:
-                    yield self._found(row, path, origin)
+                for number, row in enumerate(read, 1):
+                    yield self._found(row, path, origin)._replace(number=number)
         except OSError as error:
             raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
         except NotReadable as error:
