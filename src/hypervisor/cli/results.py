@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     root = root_of_queue(args.queue)
     if args.out is not None:
         _may_write(root, args.out)
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)
         results = Results(ledger, args.queue, args.generation)

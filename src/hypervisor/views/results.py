@@ -36,11 +36,8 @@ class Results:
     generation, or those of one `generation`. Raises UsageError for what is unknown."""
 
     def __init__(self, ledger: Ledger, queue: str, generation: int | None = None) -> None:
-        rows = ledger.queues.generations_of(queue)
-        chosen = [row for row in rows if generation in (None, row.generation)]
-        if not chosen:
-            known = ", ".join(str(row.generation) for row in rows)
-            raise UsageError(f"queue {queue} has no generation {generation}", f"one of: {known}")
+        one = ledger.queues.get(queue, generation)
+        chosen = [one] if generation is not None else ledger.queues.generations_of(queue)
         self._ledger = ledger
         self._queues = [row.no for row in chosen]
         self._tell = teller(ledger, chosen[-1])

@@ -104,7 +104,11 @@ def _prove(path: str, before: list[Item], after: list[Item], changed: Item) -> N
     told = [(one.id, one.title, one.state) for one in before]
     now = [(one.id, one.title, one.state) for one in after]
     odd = [place for place, pair in enumerate(zip(told, now, strict=False)) if pair[0] != pair[1]]
-    if len(told) != len(now) or any(before[place].id != changed.id for place in odd):
+    if len(told) != len(now) or any(
+        # The last part of an item may end that, too.
+        changed.id != before[place].id and not changed.id.startswith(f"{before[place].id}.")
+        for place in odd
+    ):
         raise BrokenFile(
             path, changed.line, "the mark would change more than its item", "mark it by hand"
         )
