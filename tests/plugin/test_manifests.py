@@ -102,7 +102,7 @@ def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
     assert {question: command.strip("`").split()[0] for question, command in told.items()} == {
         "What is left": "status",
         "What it cost": "summary",
-        "All results as a table": "results",
+        "As a table": "results",
         "Why not ID": "show",
         "Only the high-priority ones": "open",
         "The blocked ones again": "retry",
