@@ -1,4 +1,5 @@
-"""Clients at a pinned version, installed from npm into a cache outside the repository."""
+"""Clients and tools at a pinned version, installed from npm or PyPI into a cache outside the
+repository."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,25 @@ def program(package: str, version: str, short: str, pattern: str) -> Path:
             _found(half, pattern)
             half.rename(folder)
     return _found(folder, pattern)
+
+
+def from_pypi(package: str, version: str) -> Path:
+    """The folder with that package and what it needs, for PYTHONPATH; installed if need be. Raises
+    RuntimeError with pip's words."""
+    cache = cache_dir()
+    folder = cache / f"{package}-{version}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"{package}-{version}.lock"):
+        if not folder.exists():
+            half = folder.with_name(folder.name + ".half")
+            shutil.rmtree(half, ignore_errors=True)
+            wanted = f"{package}=={version}"
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(half), wanted]
+            done = subprocess.run(pip, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            if done.returncode != 0:
+                raise RuntimeError(f"pip install {wanted} failed:\n{done.stderr[-2000:]}")
+            half.rename(folder)
+    return folder
 
 
 @contextmanager

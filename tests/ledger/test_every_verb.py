@@ -132,6 +132,8 @@ def use(ledger: Ledger) -> None:
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
     list(ledger.queries.results_of([1])), list(ledger.queries.story([number]))
+    ledger.queries.newest([number]), list(ledger.queries.payloads([number]))
+    ledger.queries.tokens([number]), list(ledger.queries.answers([1, number]))
     list(ledger.queries.spans(number)), ledger.agents.tokens_of_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
     ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)

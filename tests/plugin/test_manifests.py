@@ -102,6 +102,7 @@ def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
     assert {question: command.strip("`").split()[0] for question, command in told.items()} == {
         "What is left": "status",
         "What it cost": "summary",
+        "As a table": "results",
         "Why not ID": "show",
         "Only the high-priority ones": "open",
         "The blocked ones again": "retry",
@@ -127,8 +128,10 @@ def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_th
     assert granted("commands/cancel.md") == {*rights.rules(("cancel", "summary")), "TaskStop"}
     for name in ("preflight", "status", "summary"):
         assert granted(f"commands/{name}.md") == {rights.rule(name)}
+    assert granted("commands/results.md") == {rights.rule("results"), "Read(./**)"}
     told = {path.stem for path in (REPO / "commands").glob("*.md")}
-    assert told == {"run", "resume", "pull", "triage", "cancel", "preflight", "status", "summary"}
+    looks = {"preflight", "status", "summary", "results"}
+    assert told == {"run", "resume", "pull", "triage", "cancel"} | looks
 
 
 def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:

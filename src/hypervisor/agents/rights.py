@@ -27,8 +27,8 @@ OWN = "own"  # for our own processes
 _OF_KIND = {
     WORKER: ("next", "done", "block", "fail", "release", "heartbeat", "commit"),
     LOOK: (
-        "preflight", "wait", "status", "summary", "show", "log", "expire", "report", "doctor",
-        "completion",
+        "preflight", "wait", "status", "summary", "results", "show", "log", "expire", "report",
+        "doctor", "completion",
     ),
     SESSION: ("open", "plan", "resume", "integrate"),
     COMMAND: ("cancel", "triage", "pull"),
@@ -44,6 +44,7 @@ VERBS = {verb: kind for kind, verbs in _OF_KIND.items() for verb in verbs}
 # Options that make more of a verb than what is granted: the user is asked.
 _MORE = {
     "report": ("--output", "--open"),
+    "results": ("--out",),
     "doctor": ("--bundle",),
     "integrate": ("--into",),
     "cancel": ("--all",),
@@ -53,7 +54,8 @@ _MORE = {
 # What is granted to a worker, and to a session.
 WORKER_VERBS = _OF_KIND[WORKER]
 SESSION_VERBS = (
-    "preflight", "open", "plan", "wait", "status", "summary", "show", "log", "resume", "integrate",
+    "preflight", "open", "plan", "wait", "status", "summary", "results", "show", "log", "resume",
+    "integrate",
 )  # fmt: skip
 # What a session does in later turns, too: the news of a batch comes after the one that began it.
 _LATER = ("plan", "integrate")
@@ -144,6 +146,9 @@ def refused(verb: str, words: Iterable[str], around: str) -> str | None:
 def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
     verb, kind = call.verb, VERBS.get(call.verb, LOOK)
     more = verb in _MORE and (not call.known or _more(verb, call.words))
+    if verb == "results" and not worker and not planning and call.known:
+        # The session's own file, as its tools write them; the program looks where it leads.
+        more = _leaves(call, root, cwd)
     if not verb:
         if worker:
             return Verdict("deny", "hypervisor: write its commands plainly, as they were printed")

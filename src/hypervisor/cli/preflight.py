@@ -39,7 +39,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="SOURCE",
         help="a folder, file, quoted glob, list (@FILE, queue.txt, - for standard input), "
-        "CSV or JSONL file, or a task's id",
+        "CSV, JSON or JSONL file, or a task's id",
     )
     parser.add_argument(
         "--where",

@@ -111,7 +111,7 @@ def _queue(one: shapes.InQueue) -> list[str]:
     if one["report_pending"]:
         shown.append(f"  report pending: {one_line(one['report_pending'], 240)}")
     if len(one["claims"]) > _SHOWN:
-        shown.append(f"  … {len(one['claims']) - _SHOWN} claims before (--json lists all)")
+        shown.append(f"  … {count(len(one['claims']) - _SHOWN, 'claim')} before (--json lists all)")
     for claim in one["claims"][-_SHOWN:]:
         shown += _claim(claim)
     return shown
@@ -144,7 +144,7 @@ def _claim(claim: shapes.Claim) -> list[str]:
     if files := report.get("files"):
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
     if claim["tokens"]:
-        total = sum(count or 0 for count in claim["tokens"].values())
+        total = sum(number or 0 for number in claim["tokens"].values())
         least = "" if claim["tokens_exact"] else "at least "
         shown.append(f"    tokens: {least}{total:,}")
     if claim["transcript"]:

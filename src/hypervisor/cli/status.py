@@ -11,7 +11,7 @@ from hypervisor.config.caller import Caller
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
-from hypervisor.system.text import one_line, shortened
+from hypervisor.system.text import count, one_line, shortened
 from hypervisor.views import status
 
 TYPE_CHECKING = False
@@ -103,7 +103,7 @@ def _lines(told: list[Status], named: bool) -> list[str]:
             shown += detail(one)
             detailed += 1
     if hidden:
-        shown.append(f"… and {len(hidden)} queues that ended before (--json lists all)")
+        shown.append(f"… and {count(len(hidden), 'queue')} that ended before (--json lists all)")
     return shown
 
 
@@ -163,7 +163,7 @@ def _name(item: Left) -> str:
 def _pace(one: Status) -> str:
     words = []
     if one["per_minute"]:
-        words.append(f"{one['per_minute']:g} items a minute")
+        words.append(f"{count(one['per_minute'], 'item')} a minute")
     if one["eta_seconds"] is not None:
         words.append(f"about {span(one['eta_seconds'])} left")
     if one["tokens"] is not None:

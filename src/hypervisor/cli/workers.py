@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypervisor.system.spans import moment, narrow, span
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Plain:
         if step != self._step:
             self._step = step
             remaining = f", about {span(left)} left" if left else ""
-            self._say(f"{view.ended}/{view.total} items ended{remaining}")
+            self._say(f"{view.ended}/{count(view.total, 'item')} ended{remaining}")
         state = _state(view)
         if state != self._state:
             self._state = state

@@ -12,7 +12,7 @@ from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
 from hypervisor.system import machine
 from hypervisor.system.state import LEDGER, State
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, either, one_line
 
 
 def connect(
@@ -253,10 +253,10 @@ def _note_older(connection: sqlite3.Connection, flock: int, state: State, noted:
 def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> None:
     """Refuse a ledger that lacks ends which the user's own folder has noted: an older one was put
     back over it, and what was done since would be handed out again."""
-    count = ends(connection)
-    if count < noted:
+    missing = noted - ends(connection)
+    if missing > 0:
         raise LedgerError(
-            f"{path}: an older state was put back: {noted - count} of the {noted} reports that "
-            "were accepted here are missing",
+            f"{path}: an older state was put back: of {count(noted, 'report')} accepted here "
+            f"{missing} {either(missing, 'is', 'are')} missing",
             "where you want to go on from it all the same: hypervisor adopt",
         )

@@ -142,6 +142,15 @@ class Result(NamedTuple):
     report: Report | None
 
 
+class Answer(NamedTuple):
+    """An item with its result: the `format` of its file, and the `attempt` that was accepted or is
+    live."""
+
+    result: Result
+    format: str | None
+    attempt: int | None
+
+
 class KnownItem(NamedTuple):
     """What one generation of a queue holds under an id."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.findings import (
+    Answer,
     AtWork,
     ClaimRow,
     Event,
@@ -14,7 +15,7 @@ from hypervisor.ledger.findings import (
     Result,
     Span,
 )
-from hypervisor.ledger.outcomes import ODD, WORKED, sql
+from hypervisor.ledger.outcomes import ODD, REPORTED, WORKED, sql
 from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
@@ -352,6 +353,62 @@ class Queries:
             some = numbers[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
             yield from self._results(f"where i.no in ({marks}) order by i.no", some)
+
+    def newest(self, queues: Sequence[int]) -> list[int]:
+        """Return the numbers of the items of some generations, oldest first, each id once and in
+        the order in which they came: its newest that has a report, else its newest."""
+        marks = ", ".join("?" * len(queues))
+        found: dict[str, int] = {}
+        reported: set[str] = set()
+        for no, item_id, state in self._store.rows(
+            f"select no, id, state from item where queue in ({marks}) order by no", queues
+        ):
+            if state in REPORTED:
+                reported.add(item_id)
+            elif item_id in reported:
+                continue
+            found[item_id] = no
+        return list(found.values())
+
+    def payloads(self, queues: Sequence[int]) -> Iterator[str | None]:
+        """Yield the row of a source, as JSON, that each item of some generations was made from;
+        None for a file or a part of one."""
+        marks = ", ".join("?" * len(queues))
+        rows = self._store.rows(
+            "select case when format is null then payload end from item "
+            f"where queue in ({marks}) order by no",
+            queues,
+        )
+        return (payload for (payload,) in rows)
+
+    def tokens(self, queues: Sequence[int]) -> dict[int, int]:
+        """Return the tokens of the items of some generations, where they are known, by number."""
+        marks = ", ".join("?" * len(queues))
+        return dict(
+            self._store.rows(
+                f"select c.item, sum({_USED}) from claim c join item i on i.no = c.item "
+                f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
+                queues,
+            )
+        )
+
+    def answers(self, numbers: Sequence[int]) -> Iterator[Answer]:
+        """Yield the items with these numbers, in that order."""
+        from hypervisor.system.quick_json import loads
+
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            rows = self._store.rows(
+                f"select i.format, c.attempt, {columns(Result, 'i', **_OF_CLAIM)} from item i "
+                f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
+                some,
+            )
+            found = {row[2]: row for row in rows}
+            for no in some:
+                if no in found:
+                    kind, attempt, *told, report = found[no]
+                    result = Result._make((*told, loads(report) if report else None))
+                    yield Answer(result, kind, attempt)
 
     def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def fingerprint(path: str) -> str | None:
     """Return how the file at `path` looks from outside, None if there is none.
@@ -39,7 +43,9 @@ def is_same(kept: str | None, now: str | None) -> bool:
     return old in (new[:4], [*new[:2], new[3]])
 
 
-def write_whole(path: str, data: bytes, *, mode: int | None = 0o600, sync: bool = True) -> None:
+def write_whole(
+    path: str, data: bytes | Iterable[bytes], *, mode: int | None = 0o600, sync: bool = True
+) -> None:
     """Have `path` hold `data`, or what it held before: never a part. Raises OSError.
 
     What stands there is replaced, a link too; `mode` None leaves that to the umask. `sync` brings
@@ -51,7 +57,7 @@ def write_whole(path: str, data: bytes, *, mode: int | None = 0o600, sync: bool 
     descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
     try:
         with open(descriptor, "wb") as out:
-            out.write(data)
+            out.writelines([data] if isinstance(data, bytes) else data)
             out.flush()
             if mode is not None:
                 os.fchmod(descriptor, mode)

@@ -321,8 +321,8 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         if half is not None and most is not None:
             late = f", {span(half)} late (p95 {span(most)})"
         shown.append(
-            f"notices: {notices['arrived']} of {notices['workers_ended']} workers' ends arrived; "
-            f"items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
+            f"notices of ended workers: {notices['arrived']} of {notices['workers_ended']} "
+            f"arrived; items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
         )
     if kept := summary["transcripts"]:
         shown.append(f"transcripts: {len(kept)} in {os.path.dirname(kept[0])}/")

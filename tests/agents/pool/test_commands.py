@@ -37,6 +37,12 @@ def test_every_item_is_run_once_and_its_last_lines_are_its_report(
     assert (again.returncode, again.stdout) == (3, "nothing left\n")
 
 
+def test_one_item_is_counted_as_one(project: Path, run_hypervisor: Run) -> None:
+    lay_out(project, 1)
+    ran = run_hypervisor(*WORK, "--", "true")
+    assert "1/1 item ended" in ran.stderr
+
+
 def test_a_command_that_fails_is_tried_again_and_then_fails_with_its_last_words(
     project: Path, run_hypervisor: Run
 ) -> None:

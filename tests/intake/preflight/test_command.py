@@ -234,3 +234,36 @@ def test_what_may_not_be_read_is_broken_with_the_mend() -> None:
     assert broken["a.md"]["reason"] == "can't be read: Permission denied"
     assert broken["a.md"]["fix"].startswith("chmod u+r ")
     assert broken["shut"]["fix"].startswith("chmod u+rx ")
+
+
+@pytest.mark.parametrize(
+    "names, told",
+    [
+        (["1.md"], "1 Markdown file that is no task: add --instructions FILE to work on it"),
+        (
+            ["1.md", "2.markdown"],
+            "2 Markdown files that are no tasks: add --instructions FILE to work on each",
+        ),
+        (["1.md", "x.py"], "2 files that are no tasks: add --instructions FILE to work on each"),
+    ],
+)
+def test_files_that_are_no_tasks_say_how_they_are_items(
+    names: list[str], told: str, write: Write, run: Run
+) -> None:
+    for name in names:
+        write(name, "# Do it\n\nNow.\n")
+    assert told in run(*names)[1].splitlines()
+
+
+def test_a_page_beside_tasks_is_left_out_without_advice(
+    task: Write, write: Write, run: Run
+) -> None:
+    task("a.md")
+    write("page.md", "# About\n")
+    assert "--instructions" not in run(".")[1]
+
+
+def test_files_are_not_advised_as_items_where_they_are_some_already(write: Write, run: Run) -> None:
+    write("i.md", "Do it.\n")
+    write("1.md", "# One\n")
+    assert "no task" not in run("1.md", "--instructions", "i.md")[1]

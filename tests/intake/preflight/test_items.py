@@ -408,3 +408,25 @@ def test_a_pipe_in_a_list_is_broken_and_is_not_waited_for(
     write("queue.txt", "a.md\nb.bin\n")
     checked = sort("queue.txt", instructions=True)
     assert [broken.reason for broken in checked.broken] == ["not a regular file"] * 2
+
+
+def test_rows_of_a_tool_say_whose_they_are(write: Write, sort: Sort) -> None:
+    write("issues.json", '[{"number": 7, "title": "Crash", "state": "OPEN", "body": "now"}]')
+    write("r.csv", "id,text\n1,a\n")
+    checked = sort("issues.json", "r.csv")
+    assert checked.formats == {"issues.json": "github"}
+    assert [entry.id for entry in checked.ready] == ["7"]
+
+
+def test_rows_and_items_that_share_a_line_are_each_one(write: Write, sort: Sort) -> None:
+    write("issues.json", '[{"number": 7, "title": "A", "state": "OPEN", "body": ""}, '
+          '{"number": 8, "title": "A", "state": "OPEN", "body": ""}]')  # fmt: skip
+    write("tasks.json", '{"tasks": [{"id": 1, "title": "A"}, {"id": 2, "title": "B"}]}')
+    checked = sort("issues.json", "tasks.json", "issues.json", "tasks.json")
+    assert [entry.id for entry in checked.ready] == ["7", "8", "tasks.json#1", "tasks.json#2"]
+    assert [entry.kind for entry in checked.skipped] == ["duplicate"] * 4
+
+
+def test_a_file_of_a_known_format_is_no_list_of_paths(write: Write, sort: Sort) -> None:
+    write("todo.txt", "Call\n")
+    assert [entry.id for entry in sort("todo.txt").ready] == ["todo.txt#Call"]

@@ -77,6 +77,7 @@ class Look:
         self._where = where
         self._for_work = purpose == "work"
         self._files_are_items = files_are_items and self._for_work
+        self.result.only_tasks = self._for_work and not files_are_items
         self._files_from = files_from
         self._rules = Rules(settings, purpose, tools, hold_unknown)
         self._mentions = Mentions(root, instructions=files_are_items)
@@ -139,6 +140,8 @@ class Look:
             return
         item = found.item
         assert item is not None, "a row was read as an item"
+        if found.is_work and path is not None and found.format is not None:
+            self.result.formats[path] = found.format
         verdict = None
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: a row of a table")
@@ -148,7 +151,7 @@ class Look:
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
             verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and found.path is not None:
-                verdict = self._seen_before((found.path, found.line), path)
+                verdict = self._seen_before((found.path, found.number), path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
@@ -200,7 +203,7 @@ class Look:
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[self._called(path, other) for other in item.depends_on],
                 blocks=[self._called(path, other) for other in item.blocks],
-                verdict=verdict or self._seen_before((found.path, item.line), path),
+                verdict=verdict or self._seen_before((found.path, (item.line, item.id)), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}

@@ -11,7 +11,8 @@ from hypervisor.config.roots import is_outside
 from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.unknown import Unknown
 from hypervisor.intake.sources import SourceError
-from hypervisor.system.text import escaped, one_line
+from hypervisor.system.text import count, either, escaped, one_line
+from hypervisor.tasks.walk import is_markdown
 
 _SHOWN = 20
 # Each broken file needs its own mend, so most are named.
@@ -29,11 +30,12 @@ def lines(checked: Preflight) -> list[str]:
     skipped = checked.kinds()["skipped"]
     complete = skipped.pop("complete", 0)
     groups = [f"{counts[name]} {name}" for name in ("ready", "held", "broken")]
-    groups += [f"{count} skipped ({_SKIPPED.get(kind, kind)})" for kind, count in skipped.items()]
+    groups += [f"{number} skipped ({_SKIPPED.get(kind, kind)})" for kind, number in skipped.items()]
     left_out = f"; {checked.not_matching} left out by --where" if checked.not_matching else ""
     told = [
-        f"{_count(complete, 'task')} skipped (already complete)",
-        f"{_count(counts['total'], 'item')}: {', '.join(groups)}{left_out}",
+        f"{count(complete, 'task')} skipped (already complete)",
+        f"{count(counts['total'], 'item')}: {', '.join(groups)}{left_out}",
+        *_no_tasks(checked),
     ]
     held: dict[str, list[Entry]] = {}
     for entry in checked.held:
@@ -59,14 +61,25 @@ def lines(checked: Preflight) -> list[str]:
     return told
 
 
+def _no_tasks(checked: Preflight) -> list[str]:
+    """Return how files are items all the same, where nothing else is ready."""
+    files = [one.path for one in checked.skipped if one.kind == "not_a_task" and one.id == one.path]
+    if not checked.only_tasks or checked.ready or not files:
+        return []
+    number = len(files)
+    noun = "Markdown file" if all(is_markdown(path or "") for path in files) else "file"
+    are, each = either(number, "is no task", "are no tasks"), either(number, "it", "each")
+    return [f"{count(number, noun)} that {are}: add --instructions FILE to work on {each}"]
+
+
 def _section(
     name: str, entries: list[str], bound: int = _SHOWN, *, items: int | None = None
 ) -> list[str]:
     """Return the entries below their name and the number of items they tell of."""
     if not entries:
         return []
-    count = len(entries) if items is None else items
-    shown = [f"{name} ({count}):", *(f"  {entry}" for entry in entries[:bound])]
+    number = len(entries) if items is None else items
+    shown = [f"{name} ({number}):", *(f"  {entry}" for entry in entries[:bound])]
     if len(entries) > bound:
         shown.append(f"  … and {len(entries) - bound} more, --json lists all")
     return shown
@@ -81,7 +94,7 @@ def _held(entry: Entry) -> str:
 
 
 def _unknown(told: Unknown) -> str:
-    return f"{one_line(told.name, 60)}, {_count(told.items, 'item')}: {told.mend}"
+    return f"{one_line(told.name, 60)}, {count(told.items, 'item')}: {told.mend}"
 
 
 def _broken(entry: Broken) -> str:
@@ -92,10 +105,6 @@ def _broken(entry: Broken) -> str:
 
 def _place(path: str | None) -> str:
     return "standard input" if path is None else one_line(path)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,7 +179,8 @@ class Preflight:
     `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
     what `--where` left out, `failed` holds the sources that could not be read, `assignees` the
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
-    of many items was taken for, by its path.
+    of many items, or of a tool's rows, was taken for, by its path. `only_tasks` says that with
+    --instructions files that are no tasks would be items.
     """
 
     ready: list[Entry] = field(default_factory=list)
@@ -183,6 +193,7 @@ class Preflight:
     not_matching: int = 0
     assignees: set[str] = field(default_factory=set)
     formats: dict[str, str] = field(default_factory=dict)
+    only_tasks: bool = False
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named

@@ -155,7 +155,7 @@ class _Expander:
                 yield from self._piped(spec, read_pipe(path, lists.LARGEST))
             elif holds_rows(path) or self._are_rows(path):
                 yield from self._rows.of_file(path, spec)
-            elif lists.is_list(path, self._cwd):
+            elif self._kind_of(path) is None and lists.is_list(path, self._cwd):
                 yield from self._list(path, spec)
             else:
                 yield from self._file(path, spec)

@@ -91,8 +91,8 @@ class Rows:
                     read = _json_array(source.read().decode("utf-8-sig"))
                 else:
                     read = _json_lines(lines)
-                for row in read:
-                    yield self._found(row, path, origin)
+                for number, row in enumerate(read, 1):
+                    yield self._found(row, path, origin)._replace(number=number)
         except OSError as error:
             raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
         except NotReadable as error:
@@ -118,7 +118,7 @@ class Rows:
         if item is None:
             what = f"no item of {kind.name}"
             return found._replace(row=None, problem=Problem("skipped", "not_a_task", what))
-        found = found._replace(item=item, is_work=kind.is_work)
+        found = found._replace(item=item, is_work=kind.is_work, format=kind.name)
         if self._id_column is None:
             return found._replace(row_id=item.id or self._hash(row.cells))
         cell = row.cells.get(self._id_column)

@@ -1,0 +1,99 @@
+"""`hypervisor results`: what came out of each item, as a table or as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from hypervisor.agents import reconcile, use
+from hypervisor.cli.place import root_of_queue
+from hypervisor.config import caller
+from hypervisor.config.roots import is_outside
+from hypervisor.ledger import Ledger
+from hypervisor.system import protected
+from hypervisor.system.errors import NotAllowed, UsageError
+from hypervisor.system.state import STATE
+from hypervisor.system.text import count, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.views.results import Results
+
+SUMMARY = "what came out of each item, as CSV or JSON lines: the source's own columns, then ours"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor results`."""
+    parser.add_argument("queue", help="the queue's name")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--csv", action="store_true", help="a table (the default)")
+    shape.add_argument("--jsonl", action="store_true", help="JSON lines")
+    shape.add_argument(
+        "--closing",
+        action="store_true",
+        help="for each item that is done, the command by which the tool that its row comes from "
+        "closes it; none is run",
+    )
+    parser.add_argument("--out", metavar="FILE", help="where to write it, whole or not at all")
+    parser.add_argument(
+        "--generation",
+        type=int,
+        metavar="N",
+        help="those of one generation alone; without it each item once, with its newest report",
+    )
+    parser.add_argument(
+        "--raw", action="store_true", help="texts that spreadsheets would run stay as they are"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the results, or write them to a file: 0, or 1 where items have no closing command."""
+    from hypervisor.views.results import Results, write
+
+    if args.closing and args.out is not None:
+        raise UsageError("--closing prints commands, and writes no file", "leave --out out")
+    root = root_of_queue(args.queue)
+    if args.out is not None:
+        _may_write(root, args.out)
+    with Ledger.open(root, look=True) as ledger:
+        reconcile.settle(ledger, limit=None)
+        use.collect_all(ledger, args.queue)
+        results = Results(ledger, args.queue, args.generation)
+        if args.closing:
+            return _closing(results)
+        texts = results.jsonl() if args.jsonl else results.csv(raw=args.raw)
+        if args.out is None:
+            sys.stdout.writelines(texts)
+        else:
+            write(args.out, texts)
+            print(args.out)
+    if results.quoted:
+        told = f"a ' was put before {count(results.quoted, 'text')} that a spreadsheet would run"
+        print(f"hypervisor: {told} (--raw: before none)", file=sys.stderr)
+    return 0
+
+
+def _closing(results: Results) -> int:
+    commands, without = results.closing()
+    for command in commands:
+        print(command)
+    if without:
+        told = f"{count(without, 'done item')} came from no tool that has a command to close it"
+        print(f"hypervisor: {told}", file=sys.stderr)
+    return 1 if without else 0
+
+
+def _may_write(root: str, path: str) -> None:
+    """Raise NotAllowed for a file that is not a session's to write, UsageError for our own."""
+    folder, name = os.path.split(os.path.abspath(path))
+    place = os.path.join(os.path.realpath(folder), name)
+    inside = os.path.relpath(place, root)
+    outside = is_outside(root, os.path.dirname(place))
+    if not outside and inside.split("/")[0] == STATE:
+        raise UsageError(f"{one_line(path)} is in the program's own folder", "name another file")
+    if caller.around() and (outside or protected.steers(inside)):
+        raise NotAllowed(
+            f"--out {one_line(path)} is for the user to write, not for a session",
+            "name a file in the project that steers nothing",
+        )

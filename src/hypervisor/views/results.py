@@ -1,0 +1,167 @@
+"""What came out of a queue, item by item, for spreadsheets and programs: the source's own columns
+as they are, then ours."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Answer
+from hypervisor.ledger.outcomes import OUTCOME
+from hypervisor.system.errors import UsageError
+from hypervisor.system.files import write_whole
+from hypervisor.system.quick_json import loads
+from hypervisor.system.text import one_line, shell
+from hypervisor.views.summary import teller
+
+_TASK = ("id", "path", "title")
+_OURS = ("status", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended")
+HEADS = tuple(f"hv.{name}" for name in _OURS)
+# What a spreadsheet takes for a formula, but for numbers.
+_ACTS = frozenset("=+-@\t\r")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_BLOCK = 1000
+_DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
+
+Values = dict[str, object]
+
+
+class Results:
+    """The items of a queue with what became of them: each id once, its newest report of any
+    generation, or those of one `generation`. Raises UsageError for what is unknown."""
+
+    def __init__(self, ledger: Ledger, queue: str, generation: int | None = None) -> None:
+        one = ledger.queues.get(queue, generation)
+        chosen = [one] if generation is not None else ledger.queues.generations_of(queue)
+        self._ledger = ledger
+        self._queues = [row.no for row in chosen]
+        self._tell = teller(ledger, chosen[-1])
+        # How many texts were kept from acting as formulas.
+        self.quoted = 0
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the items, in the order in which they came."""
+        return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
+
+    def rows(self) -> Iterator[tuple[Values, Values]]:
+        """Yield of each item what it was made from, and ours by the names of `HEADS`, bare."""
+        tokens = self._ledger.queries.tokens(self._queues)
+        for one in self.answers():
+            item = one.result
+            # What is done has no reason, and of many items most are.
+            told = _DONE if item.state == "done" else self._tell(item, None)
+            given = given_row(one)
+            yield (
+                {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
+                {
+                    "status": told["status"],
+                    "reason": told.get("reason"),
+                    "item": item.id,
+                    "attempt": one.attempt,
+                    "model": None,
+                    "tokens": tokens.get(item.no),
+                    "usd": None,
+                    "started": _moment(item.claimed_at),
+                    "ended": _moment(item.ended_at),
+                },
+            )
+
+    def jsonl(self) -> Iterator[str]:
+        """Yield a line of JSON an item."""
+        for given, ours in self.rows():
+            line = {"input": given, "answer": None, "hv": ours}
+            yield json.dumps(line, ensure_ascii=False) + "\n"
+
+    def csv(self, *, raw: bool = False) -> Iterator[str]:
+        """Yield a table in blocks of lines. Unless it is `raw`, a text that a spreadsheet would
+        take for a formula gets a `'` before it; how many did stands in `quoted`."""
+        names = self._columns()
+        block = io.StringIO()
+        write = csv.writer(block, lineterminator="\n").writerow
+        safe = str if raw else self._safe
+        write([safe(name) for name in (*names, *HEADS)])
+        for number, (given, ours) in enumerate(self.rows(), 1):
+            write([
+                safe(value) if type(value) is str else _cell(value)
+                for value in (*map(given.get, names), *ours.values())
+            ])  # fmt: skip
+            if number % _BLOCK == 0:
+                yield block.getvalue()
+                block.seek(0)
+                block.truncate()
+        yield block.getvalue()
+
+    def _columns(self) -> list[str]:
+        """Return the columns of all rows, in the order in which they come."""
+        names: Values = {}
+        for payload in self._ledger.queries.payloads(self._queues):
+            names |= dict.fromkeys(_TASK if payload is None else loads(payload))
+        return list(names)
+
+    def _safe(self, text: str) -> str:
+        if text[:1] not in _ACTS or _NUMBER.fullmatch(text):
+            return text
+        self.quoted += 1
+        return f"'{text}"
+
+    def closing(self) -> tuple[list[str], int]:
+        """Return a quoted command for each item that is done, by which the tool that owns its row
+        closes it, and of how many there is none."""
+        from hypervisor.tasks import formats
+
+        told, without = [], 0
+        for one in self.answers():
+            if one.result.state != "done":
+                continue
+            row = given_row(one)
+            command = None
+            if row is not None:
+                kind = formats.of_row(row.keys())
+                item = kind.item(row, lambda word: "ready")
+                # What begins so is an option to whatever is run.
+                if item is not None and item.id and not item.id.startswith("-"):
+                    command = kind.closing(item.id)
+            if command is None:
+                without += 1
+            else:
+                told.append(shell(command))
+        return told, without
+
+
+def given_row(one: Answer) -> Values | None:
+    """Return the row of a source that an item was made from, None for a file or a part of one."""
+    if one.result.payload is None or one.format is not None:
+        return None
+    row: Values = loads(one.result.payload)
+    return row
+
+
+def write(path: str, texts: Iterable[str]) -> None:
+    """Write a table, or JSON lines, to `path`, whole or not at all; earlier ones there are
+    replaced. Raises UsageError where something else is there, and OSError."""
+    try:
+        with open(path, "rb") as there:
+            start = there.readline(100_000)
+    except FileNotFoundError:
+        start = b""
+    except IsADirectoryError:
+        raise UsageError(f"{one_line(path)} is a folder", "name a file") from None
+    if start and b"hv.status" not in start and b'"hv": {"status": ' not in start:
+        raise UsageError(
+            f"{one_line(path)} is there, and holds no results", "name another file, or move it away"
+        )
+    write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
+
+
+def _cell(value: object) -> object:
+    """Return how what is no text stands in a table; nothing in it can begin a formula."""
+    return value if value is None or type(value) is int else json.dumps(value, ensure_ascii=False)
+
+
+def _moment(at: float | None) -> str | None:
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
