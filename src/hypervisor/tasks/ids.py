@@ -39,6 +39,7 @@ class Known(NamedTuple):
     type: str | None
     parent: str | None
     aliases: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
 
 
 def tasks_below(
@@ -154,8 +155,9 @@ def known_of(task: Task, path: str) -> Known:
     """Return what the index tells of a task at `path`."""
     stem = os.path.splitext(os.path.basename(path))[0]
     return Known(
-        task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,)
-    )
+        task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,),
+        (*task.blocks,),
+    )  # fmt: skip
 
 
 def guess_id(path: str) -> str | None:

@@ -6,6 +6,7 @@ section, open a comment, or pass for structure of the task.
 
 from __future__ import annotations
 
+import os
 import time
 
 from hypervisor.system.errors import FileChanged
@@ -27,6 +28,9 @@ _UNREADABLE = late(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufffe\uffff]"
 )
+
+
+_BOX = late(r"^([\s>]*(?:(?:[-*+]|\d{1,9}[.)])[\s>]*)+)\[")
 
 
 def render(
@@ -94,6 +98,8 @@ def put(
     place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
+    renamed: Callable[[str], None] | None = None,
+    format: str | None = None,
 ) -> read.Identity | None:
     """Put a report into the task file at `path`, and the word of the class `status` where one is
     given and the task's family has such a word; return how the file looks now, None if nothing had
@@ -102,7 +108,9 @@ def put(
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
     that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
-    denies is not written, so that a slow writer can't put an old report over a newer one. Raises
+    denies is not written, so that a slow writer can't put an old report over a newer one. Where
+    the name of a file says how its task stands, it gets another one last, of which `renamed` is
+    told. What `format` owns is not written. Raises
     OtherItem, BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with
     the file as it was.
     """
@@ -110,33 +118,47 @@ def put(
         document = read.read(path)
         if not wanted():
             return None
-        task = task_of(document, settings)
-        if task is None:
+        task = task_of(document, settings, format)
+        kind = task.family.kind if task is not None else None
+        if task is None or (kind is not None and not kind.writes):
             return None
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            edits.append(edit.SetKey(task.status_key, word))
+            is_flag = isinstance(document.value(task.status_key), bool)
+            value = word == "true" if is_flag and word in ("true", "false") else word
+            edits.append(edit.SetKey(task.status_key, value))
+            edits += kind.ending(document, task, status or "", time.time()) if kind else []
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:
                 edited = edit.edit(document, [*edits, assign(document, task, assignee)])
             except edit.EditRefused:
                 pass
-        if edited.after == edited.before:
-            return document.identity
-        log.record([(path, edited.before, edited.after, item_id)])
-        try:
-            return write.replace(path, document, edited.after)
-        except FileChanged:
-            continue
+        looks = document.identity
+        name = kind.new_name(os.path.basename(path), status or "") if kind else ""
+        now = os.path.join(os.path.dirname(path), name) if name else path
+        if edited.after != edited.before:
+            log.record([(path, edited.before, edited.after, item_id)])
+            try:
+                looks = write.replace(path, document, edited.after)
+            except FileChanged:
+                continue
+        if now != path:
+            log.record_rename(path, now, edited.after, item_id)
+            looks = write.move(path, now)
+            if renamed is not None:
+                renamed(now)
+        return looks
     raise FileChanged(path)
 
 
 def _harmless(line: str) -> str:
     readable = line if line.isprintable() else _UNREADABLE.sub("�", line)
-    return readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    readable = readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    # A list item that opens a bracket is a box to many tools, also in a quote.
+    return _BOX.sub(r"\1\\[", readable)
 
 
 def _code(text: object) -> str:

@@ -235,7 +235,7 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
 
     Raises FileNotFoundError, and OtherItem where another task stands at its path.
     """
-    if claim.format is not None:
+    if claim.format is not None and outbox.holds_many(claim.format):
         return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
@@ -249,7 +249,7 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
         from hypervisor.tasks.locate import expect
 
         document = read.read(path)
-        task = task_of(document, load(root))
+        task = task_of(document, load(root), claim.format)
         if task is not None:
             expect(task, document, claim.id, claim.path)
     except FileNotFoundError:

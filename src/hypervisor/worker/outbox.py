@@ -39,6 +39,15 @@ def is_written(path: str | None, fingerprint: str | None, format: str | None) ->
     return format is not None or is_task(path, fingerprint)
 
 
+def holds_many(format: str | None) -> bool:
+    """True if an item is one of many in its file, going by the format that is kept of that."""
+    if format is None:
+        return False
+    from hypervisor.tasks import formats
+
+    return formats.holds_many(format)
+
+
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
@@ -128,7 +137,7 @@ def _write(ledger: Ledger, row: Pending, search: bool = True) -> str | None:
     told: Report = loads(row.report) if row.report else {}
     if row.branch and row.state == "done":
         _wait_for_commit(ledger.root, row, told)
-    if row.format is not None:
+    if row.format is not None and holds_many(row.format):
         _mark(ledger, row, row.format)
         return None
     from hypervisor.tasks import report
@@ -209,11 +218,15 @@ def _put(
     log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
 
+    def renamed(path: str) -> None:
+        ledger.items.moved(row.no, os.path.relpath(path, ledger.root))
+
     def put(place: str) -> str | None:
         path = os.path.join(ledger.root, place)
         looks = report.put(
-            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee
-        )
+            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee,
+            renamed, row.format,
+        )  # fmt: skip
         return looks and looks.fingerprint
 
     try:

@@ -155,7 +155,14 @@ class _Sorting:
 
     def _search_files(self, wanted: set[str]) -> Iterable[Known]:
         files = {item.file for item in self._look.candidates if item.file is not None}
-        return tasks_below(self._top(files), self._settings, wanted, but=files)
+        yield from tasks_below(self._top(files), self._settings, wanted, but=files)
+        # A walk does not enter hidden folders; where the sources lie in one, others do too.
+        for folder in {os.path.dirname(file) for file in files if self._is_hidden(file)}:
+            yield from tasks_below(folder, self._settings, wanted, but=files)
+
+    def _is_hidden(self, file: str) -> bool:
+        folders = os.path.relpath(os.path.dirname(file), self._root).split("/")
+        return any(name.startswith(".") and name.strip(".") for name in folders)
 
     def _top(self, files: set[str]) -> str:
         """Return where other tasks are looked for: the root, but never a whole disk or home."""

@@ -87,7 +87,7 @@ class Look:
         elif found.item is not None:
             self._item(found.item, found, path)
         elif found.path is not None and path is not None:
-            self._file(found.path, path)
+            self._file(found.path, path, found.format)
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
@@ -181,7 +181,7 @@ class Look:
     def _leads_out(self, file: str) -> bool:
         return is_outside(self._root, os.path.join(self._root, file))
 
-    def _file(self, file: str, path: str) -> None:
+    def _file(self, file: str, path: str, format: str | None = None) -> None:
         try:
             if not is_markdown(file):
                 seen = os.stat(file)
@@ -204,11 +204,11 @@ class Look:
             fix = f"chmod u+r {shell(path)}" if error.errno == 13 else "check the file"
             self._broken(path, None, "unreadable", reason, fix)
             return
-        task = task_of(document, self._settings)
+        task = task_of(document, self._settings, format)
         if task is None:
             self._other_file(file, path, document.identity, document)
         else:
-            self._task(document, task, path)
+            self._task(document, task, path, format)
 
     def _other_file(
         self, file: str, path: str, identity: Identity, document: Document | None = None
@@ -225,13 +225,15 @@ class Look:
             verdict = Verdict("skipped", "not_a_task", f"not a task: {what}")
         self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
 
-    def _task(self, document: Document, task: Task, path: str) -> None:
+    def _task(self, document: Document, task: Task, path: str, format: str | None) -> None:
         if self._where and not self._where.holds(document.meta or {}, task):
             self.result.not_matching += 1
             self.left_out[task.id or path] = path
             return
         self.result.assignees.update(map(as_name, task.assignees))
         self.task(document, task, self.judge(document, task), path)
+        if format is not None and self.candidates[-1:] and self.candidates[-1].path == path:
+            self.candidates[-1].format = format
 
     def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
         """Take in a task that was judged, with what its text names."""
@@ -259,6 +261,9 @@ class Look:
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
         """Take in a task that `judge` has seen; `path` is relative to the root, `file` absolute."""
+        if task.family.kind is not None:
+            folder = os.path.dirname(path) or "."
+            self.result.formats.setdefault(folder, task.family.kind.name)
         verdict = self._seen_before((identity.device, identity.inode), path)
         if verdict is None:
             if judged.unusable is not None:
@@ -277,6 +282,7 @@ class Look:
                 blocks=task.blocks,
                 may_wait=task.may_wait,
                 aliases=task.aliases,
+                waits_unsaid=task.family.kind is not None and not task.family.kind.writes,
                 verdict=verdict,
                 warnings=list(task.warnings),
                 path=path,
@@ -292,7 +298,12 @@ class Look:
         meta = document.meta or {}
         if self._files_from is not None:
             return touched(meta.get(self._files_from), self._root)
-        return touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+        told = touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+        if task.apart:
+            folder = os.path.dirname(document.path)
+            beside = [os.path.join(folder, name) for name in task.apart]
+            told = tuple(sorted({*told, *touched(beside, self._root)}))
+        return told
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""

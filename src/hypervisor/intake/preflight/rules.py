@@ -53,7 +53,8 @@ class Rules:
         if finished is not None or not self._for_work:
             return finished
         return (
-            held_by_status(task.state, task.status)
+            (Verdict("held", "disagreement", one_line(task.held, 200)) if task.held else None)
+            or held_by_status(task.state, task.status)
             or _recurs(task)
             or _unread(task)
             or self._needs_human(task)
@@ -62,6 +63,8 @@ class Rules:
         )
 
     def _finished(self, document: Document, task: Task) -> Verdict | None:
+        if task.held:
+            return None
         ended = finished(task.state, task.status)
         if ended is not None or not self._for_work:
             return ended

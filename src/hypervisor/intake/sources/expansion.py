@@ -90,7 +90,8 @@ class _Expander:
         self._files_are_items = files_are_items
         self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
         self._lists_lead_out = lists_lead_out
-        self._format = formats.get(format) if format is not None else None
+        self._told = format if format in formats.TASK_FILES else None
+        self._format = formats.get(format) if formats.holds_many(format) and format else None
         of_rows = self._format if isinstance(self._format, RowFormat) else None
         self._rows = Rows(id_column, settings, of_rows)
         self._names = formats.names()
@@ -163,6 +164,8 @@ class _Expander:
         """Return the format of a file of many items, None if it is none."""
         if self._format is not None and not isinstance(self._format, RowFormat):
             return self._format
+        if self._told is not None:
+            return None
         if self._files_are_items and walk.is_markdown(path):
             return None
         try:
@@ -172,7 +175,7 @@ class _Expander:
 
     def _folder(self, path: str, spec: str) -> Iterator[Found]:
         """Yield what is below a folder, or the items of the files that it stands for."""
-        own = [] if self._format else formats.in_folder(path)
+        own = [] if self._format or self._told else formats.in_folder(path)
         for kind, file in own:
             yield from self._items(file, spec, kind)
         if own:
@@ -180,7 +183,7 @@ class _Expander:
         for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
             named = found.path is not None and os.path.basename(found.path).lower() in self._names
             if found.path is None or found.problem is not None or not named:
-                yield found
+                yield found._replace(format=self._told)
             else:
                 yield from self._file(found.path, found.origin)
 
@@ -188,7 +191,7 @@ class _Expander:
         """Yield a file, or the items in it."""
         kind = self._kind_of(path)
         if kind is None:
-            yield Found(path, origin=spec)
+            yield Found(path, origin=spec, format=self._told)
         else:
             yield from self._items(path, spec, kind)
 

@@ -11,6 +11,8 @@ from importlib import import_module
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
+from hypervisor.tasks.formats import task_files
+from hypervisor.tasks.formats.task_files import TASK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hypervisor.tasks.formats.rows import Rows
+
+__all__ = ["FORMATS", "TASK_FILES", "Format", "Item", "Splice"]
 
 # Name: module, those first that know more exactly what is theirs.
 FORMATS = {
@@ -107,11 +111,23 @@ class Splice(NamedTuple):
 
 
 def get(name: str) -> Format:
-    """Return the format called `name`. Raises UsageError."""
+    """Return the format of many items called `name`. Raises UsageError."""
     if name not in FORMATS:
-        raise UsageError(f"no format is called '{name}'", f"one of: {', '.join(FORMATS)}")
+        listed = ", ".join((*FORMATS, *TASK_FILES))
+        raise UsageError(f"no format is called '{name}'", f"one of: {listed}")
     made: Format = import_module(f"{__name__}.{FORMATS[name]}").FORMAT
     return made
+
+
+def about() -> dict[str, str]:
+    """Return the names of all formats, each with a few words on what it is."""
+    many = {name: get(name).about for name in FORMATS}
+    return many | {name: task_files.get(name).about for name in TASK_FILES}
+
+
+def holds_many(name: str | None) -> bool:
+    """True if files of the format `name`, if there is one, hold many items."""
+    return name is not None and name not in TASK_FILES
 
 
 def of_file(path: str, text: str) -> Format | None:
