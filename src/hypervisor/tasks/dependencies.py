@@ -11,7 +11,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Sequence
 
     from hypervisor.tasks.read import Document
 
@@ -54,6 +54,11 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
             continue
         _read(document, name, value, told, told.blocks if blocks else told.waits if waits else None)
     return told
+
+
+def is_read(key: str, unread: Sequence[str]) -> bool:
+    """True if `key` holds links, and is not among the `unread`."""
+    return _fold(key) in (*_WAITS, *_BLOCKS) and key not in unread
 
 
 def _read(

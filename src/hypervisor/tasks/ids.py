@@ -24,6 +24,11 @@ _CLOSING = re.compile(rb"^---[ \t]*\r?$", re.MULTILINE)
 _WORD = re.compile(rb"[\w.-]+")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
+_TASK_LINE = re.compile(
+    rb"^[ \t]*[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee|priority|parent)"
+    rb"[\"']?[ \t]*:",
+    re.MULTILINE | re.IGNORECASE,
+)
 # Even in the folders that are skipped at first, none of these ever holds a task.
 _NEVER = frozenset({"node_modules"})
 
@@ -180,6 +185,16 @@ def guess_state(path: str, settings: Settings) -> tuple[str, str | None]:
         return "ready", None
     word = found[0].decode("utf-8", "replace")
     return settings.status_class(word), word
+
+
+def is_a_note(path: str) -> bool:
+    """True if what a file that can't be read has for a front matter says nothing of a task."""
+    try:
+        header = _header(path)
+        header.decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(header) and b"<<<<<<<" not in header and _TASK_LINE.search(header) is None
 
 
 def _guess(header: bytes) -> str | None:

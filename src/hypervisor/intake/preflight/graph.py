@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.names import Names
-from hypervisor.intake.preflight.rules import UNREAD, Verdict, unread
+from hypervisor.intake.preflight.rules import Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
 
@@ -188,7 +189,7 @@ def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
             if all(len(one) == 1 for one in called):
                 node.depends_on = [*node.depends_on, *(one[0].id for one in called)]
             elif node.verdict is None:
-                node.verdict = Verdict("held", UNREAD, unread(key))
+                node.verdict = Verdict("held", unknown.KEY, unread(key), words=(key,))
 
 
 class _Graph:

@@ -20,15 +20,17 @@ from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
+from hypervisor.tasks.dependencies import is_read
 from hypervisor.tasks.formats import Item
-from hypervisor.tasks.ids import guess_state
+from hypervisor.tasks.ids import guess_state, is_a_note
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
-from hypervisor.tasks.walk import is_markdown
+from hypervisor.tasks.walk import LEFT_OUT, is_markdown
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
 
-
+# What the keys of a task must be, whatever its format.
+_NEEDED = ("id", "title", "status")
 # What a store can look up.
 _LONGEST_ID = 500
 _LONGEST_PATH = 2000
@@ -92,7 +94,9 @@ class Look:
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
         group, kind, reason, fix = found.problem
-        if group == "skipped":
+        if group == LEFT_OUT:
+            self.result.left_out[path or ""] = int(reason)
+        elif group == "skipped":
             self.result.skipped.append(Entry(id=path or "", path=path, kind=kind, reason=reason))
         elif group == "held" and path is not None:
             told = f"{reason}; {fix}" if fix else reason
@@ -152,6 +156,8 @@ class Look:
             context = kind.context(found.path, self._root)
             self._context[path] = [os.path.relpath(file, self._root) for file in context]
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
+        if item.held:
+            verdict = Verdict("held", "disagreement", item.held)
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
         files = touched(list(item.files), self._root)
@@ -175,6 +181,7 @@ class Look:
                 rank=(priority_or_usual(item.priority), 0.0),
                 files=files,
                 format=found.format,
+                cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
             )
         )
 
@@ -195,6 +202,10 @@ class Look:
             if closed is not None:
                 self.candidates.append(
                     Candidate(id=guess_id(file) or path, verdict=closed, path=path, file=file)
+                )
+            elif is_a_note(file):
+                self.result.skipped.append(
+                    Entry(id=path, path=path, kind="malformed", reason=f"no task: {error.what}")
                 )
             elif not self._told_twice(file, path):
                 self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
@@ -307,7 +318,11 @@ class Look:
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
+        own = task.family.kind is not None
         for violation in front_matter.violations(document.meta or {}):
+            # Links that are mappings were read, and a format's own keys are its own.
+            if is_read(violation.key, task.unread) or (own and violation.key not in _NEEDED):
+                continue
             if violation.unusable:
                 return violation
             # What was read with good will has said so itself.

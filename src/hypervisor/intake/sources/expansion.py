@@ -180,12 +180,14 @@ class _Expander:
             yield from self._items(file, spec, kind)
         if own:
             return
-        for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
-            named = found.path is not None and os.path.basename(found.path).lower() in self._names
+        listing = walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
+        for found in listing:
+            named = found.path is not None and self._names(os.path.basename(found.path))
             if found.path is None or found.problem is not None or not named:
                 yield found._replace(format=self._told)
             else:
                 yield from self._file(found.path, found.origin)
+        yield from walk.left_out(listing)
 
     def _file(self, path: str, spec: str) -> Iterator[Found]:
         """Yield a file, or the items in it."""
@@ -241,7 +243,9 @@ class _Expander:
                 yield Found(path, origin=origin, line=line, problem=problem)
             elif path is not None and os.path.isdir(path):
                 skip = self._settings.skip_folders
-                yield from walk.Walk(path, self._root, self._accept, skip)
+                listing = walk.Walk(path, self._root, self._accept, skip)
+                yield from listing
+                yield from walk.left_out(listing)
             elif path is not None:
                 yield Found(path, origin=origin)
             else:

@@ -6,6 +6,7 @@ Only the mark of an item is ever written there: other tools read the same lines.
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from importlib import import_module
 
@@ -16,7 +17,7 @@ from hypervisor.tasks.formats.task_files import TASK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Set
+    from collections.abc import Callable, Iterable, Sequence, Set
     from contextlib import AbstractContextManager
 
     from hypervisor.tasks.formats.rows import Rows
@@ -27,6 +28,8 @@ __all__ = ["FORMATS", "TASK_FILES", "Format", "Item", "Splice"]
 FORMATS = {
     "spec-kit": "spec_kit",
     "openspec": "openspec",
+    "bmad": "bmad",
+    "bmad-story": "bmad_story",
     "checklist": "checklist",
     "taskmaster": "taskmaster",
     "todo.txt": "todo_txt",
@@ -48,7 +51,7 @@ class Item(NamedTuple):
     `id` is its own in the file, `word` its state as written and `state` the class of that; `text`
     is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
     for it) and `parent` name items of the same file by id. `files` are the paths that it names,
-    from the root. `priority` is as written.
+    from the root. `priority` is as written. `held` says why nobody should work on it as it is.
     """
 
     id: str
@@ -62,15 +65,20 @@ class Item(NamedTuple):
     files: tuple[str, ...] = ()
     priority: str | None = None
     blocks: tuple[str, ...] = ()
+    held: str = ""
 
 
 class Format:
     """One format. `name` is what `--format` takes, `about` says what it is in a few words, `names`
-    are the file names by which a walk over a folder finds such files."""
+    are the file names by which a walk over a folder finds such files, `pattern` what they match
+    where they vary. With `cancelled_will_do`, what is cancelled is as good as done for what waits
+    for it."""
 
     name = ""
     about = ""
     names: Sequence[str] = ()
+    pattern = ""
+    cancelled_will_do = False
 
     def recognises(self, path: str, text: str) -> bool:
         """True if the file at `path` (absolute), which holds `text`, is one of these."""
@@ -149,9 +157,12 @@ def in_folder(folder: str) -> list[tuple[Format, str]]:
     return []
 
 
-def names() -> frozenset[str]:
-    """Return the names, in lower case, of the files that a walk over a folder asks about."""
-    return frozenset(name for one in map(get, FORMATS) for name in one.names)
+def names() -> Callable[[str], object]:
+    """Return what tells the names of the files that a walk over a folder asks about."""
+    kinds = [get(name) for name in FORMATS]
+    listed = [re.escape(name) for one in kinds for name in one.names]
+    patterns = [one.pattern for one in kinds if one.pattern]
+    return re.compile("|".join([*listed, *patterns]), re.IGNORECASE).fullmatch
 
 
 def spliced(text: str, edits: Sequence[Splice]) -> str:

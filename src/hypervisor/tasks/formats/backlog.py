@@ -23,6 +23,8 @@ _ROOT_CONFIG = "backlog.config.yml"
 _KEYS = ("statuses", "task_prefix", "default_status", "project_name")
 # By the folder of files that lie in none of this format.
 _known: dict[str, Family] = {}
+# By folder: when it was changed, and the names of its files by the id that they begin with.
+_names: dict[str, tuple[int, dict[str, str]]] = {}
 _PAGES = frozenset(("docs", "decisions", "milestones"))
 
 
@@ -60,6 +62,12 @@ class Backlog(TaskFiles):
             task = task.but(state="done", status=task.status or "completed")
         elif folder == "drafts":
             task = task.but(state="draft")
+        if folder == "tasks" and task.id is not None:
+            other = _elsewhere(os.path.dirname(os.path.dirname(document.path)), task.id)
+            if other is not None:
+                task = task.but(
+                    state="unknown", held=f"{other} has the same id: remove one of them"
+                )
         prefix, _, number = (task.id or "").rpartition("-")
         plain = ".".join(part.lstrip("0") or "0" for part in number.split("."))
         if prefix and number[:1].isdigit():
@@ -70,6 +78,23 @@ class Backlog(TaskFiles):
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
         """When the task was changed."""
         return [SetKey("updated_date", time.strftime("%Y-%m-%d %H:%M", time.gmtime(at)))]
+
+
+def _elsewhere(base: str, task_id: str) -> str | None:
+    """Return the file among the archived and completed that has the id by its name, if one has."""
+    for below in ("archive/tasks", "completed"):
+        folder = os.path.join(base, below)
+        try:
+            seen = os.stat(folder).st_mtime_ns
+        except OSError:
+            continue
+        if folder not in _names or _names[folder][0] != seen:
+            files = {name.split(" - ", 1)[0].casefold(): name for name in os.listdir(folder)}
+            _names[folder] = (seen, files)
+        name = _names[folder][1].get(task_id.casefold())
+        if name is not None:
+            return f"{below}/{name}"
+    return None
 
 
 def with_statuses(path: str) -> Family:
