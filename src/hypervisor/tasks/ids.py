@@ -25,8 +25,8 @@ _WORD = re.compile(rb"[\w.-]+")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
 _TASK_LINE = re.compile(
-    rb"^[ \t]*[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee|priority|parent)"
-    rb"[\"']?[ \t]*:",
+    rb"^[ \t]*[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee|priority"
+    rb"|parent)[\"']?[ \t]*:",
     re.MULTILINE | re.IGNORECASE,
 )
 # Even in the folders that are skipped at first, none of these ever holds a task.
@@ -35,7 +35,8 @@ _NEVER = frozenset({"node_modules"})
 
 class Known(NamedTuple):
     """What the index tells of a task. `state` is the class of its status, "broken" for a file that
-    can't be read as a task; such a file's id is a guess from its text. `status` is as written."""
+    can't be read as a task; such a file's id is a guess from its text, and where a task has none
+    (`has_id`) it is the stem of the file's name. `status` is as written."""
 
     id: str
     path: str
@@ -45,6 +46,7 @@ class Known(NamedTuple):
     parent: str | None
     aliases: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    has_id: bool = True
 
 
 def tasks_below(
@@ -161,7 +163,7 @@ def known_of(task: Task, path: str) -> Known:
     stem = os.path.splitext(os.path.basename(path))[0]
     return Known(
         task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,),
-        (*task.blocks,),
+        (*task.blocks,), task.id is not None,
     )  # fmt: skip
 
 

@@ -158,7 +158,7 @@ class TaskIndex:
             folded = item_id.casefold()
             for table, key in (
                 (self._by_folded, folded),
-                (self._by_stem, item_id),
+                (self._by_stem, item_id.rpartition("/")[2]),
                 (self._by_parent, folded),
             ):
                 paths |= table.get(key, {})

@@ -272,7 +272,7 @@ class Look:
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
         """Take in a task that `judge` has seen; `path` is relative to the root, `file` absolute."""
-        if task.family.kind is not None:
+        if task.family.kind is not None and task.family.told:
             folder = os.path.dirname(path) or "."
             self.result.formats.setdefault(folder, task.family.kind.name)
         verdict = self._seen_before((identity.device, identity.inode), path)
