@@ -2,12 +2,15 @@
 
     python bench/branches.py [FILES] [ITEMS]     (in the environment of tests/run)
 
-Claims are timed in one process, without the start of Python; medians.
+Claims are timed in one process, without the start of Python; medians. Merging is without a check,
+with the reports that it writes into the tasks and all that is cleared away; on a busy machine the
+time of the processor says more of it. The goal is 15 merges a second.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,7 +26,24 @@ from hypervisor import worker
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger, NewItem
 from hypervisor.system.checkout import head
+from hypervisor.system.files import fingerprint_of
 from hypervisor.worker.integrate import integrate
+
+GOAL = 15
+
+
+def spent() -> float:
+    """Return the seconds of the processor that we and the processes we started have used."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def task(root: str, number: int) -> NewItem:
+    """Write a task file and return its item."""
+    path = Path(root, "tasks", f"t{number}.md")
+    path.write_text(f"---\nid: t{number}\ntitle: T\nstatus: active\n---\n\nDo it.\n")
+    seen = fingerprint_of(path.stat())
+    return NewItem(f"t{number}", f"tasks/t{number}.md", title="T", fingerprint=seen)
 
 
 def git(root: str, *words: str) -> None:
@@ -49,6 +69,8 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
             folder = os.path.join(root, f"d{number // 100}")
             os.makedirs(folder, exist_ok=True)
             Path(folder, f"f{number}.txt").write_text(f"{number}\n" * 20)
+        os.mkdir(os.path.join(root, "tasks"))
+        tasks = [task(root, number) for number in range(items)]
         git(root, "add", "--all")
         git(root, "commit", "--quiet", "-m", "first")
         looks: list[float] = []
@@ -57,7 +79,7 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
         ends: list[float] = []
         with Ledger.open(root, create=True) as ledger:
             ledger.generations.open("plain", [NewItem(f"p{n}") for n in range(items)])
-            ledger.generations.open("q", [NewItem(f"t{n}") for n in range(items)])
+            ledger.generations.open("q", tasks)
             for _ in range(items):
                 timed(looks, lambda: head(root))
                 timed(plain, lambda: worker.take(ledger, "plain", "w"))
@@ -66,9 +88,10 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
                 Path(claim.worktree, f"new{number}").write_text("x\n")
                 told = {"summary": "x"}
                 timed(ends, lambda c=claim, t=told: worker.finish(ledger, c.token, "done", t))
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), spent()
             merged = len(integrate(ledger, "q").merged)
             each = (time.perf_counter() - begun) * 1000 / merged
+            processor = (spent() - used) * 1000 / merged
         assert merged == items
         return [
             ("reading the commit that the root stands at", statistics.median(looks)),
@@ -76,6 +99,7 @@ def on_branches(files: int, items: int) -> list[tuple[str, float]]:
             ("claim with a branch and a tree", statistics.median(begins)),
             ("done on a branch", statistics.median(ends)),
             ("integrate, for each item", each),
+            ("integrate, for each item, of the processor's time", processor),
         ]
 
 
@@ -101,16 +125,21 @@ def naming_files(count: int) -> list[tuple[str, float]]:
     return told
 
 
-def main() -> None:
+def main() -> int:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     items = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     print(f"{items} items, a repository of {files} files\n\n| step | median ms |\n|---|---|")
-    for name, value in on_branches(files, items):
+    told = on_branches(files, items)
+    for name, value in told:
         print(f"| {name} | {value:.2f} |")
+    rates = [1000 / value for name, value in told if name.startswith("integrate")]
+    print("\nmerges a second: {:.1f}, by the processor's time {:.1f}".format(*rates))
+    print(f"goal: {GOAL}: {'met' if rates[0] >= GOAL else 'MISSED'}")
     print("\nA claim from 10,000 items, up to 50 of them in work\n\n| | median ms |\n|---|---|")
     for name, value in naming_files(10_000):
         print(f"| {name} | {value:.2f} |")
+    return 0 if rates[0] >= GOAL else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

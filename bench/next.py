@@ -184,13 +184,15 @@ def measure(root: Path, python: Path, rounds: int) -> dict[str, list[tuple[Took,
     return pairs
 
 
-def timed(root: Path, line: Sequence[str | Path]) -> tuple[Took, str]:
+def timed(
+    root: Path, line: Sequence[str | Path], env: dict[str, str] = ENVIRONMENT
+) -> tuple[Took, str]:
     """Run a command in `root`; return what it took and what it printed."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     ended = subprocess.run(
         line,
         cwd=root,
-        env=ENVIRONMENT,
+        env=env,
         check=True,
         capture_output=True,
         text=True,

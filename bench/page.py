@@ -49,7 +49,12 @@ def main() -> int:
 
 
 # Seconds and MB.
-GOALS = {"report": (4.0, 150), "summary": (None, 60), "log": (None, 60)}
+GOALS = {
+    "report": (4.0, 150),
+    "summary": (None, 60),
+    "summary --json": (None, 60),
+    "log": (None, 60),
+}
 WAIT = 0.100
 # Started from a small process: the most memory of a child counts that of its parent.
 CHILD = """
@@ -76,7 +81,7 @@ def looks(count: int, rounds: int) -> bool:
         print("| | seconds from process start | of the processor | MB at most |\n|---|---|---|---|")
         for verb, (most, memory) in GOALS.items():
             command = [sys.executable, "-I", "-S", "-c", CHILD, str(rounds)]
-            command += [str(REPO / "bin" / "hypervisor"), verb, "large"]
+            command += [str(REPO / "bin" / "hypervisor"), *verb.split(), "large"]
             ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
             passed, spent, size = json.loads(ran.stdout)
             met = met and size <= memory and (most is None or passed <= most)

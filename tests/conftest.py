@@ -31,6 +31,7 @@ SHARED_HOME = Path(
 
 # Where pip and uv find packages belongs to the machine, not to HOME: kept when HOME changes.
 PACKAGE_SETTINGS = {
+    "NPM_CONFIG_USERCONFIG": REAL_HOME / ".npmrc",
     "PIP_CACHE_DIR": REAL_CACHE / "pip",
     "PIP_CONFIG_FILE": REAL_HOME / ".config/pip/pip.conf",
     "UV_CACHE_DIR": REAL_CACHE / "uv",
@@ -62,6 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: takes long, so only `--all` runs it")
+    _leave_projects()
     for name, path in PACKAGE_SETTINGS.items():
         if path.exists() or name.endswith("_DIR"):
             os.environ.setdefault(name, str(path))
@@ -82,6 +84,20 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("short", deadline=None, print_blob=True, max_examples=25)
     settings.register_profile("thorough", settings.get_profile("short"), max_examples=100)
     settings.load_profile("thorough" if config.getoption("--all") else "short")
+
+
+def _leave_projects() -> None:
+    """Have temporary folders where no project is around them: what a test makes is to be its own
+    root, and in no repository but its own."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    for place in (usual, Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")):
+        around = (place, *place.parents)
+        marks = (".git", ".hypervisor", "hypervisor.toml")
+        if any((folder / mark).exists() for folder in around for mark in marks):
+            continue
+        if os.access(place, os.W_OK | os.X_OK):
+            tempfile.tempdir = os.environ["TMPDIR"] = str(place)
+            return
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -23,7 +23,7 @@ _STARTS = re.compile(
 )
 _REACHES = (
     "socket ssl http urllib.request ftplib smtplib telnetlib poplib imaplib xmlrpc requests httpx "
-    "httpx2 aiohttp psycopg mcp"
+    "httpx2 aiohttp hypervisor.ledger.libpq mcp"
 )
 _OUTSIDE = re.compile(
     r"expanduser|XDG_|tempfile\.\w+|mkdtemp|gettempdir|Path\.home|HYPERVISOR_HOME|/tmp/batch"

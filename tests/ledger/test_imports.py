@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from sysconfig import get_path
+
+import pytest
 
 from hypervisor.ledger import Ledger
 from repository import REPO
@@ -19,7 +21,7 @@ HEAVY = {
 CHILD = """
 import sys
 before = set(sys.modules)
-sys.path.insert(0, sys.argv[1])
+sys.path[:0], sys.path[len(sys.path):] = [sys.argv[1]], sys.argv[3:]
 import hypervisor.ledger, hypervisor.ledger.locks, hypervisor.config.roots
 from hypervisor.ledger import Ledger, NewItem
 root = hypervisor.config.roots.find_root(sys.argv[2])
@@ -32,17 +34,30 @@ print(" ".join(set(sys.modules) - before))
 """
 
 
-def test_a_claim_and_its_finish_import_nothing_heavy(tmp_path: Path) -> None:
+def imported_by_a_claim(root: str) -> set[str]:
     # What makes the state asks git whether anything of it is tracked.
-    with Ledger.open(str(tmp_path), create=True):
+    with Ledger.open(root, create=True):
         pass
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", CHILD, SOURCE, tmp_path],
+        [sys.executable, "-I", "-S", "-c", CHILD, SOURCE, root, get_path("purelib")],
         capture_output=True,
         text=True,
         check=True,
     )
-    imported = set(ran.stdout.split())
+    return set(ran.stdout.split())
+
+
+@pytest.mark.shared
+def test_on_postgresql_too_a_claim_and_its_finish_import_nothing_heavy(root: str) -> None:
+    imported = imported_by_a_claim(root)
+    assert {"hypervisor.ledger.libpq", "ctypes"} <= imported
+    drivers = {name for name in imported if name.startswith(("psycopg", "asyncpg", "pg8000"))}
+    assert sorted(imported & HEAVY | drivers) == []
+
+
+@pytest.mark.embedded
+def test_a_claim_and_its_finish_import_nothing_heavy(root: str) -> None:
+    imported = imported_by_a_claim(root)
     assert {"hypervisor.ledger.claims", "_sqlite3"} <= imported
     assert sorted(imported & HEAVY) == []
     ours = {name for name in imported if name.startswith("hypervisor")}

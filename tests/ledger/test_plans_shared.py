@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,13 +46,12 @@ def plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
         for sql, values in statements:
             text = dialect.statement(sql)
             if text.split(b" ")[0] in (b"select", b"update", b"delete"):
-                [(plan,)] = raw.execute(b"explain (format json) " + text, values).fetchall()
-                found.append((sql, plan[0]["Plan"]))
-                # What a statement that was prepared long ago is carried out with.
-                first, *rest = text.split(b"%s")
-                text = first + b"".join(b"$%d%s" % pair for pair in enumerate(rest, 1))
-                [(plan,)] = raw.execute(b"explain (generic_plan, format json) " + text).fetchall()
-                found.append((sql, plan[0]["Plan"]))
+                # With these values, and as a statement is planned that was prepared long ago.
+                for way, given in ((b"", values), (b"generic_plan, ", [None] * len(values))):
+                    shown = raw.send(b"explain (" + way + b"format json) " + text, given)
+                    raw.sync()
+                    [(plan,)] = shown
+                    found.append((sql, json.loads(plan)[0]["Plan"]))
         statements.clear()
         assert found
         return found

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.config.roots import create_state, find_root
+from hypervisor.config.roots import create_state, root_in_use
+from hypervisor.system.state import STATE
 from repository import REPO
 
 GUARD = REPO / "hooks" / "guard"
@@ -54,6 +55,44 @@ def state_above_a_repository(top: Path) -> Path:
     return make(repository(top / "a" / "b") / "c")
 
 
+def state_in_a_nested_repository(top: Path) -> Path:
+    create_state(str(repository(make(top / "a") / "b")))
+    create_state(str(top / "a"))
+    return make(top / "a" / "b" / "c")
+
+
+def empty_git_folder_below_state(top: Path) -> Path:
+    create_state(str(make(top / "a")))
+    return make(make(top / "a" / "b" / ".git").parent / "c")
+
+
+def sticky_folder(top: Path) -> Path:
+    inner = state(top)
+    (top / "a").chmod(0o1777)
+    return inner
+
+
+def settings_in_a_sticky_folder(top: Path) -> Path:
+    inner = sticky_folder(top)
+    (top / "a" / "hypervisor.toml").touch()
+    return inner
+
+
+def state_in_the_working_tree_of_a_claim(top: Path) -> Path:
+    main = repository(top / "a")
+    create_state(str(main))
+    git(main, "worktree", "add", "--quiet", ".hypervisor/worktrees/1-abcd")
+    return make(main / ".hypervisor/worktrees/1-abcd/b")
+
+
+def tree_of_a_claim_below_settings(top: Path) -> Path:
+    inner = make(repository(top / "a") / "part")
+    (inner / "hypervisor.toml").touch()
+    create_state(str(inner))
+    git(inner, "worktree", "add", "--quiet", ".hypervisor/worktrees/1-abcd")
+    return make(inner / ".hypervisor/worktrees/1-abcd/part")
+
+
 def state_that_is_a_file(top: Path) -> Path:
     inner = make(repository(top / "a") / "b")
     (inner / ".hypervisor").write_text("")
@@ -94,6 +133,66 @@ def worktree_of_a_bare_repository(top: Path) -> Path:
     return top / "work"
 
 
+def bare_repository_with_state(top: Path) -> Path:
+    work = worktree_of_a_bare_repository(top)
+    create_state(str(top / "bare.git"))
+    return work
+
+
+def bare_repository_behind_a_git_file(top: Path) -> Path:
+    repository(top / "a")
+    git(top, "clone", "--quiet", "--bare", "a", "project/.bare")
+    (top / "project/.git").write_text("gitdir: ./.bare\n")
+    git(top / "project", "worktree", "add", "--quiet", "work")
+    create_state(str(top / "project"))
+    return top / "project/work"
+
+
+def repository_apart(top: Path) -> Path:
+    git(top, "init", "--quiet", "--separate-git-dir", str(top / "apart"), "main")
+    git(top / "main", "commit", "--quiet", "--allow-empty", "-m", "first")
+    create_state(str(top / "main"))
+    git(top / "main", "worktree", "add", "--quiet", str(top / "linked"))
+    return make(top / "linked/b")
+
+
+def linked_worktree_before_the_repository_apart(top: Path) -> Path:
+    repository_apart(top)
+    shutil.rmtree(top / "main/.hypervisor")
+    (top / "apart/hypervisor-main").unlink()
+    create_state(str(top / "apart"))
+    return top / "main"
+
+
+def linked_worktree_of_a_submodule(top: Path) -> Path:
+    part = submodule(top)
+    create_state(str(part))
+    git(part, "worktree", "add", "--quiet", str(top / "linked"))
+    return top / "linked"
+
+
+def submodule_of_a_project(top: Path) -> Path:
+    part = submodule(top)
+    create_state(str(top / "a"))
+    return part
+
+
+def linked_worktree_of_a_project(top: Path) -> Path:
+    inner = linked_worktree(top)
+    create_state(str(top / "a"))
+    return inner
+
+
+def settings_checked_out_in_a_linked_worktree(top: Path) -> Path:
+    part = make(repository(top / "a") / "part")
+    (part / "hypervisor.toml").touch()
+    create_state(str(part))
+    git(top / "a", "add", ".")
+    git(top / "a", "commit", "--quiet", "-m", "settings")
+    git(top / "a", "worktree", "add", "--quiet", str(top / "linked"))
+    return top / "linked/part"
+
+
 def bare_repository(top: Path) -> Path:
     git(make(top / "bare.git"), "init", "--quiet", "--bare")
     return top / "bare.git"
@@ -127,7 +226,13 @@ def git_file_of_something_else(top: Path) -> Path:
 
 
 LAYOUTS = [
-    nothing, state, nested_state, state_above_a_repository, state_that_is_a_file, settings_file,
+    nothing, state, nested_state, state_above_a_repository, state_in_a_nested_repository,
+    empty_git_folder_below_state, sticky_folder, settings_in_a_sticky_folder,
+    state_in_the_working_tree_of_a_claim, tree_of_a_claim_below_settings,
+    bare_repository_with_state, bare_repository_behind_a_git_file, repository_apart,
+    linked_worktree_before_the_repository_apart, linked_worktree_of_a_submodule,
+    submodule_of_a_project, linked_worktree_of_a_project,
+    settings_checked_out_in_a_linked_worktree, state_that_is_a_file, settings_file,
     plain_repository, linked_worktree, worktree_of_a_worker, worktree_of_a_worker_with_state,
     worktree_of_a_bare_repository, bare_repository, submodule, link_to_a_folder,
     names_with_spaces, broken_git_file, git_file_of_something_else,
@@ -135,7 +240,7 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_the_guard_finds_the_root_that_the_program_finds(
+def test_the_guard_finds_the_root_in_use_that_the_program_finds(
     layout: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = layout(tmp_path)
@@ -147,7 +252,9 @@ def test_the_guard_finds_the_root_that_the_program_finds(
         capture_output=True,
         text=True,
     )
-    assert (shown.stdout.rstrip("\n"), shown.stderr) == (find_root(str(inside)), "")
+    root = root_in_use(str(inside))
+    found = root if Path(root, STATE).is_dir() else ""
+    assert (shown.stdout.rstrip("\n"), shown.stderr) == (found, "")
 
 
 def test_where_no_queue_is_open_the_guard_starts_no_process(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.config.defaults import defaults
+from hypervisor.system import patterns
 from hypervisor.system.patterns import Patience, Pattern, TooSlow, check, fold
 from hypervisor.triage.assignee import first_hit
 
@@ -133,3 +134,20 @@ def test_many_patterns_that_are_merely_slow_are_given_up_one_by_one() -> None:
             except TooSlow:
                 pass
     assert time.process_time() - began < 20
+
+
+def test_time_that_others_had_the_processor_for_is_not_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Starved:
+        tries = 0
+
+        def search(self, text: str, timeout: float) -> str:
+            self.tries += 1
+            if self.tries < 3:
+                raise TimeoutError
+            return text
+
+    starved = Starved()
+    monkeypatch.setattr(patterns, "_compiled", lambda text: starved)
+    assert Pattern("x", Patience()).search("found") == "found"

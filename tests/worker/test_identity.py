@@ -135,7 +135,10 @@ def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
         )
     told = run_hypervisor("next", "q")
     assert told.returncode == 3
-    assert told.stdout == "nothing left that is here; the file of 1 item missing: t0\n"
+    assert told.stdout == (
+        "nothing left that is here; the file of 1 item missing: t0; "
+        "hypervisor cancel q --missing ends them\n"
+    )
     waited = run_hypervisor("wait", "q", "--timeout", "20")
     assert waited.returncode == 1
     assert "missing: t0" in waited.stdout
@@ -164,3 +167,109 @@ def test_a_file_whose_id_was_changed_in_mid_work_is_nobody_elses(project: Path) 
         assert take(ledger) == []
         worker.release(ledger, claim.token)
         assert open_queue(project, queue="second").added == 1
+
+
+def change_id(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(f"id: {old}\n", f"id: {new}\n"))
+
+
+def test_files_that_were_renumbered_in_mid_work_leave_one_worker_on_a_file(project: Path) -> None:
+    one, two = lay_out(project, 2)
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w", only="t0")
+        change_id(one, "t0", "t1")
+        change_id(two, "t1", "t2")
+        open_queue(project)
+        assert [(new.id, new.path) for new in worker.take(ledger, "q", "w2", 9)] == [
+            ("t2", "tasks/t1.md")
+        ], "t1 is in the file that somebody works on for t0"
+        worker.finish(ledger, claim.token, "done", {"summary": "of t0"})
+        assert "of t0" not in one.read_text() + two.read_text()
+
+
+def test_an_id_that_is_changed_to_and_fro_leaves_one_worker_on_a_file(project: Path) -> None:
+    path = write_task(project, "t0").rename(project / "tasks/first.md")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        change_id(path, "t0", "other")
+        open_queue(project)
+        change_id(path, "other", "t0")
+        assert take(ledger, 5) == ["t0"]
+        change_id(path, "t0", "other")
+        open_queue(project)
+        open_queue(project, queue="second")
+        assert take(ledger, 5) == []
+        assert worker.take(ledger, "second", "w2", 5) == []
+
+
+def test_two_files_that_were_swapped_while_ready_are_handed_out_where_they_are(
+    project: Path,
+) -> None:
+    one, two = lay_out(project, 2)
+    one.rename(project / "away")
+    two.rename(one)
+    (project / "away").rename(two)
+    with Ledger.open(str(project)) as ledger:
+        claims = worker.take(ledger, "q", "w", 2)
+    assert {(claim.id, claim.path) for claim in claims} == {
+        ("t0", "tasks/t1.md"),
+        ("t1", "tasks/t0.md"),
+    }
+
+
+@pytest.mark.parametrize("gone", ["removed", "others", "a file in its folder's place", "dangling"])
+def test_a_branch_on_which_all_files_are_others_leaves_the_queue_at_rest(
+    project: Path, run_hypervisor: Run, gone: str
+) -> None:
+    paths = lay_out(project, 25)
+    for path in paths:
+        text = path.read_text()
+        path.unlink()
+        if gone == "others":
+            path.write_text(text.replace("id: t", "id: of-another-branch-"))
+        elif gone == "dangling":
+            path.symlink_to("nowhere.md")
+    if gone == "a file in its folder's place":
+        (project / "tasks").rmdir()
+        (project / "tasks").touch()
+    told = run_hypervisor("next", "q")
+    assert told.returncode == 3 and "the files of 25 items missing: t0" in told.stdout
+    for words in (
+        ["wait", "q", "--timeout", "20"],
+        ["work", "q", "--agent", "command", "--", "true"],
+    ):
+        ended = run_hypervisor(*words)
+        assert ended.returncode == 1 and "missing: t0" in ended.stdout, words
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.queues.stats("q")["ready"] == 25
+
+
+def test_open_boxes_of_a_task_that_was_moved_refuse_done(project: Path) -> None:
+    path = write_task(project, "t0", body="- [ ] not done\n")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        (project / "tasks/completed").mkdir()
+        path.rename(project / "tasks/completed/t0.md")
+        with pytest.raises(worker.Refused, match=r"not ticked in tasks/completed/t0\.md"):
+            worker.finish(ledger, claim.token, "done", {"summary": "did it"})
+
+
+def test_open_boxes_of_another_task_at_the_path_refuse_nothing(project: Path) -> None:
+    path = lay_out(project, 1)[0]
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        path.unlink()
+        write_task(project, "other", body="- [ ] not done\n").rename(path)
+        before = path.read_bytes()
+        assert worker.finish(ledger, claim.token, "done", {"summary": "did it"}).state == "done"
+        assert path.read_bytes() == before
+
+
+def test_a_task_that_was_moved_is_pulled_where_it_is(project: Path, run_hypervisor: Run) -> None:
+    path = lay_out(project, 1)[0]
+    write_task(project, "other").rename(project / "other.md")
+    path.rename(project / "tasks/moved.md")
+    (project / "other.md").rename(path)
+    told = run_hypervisor("pull", "t0")
+    assert told.returncode == 0 and "tasks/moved.md" in told.stdout

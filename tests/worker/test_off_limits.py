@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -196,6 +197,31 @@ def test_a_person_s_own_changes_cost_nothing_while_nobody_is_at_work(repository:
     (repository / "CLAUDE.md").write_text("between two\n")
     assert done(repository, take(repository)) == "done"
     assert standing(repository) == ({"done": 2}, "open", "")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_is_saved_with_the_same_bytes_costs_nothing_while_workers_are_out(
+    workers: int, repository: Path
+) -> None:
+    open_queue(repository)
+    claims = [take(repository) for _ in range(workers)]
+    path, linked = repository / "CLAUDE.md", repository / "conf" / "rules.md"
+    for _ in range(2):
+        # In place, as editors do it, and where a link leads to.
+        path.write_bytes(path.read_bytes())
+        rename_over(path, path.read_text())
+        linked.write_bytes(linked.read_bytes())
+        (repository / ".cursor").unlink()
+        (repository / ".cursor").symlink_to("conf")
+        assert done(repository, claims.pop()) == "done"
+        if not claims:
+            break
+    assert standing(repository)[1:] == ("open", "")
+    claim = take(repository) if workers == 1 else None
+    if claim is not None:
+        path.chmod(0o755)
+        with pytest.raises(worker.Refused, match=r"CLAUDE\.md"):
+            done(repository, claim)
 
 
 def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_charged(
@@ -505,3 +531,27 @@ def test_a_process_that_looks_again_and_again_misses_no_change(how: str, project
     changed = before.changed(snapshot(str(project)))
     new = ["docs/CLAUDE.md", "docs/deep/CLAUDE.md"]
     assert changed == (["docs/AGENTS.md"] if how in ("changed", "gone") else new)
+
+
+@pytest.mark.parametrize("links", ["as they are", "two"])
+def test_what_comes_in_a_new_folder_is_found_whatever_the_disk_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: str
+) -> None:
+    if links == "two":
+        from hypervisor.worker import snapshot as snapshots
+
+        split = snapshots._split
+        monkeypatch.setattr(snapshots, "_counting", set())
+        monkeypatch.setattr(
+            snapshots,
+            "_split",
+            lambda place, seen: split(place, SimpleNamespace(st_nlink=2, st_dev=seen.st_dev)),  # type: ignore[arg-type]
+        )
+    (tmp_path / "deep" / "tasks").mkdir(parents=True)
+    (tmp_path / "deep" / "tasks" / "a.md").touch()
+    before = snapshot(str(tmp_path))
+    (tmp_path / "deep" / "tasks" / "new").mkdir()
+    (tmp_path / "deep" / "tasks" / "new" / ".envrc").touch()
+    (tmp_path / "deep" / "tasks" / ".envrc").touch()
+    found = before.changed(snapshot(str(tmp_path)))
+    assert found == ["deep/tasks/.envrc", "deep/tasks/new/.envrc"]

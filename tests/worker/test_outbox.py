@@ -98,7 +98,7 @@ def test_many_that_write_the_same_report_at_once_write_it_once(project: Path, ti
     assert [path.read_bytes() for path in paths] == before
 
 
-@pytest.mark.parametrize("trouble", ["broken", "gone", "folder", "flow", "settings"])
+@pytest.mark.parametrize("trouble", ["broken", "gone", "folder", "flow", "no task", "settings"])
 def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mended(
     project: Path, run_hypervisor: Any, trouble: str
 ) -> None:
@@ -116,8 +116,10 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
             path.write_text(BROKEN)
         elif trouble == "folder":
             path.mkdir()
+        elif trouble == "no task":
+            path.write_text("Some text.\n")
         elif trouble == "flow":
-            path.write_text("---\n{id: a, title: T}\n---\n")
+            path.write_text("---\n{id: a, type: task}\n---\n")
     ended = run_hypervisor("done", token, "--summary", "did it")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert states(project) == {"a": "done"}
@@ -126,6 +128,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
         "gone": "tasks/a.md: No such file or directory",
         "folder": "tasks/a.md: not a regular file",
         "flow": "tasks/a.md: not edited: ",
+        "no task": "tasks/a.md: not edited: it is no task any more",
         "settings": "hypervisor.toml: unknown key nonsense",
     }[trouble]
     with Ledger.open(str(project)) as ledger:
@@ -152,7 +155,7 @@ def test_a_read_only_file_is_told_with_the_mend(project: Path, run_hypervisor: A
     with Ledger.open(str(project)) as ledger:
         token = worker.take(ledger, "q", "w")[0].token
     assert run_hypervisor("done", token, "--summary", "did it").returncode == 0
-    assert "read-only; make it writable" in run_hypervisor("summary", "q").stdout
+    assert "read-only; chmod u+w" in run_hypervisor("summary", "q").stdout
     path.chmod(0o644)
     assert "pending" not in run_hypervisor("summary", "q").stdout
     assert reports(path) == 1
@@ -187,7 +190,7 @@ def test_a_slow_writer_does_not_put_an_old_report_over_a_newer_one(project: Path
         open_queue(project, queue="q2")
         token = worker.take(ledger, "q2", "w")[0].token
         worker.finish(ledger, token, "done", {"summary": "new"})
-        outbox._write(ledger, slow)
+        outbox._write(ledger, slow, outbox._Here(ledger.root, [slow]), True)
     assert reports(path) == 1
     assert f"report {token} " in path.read_text()
 
@@ -200,7 +203,7 @@ def test_what_was_undone_meanwhile_is_not_written_by_a_slow_writer(project: Path
         rows = ledger.outbox.pending()
         before = path.read_bytes()
         ledger.outbox.written(rows[0].token)
-        outbox._write(ledger, rows[0])
+        outbox._write(ledger, rows[0], outbox._Here(ledger.root, rows), True)
     assert path.read_bytes() == before
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypervisor.agents.limits import Limit, Windows
+from hypervisor.config import store
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -22,9 +23,10 @@ from hypervisor.system.text import one_line
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
 _ALWAYS = frozenset(
     (
-        "HOME", "HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "LANG", "LANGUAGE",
-        "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR", "PATH", "SHELL", "SSL_CERT_DIR",
-        "SSL_CERT_FILE", "TERM", "TZ", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+        "HOME", "HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_SETUP", "HYPERVISOR_STORE",
+        "HYPERVISOR_STORE_WAIT", "LANG", "LANGUAGE", "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
+        "PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "USER", "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
     )
 )  # fmt: skip
 # How much of what a command printed is kept.
@@ -183,7 +185,8 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
     dict[str, str]
 ):  # fmt: skip
     """Return an environment of its own for an agent: what every program needs, the variables in
-    `more` or with one of `prefixes`, and what tells the agent's own commands who they are."""
+    `more` or with one of `prefixes`, those that let it into the store, and what tells the agent's
+    own commands who they are."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -194,6 +197,7 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
         or name.lower() in _PROXIES
     }
     return kept | {
+        **store.environment(),
         "TMPDIR": str(place.tmp),
         "HYPERVISOR_WORKER": place.agent.name,
         # HOME may be another one there; what is ours is known by the user's own folder.

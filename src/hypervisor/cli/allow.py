@@ -6,7 +6,7 @@ import argparse
 
 from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.spans import span
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.words)
     names = check_grants(args.tools)
     tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
-    root = find_root()
+    root = root_of_queue(args.queue)
     tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:
         if tokens is not None or ms is not None:

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import either, one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.triage.batch_directory import Batch
@@ -88,7 +88,10 @@ def _print_end(batch: Batch, counts: Stats, worked: int) -> None:
     again = counts["to_be_tried_again"]
     tried = f" ({again} to be tried again)" if again else ""
     print(f"{counts['completed']}/{total} completed, {remaining} remaining{tried}{left_out}")
-    if not worked and remaining:
+    if counts["missing"]:
+        gone = either(counts["missing"], "is", "are")
+        print(f"{counts['missing']} of them {gone} missing: the files are not there")
+    if not worked and remaining > counts["missing"]:
         print("nothing could be claimed: what remains is locked by other tools, see locks/")
     elif not worked and counts["claimed"]:
         print(f"nothing left to claim: {counts['claimed']} are being worked on, see locks/")

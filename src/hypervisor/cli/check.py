@@ -6,7 +6,7 @@ import argparse
 import json
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Set the check, or show it: 0, or 1 if there is none to show. Raises UsageError."""
-    root = find_root()
+    root = root_of_queue(args.queue)
     base = options.check_base(args, root, args.command, "CMD")
     with Ledger.open(root) as ledger:
         if args.command is not None:

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.claims import keep_every
 from hypervisor.system.errors import SetupError
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.worker.setup import stop_pool
 
     message = options.texts(args, "message")["message"]
-    root = find_root()
+    root = root_of_claim(args.token)
     with Ledger.open(root) as ledger:
         row = ledger.ends.holding(args.token)
         own_claim(args.token, row)

@@ -14,7 +14,7 @@ from argcomplete.shell_integration import shellcode
 
 from hypervisor import cli
 from hypervisor.cli.parser import Parser
-from hypervisor.config.roots import find_root
+from hypervisor.config.roots import root_in_use
 from hypervisor.ledger import Ledger, LedgerError
 
 _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -56,7 +56,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
 
 def _queues(**_: object) -> list[str]:
     try:
-        with Ledger.open(find_root()) as ledger:
+        with Ledger.open(root_in_use()) as ledger:
             return [row.name for row in ledger.queues.all()]
     except LedgerError:
         return []
@@ -64,7 +64,7 @@ def _queues(**_: object) -> list[str]:
 
 def _tokens(**_: object) -> list[str]:
     try:
-        with Ledger.open(find_root()) as ledger:
+        with Ledger.open(root_in_use()) as ledger:
             return list(ledger.claims.live_tokens())
     except LedgerError:
         return []
@@ -73,7 +73,7 @@ def _tokens(**_: object) -> list[str]:
 def _ids(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     queue = getattr(parsed_args, "queue", None)
     try:
-        with Ledger.open(find_root()) as ledger:
+        with Ledger.open(root_in_use()) as ledger:
             ids = ledger.queries.ids_like(prefix, queue, _MOST)
     except LedgerError:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor import worker
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
 
 TYPE_CHECKING = False
@@ -34,6 +34,6 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("commit", args.commit), ("files", args.file)):
         if value:
             report[name] = value
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_claim(args.token)) as ledger:
         ended = worker.finish(ledger, args.token, "done", report, force=args.force, more=args.next)
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: done")

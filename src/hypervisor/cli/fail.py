@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor import worker
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "note")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_claim(args.token)) as ledger:
         ended = worker.finish(ledger, args.token, "failed", report, more=args.next)
         again = "failed; it will be tried again" if ended.state == "ready" else "failed"
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: {again}")

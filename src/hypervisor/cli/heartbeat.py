@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.text import one_line
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tokens still held: 0 if all are, else 4."""
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_claim(args.token[0])) as ledger:
         held = ledger.claims.heartbeat(args.token)
         lost = [token for token in args.token if token not in held]
         for token in held:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(line, flush=True)
 
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         done = integrate(ledger, args.queue, args.into, tell)
     if args.json:
         told = {

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from hypervisor.agents import reconcile
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import stamp
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the events of all generations of the queue."""
     if args.n is not None and args.n < 0:
         raise UsageError("-n takes a number from 0 up")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
         reconcile.settle(ledger)
         log = history.Log(ledger, args.queue)
         story = log.story()

@@ -10,7 +10,7 @@ import time
 
 from hypervisor.agents import reconcile
 from hypervisor.config.caller import Caller, is_gone
-from hypervisor.config.roots import find_root
+from hypervisor.config.roots import root_in_use
 from hypervisor.ledger import Ledger, LedgerError, markers
 from hypervisor.system.state import Foreign, State
 from hypervisor.views import news
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     session, parent = client.session, os.getppid()
     if session is None:
         return 0
-    root = find_root()
+    root = root_in_use()
     said: dict[int, tuple[str, int]] = {}
     still = news.Stillness()
     turn = None

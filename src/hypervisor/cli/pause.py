@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 
 SUMMARY = "hand out nothing more for now; what is claimed may still be reported"
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pause the queue."""
     told = options.texts(args, "reason")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         ledger.pauses.pause(args.queue, told.get("reason", ""))
     print(f"paused {args.queue}; go on with: hypervisor resume {args.queue}")
     return 0

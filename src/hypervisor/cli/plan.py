@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.agents import clients, next_step, reconcile
     from hypervisor.views import news
 
-    root = find_root()
+    root = root_of_queue(args.queue)
     client = Caller()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger)

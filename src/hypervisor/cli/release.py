@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor import worker
 from hypervisor.cli import options
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
 from hypervisor.worker.handout import own_claim
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Give the item back (0), or learn that it is not ours (4)."""
     told = options.texts(args, "reason")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_claim(args.token)) as ledger:
         own_claim(args.token, ledger.ends.holding(args.token))
         state = worker.release(ledger, args.token, told.get("reason", ""))
         said = f"released {args.token}: the item is {state}"

@@ -6,9 +6,9 @@ import argparse
 
 from hypervisor.agents import reconcile
 from hypervisor.cli import options
+from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.status import told_of
 from hypervisor.config import caller
-from hypervisor.config.roots import find_root
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume the queue and say where it stands."""
     tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         if caller.around() and budget.raised(ledger.queues.get(args.queue), tokens, ms):
             raise NotAllowed(
                 "a larger budget is for the user to decide",

@@ -7,8 +7,8 @@ import json
 
 from hypervisor.agents import reconcile
 from hypervisor.cli import options
+from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.status import told_of
-from hypervisor.config.roots import find_root
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.outcomes import ODD
@@ -16,7 +16,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, one_line, shortened
 from hypervisor.worker import retry
 
-SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
+SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
 _SHOWN = 20
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.id and states:
         named = " or ".join(f"--{word}" for word in ODD)
         raise UsageError(f"name items, or say {named}", "not both")
-    with Ledger.open(find_root()) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None)
         told = retry.retry(ledger, args.queue, args.id or None, states or ODD)
         if told.ready:

@@ -6,7 +6,7 @@ import argparse
 import gc
 from importlib.util import find_spec
 
-from hypervisor.config.roots import find_root
+from hypervisor.cli.place import root_of_queue
 from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         raise _missing(error.name) from None
     gc.freeze()
     gc.enable()
-    serve(find_root(), args.queue)
+    serve(root_of_queue(args.queue), args.queue)
     return 0
 
 

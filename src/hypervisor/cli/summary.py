@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from hypervisor.agents import reconcile, use
-from hypervisor.config.roots import find_root
+from hypervisor.cli import options
+from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
-from hypervisor.views.summary import lines, summarize
+from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
@@ -17,18 +17,27 @@ SUMMARY = "what became of every item of a queue, and what it cost"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor summary`."""
     parser.add_argument("queue", help="the queue's name")
+    options.add_generation(parser)
+    parser.add_argument(
+        "--write", action="store_true", help="write accepted reports again that were thrown away"
+    )
     parser.add_argument("--json", action="store_true", help="all items, for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary of the newest generation of one queue."""
-    with Ledger.open(find_root()) as ledger:
+    """Print the summary of one generation of a queue."""
+    with Ledger.open(root_of_queue(args.queue), look=not args.write) as ledger:
+        if args.write:
+            queue = ledger.queues.get(args.queue, args.generation)
+            ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
-        summary = summarize(ledger, args.queue, brief=not args.json)
-    if args.json:
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(lines(summary)))
+        if args.json:
+            for text in as_json(ledger, args.queue, args.generation):
+                print(text, end="")
+            print()
+        else:
+            told = summarize(ledger, args.queue, generation=args.generation, brief=True)
+            print("\n".join(lines(told)))
     return 0

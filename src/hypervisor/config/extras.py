@@ -29,7 +29,7 @@ def complete(argv: list[str]) -> None:
         return
     from importlib.machinery import PathFinder
 
-    if PathFinder.find_spec("psycopg") is not None:
+    if PathFinder.find_spec("psycopg_binary") is not None:
         return
     from hypervisor.system.libraries import launcher as own_launcher
 

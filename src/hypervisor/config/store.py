@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import user_file
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError, mend_of
 from hypervisor.system.state import LEDGER, State
 from hypervisor.system.state import shown as shown_state
 from hypervisor.system.text import one_line, shell
@@ -17,6 +17,13 @@ from hypervisor.system.text import one_line, shell
 VARIABLE = "HYPERVISOR_STORE"
 EMBEDDED = "sqlite"
 SCHEMES = ("postgresql://", "postgres://")
+# How what libpq and its logins read of the environment begins; tests hold it against libpq's words.
+_READ = (
+    "KRB5", "PGAPPNAME", "PGCHANNELBINDING", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT", "PGDATABASE",
+    "PGGSS", "PGHOST", "PGKRB", "PGLOADBALANCEHOSTS", "PGMAXPROTOCOL", "PGMINPROTOCOL", "PGOAUTH",
+    "PGOPTIONS", "PGPASS", "PGPORT", "PGREQUIRE", "PGSERVICE", "PGSSL", "PGSYSCONFDIR",
+    "PGTARGETSESSIONATTRS", "PGUSER",
+)  # fmt: skip
 _NOTE = "store"
 _LONGEST = 1 << 16
 
@@ -30,6 +37,14 @@ def address() -> str | None:
     if told is None:
         return parse(_configured(), f"{one_line(user_file())}: store")
     return parse(told, VARIABLE)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables by which this shell is let into a PostgreSQL server, for those that it
+    starts; none where it names no server, since they may hold a password. Raises UsageError."""
+    if address() is None:
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith(_READ)}
 
 
 def parse(told: str | None, where: str) -> str | None:
@@ -87,7 +102,7 @@ def noted(state: State | None) -> tuple[str, str] | None:
     except OSError as error:
         raise HypervisorError(
             f"{one_line(shown_state(state.root, _NOTE))}: {error.strerror or error}",
-            "make the folder and its files writable for you, then run the command again",
+            mend_of(error),
         ) from None
     return (lines[0], lines[1]) if len(lines) > 1 else None
 
@@ -120,7 +135,7 @@ def check(root: str, told: str | None, state: State | None) -> tuple[str, str] |
 
 def same(kept: str, told: str) -> bool:
     """True if two addresses name one database; who asks, and how, may differ."""
-    return _database(kept) == _database(told)
+    return kept == told or _database(kept) == _database(told)
 
 
 def _database(told: str) -> tuple[str, str, str]:

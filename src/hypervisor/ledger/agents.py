@@ -9,6 +9,8 @@ from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.usage import Tokens
@@ -191,15 +193,18 @@ class Agents:
     def costs(self, queue: int) -> tuple[list[Agent], dict[int, list[int | None]]]:
         """Return the agents of a queue, and the sums of the claims of each of its items, by the
         item's number: input, output, read from the cache, written to it; None: not known."""
-        agents = self.of_queue(queue)
-        items = self._store.rows(
+        return self.of_queue(queue), dict(self.shares(queue))
+
+    def shares(self, queue: int) -> Iterator[tuple[int, list[int | None]]]:
+        """Yield the items' numbers and sums of `costs`, in the order of the numbers."""
+        found = self._store.rows(
             "select c.item, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), "
             "sum(c.cache_write_tokens) "
             "from claim c join item i on i.no = c.item where i.queue = ? "
-            "and c.input_tokens is not null group by c.item",
+            "and c.input_tokens is not null group by c.item order by c.item",
             (queue,),
-        ).fetchall()
-        return agents, {item: tokens for item, *tokens in items}
+        )
+        return ((item, tokens) for item, *tokens in found)
 
     def tokens_of_items(self, queue: int) -> int:
         """Return the tokens of the claims of a queue that are known."""

@@ -28,6 +28,7 @@ _OTHERS = (
     | of("q", "verify check_env check_base")
     | {"claim": "c.no", "queue_name": "q.name", "newest": _NEWEST, "awaited": AWAITED}
 )
+_ITEM = of("i", "no queue id path title")
 _BRANCH = (
     f"select {columns(Branch, 'c', **_OTHERS)} "
     "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
@@ -80,29 +81,33 @@ class Branches:
             (self._store.project, queue),
         )
 
-    def merged(self, token: str, commit: str) -> bool:
-        """Note that the accepted branch of `token` came to `commit`; False if that was known.
+    def merged(self, commits: dict[str, str]) -> set[str]:
+        """Note what commits accepted branches came to, by token; return the tokens of which that
+        was not known.
 
         An item that was set aside, and that somebody has merged by hand, is done again.
         """
         with self._store.write(durable=True):
-            row = self.find(token)
-            if row is None or not self._store.change(
-                "update claim set merge = ?, merged_at = ? where no = ? and outcome = 'done' "
-                "and merged_at is null",
-                (commit, time.time(), row.claim),
-            ):
-                return False
-            if row.newest and row.state == "blocked":
-                pending = "report" if row.fingerprint or row.format else None
-                self._ends.final(row, "done", None, time.time(), pending)
-            elif row.newest:
-                self._store.change(
-                    "update item set pending = 'report' where no = ? and pending = 'merge'",
-                    (row.no,),
-                )
-                if row.awaited or self._store.is_shared:
-                    self._ends.satisfy(row.project, row.id)
+            return {token for token, commit in commits.items() if self._merged(token, commit)}
+
+    def _merged(self, token: str, commit: str) -> bool:
+        row = self.find(token)
+        if row is None or not self._store.change(
+            "update claim set merge = ?, merged_at = ? where no = ? and outcome = 'done' "
+            "and merged_at is null",
+            (commit, time.time(), row.claim),
+        ):
+            return False
+        if row.newest and row.state == "blocked":
+            pending = "report" if row.fingerprint or row.format else None
+            self._ends.final(row, "done", None, time.time(), pending)
+        elif row.newest:
+            self._store.change(
+                "update item set pending = 'report' where no = ? and pending = 'merge'",
+                (row.no,),
+            )
+            if row.awaited or self._store.is_shared:
+                self._ends.satisfy(row.project, row.id)
         return True
 
     def set_aside(self, token: str, why: str) -> bool:
@@ -125,13 +130,23 @@ class Branches:
         for token in tokens:
             row = self._store.one(
                 Left,
-                f"select {columns(Left, 'c', newest=_NEWEST)} from claim c join item i "
+                f"select {columns(Left, 'c', **_ITEM)} from claim c join item i "
                 "on i.no = c.item where c.no = ? and c.token = ?",
                 (number_of(token), token),
             )
             if row is not None:
                 found[token] = row
         return found
+
+    def are_merged(self, tokens: Iterable[str]) -> bool:
+        """True if the branch of one of the claims that these tokens name is merged."""
+        numbers = {number_of(token): token for token in tokens}
+        found = self._store.rows(
+            "select no, token from claim where merged_at is not null and no in "
+            f"(-1{', ?' * len(numbers)})",
+            tuple(numbers),
+        )
+        return any(numbers[no] == token for no, token in found)
 
     def lead_merges(self, holder: str, seconds: float) -> str | None:
         """Become the project's only integrator for `seconds`; None, or who is at work.

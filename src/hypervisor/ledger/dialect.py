@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from hypervisor.ledger import server_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from typing import Any
-
-    from psycopg import Cursor
 
 # SQLite has one writer, so its highest number is the last; here numbers come from a sequence.
 _LAST_CLAIM = ("(select max(no) from claim)", "nextval('claim_no')")
@@ -24,21 +20,30 @@ _TYPES = (
 
 
 def clock() -> str:
-    """Return the SQL of the server's time in microseconds, one and the same in a statement."""
-    return "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+    """Return the SQL of the clock of leases; see `server_clock`."""
+    return server_clock.told()
 
 
 def statement(sql: str) -> bytes:
     """Return a statement of the ledger in PostgreSQL's words."""
-    text = _statement(sql)
+    text = _STATEMENTS.get(sql)
+    if text is None:
+        text = _STATEMENTS[sql] = _statement(sql)
     return text.replace(b"CLOCK", clock().encode()) if b"CLOCK" in text else text
 
 
-@lru_cache(maxsize=1024)
+_STATEMENTS: dict[str, bytes] = {}
+
+
 def _statement(sql: str) -> bytes:
-    sql = sql.replace(*_LAST_CLAIM).replace("/*!", "").replace("*/", "").replace("%", "%%")
-    parts = sql.split("'")
-    parts[::2] = [part.replace("?", "%s") for part in parts[::2]]
+    parts = sql.replace(*_LAST_CLAIM).replace("/*!", "").replace("*/", "").split("'")
+    count = 0
+    for place in range(0, len(parts), 2):
+        first, *rest = parts[place].split("?")
+        parts[place] = first + "".join(
+            f"${number}{text}" for number, text in enumerate(rest, count + 1)
+        )
+        count += len(rest)
     return "'".join(parts).encode()
 
 
@@ -49,9 +54,10 @@ def script(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-@lru_cache(maxsize=256)
 def copied(sql: str) -> bytes | None:
     """Return the COPY that does what a plain insert does, or None for another statement."""
+    import re
+
     found = re.fullmatch(r"insert into (\w+) \(([^()]+)\) values \(\?(?:, \?)*\)", sql)
     return f"copy {found[1]} ({found[2]}) from stdin".encode() if found else None
 
@@ -70,18 +76,16 @@ class Row(tuple[object, ...]):
         return list(self.places)
 
 
-@lru_cache(maxsize=256)
-def _kind(names: tuple[str, ...]) -> type[Row]:
-    places: dict[str, int] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name, place)
-    return type("Row", (Row,), {"__slots__": (), "places": places})
+_KINDS: dict[tuple[str, ...], type[Row]] = {}
 
 
-def row_maker(cursor: Cursor[Row]) -> Callable[[Sequence[object]], Row]:
-    """Return what makes a Row of the values of this cursor's rows: a row factory of psycopg."""
-    columns = cursor.description
-    return _kind(tuple(column.name for column in columns)) if columns else Row
+def row_kind(names: tuple[str, ...]) -> type[Row]:
+    """Return the class of rows whose columns have these names; the first of a name counts."""
+    kind = _KINDS.get(names)
+    if kind is None:
+        places = {name: len(names) - place for place, name in enumerate(reversed(names), 1)}
+        kind = _KINDS[names] = type("Row", (Row,), {"__slots__": (), "places": places})
+    return kind
 
 
 def quoted(name: str) -> str:

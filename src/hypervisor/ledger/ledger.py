@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypervisor.config import store as stores
 from hypervisor.ledger.part import part
 from hypervisor.ledger.store import Store
+from hypervisor.system.state import LEDGER, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.agents import Agents
     from hypervisor.ledger.branches import Branches
     from hypervisor.ledger.claim_locks import ClaimLocks
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.retries import Retries
     from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.terms import Terms
-    from hypervisor.system.state import State
 
 
 class Ledger:
@@ -47,27 +48,38 @@ class Ledger:
         create: bool = False,
         project: str | None = None,
         patience: float | None = None,
+        look: bool = False,
     ) -> Self:
         """Open the ledger of `root` in the store that this shell names; with `create`, make it if
         there is none.
 
         `project` names the project in a new ledger; without it a random name is made. `patience`
-        is for how many seconds a server that doesn't answer is waited for.
+        is for how many seconds a server that doesn't answer is waited for. Who will only `look`
+        may do so in a folder that can't be written.
         Raises NoLedger and LedgerError.
         """
-        from hypervisor.system.state import State
-
         told = stores.address()
         state = State.find(root)
         kept = stores.check(root, told, state)
         if told is None:
             from hypervisor.ledger.embedded import connect
 
-            return cls(Store(root, connect(root, state, create, project)))
+            return cls(Store(root, connect(root, state, create, project, look=look)))
         from hypervisor.ledger.shared import open_shared
 
         name = kept[1] if kept else project
         return cls(open_shared(root, told, name, create=create, patience=patience))
+
+    @staticmethod
+    def place(root: str) -> tuple[object, ...]:
+        """Return what differs once `open` would open another ledger than before. Raises what it
+        raises for a store that may not be used."""
+        told, state = stores.address(), State.find(root)
+        stores.check(root, told, state)
+        if state is None:
+            return (told,)
+        file = state.folder.look(LEDGER)
+        return told, state.id, file and (file.st_dev, file.st_ino)
 
     def __enter__(self) -> Self:
         return self
@@ -116,8 +128,21 @@ class Ledger:
         from hypervisor.ledger.generations import Generations
 
         return Generations(
-            self.store, self.queues, self.terms, self.items, self.ends, self.claim_locks
+            self.store,
+            self.queues,
+            self.terms,
+            self.items,
+            self.ends,
+            self.claim_locks,
+            self.accepted,
         )
+
+    @part
+    def accepted(self) -> Accepted:
+        """What was done, and is not to be done again."""
+        from hypervisor.ledger.accepted import Accepted
+
+        return Accepted(self.store)
 
     @part
     def items(self) -> Items:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.rows import Pending, columns
 from hypervisor.ledger.schema import NEVER
@@ -10,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
+# A clone that has not written a report for so long is gone, as far as anybody can tell.
+_OWED_SECONDS = 7 * 86_400
 _OF_OTHERS = {"queue_name": "q.name"} | {
     name: f"c.{name}"
     for name in ("token", "worker", "outcome", "attempt", "report", "branch", "merge")
@@ -23,18 +27,31 @@ class Outbox:
         self._store = store
 
     def pending(self, limit: int | None = 200) -> list[Pending]:
-        """Return items whose accepted end still has to be written into their task file, but for
-        those whose branch is not merged yet.
+        """Return items whose accepted end still has to be written into their task file here, but
+        for those whose branch is not merged yet, and those that another clone owes: that has the
+        work, and this one gets both at its next pull. What that owes for a week is anybody's.
 
         At most `limit` of them: those that were not tried before, then the oldest.
         """
+        clone = self._store.clone()
+        owed = ""
+        values: tuple[object, ...] = ()
+        if clone is not None:
+            # A clone that was made anew in its place is as good as the one before.
+            owed = (
+                "and (c.clone is null or c.branch is not null or substr(c.clone, 1, ?) = ? "
+                "or substr(c.clone, ?) = ? or i.finished_at < ?) "
+            )
+            name, _, place = clone.partition(" ")
+            at = len(name) + 1
+            values = (at, f"{name} ", at, f" {place}", time.time() - _OWED_SECONDS)
         return self._store.all(
             Pending,
             f"select {columns(Pending, 'i', **_OF_OTHERS)} "
             "from item i join queue q on q.no = i.queue join claim c on c.no = i.claim "
-            "where i.pending is not null and i.pending <> 'merge' and q.project = ? "
+            f"where i.pending is not null and i.pending <> 'merge' and q.project = ? {owed}"
             "order by i.pending not in ('report', 'cause'), i.finish_no limit ?",
-            (self._store.project, NEVER if limit is None else limit),
+            (self._store.project, *values, NEVER if limit is None else limit),
         )
 
     def awaits_writing(self, token: str) -> bool:
@@ -47,10 +64,21 @@ class Outbox:
         )
         return found is not None
 
-    def written(self, token: str, fingerprint: str | None = None) -> None:
+    def written(
+        self, token: str, fingerprint: str | None = None, before: str | None = None
+    ) -> None:
         """Note that the end that `token` brought stands in the task file, and how that looks now:
-        what looks otherwise later was edited since."""
-        self._set_pending(token, None, fingerprint)
+        what looks otherwise later was edited since. `before` is the digest of what it held."""
+        self._set_pending(token, None, fingerprint, before)
+
+    def write_again(self, items: list[int]) -> None:
+        """Have the accepted ends of these items (their numbers) written once more."""
+        with self._store.write():
+            self._store.change_many(
+                "update item set pending = 'report' where no = ? and state = 'done' "
+                "and pending is null and claim is not null",
+                [(item,) for item in items],
+            )
 
     def unwritten(self, token: str, why: str) -> None:
         """Note why the end that `token` brought can't be written now; it stays pending."""
@@ -58,12 +86,19 @@ class Outbox:
 
     # -- inside a write transaction --
 
-    def _set_pending(self, token: str, pending: str | None, fingerprint: str | None = None) -> None:
+    def _set_pending(
+        self,
+        token: str,
+        pending: str | None,
+        fingerprint: str | None = None,
+        before: str | None = None,
+    ) -> None:
         number = number_of(token)
         with self._store.write():
             self._store.change(
-                "update item set pending = ?, fingerprint = coalesce(?, fingerprint) "
+                "update item set pending = ?, fingerprint = coalesce(?, fingerprint), "
+                "content = coalesce(substr(content, 1, 64) || ' ' || ?, ?, content) "
                 "where pending is not null and claim = ? "
                 "and no = (select item from claim where no = ? and token = ?)",
-                (pending, fingerprint, number, number, token),
+                (pending, fingerprint, before, before, number, number, token),
             )

@@ -1,22 +1,21 @@
-"""The engine for many machines: a schema of PostgreSQL per project, through psycopg 3.
+"""The engine for many machines: a schema of PostgreSQL per project.
 
 Claims lock the rows that they take and skip those that others lock (`for update skip locked`), so
-no claim waits for another. Leases are judged by the server's clock.
+no claim waits for another. Leases are judged by the server's clock, steps of it taken back.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
-import psycopg
-
 from hypervisor.config.roots import SETTINGS
-from hypervisor.ledger import dialect, schema
-from hypervisor.ledger.server import Connection, Server
+from hypervisor.ledger import dialect, schema, server_clock
+from hypervisor.ledger.libpq import Error
+from hypervisor.ledger.server import Connection, Server, is_elsewhere
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.digests import sha256
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,31 +24,38 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.dialect import Row
     from hypervisor.ledger.server import Found
+    from hypervisor.system.state import State
 
+# The SQLSTATEs of a schema and of a table that isn't there.
+_MISSING = ("3F000", "42P01")
 # Places that one look at the sequence reserves.
 _BLOCK = 1 << 24
-# Write transactions publish since when they are at it, as an advisory lock; its upper bits say
-# that it is ours.
+# Write transactions publish which end was the last when they began, as an advisory lock; its upper
+# bits say that it is ours.
 _TAG = 0x487 << 52
+_NUMBER_ENDS = (
+    "select setval('end_no', greatest(1, (select max(finish_no) from item), "
+    "(select max(finish_no) from told)))"
+)
 
 
 class _Write(Transaction):
-    """One write transaction. It begins with a lock that tells readers since when it is at work."""
+    """One write transaction. It begins with a lock that tells readers which ends are still to come:
+    those with a higher number."""
 
     def __init__(self, engine: Postgres) -> None:
         super().__init__()
         self._engine = engine
         self._began: Found
+        self.end_no: int | None = None
         self.is_open = False
 
     def __enter__(self) -> None:
-        begun = dialect.clock()
-        now = begun.replace("statement_timestamp", "clock_timestamp")
+        now = dialect.clock().replace("statement_timestamp", "clock_timestamp")
+        last = "(select last_value from end_no)"
         try:
-            # The time is read once more after the lock is there to see: what ends here ends later
-            # than what a reader was told of.
             found = self._engine.connection.begin(
-                f"select {now} from pg_advisory_xact_lock_shared({_TAG} | {begun})"
+                f"select {now} from pg_advisory_xact_lock_shared({_TAG} | {last})"
             )
             self._began = found
         except BaseException:
@@ -81,7 +87,7 @@ class _Write(Transaction):
 
     def _commit(self) -> None:
         connection = self._engine.connection
-        pid = connection.raw.info.backend_pid
+        pid = connection.raw.pid
         try:
             connection.commit()
         except Gone:
@@ -99,7 +105,7 @@ class _Write(Transaction):
                     action(*values)
         finally:
             self.is_open = False
-            self.now = None
+            self.now = self.end_no = None
             self.proof = None
             self.committed.clear()
             self.undone.clear()
@@ -114,8 +120,10 @@ class Postgres:
         self.server = server
         self.schema = schema_name
         raw = server.connected(schema_name, time.monotonic() + server.patience)
-        self.connection = Connection(raw, server.shown)
+        self.connection = Connection(raw, server)
         self.transaction = _Write(self)
+        self.meta: dict[str, str] = {}
+        self._seen: server_clock.Look | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -152,17 +160,56 @@ class Postgres:
         return first
 
     def lease_clock(self) -> int:
-        """Return the server's time in microseconds."""
+        """Return the time of leases in microseconds."""
         if self.transaction.is_open:
             return self.transaction.time()
         now: int = self.connection.execute(f"select {dialect.clock()}").fetchone()[0]
         return now
 
+    def mind_clock(self) -> None:
+        """Take back what the server's clock was set by since this process looked last."""
+        now, before = server_clock.look(self.connection), self._seen
+        self._seen = now
+        raw = self.connection.raw
+        if before is None:
+            return
+        step = server_clock.step(before, now, elsewhere=is_elsewhere(raw.host, raw.address))
+        if (
+            step
+            and self.connection.execute(
+                "update counter set value = value - ? where name = 'clock' and value = ?",
+                (step, before.offset),
+            ).rowcount
+        ):
+            if self.transaction.now is not None:
+                self.transaction.now -= step
+            self._seen = now._replace(offset=before.offset - step)
+
+    def mind_clock_of(self, state: State) -> None:
+        """Do so for all commands of this host, whose last look is in `state`."""
+        self._seen = server_clock.last(state)
+        self.mind_clock()
+        if self._seen is not None:
+            server_clock.keep(state, self._seen)
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; others that end later have a higher
+        one."""
+        write = self.transaction
+        if write.end_no is None:
+            write.end_no = int(self.connection.execute("select nextval('end_no')").fetchone()[0])
+        return write.end_no
+
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """False: the server's clock goes on over its machine's boots."""
+        return False
+
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: writers that began earlier
         may commit later."""
         seen: int = self.connection.execute(
-            f"with present as materialized (select {dialect.clock()} as now) select least(now, "
+            "with present as materialized (select last_value as no from end_no) "
+            "select 1 + least(no, "
             f"(select min(((classid::bigint << 32) | objid::bigint) # {_TAG}) from pg_locks where "
             "locktype = 'advisory' and mode = 'ShareLock' and objsubid = 1 and database = "
             "(select oid from pg_database where datname = current_database()) "
@@ -181,6 +228,9 @@ class Postgres:
         """Let what removed rows took be used again."""
         self.connection.execute(f"vacuum {', '.join(schema.TABLES)}")
 
+    def fold(self) -> None:
+        """Nothing: the server sees to its log."""
+
     def stand_still(self) -> None:
         """Have all others wait until the present transaction ends."""
         tables = ", ".join(schema.TABLES)
@@ -195,6 +245,7 @@ class Postgres:
                 f"select setval('{sequence}', high) from "
                 f"(select max({column}) as high from {table}) as found where high is not null"
             )
+        self.connection.execute(_NUMBER_ENDS)
 
     def refuse_writes(self, text: str) -> None:
         """Have whoever writes from now on be told `text`, also those who are connected."""
@@ -216,8 +267,7 @@ class Postgres:
     def connect_again(self, until: float) -> None:
         """Replace a connection that was lost. Raises LedgerError after `until` (monotonic)."""
         self.connection.rollback()
-        with contextlib.suppress(psycopg.Error):
-            self.connection.raw.close()
+        self.connection.raw.close()
         self.connection.raw = self.server.connected(self.schema, until)
 
     def is_proven(self, pid: int, sql: str, values: Sequence[object]) -> bool:
@@ -268,16 +318,15 @@ def schema_of(project: str) -> str:
     """Return the schema that holds a project: its name where that is plain, else with a hash."""
     plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in project.lower())
     if plain != project or len(plain) > 40:
-        import hashlib
-
-        plain = f"{plain[:40]}_{hashlib.sha256(project.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        plain = f"{plain[:40]}_{sha256(project.encode('utf-8', 'replace'))[:8]}"
     return f"hypervisor_{plain}"
 
 
 def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
     """See that the schema is ours and of the present version; make or migrate it if not."""
     execute = engine.connection.execute
-    version = _version(engine)
+    engine.meta = _meta(engine)
+    version = int(engine.meta.get("version", 0))
     if version == 0 and not create:
         raise NoLedger(
             f"{root}: project {project} has no queue in {engine.server.shown}",
@@ -291,12 +340,13 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         )
     if version == schema.VERSION:
         return
-    name = engine.schema
-    execute("begin")
+    connection, name = engine.connection, engine.schema
     try:
+        connection.begin()
         # Those who come first at once take turns; whoever is second finds it made.
         execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
-        version = _version(engine)
+        there = execute("select to_regclass(?)", (f"{dialect.quoted(name)}.meta",)).fetchone()[0]
+        version = int(_meta(engine)["version"]) if there is not None else 0
         if version == 0:
             execute(f"create schema if not exists {dialect.quoted(name)}")
         for text in schema.MIGRATIONS[version:]:
@@ -305,25 +355,34 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         if version == 0:
             execute("create sequence claim_no owned by claim.no")
             execute(f"create sequence place increment {_BLOCK} start 1")
-            engine.connection.executemany(
+        if version < 5:
+            # Its first number counts as given: so `last_value` is never one that is still to come.
+            execute("create sequence end_no")
+            execute(_NUMBER_ENDS)
+            execute("insert into counter values ('clock', 0)")
+        if version == 0:
+            connection.executemany(
                 "insert into meta (key, value) values (?, ?)",
                 [("ledger", os.urandom(4).hex()), ("project", project), ("version", "0")],
             )
         execute("update meta set value = ? where key = 'version'", (str(schema.VERSION),))
-        execute("commit")
+        connection.commit()
     except BaseException:
-        with contextlib.suppress(HypervisorError):
-            execute("rollback")
+        connection.rollback()
         raise
+    engine.meta = _meta(engine)
 
 
-def _version(engine: Postgres) -> int:
-    """Return the version of the project's tables, 0 where there are none."""
-    name = f"{dialect.quoted(engine.schema)}.meta"
-    if engine.connection.execute("select to_regclass(?)", (name,)).fetchone()[0] is None:
-        return 0
-    found = engine.connection.execute(f"select value from {name} where key = 'version'").fetchone()
-    return int(found[0])
+def _meta(engine: Postgres) -> dict[str, str]:
+    """Return what the project's tables say of themselves, nothing where there are none."""
+    table = f"{dialect.quoted(engine.schema)}.meta"
+    try:
+        found = engine.connection.execute(f"select key, value from {table}")
+        return {str(key): str(value) for key, value in found}
+    except LedgerError as error:
+        if isinstance(error.__cause__, Error) and error.__cause__.state in _MISSING:
+            return {}
+        raise
 
 
 def _named(root: str) -> str | None:

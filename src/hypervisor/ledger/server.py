@@ -1,17 +1,13 @@
-"""The way to a PostgreSQL server: connected through psycopg 3, waited for, and its errors told."""
+"""The way to a PostgreSQL server: connected, waited for, and its errors told."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
-import psycopg
-from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 from hypervisor.config import store
-from hypervisor.ledger import dialect
+from hypervisor.ledger import dialect, libpq
+from hypervisor.ledger.link import Link
 from hypervisor.ledger.store import Collision, Gone, LedgerError
 from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError
@@ -20,23 +16,21 @@ from hypervisor.system.waiting import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
-
-    from psycopg.abc import Buffer
-
-    from hypervisor.ledger.dialect import Row
 
 # From this version of libpq on ways to log in can be refused.
 _CAN_REFUSE_PASSWORD = 160000
 # From so many rows on, one COPY is faster than a statement per row.
 _COPY_FROM = 500
 # A host that was cut off in the midst of a transaction lets go of its rows after a while.
-_SESSION = (
-    "set client_min_messages to warning; set idle_in_transaction_session_timeout to '60s'; "
-    "set tcp_keepalives_idle to 15; set tcp_keepalives_interval to 5; "
-    "set tcp_keepalives_count to 4; set search_path to "
-)
+_SESSION = {
+    "client_min_messages": "error",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+}
 _CLIENT = {
     "connect_timeout": "10",
     "keepalives_idle": "15",
@@ -45,6 +39,10 @@ _CLIENT = {
     "tcp_user_timeout": "40000",
     "application_name": "hypervisor",
 }
+# SQLSTATEs: what two writers in each other's way are told, and what the server's owner mends.
+_COLLISIONS = ("40001", "40P01")
+_OWNERS = ("53100", "42501")
+_RAISED = "P0001"
 # What is said while a server starts, stops, or is not there; anything else needs a person.
 _PASSING = (
     "refused", "starting up", "shutting down", "recovery", "timeout", "timed out",
@@ -54,34 +52,34 @@ _PASSING = (
 
 
 class Found:
-    """What a statement has found: the cursor of a pipeline, whose errors come with its rows."""
+    """What a statement has found: waited for when it is looked at, and errors come then."""
 
-    def __init__(self, cursor: psycopg.Cursor[Row], connection: Connection) -> None:
-        self._cursor = cursor
+    def __init__(self, result: libpq.Result, connection: Connection) -> None:
+        self._result = result
         self._connection = connection
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
-        try:
-            return self._cursor.fetchone()
-        except psycopg.Error as error:
-            raise self._connection.told(error) from error
+        return self._seen().fetchone()
 
-    def fetchall(self) -> list[Row]:
+    def fetchall(self) -> list[dialect.Row]:
         """Return all rows that are left."""
-        try:
-            return self._cursor.fetchall()
-        except psycopg.Error as error:
-            raise self._connection.told(error) from error
+        return list(self._seen())
 
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.fetchall())
+    def __iter__(self) -> Iterator[dialect.Row]:
+        return iter(self._seen())
 
     @property
     def rowcount(self) -> int:
         """How many rows it changed."""
-        self._connection.catch_up()
-        return self._cursor.rowcount
+        return self._seen().changed
+
+    def _seen(self) -> libpq.Result:
+        try:
+            self._connection.raw.receive(self._result)
+        except libpq.Error as error:
+            raise self._connection.told(error) from error
+        return self._result
 
 
 class Connection:
@@ -91,44 +89,57 @@ class Connection:
     counts on a network, and beside other work, is how often one waits.
     """
 
-    def __init__(self, raw: psycopg.Connection[Row], shown: str) -> None:
+    def __init__(self, raw: Link, server: Server) -> None:
         self.raw = raw
-        self._shown = shown
-        self._pipeline: contextlib.ExitStack | None = None
-        self._sync: Callable[[], None] = lambda: None
+        self._server = server
+        self._within = False
 
     def begin(self, *statements: str) -> Found:
         """Begin a transaction with `statements` and return what the last of them finds."""
         try:
-            self._enter()
+            self._within = True
             for statement in ("begin", *statements):
-                cursor = self.raw.execute(statement.encode())
-        except psycopg.Error as error:
+                result = self.raw.send(statement.encode())
+        except libpq.Error as error:
             raise self.told(error) from error
-        return Found(cursor, self)
+        return Found(result, self)
 
     def commit(self) -> None:
         """End the transaction. Raises what went wrong in it and was not seen before."""
+        self._within = False
         try:
-            self.raw.execute(b"commit")
-            self._leave()
-        except psycopg.Error as error:
+            self.raw.send(b"commit")
+            self.raw.sync()
+        except libpq.Error as error:
             raise self.told(error) from error
 
     def rollback(self) -> None:
         """Undo what is left of a transaction, if anything is."""
-        with contextlib.suppress(psycopg.Error):
-            self._leave()
-        if not self.raw.closed and self.raw.info.transaction_status:
-            with contextlib.suppress(psycopg.Error):
-                self.raw.execute(b"rollback")
+        self._within = False
+        self._try()
+        if self.raw.in_transaction:
+            self._try(b"rollback")
+        try:
+            self.raw.forget()
+        except libpq.Error:
+            return
+
+    def _try(self, *statements: bytes) -> None:
+        try:
+            for statement in statements:
+                self.raw.send(statement)
+            self.raw.sync()
+        except libpq.Error:
+            return
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> Found:
         """Carry out one statement of the ledger and return what it finds."""
         try:
-            return Found(self.raw.execute(dialect.statement(sql), values), self)
-        except psycopg.Error as error:
+            result = self.raw.send(dialect.statement(sql), values)
+            self._settle()
+        except libpq.Error as error:
             raise self.told(error) from error
+        return Found(result, self)
 
     def executemany(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         """Carry out one statement for each of `values`."""
@@ -136,55 +147,34 @@ class Connection:
         copy = dialect.copied(sql) if len(rows) >= _COPY_FROM else None
         try:
             if copy is not None:
-                self._copy(copy, rows)
-            elif len(rows) == 1:
-                self.raw.execute(dialect.statement(sql), rows[0])
-            elif rows:
-                self.raw.cursor().executemany(dialect.statement(sql), rows)
-        except psycopg.Error as error:
+                self.raw.copy(copy, rows)
+                # Until the server counts again by itself, it would take the table for empty.
+                self.raw.send(b"analyze " + copy.split(b" ")[1])
+            else:
+                statement = dialect.statement(sql)
+                for row in rows:
+                    self.raw.send(statement, row)
+            self._settle()
+        except libpq.Error as error:
             raise self.told(error) from error
 
-    def catch_up(self) -> None:
-        """Wait for the answers to all that was sent."""
-        try:
-            self._sync()
-        except psycopg.Error as error:
-            raise self.told(error) from error
+    def _settle(self) -> None:
+        """Outside of a transaction, wait for the answers to what was sent."""
+        if not self._within:
+            self.raw.sync()
 
-    def _enter(self) -> None:
-        self._pipeline = contextlib.ExitStack()
-        self._sync = self._pipeline.enter_context(self.raw.pipeline()).sync
-
-    def _leave(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        self._sync = lambda: None
-        if pipeline is not None:
-            pipeline.close()
-
-    def _copy(self, copy: bytes, rows: list[Sequence[object]]) -> None:
-        within = self._pipeline is not None
-        self._leave()
-        with self.raw.cursor() as cursor, cursor.copy(copy) as into:
-            for row in rows:
-                into.write_row(row)
-        # Until the server counts again by itself, it would take the table for an empty one.
-        self.raw.execute(b"analyze " + copy.split(b" ")[1])
-        if within:
-            self._enter()
-
-    def told(self, error: psycopg.Error) -> HypervisorError:
-        """Return what an error of the driver means to the ledger and its user."""
-        text = f"{self._shown}: {_first_line(error)}"
-        if self.raw.broken or self.raw.closed or _is_passing(error):
+    def told(self, error: libpq.Error) -> HypervisorError:
+        """Return what an error of the server means to the ledger and its user."""
+        text = f"{self._server.shown}: {_first_line(error)}"
+        if not self.raw.is_open or _is_passing(error):
             # The server's last word may come before the end of the connection does.
-            with contextlib.suppress(psycopg.Error):
-                self.raw.close()
+            self.raw.close()
             return Gone(text, "look after the server, then run the command again")
-        if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
+        if error.state in _COLLISIONS:
             return Collision(text, "run the command again")
-        if isinstance(error, errors.RaiseException) and " was moved to " in text:
+        if error.state == _RAISED and " was moved to " in text:
             return LedgerError(_first_line(error), f"name its new store in {store.VARIABLE}")
-        if isinstance(error, errors.DiskFull | errors.InsufficientPrivilege):
+        if error.state in _OWNERS:
             return LedgerError(text, "mend it on the server, then run the command again")
         return LedgerError(text, "see docs/postgresql.md")
 
@@ -193,12 +183,16 @@ class Server:
     """Where the store is, as this shell reaches it, and how long to wait for it (seconds)."""
 
     def __init__(self, told: str, patience: float | None = None) -> None:
-        self.shown = store.shown(told)
         self.patience = _patience() if patience is None else patience
         self._told = told
-        self._raw: psycopg.Connection[Row] | None = None
+        self._raw: Link | None = None
 
-    def connected(self, schema: str, until: float) -> psycopg.Connection[Row]:
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return store.shown(self._told)
+
+    def connected(self, schema: str, until: float) -> Link:
         """Return a new connection that works in `schema`.
 
         A server that isn't there is waited for until then (monotonic); the wait is told on
@@ -207,9 +201,8 @@ class Server:
         begun, pause, said = time.monotonic(), 0.05, False
         while True:
             try:
-                raw = self._connect()
-                raw.execute((_SESSION + dialect.quoted(schema)).encode())
-            except psycopg.Error as error:
+                raw = self._connect(schema)
+            except libpq.Error as error:
                 text, left = f"{self.shown}: {_first_line(error)}", until - time.monotonic()
                 if not _is_passing(error):
                     raise LedgerError(text, _mend(text)) from None
@@ -233,26 +226,27 @@ class Server:
 
     def warn_of_plain(self) -> None:
         """Say so where reports and ids travel unencrypted to another machine."""
-        if self._raw is None or self._raw.pgconn.ssl_in_use:
-            return
-        info = self._raw.info
-        if _is_elsewhere(info.host, info.hostaddr):
+        raw = self._raw
+        if raw is not None and not raw.has_tls and is_elsewhere(raw.host, raw.address):
             waiting.say(
                 f"{self.shown}: without TLS, so that others on the way can read and change what "
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
             )
 
-    def _connect(self) -> psycopg.Connection[Row]:
+    def _connect(self, schema: str) -> Link:
         try:
-            told = conninfo_to_dict(self._told)
-        except psycopg.Error as error:
+            given = libpq.parse(self._told)
+        except libpq.Error as error:
             raise LedgerError(
                 f"{self.shown}: {_first_line(error)}", f"check {store.VARIABLE}"
             ) from None
-        given = {key: str(value) for key, value in told.items() if value is not None}
-        address = make_conninfo(**_CLIENT | given | _guards(given))
-        raw = psycopg.connect(address, autocommit=True, row_factory=dialect.row_maker)
-        raw.adapters.register_loader("numeric", _Number)
+        options = {"dbname": self._told, "client_encoding": "UTF8", **_guards(given)}
+        raw = Link(options | {key: _CLIENT[key] for key in _CLIENT.keys() - given.keys()})
+        session = _SESSION | {"search_path": dialect.quoted(schema)}
+        settings = ", ".join(f"set_config('{name}', ?, false)" for name in session)
+        # What goes wrong with them shows at the first statement that is waited for.
+        raw.send(dialect.statement(f"select {settings}"), list(session.values()))
+        raw.mark()
         return raw
 
 
@@ -264,7 +258,7 @@ def _guards(given: Mapping[str, str]) -> dict[str, str]:
     """
     known = _defaults(given.get("service"))
     said = {key: given.get(key) or known.get(key, "") for key in ("host", "hostaddr", "sslmode")}
-    if not _is_elsewhere(said["host"], said["hostaddr"]):
+    if not is_elsewhere(said["host"], said["hostaddr"]):
         return {}
     options = {}
     # libpq's own default is no word of the user's.
@@ -273,7 +267,7 @@ def _guards(given: Mapping[str, str]) -> dict[str, str]:
         options["sslmode"] = "require"
     has_tls = (options.get("sslmode") or said["sslmode"]) in ("require", "verify-ca", "verify-full")
     is_said = given.get("require_auth") or known.get("require_auth")
-    if not has_tls and not is_said and psycopg.pq.version() >= _CAN_REFUSE_PASSWORD:
+    if not has_tls and not is_said and libpq.version() >= _CAN_REFUSE_PASSWORD:
         options["require_auth"] = "!password"
     return options
 
@@ -284,29 +278,23 @@ def _defaults(service: str | None) -> dict[str, str]:
     if service:
         os.environ["PGSERVICE"] = service
     try:
-        found = psycopg.pq.Conninfo.get_defaults()
-    except psycopg.Error:
-        # An unknown service: connecting says so.
-        return {}
+        return libpq.defaults()
     finally:
         if service:
             os.environ.pop("PGSERVICE")
             if before is not None:
                 os.environ["PGSERVICE"] = before
-    return {
-        option.keyword.decode(): option.val.decode("utf-8", "replace")
-        for option in found
-        if option.val is not None
-    }
 
 
-def _is_elsewhere(hosts: str, addresses: str) -> bool:
+def is_elsewhere(hosts: str, addresses: str) -> bool:
     """True if any of these hosts may be another machine; none at all is a socket of this one."""
     named = [one.strip() for one in (addresses or hosts).split(",")]
     return not all(one == "" or one.startswith(("/", "@")) or _is_loopback(one) for one in named)
 
 
 def _is_loopback(host: str) -> bool:
+    if host in ("127.0.0.1", "::1"):
+        return True
     import ipaddress
 
     try:
@@ -314,14 +302,6 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         # A name that begins so is no address: `127.0.0.1.example.org` is anybody's.
         return host.lower().rstrip(".") == "localhost"
-
-
-class _Number(psycopg.adapt.Loader):
-    """Sums and means, as SQLite tells them: whole numbers, else floats."""
-
-    def load(self, data: Buffer) -> int | float:
-        text = bytes(data)
-        return float(text) if b"." in text else int(text)
 
 
 def _patience() -> float:
@@ -332,18 +312,12 @@ def _patience() -> float:
         raise LedgerError(f"{PATIENCE}='{told[:20]}' is no number", "give seconds") from None
 
 
-def _is_passing(error: psycopg.Error) -> bool:
-    # The driver tells what went wrong at the end of a pipeline, and what before, one in the other.
-    before = error.__context__
-    if isinstance(before, psycopg.Error) and _is_passing(before):
-        return True
-    if error.sqlstate:
+def _is_passing(error: libpq.Error) -> bool:
+    state = error.state
+    if state:
         # Class 57 is the server's stop; a cancelled statement was somebody's wish.
-        state = error.sqlstate
         return state in ("25P03", "53300") or (state[:2] == "57" and state != "57014")
-    return isinstance(error, psycopg.OperationalError) and any(
-        word in str(error) for word in _PASSING
-    )
+    return any(word in str(error) for word in _PASSING)
 
 
 def _first_line(error: BaseException) -> str:

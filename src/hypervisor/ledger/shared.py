@@ -8,11 +8,8 @@ where a lost reply leaves open what became of a commit, the row that it would ha
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import random
 import time
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from hypervisor.config import store
 from hypervisor.config.roots import create_state
@@ -37,25 +34,33 @@ def open_shared(
 
     The first use is noted in the state of `root`. Raises NoLedger and LedgerError.
     """
-    with contextlib.ExitStack() as stack:
-        if create:
-            # Those who come first at once agree on one name for the project.
-            stack.enter_context(create_state(root).folder.locked("store.lock"))
-        kept = store.noted(State.find(root))
-        name = kept[1] if kept else project
-        for again in range(_COLLISIONS, -1, -1):
-            try:
-                engine = open_engine(root, told, name, create=create, patience=patience)
-                opened = Store(root, engine)
-                break
-            except Gone:
-                # It answered and went away again at once: it is waited for once more.
-                if not again:
-                    raise
-        if create or kept is None:
-            engine.server.warn_of_plain()
-        if kept is None:
-            store.note(create_state(root), told, opened.project)
+    if not create:
+        return _opened(root, told, project, False, patience)
+    # Those who come first at once agree on one name for the project.
+    with create_state(root).folder.locked("store.lock"):
+        return _opened(root, told, project, True, patience)
+
+
+def _opened(
+    root: str, told: str, project: str | None, create: bool, patience: float | None
+) -> Store:
+    kept = store.noted(State.find(root))
+    name = kept[1] if kept else project
+    for again in range(_COLLISIONS, -1, -1):
+        try:
+            engine = open_engine(root, told, name, create=create, patience=patience)
+            if (state := State.find(root)) is not None:
+                engine.mind_clock_of(state)
+            opened = Store(root, engine)
+            break
+        except Gone:
+            # It answered and went away again at once: it is waited for once more.
+            if not again:
+                raise
+    if create or kept is None:
+        engine.server.warn_of_plain()
+    if kept is None:
+        store.note(create_state(root), told, opened.project)
     return opened
 
 
@@ -81,7 +86,6 @@ def make_patient(part: object, engine: Postgres) -> None:
 
 
 def _repeated(verb: Callable[..., object], engine: Postgres) -> Callable[..., object]:
-    @functools.wraps(verb)
     def call(*args: object, **options: object) -> object:
         if engine.transaction.is_open:
             return verb(*args, **options)
@@ -98,6 +102,8 @@ def _repeated(verb: Callable[..., object], engine: Postgres) -> Callable[..., ob
                 collisions += 1
                 if collisions > _COLLISIONS:
                     raise
+                import random
+
                 time.sleep(random.uniform(0, 0.02 * collisions))
 
     return call

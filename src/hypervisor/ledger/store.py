@@ -49,9 +49,11 @@ if TYPE_CHECKING:
             """Carry out one statement for each of `values`."""
 
     class Engine(Protocol):
-        """What an engine does in its own way; `shared` is true where it has several writers."""
+        """What an engine does in its own way; `shared` is true where it has several writers, and
+        `meta` is what the ledger said of itself when it was opened."""
 
         shared: bool
+        meta: dict[str, str]
 
         @property
         def transaction(self) -> Transaction:
@@ -78,6 +80,15 @@ if TYPE_CHECKING:
         def lease_clock(self) -> int:
             """Return the time by which leases are judged, in microseconds."""
 
+        def mind_clock(self) -> None:
+            """Take back what the clock of leases was set by."""
+
+        def end_number(self) -> int:
+            """Return the number of what ends in this transaction, in the order of ends."""
+
+        def is_of_earlier_boot(self, time: int) -> bool:
+            """True for a time of the lease clock before the machine was started anew."""
+
         def settled_before(self) -> int:
             """Return the `finish_no` below which no end is still to come."""
 
@@ -86,6 +97,9 @@ if TYPE_CHECKING:
 
         def compact(self) -> None:
             """Give the disk back what removed rows took."""
+
+        def fold(self) -> None:
+            """Fold what was written back into the file, where there is one, beside all others."""
 
         def stand_still(self) -> None:
             """Have all others wait until the present transaction ends."""
@@ -157,7 +171,7 @@ class Store:
         self._state: State | None = getattr(engine, "state", None)
         self.connection = engine.connection
         self._write = engine.transaction
-        meta = dict(self.rows("select key, value from meta").fetchall())
+        meta = engine.meta
         if not moving and ("moved" in meta or "arriving" in meta):
             engine.close()
             raise _elsewhere(root, meta)
@@ -247,9 +261,20 @@ class Store:
         """
         self._write.proof = (sql, values)
 
-    def host(self) -> str | None:
-        """Return the machine whose processes a session's number is one of; None: there is one."""
-        return f"{machine.machine_id()}:{os.uname().nodename}" if self.engine.shared else None
+    def place(self) -> str | None:
+        """Return where a process's number means that process: this boot and pid namespace of this
+        machine; None where that can't be told."""
+        space = machine.process_space()
+        if space is None or not self.engine.shared:
+            return space
+        return f"{machine.machine_id()}:{os.uname().nodename}:{space}"
+
+    def clone(self) -> str | None:
+        """Return the clone of the project that this is, and behind a space where it stands; None:
+        there is one."""
+        if not self.engine.shared:
+            return None
+        return f"{self.state.id} {os.uname().nodename}:{self.root}"
 
     def next_positions(self, count: int) -> int:
         """Reserve `count` places behind all others and return the first of them."""

@@ -9,6 +9,8 @@ from hypervisor.system.reading import NotReadable, read_start
 # How the mode of a link to another repository stands in an index.
 GITLINK = 0o160000
 _LARGEST = 4 << 20
+# Where a repository that is apart from its main worktree notes that.
+_MAIN = "hypervisor-main"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -36,13 +38,56 @@ def commit_of_ref(shared: str, name: str) -> str | None:
 def private_dir(folder: str) -> str | None:
     """Return the folder in which git keeps what it knows of the checkout around `folder`."""
     top = top_of(folder)
-    if top is None:
-        return None
+    return None if top is None else _private_at(top)
+
+
+def _private_at(top: str) -> str | None:
     git = f"{top}/.git"
     if os.path.isdir(git):
         return git
     kind, colon, path = _read(git).partition(": ")
     return os.path.join(top, path.rstrip("\n")) if kind == "gitdir" and colon else None
+
+
+def repository_at(folder: str) -> str | None:
+    """Return the `private_dir` of the checkout whose top is `folder`; None where it has no `.git`,
+    and where that is none of git's, as an empty one that a sandbox left."""
+    return _private_at(folder) if _has_repository(folder) else None
+
+
+def main_of(top: str, private: str) -> str:
+    """Return the folder that all worktrees of a repository mean, for its checkout at `top` and that
+    one's `private_dir`: the main worktree, or the folder whose `.git` leads to a bare repository;
+    where neither is known, the repository's own folder."""
+    common = os.path.realpath(shared_dir(private))
+    if common == os.path.realpath(private):
+        return top
+    for told in ("..", _worktree_of(common), _read(f"{common}/{_MAIN}").rstrip("\n")):
+        place = os.path.realpath(os.path.join(common, told))
+        if _has_repository(place) and os.path.realpath(_private_at(place) or "") == common:
+            return place
+    return common
+
+
+def note_main(top: str) -> None:
+    """Note in a repository that is apart from its main worktree `top` where that is, since git
+    does not: linked worktrees are to find it."""
+    private = repository_at(top) if os.path.isfile(f"{top}/.git") else None
+    if private and shared_dir(private) == private and not _worktree_of(private):
+        try:
+            with open(f"{private}/{_MAIN}", "wb") as out:
+                out.write(os.fsencode(top) + b"\n")
+        except OSError:
+            return
+
+
+def _worktree_of(repository: str) -> str:
+    """Return what a repository's settings say of its main worktree, as submodules' do."""
+    for line in _read(f"{repository}/config").split("\n"):
+        name, _, told = line.partition("=")
+        if name.strip().lower() == "worktree":
+            return told.strip().strip('"')
+    return ""
 
 
 def shared_dir(private: str) -> str:

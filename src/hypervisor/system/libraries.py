@@ -41,4 +41,4 @@ def mend(extra: str, call: str) -> str:
     return shell([sys.executable, "-m", "pip", "install", *(wanted or [_LIBRARIES[extra]])])
 
 
-_LIBRARIES = {"mcp": "mcp", "postgres": "psycopg[binary]"}
+_LIBRARIES = {"mcp": "mcp", "postgres": "psycopg-binary"}

@@ -29,6 +29,8 @@ else:
         """A tuple whose values are attributes, too, in the order in which a class declares them."""
 
         def __new__(kind, /, *values, **named):
+            if not named and len(values) == len(kind._fields):
+                return tuple.__new__(kind, values)
             given = kind._field_defaults | dict(zip(kind._fields, values, strict=False)) | named
             if len(values) > len(kind._fields) or given.keys() != set(kind._fields):
                 raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}")

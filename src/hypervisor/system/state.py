@@ -212,6 +212,16 @@ class State:
         return seen
 
 
+def stands_in(folder: str) -> bool:
+    """True if a folder of state stands in `folder`, whoever made it."""
+    return os.path.isdir(shown(folder))
+
+
+def is_within(folder: str) -> bool:
+    """True for what is below a folder of state, as the working tree of a claim is."""
+    return f"/{STATE}/" in folder
+
+
 def shown(root: str, *names: str) -> str:
     """Return the path of the state of `root`, or of `names` in it: for messages and for git, never
     to be opened."""

@@ -20,6 +20,7 @@ _WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requir
 _BLOCKS = frozenset(("blocks", "blocking"))
 # How other keys begin that may say what a task waits for.
 _LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
+_MOST_KEYS = 10_000
 _NONE = frozenset(("none", "n/a", "-", "", "null", "~"))
 # Types of a link that have its holder wait; all others are remarks.
 _WAITING_TYPES = frozenset(("blocks", "conditional-blocks", "waits-for", "parent-child"))
@@ -44,21 +45,36 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
     in `ignored` never do."""
     told = Dependencies([], [], {}, [], [])
     for name in document.keys:
-        folded = _fold(name)
-        waits = name == key or folded in _WAITS
-        blocks = folded in _BLOCKS
-        if name in ignored or not (waits or blocks or folded.startswith(_LIKE)):
+        says = "waits" if name == key else _says(name)
+        if says is None or name in ignored or not document.holds(name):
             continue
         value = document.value(name)
-        if value is None or value is False:
-            continue
-        _read(document, name, value, told, told.blocks if blocks else told.waits if waits else None)
+        if value is not None and value is not False:
+            names = told.blocks if says == "blocks" else told.waits if says == "waits" else None
+            _read(document, name, value, told, names)
     return told
 
 
 def is_read(key: str, unread: Sequence[str]) -> bool:
     """True if `key` holds links, and is not among the `unread`."""
-    return _fold(key) in (*_WAITS, *_BLOCKS) and key not in unread
+    return _says(key) in ("waits", "blocks") and key not in unread
+
+
+# Many files have the same few keys.
+_said: dict[str, str | None] = {}
+
+
+def _says(name: str) -> str | None:
+    """Return what a key says by its name: "waits", "blocks", "may" for one that may say that its
+    holder waits, None for any other."""
+    if name not in _said:
+        folded = _fold(name)
+        like = "may" if folded.startswith(_LIKE) else None
+        known = "waits" if folded in _WAITS else "blocks" if folded in _BLOCKS else like
+        if len(_said) > _MOST_KEYS:
+            return known
+        _said[name] = known
+    return _said[name]
 
 
 def _read(

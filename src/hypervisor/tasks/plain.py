@@ -59,7 +59,7 @@ class PlainHeader:
     def __init__(self) -> None:
         self.words: dict[str, Word | list[Word] | None] = {}
         self.places: dict[str, int] = {}
-        self._entries: list[Entry] = []
+        self._spans: list[tuple[str, str, str | None, bool, int, int, int]] = []
         self._meta: dict[str, object] | None = None
 
     @property
@@ -97,13 +97,23 @@ class PlainHeader:
 
     def entries(self) -> Entries:
         """Return where the keys stand."""
-        return Entries(self._entries, False, 0)
+        return Entries([Entry(*span) for span in self._spans], False, 0)
 
-    def add(self, key: str, value: Word | list[Word] | None, entry: Entry) -> None:
-        """Note what the next key holds."""
+    def add(
+        self,
+        key: str,
+        value: Word | list[Word] | None,
+        flow: bool,
+        place: int,
+        start: int,
+        end: int,
+    ) -> None:
+        """Note what the next key holds, and where; see `entries.Entry`."""
         self.words[key] = value
-        self.places[key] = entry.key_start
-        self._entries.append(entry)
+        self.places[key] = place
+        style = value.style if isinstance(value, Word) else None
+        kind = "list" if isinstance(value, list) else "scalar"
+        self._spans.append((key, kind, style, flow, place, start, end))
 
 
 def read(text: str) -> PlainHeader | None:
@@ -112,6 +122,7 @@ def read(text: str) -> PlainHeader | None:
     if len(text) > _LONGEST or lines.pop() or not all(map(str.isprintable, lines)):
         return None
     header = PlainHeader()
+    value: Word | list[Word] | None
     at, place = 0, 0
     while place < len(lines):
         line = lines[place]
@@ -120,30 +131,24 @@ def read(text: str) -> PlainHeader | None:
             return None
         start, behind, place = at, at + len(key) + 1, place + 1
         at += len(line) + 1
-        if told.strip(" "):
-            value = _scalar(told.strip(" ")) or _flow_list(told.strip(" "))
+        shown = told.strip(" ")
+        if shown:
+            value = _flow_list(shown) if shown[0] == "[" else _scalar(shown)
             if value is None:
                 return None
             first = behind + len(told) - len(told.lstrip(" "))
-            entry = _entry(key, value, start, first, behind + len(told.rstrip(" ")))
+            header.add(key, value, shown[0] == "[", start, first, first + len(shown))
         elif place < len(lines) and _indent(lines[place]) is not None:
             listed = _block_list(lines, place, at)
             if listed is None:
                 return None
             value, first, end, count = listed
-            entry = Entry(key, "list", None, False, start, first, end)
+            header.add(key, value, False, start, first, end)
             at += sum(len(line) + 1 for line in lines[place : place + count])
             place += count
         else:
-            value, entry = None, Entry(key, "scalar", None, False, start, behind, behind)
-        header.add(key, value, entry)
+            header.add(key, None, False, start, behind, behind)
     return header
-
-
-def _entry(key: str, value: Word | list[Word], start: int, first: int, end: int) -> Entry:
-    if isinstance(value, Word):
-        return Entry(key, "scalar", value.style, False, start, first, end)
-    return Entry(key, "list", None, True, start, first, end)
 
 
 def _is_key(key: str) -> bool:

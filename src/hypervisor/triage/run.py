@@ -17,13 +17,16 @@ from typing import NamedTuple
 from hypervisor import triage
 from hypervisor.config.settings import Settings
 from hypervisor.ledger import Claim, Ledger
-from hypervisor.system.errors import FileChanged, HypervisorError
+from hypervisor.system.errors import FileChanged, HypervisorError, OtherItem
 from hypervisor.system.state import State
 from hypervisor.tasks import edit, read, write
+from hypervisor.tasks.locate import expect
 from hypervisor.tasks.task import task_of
 from hypervisor.tasks.temporary import recovered
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.triage import Plan
+from hypervisor.worker import give_back
+from hypervisor.worker.presence import Presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ class Worker:
         self._name = name
         self._settings = settings
         self._told = told
+        self._there = Presence(ledger)
         self._undo = UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))
 
     def work(
@@ -134,7 +138,9 @@ class Worker:
         n = batch
         while not stop() and (limit is None or count < limit):
             n = n if limit is None else min(n, limit - count)
-            claims = self._ledger.claims.claim(self._queue, self._name, n)
+            claims = self._ledger.claims.claim(self._queue, self._name, n, there=self._there)
+            if not claims and self._there.follow(self._ledger):
+                continue
             if len(claims) > 1 and any(claim.deaths for claim in claims):
                 # A worker died with such an item in its hands, and it may be what killed it: each
                 # is tried alone, so that the others are not taken along.
@@ -164,7 +170,9 @@ class Worker:
         edits: list[tuple[Claim, Edited]] = []
         for claim in claims:
             looked = self._look(claim)
-            if isinstance(looked, Ended):
+            if looked is None:
+                self._pass_over(claim)
+            elif isinstance(looked, Ended):
                 ended.append(looked)
             else:
                 edits.append((claim, looked))
@@ -172,7 +180,11 @@ class Worker:
         results = write.replace_many([(e.path, e.document, e.after) for _, e in held])
         for (claim, edited), result in zip(held, results, strict=True):
             if isinstance(result, FileChanged):
-                ended.append(self._again(claim))
+                looked_again = self._again(claim)
+                if looked_again is None:
+                    self._pass_over(claim)
+                else:
+                    ended.append(looked_again)
             elif isinstance(result, HypervisorError):
                 ended.append(Ended(claim, "failed", {"reason": _why(result)}))
             else:
@@ -183,7 +195,8 @@ class Worker:
         if self._told is not None:
             self._told([end for end, state in zip(ended, states, strict=True) if state is not None])
 
-    def _look(self, claim: Claim) -> Ended | Edited:
+    def _look(self, claim: Claim) -> Ended | Edited | None:
+        """Return what is to be done with an item, None where its file is missing."""
         if claim.path is None:
             return Ended(claim, "skipped", {"reason": "not a file"})
         path = os.path.join(self._ledger.root, claim.path)
@@ -192,6 +205,8 @@ class Worker:
             task = task_of(document, self._settings)
             if task is None:
                 return Ended(claim, "skipped", {"reason": "not a task any more"})
+            if claim.fingerprint is not None:
+                expect(task, document, claim.id, claim.path)
             earlier = json.loads(claim.plan) if claim.plan else None
             if earlier and triage.stands(earlier["changes"], document, task, self._settings):
                 # The worker that made the edit died before it could say so.
@@ -204,6 +219,8 @@ class Worker:
             if not plan.edits:
                 return Ended(claim, "done", report(plan))
             return Edited(path, document, _after(document, plan), plan)
+        except (OtherItem, FileNotFoundError, NotADirectoryError):
+            return None
         except (HypervisorError, OSError) as error:
             return Ended(claim, "failed", {"reason": _why(error)})
 
@@ -218,11 +235,16 @@ class Worker:
         held = set(self._ledger.claims.store_plans(plans))
         return [(claim, edited) for claim, edited in edits if claim.token in held]
 
-    def _again(self, claim: Claim) -> Ended:
-        """Read and plan anew what somebody edited meanwhile, and write that."""
+    def _pass_over(self, claim: Claim) -> None:
+        give_back(self._ledger, [claim.token])
+        self._there.leave_out(claim.id, claim.number, claim.path or "")
+
+    def _again(self, claim: Claim) -> Ended | None:
+        """Read and plan anew what somebody edited meanwhile, and write that; None where it is
+        missing now."""
         for _ in range(_TRIES - 1):
             looked = self._look(claim)
-            if isinstance(looked, Ended):
+            if looked is None or isinstance(looked, Ended):
                 return looked
             if not self._keep([(claim, looked)]):
                 break

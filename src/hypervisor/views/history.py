@@ -19,6 +19,7 @@ from hypervisor.system.spans import span
 from hypervisor.system.state import shown
 from hypervisor.system.text import count, either, one_line, shell
 from hypervisor.views import shapes
+from hypervisor.worker.presence import lock_on, lock_view
 
 _AWAITED = 5
 
@@ -118,6 +119,8 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
         "attempts": row.attempts,
         "deaths": row.deaths,
         "releases": row.releases,
+        "lost": row.lost,
+        "abrupt": row.abrupt,
         "finished_at": row.finished_at,
         "told_by": row.told_by,
         "report_pending": row.pending,
@@ -147,21 +150,21 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
 
 
 def _locks(ledger: Ledger, item_id: str, rows: list[KnownItem]) -> list[shapes.Lock]:
-    folders = {ledger.claim_locks.folder_of(row) for row in rows}
-    found: list[shapes.Lock] = []
-    for folder in sorted(folders | {shown(ledger.root, "locks")}):
-        lock = locks.holder(ledger.claim_locks.folder_at(folder), keys.key(item_id))
+    folders = {ledger.claim_locks.folder_of(row) for row in rows} | {shown(ledger.root, "locks")}
+    places = [ledger.claim_locks.folder_at(folder) for folder in sorted(folders)]
+    path = rows[-1].path if rows[-1].payload is None else None
+    theirs = lock_on(lock_view(ledger), ledger.root, item_id, path)
+    found: dict[str, shapes.Lock] = {}
+    for lock in (*(locks.holder(place, keys.key(item_id)) for place in places), theirs):
         if lock is not None:
-            found.append(
-                {
-                    "path": lock.path,
-                    "kind": lock.kind,
-                    "owner": lock.owner,
-                    "ours": locks.maker_of(lock.owner) == ledger.ledger_id,
-                    "age_seconds": round(time.time() - lock.since, 1),
-                }
-            )
-    return found
+            found[lock.path] = {
+                "path": lock.path,
+                "kind": lock.kind,
+                "owner": lock.owner,
+                "ours": locks.maker_of(lock.owner) == ledger.ledger_id,
+                "age_seconds": round(time.time() - lock.since, 1),
+            }
+    return list(found.values())
 
 
 def file_at(root: str, path: str | None) -> shapes.File | None:

@@ -49,6 +49,8 @@ class Always(TypedDict):
     worker: str | None
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     tokens: Mapping[str, int | None] | None
     runtime_seconds: float | None
     report_pending: str | None
@@ -67,16 +69,25 @@ class Told(Always, total=False):
     rule: str
     off_limits: list[str]
     unnamed: list[str]
+    unchanged: bool
+    outside: list[str]
+    kept: list[str]
+    report_gone: bool
 
 
-class Summary(Tokens):
-    """What became of a queue."""
+class Head(TypedDict):
+    """Which queue a summary is of, and how it stands."""
 
     queue: str
     generation: int
+    newest_generation: int
     state: str
     reason: str | None
-    workers: list[Told]
+
+
+class Rest(Tokens):
+    """What a summary says of all items together."""
+
     total: int
     counts: dict[str, int]
     running: int
@@ -86,6 +97,12 @@ class Summary(Tokens):
     transcripts: list[str]
     preflight: dict[str, int] | None
     reports_pending: int
+
+
+class Summary(Head, Rest):
+    """What became of a queue."""
+
+    workers: list[Told]
 
 
 # -- status --
@@ -195,6 +212,8 @@ class InQueue(TypedDict):
     payload: object
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     releases: int
     finished_at: float | None
     told_by: str | None

@@ -16,13 +16,11 @@ from hypervisor.system.errors import (
     OtherItem,
     SetupError,
 )
-from hypervisor.system.files import fingerprint_of, is_same
 from hypervisor.system.keys import key
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.presence import Presence
-from hypervisor.worker.settle import settle
-from hypervisor.worker.setup import stop_pool
+from hypervisor.worker.presence import Presence, changed_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 
         session: str
         agent: str
+        process: str | None
         base_commit: str | None
         lease_seconds: float | None
 
@@ -61,9 +60,35 @@ def own_claim(token: str, row: Holding, agent: PoolAgent | None = None) -> None:
         )
 
 
-def share_left(ledger: Ledger, agent: PoolAgent) -> int:
-    """Return how many more items an agent of a pool may claim: 0 once its pool drains."""
+def carried(ledger: Ledger, queue: str, n: int) -> tuple[int, str]:
+    """Return how many items, of `n` that a worker asks for, a lease of `queue` can carry by the
+    pace at which its items end; and, where that is less, so in words."""
+    if n < 2:
+        return n, ""
+    row = ledger.queues.get(queue)
+    pace = ledger.sessions.pace(row.no)
+    lease = terms(ledger, queue, caller.in_pool())["lease_seconds"] or row.lease_ms / 1000
+    most = n if not pace else max(1, min(n, int(lease / pace)))
+    if most == n or pace is None:
+        return n, ""
+    told = f"at {span(pace)} for an item, a lease of {span(lease)} carries no more than {most}"
+    return most, f"{told} of the {n} that were asked for (hypervisor open --lease)"
+
+
+def goes_alone(ledger: Ledger, queue: str, session: str) -> bool:
+    """True while a pool may claim nothing more of `queue`: what a pool went down with once is in
+    its hands, or comes next while it holds others, which that may take along."""
+    held = ledger.sessions.held_by(session)
+    first = ledger.items.ready(queue, 1) if held else []
+    return any(row.abrupt for row in held) or any(row.abrupt for row in first)
+
+
+def share_left(ledger: Ledger, agent: PoolAgent, queue: str) -> int:
+    """Return how many more items of `queue` an agent of a pool may claim: 0 once its pool
+    drains."""
     if ledger.state.folder.look(drain_mark(agent.session)) is not None:
+        return 0
+    if goes_alone(ledger, queue, agent.session):
         return 0
     if agent.items is None:
         return 1 << 30
@@ -112,12 +137,12 @@ def take(
     same_queue(agent, queue)
     taken: list[Claim] = []
     claims = claimed or []
-    there = Presence(ledger.root)
+    there = Presence(ledger)
     if agent is not None:
-        n = min(n, share_left(ledger, agent) + len(claims))
+        n = min(n, share_left(ledger, agent, queue) + len(claims))
     try:
         while len(taken) < n:
-            if claimed is None:
+            if not claimed:
                 marks = terms(ledger, queue, agent)
                 claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks
@@ -126,11 +151,15 @@ def take(
             claimed = None
             if not claims and there.follow(ledger):
                 continue
-            if not claims and not taken and settle(ledger)[0]:
-                # What nobody works on any more is not waited for.
-                claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
+            if not claims and not taken:
+                from hypervisor.worker.settle import settle
+
+                if settle(ledger)[0]:
+                    # What nobody works on any more is not waited for.
+                    claims = ledger.claims.claim(queue, worker, n, only=only, there=there, **marks)
             if not claims:
                 break
+            wanted = []
             for claim in claims:
                 try:
                     closed = _no_longer_wanted(ledger.root, claim)
@@ -139,20 +168,31 @@ def take(
                     there.leave_out(claim.id, claim.number, claim.path or "")
                     continue
                 if closed is None:
-                    taken.append(claim)
+                    wanted.append(claim)
                 else:
                     _close(ledger, claim, *closed)
-        row = ledger.queues.get(queue) if taken else None
-        if row is not None and row.scope:
+            shared = _shared(ledger, wanted)
+            for claim in wanted:
+                if claim.path in shared:
+                    give_back(ledger, [claim.token])
+                    there.leave_out(claim.id, claim.number, claim.path)
+                else:
+                    taken.append(claim)
+        row = ledger.queues.get(queue)
+        if taken and row.scope:
             _keep_scope(ledger, taken)
-        if row is not None and row.commits and not (branch or here):
+        if taken and row.commits and not (branch or here):
             from hypervisor.system import uncommitted
 
             uncommitted.note(ledger.state, *[claim.token for claim in taken])
-        if row is not None and (branch or here):
+        if taken and (branch or here):
             if not row.branches:
                 ledger.terms.set_branches(queue, True)
             _branch_off(ledger, taken, here)
+        elif not taken and row.branches:
+            from hypervisor.worker.branches import claim_tree
+
+            claim_tree.clear_merged(ledger)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []
@@ -161,9 +201,23 @@ def take(
         from hypervisor.system.git import GitError
 
         if isinstance(error, GitError | SetupError):
+            from hypervisor.worker.setup import stop_pool
+
             stop_pool(ledger, queue, None, error)
         raise
     return taken
+
+
+def _shared(ledger: Ledger, claims: Iterable[Claim]) -> set[str]:
+    """Return the files of `claims` that somebody has in hand for another item too: its id was
+    changed after that was handed out, and there is one worker on a file."""
+    paths = {
+        claim.path for claim in claims if claim.path and claim.fingerprint and claim.format is None
+    }
+    ids: dict[str, set[str]] = {}
+    for path, item_id in ledger.items.in_hand(sorted(paths)):
+        ids.setdefault(path, set()).add(item_id)
+    return {path for path, known in ids.items() if len(known) > 1}
 
 
 def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
@@ -187,7 +241,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> Marks:
         return marks | {"session": agent.session, "agent": agent.name}
     session = caller.session()
     if session is None:
-        return marks
+        return marks | {"process": caller.process()}
     ledger.followers.follow(session, queue)
     known = ledger.sessions.find(session)
     if known is not None and known.heard_at is not None:
@@ -212,7 +266,7 @@ def _keep_scope(ledger: Ledger, claims: list[Claim]) -> None:
 def _branch_off(ledger: Ledger, claims: list[Claim], here: str | None) -> None:
     from hypervisor.worker.branches import claim_tree
 
-    claim_tree.clear_trees(ledger)
+    claim_tree.clear_merged(ledger)
     for claim in claims:
         claim_tree.begin(ledger, claim, here)
     tokens = [claim.token for claim in claims]
@@ -239,25 +293,18 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
         return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
-    path = os.path.join(root, claim.path)
     try:
-        looks = fingerprint_of(os.stat(path))
-        if claim.fingerprint is None or is_same(claim.fingerprint, looks):
-            return None
-        from hypervisor.config.settings import load
-        from hypervisor.tasks import read, task_of
-        from hypervisor.tasks.locate import expect
-
-        document = read.read(path)
-        task = task_of(document, load(root), claim.format)
-        if task is not None:
-            expect(task, document, claim.id, claim.path)
+        task = changed_task(root, claim.id, claim.path, claim.fingerprint, claim.format)
+    except NotADirectoryError:
+        raise FileNotFoundError(claim.path) from None
     except FileNotFoundError:
         raise
     except BrokenFile as error:
         return "blocked", {"reason": str(error).replace(os.path.join(root, ""), "")}
     except OSError as error:
         return "blocked", {"reason": f"{claim.path} can't be read: {error.strerror or error}"}
+    if task is False:
+        return None
     if task is None:
         # What waits for it must not go on as if it were done.
         return "blocked", {"reason": f"{claim.path} is no longer a task"}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from hypervisor.config.caller import in_pool
 from hypervisor.ledger import locks
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
 from hypervisor.system.text import count, either, listed, one_line
-from hypervisor.worker.presence import missing
+from hypervisor.worker.presence import lock_on, lock_view, missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.lock_view import LockView
     from hypervisor.ledger.locks import Lock
     from hypervisor.ledger.rows import Queue
 
@@ -32,7 +34,7 @@ def why_nothing(
     from hypervisor.worker.handout import share_left
 
     agent = in_pool()
-    if agent is not None and not share_left(ledger, agent):
+    if agent is not None and not share_left(ledger, agent, queue):
         return "your share is done: stop here", False
     row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     asked = f"{_of_item(ledger, row, only)}; " if only is not None else ""
@@ -45,7 +47,11 @@ def why_nothing(
     free = 0
     gone, only_gone = missing(ledger, queue) if counts["ready"] else ([], False)
     if only_gone and not counts["claimed"]:
-        return f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}", True
+        end = f"hypervisor cancel {queue} --missing ends them"
+        return (
+            f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}; {end}",
+            True,
+        )
     told += [told_missing(gone, len(gone))] if gone else []
     if counts["ready"]:
         files, locked, looked_at_all = _kept_back(ledger, row)
@@ -112,8 +118,12 @@ def _of_item(ledger: Ledger, queue: Queue, item_id: str) -> str:
     shown, state = one_line(item_id, 60), ledger.items.state_of(queue.name, item_id)
     if state is None:
         raise UsageError(f"no item '{shown}' in queue {queue.name}", "copy its id")
-    if state == "ready" and (lock := _lock_on(ledger, queue, item_id)) is not None:
-        return f"{shown} is {locks.told(lock, ledger.root)}"
+    item = ledger.items.find(queue.name, item_id) if state == "ready" else None
+    if item is not None:
+        path = item.path if item.payload is None else None
+        lock = _lock_on(ledger, queue, lock_view(ledger), item_id, path)
+        if lock is not None:
+            return f"{shown} is {locks.told(lock, ledger.root)}"
     return f"{shown} is {state}"
 
 
@@ -122,20 +132,25 @@ def _kept_back(ledger: Ledger, queue: Queue) -> tuple[int, list[tuple[str, Lock]
     looked at for locks."""
     ready = ledger.items.ready(queue.name)
     locked = []
+    view = lock_view(ledger)
     for row in ready[:_LOOKED_AT]:
-        lock = _lock_on(ledger, queue, row.id)
+        path = None if row.is_row else row.path
+        lock = _lock_on(ledger, queue, view, row.id, path)
         if lock is not None:
             locked.append((row.id, lock))
     return ledger.claims.waiting_for_files(queue.no), locked, len(ready) <= _LOOKED_AT
 
 
-def _lock_on(ledger: Ledger, queue: Queue, item_id: str) -> Lock | None:
+def _lock_on(
+    ledger: Ledger, queue: Queue, view: LockView, item_id: str, path: str | None
+) -> Lock | None:
     """Return the lock that keeps an item from being claimed; what a crash of ours left does not."""
     lock = locks.holder(
         ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)), key(item_id)
     )
-    ours = lock is not None and locks.maker_of(lock.owner) == ledger.ledger_id
-    return None if ours else lock
+    if lock is None:
+        return lock_on(view, ledger.root, item_id, path)
+    return None if locks.maker_of(lock.owner) == ledger.ledger_id else lock
 
 
 def awaited(ledger: Ledger, queue: Queue) -> str:
@@ -152,7 +167,7 @@ def awaited(ledger: Ledger, queue: Queue) -> str:
         elif last.queue != queue.no and last.state not in ("blocked", "failed"):
             where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
-        elif last.queue == queue.no and last.state not in ("waiting", "ready", "claimed"):
+        elif last.queue == queue.no and last.state not in OPEN_STATES:
             causes.append(f"{last.id} ({last.state})")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""

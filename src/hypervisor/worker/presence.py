@@ -9,10 +9,19 @@ from __future__ import annotations
 import os
 import time
 
+from hypervisor.config.lock_folders import lock_folders
+from hypervisor.ledger.lock_view import LockView
+from hypervisor.system.errors import BrokenFile, OtherItem
+from hypervisor.system.files import fingerprint_of, is_same
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Next
+    from hypervisor.ledger.locks import Lock
+    from hypervisor.ledger.rows import Holding, Next, Ready
+    from hypervisor.tasks.task import Task
 
 # So many items are looked at before a hand-out stops since all of them are missing.
 MOST = 20
@@ -21,33 +30,115 @@ _SEARCH_SECONDS = 60.0
 _searched: dict[str, float] = {}
 
 
-def missing(ledger: Ledger, queue: str) -> tuple[list[str], bool]:
-    """Look at the first ready items of `queue`: return the ids of those whose files are not there,
-    and whether that goes for all of them, so that nothing is handed out."""
-    ready = ledger.items.ready(queue, MOST)
+def missing(ledger: Ledger, queue: str, most: int | None = MOST) -> tuple[list[str], bool]:
+    """Look at the first `most` ready items of `queue`, None for all: return the ids of those whose
+    files are not there, and whether that goes for all of them, so that nothing is handed out."""
+    ready = ledger.items.ready(queue, most)
     gone = [
         row.id
         for row in ready
-        if row.path is not None
-        and not row.is_row
-        and not os.path.lexists(os.path.join(ledger.root, row.path))
+        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
     ]
     return gone, bool(ready) and len(gone) == len(ready)
+
+
+def all_missing(ledger: Ledger, queue: str) -> list[str]:
+    """Return the ids of all items of `queue`, ready or waiting, whose files are not there, and are
+    nowhere else."""
+    gone = {
+        row.id: row.path
+        for row in ledger.items.ready(queue, waiting=True)
+        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
+    }
+    if not gone:
+        return []
+    from hypervisor.config.settings import load
+    from hypervisor.tasks.locate import locate_all
+
+    moved = locate_all(ledger.root, load(ledger.root), gone)
+    return [item_id for item_id in gone if item_id not in moved]
+
+
+def lock_view(ledger: Ledger) -> LockView:
+    """Return the locks of other tools on the items of `ledger`."""
+    return LockView(ledger.root, lock_folders(ledger.root), ledger.ledger_id, once=True)
+
+
+def lock_on(view: LockView, root: str, item_id: str, path: str | None) -> Lock | None:
+    """Return the lock of another tool on an item whose file is at `path`, None for a row."""
+    found = view.find(item_id, None if path is None else os.path.join(root, path))
+    return found[0] if found else None
+
+
+def place_of(ledger: Ledger, item: Holding, path: str) -> str | None:
+    """Return where the file of an item is now, from the root, and note it if it is no longer at
+    `path`; None where it is missing."""
+    if _is_there(ledger.root, item, path):
+        return path
+    from hypervisor.config.settings import load
+    from hypervisor.tasks.locate import locate
+
+    place = locate(ledger.root, load(ledger.root), item.id, path)
+    if place is not None:
+        ledger.items.moved(item.no, place)
+    return place
+
+
+def changed_task(
+    root: str, item_id: str, path: str, fingerprint: str | None, format: str | None = None
+) -> Task | Literal[False] | None:
+    """Return the task of an item as its file at `path` (from the root) has it now, None where that
+    holds no task, and False where it is as it was.
+
+    Raises OtherItem where another task stands there, BrokenFile and OSError.
+    """
+    file = os.path.join(root, path)
+    looks = fingerprint_of(os.stat(file))
+    if fingerprint is None or is_same(fingerprint, looks):
+        return False
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import read, task_of
+    from hypervisor.tasks.locate import expect
+
+    document = read.read(file)
+    task = task_of(document, load(root), format)
+    if task is not None:
+        expect(task, document, item_id, path)
+    return task
+
+
+def _is_row(item: Next) -> bool:
+    """True for an item that stands in the ledger whole; what triage keeps of a task is no row."""
+    return item.payload is not None and item.fingerprint is None and item.format is None
+
+
+def _is_there(root: str, item: Holding | Ready, path: str) -> bool:
+    """True if the file of an item is at `path`, and not another task."""
+    try:
+        if item.format is not None:
+            return os.path.exists(os.path.join(root, path))
+        changed_task(root, item.id, path, item.fingerprint)
+    except (OtherItem, FileNotFoundError, NotADirectoryError):
+        return False
+    except (BrokenFile, OSError):
+        # What is wrong with it is told by whoever gets the item.
+        return True
+    return True
 
 
 class Presence:
     """Asked of each item (its row) before it is claimed; remembers those that are not there."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
+    def __init__(self, ledger: Ledger) -> None:
+        self._root = ledger.root
+        self._locks = lock_view(ledger)
         self._found = False
         self.missing: dict[str, tuple[int, str]] = {}
 
     def __call__(self, item: Next) -> bool:
         """True if the item's file is there, or it has none."""
         path = item.path
-        # What a row says stands in the ledger.
-        if path is not None and (item.payload is None or item.format is not None):
+        if path is not None and not _is_row(item):
             if item.id in self.missing:
                 return False
             if not os.path.lexists(os.path.join(self._root, path)):
@@ -55,6 +146,11 @@ class Presence:
                 return False
         self._found = True
         return True
+
+    def locked(self, item: Next) -> bool:
+        """True if another tool has locked the item, in whatever folder pre-flight looks into."""
+        path = None if _is_row(item) else item.path
+        return lock_on(self._locks, self._root, item.id, path) is not None
 
     def leave_out(self, item_id: str, number: int, path: str) -> None:
         """Pass over an item (its number), whose file is not at `path`."""

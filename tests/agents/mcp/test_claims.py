@@ -280,7 +280,7 @@ def test_the_check_of_a_queue_decides_and_a_server_that_is_ended_meanwhile_ends_
     assert "Checked by" in path.read_text()
 
 
-def test_a_claim_opens_the_ledger_once_and_reads_its_task_once(
+def test_claims_keep_the_ledger_open_and_read_their_task_once(
     root: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [str(write(f"t-{number}", f"priority: {number}")) for number in range(2)]
@@ -304,12 +304,25 @@ def test_a_claim_opens_the_ledger_once_and_reads_its_task_once(
     monkeypatch.setattr(Ledger, "open", counted)
     monkeypatch.setattr("hypervisor.intake.index.index.read", noted)
     monkeypatch.setattr("hypervisor.intake.preflight.look.read", noted)
-    for path in [*paths, None]:
+    # Between the first two it was made.
+    for path, opens in zip([*paths, None], (1, 1, 0), strict=True):
         opened.clear()
         read.clear()
         task = tools.answer(lambda: tools.claim_next_task("gemini", ""))["task"]
         assert (task and str(root / task["path"])) == path
-        assert (len(opened), read) == (1, [path] if path else [])
+        assert (len(opened), read) == (opens, [path] if path else [])
+
+
+def test_a_ledger_that_is_made_anew_is_the_one_that_claims_are_in(root: Path, write: Write) -> None:
+    for number in range(3):
+        write(f"t-{number}", f"priority: {number}")
+    tools = Tools(index := TaskIndex(str(root)), Dispatch(index, None))
+    for _ in range(2):
+        assert tools.answer(lambda: tools.claim_next_task("gemini", ""))["success"]
+    (root / ".hypervisor").rename(root / "gone")
+    told = tools.answer(lambda: tools.claim_next_task("gemini", ""))
+    with Ledger.open(str(root)) as ledger:
+        assert list(ledger.claims.live_tokens().values()) == [told["task"]["id"]] == ["t-0"]
 
 
 def _try(server: Connection) -> None:

@@ -44,6 +44,12 @@ def commit_all(folder: Path | str, message: str = "x") -> str:
     return git(folder, "rev-parse", "HEAD").strip()
 
 
+def add_commit(root: Path, branch: str) -> None:
+    """Add a commit to a branch that nobody has checked out."""
+    told = git(root, "commit-tree", "-p", branch, "-m", "more", f"{branch}^{{tree}}")
+    git(root, "update-ref", f"refs/heads/{branch}", told.strip())
+
+
 def lay_out(root: Path, count: int, **options: Any) -> None:
     """A repository at `root` with `count` committed tasks `t0`…, and the queue `q` over them."""
     git(root, "init", "--quiet", "-b", "main")

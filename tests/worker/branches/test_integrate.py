@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from hypervisor import worker
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.system.git import GitError
+from hypervisor.worker import retry
+from hypervisor.worker.integrate import target
 from worker.branches import support
 from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from worker.support import reports, states
@@ -56,7 +61,8 @@ def test_a_conflict_is_set_aside_as_blocked_with_the_files_named(project: Path) 
     assert "conflicts with main in same.txt" in text and "## Blocked" in text
     assert support.branches(project) == [two.branch]
     again = merge(project)
-    assert (again.merged, again.aside) == ([], [])
+    assert again.merged == []
+    assert again.aside == [("t1", f"set aside before, and {two.branch} is not merged yet")]
 
 
 def test_what_was_set_aside_and_merged_by_hand_is_done_again(project: Path) -> None:
@@ -195,6 +201,47 @@ def test_what_stands_in_the_way_is_named_and_left_until_it_is_gone(project: Path
     assert (project / "same.txt").read_text() == "1\n"
 
 
+def test_a_lock_that_a_dead_git_left_is_named_once_with_what_removes_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "_PATIENCE", 0.2)
+    lay_out(project, 2)
+    for _ in range(2):
+        work(project, a_txt="a\n")
+    lock = project / ".git/index.lock"
+    lock.touch()
+    with pytest.raises(GitError, match=r"index.lock is there: another git is at work") as told:
+        merge(project)
+    mend = str(told.value).partition("once none runs there any more: ")[2]
+    subprocess.run(["sh", "-c", mend], check=True)
+    assert not lock.exists()
+    assert len(merge(project).merged) == 2
+
+
+def test_what_was_set_aside_is_named_until_it_is_merged_or_done_anew(project: Path) -> None:
+    lay_out(project, 3)
+    (project / "same.txt").write_text("0\n")
+    commit_all(project)
+    held = [take(project) for _ in range(3)]
+    for number, claim in enumerate(held):
+        do(project, claim, same_txt=f"{number + 1}\n")
+        done(project, claim)
+    assert [item for item, _ in merge(project).aside] == ["t1", "t2"]
+    assert [item for item, _ in merge(project).aside] == ["t1", "t2"], "nothing has changed"
+    told = rows(project)["t1"]["merge"]
+    assert f"branch {held[1].branch}: merge that by hand" in told
+    assert "hypervisor integrate q again; or, to have it done anew: hypervisor retry q t1" in told
+    git(project, "merge", "-q", "-X", "theirs", held[1].branch)
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t1"]
+    assert [item for item, _ in told.aside] == ["t2"]
+    with Ledger.open(str(project)) as ledger:
+        assert retry.retry(ledger, "q", ["t2"], []).left == []
+    assert merge(project).aside == []
+    work(project, same_txt="4\n")
+    assert [item for item, _ in merge(project).merged] == ["t2"]
+
+
 def test_a_branch_that_is_not_checked_out_is_moved_without_touching_any_file(
     project: Path,
 ) -> None:
@@ -260,6 +307,57 @@ def test_what_needs_no_working_tree_is_merged_without_one_and_the_branch_moves_o
     assert {"a.txt", "b.txt", "c.txt"} <= set(git(project, "ls-files").split())
     subjects = git(project, "log", "--merges", "--format=%B", "main")
     assert subjects.count("Hypervisor-Claim: ") == 3
+
+
+def test_each_merge_takes_two_starts_of_git_and_what_one_has_brought_is_merged_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor.system.git import Git
+
+    started, run = [], Git.run
+    monkeypatch.setattr(Git, "run", lambda git, *w, **o: started.append(w[0]) or run(git, *w, **o))
+
+    def starts(names: list[str]) -> int:
+        for name in names:
+            work(project, **{name: "x"})
+        started.clear()
+        assert len(merge(project).merged) == len(names)
+        return len(started)
+
+    lay_out(project, 12)
+    few, many = starts(["a_txt", "b_txt"]), starts(["c_txt", "d_txt", "e_txt", "h_txt"])
+    assert many == few + 4
+    inner, outer = take(project), take(project)
+    do(project, inner, f_txt="x")
+    done(project, inner)
+    git(outer.worktree, "merge", "--quiet", "--no-edit", inner.branch)
+    do(project, outer, g_txt="x")
+    done(project, outer)
+    with Ledger.open(str(project)) as ledger, ledger.store.write():
+        ledger.store.change("update item set finish_no = -finish_no where id = ?", (outer.id,))
+    assert [item for item, _ in merge(project).merged] == [outer.id, inner.id]
+    subjects = git(project, "log", "--first-parent", "--format=%s").splitlines()
+    assert f"Merge {outer.id}: Task {outer.id}" == subjects[0]
+    assert not [line for line in subjects if line.startswith(f"Merge {inner.id}:")]
+
+
+def test_locks_that_killed_gits_have_left_on_branches_keep_none_of_them(project: Path) -> None:
+    lay_out(project, 2)
+    claims = [work(project, **{name: "x"}) for name in ("a_txt", "b_txt")]
+    locks = [project / ".git" / "refs" / "heads" / f"{claim.branch}.lock" for claim in claims]
+    for lock in locks:
+        lock.touch()
+    os.utime(locks[0], (1, 1))
+    assert len(merge(project).merged) == 2
+    assert support.branches(project) == []
+
+
+def test_a_branch_that_grew_since_its_acceptance_is_kept_when_it_is_merged(project: Path) -> None:
+    lay_out(project, 1)
+    claim = work(project, a_txt="a\n")
+    support.add_commit(project, claim.branch)
+    assert len(merge(project).merged) == 1
+    assert support.branches(project) == [claim.branch]
 
 
 @pytest.mark.parametrize("driven", ["in the settings", "in the tree"])
@@ -360,5 +458,5 @@ def test_the_command_says_what_became_of_each(project: Path, run_hypervisor) -> 
         "main: 1 merged, 1 set aside, 0 left",
     ]
     again = run_hypervisor("integrate", "q", "--json")
-    assert again.returncode == 0 and '"merged": []' in again.stdout
+    assert again.returncode == 1 and '"merged": []' in again.stdout
     assert run_hypervisor("integrate", "nowhere").returncode == 2

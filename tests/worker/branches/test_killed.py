@@ -31,7 +31,8 @@ from worker.support import reports, states
 SRC = REPO / "src"
 # What these change, nobody sees before another step.
 _PRIVATE = ("rev-parse", "config", "merge-base", "diff", "diff-tree", "diff-index", "symbolic-ref",
-            "for-each-ref", "check-ref-format", "var", "reset", "clean", "status")  # fmt: skip
+            "for-each-ref", "check-ref-format", "rev-list", "grep", "var", "reset", "clean",
+            "status")  # fmt: skip
 
 
 class GitSteps(Steps):
@@ -98,13 +99,13 @@ def copies(template: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def accepted(tmp_path: Path) -> Path:
+def accepted(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A root with three accepted branches, of which the second conflicts with the first, and with
-    a file that its user has not committed."""
+    a file that its user has not committed. The parameter is the queue's check."""
     root = tmp_path.resolve() / "template"
     root.mkdir()
     create_state(str(root))
-    lay_out(root, 3, verify="test -d tasks")
+    lay_out(root, 3, verify=getattr(request, "param", None))
     claims = [take(root) for _ in range(3)]
     for claim in claims:
         name = "free_txt" if claim.id == "t2" else "same_txt"
@@ -131,6 +132,7 @@ def check(root: Path) -> None:
     assert git(root, "worktree", "list").count("\n") == 1
 
 
+@pytest.mark.parametrize("accepted", [None, "test -d tasks"], indirect=True)
 def test_an_integration_killed_at_any_step_comes_to_the_same_when_it_is_run_again(
     accepted: Path,
 ) -> None:

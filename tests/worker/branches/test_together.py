@@ -18,7 +18,7 @@ from hypervisor.worker.integrate.target import Target
 from ledger.support import Child
 from repository import REPO
 from worker.branches import support
-from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take
+from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from worker.support import open_queue, reports, states, write_task
 
 SRC = REPO / "src"
@@ -76,7 +76,7 @@ def test_eight_processes_make_and_remove_trees_at_once(project: Path) -> None:
             token = f"{number}{time}-abcd"
             tree = worktrees.make(Git(str(project)), f"i{number}", token)
             assert os.path.exists(f"{tree.top}/tasks/t0.md")
-            worktrees.remove(str(project), token)
+            worktrees.discard(str(project), tree.top)
         return number
 
     children = [Child(make, number) for number in range(8)]
@@ -145,6 +145,51 @@ def test_what_another_machine_did_is_merged_and_reported_where_its_clone_holds_i
     assert [item for item, _ in told.merged] == ["t2"]
     assert (two / "c.txt").exists() and reports(two / "tasks" / "t2.md") == 1
     assert reports(one / "tasks" / "t2.md") == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("left", [0, 1])
+def test_what_was_merged_elsewhere_goes_in_the_clone_of_its_worker_too(
+    hosts: tuple[Path, Path], packed: bool, left: int
+) -> None:
+    one, two = hosts
+    merged, grown, late = take(two), take(two), take(two)
+    do(two, merged, a_txt="a")
+    do(two, grown, b_txt="b")
+    for claim in (merged, grown):
+        done(two, claim)
+    support.add_commit(two, grown.branch)
+    if packed:
+        git(two, "pack-refs", "--all")
+    assert refs(two) == {
+        f"refs/{place}/{claim.branch}"
+        for place, claims in (("heads", (merged, grown, late)), ("remotes/origin", (merged, grown)))
+        for claim in claims
+    }
+    if left == 0:
+        take(two)
+    assert len(merge(one).merged) == 2
+    assert f"refs/heads/{merged.branch}" in refs(two)
+    assert (take(two) is None) == (left == 0)
+    names = {name for name in refs(two) if merged.branch in name or grown.branch in name}
+    # Somebody has added to it what nobody has merged.
+    assert names == {f"refs/heads/{grown.branch}"}
+    assert f"refs/heads/{late.branch}" in refs(two) and Path(late.worktree).is_dir()
+
+
+def refs(root: Path) -> set[str]:
+    """All refs of claims' branches that a clone knows."""
+    told = git(root, "for-each-ref", "--format=%(refname)")
+    return {name for name in told.split() if "/hypervisor/" in name}
+
+
+def test_where_nothing_was_merged_no_git_is_asked_what_may_go(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(project, 3)
+    work(project, a_txt="a")
+    monkeypatch.setattr(worktrees, "our_refs", lambda git: pytest.fail("asked"))
+    assert take(project) is not None
 
 
 def test_a_commit_that_is_not_in_this_clone_is_left_and_named(hosts: tuple[Path, Path]) -> None:
@@ -243,6 +288,7 @@ def test_a_branch_that_grows_on_the_remote_after_the_fetch_stays_there(
         do(one, claim, **{f"{claim.id}_txt": "x"})
         done(one, claim)
     target = Target(Git(str(one)), None)
+    target.fetch()
     git(two, "fetch", "--quiet", "origin", claims[0].branch)
     git(two, "checkout", "--quiet", "-b", "theirs", "FETCH_HEAD")
     git(two, "commit", "--quiet", "--allow-empty", "-m", "more")

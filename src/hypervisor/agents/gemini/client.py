@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
+from hypervisor.config import store
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
@@ -25,6 +26,7 @@ from hypervisor.system.reading import at
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
+_OURS = ("HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "HYPERVISOR_STORE_WAIT")
 _LOGIN = ("oauth_creds.json", "google_accounts.json", "gemini-credentials.json", "installation_id",
           ".env")  # fmt: skip
 # What the client says of itself by its exit code, before it talks to any service.
@@ -119,16 +121,15 @@ class Gemini(client.Headless):
         auth = at(theirs, "security", "auth")
         if auth is None and os.environ.get("GEMINI_API_KEY"):
             auth = {"selectedType": "gemini-api-key"}
-        environment = {
-            name: os.environ[name]
-            for name in ("HYPERVISOR_HOME", "HYPERVISOR_STORE", "HYPERVISOR_PYTHON")
-            if name in os.environ
-        }
+        # The client keeps from servers what looks like a secret, unless it is named. It reads the
+        # value from its own environment, so that no password stands in the file.
+        ours = (name for name in _OURS if name in os.environ)
+        passed = {name: f"${{{name}}}" for name in (*ours, *store.environment())}
         server = {
             "command": client.own_program(),
             "args": ["serve", "--queue", place.queue],
             "cwd": place.root,
-            "env": environment
+            "env": passed
             | place.agent.environment()
             | {
                 "HYPERVISOR_WORKER": place.agent.name,

@@ -10,7 +10,7 @@ import os
 import sys
 
 from hypervisor.agents import clients
-from hypervisor.config.roots import find_root
+from hypervisor.config.roots import root_in_use
 from hypervisor.ledger.store import NoLedger
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError
@@ -85,14 +85,14 @@ def run(name: str) -> str:
             from hypervisor.ledger import Ledger
 
             cwd = event.text("cwd")
-            with Ledger.open(find_root(cwd or None), patience=0) as ledger:
+            with Ledger.open(root_in_use(cwd or None), patience=0) as ledger:
                 return _told(handle(ledger, event))
     except NoLedger:
         pass
     except Exception as error:  # whatever it is, the session goes on
         from hypervisor.ledger.damage import explained
 
-        root = find_root()
+        root = root_in_use()
         hook_errors.keep(root, explained(root, error) or error)
     return ""
 

@@ -6,7 +6,7 @@ import os
 
 from hypervisor.agents import rights, tools
 from hypervisor.agents.hooks import Event, edits
-from hypervisor.config.roots import find_root
+from hypervisor.config.roots import find_root, root_in_use
 from hypervisor.config.tools import PREFIX
 from hypervisor.ledger import Ledger, NoLedger
 
@@ -51,7 +51,7 @@ def _given(event: Event, cwd: str) -> list[str]:
     if not event.text("tool_name").startswith(PREFIX):
         return []
     try:
-        with Ledger.open(find_root(cwd), patience=0) as ledger:
+        with Ledger.open(root_in_use(cwd), patience=0) as ledger:
             held = ledger.sessions.held_by(event.session, event.agent)
             queues = {row.queue_name for row in held}
             return [tool for queue in queues for tool in ledger.terms.tools(queue)]
@@ -83,7 +83,7 @@ def _granted(event: Event) -> str:
     tool = event.text("tool_name")
     if tool == "Bash" and "hypervisor " not in event.asked("command"):
         return ""
-    root = find_root(event.text("cwd") or None)
+    root = root_in_use(event.text("cwd") or None)
     try:
         with Ledger.open(root, patience=0) as ledger:
             edits.before(ledger, event)

@@ -47,6 +47,9 @@ class Dispatch:
         self._narrow = False
         self._prepared = False
         self._ended: dict[str, str] = {}
+        # The ledger in a file stays open between calls, as long as it is the same.
+        self._open: Ledger | None = None
+        self._place: tuple[object, ...] = ()
 
     def claim(self, caller: str, project: str = "") -> tuple[Claim | None, str]:
         """Claim the next item that `caller` may have, of `project` if one is named.
@@ -271,9 +274,25 @@ class Dispatch:
             # Asks git whether it tracks the state, as opening a queue does.
             create_state(self._root)
             self._prepared = True
-        project = self.index.settings.project
-        with Ledger.open(self._root, create=self.queue is None, project=project) as ledger:
-            yield ledger
+        place = Ledger.place(self._root)
+        if self._open is None or place != self._place:
+            self._close()
+            project = self.index.settings.project
+            self._open = Ledger.open(self._root, create=self.queue is None, project=project)
+            self._place = place
+        try:
+            yield self._open
+        except BaseException:
+            self._close()
+            raise
+        if self._open.is_shared:
+            # A server's connection would be kept from others, and may break meanwhile.
+            self._close()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
 def caller_name(caller: str) -> str:

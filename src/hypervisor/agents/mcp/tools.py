@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from hypervisor.agents.mcp.answers import brief, failure, odd_files, of_claim, whole
 from hypervisor.agents.mcp.claims import Dispatch
 from hypervisor.agents.mcp.writing import create, update
-from hypervisor.config.roots import refuse_home
+from hypervisor.config.roots import refuse_all
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line
@@ -44,7 +44,7 @@ class Tools:
     def answer(self, call: Callable[[], dict[str, object]]) -> dict[str, object]:
         """Return what `call` answers about the tasks as they are now, or why it can't."""
         try:
-            refuse_home(self.index.root)
+            refuse_all(self.index.root)
             self.index.refresh()
             return {"success": True} | call()
         except HypervisorError as error:

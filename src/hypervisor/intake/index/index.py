@@ -23,9 +23,10 @@ from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Known, guess_id
 from hypervisor.system.errors import BrokenFile
+from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.family import Family, family_named
-from hypervisor.tasks.read import NO_IDENTITY, Document, Identity, identity_of, read
+from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of, read
 from hypervisor.tasks.task import task_of
 
 # So many changes are worth writing down at once; fewer can be found again.
@@ -45,6 +46,8 @@ class TaskIndex:
         self._unsaved = 0
         self._in_order: list[Entry] | None = None
         self._last: Document | None = None
+        # The file that was read last, and a hash of what it held.
+        self._held = "", 0
         # Grows with each change that was taken in.
         self.version = 0
         self._forget()
@@ -54,7 +57,7 @@ class TaskIndex:
         self._refresh_settings()
         assert self._files is not None
         changed, gone = self._files.changes(self._seen)
-        changed += filter(self._differs, self._unsettled.difference(changed, gone))
+        changed += filter(self._differs, set(self._unsettled).difference(changed, gone))
         if not changed and not gone:
             return
         self.version += 1
@@ -191,7 +194,8 @@ class TaskIndex:
         self._in_order = None
         self._ready: list[tuple[tuple[float, float], str]] = []
         self._odd: set[str] = set()
-        self._unsettled: set[str] = set()
+        # Files that may change without looking otherwise, each with a hash of what it held.
+        self._unsettled: dict[str, int | None] = {}
 
     def _refresh_settings(self) -> None:
         """Start anew where the settings, or the program, are others than those of the entries."""
@@ -219,13 +223,22 @@ class TaskIndex:
 
     def _differs(self, path: str) -> bool:
         """Whether a file that was not settled tells anything else now than it did."""
-        old, new = self._entries[path], self._read(path)
-        told = (old.id, old.task, old.judged, old.soft_depends_on, old.broken)
-        if told != (new.id, new.task, new.judged, new.soft_depends_on, new.broken):
-            return True
-        old.identity = self._seen[path] = new.identity
-        if Files.is_settled(new.identity):
-            self._unsettled.discard(path)
+        old, held = self._entries[path], self._unsettled[path]
+        try:
+            raw, status = read_file(path, LARGEST)
+        except (OSError, NotReadable):
+            raw = None
+        if raw is not None and hash(raw) == held:
+            identity = identity_of(status)
+        else:
+            new = self._read(path)
+            told = (old.id, old.task, old.judged, old.soft_depends_on, old.broken)
+            if told != (new.id, new.task, new.judged, new.soft_depends_on, new.broken):
+                return True
+            identity = new.identity
+        old.identity = self._seen[path] = identity
+        if Files.is_settled(identity):
+            del self._unsettled[path]
         return False
 
     def _read(self, path: str) -> Entry:
@@ -242,6 +255,7 @@ class TaskIndex:
         except OSError as error:
             what = f"can't be read: {error.strerror or error}"
             return Entry(shown, NO_IDENTITY, archived, broken=(None, what, "make it readable"))
+        self._held = path, hash(document.raw)
         task = task_of(document, self.settings)
         entry = Entry(shown, document.identity, archived)
         if task is not None:
@@ -262,7 +276,7 @@ class TaskIndex:
         if self._in_order is not None and entry.task is not None and not entry.archived:
             bisect.insort(self._in_order, entry, key=_path)
         if not Files.is_settled(entry.identity):
-            self._unsettled.add(path)
+            self._unsettled[path] = self._held[1] if self._held[0] == path else None
         if not entry.archived and entry.is_odd:
             self._odd.add(path)
         for table, key in _places(entry):
@@ -279,7 +293,7 @@ class TaskIndex:
         if self._in_order is not None and entry.task is not None and not entry.archived:
             del self._in_order[bisect.bisect_left(self._in_order, entry.path, key=_path)]
         self._odd.discard(path)
-        self._unsettled.discard(path)
+        self._unsettled.pop(path, None)
         for table, key in _places(entry):
             getattr(self, table)[key].pop(path, None)
         return near

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypervisor.intake.preflight.graph import Node
 from hypervisor.intake.preflight.mentions import Hint
 from hypervisor.intake.preflight.result import Entry
-from hypervisor.tasks.read import Identity
+from hypervisor.tasks.read import Document, Identity
 from hypervisor.tasks.task import Task
 
 _PRIORITIES = {"critical": 0.0, "high": 1.0, "medium": 2.0, "low": 3.0}
@@ -19,14 +19,15 @@ class Candidate(Node):
     """An item, with what a queue keeps of it.
 
     `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
-    file, `rank` what the ready are sorted by, `files` what it says it touches, `named` the
-    files that its text names, `format` that of a file that holds many items, `hints` what a
-    person may want to look at.
+    file, `content` the digest of that, `rank` what the ready are sorted by, `files` what it says it
+    touches, `named` the files that its text names, `format` that of a file that holds many items,
+    `hints` what a person may want to look at.
     """
 
     file: str | None = None
     title: str | None = None
     identity: Identity | None = None
+    content: str | None = None
     payload: dict[str, object] | None = None
     format: str | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
@@ -50,6 +51,7 @@ class Candidate(Node):
             reason=reason,
             title=self.title,
             fingerprint=seen and seen.fingerprint,
+            content=self.content,
             payload=self.payload,
             format=self.format,
             after=self.after,
@@ -60,9 +62,9 @@ class Candidate(Node):
         )
 
 
-def rank(task: Task, meta: dict[str, object]) -> tuple[float, float]:
+def rank(task: Task, document: Document) -> tuple[float, float]:
     """Return what a task is sorted by: its priority, 2 if it has none, and its order."""
-    return priority_or_usual(task.priority), _order(meta)
+    return priority_or_usual(task.priority), _order(document)
 
 
 def priority_or_usual(raw: str | None) -> float:
@@ -83,8 +85,8 @@ def priority_of(raw: str | None) -> float | None:
     return None
 
 
-def _order(meta: dict[str, object]) -> float:
-    value = meta.get("order", meta.get("ordinal"))
+def _order(document: Document) -> float:
+    value = document.value("order" if "order" in document.keys else "ordinal")
     if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
         return 0.0
     try:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight.candidate import Candidate
 from hypervisor.intake.preflight.graph import relate
-from hypervisor.intake.preflight.lock_view import LockView
 from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.preflight.many import look_at
+from hypervisor.intake.preflight.others import OtherRoots
 from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
-from hypervisor.system.text import one_line
+from hypervisor.ledger.lock_view import LockView
+from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
@@ -39,6 +41,7 @@ def check(
     search: Search | None = None,
     files_from: str | None = None,
     tools: tuple[str, ...] = (),
+    again: bool = False,
 ) -> Preflight:
     """Sort what the sources hold into ready, skipped, held and broken. Changes nothing.
 
@@ -48,20 +51,22 @@ def check(
     of the settings. What is open already in the queue `queue` is not held for that. `search` is
     asked for the tasks outside of the sources; without it the files below the root are looked at.
     `files_from` is the key or column that names the files that an item touches, instead of the
-    family's. `tools` are those that workers were given besides their own.
+    family's. `tools` are those that workers were given besides their own. With `again`, a task
+    that was done, and whose report was thrown away, is ready.
 
     Raises UsageError for a condition that is none. Memory grows with the number of files, not
     with their bodies.
     """
     look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
-    for member in found:
-        look.at(member)
+    look_at(look, found)
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
     open_items = ledger.items.all_open() if ledger else {}
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
-    return _Sorting(root, settings, look, locks, open_items, purpose, search).result()
+    return _Sorting(
+        root, settings, look, locks, open_items, purpose, search, ledger, again=again
+    ).result()
 
 
 def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
@@ -73,7 +78,7 @@ def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> 
     """Sort the one item that `look` has taken in by locks alone: the files are known to say nothing
     against it, and no other queue of `ledger` has it."""
     locks = LockView(root, settings.lock_folders, ledger.ledger_id, once=True)
-    return _Sorting(root, settings, look, locks, {}, "work", None, alone=True).result()
+    return _Sorting(root, settings, look, locks, {}, "work", None, ledger, alone=True).result()
 
 
 class _Sorting:
@@ -86,7 +91,9 @@ class _Sorting:
         open_items: dict[str, str],
         purpose: str,
         search: Search | None,
+        ledger: Ledger | None = None,
         *,
+        again: bool = False,
         alone: bool = False,
     ) -> None:
         self._root = root
@@ -94,9 +101,14 @@ class _Sorting:
         self._look = look
         self._locks = locks
         self._open = open_items
+        self._ledger = ledger
+        self._again = again
         self._for_work = purpose == "work" and not alone
+        # A list of what is to be triaged may name what other roots own.
+        self._owned = purpose == "work"
         self._search = search or self._search_files
         self._knows_all = search is not None
+        self._others = OtherRoots(root)
 
     def result(self) -> Preflight:
         """Compare the candidates among each other and with what others hold; return the groups."""
@@ -106,6 +118,8 @@ class _Sorting:
         for item in items:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
+        self._hold_accepted([item for item in items if item.verdict is None and item.content])
+        self._tell_retry(items)
         if self._for_work:
             relate(items, self._beside, always=self._knows_all)
         ready = []
@@ -128,14 +142,46 @@ class _Sorting:
         return result
 
     def _outside(self, item: Candidate) -> Verdict | None:
-        """Return why others keep the item from us: an open queue, or a lock."""
+        """Return why others keep the item from us: an open queue, another root, or a lock."""
         if item.verdict is not None and item.verdict.kind == "same_id":
             return None
         queue = self._open.get(item.id)
         if queue is not None:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
+        if item.path is not None and self._locks is not None:
+            part = None if item.payload is None else item.id
+            other = self._others.having(
+                os.path.join(self._root, item.path), part, owned=self._owned
+            )
+            if other is not None:
+                reason = f"belongs to {one_line(other, 300)}, open it there"
+                return Verdict("held", "elsewhere", reason)
         locked = self._locks.reason(item.id, item.file) if self._locks is not None else None
         return Verdict("held", "locked", locked) if locked else None
+
+    def _hold_accepted(self, tasks: Sequence[Candidate]) -> None:
+        """Hold what was done, and looks like open work since its report was thrown away."""
+        if self._ledger is None or self._again or not tasks:
+            return
+        known = self._ledger.accepted.of_tasks([task.id for task in tasks])
+        for task in tasks:
+            done = known.get(task.id)
+            if done is not None and task.content in done.before:
+                mend = f"hypervisor summary {done.queue} --write writes it again"
+                told = f"done in queue {done.queue}, and its report is not in the file any more"
+                task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
+
+    def _tell_retry(self, items: Sequence[Candidate]) -> None:
+        """Say of what a worker reported as blocked how it is worked on again."""
+        told = [(item, item.verdict) for item in items if item.verdict is not None]
+        told = [(item, verdict) for item, verdict in told if verdict.kind == "blocked"]
+        if self._ledger is None or not told:
+            return
+        queues = self._ledger.accepted.blocked([item.id for item, _ in told])
+        for item, verdict in told:
+            if item.id in queues:
+                mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
+                item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
         by_id: dict[str, list[Candidate]] = defaultdict(list)
@@ -154,7 +200,7 @@ class _Sorting:
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
 
     def _beside(self, wanted: set[str]) -> Iterable[Known]:
-        """Yield what the search finds, with paths from the root, by which items without an id go."""
+        """Yield what the search finds, with paths from the root, by which what has no id goes."""
         for known in self._search(wanted):
             path = os.path.relpath(known.path, self._root)
             yield known._replace(path=path, id=known.id if known.has_id else path)

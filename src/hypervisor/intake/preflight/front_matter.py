@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Set
 from datetime import date, datetime, time
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -62,6 +63,11 @@ def violations(meta: dict[str, object]) -> list[Violation]:
         elif part.of_kinds and value.__class__ in _KINDS:
             part.right.add(value.__class__)
     return found
+
+
+def looked_at() -> Set[str]:
+    """Return the keys that the schema says anything of."""
+    return _parts().keys()
 
 
 class _Part(NamedTuple):

@@ -365,6 +365,8 @@ def _waits(item_id: str, state: str) -> str:
     return f"waits for {one_line(item_id, 80)} ({state})"
 
 
+# The kinds of verdicts that say what others have.
+_BY_OTHERS = ("locked", "open", "elsewhere")
 # What is said of a task that others wait for, by the kind of its own verdict.
 _STATES = {
     "same_id": "an id that two files have",
@@ -379,7 +381,7 @@ def _state(node: Node) -> str:
     verdict = node.verdict
     if verdict is not None and verdict.kind in _STATES:
         return _STATES[verdict.kind]
-    if verdict is not None and (node.state == "ready" or verdict.kind in ("locked", "open")):
+    if verdict is not None and (node.state == "ready" or verdict.kind in _BY_OTHERS):
         return verdict.reason.split(";")[0]
     return one_line(node.status, 40) if node.status else node.state.replace("_", " ")
 

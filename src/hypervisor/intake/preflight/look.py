@@ -16,6 +16,7 @@ from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, guess_id
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
@@ -45,6 +46,15 @@ class Judged(NamedTuple):
     verdict: Verdict | None
     rank: tuple[float, float]
     files: tuple[str, ...]
+
+
+class Seen(NamedTuple):
+    """What a look has taken in of some members."""
+
+    candidates: list[Candidate]
+    left_out: dict[str, str]
+    result: Preflight
+    files: dict[tuple[object, object], str | None]
 
 
 class Look:
@@ -90,6 +100,30 @@ class Look:
             self._item(found.item, found, path)
         elif found.path is not None and path is not None:
             self._file(found.path, path, found.format)
+
+    def give_out(self) -> Seen:
+        """Return what was taken in since the last time, and forget it."""
+        seen = Seen(self.candidates, self.left_out, self.result, self._seen)
+        self.candidates, self.left_out, self.result, self._seen = [], {}, Preflight(), {}
+        return seen
+
+    def take_in(self, seen: Seen) -> bool:
+        """Take in what another look has given out; False, and nothing is taken, where one of its
+        files was met before."""
+        if not self._seen.keys().isdisjoint(seen.files):
+            return False
+        self._seen |= seen.files
+        self.candidates += seen.candidates
+        self.left_out |= seen.left_out
+        mine, theirs = self.result, seen.result
+        mine.held += theirs.held
+        mine.skipped += theirs.skipped
+        mine.broken += theirs.broken
+        mine.not_matching += theirs.not_matching
+        mine.assignees |= theirs.assignees
+        mine.formats |= theirs.formats
+        mine.left_out |= theirs.left_out
+        return True
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
@@ -249,8 +283,11 @@ class Look:
     def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
         """Take in a task that was judged, with what its text names."""
         self.place(task, judged, path, document.path, document.identity)
-        placed = self.candidates[-1] if self._for_work and self.candidates else None
-        if placed is not None and placed.file == document.path and placed.verdict is None:
+        placed = self.candidates[-1] if self.candidates else None
+        if placed is None or placed.file != document.path or placed.verdict is not None:
+            return
+        placed.content = sha256(document.raw)
+        if self._for_work:
             placed.named, placed.hints = self._mentions.of(document, path)
 
     def judge(self, document: Document, task: Task) -> Judged:
@@ -267,7 +304,7 @@ class Look:
             key, what, _ = violation
             unusable = (key, document.key_lines.get(key), what)
         verdict = None if unusable else self._rules.verdict(document, task)
-        ranked, files = rank(task, document.meta or {}), self._touched(document, task)
+        ranked, files = rank(task, document), self._touched(document, task)
         return Judged(unusable, verdict, ranked, files)
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
@@ -306,10 +343,10 @@ class Look:
         )
 
     def _touched(self, document: Document, task: Task) -> tuple[str, ...]:
-        meta = document.meta or {}
         if self._files_from is not None:
-            return touched(meta.get(self._files_from), self._root)
-        told = touched(meta.get(task.family.fields["files"], meta.get("files")), self._root)
+            return touched(document.value(self._files_from), self._root)
+        key = task.family.fields["files"]
+        told = touched(document.value(key if key in document.keys else "files"), self._root)
         if task.apart:
             folder = os.path.dirname(document.path)
             beside = [os.path.join(folder, name) for name in task.apart]
@@ -318,8 +355,10 @@ class Look:
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
+        judged = front_matter.looked_at()
         own = task.family.kind is not None
-        for violation in front_matter.violations(document.meta or {}):
+        meta = {key: document.value(key) for key in document.keys if key in judged}
+        for violation in front_matter.violations(meta):
             # Links that are mappings were read, and a format's own keys are its own.
             if is_read(violation.key, task.unread) or (own and violation.key not in _NEEDED):
                 continue

@@ -159,8 +159,7 @@ def _says_nothing(document: Document, body: str) -> bool:
     lines = [line for line in body.split("\n") if line.strip() and not line.startswith("#")]
     if sum(map(len, lines)) > _SHORT:
         return False
-    meta = document.meta or {}
-    if any(meta.get(key) for key in _SAYING):
+    if any(map(document.value, _SAYING)):
         return False
     # What a template leaves behind: comments, and headings without a word below them.
     text = markdown.prose("\n".join(lines))

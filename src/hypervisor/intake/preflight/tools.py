@@ -76,7 +76,7 @@ class ToolRules:
 
 
 def _words(document: Document, key: str) -> list[str]:
-    value = (document.meta or {}).get(key)
+    value = document.value(key)
     if value is None:
         return []
     word = document.raw_text(key)

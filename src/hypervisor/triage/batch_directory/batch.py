@@ -22,6 +22,7 @@ from hypervisor.system.text import shell
 from hypervisor.triage import Unnamed, run, unnamed
 from hypervisor.triage.batch_directory import results, shim
 from hypervisor.triage.batch_directory.place import QUEUE_FILE, queue_name, shared_root
+from hypervisor.worker.presence import missing
 from hypervisor.worker.settle import settle
 
 # What is known of the list that was opened last, so that nobody reads all tasks again.
@@ -64,6 +65,7 @@ class Stats(TypedDict):
     completed: int
     remaining: int
     to_be_tried_again: int
+    missing: int
     not_queued: int
     outcomes: dict[str, int]
 
@@ -126,12 +128,13 @@ def stats(batch: Batch) -> Stats:
 
     `queue_total` items are named in its list; `claimed`, `completed`, `remaining` and `not_queued`
     (what pre-flight left out) add up to them. `to_be_tried_again` are those that remain that a
-    worker had before; `outcomes` divides `completed`.
+    worker had before, `missing` those whose files are not there; `outcomes` divides `completed`.
     """
     with Ledger.open(batch.root) as ledger:
         settle(ledger)
         number = ledger.queues.get(batch.queue).no
         states, again = ledger.queues.counts(number), ledger.queries.tried_before(number)
+        gone = missing(ledger, batch.queue, None)[0]
         if not states["ready"] and not states["claimed"]:
             results.complete(batch.folder, ledger, batch.queue)
     items = sum(states.values())
@@ -144,6 +147,7 @@ def stats(batch: Batch) -> Stats:
         "completed": items - states["claimed"] - remaining,
         "remaining": remaining,
         "to_be_tried_again": len(again),
+        "missing": len(gone),
         "not_queued": max(0, batch.lines - items),
         "outcomes": {name: states[name] for name in FINAL},
     }

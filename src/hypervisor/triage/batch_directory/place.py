@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Callable
 
-from hypervisor.config.roots import SETTINGS, find_root
+from hypervisor.config.roots import claims_all, find_root
 from hypervisor.intake.sources import lists
 from hypervisor.system.errors import UsageError
 
@@ -73,7 +73,4 @@ def shared_root(raw: bytes, folder: str, cwd: str) -> str:
     if len(roots) != 1:
         return folder
     (root,) = roots
-    home = os.path.realpath(os.path.expanduser("~"))
-    if root in ("/", home) and not os.path.isfile(os.path.join(root, SETTINGS)):
-        return folder
-    return root
+    return folder if claims_all(root) else root

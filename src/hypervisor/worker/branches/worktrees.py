@@ -5,6 +5,7 @@ It stands in `.hypervisor/worktrees/<token>`; `borrowed` has those that a caller
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import stat
@@ -31,20 +32,22 @@ def branch_name(item_id: str, token: str) -> str:
     return f"{PREFIX}/{name}/{token}"
 
 
-def token_of(branch: str) -> str | None:
-    """Return the token in a branch's name, or None for a branch that is none of ours."""
-    words = branch.split("/")
-    return words[2] if len(words) == 3 and words[0] == PREFIX else None
-
-
 # What is on its way out of git's own folder; nobody else names anything so.
 _REMOVED = "hypervisor-removed-"
-# In a worktree's private folder: nobody but a person removes this tree.
-_KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 STALE = 5.0
 _TRIES = 3
 _NEEDED = "work on branches needs a git working tree"
+
+
+class Gone(HypervisorError):
+    """The working tree `work` of a claim is none any more."""
+
+    def __init__(self, work: str, token: str) -> None:
+        super().__init__(
+            f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
+            f"hypervisor release {token} gives the item back, and what is left there is kept",
+        )
 
 
 class Tree:
@@ -77,10 +80,18 @@ def trees_dir(root: str) -> str:
     return shown(root, "worktrees")
 
 
+def trees_of(state: State) -> list[str]:
+    """Return the names of the working trees that stand there."""
+    try:
+        return state.folder.below("worktrees").names()
+    except OSError:
+        return []
+
+
 def make(git: Git, item_id: str, token: str) -> Tree:
-    """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
-    HypervisorError."""
-    root = git.folder
+    """Make the branch and the working tree of a claim, with `git` at the root, or at the top of a
+    repository in there. Raises GitError and HypervisorError."""
+    root = git.root
     top, head = standing(git)
     base = start(git, head)
     branch = branch_name(item_id, token)
@@ -92,13 +103,12 @@ def make(git: Git, item_id: str, token: str) -> Tree:
 
 
 def add(git: Git, *words: str) -> None:
-    """Make a working tree, without its files, as `git worktree add WORDS` does at the root. Raises
-    GitError.
+    """Make a working tree, without its files, as `git worktree add WORDS` does. Raises GitError.
 
     git fails where it meets another worktree that is half made or half removed: these moments are
     short here, and we take turns. Others, who don't, are waited for.
     """
-    root = git.folder
+    root = git.root
     state = State.find(root) or State.create(root)
     state.folder.below("worktrees", make=True)
     with state.folder.locked("worktrees.lock"):
@@ -110,26 +120,6 @@ def add(git: Git, *words: str) -> None:
             if "commondir" not in told[2] or time.monotonic() > until:
                 raise GitError("worktree add", told[2] or told[1])
             time.sleep(0.05)
-
-
-def keep(tree: Tree) -> None:
-    """Have a claim's working tree stay, whatever becomes of the claim: it holds what no commit
-    has."""
-    with open(os.path.join(tree.private, _KEPT), "a", encoding="ascii"):
-        pass
-
-
-def let_go(tree: Tree) -> None:
-    """Take back what `keep` was called for: a commit has it now."""
-    try:
-        os.unlink(os.path.join(tree.private, _KEPT))
-    except FileNotFoundError:
-        return
-
-
-def is_kept(path: str) -> bool:
-    """True for a working tree that `keep` was called for."""
-    return top_of(path) == path and os.path.exists(os.path.join(private_dir(path) or "", _KEPT))
 
 
 def lend(root: str, name: str) -> str:
@@ -173,20 +163,14 @@ def clean(git: Git, name: str, *options: str) -> None:
     git("clean", "-ffdq")
 
 
-def remove(root: str, token: str) -> None:
-    """Remove the working tree of a claim, whatever state it is in; its branch stays."""
-    path = os.path.join(trees_dir(root), token)
-    discard(root, path)
-
-
-def discard(root: str, path: str) -> None:
-    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it, unless it is
-    kept."""
+def discard(root: str, path: str, home: str | None = None) -> None:
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it in the
+    repository around `home` (default: the root)."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    if is_kept(path) or os.path.islink(trees_dir(root)):
+    if os.path.islink(trees_dir(root)):
         return
-    common = common_dir(root)
+    common = common_dir(home or root)
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
         private = os.path.join(known, name)
@@ -205,25 +189,72 @@ def discard(root: str, path: str) -> None:
         shutil.rmtree(path, onerror=_make_removable)
 
 
-def sweep(root: str) -> None:
-    """Remove what a `discard` that was killed has left."""
-    common = common_dir(root)
+def sweep(home: str) -> None:
+    """Remove what a `discard` that was killed has left in the repository around `home`."""
+    common = common_dir(home)
     for name in os.listdir(common):
         if name.startswith(_REMOVED) and not os.path.islink(os.path.join(common, name)):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
 
 
-def delete_branches(git: Git, branches: list[str]) -> None:
-    """Delete branches; that one is gone already is fine, and one that is locked stays."""
-    lines = [f"delete refs/heads/{branch}\n" for branch in branches]
-    if lines and git.run("update-ref", "--stdin", input="".join(lines))[0]:
-        for line in lines:
-            git.run("update-ref", "--stdin", input=line)
+def our_refs(git: Git) -> dict[str, str]:
+    """Return the commits of our branches by full name, with what is known of those on remotes."""
+    return git.refs(f"refs/heads/{PREFIX}/", f"refs/remotes/*/{PREFIX}/*/*")
+
+
+def tokens_here(root: str) -> set[str]:
+    """Return the tokens of the branches that `our_refs` finds, without git, which takes longer."""
+    common, tokens = common_dir(root), set()
+    for folder in (f"heads/{PREFIX}", f"remotes/*/{PREFIX}"):
+        for path in glob.glob(f"{glob.escape(common)}/refs/{folder}/*/*"):
+            tokens.add(os.path.basename(path))
+    try:
+        with open(f"{common}/packed-refs", encoding="utf-8", errors="surrogateescape") as packed:
+            tokens |= {line.rpartition("/")[2][:-1] for line in packed if f"/{PREFIX}/" in line}
+    except FileNotFoundError:
+        pass
+    return tokens
+
+
+def delete_refs(git: Git, refs: dict[str, str]) -> None:
+    """Delete refs, given with the commits that they are at; one that has moved on stays.
+
+    A git that outlived its hypervisor is waited for. A lock that a killed one has left goes; one
+    that can't be got leaves its ref for the next time.
+    """
+    common = common_dir(git.folder)
+    for _ in range(_TRIES):
+        lines = [f"delete {ref} {commit}\n" for ref, commit in refs.items()]
+        if not lines or git.run("update-ref", "--stdin", input="".join(lines))[0] == 0:
+            return
+        for ref in refs:
+            wait_out(os.path.join(common, f"{ref}.lock"))
+        here = our_refs(git)
+        refs = {ref: commit for ref, commit in refs.items() if here.get(ref) == commit}
+    for line in lines:
+        git.run("update-ref", "--stdin", input=line)
+
+
+def wait_out(lock: str) -> None:
+    """Wait until a lock of git's own is gone; one that a killed process left is removed."""
+    try:
+        while os.stat(lock).st_mtime > time.time() - STALE:
+            time.sleep(0.1)
+        os.unlink(lock)
+    except FileNotFoundError:
+        return
 
 
 def is_within(folder: str, path: str) -> bool:
     """True if `path` is `folder` or lies beneath it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def home_of(root: str, path: str | None) -> str:
+    """Return the folder whose repository the work on an item goes to: the root, or the top of one
+    that lies in it and holds the item's file, at `path` from the root."""
+    top = None if path is None else top_of(os.path.dirname(os.path.join(root, path)))
+    return root if top is None or top == root or not is_within(root, top) else top
 
 
 def standing(git: Git) -> tuple[str, str]:
@@ -253,7 +284,9 @@ def common_dir(root: str) -> str:
 
 def work_in(top: str, root: str, root_top: str) -> str:
     """Return the folder in the tree at `top` that stands for `root`, which is in `root_top`; it is
-    made where it is missing."""
+    made where it is missing. A tree of a repository that lies in the root stands for that."""
+    if not is_within(root_top, root):
+        return top
     inside = os.path.relpath(root, root_top)
     if inside == ".":
         return top

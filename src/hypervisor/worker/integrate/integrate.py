@@ -7,7 +7,6 @@ commit that the branch holds already only needs the note: the next run goes on f
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +16,11 @@ from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.rows import Branch
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
+from hypervisor.worker.branches.claim_tree import accepted_commit
+from hypervisor.worker.branches.worktrees import home_of
 from hypervisor.worker.integrate.memory import Memory
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
@@ -59,22 +60,36 @@ def integrate(
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
     ledger.queues.get(queue)
+    ended: list[tuple[str, Target, dict[str, str]]] = []
     with _alone(ledger) as beat:
-        git = Git(ledger.root, beat=beat, beat_every=_BEAT)
-        target = Target(git, into)
         settle(ledger)
-        sweep(ledger.root)
-        run = _Run(ledger, queue, git, target, tell, beat)
-        run.go()
-    claim_tree.clear(ledger)
-    target.forget(run.accepted)
-    return run.done
+        done = None
+        for home in _homes(ledger, queue):
+            git = Git(home, root=ledger.root, beat=beat, beat_every=_BEAT)
+            target = Target(git, into)
+            sweep(git)
+            done = done or Integrated(target.name)
+            run = _Run(ledger, queue, git, target, tell, beat, done)
+            run.go()
+            ended.append((home, target, run.accepted))
+    for home, target, accepted in ended:
+        target.forget(accepted)
+        claim_tree.clear(ledger, home)
+    assert done is not None
+    return done
+
+
+def _homes(ledger: Ledger, queue: str) -> list[str]:
+    """Return the folders whose repositories have branches of `queue`: the root, unless all are
+    those of repositories in it."""
+    rows = [*ledger.branches.set_aside_rows(queue), *ledger.branches.unmerged(queue)]
+    return list(dict.fromkeys(home_of(ledger.root, row.path) for row in rows)) or [ledger.root]
 
 
 class _Run:
     def __init__(
         self, ledger: Ledger, queue: str, git: Git, target: Target, tell: Callable[[str], None],
-        beat: Callable[[], None],
+        beat: Callable[[], None], done: Integrated,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._queue = queue
@@ -87,16 +102,22 @@ class _Run:
         self._most = _AT_ONCE
         # Of what was merged: the branches, each with the commit that the ledger accepted of it.
         self.accepted: dict[str, str] = {}
-        self.done = Integrated(target.name)
+        self.done = done
+        self._how = f"merged into {target.name}"
+        self._held = f"was in {target.name} already"
 
     def go(self) -> None:
         self._target.fetch()
         tip = self._target.tip()
-        for row in self._ledger.branches.set_aside_rows(self._queue):
-            commit = _commit(row)
+        for row in self._of_here(self._ledger.branches.set_aside_rows(self._queue)):
+            commit = accepted_commit(row)
             if commit and self._git.has(commit, tip):
-                self._note_merged(row, commit, "merged by hand")
-        rows = self._ledger.branches.unmerged(self._queue)
+                self._note_merged((row, commit, "merged by hand"))
+            else:
+                why = f"set aside before, and {row.branch} is not merged yet"
+                self.done.aside.append((row.id, why))
+                self._tell(f"{one_line(row.id, 60)}: {why}")
+        rows = self._of_here(self._ledger.branches.unmerged(self._queue))
         if not rows:
             return
         self._tip = tip
@@ -110,23 +131,27 @@ class _Run:
                     self._one(workshop, rows[0])
                 rows = rows[count or 1 :]
 
+    def _of_here(self, rows: list[Branch]) -> list[Branch]:
+        """Return those of `rows` whose work is in this repository."""
+        root = self._ledger.root
+        return [row for row in rows if home_of(root, row.path) == self._git.folder]
+
     def _together(self, memory: Memory, rows: list[Branch]) -> int:
         """Merge the first of `rows`, as far as that takes no working tree, move the branch once,
         and return how many were dealt with. A check takes a working tree."""
+        wanted: list[tuple[Branch, str]] = []
+        for row in rows:
+            commit = accepted_commit(row)
+            if commit is None or row.verify:
+                break
+            wanted.append((row, commit))
+        told = [(commit, _message(row)) for row, commit in wanted]
         made: list[tuple[Branch, str, str]] = []
         for _ in range(_TRIES):
             tip = at = self._tip or self._target.tip()
             made = []
-            for row in rows:
-                commit = _commit(row)
-                merged = None
-                if commit is not None and not row.verify:
-                    merged = memory.merge(at, commit, _message(row))
-                if merged is None or commit is None:
-                    break
-                held = merged == at
-                how = f"was in {self._target.name} already"
-                made.append((row, *((commit, how) if held else (merged, self._how))))
+            for (row, commit), merged in zip(wanted, memory.merges(tip, told), strict=False):
+                made.append((row, commit, self._held) if merged == at else (row, merged, self._how))
                 at = merged
                 self._beat()
             if at == tip:
@@ -150,25 +175,20 @@ class _Run:
             break
         else:
             return 0
-        for row, commit, how in made:
-            self._note_merged(row, commit, how)
+        self._note_merged(*made)
         return len(made)
 
-    @property
-    def _how(self) -> str:
-        return f"merged into {self._target.name}"
-
     def _one(self, workshop: Workshop, row: Branch) -> None:
-        commit = _commit(row)
+        commit = accepted_commit(row)
         if commit is None:
-            self._note_merged(row, row.base_commit, "nothing changed")
+            self._note_merged((row, row.base_commit, "nothing changed"))
             return
         try:
             for _ in range(_TRIES):
                 tip = self._tip = self._tip or self._target.tip()
                 merged = self._merged(workshop, row, commit, tip)
                 if merged == tip:
-                    self._note_merged(row, commit, f"was in {self._target.name} already")
+                    self._note_merged((row, commit, self._held))
                     return
                 self._tip = None
                 try:
@@ -179,7 +199,7 @@ class _Run:
                     self.done.warnings.append(warning)
                 else:
                     self._tip = merged
-                self._note_merged(row, merged, self._how)
+                self._note_merged((row, merged, self._how))
                 return
             self._leave(row, f"{self._target.name} moved again and again")
         except Missing:
@@ -212,20 +232,24 @@ class _Run:
                 )
         return merged
 
-    def _note_merged(self, row: Branch, commit: str, how: str) -> None:
+    def _note_merged(self, *merges: tuple[Branch, str, str]) -> None:
+        """Note of claims what commit they came to, and how."""
         self._beat()
-        if self._ledger.branches.merged(row.token, commit):
-            self.done.merged.append((row.id, commit))
-            self.accepted[row.branch] = _commit(row) or ""
-            self._tell(f"{one_line(row.id, 60)}: {how}")
-            outbox.flush(self._ledger)
+        new = self._ledger.branches.merged({row.token: commit for row, commit, _ in merges})
+        for row, commit, how in merges:
+            if row.token in new:
+                self.done.merged.append((row.id, commit))
+                self.accepted[row.branch] = accepted_commit(row) or ""
+                self._tell(f"{one_line(row.id, 60)}: {how}")
+        outbox.flush(self._ledger)
 
     def _set_aside(self, row: Branch, why: str) -> None:
         self._beat()
         branch = row.branch
         told = (
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
-            f"hypervisor integrate {self._queue} again"
+            f"hypervisor integrate {self._queue} again; or, to have it done anew: "
+            f"hypervisor retry {self._queue} {shell(row.id)}"
         )
         if self._ledger.branches.set_aside(row.token, told):
             markers.mark(self._ledger, self._queue)
@@ -241,11 +265,6 @@ class _Run:
 def _message(row: Branch) -> str:
     subject = one_line(f"Merge {row.id}: {row.title or 'done'}", 72)
     return f"{subject}\n\nHypervisor-Claim: {row.token}\n"
-
-
-def _commit(row: Branch) -> str | None:
-    told = json.loads(row.report) if row.report else {}
-    return told.get("commit")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from hypervisor.system.checkout import private_dir
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import Git, GitError
+from hypervisor.system.git import Git, GitError, lock_of
 from hypervisor.system.remote import run_remote
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches.worktrees import PREFIX, common_dir
@@ -47,7 +47,9 @@ class Target:
         self.name = into
         self._ref = f"refs/heads/{into}"
         self._remote = git.remote_name()
-        self._known = f"refs/remotes/{self._remote}/{into}"
+        self._tracked = f"refs/remotes/{self._remote}/"
+        self._known = self._tracked + into
+        self._branches: dict[str, str] = {}
         if into.startswith("-") or self._stand()[0] is None:
             raise UsageError(f"no branch '{one_line(into, 60)}' here", "name one: --into BRANCH")
 
@@ -71,6 +73,8 @@ class Target:
             run_remote(
                 self._git, "fetch", "--quiet", "--no-tags", "--recurse-submodules=no", self._remote
             )
+            # Workers in this clone may clear away what is known of them.
+            self._branches = self._git.refs(f"{self._tracked}{PREFIX}/")
 
     def advance(self, new: str, old: str) -> str:
         """Move the branch from `old` to `new`, which comes after it; return "" or a warning.
@@ -102,10 +106,11 @@ class Target:
         stays."""
         if not self._remote:
             return
-        tracked, heads = f"refs/remotes/{self._remote}/", "refs/heads/"
+        heads = "refs/heads/"
         try:
-            held = self._git.refs(f"--merged={self._known}", f"{tracked}{PREFIX}/")
-            gone = [name for name in merged if held.get(tracked + name) == merged[name]]
+            held = self._git.held(set(filter(None, merged.values())), self._known)
+            there = {name: self._branches.get(self._tracked + name) for name in merged}
+            gone = [name for name in merged if there[name] in held & {merged[name]}]
             for at in range(0, len(gone), _AT_ONCE):
                 names = gone[at : at + _AT_ONCE]
                 # The remote compares: somebody may have added to the branch since the fetch.
@@ -150,8 +155,10 @@ class Target:
                 return
             if self._stand()[0] != before:
                 raise Moved
-            if "index.lock" not in said or time.monotonic() > until:
+            if not lock_of(said):
                 break
+            if time.monotonic() > until:
+                raise GitError("merge", said)
             time.sleep(0.1)
         raise InTheWay(
             f"{one_line(top, 200)} can't follow: {one_line(said or out, 400)}",

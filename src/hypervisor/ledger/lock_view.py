@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from hypervisor.ledger import locks
 from hypervisor.system.folder import Folder
 from hypervisor.system.keys import key
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hypervisor.ledger.locks import Lock
 
 _SUFFIX = ".lock"
 
@@ -38,30 +43,33 @@ class LockView:
 
         `path` is the item's absolute path, if it is a file.
         """
+        found = self.find(item_id, path)
+        if found is None:
+            return None
+        lock, name = found
+        mend = f"`hypervisor unlock {shell(name)}`" if name else "remove it"
+        return f"{locks.told(lock, self._root)}; {mend} once that tool is gone"
+
+    def find(self, item_id: str, path: str | None) -> tuple[Lock, str | None] | None:
+        """Return the lock of another tool on an item, and by what name `unlock` knows it; None if
+        there is none. `path` is as for `reason`."""
         name = key(item_id)
         stem = os.path.splitext(os.path.basename(path))[0] if path else name
         for folder in self._folders:
-            names = None if self._once else self._in(folder)
-            if names is not None and not names:
-                continue
-            for wanted in (name, stem):
+            for wanted in dict.fromkeys((name, stem)):
                 for full in (wanted, wanted + _SUFFIX):
-                    if (names is None or full in names) and (
-                        told := self._told(folder, full, wanted)
-                    ):
-                        return told
+                    lock = self._look(folder, full, wanted)
+                    if lock is not None:
+                        return lock, wanted
         if path is not None:
             folder, file = os.path.split(path)
-            names = None if self._once else self._in(folder, only_locks=True)
-            if names is None or names:
-                for full in (file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX):
-                    if (names is None or full in names) and (
-                        told := self._told(folder, full, None)
-                    ):
-                        return told
+            for full in dict.fromkeys((file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX)):
+                lock = self._look(folder, full, None, only_locks=True)
+                if lock is not None:
+                    return lock, None
         return None
 
-    def _in(self, folder: str, only_locks: bool = False) -> frozenset[str]:
+    def _in(self, folder: str, only_locks: bool) -> frozenset[str]:
         names = self._names.get((folder, only_locks))
         if names is None:
             opened = self._opened(folder)
@@ -84,13 +92,14 @@ class LockView:
                 self._open[path] = None
         return self._open[path]
 
-    def _told(self, folder: str, name: str, lock_key: str | None) -> str | None:
+    def _look(
+        self, folder: str, name: str, lock_key: str | None, *, only_locks: bool = False
+    ) -> Lock | None:
+        if not self._once and name not in self._in(folder, only_locks):
+            return None
         opened = self._opened(folder)
         lock = locks.look(opened, name) if opened is not None else None
         if lock is None or (lock.kind == "link" and lock_key != name):
             return None
-        owner = lock.owner or ""
-        if self._own is not None and f"@{self._own}:" in owner:
-            return None
-        mend = f"`hypervisor unlock {shell(lock_key)}`" if lock_key else "remove it"
-        return f"{locks.told(lock, self._root)}; {mend} once that tool is gone"
+        own = self._own is not None and f"@{self._own}:" in (lock.owner or "")
+        return None if own else lock

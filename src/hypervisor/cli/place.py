@@ -1,0 +1,46 @@
+"""Which root a verb is for that names a queue, a claim or an item: one in a nested repository, as a
+worker in a submodule is, may mean what a root further outward has."""
+
+from __future__ import annotations
+
+from hypervisor.config.roots import find_root, roots_in_use
+from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def root_of_queue(name: str | None) -> str:
+    """Return the nearest root that has a queue of that name; without one the nearest."""
+    return find_root() if name is None else _nearest(lambda ledger: bool(ledger.queues.find(name)))
+
+
+def root_of_claim(token: str) -> str:
+    """Return the nearest root that has made the claim `token`; without one the nearest."""
+    return _nearest(lambda ledger: ledger.queries.claim_of(token) is not None)
+
+
+def root_of_item(word: str) -> str:
+    """Return the nearest root that has or had the item whose id, path or claim `word` is; without
+    one the nearest."""
+    return _nearest(
+        lambda ledger: bool(ledger.queries.items_called(word) or ledger.queries.id_of(word))
+    )
+
+
+def _nearest(knows: Callable[[Ledger], bool]) -> str:
+    first = find_root()
+    others = list(roots_in_use())
+    if not others or others == [first]:
+        return first
+    for root in dict.fromkeys([first, *others]):
+        try:
+            with Ledger.open(root) as ledger:
+                if knows(ledger):
+                    return root
+        except HypervisorError:
+            # What is wrong with the nearest is told by who uses it.
+            continue
+    return first
