@@ -248,8 +248,8 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     if change.after_first_h1:
         own = markdown.own_sections(body)
         for heading in structure.headings:
-            # Obsidian shows nothing between two %%.
-            unseen = body.count("%%", 0, heading.offset) % 2
+            # Obsidian shows nothing between two %%, and a formula between two $$.
+            unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
             within = any(start <= heading.offset < end for start, end in own)
             if heading.level == 1 and not unseen and not within:
                 place = heading.end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.system.records import Record
+from hypervisor.tasks.formats import task_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ def family_of(keys: Set[str], settings: Settings, path: str, format: str | None 
     is there, the first in their order; the format of the folder; else the built-in one of which
     most keys are there, AOPS on a tie.
     """
-    from hypervisor.tasks.formats import task_files
-
     if format in task_files.TASK_FILES:
         return task_files.told(format, path)
     for entry in settings.families:
@@ -115,8 +114,6 @@ def family_of(keys: Set[str], settings: Settings, path: str, format: str | None 
 
 def family_named(name: str, settings: Settings, path: str) -> Family:
     """Return the family called `name` that the file at `path` was found to be of."""
-    from hypervisor.tasks.formats import task_files
-
     found = task_files.of_path(path)
     if found is not None and found.name == name:
         return found

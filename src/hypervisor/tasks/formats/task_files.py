@@ -92,7 +92,7 @@ def told(name: str, path: str) -> Family:
 
 def of_path(path: str) -> Family | None:
     """Return the keys and words of the file at `path`, if it lies where a format has its tasks."""
-    folder, name = os.path.split(path)
+    folder, _, name = path.rpartition("/")
     if name[:3].isdigit() and _TODO.fullmatch(name):
         return get("compound-engineering").usual()
     if folder not in _known:
