@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hypervisor.system.records import Record
-from hypervisor.tasks.formats import task_files
+from hypervisor.tasks import task_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
 
     from hypervisor.config.settings import FamilyTable, Settings
-    from hypervisor.tasks.formats.task_files import TaskFiles
+    from hypervisor.tasks.task_files import TaskFiles
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
 _FIELDS = {

@@ -25,8 +25,8 @@ _WORD = re.compile(rb"[\w.-]+")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
 _TASK_LINE = re.compile(
-    rb"^[ \t]*[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee|priority"
-    rb"|parent)[\"']?[ \t]*:",
+    rb"^[ \t]*(?:- )?[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee"
+    rb"|priority|parent)[\"']?[ \t]*:",
     re.MULTILINE | re.IGNORECASE,
 )
 # Even in the folders that are skipped at first, none of these ever holds a task.

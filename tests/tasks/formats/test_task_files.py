@@ -15,7 +15,7 @@ from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import expand
 from hypervisor.ledger import Ledger
-from hypervisor.tasks.formats import task_files
+from hypervisor.tasks import task_files
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.worker import outbox

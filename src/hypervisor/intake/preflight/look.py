@@ -237,11 +237,13 @@ class Look:
                 self.candidates.append(
                     Candidate(id=guess_id(file) or path, verdict=closed, path=path, file=file)
                 )
+            elif self._told_twice(file, path):
+                return
             elif is_a_note(file):
                 self.result.skipped.append(
                     Entry(id=path, path=path, kind="malformed", reason=f"no task: {error.what}")
                 )
-            elif not self._told_twice(file, path):
+            else:
                 self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
             return
         except OSError as error:
@@ -356,11 +358,13 @@ class Look:
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
         judged = front_matter.looked_at()
-        own = task.family.kind is not None
+        own = task.family.kind is not None and task.family.told
         meta = {key: document.value(key) for key in document.keys if key in judged}
         for violation in front_matter.violations(meta):
             # Links that are mappings were read, and a format's own keys are its own.
-            if is_read(violation.key, task.unread) or (own and violation.key not in _NEEDED):
+            if own and violation.key not in _NEEDED:
+                continue
+            if violation.unusable and is_read(violation.key, task.unread):
                 continue
             if violation.unusable:
                 return violation

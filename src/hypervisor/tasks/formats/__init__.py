@@ -6,14 +6,12 @@ Only the mark of an item is ever written there: other tools read the same lines.
 
 from __future__ import annotations
 
-import re
-from contextlib import nullcontext
 from importlib import import_module
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
-from hypervisor.tasks.formats import task_files
-from hypervisor.tasks.formats.task_files import TASK_FILES
+from hypervisor.tasks import task_files
+from hypervisor.tasks.task_files import TASK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +112,8 @@ class Format:
 
     def lock(self, path: str) -> AbstractContextManager[None]:
         """Keep the format's own tool from the file at `path` while it is written."""
+        from contextlib import nullcontext
+
         return nullcontext()
 
 
@@ -166,6 +166,8 @@ def in_folder(folder: str) -> list[tuple[Format, str]]:
 
 def names() -> Callable[[str], object]:
     """Return what tells the names of the files that a walk over a folder asks about."""
+    import re
+
     kinds = [get(name) for name in FORMATS]
     listed = [re.escape(name) for one in kinds for name in one.names]
     patterns = [one.pattern for one in kinds if one.pattern]

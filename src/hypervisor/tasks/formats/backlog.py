@@ -8,7 +8,7 @@ import time
 
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import BACKLOG
-from hypervisor.tasks.formats.task_files import TaskFiles, fold, parts, text_of
+from hypervisor.tasks.task_files import TaskFiles, fold, parts, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

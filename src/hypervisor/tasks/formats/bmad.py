@@ -8,7 +8,7 @@ import os
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.late import late
 from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.task_files import text_of
+from hypervisor.tasks.task_files import text_of
 
 _NAME = "sprint-status.yaml"
 _KEY = late(r"\d+-\d+[a-z]?-.+")

@@ -10,7 +10,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.task_files import text_of
+from hypervisor.tasks.task_files import text_of
 
 _NAME = late(r"(\d+\.\d+)\.[^/]*\.md")
 _STATUS = late(r"(?mi)^## +status[ \t#]*\r?\n(?:[ \t]*\r?\n)*[ \t]*([^\s#][^\r\n]*?)[ \t]*\r?$")

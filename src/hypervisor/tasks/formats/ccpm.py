@@ -8,7 +8,7 @@ import time
 from hypervisor.system.late import late
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.formats.task_files import TaskFiles, parts
+from hypervisor.tasks.task_files import TaskFiles, parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

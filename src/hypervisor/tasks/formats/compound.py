@@ -7,7 +7,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.formats.task_files import TaskFiles
+from hypervisor.tasks.task_files import TaskFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

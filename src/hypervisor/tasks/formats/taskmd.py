@@ -6,7 +6,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.formats.task_files import TaskFiles, parts, text_of
+from hypervisor.tasks.task_files import TaskFiles, parts, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

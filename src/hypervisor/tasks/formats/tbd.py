@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.formats.task_files import TaskFiles, parts
+from hypervisor.tasks.task_files import TaskFiles, parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
