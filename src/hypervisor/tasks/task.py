@@ -6,7 +6,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.system.records import Record
-from hypervisor.tasks.dependencies import dependencies, link_path
+from hypervisor.tasks.dependencies import dependencies, link_target
 from hypervisor.tasks.family import Family, family_of
 from hypervisor.tasks.read import Document
 
@@ -187,13 +187,13 @@ def _aliases(document: Document) -> list[str]:
 def _parent(document: Document, key: str, warnings: list[str]) -> str | None:
     raw = document.raw_text(key)
     if raw:
-        return link_path(raw)
+        return link_target(raw)
     words = document.raw_list(key)
     if not words:
         return None
     if len(words) > 1:
         warnings.append(f"{key} is a list; its first entry counts")
-    return link_path(words[0])
+    return link_target(words[0])
 
 
 def _words(
