@@ -17,7 +17,7 @@ def told(*lines: str, key: str = "depends_on", ignored: tuple[str, ...] = ()) ->
     ["depends_on", "dependencies", "blocked_by", "blockedBy", "depends", "requires", "Depends-On"],
 )
 def test_a_key_says_that_its_holder_waits(key: str) -> None:
-    assert told(f"{key}: [a, '[[folder/B|shown]]', 3]").waits == ["a", "B", "3"]
+    assert told(f"{key}: [a, '[[folder/B|shown]]', 3]").waits == ["a", "folder/B", "3"]
 
 
 @pytest.mark.parametrize("key", ["blocks", "Blocking"])

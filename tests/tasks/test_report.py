@@ -10,7 +10,7 @@ from hypervisor import worker
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
-from hypervisor.tasks import markdown, read, task_of
+from hypervisor.tasks import markdown, read, report, task_of
 from hypervisor.triage import decide
 from hypervisor.worker import outbox
 from worker.support import open_queue, reports, write_backlog_task, write_task
@@ -186,7 +186,10 @@ def test_real_files_of_that_family_change_in_status_and_section_only(
         path = project / str(claim.path)
         old, new = before[claim.path], read.read(str(path))
         assert old.meta is not None
-        assert new.meta == {**old.meta, "status": "Done"}
+        assert new.meta is not None
+        assert new.meta == {
+            **old.meta, "status": "Done", "updated_date": new.meta["updated_date"]
+        }  # fmt: skip
         assert outside(path).rstrip() == old.body.rstrip()
         assert reports(path) == 1
 
@@ -309,3 +312,12 @@ def test_what_an_unreported_worker_said_last_stands_until_the_next_report(projec
     end(project, summary="really")
     assert reports(path) == 1
     assert "not confirmed" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "line", ["- [ ] do", "* [x] do", "1. [ ] do", "  - - [ ] do", "> - [ ] do"]
+)
+def test_what_a_worker_writes_is_no_check_box(line: str) -> None:
+    [shown] = report.quoted(line)
+    assert shown == f"> {line.rstrip()}".replace("[", "\\[", 1)
+    assert report.quoted("a [link](x), - [ ]") == ["> a [link](x), - [ ]"]

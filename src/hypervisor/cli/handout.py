@@ -92,7 +92,7 @@ def _lines(root: str, claim: Claim, known: bool) -> list[str]:
         shown.append(f"file: {one_line(claim.file, 4096)}")
     if claim.title:
         shown.append(f"title: {one_line(claim.title)}")
-    if claim.format is not None:
+    if claim.format is not None and claim.payload is not None:
         shown += _of_file(claim)
     elif claim.payload is not None:
         from hypervisor.system.quick_json import dumps
@@ -108,7 +108,9 @@ def _lines(root: str, claim: Claim, known: bool) -> list[str]:
         shown.append("instructions:")
         shown += _indented(claim.instructions)
     else:
-        shown.append(f"instructions: do what the {'item' if claim.format else 'file'} asks for")
+        shown.append(
+            f"instructions: do what the {'file' if claim.payload is None else 'item'} asks for"
+        )
     if asked := asks(root, claim):
         shown += ["it is done when:", *(f"- {one}" for one in asked)]
     end = f"END_{claim.token.rpartition('-')[2]}"

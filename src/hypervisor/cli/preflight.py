@@ -77,11 +77,14 @@ class _Formats(argparse.Action):
         from hypervisor.tasks import formats
 
         if values == "help":
-            width = max(map(len, formats.FORMATS))
-            for name in formats.FORMATS:
-                print(f"{name:{width}}  {formats.get(name).about}")
+            known = formats.about()
+            width = max(map(len, known))
+            for name, about in known.items():
+                print(f"{name:{width}}  {about}")
             parser.exit()
-        setattr(namespace, self.dest, formats.get(str(values)).name)
+        if values not in formats.TASK_FILES:
+            formats.get(str(values))
+        setattr(namespace, self.dest, values)
 
 
 def run(args: argparse.Namespace) -> int:

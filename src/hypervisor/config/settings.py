@@ -123,6 +123,11 @@ class Settings(Record):
         known = self._classes.get(word)
         return known if known is not None else self._classes.get(fold(word), "unknown")
 
+    def adds(self, name: str, word: str) -> bool:
+        """True if the files of settings add `word` to the words of the class `name`."""
+        own = self.status[name][len(defaults()["status"][name]) :]
+        return fold(word) in map(fold, own)
+
 
 def fold(word: str) -> str:
     """Return `word` as it is compared: lower case, straight quotes, one blank for `_` and `-`."""

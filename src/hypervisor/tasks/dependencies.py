@@ -11,7 +11,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Sequence
 
     from hypervisor.tasks.read import Document
 
@@ -55,6 +55,11 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
     return told
 
 
+def is_read(key: str, unread: Sequence[str]) -> bool:
+    """True if `key` holds links, and is not among the `unread`."""
+    return _says(key) in ("waits", "blocks") and key not in unread
+
+
 # Many files have the same few keys.
 _said: dict[str, str | None] = {}
 
@@ -96,7 +101,7 @@ def _read(
     if not understood:
         told.unread.append(key)
         return
-    found = [link_target(name) for name in found if name.strip().casefold() not in _NONE]
+    found = [link_path(name) for name in found if name.strip().casefold() not in _NONE]
     if names is not None:
         names += found
     elif found:
@@ -130,7 +135,7 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
         told.remarks.append(f"a link of type '{kind}' is no dependency")
         return True
     if other is None and kind == "blocks" and told_by.get("target") is not None:
-        told.blocks.append(link_target(str(told_by["target"])))
+        told.blocks.append(link_path(str(told_by["target"])))
         return True
     if other is None:
         other = next((told_by[key] for key in _NAMES if told_by.get(key) is not None), None)
@@ -140,14 +145,20 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
     return True
 
 
-def link_target(word: str) -> str:
-    """Return the name that `[[folder/id|shown]]` or `[[id#part]]` links to; other text as it is."""
+def link_path(word: str) -> str:
+    """Return the name that `[[id|shown]]` or `[[id#part]]` links to, with its folder in
+    `[[folder/id]]`; other text as it is."""
     found = _WIKILINK.fullmatch(word.strip()) if "[" in word else None
     if found is None:
         return word.strip()
     target = found[1].split("|", 1)[0].split("#", 1)[0].strip()
-    target = target.rsplit("/", 1)[-1]
-    return target.removesuffix(".md") or word
+    return target.removesuffix(".md").removeprefix("./").strip("/") or word
+
+
+def link_target(word: str) -> str:
+    """Do as `link_path`, without the folder of a link."""
+    target = link_path(word)
+    return target.rpartition("/")[2] if "[[" in word else target
 
 
 def entries_of(values: Iterable[object]) -> Dependencies:

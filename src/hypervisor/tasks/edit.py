@@ -207,7 +207,7 @@ def _replacement(document: Document, entry: Entry, value: str | int | list[str])
         if entry.kind not in ("scalar", "alias"):
             raise EditRefused(document.path, f"{entry.key} holds a {entry.kind}, not a word")
         style = entry.style if entry.style in ("'", '"') else None
-        new = written(value, style) if isinstance(value, str) else str(value)
+        new = written(value, style) if isinstance(value, str) else str(value).lower()
         return new if old else f" {new}"
     if empty:
         return _inline(value) if old else f" {_inline(value)}"
@@ -230,7 +230,7 @@ def _replacement(document: Document, entry: Entry, value: str | int | list[str])
 
 def _inline(value: str | int | list[str]) -> str:
     if isinstance(value, (str, int)):
-        return written(value) if isinstance(value, str) else str(value)
+        return written(value) if isinstance(value, str) else str(value).lower()
     return "[" + ", ".join(written(word) for word in value) + "]"
 
 
@@ -248,8 +248,8 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     if change.after_first_h1:
         own = markdown.own_sections(body)
         for heading in structure.headings:
-            # Obsidian shows nothing between two %%.
-            unseen = body.count("%%", 0, heading.offset) % 2
+            # Obsidian shows nothing between two %%, and a formula between two $$.
+            unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
             within = any(start <= heading.offset < end for start, end in own)
             if heading.level == 1 and not unseen and not within:
                 place = heading.end

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hypervisor.system.records import Record
+from hypervisor.tasks import task_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
 
     from hypervisor.config.settings import FamilyTable, Settings
+    from hypervisor.tasks.task_files import TaskFiles
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
 _FIELDS = {
@@ -34,7 +36,9 @@ class Family(Record):
     `fields` maps a field of Task to its key; every field is there. `words` maps a class of status
     to the word that this family writes for it; a class without one is never written. `detect` are
     keys that tell the family. `lists` are the fields that are written as a list where the key is
-    new.
+    new. `states` maps words, folded, to classes where they mean something else than elsewhere. With
+    `told`, they are all the words that there are, and `words` those that are written. `kind` is the
+    format, where the files are of one.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Family(Record):
     lists: frozenset[str] = frozenset({"depends_on", "tags", "files"})
     states: Mapping[str, str] = {}
     told: bool = False
+    kind: TaskFiles | None = None
 
 
 AOPS = Family(
@@ -84,26 +89,36 @@ BACKLOG = Family(
 _BUILT_IN = (AOPS, BACKLOG)
 
 
-def family_of(keys: Set[str], settings: Settings, path: str) -> Family:
+def family_of(keys: Set[str], settings: Settings, path: str, format: str | None = None) -> Family:
     """Return the family that a front matter with these keys, of the file at `path`, belongs to.
 
-    A family of the settings is taken if one of its `detect` keys is there, the first in their
-    order; else the built-in one of which most keys are there, AOPS on a tie.
+    That of `format` if somebody has said that; a family of the settings if one of its `detect` keys
+    is there, the first in their order; the format of the folder; else the built-in one of which
+    most keys are there, AOPS on a tie.
     """
+    if format in task_files.TASK_FILES:
+        return task_files.told(format, path)
     for entry in settings.families:
         if not keys.isdisjoint(entry["detect"]):
             return _told(entry)
+    found = task_files.of_path(path)
+    if found is not None:
+        return found
     backlog = sum(key in keys for key in BACKLOG.detect)
     if backlog and backlog > sum(key in keys for key in AOPS.detect):
         from hypervisor.tasks.formats.backlog import with_statuses
 
-        return with_statuses(BACKLOG, path)
+        return with_statuses(path)
     return AOPS
 
 
-def families(settings: Settings) -> tuple[Family, ...]:
-    """Return all the families that are known, those of the settings first."""
-    return (*map(_told, settings.families), *_BUILT_IN)
+def family_named(name: str, settings: Settings, path: str) -> Family:
+    """Return the family called `name` that the file at `path` was found to be of."""
+    found = task_files.of_path(path)
+    if found is not None and found.name == name:
+        return found
+    known = (*map(_told, settings.families), *_BUILT_IN)
+    return next(one for one in known if one.name == name)
 
 
 # Made once for each entry of the settings, by what stands in it.

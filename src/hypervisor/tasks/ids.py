@@ -24,13 +24,19 @@ _CLOSING = re.compile(rb"^---[ \t]*\r?$", re.MULTILINE)
 _WORD = re.compile(rb"[\w.-]+")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
+_TASK_LINE = re.compile(
+    rb"^[ \t]*(?:- )?[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee"
+    rb"|priority|parent)[\"']?[ \t]*:",
+    re.MULTILINE | re.IGNORECASE,
+)
 # Even in the folders that are skipped at first, none of these ever holds a task.
 _NEVER = frozenset({"node_modules"})
 
 
 class Known(NamedTuple):
     """What the index tells of a task. `state` is the class of its status, "broken" for a file that
-    can't be read as a task; such a file's id is a guess from its text. `status` is as written."""
+    can't be read as a task; such a file's id is a guess from its text, and where a task has none
+    (`has_id`) it is the stem of the file's name. `status` is as written."""
 
     id: str
     path: str
@@ -39,6 +45,8 @@ class Known(NamedTuple):
     type: str | None
     parent: str | None
     aliases: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
+    has_id: bool = True
 
 
 def tasks_below(
@@ -154,8 +162,9 @@ def known_of(task: Task, path: str) -> Known:
     """Return what the index tells of a task at `path`."""
     stem = os.path.splitext(os.path.basename(path))[0]
     return Known(
-        task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,)
-    )
+        task.id or stem, path, task.state, task.status, task.type, task.parent, (*task.aliases,),
+        (*task.blocks,), task.id is not None,
+    )  # fmt: skip
 
 
 def guess_id(path: str) -> str | None:
@@ -178,6 +187,16 @@ def guess_state(path: str, settings: Settings) -> tuple[str, str | None]:
         return "ready", None
     word = found[0].decode("utf-8", "replace")
     return settings.status_class(word), word
+
+
+def is_a_note(path: str) -> bool:
+    """True if what a file that can't be read has for a front matter says nothing of a task."""
+    try:
+        header = _header(path)
+        header.decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(header) and b"<<<<<<<" not in header and _TASK_LINE.search(header) is None
 
 
 def _guess(header: bytes) -> str | None:

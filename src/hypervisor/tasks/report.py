@@ -6,6 +6,7 @@ section, open a comment, or pass for structure of the task.
 
 from __future__ import annotations
 
+import os
 import time
 
 from hypervisor.system.digests import sha256
@@ -29,6 +30,9 @@ _UNREADABLE = late(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufffe\uffff]"
 )
+
+
+_BOX = late(r"^([\s>]*(?:(?:[-*+]|\d{1,9}[.)])[\s>]*)+)\[")
 
 
 def render(
@@ -107,6 +111,8 @@ def put(
     place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
+    renamed: Callable[[str], None] | None = None,
+    format: str | None = None,
 ) -> tuple[read.Identity | None, str | None]:
     """Put a report into the task file at `path`, and the word of the class `status` where one is
     given and the task's family has such a word; return how the file looks now, None if nothing had
@@ -116,7 +122,9 @@ def put(
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
     that somebody edits meanwhile is read again. `wanted` is asked after each reading: what it
-    denies is not written, so that a slow writer can't put an old report over a newer one. Raises
+    denies is not written, so that a slow writer can't put an old report over a newer one. Where
+    the name of a file says how its task stands, it gets another one last, of which `renamed` is
+    told. What `format` owns is not written. Raises
     OtherItem, BrokenFile, EditRefused, FileChanged (it changed again and again) and OSError, with
     the file as it was.
     """
@@ -124,33 +132,49 @@ def put(
         document = read.read(path)
         if not wanted():
             return None, None
-        task = task_of(document, settings)
+        task = task_of(document, settings, format)
         if task is None:
             raise edit.EditRefused(path, "it is no task any more")
+        kind = task.family.kind
+        if kind is not None and not kind.writes:
+            return None, None
         locate.expect(task, document, item_id, place)
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            edits.append(edit.SetKey(task.status_key, word))
+            is_flag = isinstance(document.value(task.status_key), bool)
+            value = word == "true" if is_flag and word in ("true", "false") else word
+            edits.append(edit.SetKey(task.status_key, value))
+            edits += kind.ending(document, task, status or "", time.time()) if kind else []
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:
                 edited = edit.edit(document, [*edits, assign(document, task, assignee)])
             except edit.EditRefused:
                 pass
-        if edited.after == edited.before:
-            return document.identity, None
-        log.record([(path, edited.before, edited.after, item_id)])
-        try:
-            return write.replace(path, document, edited.after), sha256(edited.before)
-        except FileChanged:
-            continue
+        looks, held = document.identity, None
+        name = kind.new_name(os.path.basename(path), status or "") if kind else ""
+        now = os.path.join(os.path.dirname(path), name) if name else path
+        if edited.after != edited.before:
+            log.record([(path, edited.before, edited.after, item_id)])
+            try:
+                looks, held = write.replace(path, document, edited.after), sha256(edited.before)
+            except FileChanged:
+                continue
+        if now != path:
+            log.record_rename(path, now, edited.after, item_id)
+            looks = write.move(path, now)
+            if renamed is not None:
+                renamed(now)
+        return looks, held
     raise FileChanged(path)
 
 
 def _harmless(line: str) -> str:
     readable = line if line.isprintable() else _UNREADABLE.sub("�", line)
-    return readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    readable = readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    # A list item that opens a bracket is a box to many tools, also in a quote.
+    return _BOX.sub(r"\1\\[", readable)
 
 
 def _code(text: object) -> str:

@@ -22,6 +22,8 @@ _PAGES = frozenset(
     ("adr", "area", "decision", "doc", "meeting", "milestone", "moc", "note", "page", "person",
      "reference", "skill", "spec", "template", "zettel")
 )  # fmt: skip
+# What is ready, wherever it is said.
+_SAFE = ("todo", "to do", "to-do")
 # What a template has where a task has a title.
 _PLACEHOLDERS = ("{{", "<%")
 _H1 = late(r"(?m)^# +(.+?)[ \t#]*$")
@@ -37,7 +39,9 @@ class Task(Record):
     there is none; `state` its class, `status_key` where it stands. `assignee` is the first of
     `assignees`. `depends_on` and `blocks` are names of other tasks, `may_wait` those under keys
     that may mean that, `unread` the keys of which nobody can tell. `recurs` says that an end of it
-    would be the end of many. `warnings` are oddities that were read with good will.
+    would be the end of many. `warnings` are oddities that were read with good will. `held` says why
+    nobody should work on it as it is, `apart` names files beside its own of which no other task may
+    be out at once with it.
     """
 
     id: str | None
@@ -62,17 +66,22 @@ class Task(Record):
     recurs: bool
     family: Family
     warnings: list[str]
+    held: str = ""
+    apart: tuple[str, ...] = ()
 
 
-def task_of(document: Document, settings: Settings) -> Task | None:
-    """Return the task in `document`, None if it is none.
+def task_of(document: Document, settings: Settings, format: str | None = None) -> Task | None:
+    """Return the task in `document`, None if it is none. `format` is what somebody has said that
+    it is of.
 
     A task has a status, or a known type. A template has neither a title nor a state yet, and a
     page's status is that of the page.
     """
     if not document.keys:
         return None
-    family = family_of(document.keys, settings, document.path)
+    family = family_of(document.keys, settings, document.path, format)
+    if family.kind is not None and not family.kind.is_task(document, family):
+        return None
     keys = family.fields
     warnings: list[str] = []
     if document.late:
@@ -107,7 +116,7 @@ def task_of(document: Document, settings: Settings) -> Task | None:
         task_id = next(filter(None, map(raw, _ID_KEYS)), None)
     assignees = _words(document, keys["assignee"], warnings, scalar_is_usual=True)
     told = dependencies(document, keys["depends_on"], settings.ignore_keys)
-    return Task(
+    task = Task(
         id=task_id.strip() or None if task_id else None,
         title=title or _heading_or_stem(document),
         status=status or None,
@@ -131,6 +140,7 @@ def task_of(document: Document, settings: Settings) -> Task | None:
         family=family,
         warnings=[*warnings, *told.remarks],
     )
+    return family.kind.amended(task, document, settings) if family.kind is not None else task
 
 
 def is_closed_by_reason(document: Document) -> bool:
@@ -147,7 +157,14 @@ def _state(family: Family, settings: Settings, status: str | None, task_id: str 
     if task_id is not None and task_id.lower().startswith("draft-"):
         return "draft"
     word = " ".join((status or "").split()).casefold()
-    return family.states.get(word) or settings.status_class(status)
+    own = family.states.get(word)
+    if own is not None:
+        return own
+    state = settings.status_class(status)
+    if state != "ready" or not family.told or not word or word in _SAFE:
+        return state
+    # A word that means "ready" elsewhere is none here, unless the settings add it.
+    return state if settings.adds("ready", word) else "unknown"
 
 
 def _heading_or_stem(document: Document) -> str:

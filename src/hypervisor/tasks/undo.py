@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     class Entry(TypedDict):
         """An edit of ours: `at` (Unix time, in ns), the bytes of the file before, or `new` that was
-        put in the place of `old`, and the hashes of the file."""
+        put in the place of `old`, or the path `to` that it got, and the hashes of the file."""
 
         at: int
         id: str
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         start: NotRequired[int]
         old: NotRequired[str]
         new: NotRequired[str]
+        to: NotRequired[str]
         was: str
         after: str
 
@@ -135,6 +136,12 @@ class UndoLog:
         entry["new"] = after[start : len(after) - same].decode()
         self._record([entry])
 
+    def record_rename(self, path: str, new: str, content: bytes, item_id: str) -> None:
+        """Do as `record` for another name of the file at `path`, which holds `content`."""
+        entry = self._made(path, content, content, item_id)
+        entry["to"] = self._kept_path(new)
+        self._record([entry])
+
     def _made(self, path: str, before: bytes, after: bytes, item_id: str) -> Entry:
         """Return what is kept of an edit, but for what it changes. Raises Outside."""
         if not self._is_allowed(path):
@@ -165,7 +172,11 @@ class UndoLog:
         recorded.
         """
         chains: dict[str, list[Entry]] = {}
+        renamed: list[Entry] = []
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
+            if "to" in entry:
+                renamed += [entry] if item_id in (None, entry["id"]) else []
+                continue
             chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
         if item_id is not None:
             chains = {
@@ -178,6 +189,8 @@ class UndoLog:
             raise NothingToUndo(
                 f"nothing to undo{what}: no edit is recorded in {one_line(self.folder, 300)}"
             )
+        for entry in renamed:
+            self._rename_back(entry)
         results = [
             self._restore(path, entries, item_id)
             if self._is_allowed(path)
@@ -187,6 +200,18 @@ class UndoLog:
         done = [result.path for result in results if result.outcome == "restored"]
         write.sync_folders(done)
         return results
+
+    def _rename_back(self, entry: Entry) -> None:
+        """Give a file its former name, if it is as we left it and nothing has that."""
+        old, new = (os.path.join(self._root, path) for path in (entry["path"], entry["to"]))
+        if not (self._is_allowed(old) and self._is_allowed(new)) or os.path.lexists(old):
+            return
+        try:
+            if _digest(write.look(new).raw) == entry["after"]:
+                write.move(new, old)
+        except (HypervisorError, OSError):
+            # Told as missing.
+            return
 
     def _restore(self, path: str, entries: list[Entry], item_id: str | None) -> Restored:
         """Write what stood before the edits of one file, given the newest first."""
@@ -329,6 +354,8 @@ class UndoLog:
             entry: Entry = quick_json.loads(text)
             known = all(type(entry.get(name)) is kind for name, kind in _ENTRY.items())
             known = known and "\0" not in entry["path"]
+            if known and "to" in entry:
+                return entry if type(entry["to"]) is str and "\0" not in entry["to"] else None
             if known and "start" in entry:
                 return (
                     entry

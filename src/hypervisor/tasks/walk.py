@@ -31,7 +31,8 @@ class SourceError(UsageError):
 
 
 class Problem(NamedTuple):
-    """Why a member of a source is no item: `group` is "held" or "broken", `kind` one word."""
+    """Why a member of a source is no item: `group` is "held", "broken" or LEFT_OUT (`reason` says
+    then how many files), `kind` one word."""
 
     group: str
     kind: str
@@ -62,6 +63,8 @@ class Found(NamedTuple):
 
 
 MARKDOWN = (".md", ".markdown")
+LEFT_OUT = "left out"
+_UNFINISHED = re.compile(r"archive|draft|template", re.IGNORECASE)
 _LEFTOVERS = (".tmp", ".lock", "~")
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -174,6 +177,17 @@ class Walk:
             yield from self._below(path)
         else:
             yield Found(path, origin=self.folder)
+
+
+def left_out(walk: Walk) -> Iterator[Found]:
+    """Yield the folders of drafts, templates and archives that a walk did not enter, each with a
+    problem that tells how many Markdown files it holds."""
+    for folder in walk.skipped:
+        if _UNFINISHED.search(os.path.basename(folder)):
+            files = sum(sum(map(is_markdown, names)) for _, _, names in os.walk(folder))
+            if files:
+                problem = Problem(LEFT_OUT, "folder", str(files))
+                yield Found(folder, origin=walk.folder, problem=problem)
 
 
 def unreadable(path: str, error: OSError, origin: str) -> Found:

@@ -186,6 +186,25 @@ def _replace(
         raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
 
 
+def move(path: str, new: str) -> Identity:
+    """Give the file at `path` the name `new` beside it, which nothing may have; return how it looks
+    then. A process that is killed in between leaves both names for the same file, and the next one
+    ends it. Raises FileChanged, and NotWritten."""
+    try:
+        try:
+            os.link(path, new, follow_symlinks=False)
+        except FileExistsError:
+            if not os.path.samefile(path, new):
+                raise NotWritten(path, f"{new} stands already", "rename one of them") from None
+        os.unlink(path)
+        sync_folders([new])
+        return identity_of(os.stat(new))
+    except FileNotFoundError:
+        raise FileChanged(path) from None
+    except OSError as error:
+        raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
+
+
 def sync_folders(paths: Iterable[str]) -> None:
     """Bring the folder entries of these files to the disk, each folder once. Raises OSError."""
     for folder in {os.path.dirname(_target(path)) or "." for path in paths}:

@@ -289,12 +289,12 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
 
     Raises FileNotFoundError, and OtherItem where another task stands at its path.
     """
-    if claim.format is not None:
+    if claim.format is not None and outbox.holds_many(claim.format):
         return _ended_in_its_file(root, claim, claim.format)
     if claim.path is None or claim.payload is not None:
         return None
     try:
-        task = changed_task(root, claim.id, claim.path, claim.fingerprint)
+        task = changed_task(root, claim.id, claim.path, claim.fingerprint, claim.format)
     except NotADirectoryError:
         raise FileNotFoundError(claim.path) from None
     except FileNotFoundError:

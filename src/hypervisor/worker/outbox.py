@@ -40,6 +40,15 @@ def is_written(path: str | None, fingerprint: str | None, format: str | None) ->
     return format is not None or is_task(path, fingerprint)
 
 
+def holds_many(format: str | None) -> bool:
+    """True if an item is one of many in its file, going by the format that is kept of that."""
+    if format is None:
+        return False
+    from hypervisor.tasks import formats
+
+    return formats.holds_many(format)
+
+
 def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     """Write what is pending; return (item id, why) of what can't be written now.
 
@@ -159,7 +168,7 @@ def _write(
     commit = _commit(row)
     if commit is not None:
         here.wait_for(commit, row)
-    if row.format is not None:
+    if row.format is not None and holds_many(row.format):
         _mark(ledger, row, row.format, told.get("reason") or "")
         return _UNKNOWN
     from hypervisor.tasks import report
@@ -263,11 +272,15 @@ def _put(
     log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
 
+    def renamed(path: str) -> None:
+        ledger.items.moved(row.no, os.path.relpath(path, ledger.root))
+
     def put(place: str) -> tuple[str | None, str | None]:
         path = os.path.join(ledger.root, place)
         looks, before = report.put(
-            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee
-        )
+            path, row.token, status, lines, settings, log, row.id, place, wanted, assignee,
+            renamed, row.format,
+        )  # fmt: skip
         return looks and looks.fingerprint, before
 
     try:

@@ -85,7 +85,7 @@ def place_of(ledger: Ledger, item: Holding, path: str) -> str | None:
 
 
 def changed_task(
-    root: str, item_id: str, path: str, fingerprint: str | None
+    root: str, item_id: str, path: str, fingerprint: str | None, format: str | None = None
 ) -> Task | Literal[False] | None:
     """Return the task of an item as its file at `path` (from the root) has it now, None where that
     holds no task, and False where it is as it was.
@@ -101,7 +101,7 @@ def changed_task(
     from hypervisor.tasks.locate import expect
 
     document = read.read(file)
-    task = task_of(document, load(root))
+    task = task_of(document, load(root), format)
     if task is not None:
         expect(task, document, item_id, path)
     return task

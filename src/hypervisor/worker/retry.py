@@ -7,7 +7,7 @@ import os
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import BrokenFile, HypervisorError
 from hypervisor.system.text import shell
-from hypervisor.worker.outbox import is_task, is_written
+from hypervisor.worker.outbox import holds_many, is_task, is_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def _complete(root: str, queue: str, row: Item) -> str | None:
     if row.path is None or not is_written(row.path, row.fingerprint, row.format):
         return None
     path = os.path.join(root, row.path)
-    if row.format is not None:
+    if row.format is not None and holds_many(row.format):
         return _ticked(path, queue, row, row.format)
     from hypervisor.config.settings import load
     from hypervisor.tasks import read, task_of
 
     try:
-        task = task_of(read.read(path), load(root))
+        task = task_of(read.read(path), load(root), row.format)
     except (OSError, BrokenFile):
         # Whoever claims it says what is wrong with the file.
         return None

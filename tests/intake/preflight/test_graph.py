@@ -24,13 +24,17 @@ def warned(checked: Preflight) -> dict[str | None, str]:
     return {warning.id: warning.reason for warning in checked.warnings}
 
 
-@pytest.mark.parametrize("status", ["done", "cancelled"])
-def test_a_dependency_that_is_finished_or_cancelled_is_satisfied(
-    status: str, task: Write, sort: Sort
+@pytest.mark.parametrize("place", ["b.md", "archive/b.md"])
+def test_only_what_is_done_satisfies_and_what_is_cancelled_holds(
+    place: str, task: Write, sort: Sort
 ) -> None:
     task("a.md", depends_on="[b]")
-    task("b.md", status=status)
+    task(place, status="done")
     assert [entry.id for entry in sort().ready] == ["a"]
+    task(place, status="cancelled")
+    checked = sort()
+    assert [(entry.id, entry.kind) for entry in checked.held] == [("a", "cancelled_dependency")]
+    assert "b, which was cancelled" in held(checked)["a"]
 
 
 def test_a_dependency_closed_by_its_section_is_satisfied(task: Write, sort: Sort) -> None:

@@ -83,7 +83,7 @@ def test_a_file_named_twice_is_one_item(task: Write, sort: Sort, project: Path) 
 
 
 def test_a_broken_file_named_twice_is_told_once(write: Write, sort: Sort) -> None:
-    write("a.md", "---\ntitle: a: b\n---\n")
+    write("a.md", "---\nid: a\ntitle: a: b\n---\n")
     checked = sort("a.md", "a.md")
     assert (len(checked.broken), len(checked.skipped)) == (1, 1)
 

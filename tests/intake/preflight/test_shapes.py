@@ -166,7 +166,7 @@ def test_a_leaf_that_has_children_waits_for_them(task: Write, sort: Sort) -> Non
         (b"---\nid: a\ntitle: caf\xe9\nstatus: active\n---\n", 3),
         (b"---\nid: a\nstatus: active\n---\nx\n\xff\n", 6),
         (b"---\nid: a\nstatus: active\n---\nx\0\n", 5),
-        (b"---\n- a\n- list\n---\n", 2),
+        (b"---\n- id: a\n- list\n---\n", 2),
         (b"---\nid: a\nstatus: active\n", 1),
         (b"---\nid: a\nstatus: active\n---\n---\nid: b\nstatus: done\n---\n", 5),
         (b"---\nid: a\n\tstatus: active\n---\n", 3),

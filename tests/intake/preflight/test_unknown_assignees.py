@@ -82,7 +82,13 @@ def test_the_result_has_one_line_for_each_name_with_its_count_and_the_mend(
     assert lines[at + 1] == f"  anna, 3 items: {ANNA}"
     assert lines[at + 2] == f"  ben, 1 item: {ANNA.replace('anna', 'ben')}"
     assert lines[at + 3].startswith('  nic, 1 item: in hypervisor.toml: preset = "aops", or [')
-    assert len(lines) == at + 4
+    assert lines[at + 4 :] == [
+        "for what is not known, to paste into hypervisor.toml:",
+        "",
+        "[preflight]",
+        "# move to agents = [] whoever is one",
+        'humans = ["anna", "ben", "nic"]',
+    ]
 
 
 def test_the_result_for_programs_names_them_as_the_schema_says(task: Write, sort: Sort) -> None:

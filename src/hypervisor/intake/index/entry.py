@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,27 +67,27 @@ class Entry:
             )  # fmt: skip
         return known_of(self.task, path)
 
-    def row(self, families: Sequence[Family]) -> list[object]:
+    def row(self) -> list[object]:
         """Return it as JSON can hold it."""
         task = self.task and [getattr(self.task, name) for name in _TASK_FIELDS]
-        family = -1
-        if self.task is not None:
-            family = next(n for n, one in enumerate(families) if one.name == self.task.family.name)
+        family = self.task and self.task.family.name
         return [
             self.path, self.identity, self.archived, self.id, task, family, self.judged,
             self.soft_depends_on, self.order, self.broken, self.verdict, self.is_judged, self.level,
         ]  # fmt: skip
 
     @classmethod
-    def of_row(cls, row: list[Any], families: Sequence[Family]) -> Entry:
-        """Make it again of what `row` returned."""
+    def of_row(cls, row: list[Any], family_of: Callable[[str, str], Family]) -> Entry:
+        """Make it again of what `row` returned; `family_of` gives the family of a name and path."""
         (
             path, identity, archived, id_, told, family, judged, soft, order, broken, verdict,
             is_judged, level,
         ) = row  # fmt: skip
         task = None
         if told is not None:
-            task = Task(**dict(zip(_TASK_FIELDS, told, strict=True)), family=families[family])
+            fields = dict(zip(_TASK_FIELDS, told, strict=True))
+            fields["apart"] = tuple(fields["apart"])
+            task = Task(**fields, family=family_of(family, path))
         if judged is not None:
             unusable, own, rank, files = judged
             own = own and Verdict(*own)

@@ -25,7 +25,7 @@ from hypervisor.intake.sources import Known, guess_id
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.tasks.dependencies import link_target
-from hypervisor.tasks.family import families
+from hypervisor.tasks.family import Family, family_named
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of, read
 from hypervisor.tasks.task import task_of
 
@@ -82,7 +82,7 @@ class TaskIndex:
         if self._unsaved:
             entries = self._entries.items()
             settled = [entry for path, entry in entries if path not in self._unsettled]
-            keeping.save(self.root, self._key, families(self.settings), settled)
+            keeping.save(self.root, self._key, settled)
             self._unsaved = 0
 
     # -- asking --
@@ -161,7 +161,7 @@ class TaskIndex:
             folded = item_id.casefold()
             for table, key in (
                 (self._by_folded, folded),
-                (self._by_stem, item_id),
+                (self._by_stem, item_id.rpartition("/")[2]),
                 (self._by_parent, folded),
             ):
                 paths |= table.get(key, {})
@@ -210,7 +210,11 @@ class TaskIndex:
             self._files.close()
         self._files = Files(self.root, self.settings)
         self._look = Look(self.root, self.settings, Where(()), "work", False, hold_unknown=False)
-        for entry in keeping.load(self.root, key, families(self.settings)).values():
+
+        def family(name: str, path: str) -> Family:
+            return family_named(name, self.settings, os.path.join(self.root, path))
+
+        for entry in keeping.load(self.root, key, family).values():
             path = os.path.join(self.root, entry.path)
             self._add(path, entry)
             if entry.is_ready and entry.judged is not None:
@@ -366,7 +370,7 @@ def _places(entry: Entry) -> Iterator[tuple[str, str]]:
         if entry.task.parent is not None:
             yield "_by_parent", entry.task.parent.casefold()
         for other in entry.task.depends_on:
-            yield "_by_dependency", other.casefold()
+            yield "_by_dependency", other.rpartition("/")[2].casefold()
 
 
 def _looks(path: str) -> Identity:

@@ -7,7 +7,7 @@ can't be read is made anew. It is JSON, since it lies in a folder that may come 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from hypervisor.intake.index.entry import Entry
 from hypervisor.system.reading import json_value
@@ -17,7 +17,7 @@ from hypervisor.tasks.family import Family
 NAME = "task-index.json"
 
 
-def load(root: str, key: str, families: Sequence[Family]) -> dict[str, Entry]:
+def load(root: str, key: str, family_of: Callable[[str, str], Family]) -> dict[str, Entry]:
     """Return the entries that were kept under `key`, by path; none if there are no such."""
     try:
         state = State.find(root)
@@ -26,17 +26,17 @@ def load(root: str, key: str, families: Sequence[Family]) -> dict[str, Entry]:
         kept = json_value(state.folder.read(NAME).decode())
         if kept["key"] != key:
             return {}
-        return {row[0]: Entry.of_row(row, families) for row in kept["entries"]}
-    except (Foreign, OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return {row[0]: Entry.of_row(row, family_of) for row in kept["entries"]}
+    except (Foreign, OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
         return {}
 
 
-def save(root: str, key: str, families: Sequence[Family], entries: Iterable[Entry]) -> None:
+def save(root: str, key: str, entries: Iterable[Entry]) -> None:
     """Keep `entries` under `key`, where the root has a folder for state."""
     try:
         state = State.find(root)
         if state is not None:
-            rows = [entry.row(families) for entry in entries]
+            rows = [entry.row() for entry in entries]
             state.folder.write(NAME, json.dumps({"key": key, "entries": rows}).encode())
     except (Foreign, OSError):
         return

@@ -42,7 +42,7 @@ class Candidate(Node):
 
     def entry(self) -> Entry:
         """Return it as a member of its group."""
-        _, kind, reason, assignees = self.verdict or ("ready", "", "", ())
+        _, kind, reason, assignees, words = self.verdict or ("ready", "", "", (), ())
         seen = self.identity
         return Entry(
             id=self.id,
@@ -58,6 +58,7 @@ class Candidate(Node):
             files=self.files,
             named=self.named,
             assignees=assignees,
+            words=words,
         )
 
 

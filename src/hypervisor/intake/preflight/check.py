@@ -128,7 +128,7 @@ class _Sorting:
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
         self._tell_retry(items)
         if self._for_work:
-            relate(items, self._search, always=self._knows_all)
+            relate(items, self._beside, always=self._knows_all)
         ready = []
         for candidate in self._look.candidates:
             if candidate.verdict is None:
@@ -206,9 +206,23 @@ class _Sorting:
                 mend = "remove the copy, or give it an id of its own"
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
 
+    def _beside(self, wanted: set[str]) -> Iterable[Known]:
+        """Yield what the search finds, with paths from the root, by which what has no id goes."""
+        for known in self._search(wanted):
+            path = os.path.relpath(known.path, self._root)
+            yield known._replace(path=path, id=known.id if known.has_id else path)
+
     def _search_files(self, wanted: set[str]) -> Iterable[Known]:
         files = {item.file for item in self._look.candidates if item.file is not None}
-        return tasks_below(self._top(files), self._settings, wanted, but=files)
+        yield from tasks_below(self._top(files), self._settings, wanted, but=files)
+        # A walk does not enter hidden folders; where the sources lie in one, others do too.
+        for folder in {os.path.dirname(file) for file in files}:
+            if self._is_hidden(folder):
+                yield from tasks_below(folder, self._settings, wanted, but=files)
+
+    def _is_hidden(self, folder: str) -> bool:
+        folders = os.path.relpath(folder, self._root).split("/")
+        return any(name.startswith(".") and name.strip(".") for name in folders)
 
     def _top(self, files: set[str]) -> str:
         """Return where other tasks are looked for: the root, but never a whole disk or home."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.names import Names
-from hypervisor.intake.preflight.rules import UNREAD, Verdict, unread
+from hypervisor.intake.preflight.rules import Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
 
@@ -101,11 +102,19 @@ class Node:
     verdict: Verdict | None = None
     after: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
+    # True where the tool that wrote it takes what is cancelled for as good as done.
+    cancelled_will_do: bool = False
+    # True where what it waits for may say so, and it does not.
+    waits_unsaid: bool = False
 
     @property
     def closed(self) -> bool:
-        """Whether it satisfies what waits for it."""
+        """Whether nobody will work on it any more."""
         return self.verdict is not None and self.verdict.kind in ("complete", "cancelled")
+
+    def is_satisfied_by(self, state: str) -> bool:
+        """Whether it goes on when what it waits for has ended so."""
+        return state == "done" or (state == "cancelled" and self.cancelled_will_do)
 
 
 def relate(
@@ -126,6 +135,7 @@ def relate(
     if wanted or always:
         outside = [known for known in search(wanted) if not graph.has(known.id)]
         names.add(outside)
+        _wait_for_outside(nodes, outside)
         _call_by_id(nodes, names)
         graph.add(outside)
     _settle_doubts(nodes, names)
@@ -160,6 +170,16 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
                     one.depends_on = [*one.depends_on, node.id]
 
 
+def _wait_for_outside(nodes: Sequence[Node], outside: Iterable[Known]) -> None:
+    """Have tasks wait for those beside the batch that say that they do."""
+    blockers: dict[str, list[str]] = defaultdict(list)
+    for known in outside:
+        for name in known.blocks:
+            blockers[name.casefold()].append(known.id)
+    for node in nodes if blockers else ():
+        node.depends_on = [*node.depends_on, *blockers.get(node.id.casefold(), ())]
+
+
 def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
     """Have tasks wait for what stands under keys that may say so, where all of that are tasks; hold
     them where it is not."""
@@ -169,7 +189,7 @@ def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
             if all(len(one) == 1 for one in called):
                 node.depends_on = [*node.depends_on, *(one[0].id for one in called)]
             elif node.verdict is None:
-                node.verdict = Verdict("held", UNREAD, unread(key))
+                node.verdict = Verdict("held", unknown.KEY, unread(key), words=(key,))
 
 
 class _Graph:
@@ -199,7 +219,7 @@ class _Graph:
             if node.verdict is None:
                 pointed += node.depends_on
                 pointed += [name for told in node.may_wait.values() for name in told]
-                if _is_container(node):
+                if _is_container(node) or node.waits_unsaid:
                     wanted.add(node.id)
             wanted.update(other for other in pointed if not self._inside(other))
         return wanted
@@ -287,10 +307,13 @@ class _Graph:
         after: dict[str, None] = {}
         for name in dict.fromkeys(node.depends_on):
             inside = self._inside(name)
-            others = [other for other in inside if not other.closed]
             if inside:
-                for other in others:
-                    if other.verdict is None or other.verdict.kind == BEHIND:
+                for other in inside:
+                    if other.closed and other.verdict is not None:
+                        ended = "done" if other.verdict.kind == "complete" else "cancelled"
+                        if not node.is_satisfied_by(ended):
+                            reasons.append(("cancelled_dependency", _cancelled(other.id)))
+                    elif other.verdict is None or other.verdict.kind == BEHIND:
                         after[other.id] = None
                     else:
                         reasons.append(("waits_for", _waits(other.id, _state(other))))
@@ -303,6 +326,8 @@ class _Graph:
                 reasons.append(("missing_dependency", reason))
             elif known.state == "broken":
                 reasons.append(("waits_for", _waits(known.id, "its file is broken")))
+            elif known.state == "cancelled" and not node.cancelled_will_do:
+                reasons.append(("cancelled_dependency", _cancelled(known.id)))
             elif known.state not in _CLOSED:
                 status = known.status or known.state.replace("_", " ")
                 reasons.append(("waits_for", _waits(known.id, one_line(status, 40))))
@@ -333,6 +358,11 @@ def _is_container(node: Node) -> bool:
     return node.type is not None and node.type.lower() in CONTAINERS
 
 
+def _cancelled(item_id: str) -> str:
+    shown = one_line(item_id, 80)
+    return f"depends on {shown}, which was cancelled: take it out of what this waits for"
+
+
 def _waits(item_id: str, state: str) -> str:
     return f"waits for {one_line(item_id, 80)} ({state})"
 
@@ -345,6 +375,7 @@ _STATES = {
     "cycle": "in a dependency cycle",
     "waits_for": "itself waiting",
     "missing_dependency": "itself waiting",
+    "cancelled_dependency": "itself waiting",
 }
 
 

@@ -21,15 +21,17 @@ from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
+from hypervisor.tasks.dependencies import is_read
 from hypervisor.tasks.formats import Item
-from hypervisor.tasks.ids import guess_state
+from hypervisor.tasks.ids import guess_state, is_a_note
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
-from hypervisor.tasks.walk import is_markdown
+from hypervisor.tasks.walk import LEFT_OUT, is_markdown
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
 
-
+# What the keys of a task must be, whatever its format.
+_NEEDED = ("id", "title", "status")
 # What a store can look up.
 _LONGEST_ID = 500
 _LONGEST_PATH = 2000
@@ -99,7 +101,7 @@ class Look:
         elif found.item is not None:
             self._item(found.item, found, path)
         elif found.path is not None and path is not None:
-            self._file(found.path, path)
+            self._file(found.path, path, found.format)
 
     def give_out(self) -> Seen:
         """Return what was taken in since the last time, and forget it."""
@@ -121,12 +123,16 @@ class Look:
         mine.broken += theirs.broken
         mine.not_matching += theirs.not_matching
         mine.assignees |= theirs.assignees
+        mine.formats |= theirs.formats
+        mine.left_out |= theirs.left_out
         return True
 
     def _odd(self, found: Found, path: str | None) -> None:
         assert found.problem is not None
         group, kind, reason, fix = found.problem
-        if group == "skipped":
+        if group == LEFT_OUT:
+            self.result.left_out[path or ""] = int(reason)
+        elif group == "skipped":
             self.result.skipped.append(Entry(id=path or "", path=path, kind=kind, reason=reason))
         elif group == "held" and path is not None:
             told = f"{reason}; {fix}" if fix else reason
@@ -188,6 +194,8 @@ class Look:
             context = kind.context(found.path, self._root)
             self._context[path] = [os.path.relpath(file, self._root) for file in context]
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
+        if item.held:
+            verdict = Verdict("held", "disagreement", item.held)
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
         files = tuple(sorted(set(map(os.path.normpath, item.files))))
@@ -211,6 +219,7 @@ class Look:
                 rank=(priority_or_usual(item.priority), 0.0),
                 files=files,
                 format=found.format,
+                cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
             )
         )
 
@@ -231,7 +240,7 @@ class Look:
             return is_outside(self._root, path)
         return outside
 
-    def _file(self, file: str, path: str) -> None:
+    def _file(self, file: str, path: str, format: str | None = None) -> None:
         try:
             if not is_markdown(file):
                 seen = os.stat(file)
@@ -246,7 +255,13 @@ class Look:
                 self.candidates.append(
                     Candidate(id=guess_id(file) or path, verdict=closed, path=path, file=file)
                 )
-            elif not self._told_twice(file, path):
+            elif self._told_twice(file, path):
+                return
+            elif is_a_note(file):
+                self.result.skipped.append(
+                    Entry(id=path, path=path, kind="malformed", reason=f"no task: {error.what}")
+                )
+            else:
                 self._broken(path, error.line, "unreadable", error.what, error.fix, guess_id(file))
             return
         except OSError as error:
@@ -254,11 +269,11 @@ class Look:
             fix = f"chmod u+r {shell(path)}" if error.errno == 13 else "check the file"
             self._broken(path, None, "unreadable", reason, fix)
             return
-        task = task_of(document, self._settings)
+        task = task_of(document, self._settings, format)
         if task is None:
             self._other_file(file, path, document.identity, document)
         else:
-            self._task(document, task, path)
+            self._task(document, task, path, format)
 
     def _other_file(
         self, file: str, path: str, identity: Identity, document: Document | None = None
@@ -275,13 +290,15 @@ class Look:
             verdict = Verdict("skipped", "not_a_task", f"not a task: {what}")
         self.candidates.append(Candidate(id=path, verdict=verdict, path=path, file=file))
 
-    def _task(self, document: Document, task: Task, path: str) -> None:
+    def _task(self, document: Document, task: Task, path: str, format: str | None) -> None:
         if self._where and not self._where.holds(document.meta or {}, task):
             self.result.not_matching += 1
             self.left_out[task.id or path] = path
             return
         self.result.assignees.update(map(as_name, task.assignees))
         self.task(document, task, self.judge(document, task), path)
+        if format is not None and self.candidates[-1:] and self.candidates[-1].path == path:
+            self.candidates[-1].format = format
 
     def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
         """Take in a task that was judged, with what its text names."""
@@ -312,6 +329,9 @@ class Look:
 
     def place(self, task: Task, judged: Judged, path: str, file: str, identity: Identity) -> None:
         """Take in a task that `judge` has seen; `path` is relative to the root, `file` absolute."""
+        if task.family.kind is not None and task.family.told:
+            folder = os.path.dirname(path) or "."
+            self.result.formats.setdefault(folder, task.family.kind.name)
         verdict = self._seen_before((identity.device, identity.inode), path)
         if verdict is None:
             if judged.unusable is not None:
@@ -330,6 +350,7 @@ class Look:
                 blocks=task.blocks,
                 may_wait=task.may_wait,
                 aliases=task.aliases,
+                waits_unsaid=task.family.kind is not None and not task.family.kind.writes,
                 verdict=verdict,
                 warnings=list(task.warnings),
                 path=path,
@@ -345,13 +366,24 @@ class Look:
         if self._files_from is not None:
             return touched(document.value(self._files_from), self._root)
         key = task.family.fields["files"]
-        return touched(document.value(key if key in document.keys else "files"), self._root)
+        told = touched(document.value(key if key in document.keys else "files"), self._root)
+        if task.apart:
+            folder = os.path.dirname(document.path)
+            beside = [os.path.join(folder, name) for name in task.apart]
+            told = tuple(sorted({*told, *touched(beside, self._root)}))
+        return told
 
     def _judge_front_matter(self, document: Document, task: Task) -> front_matter.Violation | None:
         """Return what makes the front matter unusable, if anything; warn of what is only odd."""
         judged = front_matter.looked_at()
+        own = task.family.kind is not None and task.family.told
         meta = {key: document.value(key) for key in document.keys if key in judged}
         for violation in front_matter.violations(meta):
+            # Links that are mappings were read, and a format's own keys are its own.
+            if own and violation.key not in _NEEDED:
+                continue
+            if violation.unusable and is_read(violation.key, task.unread):
+                continue
             if violation.unusable:
                 return violation
             # What was read with good will has said so itself.

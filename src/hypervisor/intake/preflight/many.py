@@ -59,8 +59,9 @@ def _share(look: Look, members: Iterable[Found], count: int) -> None:
         try:
             while part := list(islice(members, _AT_ONCE)):
                 # A row is sooner looked at than sent, and so is one of many items of a file.
-                told = any(one.row or one.item for one in part) or helpers.submit(_seen, part)
-                waiting.append((part, None if told is True else told))
+                waiting.append((part, None))
+                if not any(one.row or one.item for one in part):
+                    waiting[-1] = (part, helpers.submit(_seen, part))
                 if len(waiting) > _AHEAD * count:
                     _take_in(look, *waiting[0])
                     waiting.popleft()

@@ -62,6 +62,12 @@ class Names:
         if self._by_name is None:
             self._by_name = self._named()
         hits = self._by_name.get(_plain(folded), [])
+        if not hits and "/" in folded:
+            # A link names as much of the path as is needed; a folder that is gone tells nothing.
+            hits = self._by_name.get(_plain(folded.rpartition("/")[2]), [])
+            end = f"/{folded.removesuffix('.md')}.md"
+            within = [hit for hit in hits if f"/{hit[1].path or ''}".casefold().endswith(end)]
+            hits = within or hits
         folder = os.path.dirname(near or "")
         best: dict[int, Named] = {}
         least: tuple[int, bool, bool, int] | None = None

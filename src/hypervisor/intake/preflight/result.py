@@ -21,6 +21,7 @@ _SKIPPED = {
     "complete": "already complete",
     "duplicate": "named twice",
     "not_a_task": "not a task",
+    "malformed": "malformed, and no task",
 }
 
 
@@ -58,6 +59,13 @@ def lines(checked: Preflight) -> list[str]:
         "hints, nothing is held for them",
         [f"{_place(hinted.path)}: {one_line(hinted.reason, 300)}" for hinted in checked.hints],
     )
+    told += _section(
+        "left out, name a folder as a source to include it",
+        [f"{one_line(path)}: {count(files, 'file')}" for path, files in checked.left_out.items()],
+        items=sum(checked.left_out.values()),
+    )
+    if settings := checked.settings():
+        told += ["for what is not known, to paste into hypervisor.toml:", "", *settings]
     return told
 
 
@@ -128,8 +136,7 @@ class Entry(Placed):
     that is known; `payload` is a row, `after` the ids of items of the same pre-flight that must
     come first, `files` the paths that it says it touches, `named` the files that its text names and
     that are there, `format` that of the file at `path` where that holds many items, `assignees`
-    those for which it is held
-    since nobody knows them.
+    those for which it is held since nobody knows them, `words` the statuses or keys.
     """
 
     id: str
@@ -142,6 +149,7 @@ class Entry(Placed):
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,7 +187,8 @@ class Preflight:
     `ready` is sorted by the tasks' priority and order where they have them. `not_matching` counts
     what `--where` left out, `failed` holds the sources that could not be read, `assignees` the
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
-    of many items, or of a tool's rows, was taken for, by its path. `only_tasks` says that with
+    of many items, of a tool's rows, or folder of tasks, was taken for, by its path, `left_out` the
+    number of files in folders of drafts, templates and archives. `only_tasks` says that with
     --instructions files that are no tasks would be items.
     """
 
@@ -194,6 +203,7 @@ class Preflight:
     assignees: set[str] = field(default_factory=set)
     formats: dict[str, str] = field(default_factory=dict)
     only_tasks: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named
@@ -212,6 +222,14 @@ class Preflight:
     def unknown_assignees(self) -> list[Unknown]:
         """Return the assignees that items are held for since nobody knows them."""
         return unknown.counted(entry.assignees for entry in self.held)
+
+    def settings(self) -> list[str]:
+        """Return the lines of a `hypervisor.toml` for all that items are held for since nobody
+        knows it; none where all is known."""
+        words = {kind: [word for entry in self.held if entry.kind == kind for word in entry.words]
+                 for kind in (unknown.STATUS, unknown.KEY)}  # fmt: skip
+        names = [told.name for told in self.unknown_assignees()]
+        return unknown.to_paste(names, words[unknown.STATUS], words[unknown.KEY])
 
     def groups(self) -> dict[str, Sequence[Placed]]:
         """Return the four groups by name."""
@@ -253,6 +271,8 @@ class Preflight:
             "counts": self.counts,
             "kinds": self.kinds(),
             "formats": self.formats,
+            "left_out": self.left_out,
+            "settings": "\n".join(self.settings()),
             "unknown_assignees": [told._asdict() for told in self.unknown_assignees()],
             "warnings": [
                 {"id": warned.id, "path": warned.path, "reason": warned.reason}

@@ -20,13 +20,15 @@ COMPLETE, CANCELLED = "complete", "cancelled"
 class Verdict(NamedTuple):
     """The group that an item goes to, the kind it is counted as there, and why.
 
-    `assignees` are those that nobody knows, where the item is held for that.
+    `assignees` are those that nobody knows, where the item is held for that, `words` the statuses
+    and keys.
     """
 
     group: str
     kind: str
     reason: str
     assignees: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 class Rules:
@@ -53,7 +55,8 @@ class Rules:
         if finished is not None or not self._for_work:
             return finished
         return (
-            held_by_status(task.state, task.status)
+            (Verdict("held", "disagreement", one_line(task.held, 200)) if task.held else None)
+            or held_by_status(task.state, task.status)
             or _recurs(task)
             or _unread(task)
             or self._needs_human(task)
@@ -62,6 +65,8 @@ class Rules:
         )
 
     def _finished(self, document: Document, task: Task) -> Verdict | None:
+        if task.held:
+            return None
         ended = finished(task.state, task.status)
         if ended is not None or not self._for_work:
             return ended
@@ -133,10 +138,7 @@ def _recurs(task: Task) -> Verdict | None:
 def _unread(task: Task) -> Verdict | None:
     if not task.unread:
         return None
-    return Verdict("held", UNREAD, unread(task.unread[0]))
-
-
-UNREAD = "unread_dependency"
+    return Verdict("held", unknown.KEY, unread(task.unread[0]), words=(*task.unread,))
 
 
 def unread(key: str) -> str:
@@ -167,7 +169,7 @@ def held_by_status(state: str, word: str | None) -> Verdict | None:
     shown = one_line(word, 40)
     if state == "unknown":
         reason = f"unknown status '{shown}': add it to [status] in hypervisor.toml"
-        return Verdict("held", "unknown_status", reason)
+        return Verdict("held", unknown.STATUS, reason, words=(word,) if word else ())
     kind, reason = _HELD_BY_STATUS[state]
     plain = word is None or word.casefold().replace("_", " ") == reason
     return Verdict("held", kind, reason if plain else f"{reason} (status '{shown}')")

@@ -1,4 +1,5 @@
-"""Assignees that nobody knows: their tasks are held until it is said whether a person is meant.
+"""What nobody knows: assignees, statuses, keys. Such tasks are held until settings
+say what is meant.
 
 A name says nothing by itself, and a person's tasks are not for workers.
 """
@@ -16,6 +17,8 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks.task import Task
 
 KIND = "unknown_assignee"
+STATUS = "unknown_status"
+KEY = "unread_dependency"
 _LONGEST = 60
 
 
@@ -61,3 +64,29 @@ def mend(name: str) -> str:
     if shipped is not None:
         lines = f'preset = "{shipped}", or {lines}'
     return f"in hypervisor.toml: {lines}"
+
+
+def to_paste(names: Iterable[str], statuses: Iterable[str], keys: Iterable[str]) -> list[str]:
+    """Return the lines of a `hypervisor.toml` that makes all of these known, so that each is still
+    held: who pastes it moves what belongs elsewhere. None where there is nothing to say."""
+    told = []
+    if words := _listed(statuses):
+        told += [
+            "[status]",
+            "# move each to where it belongs: ready, in_progress, blocked, done, cancelled, draft",
+            f"waiting = {words}",
+        ]
+    people, ignored = _listed(names), _listed(keys)
+    if people or ignored:
+        told.append("[preflight]")
+    if people:
+        told += ["# move to agents = [] whoever is one", f"humans = {people}"]
+    if ignored:
+        told += ["# keys that say nothing of what a task waits for", f"ignore_keys = {ignored}"]
+    return told
+
+
+def _listed(words: Iterable[str]) -> str:
+    # What can't be shown as it is can't be copied, either.
+    plain = [word for word in dict.fromkeys(words) if one_line(word, _LONGEST) == word]
+    return json.dumps(plain, ensure_ascii=False) if plain else ""

@@ -90,7 +90,8 @@ class _Expander:
         self._files_are_items = files_are_items
         self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
         self._lists_lead_out = lists_lead_out
-        self._format = formats.get(format) if format is not None else None
+        self._told = format if format in formats.TASK_FILES else None
+        self._format = formats.get(format) if formats.holds_many(format) and format else None
         of_rows = self._format if isinstance(self._format, RowFormat) else None
         self._rows = Rows(id_column, settings, of_rows)
         self._names = formats.names()
@@ -173,6 +174,8 @@ class _Expander:
         """Return the format of a file of many items, None if it is none."""
         if self._format is not None and not isinstance(self._format, RowFormat):
             return self._format
+        if self._told is not None:
+            return None
         if self._files_are_items and walk.is_markdown(path):
             return None
         try:
@@ -182,13 +185,15 @@ class _Expander:
 
     def _folder(self, path: str, spec: str) -> Iterator[Found]:
         """Yield what is below a folder, or the items of the files that it stands for."""
-        own = [] if self._format else formats.in_folder(path)
+        own = [] if self._format or self._told else formats.in_folder(path)
         for kind, file in own:
             yield from self._items(file, spec, kind)
         if own:
             return
-        for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
+        listing = walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
+        for found in listing:
             yield from self._member(found)
+        yield from walk.left_out(listing)
 
     def _member(self, found: Found) -> Iterator[Found]:
         """Yield a file that a list, a pattern or a walk has found, or the items in it."""
@@ -196,10 +201,10 @@ class _Expander:
             yield found
             return
         folder, name = os.path.split(found.path)
-        if name.lower() in self._names or self._is_asked_about(folder):
+        if self._names(name) or self._is_asked_about(folder):
             yield from self._file(found.path, found.origin)
         else:
-            yield found
+            yield found if self._told is None else found._replace(format=self._told)
 
     def _is_asked_about(self, folder: str) -> bool:
         """True where any file in `folder` may hold items."""
@@ -213,7 +218,7 @@ class _Expander:
         """Yield a file, or the items in it."""
         kind = self._kind_of(path)
         if kind is None:
-            yield Found(path, origin=spec)
+            yield Found(path, origin=spec, format=self._told)
         else:
             yield from self._items(path, spec, kind)
 
@@ -265,7 +270,9 @@ class _Expander:
                 yield Found(path, origin=origin, line=line, problem=problem)
             elif path is not None and os.path.isdir(path):
                 skip = self._settings.skip_folders
-                yield from walk.Walk(path, self._root, self._accept, skip)
+                listing = walk.Walk(path, self._root, self._accept, skip)
+                yield from listing
+                yield from walk.left_out(listing)
             elif path is not None:
                 yield from self._member(Found(path, origin=origin))
             else:

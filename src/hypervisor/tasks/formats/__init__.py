@@ -6,15 +6,16 @@ Only the mark of an item is ever written there: other tools read the same lines.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from importlib import import_module
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
+from hypervisor.tasks import task_files
+from hypervisor.tasks.task_files import TASK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Set
+    from collections.abc import Callable, Iterable, Sequence, Set
     from contextlib import AbstractContextManager
     from typing import Protocol
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         def title(self) -> str: ...
 
 
+__all__ = ["FORMATS", "TASK_FILES", "Format", "Item", "Splice"]
+
 # Name: module, those first that know more exactly what is theirs.
 FORMATS = {
     "openspec": "openspec",
@@ -38,6 +41,8 @@ FORMATS = {
     "gsd": "gsd",
     "spec-kit": "spec_kit",
     "obsidian-tasks": "obsidian_tasks",
+    "bmad": "bmad",
+    "bmad-story": "bmad_story",
     "checklist": "checklist",
     "taskmaster": "taskmaster",
     "todo.txt": "todo_txt",
@@ -60,7 +65,7 @@ class Item(NamedTuple):
     is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
     for it) and `parent` name items of the same file by id, `FILE#id` with an absolute path those of
     another. `files` are the paths that it names, from the root. `priority` is as written, `at`
-    where the mark of a box stands in the text.
+    where the mark of a box stands in the text. `held` says why nobody should work on it as it is.
     """
 
     id: str
@@ -75,17 +80,21 @@ class Item(NamedTuple):
     priority: str | None = None
     blocks: tuple[str, ...] = ()
     at: int = -1
+    held: str = ""
 
 
 class Format:
     """One format. `name` is what `--format` takes, `about` says what it is in a few words, `names`
-    are the file names by which a walk over a folder finds such files. With `by_lines`, what an item
-    is does not hang on the lines after it."""
+    are the file names by which a walk over a folder finds such files, `pattern` what they match
+    where they vary. With `by_lines`, what an item is does not hang on the lines after it. With
+    `cancelled_will_do`, what is cancelled is as good as done for what waits for it."""
 
     name = ""
     about = ""
     names: Sequence[str] = ()
     by_lines = False
+    pattern = ""
+    cancelled_will_do = False
 
     def recognises(self, path: str, text: str) -> bool:
         """True if the file at `path` (absolute), which holds `text`, is one of these."""
@@ -142,6 +151,8 @@ class Format:
 
     def lock(self, path: str) -> AbstractContextManager[None]:
         """Keep the format's own tool from the file at `path` while it is written."""
+        from contextlib import nullcontext
+
         return nullcontext()
 
 
@@ -164,11 +175,23 @@ def hits(items: Sequence[Entry], own_id: str, title: str | None) -> list[int]:
 
 
 def get(name: str) -> Format:
-    """Return the format called `name`. Raises UsageError."""
+    """Return the format of many items called `name`. Raises UsageError."""
     if name not in FORMATS:
-        raise UsageError(f"no format is called '{name}'", f"one of: {', '.join(FORMATS)}")
+        listed = ", ".join((*FORMATS, *TASK_FILES))
+        raise UsageError(f"no format is called '{name}'", f"one of: {listed}")
     made: Format = import_module(f"{__name__}.{FORMATS[name]}").FORMAT
     return made
+
+
+def about() -> dict[str, str]:
+    """Return the names of all formats, each with a few words on what it is."""
+    many = {name: get(name).about for name in FORMATS}
+    return many | {name: task_files.get(name).about for name in TASK_FILES}
+
+
+def holds_many(name: str | None) -> bool:
+    """True if files of the format `name`, if there is one, hold many items."""
+    return name is not None and name not in TASK_FILES
 
 
 def of_file(path: str, text: str) -> Format | None:
@@ -190,9 +213,14 @@ def in_folder(folder: str) -> list[tuple[Format, str]]:
     return []
 
 
-def names() -> frozenset[str]:
-    """Return the names, in lower case, of the files that a walk over a folder asks about."""
-    return frozenset(name for one in map(get, FORMATS) for name in one.names)
+def names() -> Callable[[str], object]:
+    """Return what tells the names of the files that a walk over a folder asks about."""
+    import re
+
+    kinds = [get(name) for name in FORMATS]
+    listed = [re.escape(name) for one in kinds for name in one.names]
+    patterns = [one.pattern for one in kinds if one.pattern]
+    return re.compile("|".join([*listed, *patterns]), re.IGNORECASE).fullmatch
 
 
 def anywhere(folder: str) -> bool:

@@ -93,14 +93,14 @@ def _folder(like: list[Entry], project: str, family: Family) -> str:
     own = [one for one in like if one.task and (one.task.project or "") == project]
     if own:
         return Counter(os.path.dirname(one.path) for one in own).most_common(1)[0][0]
-    if family is BACKLOG:
+    if family.name == BACKLOG.name:
         return Counter(os.path.dirname(one.path) for one in like).most_common(1)[0][0]
     return os.path.join(project, "tasks") if project else os.path.join("tasks", "inbox")
 
 
 def _named(index: TaskIndex, family: Family, project: str, title: str) -> tuple[str, str]:
     """Return the id of a new task and the name of its file."""
-    if family is BACKLOG:
+    if family.name == BACKLOG.name:
         numbers = [int(found[1]) for one in index.ids() if (found := _NUMBERED.fullmatch(one))]
         item_id = f"task-{max(numbers, default=0) + 1}"
         words = re.sub(r"[^\w.-]+", "-", title)[:_LONGEST_SLUG].strip("-.")
@@ -117,7 +117,7 @@ def _named(index: TaskIndex, family: Family, project: str, title: str) -> tuple[
 def _text(item_id: str, name: str, values: Mapping[str, Value], family: Family, body: str) -> str:
     now = datetime.datetime.now(datetime.UTC)
     keys: dict[str, Value] = {"id": item_id}
-    if family is BACKLOG:
+    if family.name == BACKLOG.name:
         keys |= {"status": family.words["ready"], "created_date": now.strftime("%Y-%m-%d %H:%M")}
         keys |= {"dependencies": [], "labels": [], "assignee": []}
     else:
@@ -128,11 +128,11 @@ def _text(item_id: str, name: str, values: Mapping[str, Value], family: Family, 
         keys |= {"depends_on": []}
     for field, value in values.items():
         key = key_of(field, family)
-        keys[key] = [str(value)] if field == "assignee" and family is BACKLOG else value
+        keys[key] = [str(value)] if field == "assignee" and family.name == BACKLOG.name else value
     lines = [f"{key}: {_yaml(keys[key])}" for key in sorted(keys, key=_place)]
     text = body.replace("\r\n", "\n").strip("\n")
     title = " ".join(str(values["title"]).split())
-    if not re.match(r"# ", text) and family is not BACKLOG:
+    if not re.match(r"# ", text) and family.name != BACKLOG.name:
         text = f"# {title}\n\n{text}".rstrip()
     return "---\n" + "\n".join(lines) + "\n---\n\n" + text + "\n"
 

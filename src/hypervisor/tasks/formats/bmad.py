@@ -1,0 +1,114 @@
+"""BMAD, of version 6: `sprint-status.yaml`, a line a story. It is the authority; a story's own file
+is compared with it, and where only one of them says done, somebody has to say which is right."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.system.errors import BrokenFile
+from hypervisor.system.late import late
+from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.task_files import text_of
+
+_NAME = "sprint-status.yaml"
+_KEY = late(r"\d+-\d+[a-z]?-.+")
+_LINE = late(r"[ \t]+([\"']?)([^\s\"':#]+)\1[ \t]*:[ \t]*([\"']?)([\w-]*)\3[ \t]*(?:#.*)?\r?\n?")
+_FOLDER = late(r"(?m)^story_location:[ \t]*[\"']?([^\"'#\r\n]*?)[\"']?[ \t]*(?:#.*)?\r?$")
+_STATUS = late(r"(?mi)^(?:\*\*)?status:(?:\*\*)?[ \t]*[\"']?([\w-]+)")
+_ROOT = "{project-root}"
+# In the order in which a story goes through them; nothing is ever set back.
+_ORDER = ("backlog", "ready-for-dev", "in-progress", "review", "done")
+_EARLIER = {"drafted": "ready-for-dev", "contexted": "in-progress"}
+_STATES = {
+    "backlog": "draft",
+    "ready-for-dev": "ready",
+    "in-progress": "in_progress",
+    "review": "in_progress",
+    "done": "done",
+}
+
+
+class Bmad(Format):
+    """Stories in the order of their lines. What is done is set to `review`: accepting it is the
+    user's."""
+
+    name = "bmad"
+    about = "sprint-status.yaml of BMAD 6: a line a story"
+
+    def recognises(self, path: str, text: str) -> bool:
+        """By its name and its one table."""
+        return os.path.basename(path) == _NAME and "development_status:" in text
+
+    def below(self, folder: str) -> list[str]:
+        """A folder that holds the file."""
+        file = os.path.join(folder, _NAME)
+        return [file] if self.recognises(file, text_of(file)) else []
+
+    def items(self, path: str, text: str) -> list[Item]:
+        """Return the stories; epics and retrospectives are none."""
+        told = _FOLDER.search(text)
+        folder = _stories(path, told[1] if told else "")
+        found = []
+        for key, word, start, _end in _lines(path, text):
+            story = text_of(folder, f"{key}.md")
+            own = _STATUS.search(story)
+            state = _STATES.get(_EARLIER.get(word, word), "unknown")
+            held = ""
+            if (
+                own is not None
+                and word != "review"
+                and (own[1].lower() == "done") != (word == "done")
+            ):
+                held = f"its line says {word} and its file {own[1]}: make them one"
+            shown = os.path.relpath(os.path.join(folder, f"{key}.md"), os.path.dirname(path) or ".")
+            what = f"Story {key}" + (f", beside this file: {shown}\n\n{story}" if story else "")
+            line = text.count("\n", 0, start) + 1
+            found.append(Item(key, key, state, word, what, line, held=held))
+        return found
+
+    def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
+        """Set the word of its line to `review`, unless it is as far already."""
+        if state != "done":
+            return None
+        for key, word, start, end in _lines("", text):
+            if key == item.id:
+                known = _EARLIER.get(word, word)
+                if known not in _ORDER:
+                    return None
+                ahead = _ORDER.index(known) >= _ORDER.index("review")
+                return [] if ahead else [Splice(start, end, "review")]
+        return None
+
+
+def _stories(path: str, told: str) -> str:
+    """Return the folder of the stories, the file's own where that does not say otherwise."""
+    own = os.path.dirname(path)
+    if not told:
+        return own
+    if _ROOT not in told:
+        return os.path.normpath(os.path.join(own, told))
+    below = told.replace(_ROOT, "").strip("/")
+    root = own
+    while root != os.path.dirname(root) and not os.path.isdir(os.path.join(root, below)):
+        root = os.path.dirname(root)
+    return os.path.join(root, below)
+
+
+def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
+    """Return the key and word of each story, and where the word stands. Raises BrokenFile."""
+    found: list[tuple[str, str, int, int]] = []
+    at, inside = 0, False
+    for line in text.splitlines(keepends=True):
+        if line[:1] not in (" ", "\t", "#", "\r", "\n"):
+            inside = line.startswith("development_status:")
+        told = _LINE.fullmatch(line) if inside else None
+        if told is not None and _KEY.fullmatch(told[2]):
+            if any(key == told[2] for key, *_ in found):
+                number = text.count("\n", 0, at) + 1
+                raise BrokenFile(path, number, f"{told[2]} stands there twice", "remove one line")
+            found.append((told[2], told[4], at + told.start(4), at + told.end(4)))
+        at += len(line)
+    return found
+
+
+FORMAT = Bmad()
