@@ -173,6 +173,19 @@ def test_an_id_of_a_row_is_neither_shell_code_nor_an_option(run: Run, project: P
     assert ran.returncode == 1 and "1 done item" in ran.stderr
 
 
+def test_an_issue_whose_file_a_tool_owns_is_closed_by_that(run: Run, project: Path) -> None:
+    issues = project / ".tbd/data-sync/issues"
+    issues.mkdir(parents=True)
+    text = "---\ntype: is\nid: is-1\ntitle: T\nkind: task\nstatus: open\n---\nDo it.\n"
+    (issues / "is-1.md").write_text(text)
+    opened = run("open", "q", str(issues / "is-1.md"))
+    assert opened.returncode == 0, opened.stdout
+    end(project, {"is-1": "done"})
+    ran = run("results", "q", "--closing")
+    assert (ran.returncode, ran.stdout) == (0, "tbd close is-1 --reason done\n")
+    assert (issues / "is-1.md").read_text() == text
+
+
 def test_sources_without_a_command_that_closes_say_so(run: Run, project: Path) -> None:
     (project / "todo.txt").write_text("Call\n")
     assert run("open", "q", "todo.txt").returncode == 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,6 +114,7 @@ class Results:
         """Return a quoted command for each item that is done, by which the tool that owns its row
         closes it, and of how many there is none."""
         from hypervisor.tasks import formats
+        from hypervisor.tasks.task_files import of_path
 
         told, without = [], 0
         for one in self.answers():
@@ -126,6 +128,10 @@ class Results:
                 # What begins so is an option to whatever is run.
                 if item is not None and item.id and not item.id.startswith("-"):
                     command = kind.closing(item.id)
+            elif one.result.path is not None and not one.result.id.startswith("-"):
+                family = of_path(os.path.join(self._ledger.root, one.result.path))
+                if family is not None and family.kind is not None:
+                    command = family.kind.closing(one.result.id)
             if command is None:
                 without += 1
             else:

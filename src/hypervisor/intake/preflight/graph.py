@@ -321,8 +321,10 @@ class _Graph:
             known = self._known.get(name.casefold())
             if known is None:
                 elsewhere = "#" in name and not name.startswith(f"{node.path}#")
-                what = "is not in this batch" if elsewhere else "does not exist"
-                reason = f"depends on {one_line(name, 80)}, which {what}"
+                shown = one_line(name, 80)
+                reason = f"depends on {shown}, which does not exist"
+                if elsewhere:
+                    reason = f"depends on {shown}, which is not in this batch"
                 reasons.append(("missing_dependency", reason))
             elif known.state == "broken":
                 reasons.append(("waits_for", _waits(known.id, "its file is broken")))
