@@ -36,11 +36,20 @@ PARENT = task(2, subtasks=[task(1, "done"), task(2, dependencies=[1, "3"])], dep
 def test_tasks_and_subtasks_are_items_and_a_task_with_subtasks_waits_for_these() -> None:
     found = items("taskmaster", written(task(1), PARENT, task(3, dependencies=["2"])), PATH)
     assert {item_id: item.state for item_id, item in found.items()} == {
-        "1": "ready", "2.1": "done", "2.2": "ready", "2": "waiting", "3": "ready",
+        "1": "ready", "2": "", "2.1": "done", "2.2": "ready", "3": "ready",
     }  # fmt: skip
     assert found["2.2"].depends_on == ("2.1", "2.3", "1")
-    assert (found["2"].depends_on, found["3"].depends_on) == (("2.2",), ("2",))
+    assert found["3"].depends_on == ("2.2",)
     assert "part of T2" in found["2.2"].text
+
+
+def test_a_task_whose_subtasks_are_over_is_an_item_and_those_of_an_ended_one_are_not() -> None:
+    over = task(2, subtasks=[task(1, "done"), task(2, "cancelled")])
+    ended_too_soon = task(3, "done", subtasks=[task(1)])
+    found = items("taskmaster", written(over, ended_too_soon), PATH)
+    assert {item_id: item.state for item_id, item in found.items()} == {
+        "2": "ready", "2.1": "done", "2.2": "cancelled", "3": "done", "3.1": "done",
+    }  # fmt: skip
 
 
 def test_one_status_is_changed_and_no_other_byte() -> None:

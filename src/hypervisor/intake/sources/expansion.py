@@ -235,7 +235,8 @@ class _Expander:
             problem = Problem("broken", "empty", f"no items of {kind.name} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)
         for item in items:
-            yield Found(path, origin=spec, line=item.line, item=item, format=kind.name)
+            if item.state:
+                yield Found(path, origin=spec, line=item.line, item=item, format=kind.name)
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
         try:

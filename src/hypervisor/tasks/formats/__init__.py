@@ -61,7 +61,8 @@ _OF_ROWS = ("beads", "github", "gitlab", "jira", "linear", "taskwarrior", "rows"
 class Item(NamedTuple):
     """One item of a file.
 
-    `id` is its own in the file, `word` its state as written and `state` the class of that; `text`
+    `id` is its own in the file, `word` its state as written and `state` the class of that, "" for
+    what is worked on by its parts; `text`
     is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
     for it) and `parent` name items of the same file by id, `FILE#id` with an absolute path those of
     another. `files` are the paths that it names, from the root. `priority` is as written, `at`

@@ -67,10 +67,14 @@ class Taskmaster(Format):
         found = []
         for tag, at, tasks in _tagged(text):
             prefix = "" if tag == _MASTER else f"{tag}/"
-            done = {str(task.get("id")) for task in tasks if _state(task) == "done"}
+            left = {
+                f"{prefix}{task.get('id')}": [
+                    f"{prefix}{task.get('id')}.{one}" for one in _left(task)
+                ]
+                for task in tasks
+            }
             for place, task in enumerate(tasks):
-                own = (*at, place)
-                found += _items(text, places, own, task, prefix, done)
+                found += _items(text, places, (*at, place), task, prefix, left)
         return found
 
     def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
@@ -162,35 +166,39 @@ def _current(path: str) -> str | None:
 
 def _items(
     text: str, places: dict[Path, tuple[int, int]], at: Path, task: Task, prefix: str,
-    done: set[str],
+    left: dict[str, list[str]],
 ) -> list[Item]:  # fmt: skip
-    task_id = str(task.get("id"))
+    """Return the item of a task, which is none of its own while it has subtasks that are `left`,
+    and the items of these. What waits for the task waits for them."""
     if "id" not in task:
         return []
-    waits = [f"{prefix}{one}" for one in _list(task.get("dependencies"))]
-    subtasks = _subtasks(task)
-    if not subtasks:
-        return [_item(text, places[at], task, f"{prefix}{task_id}", waits, None)]
-    found = []
+    task_id = f"{prefix}{task['id']}"
+
+    def waits(told: object, within: str) -> list[str]:
+        named = [one if "." in one else f"{within}{one}" for one in _list(told)]
+        ids = [one if one.startswith(prefix) else f"{prefix}{one}" for one in named]
+        return [each for one in ids for each in left.get(one) or [one]]
+
+    before = waits(task.get("dependencies"), prefix)
+    own = _item(text, places[at], task, task_id, before, None)
+    over = own.state in ("done", "cancelled")
+    found = [own._replace(state="") if left[task_id] and not over else own]
     context = f"{task.get('title')}: {task.get('description') or ''}".strip(": ")
-    for number, subtask in enumerate(subtasks):
-        own = f"{prefix}{task_id}.{subtask.get('id')}"
-        siblings = [
-            f"{prefix}{one}" if "." in one else f"{prefix}{task_id}.{one}"
-            for one in _list(subtask.get("dependencies"))
-        ]
-        open_waits = [] if _state(task) == "in_progress" else waits
+    for number, subtask in enumerate(_subtasks(task)):
+        part = f"{task_id}.{subtask.get('id')}"
+        siblings = waits(subtask.get("dependencies"), f"{task_id}.")
+        begun = [] if own.state == "in_progress" else before
         place = places[(*at, "subtasks", number)]
-        found.append(_item(text, place, subtask, own, [*siblings, *open_waits], context))
-    # What waits for the task waits for all of these.
-    open_ones = tuple(one.id for one in found if one.state not in ("done", "cancelled"))
-    state = _state(task) if _state(task) in ("done", "cancelled") else "waiting"
-    line = text.count("\n", 0, places[at][0]) + 1
-    title = str(task.get("title") or task_id)
-    word = str(task.get("status") or "pending")
-    told = word if state != "waiting" else "is worked on by its subtasks"
-    found.append(Item(f"{prefix}{task_id}", title, state, told, "", line, open_ones))
+        item = _item(text, place, subtask, part, [*siblings, *begun], context)
+        # The tool leaves them as they were when their task is ended.
+        found.append(item._replace(state=own.state, word=own.word) if over else item)
     return found
+
+
+def _left(task: Task) -> list[str]:
+    """Return the ids of the subtasks that are still to be worked on."""
+    states = ((str(one.get("id")), _state(one)) for one in _subtasks(task))
+    return [own for own, state in states if state not in ("done", "cancelled")]
 
 
 def _item(
