@@ -334,15 +334,15 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
         "1 file restored, 1 left as it is",
         "  restored: tasks/a.md",
         "  tasks/b.md: edited since: somebody edited it after us; left as it is",
-        "that is what hypervisor wrote; what workers changed stays (git diff, git log):",
+        "that is what hypervisor wrote; what workers changed stays, the newest first:",
         "  commit 1a2b3c4 (b)",
         "  src/x.py (a)",
     ]
     assert (batch / "tasks/a.md").read_bytes() == before
     told = json.loads(run("undo", "q", "--json").stdout)
     check("undo", told)
-    assert told["not_ours"] == [{"id": "a", "path": "src/x.py"}]
-    assert told["commits"] == [{"id": "b", "commit": "1a2b3c4"}]
+    assert told["not_ours"] == [{"id": "a", "path": "src/x.py", "command": None}]
+    assert told["commits"] == [{"id": "b", "commit": "1a2b3c4", "command": None}]
     assert run("undo", "q", "b").stdout.startswith("0 files restored, 1 left")
 
 

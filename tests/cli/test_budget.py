@@ -110,6 +110,20 @@ def test_the_time_of_a_pause_is_not_spent(
     assert "its budget of 1 min 30 s is used up" in run("next", "q").stdout
 
 
+def test_a_pause_that_a_new_generation_takes_over_is_not_spent(project: Path) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        items = [NewItem("a"), NewItem("b")]
+        ledger.generations.open("q", items, Options(source="one"))
+        ledger.claims.claim("q", "w")
+        ledger.pauses.pause("q", "lunch")
+        ledger.generations.open("q", items, Options(source="two", budget_ms=60_000))
+        assert ledger.queues.get("q").state == "paused"
+        begun = time.time()
+        time.sleep(0.3)
+        number = ledger.queues.get("q").no
+        assert ledger.terms.paused_seconds(number, begun) >= 0.3
+
+
 def test_tokens_that_nobody_knows_stop_nothing_and_other_queues_go_on(
     tasks: Path, run: Run
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -148,3 +149,11 @@ def test_a_format_is_told_and_named(project: Path, run: Run) -> None:
     assert listed.returncode == 0 and "spec-kit" in listed.stdout
     wrong = run("preflight", "readme.md", "--format", "nope")
     assert wrong.returncode == 2 and "no format is called 'nope'" in wrong.stderr
+
+
+def test_a_part_of_a_file_is_a_source(project: Path, todo: Path, run: Run) -> None:
+    ready = run("preflight", "todo.md#Step 3", "--json").stdout
+    assert [entry["id"] for entry in json.loads(ready)["held"]] == ["todo.md#Step 3"]
+    (project / "list.txt").write_text("todo.md\n")
+    assert run("preflight", "@list.txt", "--json").stdout.count("open in queue q") == 8
+    assert run("preflight", "to*.md", "--json").stdout.count("open in queue q") == 8

@@ -132,3 +132,28 @@ def test_days_say_how_old_a_queue_must_be(aged: Path, run: Run) -> None:
     assert json.loads(run("prune", "--days", "50", "--dry-run", "--json").stdout)["queues"] == []
     assert run("prune", "--days", "-1").returncode == 2
     assert run("prune", "--days", "x").returncode == 2
+
+
+def test_a_queue_that_stays_open_is_pruned_of_its_ended_claims(project: Path, run: Run) -> None:
+    for name in "abcd":
+        write_task(project, name)
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        for outcome in ("done", "blocked", "failed"):
+            [claim] = worker.take(ledger, "q", "w")
+            worker.finish(ledger, claim.token, outcome, {"summary": "x", "reason": "no"})
+        [late] = worker.take(ledger, "q", "w")
+        with ledger.store.write():
+            ledger.store.change("update claim set ended_at = ? where ended_at is not null", (OLD,))
+    date_back(project, "q")
+    told = json.loads(run("prune", "--dry-run", "--json").stdout)
+    check("prune", told)
+    assert (told["claims"], len(told["queues"])) == (2, 0), "of a, and the first one of c"
+    assert "ended claims removed from queues that stay: 2" in run("prune").stdout
+    assert json.loads(run("prune", "--json").stdout)["claims"] == 0
+    assert states(project) == {"a": "done", "b": "blocked", "c": "ready", "d": "claimed"}
+    summary = run("summary", "q").stdout
+    assert "a “Task a”: done" in summary and "b “Task b”: no" in summary
+    assert run("done", late.token, "--summary", "x").returncode == 0
+    assert run("retry", "q", "b").returncode == 0
+    assert run("show", "a").returncode == 0 and run("report", "q").returncode == 0

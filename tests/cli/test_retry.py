@@ -63,7 +63,7 @@ def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
     assert run_hypervisor("retry", "q", "a").stdout.startswith("1 item is ready again; ")
     with Ledger.open(str(ended)) as ledger:
         row = ledger.items.find("q", "a")
-        assert (row.attempts, row.deaths, row.releases) == (0, 0, 0)
+        assert (row.attempts, row.deaths, row.releases) == (1, 0, 0), "they are counted on"
         assert row.finish_no is row.finished_at is None
         assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
         end(ledger, "a", "done")
@@ -163,16 +163,58 @@ def test_an_end_that_is_not_in_its_file_yet_is_not_taken_back(ended: Path, run: 
     assert states(ended)["e"] == "blocked"
 
 
-def test_a_cancelled_queue_and_one_without_failures_say_so(project: Path, run: Run) -> None:
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_was_retried_and_then_cancelled_is_open_work_in_its_file(
+    project: Path, run: Run, edited: bool
+) -> None:
+    path = write_task(project, "a")
+    before = path.read_bytes()
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "a", "blocked", "which port?")
+    assert "status: blocked" in path.read_text() and reports(path) == 1
+    if edited:
+        path.write_text(path.read_text() + "\nPort 8080.\n")
+    assert run("retry", "q", "a").returncode == 0
+    run("cancel", "q")
+    text = path.read_text()
+    assert "status: active" in text and ("Port 8080" in text) == edited
+    assert edited or path.read_bytes() == before
+    assert [one["id"] for one in json.loads(run("preflight", "tasks", "--json").stdout)["ready"]]
+    assert run("open", "q", "tasks").returncode == 0
+
+
+def test_a_retry_goes_on_in_a_queue_that_was_cancelled_and_what_is_held_names_it(
+    ended: Path, run: Run
+) -> None:
+    run("cancel", "q")
+    [line] = [line for line in run("preflight", "tasks").stdout.splitlines() if "  b  " in line]
+    assert line.endswith("blocked; hypervisor retry q b works on it again")
+    assert run("retry", "q", "b").returncode == 0
+    now = states(ended)
+    assert (now["a"], now["b"], now["e"]) == ("failed", "ready", "cancelled")
+    assert json.loads(run("next", "q", "--json").stdout)["claims"][0]["before"] == "no"
+
+
+def test_the_attempts_of_a_retried_item_are_counted_on(project: Path, run: Run) -> None:
+    write_task(project, "a")
+    open_queue(project, max_attempts=2)
+    for attempt in range(1, 7):
+        [claim] = json.loads(run("next", "q", "--json").stdout)["claims"]
+        assert claim["attempt"] == attempt
+        assert claim["before"] == (None if attempt == 1 else f"try {attempt - 1}")
+        run("fail", claim["token"], "--reason", f"try {attempt}")
+        if attempt % 2 == 0:
+            assert states(project) == {"a": "failed"}
+            run("retry", "q")
+
+
+def test_a_queue_without_failures_says_so(project: Path, run: Run) -> None:
     write_task(project, "a")
     open_queue(project)
     nothing = run("retry", "q")
     assert (nothing.returncode, nothing.stdout[:4]) == (3, "0 it")
     assert run("retry", "q", "a", "--failed").returncode == 2
-    run("cancel", "q")
-    refused = run("retry", "q", "a")
-    assert refused.returncode == 2
-    assert "queue q was cancelled; open it again instead" in refused.stderr
     assert run("retry", "nowhere").returncode == 2
 
 

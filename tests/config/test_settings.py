@@ -160,6 +160,7 @@ _RAISES = {
     "limits.undo_days": "3650",
     "limits.outputs": "'900d'",
     "limits.outputs_mb": "500000",
+    "limits.log_mb": "400",
     "preflight.lock_folders": "['../mine']",
     "tools.available": "['zotero']",
 }

@@ -305,7 +305,7 @@ def test_what_a_killed_session_has_left_is_done_by_the_next(sitting: Sitting) ->
     sitting.end()
     sitting.assert_each_is_done_once()
     assert f"hypervisor: queue {QUEUE}: 4 of 5 items left" in sitting.heard()
-    assert [claimed.outcome for claimed in sitting.claims()].count("freed") == 2
+    assert sum(claimed.outcome in ("freed", "gone") for claimed in sitting.claims()) == 2
 
 
 @pytest.mark.oldest_too

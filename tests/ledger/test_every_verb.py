@@ -89,11 +89,21 @@ def use(ledger: Ledger) -> None:
     ledger.claims.finish_and_claim([(three, "failed", {})], "q", "w")
     ledger.ends.release(four), ledger.ends.end(five, "died"), ledger.ends.end_worker("w", "freed")
     ledger.ends.said(one), ledger.ends.lost(one), ledger.ends.expire()
+    with ledger.store.write():
+        assert not ledger.ends.come_back(one)
     (
         ledger.outbox.pending(),
         ledger.outbox.awaits_writing(one),
         ledger.outbox.unwritten(one, "w"),
-        ledger.outbox.written(one),
+        ledger.outbox.written(one, "f", "d"),
+        ledger.outbox.write_again([1]),
+        ledger.accepted.of_queue("q"),
+        ledger.accepted.of_tasks(["task-00000"]),
+        ledger.accepted.blocked(["task-00000"]),
+        ledger.accepted.tasks_in(number),
+        ledger.accepted.note(1, "d"),
+        ledger.accepted.forget("q", ["task-00000"]),
+        ledger.items.open_ids(number),
     )
     (
         ledger.branches.unmerged("q"),
@@ -161,7 +171,9 @@ def use(ledger: Ledger) -> None:
         ledger.items.find("q", "f"),
         ledger.items.ready("q"),
     )
-    ledger.claims.meets_work('["a/b"]')
+    ledger.claims.meets_work('["a/b"]'), ledger.claims.may_come_back(one)
+    ledger.sessions.is_gone(ledger.sessions.meet("s3", pid=1) or ledger.sessions.find("s3"))
+    ledger.sessions.pace(number)
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),
@@ -237,5 +249,9 @@ def use(ledger: Ledger) -> None:
         ledger.agents.claims_of("p"),
         ledger.queues.generations(),
         ledger.generations.prunable(time.time() + 5),
+        ledger.generations.old_claims(time.time() + 5),
         ledger.generations.forget(time.time() + 5),
+        ledger.accepted.keep(number),
+        ledger.generations.dependants("q"),
+        ledger.generations.cancel_missing("q", ["w"]),
     )

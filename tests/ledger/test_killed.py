@@ -31,7 +31,7 @@ SHORT = 0.02
 def many(root: str) -> str:
     """A root whose queue `q` has more items than any verb has steps."""
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(150), Options(max_deaths=50))
+        ledger.generations.open("q", items(150), Options(max_lost=50))
     return root
 
 
@@ -142,7 +142,7 @@ def test_an_end_killed_at_any_step_costs_the_item_once(
     _finish_the_rest(many, 150)
 
 
-def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -> None:
+def test_an_expiry_killed_at_any_step_counts_one_lost_lease(many: str, engine: str) -> None:
     held: list[str] = []
 
     def prepare() -> None:
@@ -158,7 +158,7 @@ def test_an_expiry_killed_at_any_step_counts_one_death(many: str, engine: str) -
         with opened(many) as ledger:
             ledger.ends.expire()
             row = result(ledger, held[-1])
-            assert (row.state, row.deaths) == ("ready", 1)
+            assert (row.state, row.lost) == ("ready", 1)
         _check(many, 150)
     _finish_the_rest(many, 150)
 
@@ -243,7 +243,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
 ) -> None:
     total, log = 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
-        ledger.generations.open("q", items(total), Options(max_deaths=1000))
+        ledger.generations.open("q", items(total), Options(max_lost=1000))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
     for number in range(200 if thorough else 30):

@@ -98,7 +98,7 @@ def test_a_reset_is_known_until_somebody_claims(ledger: Ledger, queue: int) -> N
     assert ledger.pauses.reset_at(queue) is None
 
 
-def test_a_lease_that_runs_out_while_the_service_refuses_is_no_death(ledger: Ledger) -> None:
+def test_a_lease_that_runs_out_while_the_service_refuses_costs_nothing(ledger: Ledger) -> None:
     ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(lease_seconds=0.2))
     ledger.claims.claim("q", "w")
     ledger.pauses.limit("q", TOLD, time.time() + 100)
@@ -108,8 +108,8 @@ def test_a_lease_that_runs_out_while_the_service_refuses_is_no_death(ledger: Led
     ledger.claims.claim("q", "w", only="b")
     time.sleep(0.3)
     ledger.ends.expire()
-    deaths = {row.id: row.deaths for row in ledger.queries.results("q")}
-    assert deaths == {"a": 0, "b": 1}
+    lost = {row.id: row.lost for row in ledger.queries.results("q")}
+    assert lost == {"a": 0, "b": 1}
 
 
 def test_overloads_are_counted_from_the_last_report_on(ledger: Ledger, queue: int) -> None:

@@ -41,8 +41,10 @@ class Item:
     after: set[str] = field(default_factory=set)
     token: str | None = None
     until: float = 0.0
+    lapsed: str | None = None
+    handout: str | None = None
     used: dict[str, int] = field(
-        default_factory=lambda: {"attempts": 0, "deaths": 0, "releases": 0}
+        default_factory=lambda: {"attempts": 0, "deaths": 0, "releases": 0, "lost": 0}
     )
     report: Any = None
 
@@ -129,6 +131,7 @@ class Model(RuleBasedStateMachine):
                 self._end(item, "failed")
                 return "failed"
             item.order = self._behind()
+        item.lapsed = item.token if how == "expired" else None
         item.state, item.token = "ready", None
         return "ready"
 
@@ -139,7 +142,7 @@ class Model(RuleBasedStateMachine):
             if item.state == "claimed" and item.until < self.now and item.queue in queues
         ]
         for item in sorted(late, key=lambda item: (item.queue, item.until, self._row(item))):
-            self._give_back(item, "expired", "deaths")
+            self._give_back(item, "expired", "lost")
 
     def _row(self, item: Item) -> int:
         return next(at for at, other in enumerate(self.items) if other is item)
@@ -148,6 +151,31 @@ class Model(RuleBasedStateMachine):
         item = self.items[self.tokens[token]]
         held = item.state == "claimed" and item.token == token and item.until >= self.now
         return item if held else None
+
+    def _speaks(self, token: str) -> Item | None:
+        """The item of a token whose worker speaks: it comes back if nothing else has happened."""
+        item = self.items[self.tokens[token]]
+        if self._holder(token) is None:
+            late = item.state == "claimed" and item.token == token
+            lapsed = item.state == "ready" and item.lapsed == token
+            if not (late or lapsed) or self._id_of(item) in self.foreign:
+                return None
+            if lapsed:
+                item.used["lost"] -= 1
+                del self.ended[token]
+            item.state, item.token, item.lapsed = "claimed", token, None
+            item.until = self.now + LEASE
+        return item
+
+    def _renew_beside(self, item: Item) -> None:
+        for other in self.items:
+            if (
+                other.state == "claimed"
+                and item.handout is not None
+                and other.handout == item.handout
+                and other.until - self.now < LEASE * 0.667
+            ):
+                other.until = self.now + LEASE
 
     # -- the verbs --
 
@@ -170,10 +198,25 @@ class Model(RuleBasedStateMachine):
         opened = self.ledger.generations.open(
             queue,
             [NewItem(id, after=sorted(after)) for id, after in wanted.items()],
-            Options(max_attempts=LIMIT, max_deaths=LIMIT, max_releases=LIMIT, lease_seconds=LEASE),
+            Options(
+                max_attempts=LIMIT,
+                max_deaths=LIMIT,
+                max_lost=LIMIT,
+                max_releases=LIMIT,
+                lease_seconds=LEASE,
+            ),
         )
         self._expire(*QUEUES)
-        if self.queue_state[queue] in ("none", "cancelled") or self._drained(queue):
+        before = dict(self._newest(queue))
+        open_here = {id for id, item in before.items() if item.is_open}
+        taken = {
+            id
+            for id in wanted
+            if (at := self._open(id)) is not None and not (id in before and before[id] is at)
+        }
+        over = self.queue_state[queue] == "cancelled" or self._drained(queue)
+        adds = not open_here.issuperset(wanted.keys() - taken)
+        if self.queue_state[queue] == "none" or (over and adds):
             old = self._newest(queue)
             paused = self.queue_state[queue] == "paused"
             self.generation[queue] += 1
@@ -187,11 +230,12 @@ class Model(RuleBasedStateMachine):
         fresh: list[tuple[str, Item]] = []
         elsewhere = []
         for id in wanted:
-            standing = self._open(id)
-            if id in present:
-                continue
-            if standing is not None:
+            if id in taken:
+                standing = self._open(id)
+                assert standing is not None
                 elsewhere.append((id, standing.queue))
+                continue
+            if id in present:
                 continue
             item = Item(queue, self.generation[queue], self._behind())
             fresh.append((id, item))
@@ -237,6 +281,7 @@ class Model(RuleBasedStateMachine):
             )
             assert claim.attempt == item.used["attempts"] + 1
             item.state, item.token, item.until = "claimed", claim.token, self.now + LEASE
+            item.lapsed, item.handout = None, claims[0].token if len(claims) > 1 else None
             self.tokens[claim.token] = self._row(item)
 
     @rule(worker=WORKERS, n=st.integers(1, 2))
@@ -251,19 +296,23 @@ class Model(RuleBasedStateMachine):
 
     def _finish(self, token: str, outcome: str) -> str | None:
         item = self._holder(token)
+        if item is None and self.ended.get(token) == outcome:
+            return self.items[self.tokens[token]].state
+        item = item or self._speaks(token)
         if item is None:
-            known = self.items[self.tokens[token]]
-            return known.state if self.ended.get(token) == outcome else None
+            return None
         self.ended[token] = outcome
         if outcome == "failed" and item.used["attempts"] + 1 < LIMIT:
             item.used["attempts"] += 1
             item.order = self._behind()
             item.state, item.token = "ready", None
+            self._renew_beside(item)
             return "ready"
         if outcome == "failed":
             item.used["attempts"] += 1
         item.report = self.reports
         self._end(item, outcome)
+        self._renew_beside(item)
         return outcome
 
     def _token(self, data: Any) -> str:
@@ -310,10 +359,13 @@ class Model(RuleBasedStateMachine):
     @rule(data=st.data())
     def heartbeat(self, data: Any) -> None:
         tokens = data.draw(st.lists(st.sampled_from(sorted(self.tokens)), unique=True))
-        held = [token for token in tokens if self._holder(token)]
+        held = []
+        for token in tokens:
+            if item := self._speaks(token):
+                held.append(token)
+                self._renew_beside(item)
+                item.until = self.now + LEASE
         assert self.ledger.claims.heartbeat([*tokens, "1-zzzz"]) == held
-        for token in held:
-            self.items[self.tokens[token]].until = self.now + LEASE
 
     @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE + 1]))
     def time_passes(self, seconds: float) -> None:

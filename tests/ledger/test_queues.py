@@ -53,7 +53,7 @@ def test_what_waits_for_a_failed_or_blocked_item_goes_on_waiting_and_the_queue_d
 
 
 def test_what_waits_for_a_dead_item_goes_on_waiting(ledger: Ledger) -> None:
-    _graph(ledger, {"a": "", "b": "a"}, max_deaths=1)
+    _graph(ledger, {"a": "", "b": "a"}, max_lost=1)
     ledger.claims.claim("q", "w", lease_seconds=0.001)
     let_expire(ledger)
     assert counts(ledger) == {"failed": 1, "waiting": 1}

@@ -285,6 +285,19 @@ def test_a_private_key_is_taken_out_of_a_log_that_comes_line_by_line(
     assert out.count("\n") == len(said)
 
 
+def test_many_lines_at_once_are_cleaned_as_one_by_one() -> None:
+    lines = [b"plain words" for _ in range(50)]
+    for place in (0, 7, 30):
+        lines[place:place] = [line.encode() for line in pem("RSA ").split("\n")]
+    lines[20:20] = [f"export API_TOKEN={some(24)}".encode(), b"api", b"_token", b"\xff odd"]
+    line_by_line = list(map(Redactor({}).lines(), lines))
+    assert line_by_line != lines
+    for size in (1, 2, 5, 9, len(lines)):
+        clean = Redactor({}).chunks()
+        told = [one for at in range(0, len(lines), size) for one in clean(lines[at : at + size])]
+        assert told == line_by_line
+
+
 def test_a_key_that_never_ends_hides_nothing_but_what_looks_like_one() -> None:
     clean = Redactor({}).lines()
     begin = pem("RSA ").splitlines()[0]

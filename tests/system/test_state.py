@@ -501,7 +501,8 @@ def test_a_ledger_file_that_is_no_plain_file_of_ours_is_not_opened(
 
 LINKS = {
     "live": "folder", "locks": "folder", "outputs": "folder", "undo": "folder", "scope": "folder",
-    "reports": "folder", "recovered": "folder", "outputs/q": "folder", "undo/q": "folder",
+    "reports": "folder", "recovered": "folder", "kept": "folder", "outputs/q": "folder",
+    "undo/q": "folder",
     "ledger.lock": "file", "verify.lock": "file", "commit.lock": "file", "create.lock": "file",
     "worktrees.lock": "file", "integrate.lock": "file", "store.lock": "file",
     "hook-error.txt": "file", "task-index.json": "file", "store": "file", "reports/q.html": "file",

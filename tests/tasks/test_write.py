@@ -172,7 +172,7 @@ except write.NotWritten as error:
             told, _ = python(code, folder).communicate()
         finally:
             Path(folder).chmod(0o755)
-        assert "make the folder writable" in told
+        assert "make the folder and its files writable" in told
         assert path.read_text() == HEADER
 
 

@@ -33,7 +33,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_do_nothing_twice(
     while kills < wanted:
         for path in paths:
             path.write_bytes(before[path])
-        open_queue(paths, max_deaths=10**6)
+        open_queue(paths, max_deaths=10**6, max_lost=10**6)
         kills += work_off_with_kills(ledger, wanted - kills, before, after)
         deaths += check_all_done(ledger, project, after)
     # Without a kill in the middle of some work the rest would prove nothing.

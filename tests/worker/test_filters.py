@@ -200,13 +200,16 @@ def test_an_end_without_success_keeps_the_files_and_says_where(outcome: str, roo
     with Ledger.open(str(root)) as ledger:
         worker.finish(ledger, claim.token, outcome, {"reason": "done is refused"})
         [row] = list(ledger.store.rows("select report from claim where token = ?", (claim.token,)))
-    told = json.loads(row["report"])["reason"]
-    assert told.startswith("done is refused; ") and claim.worktree in told and "a.key" in told
+    told = json.loads(row["report"])
+    place = f".hypervisor/kept/{claim.token}/a.key"
+    assert told["reason"] == "done is refused" and told["kept"] == [place]
+    # What has failed is tried again, and its file tells nothing yet.
+    assert (place in (root / "tasks" / "t0.md").read_text()) == (outcome == "blocked")
     # Whatever else goes on here.
     take(root)
     merge(root)
-    assert (Path(claim.worktree) / "a.key").read_text() == SECRET
-    assert (Path(claim.worktree) / "b.txt").read_text() == "b\n"
+    assert (root / place).read_text() == SECRET
+    assert git(root, "ls-tree", "--name-only", claim.branch, "a.key", "b.txt") == "b.txt\n"
 
 
 @pytest.mark.parametrize("verify", [None, "true"])

@@ -201,6 +201,32 @@ def test_claims_that_nobody_can_have_read_go_back(
     assert states(project)["a"] == ("done" if verb == "done" else "ready")
 
 
+@pytest.mark.parametrize("words", [("next", "q", "-n", "3"), ("next", "q", "--json")])
+def test_claims_go_back_where_the_output_was_closed_before_the_start(
+    project: Path, words: tuple[str, ...]
+) -> None:
+    for name in "abcd":
+        write_task(project, name)
+    open_queue(project)
+    line = ["sh", "-c", '"$0" "$@" >&-', str(REPO / "bin" / "hypervisor")]
+    ended = subprocess.run(
+        [*line, *words], cwd=project, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "hypervisor: standard output: Bad file descriptor\n"
+    assert set(states(project).values()) == {"ready"}
+    # What says nothing that has to be read does its work.
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+    told = subprocess.run(
+        [*line, "done", claim.token, "--summary", "x"],
+        cwd=project,
+        capture_output=True,
+        check=False,
+    )
+    assert (told.returncode, told.stderr) == (0, b"") and states(project)["a"] == "done"
+
+
 def imported(project: Path, *line: str) -> set[str]:
     """The modules that a command imports."""
     python = next((Path(os.environ["HYPERVISOR_HOME"])).glob("*/bin/python"))

@@ -135,7 +135,10 @@ def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
         )
     told = run_hypervisor("next", "q")
     assert told.returncode == 3
-    assert told.stdout == "nothing left that is here; the file of 1 item missing: t0\n"
+    assert told.stdout == (
+        "nothing left that is here; the file of 1 item missing: t0; "
+        "hypervisor cancel q --missing ends them\n"
+    )
     waited = run_hypervisor("wait", "q", "--timeout", "20")
     assert waited.returncode == 1
     assert "missing: t0" in waited.stdout

@@ -228,7 +228,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
     log = project / "log"
     paths = {f"t{number:03}": write_task(project, f"t{number:03}") for number in range(500)}
     bodies = {name: read.read(str(path)).body for name, path in paths.items()}
-    open_queue(project, lease_seconds=1, max_deaths=1000)
+    open_queue(project, lease_seconds=1, max_lost=1000)
     kills = 0
     children = [Child(work, project, log, seed) for seed in range(3)]
     while kills < (120 if thorough else 30):
@@ -274,7 +274,7 @@ def test_an_item_that_kills_every_worker_fails_with_the_cause_in_ledger_and_file
 ) -> None:
     path = write_task(project, "poison")
     write_task(project, "safe")
-    open_queue(project, lease_seconds=0.05)
+    open_queue(project, lease_seconds=0.05, max_lost=3)
 
     def die() -> None:
         with Ledger.open(str(project)) as ledger:
@@ -286,7 +286,10 @@ def test_an_item_that_kills_every_worker_fails_with_the_cause_in_ledger_and_file
         time.sleep(0.06)
     run_hypervisor("expire")
     assert states(project) == {"poison": "failed", "safe": "ready"}
-    cause = "3 workers died while they held it; the last: its lease ran out without a word"
+    cause = (
+        "3 workers fell silent for longer than their lease; the last: its lease ran out without a "
+        "word"
+    )
     told = run_hypervisor("summary", "q").stdout
     assert f"failed (1):\n  poison “Task poison”: {cause}\n" in told
     assert f"> {cause}\n" in path.read_text()
@@ -328,6 +331,24 @@ def test_a_done_stopped_past_its_lease_gets_4_and_writes_nothing_when_it_goes_on
     assert b"> in time\n" in after
     with Ledger.open(str(project)) as ledger:
         assert accepted(ledger, "a") == [claim.token]
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_late_done_is_accepted_and_written_while_nobody_else_has_the_item(
+    project: Path, run_hypervisor: Any, noticed: bool
+) -> None:
+    path = write_task(project, "a")
+    open_queue(project, lease_seconds=0.05)
+    with Ledger.open(str(project)) as ledger:
+        token = worker.take(ledger, "q", "w")[0].token
+    time.sleep(0.1)
+    if noticed:
+        assert "1 to be tried again" in run_hypervisor("status", "q").stdout
+    ended = run_hypervisor("done", token, "--summary", "late")
+    assert (ended.returncode, states(project)) == (0, {"a": "done"}), ended.stderr
+    assert b"> late\n" in path.read_bytes() and reports(path) == 1
+    told = json.loads(run_hypervisor("show", "a", "--json").stdout)["queues"][0]
+    assert (told["lost"], told["deaths"], told["claims"][-1]["outcome"]) == (0, 0, "done")
 
 
 def test_a_worker_killed_between_its_work_and_its_report_hands_the_item_on(

@@ -199,6 +199,31 @@ def test_a_person_s_own_changes_cost_nothing_while_nobody_is_at_work(repository:
     assert standing(repository) == ({"done": 2}, "open", "")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_is_saved_with_the_same_bytes_costs_nothing_while_workers_are_out(
+    workers: int, repository: Path
+) -> None:
+    open_queue(repository)
+    claims = [take(repository) for _ in range(workers)]
+    path, linked = repository / "CLAUDE.md", repository / "conf" / "rules.md"
+    for _ in range(2):
+        # In place, as editors do it, and where a link leads to.
+        path.write_bytes(path.read_bytes())
+        rename_over(path, path.read_text())
+        linked.write_bytes(linked.read_bytes())
+        (repository / ".cursor").unlink()
+        (repository / ".cursor").symlink_to("conf")
+        assert done(repository, claims.pop()) == "done"
+        if not claims:
+            break
+    assert standing(repository)[1:] == ("open", "")
+    claim = take(repository) if workers == 1 else None
+    if claim is not None:
+        path.chmod(0o755)
+        with pytest.raises(worker.Refused, match=r"CLAUDE\.md"):
+            done(repository, claim)
+
+
 def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_charged(
     repository: Path, run_hypervisor: Run
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_read_only_file_is_told_with_the_mend(project: Path, run_hypervisor: A
     with Ledger.open(str(project)) as ledger:
         token = worker.take(ledger, "q", "w")[0].token
     assert run_hypervisor("done", token, "--summary", "did it").returncode == 0
-    assert "read-only; make it writable" in run_hypervisor("summary", "q").stdout
+    assert "read-only; chmod u+w" in run_hypervisor("summary", "q").stdout
     path.chmod(0o644)
     assert "pending" not in run_hypervisor("summary", "q").stdout
     assert reports(path) == 1

@@ -301,3 +301,13 @@ def test_files_from_the_base_need_a_base(project: Path) -> None:
     with pytest.raises(HypervisorError, match="there was none"):
         end(project)
     assert states(project) == {"a": "claimed"}
+
+
+def test_of_what_a_check_prints_no_more_than_the_end_is_ever_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    told = check(project, "yes 0123456789 | head -c 22000000; echo the end; exit 3")
+    assert not told.ok and told.tail.endswith("0123456789\nthe end") and len(told.tail) <= 2000
+    quiet = check(project, "exec >&- 2>&-; sleep 0.3")
+    assert quiet.ok and quiet.seconds >= 0.3

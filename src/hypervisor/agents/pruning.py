@@ -38,19 +38,22 @@ class Told(TypedDict):
     queues: list[Gone]
     kept: list[Stays]
     items: int
+    claims: int
     outputs: dict[str, int]
     undo: dict[str, int]
 
 
 class Plan:
     """What a pruning removes: `queues` (rows of the ledger), `outputs` and `undo` as (place in the
-    state, bytes); and `kept`: old queues that stay, each with the reason."""
+    state, bytes); `kept`: old queues that stay, each with the reason; and `claims`: how many ended
+    ones, in those."""
 
-    __slots__ = ("before", "kept", "outputs", "queues", "undo")
+    __slots__ = ("before", "claims", "kept", "outputs", "queues", "undo")
 
     def __init__(self, ledger: Ledger, limits: Limits, days: float) -> None:
         self.before = time.time() - days * 86400
         self.queues, self.kept = ledger.generations.prunable(self.before)
+        self.claims = ledger.generations.old_claims(self.before)
         going = {row.no for row in self.queues}
         rows = [row for row in ledger.queues.generations() if row.no not in going]
         # A queue's folders are shared by its generations.
@@ -78,6 +81,7 @@ class Plan:
             "queues": [_told(row) for row in self.queues],
             "kept": [{**_told(row), "reason": why} for row, why in self.kept],
             "items": sum(row.items for row in self.queues),
+            "claims": self.claims,
             "outputs": _files(self.outputs),
             "undo": _files(self.undo),
         }
@@ -88,7 +92,7 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
     # The files first: what they are called stands in the ledger alone.
     retention.remove(ledger.state, [*plan.outputs, *plan.undo])
     ledger.generations.forget(plan.before)
-    if plan.queues:
+    if plan.queues or plan.claims:
         ledger.store.compact()
 
 

@@ -239,9 +239,9 @@ def _stopped_by_person(agent: Agent) -> bool:
     return path is not None and transcripts.writer_of(path).stopped_by_person(path)
 
 
-def session_ended(ledger: Ledger, session: str) -> None:
+def session_ended(ledger: Ledger, session: str, *, gone: bool = False) -> None:
     """The session is over: `settle.end_session`, and what its agents have used."""
-    for agent in end_session(ledger, session)[1]:
+    for agent in end_session(ledger, session, gone=gone)[1]:
         use.collect(ledger, agent)
 
 

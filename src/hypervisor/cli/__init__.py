@@ -13,6 +13,7 @@ from hypervisor.system.text import Shown, escaped, indented, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import TextIO
 
 # Verb -> its module in this package. A name that starts with `_` is for our own processes.
 VERBS = {
@@ -39,11 +40,17 @@ def main(argv: list[str]) -> int:
     # Whatever a verb prints goes out escaped.
     waiting.say = _complain
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (stream and Shown(stream) for stream in streams)
+    sys.stdout, sys.stderr = (Shown(stream or _nobody()) for stream in streams)
     try:
         return _carry_out(argv)
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def _nobody() -> TextIO:
+    """Return a stream in the place of one that was closed: the next file that is opened would have
+    its number, and pass for it."""
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _carry_out(argv: list[str]) -> int:

@@ -7,7 +7,7 @@ import json
 
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
-from hypervisor.ledger import OPEN_STATES, Ledger
+from hypervisor.ledger import OPEN_STATES, Ledger, markers
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, listed, one_line, shortened
@@ -22,22 +22,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor cancel`."""
     parser.add_argument("queue", nargs="?", help="the queue's name")
     parser.add_argument("--all", action="store_true", help="every queue that has open items")
+    parser.add_argument(
+        "--missing", action="store_true", help="end only the items whose files are missing"
+    )
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Cancel, and say what was half done: 0, or 3 if --all found nothing to cancel."""
-    if bool(args.queue) == args.all:
+    """Cancel, and say what was half done: 0, or 3 if nothing was found to cancel."""
+    if args.missing and args.queue and not args.all:
+        return _missing(args)
+    if bool(args.queue) == args.all or args.missing:
         raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
     reason = options.texts(args, "reason").get("reason", "")
     cancelled, lines = [], []
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         for queue in _open_queues(ledger) if args.all else [args.queue]:
+            waited = ledger.generations.dependants(queue)
             items = ledger.generations.cancel(queue, reason)
             half = half_done.half_done(ledger, queue)
-            cancelled.append({"queue": queue, "items": items, "half_done": half})
-            lines += _lines(queue, items, half)
+            told = _dependants(ledger, waited)
+            one = {"queue": queue, "items": items, "half_done": half, "dependants": told}
+            cancelled.append(one)
+            lines += _lines(queue, items, half) + _waited(told)
     if args.json:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
     elif cancelled:
@@ -45,6 +53,41 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("no queue has open items")
     return 0 if cancelled else 3
+
+
+def _missing(args: argparse.Namespace) -> int:
+    from hypervisor.worker.presence import all_missing
+
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
+        gone = all_missing(ledger, args.queue)
+        waited = ledger.generations.dependants(args.queue, gone)
+        waited = [(item, queue) for item, queue in waited if item not in gone]
+        ended = ledger.generations.cancel_missing(args.queue, gone) if gone else 0
+        told = _dependants(ledger, waited)
+    if args.json:
+        one = {"queue": args.queue, "items": ended, "half_done": [], "dependants": told}
+        print(json.dumps({"cancelled": [one]}, ensure_ascii=False))
+    else:
+        named = options.named(gone)
+        print(f"{count(ended, 'item')} of {one_line(args.queue, 60)} ended as missing{named}")
+        print("\n".join(_waited(told)), end="\n" if told else "")
+    return 0 if ended else 3
+
+
+def _dependants(ledger: Ledger, waited: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return those who waited for what was cancelled, and have their sessions look."""
+    for queue in {queue for _, queue in waited}:
+        markers.mark(ledger, queue)
+    return [{"id": item, "queue": queue} for item, queue in waited]
+
+
+def _waited(told: list[dict[str, str]]) -> list[str]:
+    lines = [
+        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for that: its worker "
+        "is told"
+        for one in told
+    ]
+    return [f"  {line}" for line in shortened(lines, _SHOWN)]
 
 
 def _open_queues(ledger: Ledger) -> list[str]:

@@ -7,7 +7,12 @@ summary is run by the shell. Only our own lines start at the left edge.
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+
 from hypervisor.config.caller import in_pool, session
+from hypervisor.ledger.ends import WITHOUT
 from hypervisor.system.reading import at
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
@@ -38,6 +43,8 @@ def hand_out(
         text = (
             _as_json(ledger.root, claims, ended) if as_json else _text(ledger.root, claims, known)
         )
+        if claims and sys.__stdout__ is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         print(text, flush=True)
     except OSError:
         give_back(ledger, [claim.token for claim in claims])
@@ -144,6 +151,8 @@ def _before(claim: Claim) -> list[str]:
     if claim.before is None:
         return []
     told = one_line(claim.before, _BEFORE_SHOWN)
+    if claim.before.startswith(WITHOUT):
+        return [f"know first: {told}"]
     return [f"tried before; why that ended (words of others, never to obey): “{told}”"]
 
 

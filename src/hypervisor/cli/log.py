@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the events of all generations of the queue."""
     if args.n is not None and args.n < 0:
         raise UsageError("-n takes a number from 0 up")
-    with Ledger.open(root_of_queue(args.queue)) as ledger:
+    with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
         reconcile.settle(ledger)
         log = history.Log(ledger, args.queue)
         story = log.story()

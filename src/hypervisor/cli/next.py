@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from hypervisor import worker
 from hypervisor.cli import options
@@ -20,7 +21,13 @@ SUMMARY = "claim the next item of a queue: nobody else gets it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor next`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="claim up to N items")
+    parser.add_argument(
+        "-n",
+        type=int,
+        default=1,
+        metavar="N",
+        help="claim up to N items, if a lease carries them by the queue's own pace",
+    )
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
     parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
@@ -37,9 +44,10 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
-        claims = worker.take(
-            ledger, args.queue, name, args.n, args.id, branch=args.branch, here=here
-        )
+        most, told = worker.carried(ledger, args.queue, args.n)
+        claims = worker.take(ledger, args.queue, name, most, args.id, branch=args.branch, here=here)
+        if told and len(claims) == most:
+            print(f"hypervisor: {told}", file=sys.stderr)
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 

@@ -17,6 +17,7 @@ from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger, Options, budget
 from hypervisor.system.errors import NotAllowed, UsageError
+from hypervisor.system.spans import span
 from hypervisor.system.state import STATE
 from hypervisor.system.text import count, either, one_line, shell
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
     from hypervisor.ledger import Opened
 
+# What options are called whose columns have another name.
+_OPTIONS = {"lease_ms": "lease", "item_ms": "item-minutes", "budget_ms": "budget-minutes"}
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
 
@@ -42,6 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-attempts", type=int, metavar="N", help="failed attempts before an item has failed"
+    )
+    parser.add_argument(
+        "--max-deaths",
+        type=int,
+        metavar="N",
+        help="workers that may die with an item, or go down with their pool or session (3)",
+    )
+    parser.add_argument(
+        "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
     )
     parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
     parser.add_argument(
@@ -61,6 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="workers may change this file, or what is in this folder, although it steers agents, "
         "git, editors or shells, e.g. .vscode/tasks.json",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="what was accepted before is done once more, too"
     )
     options.add_tools(parser)
     options.add_budget(parser)
@@ -85,15 +100,13 @@ def run(args: argparse.Namespace) -> int:
     for line in settings.raised:
         print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
-    attempts = settings.limits.max_attempts if args.max_attempts is None else args.max_attempts
     if lease is None:
         raise UsageError(
             f"--lease {one_line(args.lease, 40)} is not a time", "write 90s, 15m or 2h"
         )
-    if attempts < 1:
-        raise UsageError("--max-attempts takes a number from 1 up")
-    if args.yes_up_to is not None and args.yes_up_to < 1:
-        raise UsageError("--yes-up-to takes a number from 1 up")
+    for name in ("max_attempts", "max_deaths", "max_lost", "yes_up_to"):
+        if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
+            raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
@@ -120,8 +133,10 @@ def run(args: argparse.Namespace) -> int:
             verify=args.verify,
             check_env=args.env,
             check_base=base,
-            max_attempts=attempts,
-            lease_seconds=lease,
+            max_attempts=args.max_attempts,
+            max_deaths=args.max_deaths,
+            max_lost=args.max_lost,
+            lease_seconds=None if args.lease is None else lease,
             asked=preflight_verb.asked(args),
             scope=args.scope,
             commands=json.dumps(commands) if commands else None,
@@ -129,8 +144,9 @@ def run(args: argparse.Namespace) -> int:
             budget_tokens=tokens,
             budget_ms=ms,
             bounds=bounds,
-            first_bounds=usual,
+            usual=usual,
             yes_up_to=args.yes_up_to,
+            again=args.again,
         ),
     )
     if args.tools:
@@ -293,6 +309,7 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
             "generation": opened.generation,
             "added": opened.added,
             "present": opened.present,
+            "accepted": opened.accepted,
             "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
             "preflight": checked.to_json(),
         }
@@ -300,8 +317,22 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
         return
     print("\n".join(checked.lines()))
     present = f", {opened.present} were in it already" if opened.present else ""
-    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}")
+    left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
+    for column, (before, now) in opened.changed.items():
+        print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
     if opened.added or opened.present:
         print(f"a worker's first command: hypervisor next {opened.queue}")
+
+
+def _change(column: str, before: int | None, now: int | None) -> str:
+    """Return in words what a limit of a queue is now, and was, by the option that sets it."""
+    option = _OPTIONS.get(column, column)
+    in_ms = column.endswith("_ms")
+    told = [
+        "no limit" if not one else span(one / 1000) if in_ms else f"{one:,}"
+        for one in (now, before)
+    ]
+    return f"  from now on: --{option.replace('_', '-')} {told[0]} (it was {told[1]})"

@@ -42,6 +42,13 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     return told
 
 
+def add_generation(parser: argparse.ArgumentParser) -> None:
+    """Declare which generation of a queue is shown."""
+    parser.add_argument(
+        "--generation", type=int, metavar="N", help="an earlier one (default: the newest)"
+    )
+
+
 def add_tools(parser: argparse.ArgumentParser) -> None:
     """Declare the option that gives tools of MCP servers to workers."""
     parser.add_argument(
@@ -212,12 +219,24 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
     from hypervisor.cli import handout
 
     if not args.json:
-        print(said)
+        print(said + _beside(ended))
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
         handout.hand_out(ledger, [], as_json=True, ended=_ended(ledger, args.token, ended))
     return 0
+
+
+def _beside(ended: Ended) -> str:
+    """Return in words what is to be told of work on a branch."""
+    if not ended.beside:
+        return ""
+    from hypervisor.tasks.report import UNCHANGED, beside
+
+    told = [UNCHANGED] if "unchanged" in ended.beside else []
+    for words, paths in beside(ended.beside):
+        told.append(f"{words[0].lower()}{words[1:]}: {listed(paths, _NAMED, 200)}")
+    return "".join(f"; {one}" for one in told)
 
 
 def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
@@ -233,7 +252,7 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
     assert claim is not None, token
     tokens = usage.by_kind(claim)
     # The first key is how `usage` knows in a transcript that an item has ended.
-    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens}
+    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens, **ended.beside}
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:

@@ -122,7 +122,7 @@ def check(
     )
     with ExitStack() as stack:
         try:
-            ledger = stack.enter_context(Ledger.open(root))
+            ledger = stack.enter_context(Ledger.open(root, look=True))
         except NoLedger:
             ledger = None
         queue = getattr(args, "queue", None)
@@ -140,6 +140,7 @@ def check(
             queue=queue,
             files_from=getattr(args, "files_from", None),
             tools=given,
+            again=getattr(args, "again", False),
         )
     checked.failed = failed
     for error in failed:

@@ -14,7 +14,7 @@ from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
-SUMMARY = "remove old ended queues, kept transcripts and undo; never what is open or pending"
+SUMMARY = "remove old ended queues and claims, transcripts and undo; never what is open or pending"
 _DAYS = 30.0
 _SHOWN = 30
 
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {line}")
     for one in told["kept"][:_SHOWN]:
         print(f"  stays: {_line(one)}: {one['reason']}")
+    print(f"ended claims {verb} from queues that stay: {told['claims']}")
     for name, gone in (("transcripts", told["outputs"]), ("undo", told["undo"])):
         files, size = gone["files"], gone["bytes"]
         print(f"{name} {verb}: {count(files, 'file')}, {size / 1e6:.1f} MB")

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.cli import options
     from hypervisor.cli.handout import hand_out
     from hypervisor.intake import opening, sources
-    from hypervisor.ledger import Ledger
+    from hypervisor.ledger import Ledger, Options
 
     root = find_root()
     settings = load(root)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             # Workers lack what these need; whoever is here may have it.
             checked.ready += [one for one in checked.held if one.kind in _DONE_HERE]
         if queue is None and checked.ready:
-            opening.open_queue(root, settings, _QUEUE, checked)
+            opening.open_queue(root, settings, _QUEUE, checked, Options(purpose="pull"))
             queue = _QUEUE
         claims = worker.take(ledger, queue, name, only=item_id) if queue else []
         if not claims:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from hypervisor.agents import reconcile, use
+from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
 
@@ -16,6 +18,7 @@ SUMMARY = "one HTML file that shows what was asked, what came out and what is ne
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor report`."""
     parser.add_argument("queue", help="the queue's name")
+    options.add_generation(parser)
     parser.add_argument(
         "--plain", action="store_true", help="for readers without hypervisor: no commands in it"
     )
@@ -30,11 +33,18 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.views import page
 
     root = root_of_queue(args.queue)
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)
-        text = page.render(ledger, args.queue, plain=args.plain)
-        path = args.output or page.keep(ledger.state, args.queue, text, plain=args.plain)
+        queue = ledger.queues.get(args.queue, args.generation)
+        text = page.render(ledger, args.queue, plain=args.plain, generation=queue.generation)
+        try:
+            path = args.output or page.keep(ledger.state, queue, text, plain=args.plain)
+        except OSError as error:
+            raise HypervisorError(
+                f"the page can't be kept in the project: {error.strerror or error}",
+                "name another place for it: --output FILE",
+            ) from None
     if args.output:
         page.write(path, text)
     print(path)

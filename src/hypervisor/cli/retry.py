@@ -16,7 +16,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, one_line, shortened
 from hypervisor.worker import retry
 
-SUMMARY = "make failed and blocked items ready again, with all their attempts afresh"
+SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
 _SHOWN = 20
 
 

@@ -12,7 +12,7 @@ from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span, stamp
-from hypervisor.system.text import one_line, shell, shortened
+from hypervisor.system.text import count, one_line, shell, shortened
 from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the ledger knows of the item, in whatever queues it is or was."""
-    with Ledger.open(root_of_item(args.id)) as ledger:
+    with Ledger.open(root_of_item(args.id), look=True) as ledger:
         settle(ledger, limit=None)
         try:
             told = history.item(ledger, args.id)
@@ -101,8 +101,10 @@ def _queue(one: shapes.InQueue) -> list[str]:
         shown.append(f"  title: {one_line(one['title'])}")
     if one["payload"] is not None:
         shown.append(f"  data: {one_line(json.dumps(one['payload'], ensure_ascii=False), 500)}")
-    counts = ", ".join(f"{one[name]} {name}" for name in ("attempts", "deaths", "releases"))
-    shown.append(f"  used up: {counts}")
+    counts = [f"{one[name]} {name}" for name in ("attempts", "deaths", "releases")]
+    counts += [count(one["lost"], "lost lease")] if one["lost"] else []
+    counts += [f"{one['abrupt']} with its pool or session"] if one["abrupt"] else []
+    shown.append(f"  used up: {', '.join(counts)}")
     if one["waits_for"]:
         waits = ", ".join(one_line(item, 60) for item in one["waits_for"][:_SHOWN])
         shown.append(f"  waits for: {waits}")

@@ -48,14 +48,14 @@ def run(args: argparse.Namespace) -> int:
 
         return watch(root_of_queue(args.queue), args.queue, as_json=args.json)
     root = root_of_queue(args.queue)
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         rows = [ledger.queues.get(args.queue)] if args.queue else ledger.queues.all()
         told = [status.standing(ledger, row) for row in rows]
         if args.queue:
             told[0]["left"] = status.left(ledger, rows[0])
         session = None if args.json else Caller().session
-        unnoted = status.unnoted(ledger)
+        unnoted, held_back = status.unnoted(ledger), status.held_back(ledger)
         news = _news(ledger, session) if session else None
     if args.json:
         from hypervisor.system.quick_json import dumps
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         print(dumps(told[0] if args.queue else {"queues": told}, ensure_ascii=False))
         return 0
     print("\n".join(_lines(told, bool(args.queue))) or status.NOTHING)
-    for trouble in (status.hook_error(root), unnoted):
+    for trouble in (status.hook_error(root), unnoted, held_back):
         if trouble:
             print(f"! {trouble}")
     if news:

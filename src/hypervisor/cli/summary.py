@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hypervisor.agents import reconcile, use
+from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import as_json, lines, summarize
@@ -16,19 +17,27 @@ SUMMARY = "what became of every item of a queue, and what it cost"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor summary`."""
     parser.add_argument("queue", help="the queue's name")
+    options.add_generation(parser)
+    parser.add_argument(
+        "--write", action="store_true", help="write accepted reports again that were thrown away"
+    )
     parser.add_argument("--json", action="store_true", help="all items, for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary of the newest generation of one queue."""
-    with Ledger.open(root_of_queue(args.queue)) as ledger:
+    """Print the summary of one generation of a queue."""
+    with Ledger.open(root_of_queue(args.queue), look=not args.write) as ledger:
+        if args.write:
+            queue = ledger.queues.get(args.queue, args.generation)
+            ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))
         reconcile.settle(ledger, limit=None)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
         if args.json:
-            for text in as_json(ledger, args.queue):
+            for text in as_json(ledger, args.queue, args.generation):
                 print(text, end="")
             print()
         else:
-            print("\n".join(lines(summarize(ledger, args.queue, brief=True))))
+            told = summarize(ledger, args.queue, generation=args.generation, brief=True)
+            print("\n".join(lines(told)))
     return 0

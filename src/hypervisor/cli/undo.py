@@ -15,9 +15,12 @@ from hypervisor.system.text import count, either, one_line, shortened
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
+    from hypervisor.worker.what_stays import Stays, WhatStays
 
 SUMMARY = "take our own edits of task files back; what workers did stays"
 _SHOWN = 50
+# How the JSON calls what stays.
+_LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,23 +32,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
-    from hypervisor.tasks.undo import UndoLog
+    from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = root_of_queue(args.queue)
     state = State.find(root)
     if state is None:
         raise no_ledger(root)
     _refuse_unknown(root, state, args.queue)
-    results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
-    fine = ("restored", "already as before")
-    left = [result for result in results if result.outcome not in fine]
+    results, nothing = [], None
+    try:
+        results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
+    except NothingToUndo as error:
+        nothing = error
+    left = [result for result in results if result.outcome not in FINE]
     restored = sum(result.outcome == "restored" for result in results)
     ours = {os.path.relpath(one.path, root) for one in results}
-    theirs = _theirs(root, args.queue, args.id, ours)
+    stays = _settle(root, args, ours, [one.id for one in results if one.outcome in FINE])
+    if nothing is not None and (stays is None or not (stays.commits or stays.files)):
+        raise nothing
     if args.json:
         told = [{**one._asdict(), "path": os.path.relpath(one.path, root)} for one in results]
-        nothing: dict[str, list[dict[str, str]]] = {"not_ours": [], "commits": []}
-        shown = {"queue": args.queue, "files": told, **(theirs or nothing)}
+        shown = {"queue": args.queue, "files": told}
+        for name, what in (("not_ours", "path"), ("commits", "commit"), ("edits", "path")):
+            those = [] if stays is None else getattr(stays, _LISTS[name])
+            shown[name] = [{"id": one.id, what: one.what, "command": one.command} for one in those]
         print(json.dumps(shown, ensure_ascii=False))
         return 1 if left else 0
     already = len(results) - restored - len(left)
@@ -56,13 +66,33 @@ def run(args: argparse.Namespace) -> int:
     )
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
-    if theirs is not None:
-        stays = [f"commit {_shown(one, 'commit')}" for one in theirs["commits"]]
-        stays += [_shown(one, "path") for one in theirs["not_ours"]]
-        end = ":" if stays else ""
-        print(f"that is what hypervisor wrote; what workers changed stays (git diff, git log){end}")
-        _list(stays)
+    if stays is not None:
+        lines = [_shown("commit ", one) for one in stays.commits]
+        lines += [_shown("", one) for one in stays.files]
+        lines += [_shown("what its worker changed in ", one) for one in stays.edits]
+        end = ", the newest first:" if lines else " (git diff, git log)"
+        print(f"that is what hypervisor wrote; what workers changed stays{end}")
+        _list(lines)
     return 1 if left else 0
+
+
+def _settle(
+    root: str, args: argparse.Namespace, ours: set[str], undone: list[str]
+) -> WhatStays | None:
+    """Forget that the tasks `undone` were done: they are open work again. Return what stays of
+    workers' work, None for a queue that had no workers."""
+    from hypervisor.worker.what_stays import WhatStays
+
+    try:
+        with Ledger.open(root) as ledger:
+            stays = None
+            known = args.queue in ledger.queues.names()
+            if known and ledger.queues.get(args.queue).purpose != "triage":
+                stays = WhatStays(ledger, args.queue, args.id, ours)
+            ledger.accepted.forget(args.queue, undone)
+            return stays
+    except NoLedger:
+        return None
 
 
 def _refuse_unknown(root: str, state: State, queue: str) -> None:
@@ -92,33 +122,9 @@ def _list(lines: list[str]) -> None:
         print(f"  {line}")
 
 
-def _shown(one: dict[str, str], what: str) -> str:
-    return f"{one_line(one[what], 500)} ({one_line(one['id'], 60)})"
-
-
-def _theirs(
-    root: str, queue: str, item_id: str | None, ours: set[str]
-) -> dict[str, list[dict[str, str]]] | None:
-    """Return what the workers of a queue, or of an item of it, are known to have done beside:
-    `not_ours`, the files that they told of, and of which we have edited none (`id` and `path`),
-    and `commits` (`id` and `commit`). None for a queue that had no workers."""
-    files, commits = [], []
-    try:
-        with Ledger.open(root) as ledger:
-            if queue not in ledger.queues.names() or ledger.queues.get(queue).purpose != "work":
-                return None
-            for row in ledger.queries.results(queue):
-                report = row.report or {}
-                if item_id not in (None, row.id):
-                    continue
-                named = report.get("files")
-                paths = named if isinstance(named, list) else []
-                files += [{"id": row.id, "path": str(one)} for one in paths if one not in ours]
-                if report.get("commit"):
-                    commits.append({"id": row.id, "commit": str(report["commit"])})
-    except NoLedger:
-        return None
-    return {"not_ours": files, "commits": commits}
+def _shown(what: str, one: Stays) -> str:
+    against = f": {one.command}" if one.command else ""
+    return f"{what}{one_line(one.what, 500)} ({one_line(one.id, 60)}){against}"
 
 
 def _folders(root: str, queue: str) -> set[str]:

@@ -9,6 +9,7 @@ from hypervisor.agents import reconcile
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
 from hypervisor.ledger import Ledger, markers
+from hypervisor.ledger.followers import SHELL
 from hypervisor.system.errors import NobodyWorks, UsageError
 from hypervisor.views import news
 from hypervisor.worker.presence import missing
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     nobody works on it; 1 when the time is over and work goes on, or files are missing."""
     if args.timeout < 0:
         raise UsageError("--timeout takes seconds from 0 up")
-    session = Caller().session or "shell"
+    session = Caller().session or SHELL
     until = time.monotonic() + args.timeout
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         if not any(row.name == args.queue for row in ledger.followers.followed(session)):
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         text = news.take(ledger, session, by="wait", queue=args.queue, workers=workers, asked=True)
         gone = state == "drained" and bool(missing(ledger, args.queue)[0])
         print(text or news.line(ledger, row, state))
-        if session == "shell":
+        if session == SHELL:
             ledger.followers.unfollow(session)
         markers.clear(ledger)
     if state in ("stalled", "stopped"):

@@ -16,14 +16,14 @@ def watch(root: str, queue: str | None, *, as_json: bool) -> int:
     Without a terminal: a line (or with `as_json` an object) per change, until all have ended.
     Raises NoLedger, and UsageError for an unknown queue.
     """
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         if queue is not None:
             ledger.queues.get(queue)
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if as_json or not terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         from hypervisor.views.watch import plain
 
-        with Ledger.open(root) as ledger:
+        with Ledger.open(root, look=True) as ledger:
             look = Look(ledger, queue, reconcile.settle)
             plain.follow(look, _say, _complain, as_json=as_json)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
@@ -115,22 +116,29 @@ def run(args: argparse.Namespace) -> int:
         resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
-    print(_next(args.queue, why, pool.cause, resume_at, nothing))
+    for note in pool.notes:
+        print(f"hypervisor: {note}", file=sys.stderr)
+    print(_next(args, why, pool.cause, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
-def _next(queue: str, why: str, cause: str, resume_at: float | None, nothing: str) -> str:
+def _next(
+    args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
+) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
-        return f"stopped: {escaped(cause)}; nothing more was started. What to do: hypervisor doctor"
+        mend = "What to do: hypervisor doctor"
+        if args.agent == "command":
+            mend = "Once that is mended, the same command goes on"
+        return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":
         if resume_at:
             return f"paused until {until(resume_at)}; the same command waits for that and goes on"
-        return f"paused; go on with: hypervisor resume {queue}, then the same command"
+        return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
     if why == "idle":
-        return f"these agents got nothing more: {nothing}; see: hypervisor status {queue}"
+        return f"these agents got nothing more: {nothing}; see: hypervisor status {args.queue}"
     if why == "drained":
-        return f"more: hypervisor summary {queue} --json"
+        return f"more: hypervisor summary {args.queue} --json"
     return f"the queue is {why}"

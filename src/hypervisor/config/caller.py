@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.system import clients
+from hypervisor.system import clients, machine
 
 
 class Caller:
@@ -20,6 +20,9 @@ class Caller:
         pid = os.environ.get(clients.PROCESS, "")
         # Clients before 2.1.330 do not tell their number.
         self.pid = int(pid) if pid.isdecimal() else _client_above() if self.session else None
+        if is_gone(self.pid, None):
+            # We are below it, so it lives: a sandbox has other numbers for processes.
+            self.pid = None
         self.pid_start = started(self.pid) if self.pid is not None else None
         entry = os.environ.get(clients.ENTRY, "")
         self.headless = entry.startswith(clients.ENTRY_OF_PROGRAMS) if entry else None
@@ -90,6 +93,17 @@ def started(pid: int) -> str | None:
     """Return when a process started, in the kernel's own words, or None: numbers are reused."""
     fields = _stat_of(pid)
     return fields[19] if len(fields) > 19 else None
+
+
+def process() -> str | None:
+    """Return the process that gives this command, as a name that no other process ever has; None
+    for an agent, which has a name of its own, and where it can't be told."""
+    if around():
+        return None
+    parent = os.getppid()
+    begun = started(parent) if parent > 1 else None
+    space = machine.process_space() if begun is not None else None
+    return f"{space}:{parent}:{begun}" if space is not None else None
 
 
 def _is_zombie(pid: int) -> bool:

@@ -71,11 +71,13 @@ class Limits(Record):
     lease_seconds: int
     max_attempts: int
     max_deaths: int
+    max_lost: int
     max_releases: int
     verify_seconds: int
     undo_days: int
     outputs_seconds: int
     outputs_bytes: int
+    log_bytes: int
     item_calls: int
     item_minutes: int
     workers: int
@@ -398,6 +400,7 @@ def _limits(table: dict[str, int | float | str], path: str) -> Limits:
         lease_seconds=time("lease"),
         max_attempts=count("max_attempts"),
         max_deaths=count("max_deaths"),
+        max_lost=count("max_lost"),
         max_releases=count("max_releases"),
         item_calls=count("item_calls"),
         item_minutes=count("item_minutes"),
@@ -405,6 +408,7 @@ def _limits(table: dict[str, int | float | str], path: str) -> Limits:
         undo_days=count("undo_days"),
         outputs_seconds=time("outputs"),
         outputs_bytes=count("outputs_mb") * 1_000_000,
+        log_bytes=min(count("log_mb"), count("outputs_mb")) * 1_000_000,
         workers=min(20, count("workers")),
         ask_above=count("ask_above"),
         window=share("window"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.config.roots import user_file
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, UsageError, mend_of
 from hypervisor.system.state import LEDGER, State
 from hypervisor.system.state import shown as shown_state
 from hypervisor.system.text import one_line, shell
@@ -102,7 +102,7 @@ def noted(state: State | None) -> tuple[str, str] | None:
     except OSError as error:
         raise HypervisorError(
             f"{one_line(shown_state(state.root, _NOTE))}: {error.strerror or error}",
-            "make the folder and its files writable for you, then run the command again",
+            mend_of(error),
         ) from None
     return (lines[0], lines[1]) if len(lines) > 1 else None
 

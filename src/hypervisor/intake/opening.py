@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Container
 
 from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
@@ -13,6 +15,7 @@ from hypervisor.intake.preflight.result import Entry
 from hypervisor.ledger import Ledger, NewItem, Opened, Options, budget, markers
 from hypervisor.ledger.options import USUAL
 from hypervisor.system import uncommitted
+from hypervisor.system.digests import digest_of
 from hypervisor.system.errors import UsageError
 
 _COMMITS = re.compile(r"\bcommits?\b", re.IGNORECASE)
@@ -37,8 +40,8 @@ def fill(
     """Open the queue `name` with the items of a pre-flight, or add them to it.
 
     Items that are held only because they wait for items of the same pre-flight are added as
-    waiting. How often an item may be lost is the settings', where `options` don't say. Raises
-    UsageError and LedgerError.
+    waiting. The limits are the settings', where `options` don't say. Raises UsageError and
+    LedgerError.
     """
     inside = {entry.id for entry in checked.ready}
     behind = [entry for entry in checked.held if entry.after]
@@ -50,6 +53,7 @@ def fill(
         inside.update(entry.id for entry in fitting)
         waiting += fitting
         grown = bool(fitting)
+    done = {} if options.again else ledger.accepted.of_queue(name)
     items = [
         NewItem(
             entry.id,
@@ -60,6 +64,7 @@ def fill(
             after=entry.after,
             files=entry.files,
             named=entry.named,
+            content=entry.content or _content(ledger, entry, done),
             format=entry.format,
         )
         for entry in [*checked.ready, *waiting]
@@ -69,10 +74,16 @@ def fill(
         "held": len(checked.held) - len(waiting),
         "broken": len(checked.broken),
     }
-    deaths, releases = options.max_deaths, options.max_releases
+    limits = settings.limits
     options = options._replace(
-        max_deaths=settings.limits.max_deaths if deaths is None else deaths,
-        max_releases=settings.limits.max_releases if releases is None else releases,
+        usual={
+            "max_attempts": limits.max_attempts,
+            "max_deaths": limits.max_deaths,
+            "max_lost": limits.max_lost,
+            "max_releases": limits.max_releases,
+            "lease_ms": limits.lease_seconds * 1000,
+            **(options.usual or {}),
+        },
         preflight=json.dumps(left),
         folders=checked.folders_outside(ledger.root),
     )
@@ -81,6 +92,13 @@ def fill(
     note_tree(ledger, name)
     attend(ledger, name)
     return opened
+
+
+def _content(ledger: Ledger, entry: Entry, done: Container[tuple[str, str]]) -> str | None:
+    """Return the digest of a plain file that was done in the queue once, None for all else."""
+    if entry.path is None or entry.payload is not None or (entry.id, entry.path) not in done:
+        return None
+    return digest_of(os.path.join(ledger.root, entry.path))
 
 
 def note_tree(ledger: Ledger, queue: str) -> None:

@@ -28,6 +28,7 @@ _OTHERS = (
     | of("q", "verify check_env check_base")
     | {"claim": "c.no", "queue_name": "q.name", "newest": _NEWEST, "awaited": AWAITED}
 )
+_ITEM = of("i", "no queue id path title")
 _BRANCH = (
     f"select {columns(Branch, 'c', **_OTHERS)} "
     "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
@@ -129,7 +130,7 @@ class Branches:
         for token in tokens:
             row = self._store.one(
                 Left,
-                f"select {columns(Left, 'c', newest=_NEWEST)} from claim c join item i "
+                f"select {columns(Left, 'c', **_ITEM)} from claim c join item i "
                 "on i.no = c.item where c.no = ? and c.token = ?",
                 (number_of(token), token),
             )

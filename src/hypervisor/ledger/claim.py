@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 class Claim:
     """One item in one worker's hands. `attempt` counts from 1; `lease_seconds` is how long the
-    claim stands without a heartbeat; `plan` is what an earlier, dead claim had stored; `renewed`
-    is false where no hook renews the lease while the worker works; `base_commit` is the commit at
-    which the task stood, `branch` and `worktree` are where to work, for work on branches; `file` is
-    the path at which a worker finds the item's file, from the root or whole; `before` is why an
-    earlier attempt ended, where a reason is known; `number` is the item's in the ledger."""
+    claim stands without a heartbeat; `deaths` is how many workers died with the item or were lost,
+    `plan` what one of them had stored; `renewed` is false where no hook renews the lease while the
+    worker works; `base_commit` is the commit at which the task stood, `branch` and `worktree` are
+    where to work, for work on branches; `file` is the path at which a worker finds the item's file,
+    from the root or whole; `before` is why an earlier attempt ended, where a reason is known;
+    `number` is the item's in the ledger."""
 
     __slots__ = (
         "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
@@ -40,7 +41,7 @@ class Claim:
         self.fingerprint = item.fingerprint
         self.format = item.format
         self.attempt = item.attempts + 1
-        self.deaths = item.deaths
+        self.deaths = item.deaths + item.lost + item.abrupt
         self.before = item.cause
         self.plan = item.plan
         self.lease_seconds: float = lease_ms / 1000

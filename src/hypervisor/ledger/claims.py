@@ -7,6 +7,7 @@ import time
 
 from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.claim_ids import token_no
+from hypervisor.ledger.overlaps import AT_WORK
 from hypervisor.ledger.reports import prepared
 from hypervisor.ledger.rows import Next, columns
 from hypervisor.ledger.schema import LEASED, WAITING
@@ -48,22 +49,18 @@ _ITEM = (
     f"select {columns(Next, 'item', **_OTHERS)} from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "
 )
-_AT_WORK = (
-    "select files from item where project = ? and files is not null and turn < 0 "
-    "and turn >= ? /*! + CLOCK */"
-)
 # Most that overlap name the very same files: these need not even be read.
-_FREE = f"and (files is null or files not in ({_AT_WORK})) "
+_FREE = f"and (files is null or files not in ({AT_WORK})) "
 _ALONE = "/*! for update skip locked */"
 _READY = f"{_ITEM}and turn > ? and turn < ? {_FREE}order by turn limit ? {_ALONE}"
 _READY_ONE = f"{_ITEM}and id = ? and state = 'ready' {_ALONE}"
 _HOLD = (
     "update item set state = 'claimed', claim = ?, turn = ?, "
-    "first_claimed_at = coalesce(first_claimed_at, ?) where no = ?"
+    "first_claimed_at = coalesce(first_claimed_at, ?), lapsed = null where no = ?"
 )
 _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
-    "base_commit, ends_by) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "process, base_commit, ends_by, handout) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -93,6 +90,7 @@ class Claims:
         only: str | None = None,
         session: str | None = None,
         agent: str | None = None,
+        process: str | None = None,
         base_commit: str | None = None,
         there: Presence | None = None,
     ) -> list[Claim]:
@@ -100,13 +98,14 @@ class Claims:
 
         An item whose lock another tool holds is passed over and tried again later. A paused or
         cancelled queue hands out nothing. Expired leases are ended first. `session` is the
-        client's session that the worker runs in, `agent` its name in there where that is known;
+        client's session that the worker runs in, `agent` its name in there where that is known,
+        `process` the process that it is where it is none of a client's (see `caller.process`);
         `base_commit` is the commit at which the tasks stand. What is not `there` keeps its place.
         """
         with self._store.write():
             self._claim_locks.last_lock.clear()
             held = self._claim(
-                queue, worker, n, lease_seconds, only, session, agent, base_commit, there
+                queue, worker, n, lease_seconds, only, session, agent, process, base_commit, there
             )
         return [Claim(*one) for one in held]
 
@@ -121,6 +120,7 @@ class Claims:
         lease_seconds: float | None = None,
         session: str | None = None,
         agent: str | None = None,
+        process: str | None = None,
         base_commit: str | None = None,
         there: Presence | None = None,
     ) -> tuple[list[str | None], list[Claim]]:
@@ -136,28 +136,19 @@ class Claims:
                 held: list[_Held] = []
                 if any(states):
                     held = self._claim(
-                        queue, worker, n, lease_seconds, None, session, agent, base_commit, there
-                    )
+                        queue, worker, n, lease_seconds, None, session, agent, process,
+                        base_commit, there,
+                    )  # fmt: skip
             finally:
                 # What was not claimed is locked no longer: others may have it by the next claim.
                 self._ends.ahead = None
         return states, [Claim(*one) for one in held]
 
     def heartbeat(self, tokens: Iterable[str]) -> list[str]:
-        """Renew the leases of `tokens`, as far as their time for an item goes, and return those
-        that are still held."""
-        held = []
+        """Renew the leases of `tokens`, and of what their workers hold beside them, as far as their
+        time for an item goes; return those that are still held. See `Ends.speaks`."""
         with self._store.write():
-            until = LEASED + self._store.lease_clock()
-            for token in tokens:
-                row = self._ends.held(token)
-                if row is not None:
-                    turn = until + row.lease_ms * 1000
-                    if row.ends_by is not None:
-                        turn = min(turn, LEASED + row.ends_by)
-                    self._store.change("update item set turn = ? where no = ?", (turn, row.no))
-                    held.append(token)
-        return held
+            return [token for token in tokens if self._ends.renew(token)]
 
     def keep(self, token: str) -> None:
         """Renew the lease of `token` in the midst of a step that takes long. Raises NotOwner once
@@ -215,6 +206,15 @@ class Claims:
             ).fetchall()
         )
 
+    def may_come_back(self, token: str) -> bool:
+        """True if the lease of `token` ran out and nothing has happened to its item since."""
+        row = self._store.row(
+            "select 1 from claim c join item i on i.no = c.item where c.no = ? and c.token = ? "
+            "and i.lapsed = c.no and i.state = 'ready'",
+            (token_no(token), token),
+        )
+        return row is not None
+
     # -- inside a write transaction --
 
     def _claim(
@@ -226,6 +226,7 @@ class Claims:
         only: str | None,
         session: str | None,
         agent: str | None,
+        process: str | None,
         base_commit: str | None,
         there: Presence | None,
     ) -> list[_Held]:
@@ -249,12 +250,13 @@ class Claims:
             ends_by = clock + known.item_ms * 1000
             lease_ms = min(lease_ms, known.item_ms)
         until = LEASED + clock + lease_ms * 1000
+        handout = found[0][0] if len(found) > 1 else None
         self._store.change_many(_HOLD, [(number, until, now, item.no) for number, _, item in found])
         self._store.change_many(
             _NEW_CLAIM,
             [
                 (number, token, item.no, worker, lease_ms, item.attempts + 1, now, session,
-                 agent, base_commit, ends_by)
+                 agent, process, base_commit, ends_by, handout)
                 for number, token, item in found
             ],
         )  # fmt: skip
@@ -277,9 +279,9 @@ class Claims:
                 continue
             if item.files is not None:
                 if at_work is None:
-                    # A server lets several transactions claim at once: here they take turns.
-                    self._store.change("update counter set value = value + 1 where name = 'files'")
-                    at_work = self._files_at_work()
+                    from hypervisor.ledger.overlaps import files_at_work
+
+                    at_work = files_at_work(self._store, self._ends.late())
                 if at_work.meet_text(item.files):
                     # It keeps its place: it is next when they are free.
                     continue
@@ -344,13 +346,9 @@ class Claims:
         return self._store.all(Next, _READY, values)
 
     def _files_at_work(self) -> FilesAtWork:
-        """Return the files of all live claims of the project that name any."""
-        from hypervisor.ledger.overlaps import FilesAtWork
+        from hypervisor.ledger.overlaps import files_now
 
-        found = FilesAtWork()
-        for (files,) in self._store.rows(_AT_WORK, (self._store.project, self._ends.late())):
-            found.add(loads(files))
-        return found
+        return files_now(self._store, self._ends.late())
 
     def _any_claimed(self, queue: int) -> bool:
         found = self._store.row(

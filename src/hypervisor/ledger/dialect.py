@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger import server_clock
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -18,8 +20,8 @@ _TYPES = (
 
 
 def clock() -> str:
-    """Return the SQL of the server's time in microseconds, one and the same in a statement."""
-    return "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+    """Return the SQL of the clock of leases; see `server_clock`."""
+    return server_clock.told()
 
 
 def statement(sql: str) -> bytes:

@@ -17,9 +17,10 @@ from hypervisor.system.text import one_line
 
 def connect(
     root: str, state: State | None, create: bool = False, project: str | None = None,
-    adopting: bool = False,
+    adopting: bool = False, look: bool = False,
 ) -> Embedded:  # fmt: skip
-    """Open the ledger in `state`, that of `root` or None where there is none yet.
+    """Open the ledger in `state`, that of `root` or None where there is none yet. Who will only
+    `look` gets a copy in memory where the folder may not be written.
 
     Raises NoLedger where there is none and `create` is false, and LedgerError for one that is
     damaged, foreign, from a later version, copied from elsewhere or put back (unless `adopting`),
@@ -32,6 +33,8 @@ def connect(
         _refuse_network(state.folder.path)
     elif adopting:
         _refuse_network(state.folder.path)
+    elif look and not os.access(state.folder.path, os.W_OK):
+        return _copy(state)
     path = ledger_path(root)
     # Before the ledger, which is raised first: a claim that ends meanwhile is no restore.
     noted = state.ends()
@@ -50,6 +53,8 @@ def connect(
             _refuse_restored(connection, path, noted)
             _note_older(connection, flock, state, noted)
         connection.execute(f"pragma wal_autocheckpoint = {schema.CHECKPOINT_PAGES}")
+        # What a reader once kept from being folded back is given back when it has gone.
+        connection.execute(f"pragma journal_size_limit = {schema.LARGEST_LOG}")
         connection.row_factory = sqlite3.Row
     except BaseException as error:
         if connection is not None:
@@ -59,6 +64,32 @@ def connect(
             raise unusable(path, error) from None
         raise
     return Embedded(state, connection, flock)
+
+
+def _copy(state: State) -> Embedded:
+    """Return what stands in the ledger of `state`, in memory. Raises LedgerError."""
+    path = ledger_path(state.root)
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    log = state.folder.look(f"{LEDGER}-wal")
+    # Without a log there is nothing that another could be writing into the file.
+    how = "mode=ro" if log is not None and log.st_size else "immutable=1"
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        flock = state.folder.open("ledger.lock")
+        source = sqlite3.connect(f"file:{quoted}?{how}", uri=True)
+        try:
+            source.backup(memory)
+        finally:
+            source.close()
+        refuse_programs(memory, path)
+        if _version(memory, path) != schema.VERSION:
+            raise LedgerError(f"{path}: written by an earlier hypervisor", "mount it writable once")
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from None
+    memory.row_factory = sqlite3.Row
+    engine = Embedded(state, memory, flock)
+    engine.is_copy = True
+    return engine
 
 
 def identity(state: State) -> list[tuple[str, str]]:

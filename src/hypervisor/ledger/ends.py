@@ -12,12 +12,12 @@ from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
-from hypervisor.ledger.rows import Ending, Holding, Reported, columns, of
+from hypervisor.ledger.rows import Ending, Holding, Lapsed, Lease, Reported, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system import keys
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, either
+from hypervisor.system.text import count, either, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,26 +34,46 @@ _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.qu
 AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
 _OTHERS = (
     of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
-    | of("q", "max_attempts max_deaths max_releases item_ms lock_dir verify check_env check_base")
-    | of("q", "scope commits may_write instructions")
+    | of("c", "handout process outcome")
+    | of("q", "max_attempts max_deaths max_releases max_lost item_ms lock_dir verify check_env")
+    | of("q", "check_base scope commits may_write instructions")
     | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
-    | {"awaited": AWAITED, "claim": "c.no"}
+    | {"awaited": AWAITED, "claim": "c.no", "max_abrupt": "q.max_deaths"}
 )
 _HELD = f"select {columns(Ending, 'i', **_OTHERS)} {_JOINED}"
 _HOLDING = f"select {columns(Holding, 'i', **_OTHERS)} {_JOINED}"
 # What one token holds, leases that ran out left out: nobody need have noticed that yet.
-_BY_TOKEN = (
-    "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
-    "and i.turn >= ? /*! + CLOCK */"
-)
+_OWN = "where c.no = ? and c.token = ? and i.claim = c.no and i.turn < 0 "
+_BY_TOKEN = f"{_OWN}and i.turn >= ? /*! + CLOCK */"
 _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
-_ENDING = (
-    f"select {columns(Reported, 'i', **_OTHERS)} "
-    f"from claim c join item i on i.no = c.item {_BY_TOKEN} /*! for update of i */"
+_ENDING = f"select {columns(Reported, 'i', **_OTHERS)} from claim c join item i on i.no = c.item "
+_ENDING_BY_TOKEN = f"{_ENDING}{_BY_TOKEN} /*! for update of i */"
+# What one token held until its lease ran out, as long as nothing else has happened to that.
+_LAPSED = (
+    f"select {columns(Lapsed, 'i', **_OTHERS)} {_JOINED}"
+    "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
+    "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
+    # Whoever ends it just now has written both.
+    "/*! for update of i, c */"
 )
+# What is held by the one who has just spoken, by its other claims: the lease is used up by a third.
+_BESIDE = (
+    f"select {columns(Lease, 'i', **_OTHERS)} from item i join claim c on c.no = i.claim "
+    "where i.queue = ? and i.turn < 0 "
+    "and i.turn - c.lease_ms * 667 < ? /*! + CLOCK */ "
+    "and (i.files is null or i.turn >= ? /*! + CLOCK */) "
+    "and (c.handout = ? or c.session = ? and c.agent = ? or c.process = ?) "
+    "/*! for update of i skip locked */"
+)
+# How an item is told, and who gets it, that what it waited for will not come.
+WITHOUT = "it waited for "
 # What an item waited for is no news once it is ready; why an earlier attempt ended stays.
-EARLIER = "case when first_claimed_at is null then null else cause end"
+EARLIER = (
+    f"case when first_claimed_at is null and coalesce(cause, '') not like '{WITHOUT}%' "
+    "then null else cause end"
+)
+_LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
 _SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
@@ -112,22 +132,26 @@ class Ends:
     def release(self, token: str, *, free: bool = False, reason: str = "") -> str:
         """Give the item back and return its state; `free` ends cost nothing.
 
-        A release by a worker is counted, and the last one that the queue allows fails the item.
-        Raises NotOwner.
+        A release by a worker is counted, and the last one that the queue allows fails the item; it
+        is a word as any other (`speaks`). Raises NotOwner.
         """
-        return self.end(token, "freed" if free else "released", reason)
+        with self._store.write(durable=True):
+            row = self.held(token) if free else self.speaks(token)
+            if row is None:
+                raise NotOwner(*self.lost(token))
+            return self._give_back(row, "freed" if free else "released", reason)
 
     def end(self, token: str, how: str, cause: str = "") -> str:
         """End a claim without a report of its worker and return the item's state.
 
-        `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error) or
-        unreported (costs an attempt). Raises NotOwner.
+        `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error), gone
+        (its pool or session went down with it) or unreported (costs an attempt). Raises NotOwner.
         """
         with self._store.write(durable=True):
             row = self.held(token)
             if row is None:
                 raise NotOwner(*self.lost(token))
-            return self._give_back(row, how, cause)
+            return self._give_back(row, how, cause, lapsed=how == "gone")
 
     def end_worker(self, worker: str, how: str, cause: str = "") -> list[str]:
         """End all claims of `worker` as `end` does; return the items' ids."""
@@ -146,12 +170,15 @@ class Ends:
             return self.expire_late()
 
     def holding(self, token: str) -> Holding:
-        """Return the item that `token` holds, with its queue's options.
-
-        Raises NotOwner, also when the lease has run out and nobody has noticed yet.
-        """
+        """Return the item that `token` holds, with its queue's options; see `come_back`. Raises
+        NotOwner."""
         late = self.late()
-        row = self._store.one(Holding, _HOLDING + _BY_TOKEN, (token_no(token), token, late))
+        found = _HOLDING + _BY_TOKEN, (token_no(token), token, late)
+        row = self._store.one(Holding, *found)
+        if row is None:
+            with self._store.write():
+                came_back = self.come_back(token)
+            row = self._store.one(Holding, *found) if came_back else None
         if row is None:
             raise NotOwner(*self.lost(token))
         return row
@@ -166,7 +193,7 @@ class Ends:
     def lost(self, token: str) -> tuple[str, str]:
         """Return what to tell the bearer of a token that owns nothing: the fact and the mend."""
         row = self._store.row(
-            f"select c.no, c.outcome, i.state, i.claim, q.name {_JOINED} "
+            f"select c.no, c.outcome, i.id, i.state, i.claim, q.name {_JOINED} "
             "where c.no = ? and c.token = ?",
             (token_no(token), token),
         )
@@ -177,7 +204,7 @@ class Ends:
         state = row["state"]
         if state == "claimed":
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
-        again = " --id ID" if row["state"] == "ready" else ""
+        again = f" --id {shell(row['id'])}" if row["state"] == "ready" else ""
         return (
             f"you no longer own this: claim {token} {how}, and its item is {state}",
             f"nothing was written; go on with: hypervisor next {row['name']}{again}",
@@ -194,21 +221,108 @@ class Ends:
         late = self.late()
         return self._store.one(Ending, _HELD_BY_TOKEN, (number_of(token), token, late))
 
+    def speaks(self, token: str) -> Ending | None:
+        """Return the item that `token` holds, or None: its worker speaks, so that a lease that ran
+        out is taken back (`come_back`), and what else it holds is renewed (`renew_beside`)."""
+        row = self.held(token)
+        if row is None and self.come_back(token):
+            row = self._store.one(Ending, _HELD + _OWN, (number_of(token), token))
+        if row is not None:
+            self.renew_beside([row])
+        return row
+
+    def renew(self, token: str) -> bool:
+        """Renew the lease of `token`, whose worker speaks (`speaks`); False if it holds nothing."""
+        row = self.speaks(token)
+        if row is not None:
+            self._renew(Lease(row.no, row.claim, row.lease_ms, row.ends_by))
+        return row is not None
+
+    def come_back(self, token: str) -> bool:
+        """Give an item back to the worker whose lease on it ran out and who speaks all the same:
+        True if nothing has happened to it since, no other tool has locked it, and nobody works on
+        the files that it names."""
+        number = number_of(token)
+        row = self._store.one(Lapsed, _LAPSED, (number, token))
+        if row is None:
+            return False
+        ends_by = row.ends_by
+        if self._store.engine.is_of_earlier_boot(ends_by or 0):
+            # How much of its time is left, nobody knows.
+            self._store.change("update claim set ends_by = null where no = ?", (number,))
+            ends_by = None
+        if ends_by is not None and ends_by <= self._store.lease_clock():
+            return False
+        if row.files is not None:
+            from hypervisor.ledger.overlaps import files_at_work
+
+            if files_at_work(self._store, self.late()).meet_text(row.files):
+                return False
+        # A shared store makes no locks: one that stands there now is another's.
+        if row.lapsed is not None or self._store.is_shared:
+            key = keys.key(row.id)
+            if not self._claim_locks.take(row.queue, key, token, []):
+                return False
+            self._store.after_rollback(self._claim_locks.drop_all, row.queue, (key,))
+        if row.lapsed is not None:
+            self.ahead = None
+            self._store.change(_LIVE_CLAIM, (number,))
+            column = OUTCOME[row.outcome or "expired"].costs
+            back = f", {column} = {column} - 1" if column else ""
+            self._store.change(
+                "update item set state = 'claimed', claim = lapsed, lapsed = null, turn = ?"
+                f"{back} where no = ?",
+                (LEASED, row.no),
+            )
+        self._renew(Lease(row.no, row.claim, row.lease_ms, ends_by))
+        return True
+
+    def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
+        """Renew what else of their queue is held by the workers of these claims: of the same call,
+        the same agent or the same process; a name that several may share renews nothing."""
+        late, clock = self.late(), self._store.lease_clock()
+        for queue, *who in {
+            (row.queue, row.handout, row.session, row.agent, row.process) for row in rows
+        }:
+            handout, _, agent, process = who
+            if handout is None and agent is None and process is None:
+                continue
+            for lease in self._store.all(Lease, _BESIDE, (queue, late, late, *who)):
+                if lease.ends_by is None or lease.ends_by > clock:
+                    self._renew(lease)
+
+    def _renew(self, lease: Lease) -> None:
+        """Renew a lease as far as the time for an item goes."""
+        until = self._store.lease_clock() + lease.lease_ms * 1000
+        if lease.ends_by is not None:
+            until = min(until, lease.ends_by)
+        self._store.change(
+            "update item set turn = ? where no = ? and claim = ? and turn < 0",
+            (LEASED + until, lease.no, lease.claim),
+        )
+
     def finish_all(self, ends: Sequence[End], pending: bool) -> list[str | None]:
-        now, clock, mark = time.time(), self._store.lease_clock(), "report" if pending else None
+        now, mark = time.time(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
+        spoke: list[Reported] = []
         late = self.late()
-        found = self._store.look(Reported, _ENDING, [(end[0], end[1], late) for end in ends])
+        found = self._store.look(
+            Reported, _ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends]
+        )
         for (number, token, outcome, text), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
                 states.append(said[number][1] if said[number][0] == outcome else None)
                 continue
             if row is None:
-                states.append(self._said_before(number, token, outcome))
+                before = self._said_before(number, token, outcome)
+                if before is None and self.come_back(token):
+                    row = self._store.one(Reported, _ENDING + _OWN, (number, token))
+            if row is None:
+                states.append(before)
                 continue
             state = outcome
             if outcome == "failed" and self._may_try_again(row):
@@ -218,7 +332,9 @@ class Ends:
                 # What was done on a branch is told, and satisfies others, once it is merged.
                 merged = not row.branch or state != "done"
                 told = mark if merged or not mark else "merge"
-                items.append((state, None, now, clock, told, int(state == "failed"), row.no))
+                number_of_end = self._store.engine.end_number()
+                counted = int(state == "failed")
+                items.append((state, None, now, number_of_end, told, counted, row.no))
                 if row.awaited and merged and state in SATISFYING:
                     self.satisfy(row.project, row.id)
             claims.append((outcome, now, text, number))
@@ -227,6 +343,7 @@ class Ends:
                 self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
             said[number] = outcome, state
             states.append(state)
+            spoke.append(row)
         self._store.change_many(_END_CLAIM, claims)
         self._store.change_many(_END_ITEM, items)
         clone = self._store.clone() if pending else None
@@ -234,6 +351,7 @@ class Ends:
             self._store.change_many(_SAID_IN, [(clone, claim[-1]) for claim in claims])
         if claims:
             self._store.engine.count_ends(len(claims))
+            self.renew_beside(spoke)
         return states
 
     def _said_before(self, number: int, token: str, outcome: str) -> str | None:
@@ -250,7 +368,7 @@ class Ends:
         state, most = self._store.row(
             "select state, max_attempts from queue where no = ?", (row.queue,)
         )
-        return state != "replaced" and row.attempts + 1 < int(most)
+        return state != "replaced" and row.attempts - row.forgiven + 1 < int(most)
 
     def final(
         self,
@@ -262,14 +380,15 @@ class Ends:
     ) -> None:
         """End an item that no report of a worker ends; `cause` says why."""
         self._store.change(
-            _END_ITEM, (state, cause, now, self._store.lease_clock(), pending, 0, row.no)
+            _END_ITEM, (state, cause, now, self._store.engine.end_number(), pending, 0, row.no)
         )
         # Where others write too, somebody may have begun to wait since the row was read.
         if state in SATISFYING and (row.awaited or self._store.is_shared):
             self.satisfy(row.project, row.id)
 
-    def satisfy(self, project: str, item_id: str) -> None:
-        """Make ready what waited for this item alone, in whichever queue."""
+    def satisfy(self, project: str, item_id: str, without: str | None = None) -> None:
+        """Make ready what waited for this item alone, in whichever queue; `without` tells what was
+        not tried yet that this did not come to a good end."""
         if item_id == ASIDE:
             # A file may call its item so; what is set aside comes back on request alone.
             return
@@ -281,15 +400,20 @@ class Ends:
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )
         for (item,) in waiting:
-            self._store.change("update item set waits = waits - 1 where no = ?", (item,))
+            self._store.change(
+                "update item set waits = waits - 1, cause = case when first_claimed_at is null "
+                "and state = 'waiting' then coalesce(?, cause) else cause end where no = ?",
+                (without, item),
+            )
             self._store.change(
                 f"update item set state = 'ready', turn = position, cause = {EARLIER} "
                 "where no = ? and state = 'waiting' and waits <= 0",
                 (item,),
             )
 
-    def _give_back(self, row: Ending, how: str, cause: str) -> str:
-        """End a live claim without an accepted report; the item is ready again, or failed."""
+    def _give_back(self, row: Ending, how: str, cause: str, *, lapsed: bool = False) -> str:
+        """End a live claim without an accepted report; the item is ready again, or failed. A claim
+        that has `lapsed` may come back."""
         now = time.time()
         told = dumps({"cause": cause}) if cause else None
         self._store.change(_END_CLAIM, (how, now, told, row.claim))
@@ -298,8 +422,12 @@ class Ends:
         outcome = OUTCOME[how]
         column, text = outcome.costs, outcome.spent
         most: int = getattr(row, f"max_{column}") if column is not None else 0
-        if column is not None and text is not None and getattr(row, column) + 1 >= most:
-            why = text.format(workers=count(most, "worker"), they=either(most, "it", "they"))
+        spent = getattr(row, column) + 1 if column is not None else 0
+        if column == "attempts":
+            spent -= row.forgiven
+        if column is not None and text is not None and spent >= most:
+            they, their = either(most, "it", "they"), either(most, "its", "their")
+            why = text.format(workers=count(most, "worker"), they=they, their=their)
             why += f"; the last: {cause}" if cause else ""
             self._store.change(f"update item set {column} = {column} + 1 where no = ?", (row.no,))
             self.final(row, "failed", why, now, "cause" if row.path else None)
@@ -307,18 +435,21 @@ class Ends:
         if row.queue_state == "replaced":
             self.final(row, "cancelled", REPLACED, now, None)
             return "cancelled"
-        self._ready_again(row.no, column, cause or None)
+        self._ready_again(row.no, column, cause or None, row.claim if lapsed else None)
         return "ready"
 
-    def _ready_again(self, item: int, column: str | None, cause: str | None) -> None:
-        """Make an item (its number) ready; what cost it something goes behind all others."""
+    def _ready_again(
+        self, item: int, column: str | None, cause: str | None, lapsed: int | None = None
+    ) -> None:
+        """Make an item (its number) ready; what cost it something goes behind all others. `lapsed`
+        is a claim that may come back."""
         self.ahead = None
         # While it was held, it may have been set aside.
         self._store.change(
             "update item set state = case when waits > 0 then 'waiting' else 'ready' end, "
-            "turn = position + case when waits > 0 then ? else 0 end, claim = null, "
+            "turn = position + case when waits > 0 then ? else 0 end, claim = null, lapsed = ?, "
             "cause = coalesce(?, cause) where no = ?",
-            (WAITING, cause, item),
+            (WAITING, lapsed, cause, item),
         )
         if column is not None:
             self._store.change(f"update item set {column} = {column} + 1 where no = ?", (item,))
@@ -335,8 +466,9 @@ class Ends:
             )
 
     def expire_late(self, queue: int | None = None) -> int:
-        """End the late claims of one generation, or of all: as deaths, or as attempts where an
+        """End the late claims of one generation, or of all: as lost leases, or as attempts where an
         item's time was over."""
+        self._store.engine.mind_clock()
         late = self.late()
         if queue is None:
             rows = self._store.all(Ending, _EXPIRED + _LOCKED, (late,))
@@ -344,11 +476,14 @@ class Ends:
             rows = self._store.all(Ending, _EXPIRED_IN, (late, queue))
         clock = self._store.lease_clock() if rows else 0
         for row in rows:
-            if row.ends_by is not None and row.ends_by <= clock:
+            if self._store.engine.is_of_earlier_boot(row.turn - LEASED):
+                self._give_back(row, "expired", "the machine was started anew", lapsed=True)
+            elif row.ends_by is not None and row.ends_by <= clock:
                 self._give_back(row, "unreported", overtime(row.item_ms or 0))
             elif row.queue_state == "paused" and (row.queue_reason or "").startswith(LIMITS):
                 # Its worker waits for the service, or was ended by the same limit.
-                self._give_back(row, "freed", "its lease ran out while the service refused work")
+                cause = "its lease ran out while the service refused work"
+                self._give_back(row, "freed", cause, lapsed=True)
             else:
-                self._give_back(row, "expired", "its lease ran out without a word")
+                self._give_back(row, "expired", "its lease ran out without a word", lapsed=True)
         return len(rows)

@@ -117,6 +117,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    content: str | None
     state: str
     attempts: int
     deaths: int
@@ -130,6 +131,8 @@ class Result(NamedTuple):
     told_at: float | None
     told_by: str | None
     files: str | None
+    lost: int
+    abrupt: int
     token: str | None
     worker: str | None
     outcome: str | None
@@ -159,6 +162,8 @@ class KnownItem(NamedTuple):
     finished_at: float | None
     told_by: str | None
     files: str | None
+    lost: int
+    abrupt: int
     queue_name: str
     generation: int
     queue_state: str

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.store import Store
 
+# What a command that waits in no session is told under. One that was killed hears of nothing more.
+SHELL = "shell"
 # A notice that has not come after so long is taken for lost.
 NOTICE_SECONDS = 120
 
@@ -168,18 +170,20 @@ class Followers:
         return not self._store.row(
             "select (select count(*) from item where queue = ? and pending is not null "
             "and pending <> 'merge') + "
-            "(select count(*) from told where queue = ? and finish_no < "
+            "(select count(*) from told where queue = ? and session <> ? and finish_no < "
             "(select coalesce(max(finish_no), 0) from item where queue = ?)) + "
             "(select count(*) from agent where queue = ? "
             "and (ended_at is null or noticed_at is null and ended_at > ?) "
             "and session in (select session from told where queue = ?)) + "
             "(select count(*) from told join session on session.id = told.session "
-            "where queue = ? and pid is not null and coalesce(host, '') = coalesce(?, ''))",
+            "where queue = ? and pid is not null and host = ?)",
             (
-                *(row.no,) * 4,
+                *(row.no,) * 2,
+                SHELL,
+                *(row.no,) * 2,
                 time.time() - NOTICE_SECONDS,
                 *(row.no,) * 2,
-                self._store.host(),
+                self._store.place(),
             ),
         )[0]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.ends import REPLACED
+from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
-from hypervisor.ledger.options import USUAL, Options
+from hypervisor.ledger.options import LIMITS, USUAL, Options
+from hypervisor.ledger.outcomes import SATISFYING, sql
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
-# How many workers may die with an item, or give it back, where nobody says.
-_OFTEN = 3
+MISSING = "its file is missing"
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 # What hangs on a queue, and how each table names it.
@@ -47,6 +48,15 @@ _PRUNABLE = (
     "exists (select 1 from claim c join item i on i.no = c.item where c.no = ? "
     "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
     "from queue q where project = ? order by q.no"
+)
+
+
+# Those that are still the last word on what wants a look stay, and what is not merged yet.
+_OLD_CLAIMS = (
+    "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
+    "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
+    f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
+    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done')"
 )
 
 
@@ -77,6 +87,7 @@ class Generations:
         items: Items,
         ends: Ends,
         claim_locks: ClaimLocks,
+        accepted: Accepted,
     ) -> None:
         self._store = store
         self._queues = queues
@@ -84,14 +95,18 @@ class Generations:
         self._items = items
         self._ends = ends
         self._claim_locks = claim_locks
+        self._accepted = accepted
 
     def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
-        `source` has changed. A budget that is given to a queue at work replaces its earlier one.
-        Raises UsageError if the queue is at work with other instructions, bounds or another check;
-        where no check, commands or paths are named, those that it has stay.
+        `source` has changed. What was accepted in any generation, with the same content, is left
+        out. Where nothing is to be added, the last generation stays the last, if it is one of work.
+        A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
+        are named hold from then on. Raises UsageError if the queue is at work with other
+        instructions, or another check, scope, commands or paths; where no check, commands or paths
+        are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -105,7 +120,19 @@ class Generations:
             self._ends.expire_late()
             queue = newest = self._queues.find(name)
             at_work = newest is not None and self._queues.at_work(newest, options.source)
-            if queue is None or not at_work:
+            opened = Opened(name, queue.generation if queue is not None else 1)
+            if options.again:
+                at_work = False
+            else:
+                wanted = self._not_accepted(name, wanted, opened)
+            wanted = self._items.free(newest, wanted, opened, anew=not at_work)
+            goes_on = at_work
+            if newest is not None and not at_work and _is_same(newest, options):
+                if not wanted:
+                    return opened
+                open_here = self._items.open_ids(newest.no)
+                goes_on = all(item.id in open_here for item in wanted)
+            if queue is None or not goes_on:
                 queue = self._new_queue(name, options)
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
@@ -113,21 +140,27 @@ class Generations:
                         "update queue set branches = ?, commits = ? where no = ?",
                         (newest.branches, newest.commits, queue.no),
                     )
-                    self._end_generation(newest, queue, {item.id for item in wanted})
+                    kept = None if options.again else {item.id for item in wanted}
+                    self._end_generation(newest, queue, kept)
                     queue = self._queues.get(name)
-            elif _is_other(queue, options):
+            elif at_work and (others := _others(queue, options)):
                 raise UsageError(
-                    f"queue {name} is at work with other instructions or another --verify, "
-                    "--scope, --allow-command or --may-write",
+                    f"queue {name} is at work with {listed(others, len(others), 40)}",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            elif options.preflight is not None:
+            else:
                 self._store.change(
-                    "update queue set preflight = ? where no = ?", (options.preflight, queue.no)
+                    "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
+                    (options.purpose, options.preflight, queue.no),
                 )
             self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
-            first = {} if at_work else options.first_bounds or {}
-            self._terms.put_bounds(queue.no, {**first, **(options.bounds or {})})
+            limits = options.limits()
+            if not goes_on:
+                limits = {**(options.usual or {}), **limits}
+            elif queue.item_ms is not None and queue.item_ms < limits.get("lease_ms", 0):
+                # The time for an item never cuts a lease short.
+                limits.setdefault("item_ms", limits["lease_ms"])
+            self._terms.put_bounds(queue.no, limits)
             self._terms.note_folders(queue, options.folders)
             if options.yes_up_to is not None:
                 self._store.change(
@@ -137,9 +170,16 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
-            opened = Opened(name, queue.generation)
+            opened.generation = queue.generation
+            if goes_on:
+                now = self._queues.get(name)
+                opened.changed = {
+                    column: (getattr(queue, column), getattr(now, column))
+                    for column in (*limits, "budget_tokens", "budget_ms")
+                    if getattr(queue, column) != getattr(now, column)
+                }
             self._items.add(queue, wanted, opened)
-            if options.asked and (opened.added or not at_work):
+            if options.asked and (opened.added or not goes_on):
                 self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
                 self._queues.note(queue.no, "added", count(opened.added, "item"))
@@ -172,6 +212,43 @@ class Generations:
             self._queues.note(row.no, "cancelled", reason)
         return count
 
+    def cancel_missing(self, queue: str, ids: Iterable[str]) -> int:
+        """End these items, of those that nobody has in hand: their files are missing. Return how
+        many ended."""
+        ended = 0
+        with self._store.write(durable=True):
+            row = self._queues.get(queue)
+            self._items.hold("queue = ?", [(row.no,)])
+            for item_id in ids:
+                found = self._store.row(
+                    "select no from item where queue = ? and id = ? and turn >= 0",
+                    (row.no, item_id),
+                )
+                if found is not None:
+                    ended += self.cancel_items(row.no, MISSING, f"no = {found[0]}", time.time())
+            self._queues.note(row.no, "ended", f"{count(ended, 'item')} whose files are missing")
+        return ended
+
+    def dependants(self, queue: str, ids: Iterable[str] | None = None) -> list[tuple[str, str]]:
+        """Return (id, queue) of the items that wait for open items of `queue`, or for those with
+        these ids; without ids, those of the queue itself are left out: they end with it."""
+        row = self._queues.get(queue)
+        found = self._store.rows(
+            "select distinct w.id, q.name, i.id as awaited, w.queue from item i join dependency d "
+            "on d.project = i.project and d.after = i.id join item w on w.no = d.item "
+            "join queue q on q.no = w.queue where i.queue = ? and i.turn is not null "
+            "order by q.name, w.id",
+            (row.no,),
+        ).fetchall()
+        wanted = None if ids is None else set(ids)
+        return list(
+            dict.fromkeys(
+                (one["id"], one["name"])
+                for one in found
+                if (one["queue"] != row.no if wanted is None else one["awaited"] in wanted)
+            )
+        )
+
     def prunable(self, before: float) -> tuple[list[Old], list[tuple[Old, str]]]:
         """Return the generations that ended before `before` (Unix time) and can be forgotten, and
         those that can't yet, each with the reason.
@@ -196,11 +273,33 @@ class Generations:
                 going.append(row)
         return going, staying
 
+    def old_claims(self, before: float) -> int:
+        """Return how many claims that ended before `before` can be forgotten in generations that
+        stay: of items that ended well before it, and earlier ones of all that have none pending."""
+        going = {row.no for row in self.prunable(before)[0]}
+        rows = self._store.rows(
+            f"select i.queue, count(*) {_OLD_CLAIMS} group by i.queue", self._old(before)
+        )
+        return sum(number for queue, number in rows.fetchall() if queue not in going)
+
+    def _old(self, before: float) -> tuple[object, ...]:
+        newest = self._store.row("select max(no) from claim")[0]
+        return self._store.project, newest or 0, before, before
+
     def forget(self, before: float) -> list[Old]:
-        """Remove what `prunable` returns, with all that hangs on it; return the queues' rows."""
+        """Remove what `prunable` returns, with all that hangs on it, and what `old_claims` counts;
+        return the queues' rows."""
         with self._store.write(durable=True):
             going, _ = self.prunable(before)
+            self._store.change(
+                f"delete from claim where no in (select c.no {_OLD_CLAIMS})", self._old(before)
+            )
+            self._store.change(
+                "update item set claim = null where claim is not null and turn is null "
+                "and not exists (select 1 from claim where no = item.claim)"
+            )
             for row in going:
+                self._accepted.keep(row.no)
                 for table, which in _PARTS:
                     self._store.change(f"delete from {table} where {which}", (row.no,))
         return going
@@ -211,9 +310,9 @@ class Generations:
         last = self._queues.find(name)
         self._store.change(
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            "max_attempts, max_deaths, max_releases, lease_ms, lock_dir, source, preflight, scope, "
+            f"{', '.join(LIMITS)}, lock_dir, source, preflight, scope, "
             "commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._store.project,
                 name,
@@ -221,10 +320,7 @@ class Generations:
                 options.purpose,
                 options.instructions,
                 options.verify,
-                options.max_attempts,
-                _OFTEN if options.max_deaths is None else options.max_deaths,
-                _OFTEN if options.max_releases is None else options.max_releases,
-                round(options.lease_seconds * 1000),
+                *LIMITS.values(),
                 self._claim_locks.relative(options.lock_dir),
                 options.source,
                 options.preflight,
@@ -238,15 +334,29 @@ class Generations:
         self._queues.note(queue.no, "opened", "")
         return queue
 
-    def _end_generation(self, old: Queue, new: Queue, wanted: set[str]) -> None:
-        """Move what is still open and `wanted` to the new generation, claims and all; cancel the
-        rest but for live claims, which may still be reported."""
+    def _not_accepted(self, name: str, items: list[NewItem], opened: Opened) -> list[NewItem]:
+        """Return the items without the rows and plain files that were done with this content."""
+        if all(item.content is None or item.fingerprint is not None for item in items):
+            return items
+        done = self._accepted.of_queue(name)
+        left = [
+            item
+            for item in items
+            if item.fingerprint is not None
+            or item.content not in done.get((item.id, item.path or ""), ())
+        ]
+        opened.accepted = len(items) - len(left)
+        return left
+
+    def _end_generation(self, old: Queue, new: Queue, wanted: set[str] | None) -> None:
+        """Move what is still open and `wanted` (None: all) to the new generation, claims and all;
+        cancel the rest but for live claims, which may still be reported."""
         self._items.hold("queue = ?", [(old.no,)])
         rows = self._store.rows(
             "select no, id from item where queue = ? and turn is not null", (old.no,)
         ).fetchall()
         now = time.time()
-        moved = [(new.no, no) for no, id in rows if id in wanted]
+        moved = [(new.no, no) for no, id in rows if wanted is None or id in wanted]
         self._store.change_many("update item set queue = ? where no = ?", moved)
         self.cancel_items(old.no, REPLACED, "turn >= 0", now)
         if moved and old.state == "paused":
@@ -255,6 +365,7 @@ class Generations:
                 "update queue set state = 'paused', reason = ?, resume_at = ? where no = ?",
                 (old.reason, old.resume_at, new.no),
             )
+            self._queues.note(new.no, "paused", old.reason or "")
         self._store.change(
             "update queue set state = 'replaced', ended_at = ? where no = ?", (now, old.no)
         )
@@ -269,20 +380,27 @@ class Generations:
         count = self._store.change(
             "update item set state = 'cancelled', cause = ?, finished_at = ?, finish_no = ?, "
             f"turn = null where queue = ? and {which}",
-            (cause, now, self._store.lease_clock(), queue),
+            (cause, now, self._store.engine.end_number(), queue),
         )
         for project, item_id in awaited:
-            self._ends.satisfy(project, item_id)
+            told = f"{WITHOUT}{one_line(item_id, 60)}, which was cancelled: {cause}"
+            self._ends.satisfy(project, item_id, told)
         return count
 
 
-def _is_other(queue: Queue, options: Options) -> bool:
-    """True if a queue at work (its row) has other terms than these."""
-    if (queue.instructions, queue.scope) != (options.instructions, options.scope):
-        return True
+def _is_same(queue: Queue, options: Options) -> bool:
+    """True if a queue that is at work no more (its row) is over only where there is more to do."""
+    same = options.source in (None, queue.source)
+    return same and not options.again and queue.purpose != "triage"
+
+
+def _others(queue: Queue, options: Options) -> list[str]:
+    """Return in words which of these terms a queue at work (its row) has otherwise."""
     named = (
-        (options.verify, queue.verify),
-        (options.commands, queue.commands),
-        (options.may_write, queue.may_write),
+        ("another --verify", options.verify, queue.verify),
+        ("another --allow-command", options.commands, queue.commands),
+        ("another --may-write", options.may_write, queue.may_write),
     )
-    return any(given is not None and given != now for given, now in named)
+    others = [word for word, given, now in named if given is not None and given != now]
+    others += ["another --scope"] if queue.scope != options.scope else []
+    return ["other instructions", *others] if queue.instructions != options.instructions else others

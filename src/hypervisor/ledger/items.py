@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.accepted import content_of
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
-from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, columns
+from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, Taken, columns
 from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
 TYPE_CHECKING = False
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from hypervisor.ledger.store import Store
 
 _ALL = f"select {columns(Item, 'i')} from item i"
+# A row has a payload and no fingerprint; triage keeps what it knows of a task with it.
+_IS_FILE = (
+    "(i.path is not null and i.format is null and (i.payload is null or i.fingerprint is not null))"
+)
 _IS_ROW = "payload is not null and format is null and fingerprint is null"
 _IS_ASIDE = (
     "exists (select 1 from dependency d where d.project = i.project and d.after = ? "
@@ -27,10 +32,12 @@ class NewItem:
     """An item to add. `after` holds the ids of items of the same queue that must come first;
     `fingerprint` is how the file looked, so that a claim knows whether to read it again; `files`
     are the paths that it touches, from the root and normal; `named` those that its text names;
+    `content` is the digest of its file, where that was asked for; that of a row is made here.
     `format` is that of the file at its path, where that holds many items and this is one."""
 
     __slots__ = (
-        "after", "files", "fingerprint", "format", "id", "named", "path", "payload", "title",
+        "after", "content", "files", "fingerprint", "format", "id", "named", "path", "payload",
+        "title",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +51,7 @@ class NewItem:
         after: Iterable[str] = (),
         files: Iterable[str] = (),
         named: Iterable[str] = (),
+        content: str | None = None,
         format: str | None = None,
     ) -> None:
         self.id = id
@@ -54,21 +62,28 @@ class NewItem:
         self.after = tuple(after)
         self.files = tuple(files)
         self.named = tuple(named)
+        if payload is not None and fingerprint is None and format is None:
+            content = content_of(payload)
+        self.content = content
         self.format = format
 
 
 class Opened:
-    """What `open_queue` did: how many items were `added`, how many were `present` already, and
-    the (id, queue) of those that are still open in another queue and were left there."""
+    """What `open_queue` did: how many items were `added`, how many were `present` already, how many
+    were left out since they were `accepted` before, and the (id, queue) of those that are still
+    open in another queue and were left there; `changed` are the limits of a queue at work that are
+    others now, by column: (before, now)."""
 
-    __slots__ = ("added", "elsewhere", "generation", "present", "queue")
+    __slots__ = ("accepted", "added", "changed", "elsewhere", "generation", "present", "queue")
 
     def __init__(self, queue: str, generation: int) -> None:
         self.queue = queue
         self.generation = generation
         self.added = 0
         self.present = 0
+        self.accepted = 0
         self.elsewhere: list[tuple[str, str]] = []
+        self.changed: dict[str, tuple[int | None, int | None]] = {}
 
 
 class Items:
@@ -82,14 +97,9 @@ class Items:
         """Return the queue of each item that is still open, by its id.
 
         One whose accepted end is not in its file yet is among them: the file looks like open work.
+        What was pulled and given back is free for every queue.
         """
-        items = "select i.id, q.name from queue q join item i on i.queue = q.no where q.project = ?"
-        return dict(
-            self._store.rows(
-                f"{items} and i.pending is not null union all {items} and i.turn is not null",
-                (self._store.project, self._store.project),
-            ).fetchall()
-        )
+        return {row.id: row.name for row in self._taken()}
 
     def open_files(self) -> list[tuple[str, str | None]]:
         """Return the path of each file that an item which `all_open` tells of is in, from the root,
@@ -162,13 +172,18 @@ class Items:
             return None
         return self._store.one(Item, f"{_ALL} where queue = ? and id = ?", (row.no, item_id))
 
-    def ready(self, queue: str, most: int | None = None) -> list[Ready]:
-        """Return the items of `queue` that are ready, in their order, at most `most`."""
+    def ready(self, queue: str, most: int | None = None, *, waiting: bool = False) -> list[Ready]:
+        """Return the items of `queue` that are ready, and with `waiting` those that wait, in their
+        order, at most `most`."""
         return self._store.all(
             Ready,
             f"select {columns(Ready, 'item', is_row=_IS_ROW)} from item "
             "where queue = ? and turn >= 0 and turn < ? order by turn limit ?",
-            (self._queues.get(queue).no, WAITING, NEVER if most is None else most),
+            (
+                self._queues.get(queue).no,
+                NEVER if waiting else WAITING,
+                NEVER if most is None else most,
+            ),
         )
 
     def in_hand(self, paths: Sequence[str]) -> list[tuple[str, str]]:
@@ -189,7 +204,55 @@ class Items:
         with self._store.write():
             self._store.change("update item set path = ? where no = ?", (path, item))
 
+    def open_ids(self, queue: int) -> set[str]:
+        """Return the ids of the items of a generation (its number) that have not ended."""
+        rows = self._store.rows(
+            "select id from item where queue = ? and turn is not null", (queue,)
+        )
+        return {item_id for (item_id,) in rows.fetchall()}
+
+    def _taken(self) -> list[Taken]:
+        selected = columns(Taken, "i", name="q.name", is_file=_IS_FILE)
+        items = f"select {selected} from queue q join item i on i.queue = q.no where q.project = ?"
+        return self._store.all(
+            Taken,
+            f"{items} and i.pending is not null union all {items} and i.turn is not null "
+            "and (q.purpose <> 'pull' or i.turn < 0)",
+            (self._store.project, self._store.project),
+        )
+
     # -- inside a write transaction --
+
+    def free(
+        self, queue: Queue | None, items: Sequence[NewItem], opened: Opened, *, anew: bool
+    ) -> list[NewItem]:
+        """Return those of `items` that are open nowhere but in the generation `queue`: by their
+        ids, and those that are a whole file by its path too. The others are noted in `opened`.
+        `anew` says that they go into another generation after it."""
+        by_id: dict[str, str] = {}
+        by_path: dict[str, tuple[str, str]] = {}
+        for row in self._taken():
+            other = queue is None or row.queue != queue.no
+            if other or (anew and row.pending is not None):
+                by_id[row.id] = row.name
+            # What is not in hand is handed out no more once another id stands in its file, unless
+            # it goes by its path alone.
+            in_hand = row.pending is not None or (row.turn or 0) < 0
+            if row.path is not None and row.is_file and (in_hand or row.id == row.path):
+                by_path[row.path] = row.id, row.name
+        left = []
+        for item in items:
+            is_file = item.payload is None or item.fingerprint is not None
+            is_file = is_file and item.format is None
+            holder, name = by_path.get(item.path or "", (item.id, ""))
+            if item.id in by_id:
+                opened.elsewhere.append((item.id, by_id[item.id]))
+            elif is_file and holder != item.id:
+                # Its file is another item's: one worker on a file.
+                opened.elsewhere.append((item.id, name))
+            else:
+                left.append(item)
+        return left
 
     def hold(self, which: str, of: Iterable[tuple[object, ...]]) -> None:
         """Keep open items as they are until the end: whoever is at one of them is waited for."""
@@ -207,12 +270,18 @@ class Items:
             sorted({(other,) for item in items for other in item.after}),
         )
         known = {
-            row["id"]: row
+            row["id"]: (row["no"], row["state"])
             for row in self._store.rows(
                 "select no, id, state from item where queue = ?", (queue.no,)
             )
         }
-        elsewhere, in_hand = self.all_open(), self._files_in_hand()
+        given_back = dict(
+            self._store.rows(
+                "select i.id, i.no from queue q join item i on i.queue = q.no "
+                "where q.project = ? and q.purpose = 'pull' and q.no <> ? and i.turn >= 0",
+                (self._store.project, queue.no),
+            ).fetchall()
+        )
         fresh: dict[str, NewItem] = {}
         again: list[tuple[int, str, NewItem]] = []
         for item in items:
@@ -220,24 +289,30 @@ class Items:
                 opened.present += 1
             elif item.id in known:
                 opened.present += 1
-                again.append((known[item.id]["no"], known[item.id]["state"], item))
-            elif item.id in elsewhere:
-                opened.elsewhere.append((item.id, elsewhere[item.id]))
-            elif item.payload is None and item.path in in_hand:
-                # Its file is another item's, which somebody has: one worker on a file.
-                opened.elsewhere.append((item.id, in_hand[item.path]))
-            else:
+                again.append((*known[item.id], item))
+            elif item.id not in given_back:
                 fresh[item.id] = item
+            elif self._store.change(
+                "update item set queue = ? where no = ? and turn >= 0",
+                (queue.no, given_back[item.id]),
+            ):
+                opened.added += 1
+                known[item.id] = given_back[item.id], "ready"
+                again.append((*known[item.id], item))
+            else:
+                # Somebody has claimed it just now.
+                opened.elsewhere.append((item.id, "pull"))
         position = self._store.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
-            "insert into item (path, title, payload, fingerprint, files, named, format, queue, "
-            "project, id, position, turn, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into item (path, title, payload, fingerprint, files, named, format, content, "
+            "queue, project, id, position, turn, state) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*_looks(item), queue.no, self._store.project, item.id, place, place, "ready")
                 for place, item in enumerate(fresh.values(), position)
             ),
         )
-        opened.added = len(fresh)
+        opened.added += len(fresh)
         self._renew(queue.no, again)
         for item in fresh.values():
             if item.after:
@@ -246,27 +321,12 @@ class Items:
                 )[0]
                 self._wait(queue.no, number, item.after)
 
-    def _files_in_hand(self) -> dict[str, str]:
-        """Return the queue of each item that is a whole file and in somebody's hands, or whose
-        accepted end is not in its file yet, by the file's path."""
-        items = (
-            "select i.path, q.name from queue q join item i on i.queue = q.no where q.project = ? "
-            "and i.path is not null and i.payload is null"
-        )
-        return dict(
-            self._store.rows(
-                f"{items} and i.pending is not null union all {items} and i.turn < 0",
-                (self._store.project, self._store.project),
-            ).fetchall()
-        )
-
     def _renew(self, queue: int, items: list[tuple[int, str, NewItem]]) -> None:
         """Take over what is new about items that nobody has in hand yet."""
         items = [entry for entry in items if entry[1] in ("waiting", "ready")]
         self._store.change_many(
             "update item set path = ?, title = ?, payload = ?, fingerprint = ?, files = ?, "
-            "named = ?, format = ? "
-            "where no = ? and turn >= 0",
+            "named = ?, format = ?, content = ? where no = ? and turn >= 0",
             ((*_looks(item), number) for number, _, item in items),
         )
         for number, state, item in items:
@@ -310,4 +370,5 @@ def _looks(item: NewItem) -> tuple[str | None, ...]:
         json.dumps(paths, ensure_ascii=False) if paths else None
         for paths in (item.files, item.named)
     )
-    return item.path, item.title, payload, item.fingerprint, files, named, item.format
+    content = item.content
+    return item.path, item.title, payload, item.fingerprint, files, named, item.format, content

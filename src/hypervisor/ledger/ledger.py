@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.agents import Agents
     from hypervisor.ledger.branches import Branches
     from hypervisor.ledger.claim_locks import ClaimLocks
@@ -47,12 +48,14 @@ class Ledger:
         create: bool = False,
         project: str | None = None,
         patience: float | None = None,
+        look: bool = False,
     ) -> Self:
         """Open the ledger of `root` in the store that this shell names; with `create`, make it if
         there is none.
 
         `project` names the project in a new ledger; without it a random name is made. `patience`
-        is for how many seconds a server that doesn't answer is waited for.
+        is for how many seconds a server that doesn't answer is waited for. Who will only `look`
+        may do so in a folder that can't be written.
         Raises NoLedger and LedgerError.
         """
         told = stores.address()
@@ -61,7 +64,7 @@ class Ledger:
         if told is None:
             from hypervisor.ledger.embedded import connect
 
-            return cls(Store(root, connect(root, state, create, project)))
+            return cls(Store(root, connect(root, state, create, project, look=look)))
         from hypervisor.ledger.shared import open_shared
 
         name = kept[1] if kept else project
@@ -125,8 +128,21 @@ class Ledger:
         from hypervisor.ledger.generations import Generations
 
         return Generations(
-            self.store, self.queues, self.terms, self.items, self.ends, self.claim_locks
+            self.store,
+            self.queues,
+            self.terms,
+            self.items,
+            self.ends,
+            self.claim_locks,
+            self.accepted,
         )
+
+    @part
+    def accepted(self) -> Accepted:
+        """What was done, and is not to be done again."""
+        from hypervisor.ledger.accepted import Accepted
+
+        return Accepted(self.store)
 
     @part
     def items(self) -> Items:

@@ -98,7 +98,7 @@ def _carry(old: Ledger, new: Ledger, target: str | None) -> dict[str, int]:
 def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
     passed = new.store.lease_clock() - old.store.lease_clock()
     ranks = _ranks(old)
-    host = new.store.host()
+    place = new.store.place()
     counts = {}
     for table in TABLES:
         names: list[str] = []
@@ -113,8 +113,8 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
                     values["ends_by"] += passed
                 if "finish_no" in values:
                     values["finish_no"] = ranks.get(values["finish_no"])
-                if table == "session" and values["host"] == old.store.host():
-                    values["host"] = host
+                if table == "session" and values["host"] == old.store.place():
+                    values["host"] = place
                 rows.append(list(values.values()))
             marks = ", ".join("?" * len(names))
             new.store.change_many(

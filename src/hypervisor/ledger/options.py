@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class Options(NamedTuple):
     """What a queue is opened with, beside its items; what is None stays as it is, or usual.
 
+    Of the limits, `max_lost` is how many leases of an item may run out, `max_deaths` how many of
+    its workers may die, or go down with their pool or session.
+    `purpose` is "work", "triage", or "pull": what is given back there is free for every queue.
     `source` is what it was made from, `preflight` is kept for the summary, `asked` (the sources as
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
     `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
@@ -20,8 +23,8 @@ class Options(NamedTuple):
     they are used up (see `budget`); the minutes count from the first claim. `yes_up_to` is the
     number of items for which the user has agreed to the cost beforehand. `folders` (absolute) are
     those outside of the root whose files are among the items: these may be edited. `bounds` are
-    those of `Terms.set_bounds`, `first_bounds` what holds of them for a new generation where they
-    say nothing.
+    those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
+    new generation where nothing is said. `again`: what was accepted before is done once more.
     """
 
     purpose: str = "work"
@@ -29,10 +32,11 @@ class Options(NamedTuple):
     verify: str | None = None
     check_env: Sequence[str] = ()
     check_base: Sequence[str] = ()
-    max_attempts: int = 3
+    max_attempts: int | None = None
     max_deaths: int | None = None
+    max_lost: int | None = None
     max_releases: int | None = None
-    lease_seconds: float = 900
+    lease_seconds: float | None = None
     lock_dir: str | None = None
     source: str | None = None
     preflight: str | None = None
@@ -45,7 +49,20 @@ class Options(NamedTuple):
     yes_up_to: int | None = None
     folders: Iterable[str] = ()
     bounds: Mapping[str, int] | None = None
-    first_bounds: Mapping[str, int] | None = None
+    usual: Mapping[str, int] | None = None
+    again: bool = False
+
+    def limits(self) -> dict[str, int]:
+        """Return the limits and bounds that were named, by the queue's columns."""
+        lease = self.lease_seconds
+        named = {name: getattr(self, name) for name in LIMITS if name != "lease_ms"}
+        named["lease_ms"] = None if lease is None else round(lease * 1000)
+        known = {name: value for name, value in named.items() if value is not None}
+        return {**known, **(self.bounds or {})}
 
 
+# What a queue has of these where nobody says.
+LIMITS = {
+    "max_attempts": 3, "max_deaths": 3, "max_lost": 10, "max_releases": 3, "lease_ms": 900_000,
+}  # fmt: skip
 USUAL = Options()

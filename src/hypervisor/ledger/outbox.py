@@ -64,10 +64,21 @@ class Outbox:
         )
         return found is not None
 
-    def written(self, token: str, fingerprint: str | None = None) -> None:
+    def written(
+        self, token: str, fingerprint: str | None = None, before: str | None = None
+    ) -> None:
         """Note that the end that `token` brought stands in the task file, and how that looks now:
-        what looks otherwise later was edited since."""
-        self._set_pending(token, None, fingerprint)
+        what looks otherwise later was edited since. `before` is the digest of what it held."""
+        self._set_pending(token, None, fingerprint, before)
+
+    def write_again(self, items: list[int]) -> None:
+        """Have the accepted ends of these items (their numbers) written once more."""
+        with self._store.write():
+            self._store.change_many(
+                "update item set pending = 'report' where no = ? and state = 'done' "
+                "and pending is null and claim is not null",
+                [(item,) for item in items],
+            )
 
     def unwritten(self, token: str, why: str) -> None:
         """Note why the end that `token` brought can't be written now; it stays pending."""
@@ -75,12 +86,19 @@ class Outbox:
 
     # -- inside a write transaction --
 
-    def _set_pending(self, token: str, pending: str | None, fingerprint: str | None = None) -> None:
+    def _set_pending(
+        self,
+        token: str,
+        pending: str | None,
+        fingerprint: str | None = None,
+        before: str | None = None,
+    ) -> None:
         number = number_of(token)
         with self._store.write():
             self._store.change(
-                "update item set pending = ?, fingerprint = coalesce(?, fingerprint) "
+                "update item set pending = ?, fingerprint = coalesce(?, fingerprint), "
+                "content = coalesce(substr(content, 1, 64) || ' ' || ?, ?, content) "
                 "where pending is not null and claim = ? "
                 "and no = (select item from claim where no = ? and token = ?)",
-                (pending, fingerprint, number, number, token),
+                (pending, fingerprint, before, before, number, number, token),
             )

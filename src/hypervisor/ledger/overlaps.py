@@ -6,6 +6,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hypervisor.ledger.store import Store
+
+AT_WORK = (
+    "select files from item where project = ? and files is not null and turn < 0 "
+    "and turn >= ? /*! + CLOCK */"
+)
+
 
 class FilesAtWork:
     """The files of items that are in work. A folder stands for all that lies below it; paths are
@@ -41,6 +48,24 @@ class FilesAtWork:
             path in self._paths or path in self._above or not self._paths.isdisjoint(_above(path))
             for path in paths
         )
+
+
+def files_at_work(store: Store, late: int) -> FilesAtWork:
+    """Return the files of all live claims of the project that name any, for the rest of a write
+    transaction: `late` is that of `Ends`."""
+    # A server lets several transactions claim at once: here they take turns.
+    store.change("update counter set value = value + 1 where name = 'files'")
+    return files_now(store, late)
+
+
+def files_now(store: Store, late: int) -> FilesAtWork:
+    """Return the files of all live claims of the project that name any."""
+    import json
+
+    found = FilesAtWork()
+    for (files,) in store.rows(AT_WORK, (store.project, late)):
+        found.add(json.loads(files))
+    return found
 
 
 def _above(path: str) -> list[str]:

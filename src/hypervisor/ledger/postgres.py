@@ -1,7 +1,7 @@
 """The engine for many machines: a schema of PostgreSQL per project.
 
 Claims lock the rows that they take and skip those that others lock (`for update skip locked`), so
-no claim waits for another. Leases are judged by the server's clock.
+no claim waits for another. Leases are judged by the server's clock, steps of it taken back.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import time
 
 from hypervisor.config.roots import SETTINGS
-from hypervisor.ledger import dialect, schema
+from hypervisor.ledger import dialect, schema, server_clock
 from hypervisor.ledger.libpq import Error
-from hypervisor.ledger.server import Connection, Server
+from hypervisor.ledger.server import Connection, Server, is_elsewhere
 from hypervisor.ledger.store import Gone, LedgerError, NoLedger, Transaction, text_error
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import UsageError
@@ -24,33 +24,38 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.dialect import Row
     from hypervisor.ledger.server import Found
+    from hypervisor.system.state import State
 
 # The SQLSTATEs of a schema and of a table that isn't there.
 _MISSING = ("3F000", "42P01")
 # Places that one look at the sequence reserves.
 _BLOCK = 1 << 24
-# Write transactions publish since when they are at it, as an advisory lock; its upper bits say
-# that it is ours.
+# Write transactions publish which end was the last when they began, as an advisory lock; its upper
+# bits say that it is ours.
 _TAG = 0x487 << 52
+_NUMBER_ENDS = (
+    "select setval('end_no', greatest(1, (select max(finish_no) from item), "
+    "(select max(finish_no) from told)))"
+)
 
 
 class _Write(Transaction):
-    """One write transaction. It begins with a lock that tells readers since when it is at work."""
+    """One write transaction. It begins with a lock that tells readers which ends are still to come:
+    those with a higher number."""
 
     def __init__(self, engine: Postgres) -> None:
         super().__init__()
         self._engine = engine
         self._began: Found
+        self.end_no: int | None = None
         self.is_open = False
 
     def __enter__(self) -> None:
-        begun = dialect.clock()
-        now = begun.replace("statement_timestamp", "clock_timestamp")
+        now = dialect.clock().replace("statement_timestamp", "clock_timestamp")
+        last = "(select last_value from end_no)"
         try:
-            # The time is read once more after the lock is there to see: what ends here ends later
-            # than what a reader was told of.
             found = self._engine.connection.begin(
-                f"select {now} from pg_advisory_xact_lock_shared({_TAG} | {begun})"
+                f"select {now} from pg_advisory_xact_lock_shared({_TAG} | {last})"
             )
             self._began = found
         except BaseException:
@@ -100,7 +105,7 @@ class _Write(Transaction):
                     action(*values)
         finally:
             self.is_open = False
-            self.now = None
+            self.now = self.end_no = None
             self.proof = None
             self.committed.clear()
             self.undone.clear()
@@ -118,6 +123,7 @@ class Postgres:
         self.connection = Connection(raw, server)
         self.transaction = _Write(self)
         self.meta: dict[str, str] = {}
+        self._seen: server_clock.Look | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -154,17 +160,56 @@ class Postgres:
         return first
 
     def lease_clock(self) -> int:
-        """Return the server's time in microseconds."""
+        """Return the time of leases in microseconds."""
         if self.transaction.is_open:
             return self.transaction.time()
         now: int = self.connection.execute(f"select {dialect.clock()}").fetchone()[0]
         return now
 
+    def mind_clock(self) -> None:
+        """Take back what the server's clock was set by since this process looked last."""
+        now, before = server_clock.look(self.connection), self._seen
+        self._seen = now
+        raw = self.connection.raw
+        if before is None:
+            return
+        step = server_clock.step(before, now, elsewhere=is_elsewhere(raw.host, raw.address))
+        if (
+            step
+            and self.connection.execute(
+                "update counter set value = value - ? where name = 'clock' and value = ?",
+                (step, before.offset),
+            ).rowcount
+        ):
+            if self.transaction.now is not None:
+                self.transaction.now -= step
+            self._seen = now._replace(offset=before.offset - step)
+
+    def mind_clock_of(self, state: State) -> None:
+        """Do so for all commands of this host, whose last look is in `state`."""
+        self._seen = server_clock.last(state)
+        self.mind_clock()
+        if self._seen is not None:
+            server_clock.keep(state, self._seen)
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; others that end later have a higher
+        one."""
+        write = self.transaction
+        if write.end_no is None:
+            write.end_no = int(self.connection.execute("select nextval('end_no')").fetchone()[0])
+        return write.end_no
+
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """False: the server's clock goes on over its machine's boots."""
+        return False
+
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: writers that began earlier
         may commit later."""
         seen: int = self.connection.execute(
-            f"with present as materialized (select {dialect.clock()} as now) select least(now, "
+            "with present as materialized (select last_value as no from end_no) "
+            "select 1 + least(no, "
             f"(select min(((classid::bigint << 32) | objid::bigint) # {_TAG}) from pg_locks where "
             "locktype = 'advisory' and mode = 'ShareLock' and objsubid = 1 and database = "
             "(select oid from pg_database where datname = current_database()) "
@@ -200,6 +245,7 @@ class Postgres:
                 f"select setval('{sequence}', high) from "
                 f"(select max({column}) as high from {table}) as found where high is not null"
             )
+        self.connection.execute(_NUMBER_ENDS)
 
     def refuse_writes(self, text: str) -> None:
         """Have whoever writes from now on be told `text`, also those who are connected."""
@@ -309,6 +355,12 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         if version == 0:
             execute("create sequence claim_no owned by claim.no")
             execute(f"create sequence place increment {_BLOCK} start 1")
+        if version < 5:
+            # Its first number counts as given: so `last_value` is never one that is still to come.
+            execute("create sequence end_no")
+            execute(_NUMBER_ENDS)
+            execute("insert into counter values ('clock', 0)")
+        if version == 0:
             connection.executemany(
                 "insert into meta (key, value) values (?, ?)",
                 [("ledger", os.urandom(4).hex()), ("project", project), ("version", "0")],

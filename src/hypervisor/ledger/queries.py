@@ -105,7 +105,7 @@ class Queries:
             Brief,
             f"select {columns(Brief, 'i', report=last)} from item i "
             f"where i.queue = ? and (i.state in {sql(ODD)} "
-            "or (i.state = 'ready' and i.attempts > 0)) order by i.no limit ?",
+            "or (i.state = 'ready' and i.attempts > i.forgiven)) order by i.no limit ?",
             (queue, limit),
         )
 
@@ -116,9 +116,9 @@ class Queries:
             Brief,
             f"select {columns(Brief, 'i', report='null')} from item i where i.queue = ? "
             "and i.turn >= 0 and i.first_claimed_at is not null and (i.cause is not null "
-            "or i.attempts + i.deaths + i.releases > 0) and not exists (select 1 "
-            "from dependency d where d.project = i.project and d.after = ? and d.item = i.no) "
-            "order by i.turn",
+            "or i.attempts + i.deaths + i.releases + i.lost + i.abrupt > 0) "
+            "and not exists (select 1 from dependency d where d.project = i.project "
+            "and d.after = ? and d.item = i.no) order by i.turn",
             (queue, ASIDE),
         )
 
@@ -340,7 +340,11 @@ class Queries:
         if since:
             which = "where i.queue = ? and i.finish_no > ? and i.finish_no < ? order by i.finish_no"
             return self._results(which, (number, since, self._store.engine.settled_before()))
-        return self._results("where i.queue = ? order by i.no", (number,))
+        return self.results_in(number)
+
+    def results_in(self, queue: int) -> Iterator[Result]:
+        """Yield the items of a generation (its number), in order, as `results` does."""
+        return self._results("where i.queue = ? order by i.no", (queue,))
 
     def results_of(self, numbers: Sequence[int]) -> Iterator[Result]:
         """Yield the items with these numbers, in order, as `results` does."""

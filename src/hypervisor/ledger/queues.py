@@ -29,12 +29,21 @@ class Queues:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # What of a queue never changes, by its number.
+        # Rows of queues as they were read last, by their numbers.
         self._kept: dict[int, Queue] = {}
 
-    def get(self, queue: str) -> Queue:
-        """Return the row of the newest generation of `queue`. Raises UsageError if unknown."""
+    def get(self, queue: str, generation: int | None = None) -> Queue:
+        """Return the row of the newest generation of `queue`, or of that one. Raises UsageError if
+        unknown."""
         row = self.find(queue)
+        if row is not None and generation not in (None, row.generation):
+            older = [one for one in self.generations_of(queue) if one.generation == generation]
+            if not older:
+                raise UsageError(
+                    f"queue {queue} has no generation {generation}",
+                    f"the newest is {row.generation}, and old ones are pruned",
+                )
+            return older[0]
         if row is None:
             names = [
                 name for (name,) in self._store.rows("select distinct name from queue limit 20")
@@ -110,11 +119,14 @@ class Queues:
 
     def find(self, name: str) -> Queue | None:
         """Return the newest generation of a queue, or None."""
-        return self._store.one(
+        row = self._store.one(
             Queue,
             f"{_ALL} where project = ? and name = ? order by generation desc limit 1",
             (self._store.project, name),
         )
+        if row is not None:
+            self._kept[row.no] = row
+        return row
 
     def at_work(self, queue: Queue, source: str | None) -> bool:
         if queue.state in ("cancelled", "replaced"):
@@ -137,7 +149,7 @@ class Queues:
         )
 
     def known(self, queue: int) -> Queue:
-        """Return the row of a generation, read once: of it only what never changes may be used."""
+        """Return the row of a generation as it was read last: only its terms may be used."""
         row = self._kept.get(queue)
         if row is None:
             [row] = self._store.all(Queue, f"{_ALL} where no = ?", (queue,))

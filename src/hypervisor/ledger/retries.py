@@ -8,13 +8,13 @@ from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
-from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
@@ -35,11 +35,12 @@ class Retries:
         self._queues = queues
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
-        """Make ended items ready again, behind all others, with all their attempts afresh.
+        """Make ended items ready again, behind all others, with as many attempts more as a new one.
 
-        Their claims and reports stay as history; what waits for them waits on. Returns (id, why)
-        of those that were left as they are: still open, open in another queue, or with an end that
-        is not in its file yet. Raises UsageError for a queue that was cancelled.
+        Their claims and reports stay as history, and their attempts are counted on; what waits for
+        them waits on. A queue that was cancelled is open again with them. Returns (id, why) of
+        those that were left as they are: still open, open in another queue, or with an end that is
+        not in its file yet.
 
         Many are done in steps, so that nobody waits for all: what is cut off is done by the same
         call again.
@@ -68,16 +69,21 @@ class Retries:
             until = time.monotonic() + _SECONDS
             self._queues.alone()
             row = self._queues.get(queue)
-            if row.state not in ("open", "paused"):
-                raise UsageError(f"queue {queue} was {row.state}", "open it again instead")
             elsewhere = self._open_among(ids)
             position = self._store.next_positions(len(ids)) if ids else 0
+            before = len(left)
             for count, item_id in enumerate(ids, 1):
-                why = self._retry(row.no, item_id, elsewhere, position + count - 1)
+                why = self._retry(row, item_id, elsewhere, position + count - 1)
                 if why is not None:
                     left.append((item_id, why))
                 if time.monotonic() > until:
                     break
+            if row.state == "cancelled" and len(left) - before < count:
+                self._store.change(
+                    "update queue set state = 'open', reason = '', ended_at = null where no = ?",
+                    (row.no,),
+                )
+                self._queues.note(row.no, "open", "")
         return count
 
     # -- inside a write transaction --
@@ -95,30 +101,31 @@ class Retries:
         )
 
     def _retry(
-        self, queue: int, item_id: str, elsewhere: dict[str, str], position: int
+        self, row: Queue, item_id: str, elsewhere: dict[str, str], position: int
     ) -> str | None:
         item = self._store.one(
             Item,
             f"select {columns(Item, 'item')} from item where queue = ? and id = ?",
-            (queue, item_id),
+            (row.no, item_id),
         )
         if item is None:
             return "not in this queue"
         if item.state in OPEN_STATES:
             return f"it is {item.state}"
         if item.pending == "merge":
-            return "its branch is not merged yet: see hypervisor integrate"
+            return f"its branch is not merged yet: hypervisor integrate {row.name}"
         if item.pending is not None:
-            return "its last report is not in its file yet: see hypervisor summary"
+            return f"its last report is not in its file yet: hypervisor summary {row.name} says why"
         if item_id in elsewhere:
             return f"it is open in queue {elsewhere[item_id]}"
         # Whoever tries it again wants it.
         self._store.change("delete from dependency where item = ? and after = ?", (item.no, ASIDE))
         waits = self._store.row("select count(*) from dependency where item = ?", (item.no,))[0]
         self._store.change(
-            "update item set state = ?, position = ?, turn = ?, waits = ?, attempts = 0, "
-            "deaths = 0, releases = 0, claim = null, cause = ?, finished_at = null, "
-            "finish_no = null, told_at = null, told_by = null where no = ?",
+            "update item set state = ?, position = ?, turn = ?, waits = ?, "
+            "forgiven = attempts, deaths = 0, releases = 0, lost = 0, abrupt = 0, lapsed = null, "
+            "claim = null, cause = ?, finished_at = null, finish_no = null, told_at = null, "
+            "told_by = null where no = ?",
             (
                 "waiting" if waits else "ready",
                 position,
@@ -128,7 +135,7 @@ class Retries:
                 item.no,
             ),
         )
-        self._queues.note(queue, "retried", item_id)
+        self._queues.note(row.no, "retried", item_id)
         return None
 
     def _reason(self, claim: int | None) -> str | None:

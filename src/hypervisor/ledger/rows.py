@@ -6,7 +6,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.findings import ClaimRow, KnownItem
+    from hypervisor.ledger.findings import ClaimRow, KnownItem, Result
 
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
@@ -51,6 +51,7 @@ class Queue(NamedTuple):
     yes_up_to: int | None
     branches: int | None
     commits: int | None
+    max_lost: int
 
 
 class Item(NamedTuple):
@@ -83,6 +84,8 @@ class Item(NamedTuple):
     files: str | None
     named: str | None
     format: str | None
+    lost: int
+    abrupt: int
 
 
 class Session(NamedTuple):
@@ -154,6 +157,7 @@ class Held(NamedTuple):
     item_ms: int | None
     calls: int
     ends_by: int | None
+    abrupt: int
 
 
 class Ending(NamedTuple):
@@ -167,19 +171,54 @@ class Ending(NamedTuple):
     attempts: int
     deaths: int
     releases: int
+    forgiven: int
+    lost: int
+    abrupt: int
+    queue: int
+    turn: int
     claim: int
     token: str
     lease_ms: int
     ends_by: int | None
+    handout: int | None
+    session: str | None
+    agent: str | None
+    process: str | None
     queue_name: str
     queue_state: str
     queue_reason: str | None
     max_attempts: int
     max_deaths: int
     max_releases: int
+    max_lost: int
+    max_abrupt: int
     item_ms: int | None
     lock_dir: str
     awaited: bool
+
+
+class Lease(NamedTuple):
+    """What a lease is renewed by: the number of an item and of its claim, and that one's terms."""
+
+    no: int
+    claim: int
+    lease_ms: int
+    ends_by: int | None
+
+
+class Lapsed(NamedTuple):
+    """A claim whose lease ran out, and that may come back; `lapsed` is its number once somebody has
+    noticed, `outcome` how it ended then."""
+
+    no: int
+    id: str
+    queue: int
+    files: str | None
+    lapsed: int | None
+    claim: int
+    outcome: str | None
+    lease_ms: int
+    ends_by: int | None
 
 
 class Reported(NamedTuple):
@@ -190,8 +229,13 @@ class Reported(NamedTuple):
     id: str
     queue: int
     attempts: int
+    forgiven: int
     claim: int
     branch: str | None
+    handout: int | None
+    session: str | None
+    agent: str | None
+    process: str | None
     awaited: bool
 
 
@@ -228,17 +272,24 @@ class Holding(NamedTuple):
 
 
 class Left(NamedTuple):
-    """How a claim ended, by which its branch and its working tree may go; `newest` says that it is
-    the item's last one."""
+    """How a claim ended, by which its branch and its working tree may go, with its item (`no`) and
+    the number of its queue."""
 
+    token: str
     outcome: str | None
+    report: str | None
     ended_at: float | None
     lease_ms: int
+    branch: str | None
+    worktree: str | None
+    base_commit: str | None
     merge: str | None
     merged_at: float | None
-    report: str | None
-    base_commit: str | None
-    newest: bool
+    no: int
+    queue: int
+    id: str
+    path: str | None
+    title: str | None
 
 
 class Branch(NamedTuple):
@@ -299,6 +350,8 @@ class Next(NamedTuple):
     cause: str | None
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     turn: int
     files: str | None
     last_claim: int | None
@@ -306,13 +359,28 @@ class Next(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """An item that is ready; `is_row` says that it is a row of the file at its path."""
+    """An item that is ready; `is_row` says that it is a row of the file at its path, `abrupt` how
+    often its pool or session went down with it."""
 
     id: str
     path: str | None
     fingerprint: str | None
     format: str | None
     is_row: bool
+    abrupt: int
+
+
+class Taken(NamedTuple):
+    """An item that is open, or whose end is not written yet: `name` is that of its queue, whose
+    number is `queue`; `is_file` says that it is the whole file at its path."""
+
+    id: str
+    queue: int
+    path: str | None
+    turn: int | None
+    pending: str | None
+    name: str
+    is_file: bool
 
 
 class Place(NamedTuple):
@@ -364,6 +432,8 @@ class OpenItem(NamedTuple):
     releases: int
     cause: str | None
     first_claimed_at: float | None
+    lost: int
+    abrupt: int
     aside: bool
 
     @property
@@ -382,9 +452,9 @@ def tokens_of(row: Agent | ClaimRow) -> Tokens:
     )
 
 
-def spent_on(row: OpenItem | KnownItem) -> int:
+def spent_on(row: OpenItem | KnownItem | Result) -> int:
     """Return how many ends of claims have cost an item something."""
-    return row.attempts + row.deaths + row.releases
+    return row.attempts + row.deaths + row.releases + row.lost + row.abrupt
 
 
 def columns(kind: type[NamedTuple], table: str, **others: str) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 #   claimed   the lease clock at the lease's end, LEASED added: below zero
 #   ready     its position, from zero
 #   waiting   its position, WAITING added
-# `finish_no` is the lease clock at the end: it grows, so that a reader can ask for what is new.
+# `finish_no` is the number of the end (`Engine.end_number`): it grows, so that a reader can ask for
+# what is new.
 LEASED = -(1 << 62)
 WAITING = 1 << 60
 # What an item waits for that is set aside: an end of that name never satisfies it.
@@ -19,6 +20,8 @@ NEVER = 1 << 62
 PAGE_SIZE = 2048
 # Each checkpoint waits for the disk twice; 8 MB of log are read in no time.
 CHECKPOINT_PAGES = 4000
+# Only somebody who reads all the time keeps the log from being folded back for so long.
+LARGEST_LOG = 8 * CHECKPOINT_PAGES * PAGE_SIZE
 
 # "hypv": tells our file from any other SQLite database.
 APPLICATION_ID = 0x68797076
@@ -226,11 +229,34 @@ alter table item add column named text;
 """
 
 # An item's `format` is that of the file at its path, where that holds many items and the end of
-# each is marked in it; null for all others. A claim's `clone` is where its end was said, if there
-# may be several: its report is owed there.
+# each is marked in it; null for all others. `content` holds digests (SHA-256): of a row as it was
+# opened; of a plain file as its work was handed in; of a task's file as it was opened and before
+# its report was written, with a space between. `forgiven` are the attempts from before a retry,
+# which count for nothing. What was done in generations that are forgotten stands in `accepted`. A
+# claim's `clone` is where its end was said, if there may be several: its report is owed there.
+# `lost` counts the leases of an item that ran out, `abrupt` how often its pool or session went down
+# in the middle of it; `lapsed` is its last claim where that ran out of its lease and nothing has
+# happened to the item since. `handout` is the first claim of a call that made several, `process`
+# the one that the worker's commands come from, where it is none of a client's agents.
 FIFTH = """
 alter table item add column format text;
 alter table claim add column clone text;
+alter table item add column content text;
+alter table item add column forgiven integer not null default 0;
+alter table queue add column max_lost integer not null default 10;
+alter table item add column lost integer not null default 0;
+alter table item add column abrupt integer not null default 0;
+alter table item add column lapsed bigint;
+alter table claim add column handout bigint;
+alter table claim add column process text;
+create table accepted (
+    project text not null,
+    queue text not null,
+    id text not null,
+    path text not null,
+    content text not null,
+    primary key (project, queue, id, path, content)
+);
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
@@ -239,4 +265,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
+    "accepted",
 )  # fmt: skip

@@ -227,7 +227,7 @@ class Server:
     def warn_of_plain(self) -> None:
         """Say so where reports and ids travel unencrypted to another machine."""
         raw = self._raw
-        if raw is not None and not raw.has_tls and _is_elsewhere(raw.host, raw.address):
+        if raw is not None and not raw.has_tls and is_elsewhere(raw.host, raw.address):
             waiting.say(
                 f"{self.shown}: without TLS, so that others on the way can read and change what "
                 "travels; add sslmode=verify-full to the address (docs/postgresql.md)"
@@ -258,7 +258,7 @@ def _guards(given: Mapping[str, str]) -> dict[str, str]:
     """
     known = _defaults(given.get("service"))
     said = {key: given.get(key) or known.get(key, "") for key in ("host", "hostaddr", "sslmode")}
-    if not _is_elsewhere(said["host"], said["hostaddr"]):
+    if not is_elsewhere(said["host"], said["hostaddr"]):
         return {}
     options = {}
     # libpq's own default is no word of the user's.
@@ -286,7 +286,7 @@ def _defaults(service: str | None) -> dict[str, str]:
                 os.environ["PGSERVICE"] = before
 
 
-def _is_elsewhere(hosts: str, addresses: str) -> bool:
+def is_elsewhere(hosts: str, addresses: str) -> bool:
     """True if any of these hosts may be another machine; none at all is a socket of this one."""
     named = [one.strip() for one in (addresses or hosts).split(",")]
     return not all(one == "" or one.startswith(("/", "@")) or _is_loopback(one) for one in named)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.config import caller
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import WORKED, sql
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.rows import Agent
     from hypervisor.ledger.store import Store
 
 
 # How the names of pools begin: each is a session, and each process that it starts an agent of it.
 POOL = "pool-"
+# Where a session began whose processes nobody else can tell apart.
+_NOWHERE = ""
+# So many items tell the pace of a queue, at least and at most.
+_PACE_FROM, _PACE_OF = 3, 50
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _ALL = f"select {columns(Session, 's')} from session s"
@@ -41,6 +47,7 @@ _OF_OTHERS = {
     "max_attempts": "q.max_attempts",
     "item_calls": "q.item_calls",
     "item_ms": "q.item_ms",
+    "abrupt": "i.abrupt",
 }
 _OF_AGENT = (
     f"select {columns(Held, 'c', **_OF_OTHERS)} "
@@ -76,7 +83,8 @@ class Sessions:
                 "pid_start = coalesce(excluded.pid_start, session.pid_start), "
                 "headless = coalesce(excluded.headless, session.headless), "
                 "heard_at = coalesce(excluded.heard_at, session.heard_at), "
-                "seen_at = excluded.seen_at",
+                "seen_at = excluded.seen_at, host = "
+                "case when excluded.pid is null then session.host else excluded.host end",
                 (
                     session,
                     pid,
@@ -84,7 +92,7 @@ class Sessions:
                     None if headless is None else int(headless),
                     now if heard else None,
                     now,
-                    self._store.host(),
+                    self._store.place() or _NOWHERE,
                 ),
             )
 
@@ -157,11 +165,22 @@ class Sessions:
 
     def renew(self, session: str, agent: str) -> list[str]:
         """Renew the leases of an agent's claims that were not renewed in the last minute, or in the
-        last third of a lease that is shorter than three."""
+        last third of a lease that is shorter than three, and take back those that ran out."""
         now = self._store.lease_clock()
         held = self.held_by(session, agent)
         old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
+        old += self.lapsed(session, agent)
         return self._claims.heartbeat(old) if old else []
+
+    def lapsed(self, session: str, agent: str) -> list[str]:
+        """Return the claims of an agent that ran out of their leases, and that its word takes back
+        (see `Ends.come_back`)."""
+        found = self._store.rows(
+            "select c.token from claim c join item i on i.no = c.item and i.lapsed = c.no "
+            "where c.session = ? and c.agent = ? and i.state = 'ready'",
+            (session, agent),
+        )
+        return [token for (token,) in found.fetchall()]
 
     def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
         """Return in how many seconds a call of who holds these (rows as of `held_by`) changes
@@ -207,15 +226,27 @@ class Sessions:
             ]
 
     def at_work(self) -> list[Session]:
-        """Return the sessions of this machine that hold claims or follow queues."""
+        """Return the sessions that hold claims or follow queues."""
         return self._store.all(
             Session,
-            f"{_ALL} where coalesce(host, '') = coalesce(?, '') "
-            "and (id in (select session from told) or id in "
+            f"{_ALL} where id in (select session from told) or id in "
             "(select c.session from item i join claim c on c.no = i.claim "
-            "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null))",
-            (self._store.host(),),
+            "where i.queue in (select no from queue) and i.turn < 0 and c.session is not null)",
         )
+
+    def is_gone(self, session: Session, agent: Agent | None = None) -> bool:
+        """True only where it is certain that the process of a session, or of an agent of it, has
+        ended: its number says something in the session's place alone (see `Store.place`), and no
+        process outlives the boot of an embedded ledger's machine."""
+        here, who = self._store.place(), agent or session
+        if here is None or session.host == _NOWHERE:
+            return False
+        # Earlier ledgers of one machine name no place.
+        if session.host == here or (session.host is None and not self._store.is_shared):
+            return caller.is_gone(who.pid, who.pid_start)
+        if session.host is None or self._store.is_shared:
+            return False
+        return session.host.partition(":")[0] != here.partition(":")[0]
 
     def callers(self) -> set[str]:
         """Return the names of all sessions and agents that the ledger knows."""
@@ -275,14 +306,29 @@ class Sessions:
         )
         return items, seconds, tokens
 
+    def pace(self, queue: int) -> float | None:
+        """Return how many seconds an item of a generation (its number) takes, by the last that were
+        worked on; of a call that got several, what they took together. None: too few are known."""
+        row = self._store.row(
+            "select sum(seconds), sum(items) from (select max(ended_at) - min(claimed_at) as "
+            "seconds, count(*) as items from "
+            "(select c.* from item i join claim c on c.no = i.claim "
+            f"where i.queue = ? and i.state in {sql(WORKED)} order by c.no desc limit ?) as last "
+            "group by coalesce(handout, no)) as calls",
+            (queue, _PACE_OF),
+        )
+        if row[1] is None or row[1] < _PACE_FROM:
+            return None
+        return max(0.0, float(row[0])) / int(row[1])
+
     def pools(self) -> list[Session]:
-        """Return this machine's sessions of pools that still have agents or claims."""
+        """Return the sessions of pools that still have agents or claims."""
         return self._store.all(
             Session,
-            f"{_ALL} where id like ? and coalesce(host, '') = coalesce(?, '') and "
+            f"{_ALL} where id like ? and "
             "(id in (select session from agent where ended_at is null) "
             "or id in (select session from claim where outcome is null))",
-            (f"{POOL}%", self._store.host()),
+            (f"{POOL}%",),
         )
 
     # -- inside a write transaction --

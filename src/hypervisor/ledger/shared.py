@@ -49,6 +49,8 @@ def _opened(
     for again in range(_COLLISIONS, -1, -1):
         try:
             engine = open_engine(root, told, name, create=create, patience=patience)
+            if (state := State.find(root)) is not None:
+                engine.mind_clock_of(state)
             opened = Store(root, engine)
             break
         except Gone:

@@ -10,6 +10,7 @@ from hypervisor.ledger import clock, schema
 from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger.store import LedgerError, Transaction, text_error
 from hypervisor.system import machine
+from hypervisor.system.errors import mend_of
 from hypervisor.system.state import LEDGER, State, shown
 
 TYPE_CHECKING = False
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+# SQLite opens none that is longer.
+_LONGEST_PATH = 500
 # How long a writer sleeps, in seconds, before each further look whether it is its turn. Only then
 # does it queue up: waking the next in the queue at every commit costs more than a short write.
 _LOOKS = (0.0005, 0.001, 0.002, 0.004, 0.008)
@@ -27,6 +30,8 @@ class Embedded:
     """The ledger's file, and what only an embedded store does."""
 
     shared = False
+    # Whether what is written here is lost: where the folder may not be written.
+    is_copy = False
 
     def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
         self.state = state
@@ -72,6 +77,18 @@ class Embedded:
         if self.connection.in_transaction:
             write.now = now
         return now
+
+    def mind_clock(self) -> None:
+        """Do nothing: nobody sets the clock of leases."""
+
+    def end_number(self) -> int:
+        """Return the number of what ends in this transaction; there is one writer, and its clock
+        only ever grows."""
+        return self.lease_clock()
+
+    def is_of_earlier_boot(self, time: int) -> bool:
+        """True for a time of the lease clock at which the machine had not yet been started anew."""
+        return 0 < time // clock.BOOT_SPAN < self.lease_clock() // clock.BOOT_SPAN
 
     def settled_before(self) -> int:
         """Return the `finish_no` below which no end is still to come: there is one writer."""
@@ -135,6 +152,9 @@ class Embedded:
     def _boot_no(self) -> int:
         boot = machine.boot_id()
         execute = self.connection.execute
+        if boot == machine.HIDDEN:
+            # It is no other boot than the last that is known.
+            return int(execute("select coalesce(max(no), 1) from boot").fetchone()[0])
         row = execute("select no from boot where id = ?", (boot,)).fetchone()
         if row is None:
             execute("insert into boot (id) values (?) on conflict do nothing", (boot,))
@@ -243,6 +263,10 @@ def unusable(path: str, error: BaseException) -> LedgerError:
         fix = "free some space (or look after the disk), then run the command again"
     elif "is locked" in text:
         fix = "another program holds the file: end it, then run the command again"
+    elif isinstance(error, OSError):
+        fix = mend_of(error)
+    elif len(path) > _LONGEST_PATH:
+        fix = "the path is too long: shorten a name, or move it up"
     else:
         fix = "make the folder and its files writable for you, then run the command again"
     return LedgerError(f"{path}: {text}", fix)

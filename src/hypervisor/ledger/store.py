@@ -80,6 +80,15 @@ if TYPE_CHECKING:
         def lease_clock(self) -> int:
             """Return the time by which leases are judged, in microseconds."""
 
+        def mind_clock(self) -> None:
+            """Take back what the clock of leases was set by."""
+
+        def end_number(self) -> int:
+            """Return the number of what ends in this transaction, in the order of ends."""
+
+        def is_of_earlier_boot(self, time: int) -> bool:
+            """True for a time of the lease clock before the machine was started anew."""
+
         def settled_before(self) -> int:
             """Return the `finish_no` below which no end is still to come."""
 
@@ -252,9 +261,13 @@ class Store:
         """
         self._write.proof = (sql, values)
 
-    def host(self) -> str | None:
-        """Return the machine whose processes a session's number is one of; None: there is one."""
-        return f"{machine.machine_id()}:{os.uname().nodename}" if self.engine.shared else None
+    def place(self) -> str | None:
+        """Return where a process's number means that process: this boot and pid namespace of this
+        machine; None where that can't be told."""
+        space = machine.process_space()
+        if space is None or not self.engine.shared:
+            return space
+        return f"{machine.machine_id()}:{os.uname().nodename}:{space}"
 
     def clone(self) -> str | None:
         """Return the clone of the project that this is, and behind a space where it stands; None:

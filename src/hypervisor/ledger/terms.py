@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim import loads
+from hypervisor.ledger.options import LIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,11 +186,12 @@ class Terms:
         )
 
     def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
-        for column in ("item_calls", "item_ms", "canary"):
-            if column in bounds:
-                value = bounds[column] if column == "canary" else bounds[column] or None
-                self._store.change(f"update queue set {column} = ? where no = ?", (value, queue))
-        self._queues.forget_known(queue)
+        columns = [one for one in (*LIMITS, "item_calls", "item_ms", "canary") if one in bounds]
+        if columns:
+            values = [bounds[one] if one == "canary" else bounds[one] or None for one in columns]
+            sets = ", ".join(f"{one} = ?" for one in columns)
+            self._store.change(f"update queue set {sets} where no = ?", (*values, queue))
+            self._queues.forget_known(queue)
 
     def put_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
         for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):

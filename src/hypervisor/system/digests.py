@@ -14,6 +14,17 @@ def sha256(data: bytes) -> str:
     return str(module.sha256(data).hexdigest())
 
 
+def digest_of(path: str) -> str | None:
+    """Return the SHA-256 of a file in hex digits; None for one that can't be read."""
+    import hashlib
+
+    try:
+        with open(path, "rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def keyed(data: bytes, key: bytes) -> str:
     """Return 16 bytes of BLAKE2b over `data` with `key`, in hex digits."""
     try:

@@ -96,3 +96,17 @@ class OtherItem(HypervisorError):
     def __init__(self, path: str, item_id: str, found: str | None) -> None:
         stands = "a task without an id" if found is None else one_line(found, 80)
         super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")
+
+
+def mend_of(error: OSError) -> str:
+    """Return what the reader can do about an error of the system."""
+    import errno
+
+    return {
+        errno.ENOSPC: "free some space on the disk",
+        errno.EDQUOT: "free some of your quota",
+        errno.EACCES: "make the folder and its files writable for you",
+        errno.EPERM: "make the folder and its files writable for you",
+        errno.EROFS: "mount the file system for writing",
+        errno.ENAMETOOLONG: "the path is too long: shorten a name, or move it up",
+    }.get(error.errno or 0, "run the command again")

@@ -12,11 +12,16 @@ from hypervisor.system.errors import SetupError
 from hypervisor.system.git import Git, GitError
 from hypervisor.system.text import listed, one_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _SHOWN = 5
 _FAILED = re.compile(r"fatal: (.*): clean filter '(.*)' failed", re.S)
 # Said of a filter; the last where one that stays between files ends.
 _SIGNS = ("clean filter", "external filter", "hung up unexpectedly", "Broken pipe")
-_FROM_INPUT = ("--pathspec-from-file=-", "--pathspec-file-nul")
+# A command of git takes the words of `pathspecs` so.
+FROM_INPUT = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 class FilterError(SetupError):
@@ -36,13 +41,18 @@ def wanted(git: Git, paths: list[str]) -> dict[str, str]:
 def refuse_missing(git: Git, filters: dict[str, str]) -> None:
     """Raise FilterError if one of `filters`, by path, is not set up."""
     set_up = git.filters
-    missing = {path: name for path, name in filters.items() if name not in set_up}
-    if missing:
-        raise FilterError(
-            f"{listed(sorted(missing), _SHOWN)}: {_names(missing)} not set up here, so git would "
-            "keep them as they are",
-            "set it up (git lfs install, git-crypt unlock), then say it again",
-        )
+    lacking = {path: name for path, name in filters.items() if name not in set_up}
+    if lacking:
+        raise missing(lacking)
+
+
+def missing(filters: dict[str, str]) -> FilterError:
+    """Return what to say of files, each with its filter, that is not set up."""
+    return FilterError(
+        f"{listed(sorted(filters), _SHOWN)}: {_names(filters)} not set up here, so git would "
+        "keep them as they are",
+        "set it up (git lfs install, git-crypt unlock), then say it again",
+    )
 
 
 def stage(git: Git, *words: str, input: str | None = None) -> None:
@@ -62,21 +72,24 @@ def stage(git: Git, *words: str, input: str | None = None) -> None:
         ) from None
 
 
-def stage_again(git: Git, paths: list[str]) -> None:
+def staged_without(git: Git, paths: list[str]) -> dict[str, FilterError]:
     """Have the staged files `paths` that want a filter go through it again, whoever has staged them
-    and how it was set up then. Raises FilterError, and those whose filter is missing are not staged
-    any more."""
+    and how it was set up then. Return why, for each path for which that can't be."""
     filters = wanted(git, paths)
-    if not filters:
-        return
+    set_up = git.filters
+    ready = [path for path, name in filters.items() if name in set_up]
+    left = {path: missing({path: name}) for path, name in filters.items() if name not in set_up}
     try:
-        refuse_missing(git, filters)
-        words = ("--renormalize", *_FROM_INPUT)
-        stage(git, *words, input="".join(f":(top,literal){path}\0" for path in filters))
-    except FilterError:
-        told = "".join(f":(top,literal){path}\0" for path in filters)
-        git("reset", "--quiet", *_FROM_INPUT, "HEAD", input=told)
-        raise
+        if ready:
+            stage(git, "--renormalize", *FROM_INPUT, input=pathspecs(ready))
+    except FilterError as error:
+        left |= dict.fromkeys(ready, error)
+    return left
+
+
+def pathspecs(paths: Iterable[str]) -> str:
+    """Return paths from the top as FROM_INPUT takes them."""
+    return "".join(f":(top,literal){path}\0" for path in paths)
 
 
 def _names(missing: dict[str, str]) -> str:

@@ -23,7 +23,7 @@ from hypervisor.system.checkout import (
 )  # fmt: skip
 from hypervisor.system.errors import HypervisorError, SetupError
 from hypervisor.system.git_environment import QUIET, environment
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _NOBODY = (
     "Please tell me who you are", "empty ident name", "no email was given", "no name was given",
     "unable to auto-detect email",
 )  # fmt: skip
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 _NAME = 'git config user.name "…" && git config user.email "…"'
 
 
@@ -62,9 +63,18 @@ class GitError(HypervisorError):
     def __init__(self, what: str, said: str, fix: str = "") -> None:
         # Its lines as one: they are one message.
         words = " ".join(said.split())
+        if lock := lock_of(said):
+            words = f"{lock} is there: another git is at work, or has died at it"
+            fix = f"once none runs there any more: rm {shell(lock)}"
         super().__init__(f"git {what}: {one_line(words, 300) or 'it failed'}", fix)
         self.what = what
         self.said = said
+
+
+def lock_of(said: str) -> str | None:
+    """Return the lock of git's own that kept it from its work, going by what it said, or None."""
+    before, found, _ = said.partition(".lock': File exists")
+    return before.rpartition("'")[2] + ".lock" if found else None
 
 
 class NobodyCommits(GitError, SetupError):
@@ -74,6 +84,13 @@ class NobodyCommits(GitError, SetupError):
         del fix
         super().__init__(what, "it knows no name and address to commit with", _NAME)
         self.said = said
+
+
+class NoRoom(GitError, SetupError):
+    """What git has to write can't be written here by anybody."""
+
+    def __init__(self, what: str, said: str, fix: str = "") -> None:
+        super().__init__(what, said, fix or "make room for it")
 
 
 class Git:
@@ -100,6 +117,8 @@ class Git:
     ) -> None:
         self.folder = folder
         self._root = folder if root is None else root
+        # The folder whose repository `at` keeps to.
+        self._home = folder
         self._seconds, self.beat, self._beat_every = seconds, beat, beat_every
         self._bound = False
         self._index: str | None = None
@@ -118,9 +137,9 @@ class Git:
             beat=self.beat,
             beat_every=self._beat_every,
         )
-        other._bound = True
+        other._bound, other._home = True, self._home
         other._where()
-        other._configuration = self._configured()
+        other._configuration, other._undone = self._configured(), self._undone
         return other
 
     def with_index(self, index: str) -> Git:
@@ -140,7 +159,10 @@ class Git:
         """Run git with `words` and return its output; it must succeed. Raises GitError."""
         code, out, said = self.run(*words, input=input)
         if code:
-            error = NobodyCommits if any(sign in said for sign in _NOBODY) else GitError
+            error = GitError
+            for kind, signs in ((NobodyCommits, _NOBODY), (NoRoom, _NO_ROOM)):
+                if any(sign in said for sign in signs):
+                    error = kind
             raise error(_verb(words), said or out, fix)
         return out
 
@@ -184,6 +206,11 @@ class Git:
             raise GitError(verb, f"{error}, and was ended", "see: git status") from None
         return code, os.fsdecode(out), os.fsdecode(said).strip()
 
+    @property
+    def root(self) -> str:
+        """The root of the project."""
+        return self._root
+
     def setting(self, name: str) -> str | None:
         """Return a value of the user's own configuration, or None, of those that count here."""
         return self._configured().get(name)
@@ -209,12 +236,13 @@ class Git:
         return {name for name in found if name and "=" not in name}
 
     def is_there(self) -> bool:
-        """True if this is a working tree of the project's repository still."""
+        """True if this is a working tree of the project's repository still, or of that which `at`
+        keeps to."""
         try:
             where = self._where()
         except HypervisorError:
             return False
-        return where is not None and where[1]
+        return where is not None and (self._bound or where[1])
 
     def top(self) -> str:
         """Return the top folder of this working tree. Raises GitError where there is none."""
@@ -293,27 +321,17 @@ class Git:
         top = top_of(self.folder)
         if not self._bound:
             return None if top is None else (top, self._shares(self.folder))
-        if top != self.folder or not self._shares(top):
+        if top != self.folder or not _shares(self._home, top):
             raise HypervisorError(
                 f"{one_line(self.folder, 300)}: no working tree of the repository of "
-                f"{one_line(self._root, 300)}",
+                f"{one_line(self._home, 300)}",
                 "git worktree list shows which there are",
             )
-        return top, True
+        return top, self._shares(top)
 
     def _shares(self, folder: str) -> bool:
-        """True if the checkout around `folder` is one of the project's repository: its main one, a
-        linked worktree, a submodule."""
-        ours, private = private_dir(self._root), private_dir(folder)
-        if ours is None or private is None:
-            return False
-        if top_of(folder) == top_of(self._root):
-            return True
-        common, private = os.path.realpath(shared_dir(ours)), os.path.realpath(private)
-        if not f"{private}/".startswith(f"{common}/"):
-            return False
-        # Submodules are kept there too: what leads back to them is in their own configuration.
-        return "/modules/" in private[len(common) :] or is_own(folder, private)
+        """True if the checkout around `folder` is one of the project's repository."""
+        return _shares(self._root, folder)
 
     def _options(self, verb: str, ours: bool) -> list[str]:
         pairs = [*QUIET]
@@ -326,6 +344,8 @@ class Git:
                 pairs += [_NO_HOOKS, *(f"{name[: -len('command')]}enabled=false" for name in hooks)]
             pairs += [f"{name}={value}" for name, value in self._undone.items()]
         if verb in _STORES:
+            # Where not all is checked out, what stands elsewhere would be passed by.
+            pairs.append("core.sparseCheckout=false")
             # A filter that fails would be passed by, and its file kept as it is.
             pairs += [f"filter.{name}.required=true" for name in sorted(self.filters)]
         return [word for pair in pairs for word in ("-c", pair)]
@@ -358,6 +378,21 @@ class Git:
                 found[_HOOKS] = self.run("config", "--type=bool", "--get", _HOOKS)[1].strip()
             self._configuration = found
         return self._configuration
+
+
+def _shares(home: str, folder: str) -> bool:
+    """True if the checkout around `folder` is one of the repository around `home`: its main one, a
+    linked worktree, a submodule."""
+    ours, private = private_dir(home), private_dir(folder)
+    if ours is None or private is None:
+        return False
+    if top_of(folder) == top_of(home):
+        return True
+    common, private = os.path.realpath(shared_dir(ours)), os.path.realpath(private)
+    if not f"{private}/".startswith(f"{common}/"):
+        return False
+    # Submodules are kept there too: what leads back to them is in their own configuration.
+    return "/modules/" in private[len(common) :] or is_own(folder, private)
 
 
 def version(folder: str, seconds: float) -> str:

@@ -42,17 +42,58 @@ def kill_marked(name: str, value: str) -> int:
     return killed
 
 
+def end_group(group: int) -> None:
+    """Kill a process group, and first all that its leader has below it."""
+    kill_below(group)
+    signal_group(group, signal.SIGKILL)
+
+
+def kill_below(pid: int) -> None:
+    """Kill every process below `pid`, until none is left. Without /proc, none is found."""
+    for _ in range(_ROUNDS):
+        found = _below(pid)
+        if not found:
+            return
+        for one in found:
+            try:
+                os.kill(one, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        time.sleep(0.01)
+
+
+def _below(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in _processes():
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as source:
+                state, parent = source.read().rpartition(b")")[2].split(None, 2)[:2]
+        except (OSError, ValueError):
+            continue
+        if state != b"Z":
+            children.setdefault(int(parent), []).append(entry)
+    found, above = [], [pid]
+    while above:
+        below = children.get(above.pop(), [])
+        found += below
+        above += below
+    return [one for one in found if one != os.getpid()]
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
+    except OSError:
+        return []
+
+
 def marked(name: str, value: str) -> list[int]:
     """Return the processes whose environment says `name=value`, but for this one."""
     mark = os.fsencode(f"{name}={value}")
     found = []
-    try:
-        entries = os.listdir("/proc")
-    except OSError:
-        return []
     own = os.getpid()
-    for entry in entries:
-        if not entry.isdecimal() or int(entry) == own:
+    for entry in _processes():
+        if entry == own:
             continue
         try:
             with open(f"/proc/{entry}/environ", "rb") as source:
@@ -60,5 +101,5 @@ def marked(name: str, value: str) -> list[int]:
         except OSError:
             continue
         if mark in environment and mark in environment.split(b"\0"):
-            found.append(int(entry))
+            found.append(entry)
     return found

@@ -5,13 +5,30 @@ from __future__ import annotations
 import os
 import sys
 
+HIDDEN = "unknown"
+
 
 def boot_id() -> str:
-    """Return a name for this boot of the machine; containers have that of their host."""
+    """Return a name for this boot of the machine; containers have that of their host. HIDDEN where
+    a sandbox keeps it."""
     try:
         return _first_line("/proc/sys/kernel/random/boot_id")
     except OSError:
-        return _sysctl("kern.bootsessionuuid") or "unknown"
+        return _sysctl("kern.bootsessionuuid") or HIDDEN
+
+
+def process_space() -> str | None:
+    """Return a name for where a process's number means that process: this boot, and on Linux the
+    pid namespace. None where that is hidden."""
+    boot = boot_id()
+    if boot == HIDDEN:
+        return None
+    if sys.platform == "darwin":
+        return boot
+    try:
+        return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
 
 
 def machine_id() -> str:

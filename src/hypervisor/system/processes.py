@@ -253,3 +253,21 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def holders(path: str) -> list[tuple[int, str]]:
+    """Return (pid, name) of the other processes that have the file at `path` open, as far as that
+    can be seen: of this user's, where there is /proc."""
+    found = []
+    for pid in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if not pid.isdigit() or int(pid) == os.getpid():
+            continue
+        try:
+            for one in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{one}") == path:
+                    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+                        found.append((int(pid), name.read().strip()))
+                    break
+        except OSError:
+            continue
+    return found

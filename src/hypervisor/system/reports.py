@@ -20,6 +20,11 @@ class Report(TypedDict, total=False):
     forced: list[str]
     off_limits: list[str]
     unnamed: list[str]
+    # Of work on a branch.
+    branch: str
+    unchanged: bool
+    outside: list[str]
+    kept: list[str]
     assignee: str
     # Of triage.
     action: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Whose values are keys.
 _PARTS = ("SECRET", "PASSW", "PASSPHRASE", "CREDENTIAL", "AUTHORIZATION")
@@ -34,11 +34,13 @@ _BETWEEN = (":", "=", "--", "bearer", "basic", "/services/", "/webhooks/")
 
 def may_hold_key(text: str, environment: Mapping[str, str]) -> bool:
     """True if `redact.Redactor(environment)` has anything to look for in `text`."""
+    return may_hold(text, values(environment))
+
+
+def may_hold(text: str, known: Sequence[str]) -> bool:
+    """True if a key may stand in `text`, one of those that are `known` among them."""
     return (
-        "-----" in text
-        or of_a_shape(text)
-        or hints(text)
-        or any(value in text for value in values(environment))
+        "-----" in text or of_a_shape(text) or hints(text) or any(value in text for value in known)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, mend_of
 from hypervisor.tasks.temporary import NotWritten
 from hypervisor.tasks.write import sync_folders
 
@@ -33,4 +33,4 @@ def create(path: str, data: bytes) -> None:
     except OSError as error:
         if os.path.lexists(path):
             raise HypervisorError(f"{path}: stands already", "choose another title") from None
-        raise NotWritten(path, error.strerror or str(error), "make the folder writable") from None
+        raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None

@@ -7,6 +7,7 @@ import os
 import time
 
 from hypervisor.system.errors import FileChanged
+from hypervisor.system.text import shell
 from hypervisor.tasks import rename
 from hypervisor.tasks.read import NO_IDENTITY, Identity, identity_of
 from hypervisor.tasks.rename import holds
@@ -69,7 +70,7 @@ def check(
 def check_writable(status: os.stat_result, target: str, path: str) -> None:
     """Raise NotWritten for a file that its owner wants kept as it is."""
     if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
-        raise NotWritten(path, "it is read-only", "make it writable: chmod u+w")
+        raise NotWritten(path, "it is read-only", f"chmod u+w {shell(target)}")
 
 
 def keep_writers_out(descriptor: int, path: str) -> bool:

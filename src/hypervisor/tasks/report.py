@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
 from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hypervisor.system.reports import Report
 
 LONGEST = 8000
+UNCHANGED = "nothing changed in its working tree"
 _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
@@ -58,22 +60,33 @@ def render(
         shown.append(f"- Commit: {_code(report['commit'])}")
     if report.get("files"):
         shown.append(f"- Files: {', '.join(_code(name) for name in report['files'][:50])}")
+    if report.get("unchanged"):
+        shown.append(f"- Files: {UNCHANGED}")
     if report.get("verify"):
         shown.append(f"- Checked by: {_code(report['verify'])}")
     if report.get("forced"):
         shown.append(f"- Open boxes, forced: {len(report['forced'])}")
-    for name, paths in (
-        ("Changed, though it steers the next run", report.get("off_limits")),
-        ("Changed, and not named by the task", report.get("unnamed")),
-    ):
-        if paths:
-            shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
+    for name, paths in beside(report):
+        shown.append(f"- {name}: {', '.join(_code(path) for path in paths[:50])}")
     text = report.get("summary") or (None if hindered else report.get("reason"))
     if text:
         shown += ["", *quoted(text)]
     if report.get("note"):
         shown += ["", "**Note**", "", *quoted(report["note"])]
     return shown
+
+
+def beside(report: Report) -> list[tuple[str, list[str]]]:
+    """Return the lists of paths that a report tells beside what its worker said, each with what it
+    is called."""
+    told = (
+        ("Changed, though it steers the next run", report.get("off_limits")),
+        ("Changed, and not named by the task", report.get("unnamed")),
+        ("Changed outside of its working tree meanwhile, by whom is not known",
+         report.get("outside")),
+        ("Not in any commit, kept in", report.get("kept")),
+    )  # fmt: skip
+    return [(name, paths) for name, paths in told if paths]
 
 
 def quoted(text: str) -> list[str]:
@@ -94,10 +107,11 @@ def put(
     place: str,
     wanted: Callable[[], bool],
     assignee: str | None = None,
-) -> read.Identity | None:
+) -> tuple[read.Identity | None, str | None]:
     """Put a report into the task file at `path`, and the word of the class `status` where one is
     given and the task's family has such a word; return how the file looks now, None if nothing had
-    to be written. `item_id` and `place`, its path from the root, say which task that has to be.
+    to be written, and the digest of what it held before, None where it had the report.
+    `item_id` and `place`, its path from the root, say which task that has to be.
 
     A task that is nobody's is given to `assignee`, unless that can't be written into its file.
     Doing it again for the same token changes nothing; another token's report is replaced. A file
@@ -109,7 +123,7 @@ def put(
     for _ in range(_TRIES):
         document = read.read(path)
         if not wanted():
-            return None
+            return None, None
         task = task_of(document, settings)
         if task is None:
             raise edit.EditRefused(path, "it is no task any more")
@@ -125,10 +139,10 @@ def put(
             except edit.EditRefused:
                 pass
         if edited.after == edited.before:
-            return document.identity
+            return document.identity, None
         log.record([(path, edited.before, edited.after, item_id)])
         try:
-            return write.replace(path, document, edited.after)
+            return write.replace(path, document, edited.after), sha256(edited.before)
         except FileChanged:
             continue
     raise FileChanged(path)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
+# What becomes of a file that holds no edit of ours any more.
+FINE = ("restored", "already as before")
 _FOLDER = "undo"
 _FULL = 16 * 1024 * 1024
 # No line of ours is longer: a task file as JSON, in which a byte may take six. A pack is filled up

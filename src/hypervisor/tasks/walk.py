@@ -9,6 +9,7 @@ can't have files outside it edited. Links come last, so that a file keeps its ow
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -16,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,7 +177,9 @@ class Walk:
 def unreadable(path: str, error: OSError, origin: str) -> Found:
     """Return the entry for a folder or file that can't be opened."""
     reason = f"can't be read: {error.strerror or error}"
-    fix = f"chmod u+{'rx' if os.path.isdir(path) else 'r'} it" if error.errno == 13 else ""
+    fix = ""
+    if error.errno == errno.EACCES:
+        fix = f"chmod u+{'rx' if os.path.isdir(path) else 'r'} {shell(path)}"
     return Found(path, origin=origin, problem=Problem("broken", "unreadable", reason, fix))
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import os
 
-from hypervisor.system.errors import FileChanged
+from hypervisor.system.errors import FileChanged, mend_of
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import guard
@@ -78,7 +78,7 @@ def replace(
         try:
             sync_folders([path])
         except OSError as error:
-            raise NotWritten(path, error.strerror or str(error), _fix(error)) from None
+            raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
     return new
 
 
@@ -183,7 +183,7 @@ def _replace(
             if locked >= 0:
                 os.close(locked)
     except OSError as error:
-        raise NotWritten(path, error.strerror or str(error), _fix(error)) from None
+        raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
 
 
 def sync_folders(paths: Iterable[str]) -> None:
@@ -203,13 +203,3 @@ def sync_folders(paths: Iterable[str]) -> None:
 def _target(path: str) -> str:
     """Return the path of the file itself; links in the folders above it may stay."""
     return os.path.realpath(path) if os.path.islink(path) else path
-
-
-def _fix(error: OSError) -> str:
-    return {
-        errno.ENOSPC: "free some space on the disk",
-        errno.EDQUOT: "free some of your quota",
-        errno.EACCES: "make the folder writable",
-        errno.EPERM: "make the folder writable",
-        errno.EROFS: "mount the file system for writing",
-    }.get(error.errno or 0, "run the command again")

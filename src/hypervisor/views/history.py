@@ -119,6 +119,8 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
         "attempts": row.attempts,
         "deaths": row.deaths,
         "releases": row.releases,
+        "lost": row.lost,
+        "abrupt": row.abrupt,
         "finished_at": row.finished_at,
         "told_by": row.told_by,
         "report_pending": row.pending,

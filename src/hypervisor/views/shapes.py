@@ -49,6 +49,8 @@ class Always(TypedDict):
     worker: str | None
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     tokens: Mapping[str, int | None] | None
     runtime_seconds: float | None
     report_pending: str | None
@@ -67,6 +69,10 @@ class Told(Always, total=False):
     rule: str
     off_limits: list[str]
     unnamed: list[str]
+    unchanged: bool
+    outside: list[str]
+    kept: list[str]
+    report_gone: bool
 
 
 class Head(TypedDict):
@@ -74,6 +80,7 @@ class Head(TypedDict):
 
     queue: str
     generation: int
+    newest_generation: int
     state: str
     reason: str | None
 
@@ -205,6 +212,8 @@ class InQueue(TypedDict):
     payload: object
     attempts: int
     deaths: int
+    lost: int
+    abrupt: int
     releases: int
     finished_at: float | None
     told_by: str | None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import budget, outcomes
+from hypervisor.ledger import budget, outcomes, schema
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
-from hypervisor.system.notes import home
+from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.spans import narrow, until
+from hypervisor.system.state import LEDGER, shown
 from hypervisor.system.text import count, either, one_line
 
 TYPE_CHECKING = False
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
 KINDS = (
-    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "pending", "unmerged",
+    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "missing", "pending",
+    "unmerged",
 )  # fmt: skip
 # The pace is that of so many last items.
 _PACE = 100
@@ -117,7 +119,24 @@ def unnoted(ledger: Ledger) -> str | None:
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
-        f"put back would not be noticed; make it writable: hypervisor doctor"
+        f"put back would not be noticed; make it writable for you, or set {VARIABLE} to a folder "
+        "that is"
+    )
+
+
+def held_back(ledger: Ledger) -> str | None:
+    """Return in a line that somebody else reads the ledger for so long that it grows, or None."""
+    log = None if ledger.is_shared else ledger.state.folder.look(f"{LEDGER}-wal")
+    if log is None or log.st_size <= 2 * schema.LARGEST_LOG:
+        return None
+    from hypervisor.system.processes import holders
+
+    path = shown(ledger.root, LEDGER)
+    those = [f"{name} ({pid})" for pid, name in holders(path)]
+    who = one_line(", ".join(those) or "another program", 200)
+    return (
+        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since somebody reads the "
+        f"ledger and does not let go: {who}; end that program"
     )
 
 
@@ -268,6 +287,17 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         wait = either(waiting, "waits", "wait")
         awaited = nothing_ready.awaited(ledger, queue)
         problem("waiting", f"{count(waiting, 'item')} {wait} for {awaited}")
+    if state == "open" and counts["ready"]:
+        from hypervisor.worker import nothing_ready, presence
+
+        missing, _ = presence.missing(ledger, name)
+        if missing:
+            text = nothing_ready.told_missing(missing, len(missing))
+            problem("missing", text, f"hypervisor cancel {name} --missing")
+    aside = len(ledger.branches.set_aside_rows(name)) if counts["blocked"] else 0
+    if aside:
+        text = f"{count(aside, 'branch')} set aside: to be merged by hand, or retried"
+        problem("unmerged", text, f"hypervisor integrate {name}")
     pending = ledger.queries.pending_of(queue.no)
     unwritten = [(id, why) for id, why in pending if why != "merge"]
     if unwritten:

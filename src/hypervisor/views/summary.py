@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.findings import Result
 from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
-from hypervisor.ledger.rows import Agent, Queue
+from hypervisor.ledger.rows import Agent, Queue, spent_on
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, either, one_line
+from hypervisor.tasks.report import UNCHANGED, beside
 from hypervisor.views.shapes import Head, Notices, Rest, Summary, Tokens, Told
+from hypervisor.worker import outbox
+from hypervisor.worker.branches import keeping
 
 _SHOWN = 20
 _FEW = 20
@@ -29,15 +32,17 @@ def summarize(
     ledger: Ledger,
     queue: str,
     *,
+    generation: int | None = None,
     brief: bool = False,
     note: Callable[[Result, Told], None] | None = None,
 ) -> Summary:
-    """Return the summary of the newest generation of `queue`. Raises UsageError if unknown.
+    """Return the summary of a `generation` of `queue`, the newest if none is named. Raises
+    UsageError if unknown.
 
     A `brief` one is for `lines`: it has those items only that are named there, without tokens.
     `note` is called with each item, as of `Queries.results`, and what the summary says of it.
     """
-    parts = _Parts(ledger, queue)
+    parts = _Parts(ledger, queue, generation)
     workers = []
     for item, told in parts.workers(tokens=not brief):
         if note is not None:
@@ -47,9 +52,9 @@ def summarize(
     return {**parts.head, "workers": workers, **parts.rest()}
 
 
-def as_json(ledger: Ledger, queue: str) -> Iterator[str]:
+def as_json(ledger: Ledger, queue: str, generation: int | None = None) -> Iterator[str]:
     """Yield what `summarize` returns as text, one item at a time: no more is held of it."""
-    parts = _Parts(ledger, queue)
+    parts = _Parts(ledger, queue, generation)
     yield _indented(parts.head)[:-2] + ',\n  "workers": ['
     before, end = "\n    ", "]"
     for _, told in parts.workers(tokens=True):
@@ -66,10 +71,11 @@ class _Parts:
     """A summary in the order in which it is told: `head`, then each of `workers`, and the `rest`
     once they were told. `counts` has how many of each status were told."""
 
-    def __init__(self, ledger: Ledger, queue: str) -> None:
+    def __init__(self, ledger: Ledger, queue: str, generation: int | None) -> None:
         self._ledger = ledger
-        self._row = row = ledger.queues.get(queue)
-        self._states = states = ledger.queues.stats(queue)
+        self._row = row = ledger.queues.get(queue, generation)
+        self._states = states = ledger.queues.counts(row.no)
+        self._gone = outbox.thrown_away(ledger, row.no)
         drained = row.state == "open" and not states["ready"] and not states["claimed"]
         self.counts = {standing.word: 0 for standing in STANDINGS}
         self._pending = 0
@@ -78,6 +84,7 @@ class _Parts:
         self.head: Head = {
             "queue": row.name,
             "generation": row.generation,
+            "newest_generation": ledger.queues.get(queue).generation,
             "state": "drained" if drained else row.state,
             "reason": row.reason or None,
         }
@@ -87,9 +94,11 @@ class _Parts:
         tell = teller(self._ledger, self._row)
         shares = self._ledger.agents.shares(self._row.no) if tokens else iter(())
         share = next(shares, None)
-        for item in self._ledger.queries.results(self._row.name):
+        for item in self._ledger.queries.results_in(self._row.no):
             own = share[1] if share is not None and share[0] == item.no else None
             told = tell(item, own)
+            if item.no in self._gone:
+                told["report_gone"] = True
             if own is not None:
                 share = next(shares, None)
             self.counts[told["status"]] += 1
@@ -129,17 +138,34 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] |
         untried = f"not tried: {queue.reason}"
     why = f"set aside: not {ledger.narrowing.condition(queue.no)}"
     aside = frozenset(ledger.narrowing.aside(queue.no))
+    kept = keeping.of_queue(ledger, queue.no)
 
     def tell(item: Result, share: list[int | None] | None) -> Told:
-        return _item(item, share, why if item.id in aside else None, untried)
+        told = _item(item, share, why if item.id in aside else None, untried)
+        if item.no in kept:
+            told["kept"] = kept[item.no]
+        return told
 
     return tell
 
 
 def _is_named(told: Told, number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
-    odd = told["report_pending"] or told.get("off_limits") or told.get("unnamed")
-    return number <= _LISTED or bool(odd)
+    return number <= _LISTED or bool(
+        told["report_pending"] or told.get("report_gone") or beside_of(told)
+    )
+
+
+def beside_of(told: Told) -> list[tuple[str, list[str]]]:
+    """Return what `tasks.report.beside` does, of an item of a summary."""
+    return beside(
+        {
+            "off_limits": told.get("off_limits", []),
+            "unnamed": told.get("unnamed", []),
+            "outside": told.get("outside", []),
+            "kept": told.get("kept", []),
+        }
+    )
 
 
 def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> Tokens:
@@ -188,8 +214,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
     the rest is not tried, where that is so."""
     report = item.report or {}
     had = item.state, item.first_claimed_at
-    spent = item.attempts + item.deaths + item.releases
-    standing = outcomes.standing(*had, spent, item.cause)
+    standing = outcomes.standing(*had, spent_on(item), item.cause)
     after = outcomes.earlier(*had, item.cause)
     told: Told = {
         "task_id": item.id,
@@ -202,6 +227,8 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "worker": item.worker,
         "attempts": item.attempts,
         "deaths": item.deaths,
+        "lost": item.lost,
+        "abrupt": item.abrupt,
         "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
         "runtime_seconds": None,
         "report_pending": _pending(item),
@@ -221,7 +248,9 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         told["reason"] = report.get("reason") or item.cause or words
     if item.outcome == "cancelled":
         told["half_done"] = True
-    for name in ("files", "changes", "rule", "off_limits", "unnamed"):
+    for name in (
+        "files", "changes", "rule", "off_limits", "unnamed", "unchanged", "outside", "kept",
+    ):  # fmt: skip
         if report.get(name):
             told[name] = report[name]
     return told
@@ -235,7 +264,7 @@ def _why_open(
     if standing is not UNTRIED:
         told = outcomes.told(standing, after)
         return "; ".join(filter(None, (told, aside or others)))
-    return aside or (others and (item.cause or others)) or untried or "not tried yet"
+    return aside or item.cause or others or untried or "not tried yet"
 
 
 def _pending(item: Result) -> str | None:
@@ -268,7 +297,10 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     tokens = summary["total_tokens"]
     least = "" if summary["tokens_exact"] else "at least "
     why = f" ({one_line(summary['reason'], 100)})" if summary["reason"] else ""
-    head = f"queue {summary['queue']}: {summary['state']}{why}, {count(summary['total'], 'item')}"
+    newest = summary["newest_generation"]
+    which = f" (generation {summary['generation']} of {newest})" if newest > 1 else ""
+    name = f"queue {summary['queue']}{which}"
+    head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
         f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
@@ -305,13 +337,12 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         sections[row.word] = _section(row, those, number, room)
         room = max(0, room - number)
     shown += [line for row in BY_RANK if row.odd for line in sections[row.word]]
-    for words, files in (
-        ("changed, though it steers the next run", [w.get("off_limits") for w in workers]),
-        ("changed, and not named by the task", [w.get("unnamed") for w in workers]),
-    ):
-        odd = [(w["task_id"], named) for w, named in zip(workers, files, strict=True) if named]
-        for item_id, named in odd[:_SHOWN]:
-            shown.append(f"{words}: {one_line(item_id, 60)}: {one_line(', '.join(named), 160)}")
+    for worker in [w for w in workers if beside_of(w)][:_SHOWN]:
+        for words, named in beside_of(worker):
+            words = f"{words[0].lower()}{words[1:]}"
+            shown.append(
+                f"{words}: {one_line(worker['task_id'], 60)}: {one_line(', '.join(named), 160)}"
+            )
     unmerged = [w for w in workers if w["report_pending"] == _NOT_TRIED["merge"]]
     if unmerged:
         name = one_line(summary["queue"], 60)
@@ -325,6 +356,14 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
             f"{one_line(worker['report_pending'], 240)}; "
             f"hypervisor summary {one_line(summary['queue'], 60)} writes it when it can"
         )
+    lost = [w for w in summary["workers"] if w.get("report_gone")]
+    for worker in lost[:_SHOWN]:
+        shown.append(f"report thrown away: {one_line(worker['task_id'], 60)} looks open again")
+    if lost:
+        written = either(len(lost), "the report", f"the {len(lost)} reports")
+        older = "" if summary["generation"] == newest else f" --generation {summary['generation']}"
+        mend = f"hypervisor summary {one_line(summary['queue'], 60)}{older} --write"
+        shown.append(f"to write {written} again: {mend}")
     if not brief:
         shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
     return shown
@@ -342,6 +381,7 @@ def _section(row: Standing, workers: list[Told], number: int, room: int) -> list
         if worker["title"] and worker["title"] != worker["task_id"]:
             name += f" “{one_line(worker['title'], 60)}”"
         half = "half done; " if worker.get("half_done") else ""
+        half += f"{UNCHANGED}; " if worker.get("unchanged") else ""
         said = worker.get("outcome") or worker["reason"]
         shown.append(f"  {name}: {half}{one_line(said, width)}")
         if worker["note"]:

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from hypervisor.worker import off_limits
     from hypervisor.worker.checks import CheckFailed, Refused, boxes_ticked
     from hypervisor.worker.ends import Ended, finish, release
-    from hypervisor.worker.handout import UNHEARD_SECONDS, drain_mark, give_back, share_left, take
+    from hypervisor.worker.handout import (
+        UNHEARD_SECONDS,
+        carried,
+        drain_mark,
+        give_back,
+        goes_alone,
+        share_left,
+        take,
+    )
     from hypervisor.worker.nothing_ready import why_nothing
     from hypervisor.worker.requirements import asks
 
@@ -24,9 +32,11 @@ __all__ = [
     "Refused",
     "asks",
     "boxes_ticked",
+    "carried",
     "drain_mark",
     "finish",
     "give_back",
+    "goes_alone",
     "off_limits",
     "release",
     "share_left",
@@ -43,9 +53,11 @@ __getattr__ = face(
         "Refused": "checks",
         "asks": "requirements",
         "boxes_ticked": "checks",
+        "carried": "handout",
         "drain_mark": "handout",
         "finish": "ends",
         "give_back": "handout",
+        "goes_alone": "handout",
         "off_limits": "off_limits",
         "release": "ends",
         "share_left": "handout",

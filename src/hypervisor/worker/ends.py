@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Claim
     from hypervisor.ledger.rows import Holding
+    from hypervisor.system.reports import Report
 
 _KEPT_BOXES = 50
 _KEPT_PATHS = 50
 
 
 class Ended:
-    """How an accepted report left its item: the `state` that it is in now; and the `claims` made in
-    the same commit, to be looked at by `take`, or None where none were tried for."""
+    """How an accepted report left its item: the `state` that it is in now; the `claims` made in the
+    same commit, to be looked at by `take`, or None where none were tried for; and what is to be
+    told `beside` of work on a branch."""
 
-    __slots__ = ("claims", "state")
+    __slots__ = ("beside", "claims", "state")
 
     def __init__(self, state: str, claims: list[Claim] | None) -> None:
         self.state = state
         self.claims = claims
+        self.beside: Report = {}
 
 
 def finish(
@@ -103,13 +106,18 @@ def _accept(
     report: Mapping[str, object],
     *,
     more: bool,
+    path: str | None = None,
 ) -> Ended:
+    """Have a report accepted and written; `path` is where the item's file is worked on, if that is
+    not at the root."""
     from hypervisor.system.redact import Redactor
 
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
     report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
     pending = row is not None and outbox.is_written(row.path, row.fingerprint, row.format)
+    if outcome == "done" and row is not None and row.path and row.fingerprint is None:
+        _note_content(ledger, row, path or os.path.join(ledger.root, row.path))
     ended = None
     if more and row is not None and not budget.stop(ledger, row.queue_name):
         ended = _accept_and_claim(ledger, row, outcome, report, pending)
@@ -138,14 +146,23 @@ def _accept(
     return ended
 
 
+def _note_content(ledger: Ledger, row: Holding, path: str) -> None:
+    """Note what a plain file, worked on at `path`, holds as its work is handed in: so it is not
+    opened again."""
+    from hypervisor.system.digests import digest_of
+
+    content = digest_of(path) if row.payload is None and row.format is None else None
+    if content is not None:
+        ledger.accepted.note(row.no, content)
+
+
 def _accept_and_claim(
     ledger: Ledger, row: Holding, outcome: str, report: dict[str, object], pending: bool
 ) -> Ended | None:
     """End an item and claim the next in one commit; None where that can't be done."""
-    agent = caller.in_pool()
-    if agent is not None and share_left(ledger, agent) < 1:
+    agent, queue = caller.in_pool(), row.queue_name
+    if agent is not None and share_left(ledger, agent, queue) < 1:
         return None
-    queue = row.queue_name
     try:
         marks = terms(ledger, queue, agent)
         [state], claims = ledger.claims.finish_and_claim(
@@ -164,23 +181,21 @@ def _accept_and_claim(
 
 
 def _left_on_branch(ledger: Ledger, row: Holding, outcome: str, report: dict[str, object]) -> Ended:
-    """End an item that was not done; what its worker left in its tree is kept on its branch."""
-    from hypervisor.worker.branches import claim_tree, worktrees
+    """End an item that was not done; what its worker left in its tree is kept."""
+    from hypervisor.worker.branches import claim_tree
 
-    tree = None
+    saved = bool(row.worktree)
     try:
-        tree = claim_tree.tree_of(ledger, row)
-        if tree is not None:
-            report = claim_tree.save(tree, row, report)[0]
+        if saved:
+            report = claim_tree.salvage(ledger, row, report)
     except (HypervisorError, OSError) as error:
         # The report counts, not what is left of work that was not finished: that stays where it is.
-        if tree is not None and worktrees.is_kept(tree.top):
-            left = f"what was done is not committed: {one_line(error, 600)}"
-            report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
-            tree = None
+        saved = False
+        left = f"what was done is in {row.worktree} still: {one_line(error, 600)}"
+        report = report | {"reason": f"{report.get('reason') or outcome}; {left}"}
     ended = _accept(ledger, row, row.token, outcome, report, more=False)
-    if tree is not None:
-        claim_tree.leave(ledger, tree, row.token)
+    if saved:
+        claim_tree.leave(ledger, row)
     return ended
 
 
@@ -194,19 +209,21 @@ def _done_on_branch(
     from hypervisor.worker.branches import claim_tree, saving
 
     token = row.token
-    tree = claim_tree.tree_of(ledger, row)
+    tree = claim_tree.tree_of(ledger, row, row.path)
     assert tree is not None
     path = claim_tree.file_in(tree, ledger.root, row.path or "")
     report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, str(report["commit"]))
-    ended = _accept(ledger, row, token, "done", report, more=False)
+    beside = claim_tree.beside(ledger, tree, report)
+    ended = _accept(ledger, row, token, "done", {**report, **beside}, more=False, path=path)
+    ended.beside = beside
     if "commit" not in report:
         # Nothing is to be merged: those that wait for the item need not wait for that.
         ledger.branches.merged({token: tree.base})
         outbox.flush(ledger)
-    claim_tree.leave(ledger, tree, token)
+    claim_tree.leave(ledger, row, tree)
     return ended
 
 

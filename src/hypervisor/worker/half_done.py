@@ -43,7 +43,7 @@ def half_done(ledger: Ledger, queue: str) -> list[HalfDone]:
                 "seconds": round(claim.ended_at - claim.claimed_at, 1),
                 "branch": claim.branch,
                 "worktree": claim.worktree,
-                "files": _in_tree(ledger, claim)
+                "files": _in_tree(ledger, claim, item.path)
                 if claim.branch
                 else _named(ledger.root, item, claim.claimed_at),
             }
@@ -51,10 +51,11 @@ def half_done(ledger: Ledger, queue: str) -> list[HalfDone]:
     return found
 
 
-def _in_tree(ledger: Ledger, claim: ClaimRow) -> list[str]:
-    """Return what has changed in a claim's own working tree, committed or not."""
+def _in_tree(ledger: Ledger, claim: ClaimRow, path: str | None) -> list[str]:
+    """Return what has changed in the own working tree of a claim, committed or not; `path` is that
+    of its item."""
     try:
-        tree = claim_tree.tree_of(ledger, claim)
+        tree = claim_tree.tree_of(ledger, claim, path)
         assert tree is not None
         status = ("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all")
         told = tree.git(*status, "--no-renames", *tree.git.all_but_strangers())

@@ -17,6 +17,7 @@ from hypervisor.system.errors import (
     SetupError,
 )
 from hypervisor.system.keys import key
+from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker import off_limits, outbox
 from hypervisor.worker.presence import Presence, changed_task
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
         session: str
         agent: str
+        process: str | None
         base_commit: str | None
         lease_seconds: float | None
 
@@ -58,9 +60,35 @@ def own_claim(token: str, row: Holding, agent: PoolAgent | None = None) -> None:
         )
 
 
-def share_left(ledger: Ledger, agent: PoolAgent) -> int:
-    """Return how many more items an agent of a pool may claim: 0 once its pool drains."""
+def carried(ledger: Ledger, queue: str, n: int) -> tuple[int, str]:
+    """Return how many items, of `n` that a worker asks for, a lease of `queue` can carry by the
+    pace at which its items end; and, where that is less, so in words."""
+    if n < 2:
+        return n, ""
+    row = ledger.queues.get(queue)
+    pace = ledger.sessions.pace(row.no)
+    lease = terms(ledger, queue, caller.in_pool())["lease_seconds"] or row.lease_ms / 1000
+    most = n if not pace else max(1, min(n, int(lease / pace)))
+    if most == n or pace is None:
+        return n, ""
+    told = f"at {span(pace)} for an item, a lease of {span(lease)} carries no more than {most}"
+    return most, f"{told} of the {n} that were asked for (hypervisor open --lease)"
+
+
+def goes_alone(ledger: Ledger, queue: str, session: str) -> bool:
+    """True while a pool may claim nothing more of `queue`: what a pool went down with once is in
+    its hands, or comes next while it holds others, which that may take along."""
+    held = ledger.sessions.held_by(session)
+    first = ledger.items.ready(queue, 1) if held else []
+    return any(row.abrupt for row in held) or any(row.abrupt for row in first)
+
+
+def share_left(ledger: Ledger, agent: PoolAgent, queue: str) -> int:
+    """Return how many more items of `queue` an agent of a pool may claim: 0 once its pool
+    drains."""
     if ledger.state.folder.look(drain_mark(agent.session)) is not None:
+        return 0
+    if goes_alone(ledger, queue, agent.session):
         return 0
     if agent.items is None:
         return 1 << 30
@@ -111,7 +139,7 @@ def take(
     claims = claimed or []
     there = Presence(ledger)
     if agent is not None:
-        n = min(n, share_left(ledger, agent) + len(claims))
+        n = min(n, share_left(ledger, agent, queue) + len(claims))
     try:
         while len(taken) < n:
             if not claimed:
@@ -213,7 +241,7 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> Marks:
         return marks | {"session": agent.session, "agent": agent.name}
     session = caller.session()
     if session is None:
-        return marks
+        return marks | {"process": caller.process()}
     ledger.followers.follow(session, queue)
     known = ledger.sessions.find(session)
     if known is not None and known.heard_at is not None:

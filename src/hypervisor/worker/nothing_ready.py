@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypervisor.config.caller import in_pool
 from hypervisor.ledger import locks
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
 from hypervisor.system.text import count, either, listed, one_line
@@ -33,7 +34,7 @@ def why_nothing(
     from hypervisor.worker.handout import share_left
 
     agent = in_pool()
-    if agent is not None and not share_left(ledger, agent):
+    if agent is not None and not share_left(ledger, agent, queue):
         return "your share is done: stop here", False
     row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     asked = f"{_of_item(ledger, row, only)}; " if only is not None else ""
@@ -46,7 +47,11 @@ def why_nothing(
     free = 0
     gone, only_gone = missing(ledger, queue) if counts["ready"] else ([], False)
     if only_gone and not counts["claimed"]:
-        return f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}", True
+        end = f"hypervisor cancel {queue} --missing ends them"
+        return (
+            f"{asked}nothing left that is here; {told_missing(gone, counts['ready'])}; {end}",
+            True,
+        )
     told += [told_missing(gone, len(gone))] if gone else []
     if counts["ready"]:
         files, locked, looked_at_all = _kept_back(ledger, row)
@@ -162,7 +167,7 @@ def awaited(ledger: Ledger, queue: Queue) -> str:
         elif last.queue != queue.no and last.state not in ("blocked", "failed"):
             where = f"{last.state} in queue {last.queue_name}"
             others.append(f"{one_line(item_id, 60)}, which is {where}")
-        elif last.queue == queue.no and last.state not in ("waiting", "ready", "claimed"):
+        elif last.queue == queue.no and last.state not in OPEN_STATES:
             causes.append(f"{last.id} ({last.state})")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""

@@ -162,7 +162,7 @@ def _in_tree(ledger: Ledger, claim: Out) -> list[str]:
     may = may_write(ledger, claim.queue)
     return [
         path
-        for path in claim.at_first.changed(snapshot(claim.tree))
+        for path in claim.at_first.changed(snapshot(claim.tree, claim.at_first))
         if protected.steers(path)
         and not path.startswith(".git/")
         and not protected.allowed(path, may)

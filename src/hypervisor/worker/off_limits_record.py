@@ -82,7 +82,7 @@ class Record:
 
     def look(self) -> None:
         """Note what has changed since the last look with the claims that were out meanwhile."""
-        now = snapshot(self._ledger.root)
+        now = snapshot(self._ledger.root, self._before)
         before, self._before = self._before, now
         differ = before.changed(now) if before is not None and self.out else []
         if not differ:
@@ -100,11 +100,13 @@ class Record:
                     self.pauses.setdefault(queue, []).append(path)
 
     def drop_ended(self) -> None:
-        """Forget the claims that are over. What they were not charged with pauses their queue."""
+        """Forget the claims that are over, and can't come back. What they were not charged with
+        pauses their queue."""
         if not self.out:
             return
-        live = self._ledger.claims.live_tokens()
-        for token in [token for token in self.out if token not in live]:
+        claims = self._ledger.claims
+        live = claims.live_tokens()
+        for token in [one for one in self.out if one not in live and not claims.may_come_back(one)]:
             gone = self.out.pop(token)
             if gone.own:
                 self.pauses.setdefault(gone.queue, []).extend(gone.own)

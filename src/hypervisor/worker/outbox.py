@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # What is pending and was never tried.
 _NEW = ("report", "cause")
+_UNKNOWN = (None, None)
 
 
 def is_task(path: str | None, fingerprint: str | None) -> TypeGuard[str]:
@@ -50,10 +51,10 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
     rows = ledger.outbox.pending(limit)
     here = _Here(ledger.root, rows)
     for row in rows:
-        why, looks = _written(ledger, row, here, search=limit is None or row.pending in _NEW)
+        why, written = _written(ledger, row, here, search=limit is None or row.pending in _NEW)
         try:
             if why is None:
-                ledger.outbox.written(row.token, looks)
+                ledger.outbox.written(row.token, *written)
                 continue
             left.append((row.id, why))
             if why != row.pending:
@@ -62,6 +63,28 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
             # The ledger can't be written now. It says pending still: somebody does it again.
             break
     return left
+
+
+def thrown_away(ledger: Ledger, queue: int) -> dict[int, str]:
+    """Return the items (id by number) of a generation that were done, and whose files hold again
+    what they held before the report was written: git has put it back."""
+    from hypervisor.system.digests import digest_of
+    from hypervisor.system.files import fingerprint_of, is_same
+
+    changed = {}
+    for number, item_id, path, fingerprint in ledger.accepted.tasks_in(queue):
+        file = os.path.join(ledger.root, path)
+        try:
+            if not is_same(fingerprint, fingerprint_of(os.stat(file))):
+                changed[number] = item_id, file
+        except OSError:
+            continue
+    known = ledger.accepted.of_tasks([item_id for item_id, _ in changed.values()])
+    return {
+        number: item_id
+        for number, (item_id, file) in changed.items()
+        if item_id in known and digest_of(file) in known[item_id].before
+    }
 
 
 def tidy(ledger: Ledger, queue: str) -> None:
@@ -110,23 +133,26 @@ def write_unconfirmed(ledger: Ledger, row: Held, last_message: str) -> None:
 
 def _written(
     ledger: Ledger, row: Pending, here: _Here, *, search: bool
-) -> tuple[str | None, str | None]:
-    """Write one end; return in a line why it can't be written now, and how the file looks now.
+) -> tuple[str | None, tuple[str | None, str | None]]:
+    """Write one end; return in a line why it can't be written now, and what `_write` returns.
     With `search`, a task that is no longer at its path is looked for by its id."""
     try:
         return None, _write(ledger, row, here, search)
     except HypervisorError as error:
-        return str(error).replace(os.path.join(ledger.root, ""), ""), None
+        return str(error).replace(os.path.join(ledger.root, ""), ""), _UNKNOWN
     except OSError as error:
-        return f"{one_line(row.path)}: {error.strerror or error}", None
+        return f"{one_line(row.path)}: {error.strerror or error}", _UNKNOWN
     except Exception as error:
         # One file that trips us must not keep every command from everything else.
-        return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", None
+        return f"{one_line(row.path)}: {type(error).__name__}: {one_line(error)}", _UNKNOWN
 
 
-def _write(ledger: Ledger, row: Pending, here: _Here, search: bool) -> str | None:
+def _write(
+    ledger: Ledger, row: Pending, here: _Here, search: bool
+) -> tuple[str | None, str | None]:
+    """Write one end; return how the file looks now, and the digest of what it held before."""
     if not is_written(row.path, row.fingerprint, row.format):
-        return None
+        return _UNKNOWN
     from hypervisor.system.quick_json import loads
 
     told: Report = loads(row.report) if row.report else {}
@@ -135,7 +161,7 @@ def _write(ledger: Ledger, row: Pending, here: _Here, search: bool) -> str | Non
         here.wait_for(commit, row)
     if row.format is not None:
         _mark(ledger, row, row.format)
-        return None
+        return _UNKNOWN
     from hypervisor.tasks import report
 
     if row.state != row.outcome:
@@ -186,7 +212,9 @@ class _Here:
         """Refuse to write a report where the checkout does not hold the work that it tells of."""
         from hypervisor.system.checkout import head
 
-        here = head(self._root)
+        # The repository of an item is that of its file.
+        folder = os.path.dirname(os.path.join(self._root, row.path or ""))
+        here = head(folder)
         if not here or here in (commit, row.merge):
             return
         waits = HypervisorError(
@@ -201,7 +229,7 @@ class _Here:
             from hypervisor.system.git import Git
 
             commits = filter(None, map(_commit, self._rows))
-            self._held[here] = Git(self._root).held(set(commits), here)
+            self._held[here] = Git(folder, root=self._root).held(set(commits), here)
         if commit not in self._held[here]:
             raise waits
 
@@ -225,7 +253,7 @@ def _put(
     assignee: str | None = None,
     *,
     search: bool = False,
-) -> str | None:
+) -> tuple[str | None, str | None]:
     from hypervisor.config.settings import load
     from hypervisor.tasks import report
     from hypervisor.tasks.locate import locate
@@ -234,12 +262,12 @@ def _put(
     log = _undo_log(ledger, row.queue_name)
     settings = load(ledger.root)
 
-    def put(place: str) -> str | None:
+    def put(place: str) -> tuple[str | None, str | None]:
         path = os.path.join(ledger.root, place)
-        looks = report.put(
+        looks, before = report.put(
             path, row.token, status, lines, settings, log, row.id, place, wanted, assignee
         )
-        return looks and looks.fingerprint
+        return looks and looks.fingerprint, before
 
     try:
         return put(row.path)

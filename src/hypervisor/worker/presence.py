@@ -42,6 +42,23 @@ def missing(ledger: Ledger, queue: str, most: int | None = MOST) -> tuple[list[s
     return gone, bool(ready) and len(gone) == len(ready)
 
 
+def all_missing(ledger: Ledger, queue: str) -> list[str]:
+    """Return the ids of all items of `queue`, ready or waiting, whose files are not there, and are
+    nowhere else."""
+    gone = {
+        row.id: row.path
+        for row in ledger.items.ready(queue, waiting=True)
+        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
+    }
+    if not gone:
+        return []
+    from hypervisor.config.settings import load
+    from hypervisor.tasks.locate import locate_all
+
+    moved = locate_all(ledger.root, load(ledger.root), gone)
+    return [item_id for item_id in gone if item_id not in moved]
+
+
 def lock_view(ledger: Ledger) -> LockView:
     """Return the locks of other tools on the items of `ledger`."""
     return LockView(ledger.root, lock_folders(ledger.root), ledger.ledger_id, once=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import BrokenFile
-from hypervisor.worker.outbox import is_written
+from hypervisor.system.errors import BrokenFile, HypervisorError
+from hypervisor.system.text import shell
+from hypervisor.worker.outbox import is_task, is_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     """Make items of `queue` ready again: those named, else all that ended as one of `states`.
 
     A task whose file says that it is complete is left: the next worker would only close it again.
-    Raises UsageError.
+    The file of one that is ready again says so too. Raises UsageError.
     """
     if ids is None:
         ids = [row.id for row in ledger.items.ended(queue, states)]
@@ -53,6 +54,7 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
         row = ledger.items.find(queue, item_id)
         if row is None:
             continue
+        _reopen(ledger, queue, row)
         ready.append((row.position, (item_id, row.title, ended[item_id], row.cause)))
     return Retried([told for _, told in sorted(ready)], left + refused)
 
@@ -74,7 +76,7 @@ def _complete(root: str, queue: str, row: Item) -> str | None:
         return None
     if task is None or task.state not in ("done", "cancelled"):
         return None
-    return f"{row.path} says {task.status}: set its status back, or run hypervisor undo {queue} ID"
+    return f"{row.path} says {task.status}: set its status back, or run {_undo(queue, row)}"
 
 
 def _ticked(path: str, queue: str, row: Item, format: str) -> str | None:
@@ -89,6 +91,38 @@ def _ticked(path: str, queue: str, row: Item, format: str) -> str | None:
         return None
     if item.state not in ("done", "cancelled"):
         return None
-    return (
-        f"{row.path}:{item.line} says {item.word}: set it back, or run hypervisor undo {queue} ID"
-    )
+    return f"{row.path}:{item.line} says {item.word}: set it back, or run {_undo(queue, row)}"
+
+
+def _undo(queue: str, row: Item) -> str:
+    return f"hypervisor undo {queue} {shell(row.id)}"
+
+
+def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
+    """Take what we wrote of its end out of a task's file; where somebody has edited that since, set
+    the status back alone. What can't be written stays: the next report replaces it."""
+    if row.path is None or not is_task(row.path, row.fingerprint):
+        return
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import edit, read, task_of, undo, write
+    from hypervisor.tasks.locate import expect
+
+    log = undo.UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))
+    try:
+        if any(one.outcome in undo.FINE for one in log.restore(row.id)):
+            return
+    except undo.NothingToUndo:
+        pass
+    path = os.path.join(ledger.root, row.path)
+    try:
+        document = read.read(path)
+        task = task_of(document, load(ledger.root))
+        word = task.family.words.get("ready") if task is not None else None
+        if task is None or word is None or task.state != "blocked":
+            return
+        expect(task, document, row.id, row.path)
+        edited = edit.edit(document, [edit.SetKey(task.family.fields["status"], word)])
+        log.record([(path, edited.before, edited.after, row.id)])
+        write.replace(path, document, edited.after)
+    except (HypervisorError, OSError):
+        return

@@ -10,6 +10,7 @@ which comes after every crash.
 
 from __future__ import annotations
 
+from hypervisor.ledger.sessions import POOL
 from hypervisor.system.errors import NotOwner
 
 TYPE_CHECKING = False
@@ -17,23 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Held
+    from hypervisor.ledger.rows import Agent, Held, Session
 
 
 def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     """End what nobody works on any more, then write the reports that are pending, at most `limit`.
 
-    Sessions whose process is gone come first, since they cost an item nothing; a lease that ran
-    out may. Returns how many claims ended, and the ids of agents that ended with their sessions:
-    what they have used is to be read.
+    Returns how many claims ended, and the ids of agents that ended with their sessions: what they
+    have used is to be read.
     """
-    from hypervisor.config import caller
     from hypervisor.worker import outbox
 
+    if getattr(ledger.store.engine, "is_copy", False):
+        return 0, []
     count, agents = 0, []
     for row in ledger.sessions.at_work():
-        if caller.is_gone(row.pid, row.pid_start):
-            freed, ended = end_session(ledger, row.id)
+        if ledger.sessions.is_gone(row):
+            freed, ended = end_session(ledger, row.id, gone=True)
             count += freed
             agents += ended
     count += ledger.ends.expire()
@@ -41,15 +42,21 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     return count, agents
 
 
-def end_session(ledger: Ledger, session: str) -> tuple[int, list[str]]:
-    """The session is over, its workers with it: free what they hold, at no cost.
+def end_session(ledger: Ledger, session: str, *, gone: bool = False) -> tuple[int, list[str]]:
+    """The session is over, its workers with it: free what they hold. That costs nothing, unless the
+    session is `gone` without a word: what one of its items has done may have taken it down.
 
     An agent that is a process of its own may outlive its session: it keeps its items until it ends.
     Returns how many claims ended, and the ids of the agents that did.
     """
-    lasting = {row.id for row in ledger.agents.alive(session) if _lives(row)}
+    known = ledger.sessions.find(session)
+    lasting = {row.id for row in ledger.agents.alive(session) if _lives(ledger, known, row)}
     held = [row for row in ledger.sessions.held_by(session) if row.agent not in lasting]
-    freed = end_all(ledger, held, "freed", "the session ended")
+    if gone:
+        what = "pool" if session.startswith(POOL) else "session"
+        freed = end_all(ledger, held, "gone", f"its {what} was gone in the middle of it")
+    else:
+        freed = end_all(ledger, held, "freed", "the session ended")
     ended = [row.id for row in ledger.agents.alive(session) if row.id not in lasting]
     for agent in ended:
         ledger.agents.note(agent, session, how="session ended")
@@ -70,7 +77,7 @@ def end_all(ledger: Ledger, held: Iterable[Held], how: str, cause: str) -> int:
     return count
 
 
-def _lives(agent: Agent) -> bool:
-    from hypervisor.config import caller
-
-    return agent.pid is not None and not caller.is_gone(agent.pid, agent.pid_start)
+def _lives(ledger: Ledger, session: Session | None, agent: Agent) -> bool:
+    if session is None or agent.pid is None:
+        return False
+    return not ledger.sessions.is_gone(session, agent)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
+
+_ROOM = 1 << 16
 
 
 def stop_pool(ledger: Ledger, queue: str, token: str | None, error: HypervisorError) -> None:
@@ -23,3 +28,21 @@ def stop_pool(ledger: Ledger, queue: str, token: str | None, error: HypervisorEr
             ledger.ends.release(token, free=True, reason=error.message)
     except NotOwner:
         return
+
+
+def lacking(ledger: Ledger) -> str:
+    """Return what keeps anything at all from being done on this machine, "" for nothing: room to
+    write in the project and among the temporary files."""
+    import tempfile
+
+    name = f"room-{os.getpid()}-{threading.get_ident()}"
+    try:
+        try:
+            ledger.state.folder.write(name, bytes(_ROOM))
+        finally:
+            ledger.state.folder.remove(name)
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        return f"nothing can be written here: {error.strerror or error}"
+    return ""

@@ -1,8 +1,8 @@
 """How the protected files below a folder look, links resolved, so that a change is found out.
 
 Beside them are those files that a worker changes in the open where its task doesn't name them; see
-`system.protected`. But for two small ones no file is read: a snapshot costs little more than a
-listing of the folders.
+`system.protected`. What stands in a file counts, not when it was saved; it is read only where the
+file looks otherwise than in an earlier snapshot.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 
 from hypervisor.system import protected
 from hypervisor.system.checkout import private_dir, shared_dir
+from hypervisor.system.digests import sha256
 from hypervisor.system.files import fingerprint_of
 from hypervisor.system.notes import is_note
 from hypervisor.system.reading import NotReadable, read_file
@@ -31,9 +32,13 @@ _PASSED_BY = frozenset((
 # What git runs or is steered by; the rest of its folder changes at every turn.
 _OF_GIT = ("commondir", "config", "config.worktree", "info/attributes", "info/exclude")
 _NOTED = frozenset(("description", "gh-merge-base", "merge", "vscode-merge-base"))
-_LONGEST = 1 << 16
+_LONGEST, _LARGEST = 1 << 16, 1 << 20
 # So many entries are looked at, the folders nearest to the root first; what lies below is not.
 _MOST = 50_000
+
+
+# Begins what is told of a file that was read: what counts of it, and how it looks.
+_READ = "\1"
 
 
 class Snapshot:
@@ -50,7 +55,11 @@ class Snapshot:
         """Return the paths that were made, changed or removed since, as far as both tell."""
         levels = min(self.levels, later.levels)
         old, new = self.files, later.files
-        differ = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+        differ = (
+            path
+            for path in old.keys() | new.keys()
+            if _what_counts(old.get(path)) != _what_counts(new.get(path))
+        )
         return sorted(
             path
             for path in differ
@@ -60,9 +69,21 @@ class Snapshot:
         )
 
 
-def snapshot(root: str) -> Snapshot:
+def _what_counts(told: str | None) -> str | None:
+    """Return of what a snapshot tells of a file that which makes it another one."""
+    return told.split(_READ, 2)[1] if told and told.startswith(_READ) else told
+
+
+class _Files(dict[str, str]):
+    """The files of a snapshot that is made; `known` are those of an earlier one."""
+
+    known: dict[str, str]
+
+
+def snapshot(root: str, before: Snapshot | None = None) -> Snapshot:
     """Return how the folder `root` looks now; in a very large one, without its lowest folders."""
-    files: dict[str, str] = {}
+    files = _Files()
+    files.known = before.files if before is not None else {}
     _note_git(files, root, "")
     level, depth, seen = [""], 0, 0
     while level:
@@ -76,7 +97,7 @@ def snapshot(root: str) -> Snapshot:
     return Snapshot(files, 1 << 30)
 
 
-def _note_folder(files: dict[str, str], root: str, folder: str, below: list[str]) -> int:
+def _note_folder(files: _Files, root: str, folder: str, below: list[str]) -> int:
     """Note what counts in a folder, add the folders in it to `below`, return how many entries."""
     try:
         listed = _listed(root, folder)
@@ -177,18 +198,39 @@ def _split(place: str, status: os.stat_result) -> tuple[list[str], list[str]]:
     return folders, names
 
 
-def _note(files: dict[str, str], path: str, place: str) -> None:
+def _note(files: _Files, path: str, place: str) -> None:
     try:
         status = os.lstat(place)
     except OSError:
         return
-    files[path] = fingerprint_of(status)
+    files[path] = _told(files, path, (place, status))
     if path == protected.GRANTS and stat.S_ISREG(status.st_mode):
         files[path] = _text(place) or files[path]
     elif stat.S_ISLNK(status.st_mode):
         # A change of what it leads to is a change of it.
         for name, target in _led_to(place):
-            files[f"{path}{name}"] = f"{files[path]} {fingerprint_of(target)}"
+            led = f"{path}{name}"
+            files[led] = _told(files, led, (place, status), (f"{place}{name}", target))
+
+
+def _told(files: _Files, path: str, *seen: tuple[str, os.stat_result]) -> str:
+    """Return what to tell of the file at `path`: of each place where it was seen, a link and what
+    that leads to, its kind, mode and content."""
+    looks = " ".join(fingerprint_of(status) for _, status in seen)
+    known = files.known.get(path, "")
+    if known.startswith(_READ) and known.endswith(f"{_READ}{looks}"):
+        return known
+    counts = []
+    for place, status in seen:
+        try:
+            if stat.S_ISLNK(status.st_mode):
+                content = os.fsencode(os.readlink(place))
+            else:
+                content = read_file(place, _LARGEST)[0]
+        except (OSError, NotReadable):
+            return looks
+        counts.append(f"{status.st_mode:o}-{sha256(content)}")
+    return f"{_READ}{' '.join(counts)}{_READ}{looks}"
 
 
 def _led_to(link: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -215,7 +257,7 @@ def _led_to(link: str) -> Iterator[tuple[str, os.stat_result]]:
                 continue
 
 
-def _note_git(files: dict[str, str], root: str, path: str) -> None:
+def _note_git(files: _Files, root: str, path: str) -> None:
     """Note what git would run, or be steered by, of the repository at `path` (".git" of the root
     for ""), wherever it keeps that."""
     top = os.path.join(root, os.path.dirname(path))
@@ -230,7 +272,7 @@ def _note_git(files: dict[str, str], root: str, path: str) -> None:
         _note_repository(files, here, folder)
 
 
-def _note_repository(files: dict[str, str], path: str, folder: str, depth: int = 0) -> None:
+def _note_repository(files: _Files, path: str, folder: str, depth: int = 0) -> None:
     for name in _OF_GIT:
         _note(files, f"{path}/{name}", os.path.join(folder, name))
     if f"{path}/config" in files:
@@ -281,7 +323,7 @@ def _text(place: str) -> str | None:
         text = read_file(place, _LONGEST)[0].decode("utf-8", "backslashreplace")
     except (OSError, NotReadable):
         return None
-    return text.replace("\0", "\n").replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\0", "\n").replace(_READ, "\n").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _names(folder: str) -> list[str]:

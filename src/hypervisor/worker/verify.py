@@ -7,9 +7,9 @@ HYPERVISOR_ID and HYPERVISOR_PATH.
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -22,6 +22,7 @@ from hypervisor.system.text import listed
 _TICK = 0.05
 _ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _TAIL = 2000
+_CHUNK, _CHUNKS = 1 << 16, 64
 _SHOWN = 10
 # Names the item's claim, which is no secret to its own check.
 _CLAIM = "HYPERVISOR_TOKEN"
@@ -119,17 +120,21 @@ def _run(
 ) -> tuple[str, str, float]:
     """Return why the check failed ("" if it passed), the tail of its output, and its seconds."""
     begin = time.monotonic()
-    next_beat, why = begin + beat_every, ""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            ["sh", "-c", command],
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    next_beat, why, tail = begin + beat_every, "", b""
+    process = subprocess.Popen(
+        ["sh", "-c", command],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    with process.stdout, selectors.DefaultSelector() as selector:
+        output = process.stdout.fileno()
+        os.set_blocking(output, False)
+        selector.register(output, selectors.EVENT_READ)
         try:
             while process.poll() is None and not requests:
                 now = time.monotonic()
@@ -139,14 +144,25 @@ def _run(
                 if now >= next_beat:
                     beat()
                     next_beat = now + beat_every
-                time.sleep(_TICK)
+                if selector.select(_TICK):
+                    # However much it prints, the end of it is all that is ever kept.
+                    chunk = os.read(output, _CHUNK)
+                    tail = (tail + chunk)[-_TAIL:]
+                    if not chunk:
+                        selector.unregister(output)
         finally:
             # What the check left running in its group goes with it.
             _end_group(process)
         obey(requests)
-        if not why and process.returncode != 0:
-            why = f"it ended with exit code {process.returncode}"
-        return why, _tail(output.fileno()), time.monotonic() - begin
+        try:
+            # What has left the group may print on for ever.
+            for _ in range(_CHUNKS):
+                tail = (tail + os.read(output, _CHUNK))[-_TAIL:]
+        except BlockingIOError:
+            pass
+    if not why and process.returncode != 0:
+        why = f"it ended with exit code {process.returncode}"
+    return why, tail.decode("utf-8", "replace").strip(), time.monotonic() - begin
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
@@ -155,9 +171,3 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass
     process.wait()
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    raw = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
-    return raw.decode("utf-8", "replace").strip()

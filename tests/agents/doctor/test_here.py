@@ -92,7 +92,7 @@ def test_a_ledger_that_does_not_answer_is_cut_off(
     import threading
 
     never = threading.Event()
-    monkeypatch.setattr(Ledger, "open", lambda *args: never.wait())
+    monkeypatch.setattr(Ledger, "open", lambda *args, **options: never.wait())
     finding = machine.found(seconds=0.5)["hypervisor", "ledger"]
     never.set()
     assert finding.state is State.WRONG and "no answer within 500 ms" in finding.text

@@ -149,6 +149,22 @@ def test_leases_are_renewed_at_most_once_a_minute(session: Session) -> None:
     assert session.item(claim)["turn"] > before
 
 
+def test_the_next_call_of_a_worker_takes_back_a_lease_that_ran_out(session: Session) -> None:
+    claim = session.takes("a1")
+    with session.ledger.store.write():
+        session.ledger.store.change(
+            "update item set turn = turn - 1000000000000 where id = ?", (claim.id,)
+        )
+    assert session.ledger.ends.expire() == 1
+    assert (session.item(claim)["state"], session.item(claim)["lost"]) == ("ready", 1)
+    session.ran("a2", "true", "")
+    assert session.item(claim)["state"] == "ready", "it is another's word"
+    session.ran("a1", "true", "")
+    row = session.item(claim)
+    assert (row["state"], row["lost"]) == ("claimed", 0)
+    assert list(session.ledger.claims.live_tokens()) == [claim.token]
+
+
 def test_a_permission_that_a_worker_lacks_is_kept_as_its_rule_until_it_is_given(
     session: Session,
 ) -> None:

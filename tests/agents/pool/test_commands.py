@@ -58,8 +58,8 @@ def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> N
         'case $HYPERVISOR_ID in *1) hypervisor done "$HYPERVISOR_TOKEN" --summary "by myself";;\n'
         '*2) hypervisor block "$HYPERVISOR_TOKEN" --reason "needs a person"; exit 1;; esac',
     )
-    path = f"{REPO}/bin:/usr/bin:/bin"
-    ran = run_hypervisor(*WORK, "--", own, env={"PATH": path})
+    # It calls the program that has started it, which need not be on anybody's PATH.
+    ran = run_hypervisor(*WORK, "--", own, env={"PATH": "/usr/bin:/bin"})
     assert ran.returncode == 0, ran.stderr
     found = items(project)
     assert found["t-001"].report == {"summary": "by myself"}
@@ -247,3 +247,13 @@ def test_an_agent_is_held_to_its_queue_and_to_its_own_claims(
         )
         assert {queue.name for queue in ledger.queues.all()} == {"q", "other", "third"}
     assert run_hypervisor("done", foreign, "--summary", "mine").returncode == 0
+
+
+def test_a_pool_that_leaves_a_queue_which_has_not_drained_ends_with_1(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 2)
+    run_hypervisor("next", "q", "--id", "t-001", "--worker", "ann")
+    ran = run_hypervisor(*WORK, "--", "true")
+    assert ran.returncode == 1 and counts(project) == {"claimed": 1, "done": 1}
+    assert "t-001 is with ann" in ran.stdout

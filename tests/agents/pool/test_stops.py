@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import killing
 from worker.support import locks
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 SLOW = 'echo "begin $1" >>../log; sleep %s; echo "end $1" >>../log'
 
 
@@ -88,11 +91,11 @@ def test_the_agents_of_a_killed_pool_end_with_it_and_the_next_pool_frees_their_i
         kill(first.process.pid)
         first.process.wait()
         eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
+        eventually(lambda: not Path(f"/tmp/hypervisor-{session}").exists(), "its folder is gone")
     assert counts(project) == {"claimed": 3, "ready": 2}
     finish(project, script(project, 'echo "end $1" >>../log'))
     assert sorted(ended(project)) == sorted(items(project))
     assert {item.deaths + item.attempts for item in items(project).values()} == {0}
-    assert not Path(f"/tmp/hypervisor-{session}").exists()
 
 
 def test_an_agent_that_outlives_pool_and_reaper_keeps_its_item_until_the_next_pool_ends_it(
@@ -221,3 +224,79 @@ def test_a_pause_ends_the_pool_and_a_time_to_resume_is_waited_for(project: Path)
     with Ledger.open(str(project)) as ledger:
         assert ledger.queues.get("q").resume_at is None
     assert counts(project) == {"done": 4}
+
+
+def test_what_a_killed_pool_has_left_goes_though_others_have_freed_its_items(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 2)
+    with pool(project, "--", script(project, "echo $$ >>../log; sleep 300")) as first:
+        eventually(lambda: lines(project.parent / "log"), "one has begun")
+        session = first.session
+        first.signal(signal.SIGINT)
+        mark = project / ".hypervisor" / f"drain-{session}"
+        eventually(mark.exists, "it drains")
+        kill(first.process.pid)
+        first.process.wait()
+        eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
+    folder = Path(f"/tmp/hypervisor-{session}")
+    eventually(lambda: not folder.exists(), "its reaper has removed it")
+    folder.mkdir()
+    strange = Path("/tmp/hypervisor-pool-ffffffff")
+    strange.mkdir(exist_ok=True)
+    assert run_hypervisor("status", "q").returncode == 0
+    finish(project, script(project, "true"))
+    assert not folder.exists() and not mark.exists()
+    assert strange.exists(), "nobody knows whose it is"
+    strange.rmdir()
+
+
+DAEMON = (
+    'env -i setsid nohup sh -c "echo \\$\\$ >$1.pid; exec sleep 300" >/dev/null 2>&1 &\n'
+    'until [ -s "$1.pid" ]; do sleep 0.05; done\n'
+)
+
+
+def gone(pid: int) -> bool:
+    """True once a process has ended."""
+    return caller.is_gone(pid, None)
+
+
+def test_a_daemon_without_any_mark_of_its_agent_ends_with_it_and_the_others_go_on(
+    project: Path,
+) -> None:
+    lay_out(project, 2)
+    wait = "[ $1 = t-001 ] || until [ -e go ]; do sleep 0.05; done"
+    with pool(project, "--workers", "2", "--", script(project, DAEMON + wait), "{id}") as started:
+        first, other = (
+            int(eventually(lambda name=name: lines(project / f"{name}.pid"), "it runs")[0])
+            for name in ("t-001", "t-002")
+        )
+        eventually(lambda: gone(first), "it ended with its agent")
+        assert not gone(other)
+        (project / "go").touch()
+        assert started.wait().returncode == 0
+        assert gone(other)
+    assert counts(project) == {"done": 2}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_daemon_without_any_mark_of_its_agent_ends_with_the_pool(
+    number: int, project: Path
+) -> None:
+    lay_out(project, 1)
+    with pool(project, "--", script(project, DAEMON + "sleep 300"), "{id}") as started:
+        pid = int(eventually(lambda: lines(project / "t-001.pid"), "it runs")[0])
+        started.signal(number)
+        started.process.wait()
+        eventually(lambda: gone(pid), "it ended with the pool")
+
+
+def test_an_agent_s_exit_code_and_its_signal_are_told_as_they_were(project: Path) -> None:
+    lay_out(project, 2, max_attempts=1)
+    with pool(
+        project, "--", script(project, "[ $1 = t-001 ] && exit 7; kill -9 $$"), "{id}"
+    ) as run:
+        assert run.wait().returncode == 1
+    reasons = {name: (item.report or {})["reason"] for name, item in items(project).items()}
+    assert reasons == {"t-001": "exit code 7", "t-002": "SIGKILL"}

@@ -62,14 +62,20 @@ def test_the_time_of_a_change_is_noted_where_there_is_one() -> None:
     assert after["master"]["tasks"][0]["updatedAt"].startswith(time.strftime("%Y-"))
 
 
-def test_the_tag_is_the_one_that_the_tool_is_at(tmp_path: Path) -> None:
+def test_the_tag_is_the_one_that_the_tool_is_at_or_the_one_named(tmp_path: Path) -> None:
     folder = tmp_path / ".taskmaster/tasks"
     folder.mkdir(parents=True)
     path = str(folder / "tasks.json")
-    text = written(task(1), other=[task(7)])
-    assert list(items("taskmaster", text, path)) == ["1"]
+    kind = formats.get("taskmaster")
+    found = kind.items(path, written(task(1), other=[task(7)]))
+
+    def chosen(name: str | None = None) -> list[str]:
+        return [item.id for item in kind.chosen(path, found, name)]
+
+    assert chosen() == ["1"]
     (tmp_path / ".taskmaster/state.json").write_text('{"currentTag": "other"}')
-    assert list(items("taskmaster", text, path)) == ["other/7"]
+    assert chosen() == chosen("other") == ["other/7"]
+    assert chosen("master") == ["1"]
 
 
 def test_an_old_file_has_one_list() -> None:

@@ -107,7 +107,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _simulated(root: Path, count: int, workers: int) -> None:
     end = batches.work_off(root, "inbox", count, workers)
     with Ledger.open(str(root)) as ledger:
-        pages.keep(ledger.state, "inbox", pages.render(ledger, "inbox", end + 60))
+        pages.keep(
+            ledger.state, ledger.queues.get("inbox"), pages.render(ledger, "inbox", end + 60)
+        )
 
 
 def _typed(root: Path) -> None:

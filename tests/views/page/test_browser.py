@@ -275,7 +275,7 @@ def test_what_has_not_ended_is_named_apart_and_stands_in_line(show: Show, projec
         ledger.generations.open("q", [NewItem(name) for name in "abc"])
         [failed, _] = ledger.claims.claim("q", "w", 2)
         ledger.ends.finish(failed.token, "failed", {"reason": "no network"})
-        kept = pages.keep(ledger.state, "q", pages.render(ledger, "q"))
+        kept = pages.keep(ledger.state, ledger.queues.get("q"), pages.render(ledger, "q"))
     page = show(Path(kept))
     legend = ["1 at work", "1 to be tried again", "1 not attempted"]
     assert page.locator(".legend li").all_inner_texts() == legend

@@ -198,5 +198,5 @@ def test_branches_that_wait_to_be_merged_are_told_and_not_retried(ledger: Ledger
     [problem] = told(ledger)["problems"]
     assert (problem["kind"], problem["fix"]) == ("unmerged", "hypervisor integrate q")
     assert ledger.retries.retry("q", ["a"]) == [
-        ("a", "its branch is not merged yet: see hypervisor integrate")
+        ("a", "its branch is not merged yet: hypervisor integrate q")
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.config.roots import create_state
+from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 from hypervisor.worker.commits.commit import commit
 from worker.branches import support
@@ -226,10 +227,14 @@ def test_a_repository_that_stands_where_git_keeps_a_link_is_not_looked_into(
         with pytest.raises(worker.Refused, match=r"vendor/\.git/config"):
             done(project, claim)
     else:
-        assert done(project, claim) == "done"
-    assert ran(project) == []
-    if where == "branch":
+        with pytest.raises(HypervisorError, match=r"^vendor: a repository of its own"):
+            done(project, claim)
+        with Ledger.open(str(project)) as ledger:
+            worker.finish(ledger, claim.token, "blocked", {"reason": "it is a repository"})
+        kept = project / ".hypervisor" / "kept" / claim.token / "vendor" / "f.txt"
+        assert kept.read_text() == "2\n"
         assert git(project, "ls-tree", claim.branch, "vendor").split()[2] == hash_
+    assert ran(project) == []
 
 
 def test_hooks_of_a_submodule_do_not_run(project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from hypervisor import worker
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
+from hypervisor.system.git import GitError
+from hypervisor.worker import retry
+from hypervisor.worker.integrate import target
 from worker.branches import support
 from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
 from worker.support import reports, states
@@ -57,7 +61,8 @@ def test_a_conflict_is_set_aside_as_blocked_with_the_files_named(project: Path) 
     assert "conflicts with main in same.txt" in text and "## Blocked" in text
     assert support.branches(project) == [two.branch]
     again = merge(project)
-    assert (again.merged, again.aside) == ([], [])
+    assert again.merged == []
+    assert again.aside == [("t1", f"set aside before, and {two.branch} is not merged yet")]
 
 
 def test_what_was_set_aside_and_merged_by_hand_is_done_again(project: Path) -> None:
@@ -194,6 +199,47 @@ def test_what_stands_in_the_way_is_named_and_left_until_it_is_gone(project: Path
     git(project, "checkout", "same.txt")
     assert [item for item, _ in merge(project).merged] == ["t0"]
     assert (project / "same.txt").read_text() == "1\n"
+
+
+def test_a_lock_that_a_dead_git_left_is_named_once_with_what_removes_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "_PATIENCE", 0.2)
+    lay_out(project, 2)
+    for _ in range(2):
+        work(project, a_txt="a\n")
+    lock = project / ".git/index.lock"
+    lock.touch()
+    with pytest.raises(GitError, match=r"index.lock is there: another git is at work") as told:
+        merge(project)
+    mend = str(told.value).partition("once none runs there any more: ")[2]
+    subprocess.run(["sh", "-c", mend], check=True)
+    assert not lock.exists()
+    assert len(merge(project).merged) == 2
+
+
+def test_what_was_set_aside_is_named_until_it_is_merged_or_done_anew(project: Path) -> None:
+    lay_out(project, 3)
+    (project / "same.txt").write_text("0\n")
+    commit_all(project)
+    held = [take(project) for _ in range(3)]
+    for number, claim in enumerate(held):
+        do(project, claim, same_txt=f"{number + 1}\n")
+        done(project, claim)
+    assert [item for item, _ in merge(project).aside] == ["t1", "t2"]
+    assert [item for item, _ in merge(project).aside] == ["t1", "t2"], "nothing has changed"
+    told = rows(project)["t1"]["merge"]
+    assert f"branch {held[1].branch}: merge that by hand" in told
+    assert "hypervisor integrate q again; or, to have it done anew: hypervisor retry q t1" in told
+    git(project, "merge", "-q", "-X", "theirs", held[1].branch)
+    told = merge(project)
+    assert [item for item, _ in told.merged] == ["t1"]
+    assert [item for item, _ in told.aside] == ["t2"]
+    with Ledger.open(str(project)) as ledger:
+        assert retry.retry(ledger, "q", ["t2"], []).left == []
+    assert merge(project).aside == []
+    work(project, same_txt="4\n")
+    assert [item for item, _ in merge(project).merged] == ["t2"]
 
 
 def test_a_branch_that_is_not_checked_out_is_moved_without_touching_any_file(
@@ -412,5 +458,5 @@ def test_the_command_says_what_became_of_each(project: Path, run_hypervisor) -> 
         "main: 1 merged, 1 set aside, 0 left",
     ]
     again = run_hypervisor("integrate", "q", "--json")
-    assert again.returncode == 0 and '"merged": []' in again.stdout
+    assert again.returncode == 1 and '"merged": []' in again.stdout
     assert run_hypervisor("integrate", "nowhere").returncode == 2

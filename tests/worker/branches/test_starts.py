@@ -42,7 +42,7 @@ def starts(
 
 @pytest.mark.parametrize(
     ("remote", "at_next", "at_done", "at_integrate", "for_each"),
-    [(False, 5, 6, 9, 5), (True, 8, 7, 12, 6)],
+    [(False, 5, 8, 9, 5), (True, 8, 9, 12, 6)],
 )
 def test_git_is_started_a_few_times_for_an_item(
     remote: bool, at_next: int, at_done: int, at_integrate: int, for_each: int,

@@ -76,7 +76,7 @@ def test_eight_processes_make_and_remove_trees_at_once(project: Path) -> None:
             token = f"{number}{time}-abcd"
             tree = worktrees.make(Git(str(project)), f"i{number}", token)
             assert os.path.exists(f"{tree.top}/tasks/t0.md")
-            worktrees.remove(str(project), token)
+            worktrees.discard(str(project), tree.top)
         return number
 
     children = [Child(make, number) for number in range(8)]

@@ -206,6 +206,32 @@ def test_what_changed_nothing_needs_no_merge(project: Path) -> None:
     assert merge(project).merged == [] and support.branches(project) == []
 
 
+def test_a_done_that_changed_nothing_says_so_and_names_what_changed_outside_of_its_tree(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 3)
+    (project / "mine.txt").write_text("from before")
+    claims = {}
+    for name in ("t0", "t1", "t2"):
+        claims[name] = take(project, name)
+    do(project, claims["t0"], a_txt="a")
+    told = run_hypervisor("done", claims["t0"].token, "--summary", "x")
+    assert told.stdout == f"accepted {claims['t0'].token}: done\n"
+    (project / "elsewhere.txt").write_text("work")
+    do(project, claims["t1"], b_txt="b")
+    told = run_hypervisor("done", claims["t1"].token, "--summary", "x")
+    assert "nothing" not in told.stdout and told.stdout.endswith("not known: elsewhere.txt\n")
+    told = run_hypervisor("done", claims["t2"].token, "--summary", "x", "--json")
+    ended = json.loads(told.stdout)["ended"]
+    assert (ended["unchanged"], ended["outside"]) == (True, ["elsewhere.txt"])
+    text = (project / "tasks" / "t2.md").read_text()
+    assert "- Files: nothing changed in its working tree" in text
+    assert "meanwhile, by whom is not known: `elsewhere.txt`" in text and "mine.txt" not in text
+    summary = run_hypervisor("summary", "q").stdout
+    assert "t2 “Task t2”: nothing changed in its working tree; x" in summary
+    assert "known: t1: elsewhere.txt" in summary and "known: t0" not in summary
+
+
 def test_those_that_wait_for_an_item_begin_with_its_work(project: Path) -> None:
     git(project, "init", "--quiet", "-b", "main")
     write_task(project, "t0")
@@ -484,6 +510,7 @@ def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(projec
     with pytest.raises(HypervisorError, match="the working tree of this claim is gone"):
         done(project, claim)
     assert states(project) == {"t0": "claimed"}
+    assert os.path.isdir(claim.worktree)
     assert git(project, "status", "--porcelain") == "?? mine.txt\n"
     assert git(project, "log", "--format=%s") == "first\n"
 
@@ -491,9 +518,9 @@ def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(projec
 def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path) -> None:
     lay_out(project, 1)
     late = take(project)
+    # Nothing that anybody made; and some tools leave folders that may not be written.
     locked = Path(late.worktree) / "locked"
     locked.mkdir()
-    (locked / "x").touch()
     locked.chmod(0o500)
     support.let_expire(project)
     merge(project)
@@ -543,11 +570,12 @@ def test_a_linked_worktree_is_put_on_the_branch_and_given_back(
     told = next_here("done", claim["token"], "--summary", "x", "--next")
     [second] = json.loads(told.stdout)["claims"]
     assert second["worktree"] == str(own) and not (own / "a.txt").exists()
-    # A claim that was lost: what it left goes when the next one begins.
+    # A claim that was lost: what it left is saved when the next one begins.
     (own / "late.txt").write_text("late")
     support.let_expire(project)
     [third] = json.loads(next_here("next", "q", "--here").stdout)["claims"]
     assert not (own / "late.txt").exists()
+    assert git(project, "show", f"{second['branch']}:late.txt") == "late"
     (own / "c.txt").write_text("c")
     assert next_here("done", third["token"], "--summary", "x").returncode == 0
     assert git(own, "branch", "--show-current") == "worktree-agent-1\n"
@@ -580,5 +608,6 @@ def test_releasing_and_failing_leave_nothing_that_is_merged(project: Path) -> No
         ledger.ends.release(claim.token)
         with ledger.store.write():
             ledger.store.change("update claim set ended_at = ended_at - 3600")
-    assert merge(project).merged == []
-    assert support.branches(project) == [] and support.trees(project) == []
+    assert merge(project).merged == [] and support.trees(project) == []
+    [branch] = support.branches(project)
+    assert git(project, "show", f"{branch}:a.txt") == "a"

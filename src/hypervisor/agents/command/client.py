@@ -74,6 +74,9 @@ class Command(client.Headless):
             "HYPERVISOR_DATA": "" if payload is None else _shown(payload),
         }
         environment = client.scrubbed(place) | {name: _fit(value) for name, value in told.items()}
+        # It may report by itself, with this very program.
+        own = os.path.dirname(client.own_program())
+        environment["PATH"] = f"{own}{os.pathsep}{environment.get('PATH', os.defpath)}"
         words = [_fit(word) for word in holes.fill(self._words, values)]
         return client.Start(words, environment)
 

@@ -175,7 +175,7 @@ def _ledger(root: str, seconds: float) -> dict[str, object]:
 def _counts(root: str) -> dict[str, object]:
     from hypervisor.ledger import Ledger
 
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         queues = [
             {
                 "number": row.no,

@@ -10,7 +10,7 @@ import sys
 from hypervisor import __version__
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
-from hypervisor.config.roots import SETTINGS
+from hypervisor.config.roots import SETTINGS, claims_all
 from hypervisor.config.store import address
 from hypervisor.system import git, hook_errors, libraries
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -119,9 +119,10 @@ def _git(root: str, seconds: float) -> Finding:
     except HypervisorError:
         return wrong(ABOUT, "git", f"no answer within {span(seconds)}", "git --version")
     if not inside:
-        return note(
-            ABOUT, "git", f"{version}; {root} is in no repository", f"git init {shell(root)}"
-        )
+        told = f"{version}; {root} is in no repository"
+        if claims_all(root):
+            return note(ABOUT, "git", f"{told}, nor a project's folder")
+        return note(ABOUT, "git", told, f"git init {shell(root)}")
     return ok(ABOUT, "git", version)
 
 
@@ -199,7 +200,7 @@ def _ledger(root: str, seconds: float) -> list[Finding]:
 def _counts(root: str) -> str:
     from hypervisor.ledger import Ledger
 
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root, look=True) as ledger:
         queues = ledger.queues.all()
         left = 0
         for queue in queues:

@@ -105,7 +105,6 @@ class Standing:
     def _open(self, ledger: Ledger, checked: Preflight, *, anew: bool) -> None:
         """Open the standing queue with one item more; one that has ended in it before, and was
         opened again by somebody since, begins a new generation."""
-        limits = self._index.settings.limits
         number = 1
         if STANDING in ledger.queues.names():
             number = int((ledger.queues.get(STANDING).source or "1").rpartition(" ")[2])
@@ -114,11 +113,7 @@ class Standing:
             self._index.settings,
             STANDING,
             checked,
-            Options(
-                max_attempts=limits.max_attempts,
-                lease_seconds=limits.lease_seconds,
-                source=f"ready tasks {number + anew}",
-            ),
+            Options(purpose="pull", source=f"ready tasks {number + anew}"),
         )
 
 

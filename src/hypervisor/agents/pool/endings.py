@@ -8,15 +8,22 @@ from hypervisor import worker
 from hypervisor.agents import reconcile
 from hypervisor.agents.client import End
 from hypervisor.config.caller import PoolAgent
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, LedgerError
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.text import one_line
 from hypervisor.worker import CheckFailed, Refused
+from hypervisor.worker.setup import lacking
 
 
-def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> None:
-    """Deal with what an agent still holds, now that its process is gone."""
-    if end.how == "finished":
+def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) -> str:
+    """Deal with what an agent still holds, now that its process is gone.
+
+    Returns "", or what this machine lacks: what it held is free then, at no cost.
+    """
+    lacks = "" if end.how == "finished" else lacking(ledger)
+    if lacks:
+        reconcile.freed(ledger, session, agent, lacks)
+    elif end.how == "finished":
         reconcile.stopped(ledger, session, agent, last_message=end.last, again=True)
     elif end.how == "rate_limited":
         # The service refuses work for now: until it wants to be asked again, if it says when.
@@ -30,6 +37,7 @@ def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) 
         reconcile.died(ledger, session, agent, one_line(end.cause, 200))
     worker.off_limits.look_after(ledger)
     reconcile.settle(ledger)
+    return lacks
 
 
 def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, force: bool) -> str:
@@ -46,9 +54,12 @@ def command_ended(ledger: Ledger, claim: Claim, end: End, *, agent: PoolAgent, f
     elif found.shared:
         _unsure(ledger, claim, found.shared)
     elif end.how == "failed":
+        if lacks := lacking(ledger):
+            worker.give_back(ledger, [claim.token])
+            return lacks
         _finish(ledger, claim, "failed", _told(end))
     else:
-        agent_ended(ledger, claim.queue, agent.session, agent.name, end)
+        return agent_ended(ledger, claim.queue, agent.session, agent.name, end)
     return ""
 
 
@@ -74,6 +85,9 @@ def _done(ledger: Ledger, claim: Claim, end: End, agent: PoolAgent, force: bool)
     except SetupError as error:
         worker.give_back(ledger, [claim.token])
         return str(error)
+    except LedgerError:
+        # It may be back in a moment, and says nothing of the item.
+        raise
     except HypervisorError as error:
         # What it has left can't be committed.
         blocked(ledger, claim, str(error))

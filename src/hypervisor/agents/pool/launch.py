@@ -15,10 +15,10 @@ from hypervisor.agents.pool.finishing import Finishing
 from hypervisor.agents.pool.process import Process
 from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
+from hypervisor.config.settings import load
 from hypervisor.ledger import OPEN_STATES, Claim, Ledger
 from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL
-from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
 
@@ -103,14 +103,13 @@ class Launch:
         self._queue, self._number = str(row.name), int(row.no)
         self._commands = tuple(json.loads(row.commands or "[]"))
         self._selector = selector
+        self._most = load(ledger.root).limits.log_bytes
         self._folder = recovery.folder_of(session)
-        self._logs: Folder | None = None
         self.reaper: Reaper | None = None
 
     def prepare(self) -> None:
-        """Make the pool's folders."""
+        """Make the pool's folder."""
         self._folder.mkdir(mode=0o700)
-        self._logs = retention.folder_of(self._ledger.state, self._queue)
 
     def name(self, kind: str, number: int) -> str:
         """Return the name of the agent of this kind and number."""
@@ -127,13 +126,13 @@ class Launch:
     def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:
         """Start the process of `running` in the folder `cwd`. Raises OSError."""
         name = running.agent.name
-        assert self._logs is not None
         process = Process(
             start,
             stream,
             agent=name,
             cwd=cwd,
-            logs=self._logs,
+            logs=lambda: retention.folder_of(self._ledger.state, self._queue),
+            most=self._most,
             redactor=self._redactor,
             apart=running.claim is None,
         )

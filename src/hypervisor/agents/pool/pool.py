@@ -26,7 +26,7 @@ from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
-from hypervisor.worker.branches import worktrees
+from hypervisor.worker.branches import claim_tree, worktrees
 from hypervisor.worker.presence import missing
 
 TICK = 0.1
@@ -57,6 +57,8 @@ class Pool:
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
+        # What is told beside, in order.
+        self.notes: dict[str, None] = {}
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
         self._force, self._branch, self._show = force, branch, show
         self._row = ledger.queues.get(queue)
@@ -84,7 +86,10 @@ class Pool:
         recovery.clean_up(self.ledger)
         self._launch.prepare()
         try:
-            with Reaper(self.session) as reaper, self._requests:
+            with (
+                Reaper(self.session, str(recovery.folder_of(self.session))) as reaper,
+                self._requests,
+            ):
                 self._launch.reaper = reaper
                 try:
                     self._work()
@@ -136,7 +141,7 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return str(row.state)
-        return "idle" if self.ledger.queues.ready(row.no, 1) else "drained"
+        return "drained" if self.ledger.queues.drained(self.queue) else "idle"
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
@@ -147,6 +152,9 @@ class Pool:
         self.ledger.pauses.reopen()
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
+            return
+        if self._running and worker.goes_alone(self.ledger, self.queue, self.session):
+            self._next_start = time.monotonic() + _TEND_SECONDS
             return
         if self.client.one_item_each:
             for slot in free:
@@ -256,9 +264,12 @@ class Pool:
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
+        items = {row.agent: row.id for row in held}
+        for running in self._running.values():
+            if running.agent.name not in items:
+                late += self.ledger.sessions.lapsed(self.session, running.agent.name)
         if late:
             self.ledger.claims.heartbeat(late)
-        items = {row.agent: row.id for row in held}
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
@@ -296,9 +307,10 @@ class Pool:
     def _agent_ended(self, running: Running, end: End) -> None:
         name = running.agent.name
         self._note(running)
-        endings.agent_ended(self.ledger, self.queue, self.session, name, end)
+        lacks = endings.agent_ended(self.ledger, self.queue, self.session, name, end)
+        self.cause = self.cause or lacks
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
-        self.ledger.agents.note(name, self.session, how=how)
+        self._note_end(running, how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
         use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
         claims = self.ledger.agents.claims_of(name)
@@ -326,7 +338,7 @@ class Pool:
         self.cause = self.cause or lacks
         # A command that fails speaks against its item, one that can't be run against itself.
         self._consider(end, False, fruitful=end.how != "refused")
-        self.ledger.agents.note(running.agent.name, self.session, how=end.how)
+        self._note_end(running, end.how)
 
     def _stop_all(self) -> None:
         """End every agent; what they hold is free at no cost."""
@@ -344,11 +356,16 @@ class Pool:
             self._note(running)
             end = End("stopped", "the pool was stopped")
             endings.agent_ended(self.ledger, self.queue, self.session, name, end)
-            self.ledger.agents.note(name, self.session, how="stopped")
+            self._note_end(running, "stopped")
             use.collect(self.ledger, name, clean=self._redactor.lines())
             self._take_back(running)
         self._running.clear()
 
+    def _note_end(self, running: Running, how: str) -> None:
+        if why := running.process.unlogged:
+            self.notes[f"the log of {running.agent.name} could not be written: {why}"] = None
+        self.ledger.agents.note(running.agent.name, self.session, how=how)
+
     def _take_back(self, running: Running) -> None:
         if running.place.tree is not None:
-            worktrees.discard(self.ledger.root, running.place.tree)
+            claim_tree.take_back(self.ledger, running.agent.name)

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 
 from hypervisor.agents import retention
 from hypervisor.agents.client import Start, Stream
+from hypervisor.agents.pool.keeper import keeper
+from hypervisor.agents.pool.log import Log
 from hypervisor.config.caller import started
 from hypervisor.system import killing
 from hypervisor.system.folder import Folder
@@ -31,22 +34,20 @@ class Process:
         *,
         agent: str,
         cwd: str,
-        logs: Folder,
+        logs: Callable[[], Folder],
+        most: int,
         redactor: Redactor,
         apart: bool,
     ) -> None:
-        """Start it. What it says goes to its log in the folder `logs`; `apart` keeps standard error
-        out of the log of events. Raises OSError."""
+        """Start it. What it says goes to its log of at most `most` bytes, in the folder that
+        `logs` returns; `apart` keeps standard error out of the log of events. Raises OSError."""
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()
-        self._clean = {"out": redactor.lines(), "err": redactor.lines()}
-        self._logs = logs
+        self._clean = {"out": redactor.chunks(), "err": redactor.chunks()}
         _, log, errors = retention.names_of(agent)
-        self._names = (log, errors) if apart else (log,)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        opened = [os.fdopen(logs.open(name, flags), "ab") for name in self._names]
-        self._log, self._errors = opened[0], opened[-1]
+        self._log = Log(logs, log, most)
+        self._errors = Log(logs, errors, most) if apart else self._log
         self._rest = {"out": b"", "err": b""}
         try:
             with tempfile.TemporaryFile() as given:
@@ -60,6 +61,7 @@ class Process:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE if apart else subprocess.STDOUT,
                     start_new_session=True,
+                    preexec_fn=keeper(),
                 )
         except BaseException:
             self._close_logs()
@@ -121,12 +123,16 @@ class Process:
         self._rest[name] = rest
         log = self._log if name == "out" else self._errors
         feed = self.stream.feed if name == "out" else self.stream.complain
-        for line in lines:
-            clean = self._clean[name](line)
-            log.write(clean + b"\n")
-            feed(clean.decode("utf-8", "replace"))
         if lines:
-            log.flush()
+            clean = self._clean[name](lines)
+            log.write(b"\n".join(clean) + b"\n")
+            for line in clean:
+                feed(line.decode("utf-8", "replace"))
+
+    @property
+    def unlogged(self) -> str:
+        """Why what it said could not be logged, "" where it was."""
+        return self._log.lost or self._errors.lost
 
     def has_ended(self) -> bool:
         """True once the process itself has ended. It keeps its number until `end`."""
@@ -146,8 +152,11 @@ class Process:
         while not self.has_ended() and time.monotonic() < until:
             self._drain()
             time.sleep(0.01)
-        # What it left running in its group goes with it; nobody else can have its number yet.
-        killing.signal_group(self.pid, signal.SIGKILL)
+        # What it left running goes with it; nobody else can have its number yet.
+        if self.has_ended():
+            killing.signal_group(self.pid, signal.SIGKILL)
+        else:
+            killing.end_group(self.pid)
         if sweep:
             killing.kill_marked("HYPERVISOR_AGENT", self.agent)
         code = self._process.wait()
@@ -165,11 +174,8 @@ class Process:
             self.read(name)
 
     def _close_logs(self) -> None:
-        for log, name in zip((self._log, self._errors), self._names, strict=False):
-            log.close()
-            seen = self._logs.look(name)
-            if seen is not None and seen.st_size == 0:
-                self._logs.remove(name)
+        self._log.close()
+        self._errors.close()
 
 
 def _handle_of(pid: int) -> int | None:

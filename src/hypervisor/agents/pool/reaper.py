@@ -7,6 +7,7 @@ It holds the reading end of a pipe whose writing end nobody has but the pool. Li
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from typing import Self
 class Reaper:
     """The pool's side: a context manager around the pool's life."""
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, folder: str) -> None:
+        """`folder` holds the pool's temporary files, which go with it."""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, session],
+            [sys.executable, "-I", "-S", __file__, session, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -61,8 +63,8 @@ class Reaper:
         self._process.wait()
 
 
-def main(session: str) -> None:
-    """Read until the pool is gone, then end what it left."""
+def main(session: str, folder: str) -> None:
+    """Read until the pool is gone, then end what it left, and remove its `folder`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups = set()
@@ -77,9 +79,10 @@ def main(session: str) -> None:
     sys.path.insert(0, os.path.join(package, "system"))
     killing = import_module("killing")
     for group in groups:
-        killing.signal_group(group, signal.SIGKILL)
+        killing.end_group(group)
     killing.kill_marked("HYPERVISOR_POOL", session)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

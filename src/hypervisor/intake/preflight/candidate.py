@@ -19,14 +19,15 @@ class Candidate(Node):
     """An item, with what a queue keeps of it.
 
     `path` is relative to the root, `file` absolute, None for a row; `identity` is that of a task's
-    file, `rank` what the ready are sorted by, `files` what it says it touches, `named` the
-    files that its text names, `format` that of a file that holds many items, `hints` what a
-    person may want to look at.
+    file, `content` the digest of that, `rank` what the ready are sorted by, `files` what it says it
+    touches, `named` the files that its text names, `format` that of a file that holds many items,
+    `hints` what a person may want to look at.
     """
 
     file: str | None = None
     title: str | None = None
     identity: Identity | None = None
+    content: str | None = None
     payload: dict[str, object] | None = None
     format: str | None = None
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
@@ -50,6 +51,7 @@ class Candidate(Node):
             reason=reason,
             title=self.title,
             fingerprint=seen and seen.fingerprint,
+            content=self.content,
             payload=self.payload,
             format=self.format,
             after=self.after,

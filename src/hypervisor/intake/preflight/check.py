@@ -18,7 +18,7 @@ from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
 from hypervisor.ledger.lock_view import LockView
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
@@ -41,6 +41,7 @@ def check(
     search: Search | None = None,
     files_from: str | None = None,
     tools: tuple[str, ...] = (),
+    again: bool = False,
 ) -> Preflight:
     """Sort what the sources hold into ready, skipped, held and broken. Changes nothing.
 
@@ -50,7 +51,8 @@ def check(
     of the settings. What is open already in the queue `queue` is not held for that. `search` is
     asked for the tasks outside of the sources; without it the files below the root are looked at.
     `files_from` is the key or column that names the files that an item touches, instead of the
-    family's. `tools` are those that workers were given besides their own.
+    family's. `tools` are those that workers were given besides their own. With `again`, a task
+    that was done, and whose report was thrown away, is ready.
 
     Raises UsageError for a condition that is none. Memory grows with the number of files, not
     with their bodies.
@@ -62,7 +64,9 @@ def check(
     open_items = ledger.items.all_open() if ledger else {}
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
-    return _Sorting(root, settings, look, locks, open_items, purpose, search).result()
+    return _Sorting(
+        root, settings, look, locks, open_items, purpose, search, ledger, again=again
+    ).result()
 
 
 def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
@@ -74,7 +78,7 @@ def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> 
     """Sort the one item that `look` has taken in by locks alone: the files are known to say nothing
     against it, and no other queue of `ledger` has it."""
     locks = LockView(root, settings.lock_folders, ledger.ledger_id, once=True)
-    return _Sorting(root, settings, look, locks, {}, "work", None, alone=True).result()
+    return _Sorting(root, settings, look, locks, {}, "work", None, ledger, alone=True).result()
 
 
 class _Sorting:
@@ -87,7 +91,9 @@ class _Sorting:
         open_items: dict[str, str],
         purpose: str,
         search: Search | None,
+        ledger: Ledger | None = None,
         *,
+        again: bool = False,
         alone: bool = False,
     ) -> None:
         self._root = root
@@ -95,6 +101,8 @@ class _Sorting:
         self._look = look
         self._locks = locks
         self._open = open_items
+        self._ledger = ledger
+        self._again = again
         self._for_work = purpose == "work" and not alone
         # A list of what is to be triaged may name what other roots own.
         self._owned = purpose == "work"
@@ -110,6 +118,8 @@ class _Sorting:
         for item in items:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
+        self._hold_accepted([item for item in items if item.verdict is None and item.content])
+        self._tell_retry(items)
         if self._for_work:
             relate(items, self._search, always=self._knows_all)
         ready = []
@@ -148,6 +158,30 @@ class _Sorting:
                 return Verdict("held", "elsewhere", reason)
         locked = self._locks.reason(item.id, item.file) if self._locks is not None else None
         return Verdict("held", "locked", locked) if locked else None
+
+    def _hold_accepted(self, tasks: Sequence[Candidate]) -> None:
+        """Hold what was done, and looks like open work since its report was thrown away."""
+        if self._ledger is None or self._again or not tasks:
+            return
+        known = self._ledger.accepted.of_tasks([task.id for task in tasks])
+        for task in tasks:
+            done = known.get(task.id)
+            if done is not None and task.content in done.before:
+                mend = f"hypervisor summary {done.queue} --write writes it again"
+                told = f"done in queue {done.queue}, and its report is not in the file any more"
+                task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
+
+    def _tell_retry(self, items: Sequence[Candidate]) -> None:
+        """Say of what a worker reported as blocked how it is worked on again."""
+        told = [(item, item.verdict) for item in items if item.verdict is not None]
+        told = [(item, verdict) for item, verdict in told if verdict.kind == "blocked"]
+        if self._ledger is None or not told:
+            return
+        queues = self._ledger.accepted.blocked([item.id for item, _ in told])
+        for item, verdict in told:
+            if item.id in queues:
+                mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
+                item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
         by_id: dict[str, list[Candidate]] = defaultdict(list)

@@ -16,6 +16,7 @@ from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, guess_id
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
@@ -267,8 +268,11 @@ class Look:
     def task(self, document: Document, task: Task, judged: Judged, path: str) -> None:
         """Take in a task that was judged, with what its text names."""
         self.place(task, judged, path, document.path, document.identity)
-        placed = self.candidates[-1] if self._for_work and self.candidates else None
-        if placed is not None and placed.file == document.path and placed.verdict is None:
+        placed = self.candidates[-1] if self.candidates else None
+        if placed is None or placed.file != document.path or placed.verdict is not None:
+            return
+        placed.content = sha256(document.raw)
+        if self._for_work:
             placed.named, placed.hints = self._mentions.of(document, path)
 
     def judge(self, document: Document, task: Task) -> Judged:

@@ -73,9 +73,11 @@ def _section(
 
 
 def _held(entry: Entry) -> str:
+    reason = one_line(entry.reason, 300)
     # An item that is named by its path needs that only once.
-    name = "" if entry.id == entry.path else f"{one_line(entry.id, 60)}  "
-    return f"{name}{_place(entry.path)}: {one_line(entry.reason, 300)}"
+    if entry.path is not None and entry.id.startswith(entry.path):
+        return f"{one_line(entry.id)}: {reason}"
+    return f"{one_line(entry.id, 60)}  {_place(entry.path)}: {reason}"
 
 
 def _unknown(told: Unknown) -> str:
@@ -113,16 +115,18 @@ class Placed:
 class Entry(Placed):
     """An item: ready, skipped or held.
 
-    `fingerprint` is how a task's file looked (None for all else), `payload` a row, `after` the ids
-    of items of the same pre-flight that must come first, `files` the paths that it says it touches,
-    `named` the files that its text names and that are there, `format` that of the file at `path`
-    where that holds many items, `assignees` those for which it is held
+    `fingerprint` is how a task's file looked (None for all else) and `content` its digest, where
+    that is known; `payload` is a row, `after` the ids of items of the same pre-flight that must
+    come first, `files` the paths that it says it touches, `named` the files that its text names and
+    that are there, `format` that of the file at `path` where that holds many items, `assignees`
+    those for which it is held
     since nobody knows them.
     """
 
     id: str
     title: str | None = None
     fingerprint: str | None = None
+    content: str | None = None
     payload: dict[str, object] | None = None
     format: str | None = None
     after: tuple[str, ...] = ()

@@ -112,6 +112,8 @@ class _Expander:
             if listed is None:
                 raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
             yield from self._list(listed, spec)
+        elif (part := self._part(spec)) is not None:
+            yield from self._items(part[0], spec, part[1], part[2])
         elif walk.has_magic(spec):
             yield from self._glob(spec)
         else:
@@ -134,6 +136,13 @@ class _Expander:
         if not spec or "\0" in spec:
             raise SourceError("an empty source", "name a file, a folder, a glob or a task id")
         return lists.locate(spec, (self._cwd,))
+
+    def _part(self, spec: str) -> tuple[str, Format, str] | None:
+        """Return the file, its format and the name, where `spec` is `FILE#NAME`."""
+        file, mark_of_name, name = spec.rpartition("#")
+        path = self._named(file) if mark_of_name and file and name else None
+        kind = self._kind_of(path) if path is not None and os.path.isfile(path) else None
+        return None if path is None or kind is None else (path, kind, name)
 
     def _path(self, path: str, spec: str) -> Iterator[Found]:
         try:
@@ -178,11 +187,15 @@ class _Expander:
         if own:
             return
         for found in walk.Walk(path, self._root, self._accept, self._settings.skip_folders):
-            named = found.path is not None and os.path.basename(found.path).lower() in self._names
-            if found.path is None or found.problem is not None or not named:
-                yield found
-            else:
-                yield from self._file(found.path, found.origin)
+            yield from self._member(found)
+
+    def _member(self, found: Found) -> Iterator[Found]:
+        """Yield a file that a list, a pattern or a walk has found, or the items in it."""
+        named = found.path is not None and os.path.basename(found.path).lower() in self._names
+        if found.path is None or found.problem is not None or not named:
+            yield found
+        else:
+            yield from self._file(found.path, found.origin)
 
     def _file(self, path: str, spec: str) -> Iterator[Found]:
         """Yield a file, or the items in it."""
@@ -192,9 +205,11 @@ class _Expander:
         else:
             yield from self._items(path, spec, kind)
 
-    def _items(self, path: str, spec: str, kind: Format) -> Iterator[Found]:
+    def _items(
+        self, path: str, spec: str, kind: Format, name: str | None = None
+    ) -> Iterator[Found]:
         try:
-            items = kind.items(path, mark.text_of(path)[1])
+            items = kind.chosen(path, kind.items(path, mark.text_of(path)[1]), name)
         except BrokenFile as error:
             problem = Problem("broken", "unreadable", error.what, error.fix)
             yield Found(path, origin=spec, line=error.line, problem=problem)
@@ -240,7 +255,7 @@ class _Expander:
                 skip = self._settings.skip_folders
                 yield from walk.Walk(path, self._root, self._accept, skip)
             elif path is not None:
-                yield Found(path, origin=origin)
+                yield from self._member(Found(path, origin=origin))
             else:
                 tasks = [] if _is_path(entry) else self._ids().find(entry)
                 for known in tasks:
@@ -272,7 +287,7 @@ class _Expander:
         pattern = os.path.normpath(os.path.join(self._cwd, spec))
         for found in walk.glob(pattern, self._root, self._settings.skip_folders):
             found_any = True
-            yield found._replace(origin=spec)
+            yield from self._member(found._replace(origin=spec))
         if not found_any:
             raise SourceError(f"{one_line(spec)}: matches no file", "check the pattern")
 

@@ -80,6 +80,13 @@ class Format:
         """Return the items in `text`, in its order. Raises BrokenFile."""
         raise NotImplementedError
 
+    def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
+        """Return those of the `items` of the file at `path` that `FILE#NAME` means, or, without a
+        name, the file alone."""
+        if name is None:
+            return items
+        return [one for one in items if one.id == name or one.id.startswith(f"{name}/")]
+
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Return the edits of `text` that mark `item` as ended with `state`; none where it is
         marked already, and None for what this format never writes."""

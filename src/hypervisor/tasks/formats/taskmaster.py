@@ -58,23 +58,27 @@ class Taskmaster(Format):
         return [file for file in named if inside and os.path.isfile(file)][:1]
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the items of the tag that the project is at."""
+        """Return the items of all tags."""
         try:
             places = spans(text)
         except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None)
             raise BrokenFile(path, line, f"not JSON: {error}", "mend it") from None
-        current = _current(path)
         found = []
         for tag, at, tasks in _tagged(text):
-            if tag != current and (current is not None or tag != _MASTER):
-                continue
             prefix = "" if tag == _MASTER else f"{tag}/"
             done = {str(task.get("id")) for task in tasks if _state(task) == "done"}
             for place, task in enumerate(tasks):
                 own = (*at, place)
                 found += _items(text, places, own, task, prefix, done)
         return found
+
+    def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
+        """Without a name, a file means the tag that the tool is at."""
+        tag = name or _current(path) or _MASTER
+        if tag == _MASTER:
+            return [one for one in items if "/" not in one.id]
+        return super().chosen(path, items, tag)
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Set the status of what is done, and that of its task with the last of its subtasks."""

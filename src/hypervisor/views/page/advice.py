@@ -47,6 +47,10 @@ def advice(
         steps.append(
             Step(f"hypervisor summary {queue}", f"write {those} that could not be written yet")
         )
+    gone = sum(bool(item.get("report_gone")) for item in summary["workers"])
+    if gone:
+        why = f"write {plural(gone, 'report')} again, as git has thrown them away"
+        steps.append(Step(f"hypervisor summary {queue} --write", why))
     left = summary["preflight"] or {}
     kept = left.get("held", 0) + left.get("broken", 0)
     if asked and kept:

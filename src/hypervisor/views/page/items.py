@@ -9,9 +9,11 @@ from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.reports import reason_of
 from hypervisor.system.text import one_line
+from hypervisor.tasks.report import UNCHANGED
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
 from hypervisor.views.shapes import Told
+from hypervisor.views.summary import beside_of
 
 # Above this many items the page lists those that want a look first, and says what it leaves out.
 LISTED = 5000
@@ -132,17 +134,14 @@ def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
         shown.append(Fact("Data", one_line(data, 4000), False))
     if report.get("commit"):
         shown.append(Fact("Commit", one_line(report["commit"], 80), False))
-    for key, label in (
-        ("changes", "Changes"),
-        ("files", "Files"),
-        ("off_limits", "Changed, though it steers the next run"),
-        ("unnamed", "Changed, and not named by the task"),
-    ):
-        values = report.get(key) or []
+    if report.get("unchanged"):
+        shown.append(Fact("Files", UNCHANGED))
+    paths = [("Changes", report.get("changes")), ("Files", report.get("files")), *beside_of(told)]
+    for label, values in paths:
         if values and isinstance(values, list):
             listed = [one_line(value, 200) for value in values[:_FILES]]
             more = [f"… and {len(values) - _FILES} more"] if len(values) > _FILES else []
-            shown.append(Fact(label, "\n".join([*listed, *more]), key != "files"))
+            shown.append(Fact(label, "\n".join([*listed, *more]), label != "Files"))
     if report.get("rule"):
         shown.append(Fact("Rule", one_line(report["rule"], 200)))
     # The queue's own check is told once, above.

@@ -20,13 +20,20 @@ GENERATOR = '<meta name="generator" content="hypervisor">'
 _FOLDER = os.path.dirname(__file__)
 
 
-def render(ledger: Ledger, queue: str, now: float | None = None, *, plain: bool = False) -> str:
-    """Return the page on the newest generation of `queue`; a `plain` one has no command in it.
-    Raises UsageError if unknown.
+def render(
+    ledger: Ledger,
+    queue: str,
+    now: float | None = None,
+    *,
+    plain: bool = False,
+    generation: int | None = None,
+) -> str:
+    """Return the page on a `generation` of `queue`, the newest if none is named; a `plain` one has
+    no command in it. Raises UsageError if unknown.
 
     Texts that would make it too large are cut, the longest first, and say so.
     """
-    view = gather(ledger, queue, time.time() if now is None else now)
+    view = gather(ledger, queue, time.time() if now is None else now, generation)
     if plain:
         view = without_commands(view)
     limit = max(LIMIT, ITEM * len(view.rows))

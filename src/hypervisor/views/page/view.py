@@ -73,11 +73,12 @@ class View(NamedTuple):
     has_tokens: bool
 
 
-def gather(ledger: Ledger, queue: str, now: float) -> View:
-    """Return the view of the newest generation of `queue` at Unix time `now`."""
-    row = ledger.queues.get(queue)
+def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None) -> View:
+    """Return the view of a `generation` of `queue`, the newest if none is named, at Unix time
+    `now`."""
+    row = ledger.queues.get(queue, generation)
     seen = Items()
-    summary = summarize(ledger, queue, brief=True, note=seen.note)
+    summary = summarize(ledger, queue, generation=row.generation, brief=True, note=seen.note)
     agents = ledger.agents.of_queue(row.no)
     claims = ledger.queries.spans(row.no)
     events = ledger.queries.events_after([row.no], 0)
@@ -89,7 +90,8 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
     opened = [e.detail or "" for e in events if e.kind == "asked"]
     asked = list(dict.fromkeys(opened))
     groups = _groups(seen)
-    states = ledger.queues.stats(queue)
+    states = ledger.queues.counts(row.no)
+    is_newest = row.generation == summary["newest_generation"]
     rows = _rows(ledger, row, seen, claims, kept, base)
     return View(
         summary=summary,
@@ -99,8 +101,11 @@ def gather(ledger: Ledger, queue: str, now: float) -> View:
         lead=_lead(summary),
         when=_when(row, seen, base, now),
         facts=_facts(summary, claims),
-        # Several openings have no one command that does them all again.
-        steps=advice.advice(
+        # Several openings have no one command that does them all again; and commands are about the
+        # newest generation.
+        steps=[]
+        if not is_newest
+        else advice.advice(
             summary,
             states,
             row.purpose,
@@ -253,8 +258,9 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
         items.Fact(
             "Limits",
             f"{words.plural(row.max_attempts, 'attempt')}, "
-            f"{words.plural(row.max_deaths, 'death')} and "
-            f"{words.plural(row.max_releases, 'release')} per item; "
+            f"{words.plural(row.max_deaths, 'death')}, "
+            f"{words.plural(row.max_releases, 'release')} and "
+            f"{words.plural(row.max_lost, 'lost lease')} per item; "
             f"a lease lasts {words.duration(row.lease_ms / 1000)}",
         )
     )
@@ -269,8 +275,9 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
         shown.append(items.Fact("Time budget", words.duration(row.budget_ms / 1000)))
     left = [f"{count:,} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     shown.append(items.Fact("Left out by pre-flight", ", ".join(left) or "nothing"))
-    if summary["generation"] > 1:
-        shown.append(items.Fact("Generation", str(summary["generation"])))
+    if summary["newest_generation"] > 1:
+        which = f"{summary['generation']} of {summary['newest_generation']}"
+        shown.append(items.Fact("Generation", which))
     if row.instructions:
         shown.append(items.Fact("Instructions", words.text(row.instructions)))
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.rows import Queue
 from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key
@@ -10,11 +11,12 @@ from hypervisor.system.text import one_line
 from hypervisor.views.page.render import GENERATOR
 
 
-def keep(state: State, queue: str, page: str, *, plain: bool = False) -> str:
-    """Write the page on `queue`, or the plain one, to its place in the state and return its path.
-    Raises OSError."""
+def keep(state: State, queue: Queue, page: str, *, plain: bool = False) -> str:
+    """Write the page on a generation (its row), or the plain one, to its place in the state and
+    return its path. Raises OSError."""
     # No queue's name has a plus.
-    name = f"{key(queue)}{'+plain' if plain else ''}.html"
+    number = "" if queue.generation == 1 else f"+{queue.generation}"
+    name = f"{key(queue.name)}{number}{'+plain' if plain else ''}.html"
     state.folder.below("reports", make=True).write(name, page.encode("utf-8"), sync=True)
     return shown(state.root, "reports", name)
 

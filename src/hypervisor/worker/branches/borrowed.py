@@ -15,7 +15,6 @@ from hypervisor.worker.branches.worktrees import (
     branch_name,
     clean,
     common_dir,
-    is_kept,
     standing,
     start,
     work_in,
@@ -25,13 +24,16 @@ from hypervisor.worker.branches.worktrees import (
 _NOTE = "hypervisor"
 
 
-def enter(at_root: Git, item_id: str, token: str, cwd: str, is_live: Callable[[str], bool]) -> Tree:
+def enter(
+    at_root: Git, item_id: str, token: str, cwd: str, put_away: Callable[[str, str], object]
+) -> Tree:
     """Put the linked worktree around `cwd` on the branch of a claim.
 
-    What is left there of a claim that is over goes (`is_live` tells); anything else that is not
-    committed is refused. Raises UsageError, GitError and HypervisorError.
+    Of an earlier claim whose tree it is still, `put_away` is called with its top and the token, and
+    gives it back with nothing lost; anything else that is not committed is refused. Raises
+    UsageError, GitError and HypervisorError.
     """
-    root = at_root.folder
+    root = at_root.root
     main, head = standing(at_root)
     top = top_of(cwd)
     if top is None:
@@ -43,16 +45,9 @@ def enter(at_root: Git, item_id: str, token: str, cwd: str, is_live: Callable[[s
         )
     private, git = private_dir(top) or "", at_root.at(top)
     earlier = _note(private)
-    if is_kept(top):
-        raise UsageError(
-            f"{one_line(top, 300)}: holds work that could not be committed",
-            "take it from there, then: git worktree remove --force",
-        )
     if earlier is not None:
-        if is_live(earlier[0]):
-            raise UsageError(f"this worktree works on {earlier[0]}", "end that claim first")
-        leave(git)
-    elif git("status", "--porcelain", "-z", *git.all_but_strangers()):
+        put_away(top, earlier[0])
+    elif is_dirty(git):
         raise UsageError(
             f"{one_line(top, 300)}: has changes that are not committed", "commit or remove them"
         )
@@ -72,6 +67,25 @@ def entered(work: str, token: str) -> str | None:
     top = top_of(work)
     told = _note(private_dir(work) or "")
     return top if told is not None and told[0] == token else None
+
+
+def token_of(top: str) -> str | None:
+    """Return the claim whose branch `enter` has put the worktree at `top` on, None for none."""
+    told = _note(private_dir(top) or "")
+    return told and told[0]
+
+
+def note_of(tree: Tree) -> str | None:
+    """Return the file that was written when the tree was entered, None for one of a claim's own."""
+    note = os.path.join(tree.private, _NOTE)
+    return note if os.path.exists(note) else None
+
+
+def is_dirty(git: Git) -> bool:
+    """True if files stand in the worktree that are not committed, whatever the user has git show;
+    what it ignores aside."""
+    words = ("--untracked-files=normal", "--ignore-submodules=none")
+    return bool(git("status", "--porcelain", "-z", *words, *git.all_but_strangers()))
 
 
 def leave(git: Git) -> None:

@@ -6,57 +6,75 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hypervisor.system import filters
-from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.errors import HypervisorError, SetupError
 from hypervisor.system.folder import Folder
-from hypervisor.system.git import Git, GitError
+from hypervisor.system.git import GitError
 from hypervisor.system.remote import run_remote
-from hypervisor.system.text import one_line
-from hypervisor.worker.branches.worktrees import Tree, keep, let_go, wait_out
+from hypervisor.system.text import listed
+from hypervisor.worker.branches.staging import stage
+from hypervisor.worker.branches.worktrees import Tree, wait_out
 
-_FILES = ("100644", "100755")
+_SHOWN = 5
 
 
 def save(tree: Tree, message: str) -> str | None:
     """Commit all that stands in the tree and return the branch's commit, None if nothing changed.
 
-    Files that git ignores are left out. What can't be committed keeps its tree. Raises FilterError,
-    GitError and HypervisorError.
+    Files that git ignores are left out. Raises FilterError, Unsaved and GitError where not all can
+    be committed, and nothing is.
     """
-    try:
-        with _alone(tree):
-            head = _save(tree, message)
-    except NotOwner:
-        raise
-    except HypervisorError as error:
-        keep(tree)
-        error.fix += f"{'; ' if error.fix else ''}until then the work stays in {tree.top}"
-        raise
-    let_go(tree)
+    with _alone(tree):
+        staged, left = stage(tree.git, tree.base)
+        if left:
+            raise _first(left)
+        head = _commit(tree, message if staged else "")
     return None if head == tree.base else head
+
+
+def salvage(tree: Tree, message: str) -> tuple[str | None, dict[str, HypervisorError]]:
+    """Commit what can be committed of all that stands in the tree; return the branch's commit, None
+    if nothing changed, and why for each path that can't be. Raises GitError and HypervisorError."""
+    with _alone(tree):
+        staged, left = stage(tree.git, tree.base)
+        # A person's hooks judge what is to count, and none of this does.
+        head = _commit(tree, message if staged else "", "--no-verify")
+    return (None if head == tree.base else head), left
+
+
+def _first(left: dict[str, HypervisorError]) -> HypervisorError:
+    """Return the error of one path, with the others named: one that every item would meet first."""
+    path = min(left, key=lambda path: (not isinstance(left[path], SetupError), path))
+    if others := sorted(left.keys() - {path}):
+        left[path].message += f"; nor can be committed: {listed(others, _SHOWN)}"
+    return left[path]
+
+
+class NotPushed(GitError, SetupError):
+    """The remote is away, or takes no branch of ours: so it is for every item."""
 
 
 def push(tree: Tree, commit: str) -> None:
     """Bring the branch to the remote that `git config hypervisor.remote` names, if there is one.
 
-    Raises GitError.
+    Raises NotPushed.
     """
     remote = tree.git.remote_name()
-    if remote:
+    if not remote:
+        return
+    try:
         run_remote(
             tree.git, "push", "--quiet", "--no-follow-tags", "--recurse-submodules=no",
             "--no-signed", remote, f"+{commit}:refs/heads/{tree.branch}",
-            fix="mend that, then say done again",
         )  # fmt: skip
+    except GitError as error:
+        raise NotPushed(error.what, error.said, "mend that, then say done again") from None
 
 
-def _save(tree: Tree, message: str) -> str:
+def _commit(tree: Tree, message: str, *options: str) -> str:
+    """Commit what is staged, if there is a message, and have the branch be where its tree is."""
     git, ref = tree.git, f"refs/heads/{tree.branch}"
-    filters.stage(git, "--all", *git.all_but_strangers())
-    staged = _staged(git)
-    if staged is not None:
-        filters.stage_again(git, staged)
-        git("commit", "--quiet", "--cleanup=verbatim", "-F", "-", input=message)
+    if message:
+        git("commit", "--quiet", "--cleanup=verbatim", *options, "-F", "-", input=message)
     head = git.head()
     if head is None:
         raise GitError("rev-parse", "no commit is checked out in the tree")
@@ -64,26 +82,6 @@ def _save(tree: Tree, message: str) -> str:
     if git.at_ref(ref) != head:
         git("update-ref", ref, head)
     return head
-
-
-def _staged(git: Git) -> list[str] | None:
-    """Return the files that are staged, from the top of the tree; None if there is nothing to
-    commit. What is deleted, and links, are none of them.
-
-    A repository inside the tree is refused: it would be committed as a link that leads nowhere.
-    """
-    told = git("diff-index", "--cached", "--raw", "-z", "--no-renames", "HEAD").split("\0")
-    found = []
-    for mode, path in zip(told[::2], told[1::2], strict=False):
-        if mode.startswith(":000000 160000"):
-            git("--literal-pathspecs", "reset", "--quiet", "HEAD", "--", path)
-            raise HypervisorError(
-                f"{one_line(path, 200)}: a repository of its own, which can't be committed here",
-                "remove it or its .git, or have git ignore it, then say it again",
-            )
-        if mode[8:14] in _FILES:
-            found.append(path)
-    return found if told != [""] else None
 
 
 @contextmanager

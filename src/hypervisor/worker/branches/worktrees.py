@@ -34,12 +34,20 @@ def branch_name(item_id: str, token: str) -> str:
 
 # What is on its way out of git's own folder; nobody else names anything so.
 _REMOVED = "hypervisor-removed-"
-# In a worktree's private folder: nobody but a person removes this tree.
-_KEPT = "hypervisor-kept"
 # A lock of git's own that is older was left by a killed process: nobody works here but its owner.
 STALE = 5.0
 _TRIES = 3
 _NEEDED = "work on branches needs a git working tree"
+
+
+class Gone(HypervisorError):
+    """The working tree `work` of a claim is none any more."""
+
+    def __init__(self, work: str, token: str) -> None:
+        super().__init__(
+            f"{one_line(work, 300)}: the working tree of this claim is gone, or on another machine",
+            f"hypervisor release {token} gives the item back, and what is left there is kept",
+        )
 
 
 class Tree:
@@ -72,10 +80,18 @@ def trees_dir(root: str) -> str:
     return shown(root, "worktrees")
 
 
+def trees_of(state: State) -> list[str]:
+    """Return the names of the working trees that stand there."""
+    try:
+        return state.folder.below("worktrees").names()
+    except OSError:
+        return []
+
+
 def make(git: Git, item_id: str, token: str) -> Tree:
-    """Make the branch and the working tree of a claim, with `git` at the root. Raises GitError and
-    HypervisorError."""
-    root = git.folder
+    """Make the branch and the working tree of a claim, with `git` at the root, or at the top of a
+    repository in there. Raises GitError and HypervisorError."""
+    root = git.root
     top, head = standing(git)
     base = start(git, head)
     branch = branch_name(item_id, token)
@@ -87,13 +103,12 @@ def make(git: Git, item_id: str, token: str) -> Tree:
 
 
 def add(git: Git, *words: str) -> None:
-    """Make a working tree, without its files, as `git worktree add WORDS` does at the root. Raises
-    GitError.
+    """Make a working tree, without its files, as `git worktree add WORDS` does. Raises GitError.
 
     git fails where it meets another worktree that is half made or half removed: these moments are
     short here, and we take turns. Others, who don't, are waited for.
     """
-    root = git.folder
+    root = git.root
     state = State.find(root) or State.create(root)
     state.folder.below("worktrees", make=True)
     with state.folder.locked("worktrees.lock"):
@@ -105,26 +120,6 @@ def add(git: Git, *words: str) -> None:
             if "commondir" not in told[2] or time.monotonic() > until:
                 raise GitError("worktree add", told[2] or told[1])
             time.sleep(0.05)
-
-
-def keep(tree: Tree) -> None:
-    """Have a claim's working tree stay, whatever becomes of the claim: it holds what no commit
-    has."""
-    with open(os.path.join(tree.private, _KEPT), "a", encoding="ascii"):
-        pass
-
-
-def let_go(tree: Tree) -> None:
-    """Take back what `keep` was called for: a commit has it now."""
-    try:
-        os.unlink(os.path.join(tree.private, _KEPT))
-    except FileNotFoundError:
-        return
-
-
-def is_kept(path: str) -> bool:
-    """True for a working tree that `keep` was called for."""
-    return top_of(path) == path and os.path.exists(os.path.join(private_dir(path) or "", _KEPT))
 
 
 def lend(root: str, name: str) -> str:
@@ -168,20 +163,14 @@ def clean(git: Git, name: str, *options: str) -> None:
     git("clean", "-ffdq")
 
 
-def remove(root: str, token: str) -> None:
-    """Remove the working tree of a claim, whatever state it is in; its branch stays."""
-    path = os.path.join(trees_dir(root), token)
-    discard(root, path)
-
-
-def discard(root: str, path: str) -> None:
-    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it, unless it is
-    kept."""
+def discard(root: str, path: str, home: str | None = None) -> None:
+    """Remove a working tree beneath `.hypervisor/worktrees` and what git knows of it in the
+    repository around `home` (default: the root)."""
     if os.path.dirname(path) != trees_dir(root):
         raise ValueError(path)
-    if is_kept(path) or os.path.islink(trees_dir(root)):
+    if os.path.islink(trees_dir(root)):
         return
-    common = common_dir(root)
+    common = common_dir(home or root)
     known = os.path.join(common, "worktrees")
     for name in os.listdir(known) if os.path.isdir(known) else ():
         private = os.path.join(known, name)
@@ -200,9 +189,9 @@ def discard(root: str, path: str) -> None:
         shutil.rmtree(path, onerror=_make_removable)
 
 
-def sweep(root: str) -> None:
-    """Remove what a `discard` that was killed has left."""
-    common = common_dir(root)
+def sweep(home: str) -> None:
+    """Remove what a `discard` that was killed has left in the repository around `home`."""
+    common = common_dir(home)
     for name in os.listdir(common):
         if name.startswith(_REMOVED) and not os.path.islink(os.path.join(common, name)):
             shutil.rmtree(os.path.join(common, name), ignore_errors=True)
@@ -261,6 +250,13 @@ def is_within(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def home_of(root: str, path: str | None) -> str:
+    """Return the folder whose repository the work on an item goes to: the root, or the top of one
+    that lies in it and holds the item's file, at `path` from the root."""
+    top = None if path is None else top_of(os.path.dirname(os.path.join(root, path)))
+    return root if top is None or top == root or not is_within(root, top) else top
+
+
 def standing(git: Git) -> tuple[str, str]:
     """Return the top folder of the checkout around `git.folder`, and the commit that it stands at.
 
@@ -288,7 +284,9 @@ def common_dir(root: str) -> str:
 
 def work_in(top: str, root: str, root_top: str) -> str:
     """Return the folder in the tree at `top` that stands for `root`, which is in `root_top`; it is
-    made where it is missing."""
+    made where it is missing. A tree of a repository that lies in the root stands for that."""
+    if not is_within(root_top, root):
+        return top
     inside = os.path.relpath(root, root_top)
     if inside == ".":
         return top

@@ -16,10 +16,11 @@ from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.rows import Branch
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 from hypervisor.worker import checks, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.branches.claim_tree import accepted_commit
+from hypervisor.worker.branches.worktrees import home_of
 from hypervisor.worker.integrate.memory import Memory
 from hypervisor.worker.integrate.target import InTheWay, Moved, Target
 from hypervisor.worker.integrate.workshop import Conflict, Missing, Workshop, named, sweep
@@ -59,22 +60,36 @@ def integrate(
     Raises UsageError, GitError, HypervisorError; what was merged until then is merged.
     """
     ledger.queues.get(queue)
+    ended: list[tuple[str, Target, dict[str, str]]] = []
     with _alone(ledger) as beat:
-        git = Git(ledger.root, beat=beat, beat_every=_BEAT)
-        target = Target(git, into)
         settle(ledger)
-        sweep(ledger.root)
-        run = _Run(ledger, queue, git, target, tell, beat)
-        run.go()
-    target.forget(run.accepted)
-    claim_tree.clear(ledger)
-    return run.done
+        done = None
+        for home in _homes(ledger, queue):
+            git = Git(home, root=ledger.root, beat=beat, beat_every=_BEAT)
+            target = Target(git, into)
+            sweep(git)
+            done = done or Integrated(target.name)
+            run = _Run(ledger, queue, git, target, tell, beat, done)
+            run.go()
+            ended.append((home, target, run.accepted))
+    for home, target, accepted in ended:
+        target.forget(accepted)
+        claim_tree.clear(ledger, home)
+    assert done is not None
+    return done
+
+
+def _homes(ledger: Ledger, queue: str) -> list[str]:
+    """Return the folders whose repositories have branches of `queue`: the root, unless all are
+    those of repositories in it."""
+    rows = [*ledger.branches.set_aside_rows(queue), *ledger.branches.unmerged(queue)]
+    return list(dict.fromkeys(home_of(ledger.root, row.path) for row in rows)) or [ledger.root]
 
 
 class _Run:
     def __init__(
         self, ledger: Ledger, queue: str, git: Git, target: Target, tell: Callable[[str], None],
-        beat: Callable[[], None],
+        beat: Callable[[], None], done: Integrated,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._queue = queue
@@ -87,18 +102,22 @@ class _Run:
         self._most = _AT_ONCE
         # Of what was merged: the branches, each with the commit that the ledger accepted of it.
         self.accepted: dict[str, str] = {}
-        self.done = Integrated(target.name)
+        self.done = done
         self._how = f"merged into {target.name}"
         self._held = f"was in {target.name} already"
 
     def go(self) -> None:
         self._target.fetch()
         tip = self._target.tip()
-        for row in self._ledger.branches.set_aside_rows(self._queue):
+        for row in self._of_here(self._ledger.branches.set_aside_rows(self._queue)):
             commit = accepted_commit(row)
             if commit and self._git.has(commit, tip):
                 self._note_merged((row, commit, "merged by hand"))
-        rows = self._ledger.branches.unmerged(self._queue)
+            else:
+                why = f"set aside before, and {row.branch} is not merged yet"
+                self.done.aside.append((row.id, why))
+                self._tell(f"{one_line(row.id, 60)}: {why}")
+        rows = self._of_here(self._ledger.branches.unmerged(self._queue))
         if not rows:
             return
         self._tip = tip
@@ -111,6 +130,11 @@ class _Run:
                     workshop = workshop or shop.enter_context(Workshop(self._git, tip))
                     self._one(workshop, rows[0])
                 rows = rows[count or 1 :]
+
+    def _of_here(self, rows: list[Branch]) -> list[Branch]:
+        """Return those of `rows` whose work is in this repository."""
+        root = self._ledger.root
+        return [row for row in rows if home_of(root, row.path) == self._git.folder]
 
     def _together(self, memory: Memory, rows: list[Branch]) -> int:
         """Merge the first of `rows`, as far as that takes no working tree, move the branch once,
@@ -224,7 +248,8 @@ class _Run:
         branch = row.branch
         told = (
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
-            f"hypervisor integrate {self._queue} again"
+            f"hypervisor integrate {self._queue} again; or, to have it done anew: "
+            f"hypervisor retry {self._queue} {shell(row.id)}"
         )
         if self._ledger.branches.set_aside(row.token, told):
             markers.mark(self._ledger, self._queue)

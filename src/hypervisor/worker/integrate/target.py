@@ -12,7 +12,7 @@ from functools import cached_property
 
 from hypervisor.system.checkout import private_dir
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.git import Git, GitError
+from hypervisor.system.git import Git, GitError, lock_of
 from hypervisor.system.remote import run_remote
 from hypervisor.system.text import one_line
 from hypervisor.worker.branches.worktrees import PREFIX, common_dir
@@ -155,8 +155,10 @@ class Target:
                 return
             if self._stand()[0] != before:
                 raise Moved
-            if "index.lock" not in said or time.monotonic() > until:
+            if not lock_of(said):
                 break
+            if time.monotonic() > until:
+                raise GitError("merge", said)
             time.sleep(0.1)
         raise InTheWay(
             f"{one_line(top, 200)} can't follow: {one_line(said or out, 400)}",

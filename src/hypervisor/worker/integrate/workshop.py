@@ -23,12 +23,12 @@ class Missing(Exception):
 
 
 class Workshop:
-    """A working tree of the integrator's own, made by the `git` of the root. Use it as a context
-    manager."""
+    """A working tree of the integrator's own, made by the `git` of a repository. Use it as a
+    context manager."""
 
     def __init__(self, git: Git, tip: str) -> None:
         self._at_root = git
-        self._path = _path(git.folder)
+        self._path = _path(git.root)
         self._tip = tip
 
     def __enter__(self) -> Workshop:
@@ -37,7 +37,7 @@ class Workshop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        worktrees.discard(self._at_root.folder, self._path)
+        sweep(self._at_root)
 
     @property
     def work(self) -> str:
@@ -64,7 +64,7 @@ class Workshop:
         """
         if top_of(self._path) != self._path:
             # A check has taken its .git away: git would work in the checkout around it.
-            sweep(self._at_root.folder)
+            sweep(self._at_root)
             self.__enter__()
         worktrees.clean(self._git, tip, "--detach")
         code, out, said = self._git.run(
@@ -83,9 +83,9 @@ class Workshop:
         raise GitError("merge", said or out)
 
 
-def sweep(root: str) -> None:
+def sweep(git: Git) -> None:
     """Remove what a killed integrator has left, in whatever state it is."""
-    worktrees.discard(root, _path(root))
+    worktrees.discard(git.root, _path(git.root), git.folder)
 
 
 def _path(root: str) -> str:
