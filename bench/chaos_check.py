@@ -38,7 +38,9 @@ def check(site: Site, texts: dict[str, dict[str, str]]) -> Told:
         with Ledger.open(str(site.project)) as ledger:
             rows = ledger.store.rows(
                 "select q.name, q.generation, i.id, i.state, i.cause, i.pending, "
-                "(select count(*) from claim c where c.item = i.no and c.outcome = 'done'), "
+                # What a merge has set aside is accepted no more: a person may have it done again.
+                "(select count(*) from claim c where c.item = i.no and c.outcome = 'done' "
+                "and coalesce(c.merge, '') not like 'set aside%'), "
                 "(select count(*) from claim c where c.item = i.no) "
                 "from item i join queue q on q.no = i.queue order by i.no"
             ).fetchall()
