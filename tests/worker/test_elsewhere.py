@@ -129,3 +129,20 @@ def test_a_claim_knows_the_process_that_its_commands_come_from_where_no_agent_ha
     with Ledger.open(str(project)) as ledger:
         rows = ledger.store.rows("select process from claim order by no").fetchall()
     assert [process for (process,) in rows] == [ours, ours, None]
+
+
+def test_a_killed_session_that_no_hook_has_told_of_holds_nothing(
+    project: Path, client: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "unheard")
+    monkeypatch.setenv("CLAUDE_PID", str(client.pid))
+    with Ledger.open(str(project)) as ledger:
+        assert worker.take(ledger, "q", "w")
+        settle(ledger)
+        assert states(project) == {"a": "claimed"}
+        client.kill()
+        client.wait()
+        settle(ledger)
+    assert states(project) == {"a": "ready"}

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Container
 
-from hypervisor.config.caller import Caller
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight import Preflight
@@ -131,12 +130,6 @@ def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | N
 
 def attend(ledger: Ledger, queue: str) -> None:
     """Have the client's session around this process, if there is one, hear of `queue`."""
-    calling = Caller()
-    if calling.session is not None:
-        ledger.sessions.meet(
-            calling.session,
-            pid=calling.pid,
-            pid_start=calling.pid_start,
-            headless=calling.headless,
-        )
-        ledger.followers.follow(calling.session, queue)
+    session = ledger.sessions.meet_caller()
+    if session is not None:
+        ledger.followers.follow(session, queue)

@@ -96,6 +96,18 @@ class Sessions:
                 ),
             )
 
+    def meet_caller(self) -> str | None:
+        """Note the client's session around this process, and return it; None outside of one."""
+        calling = caller.Caller()
+        if calling.session is not None:
+            self.meet(
+                calling.session,
+                pid=calling.pid,
+                pid_start=calling.pid_start,
+                headless=calling.headless,
+            )
+        return calling.session
+
     def find(self, session: str) -> Session | None:
         """Return the row of a session, or None."""
         return self._store.one(Session, f"{_ALL} where id = ?", (session,))

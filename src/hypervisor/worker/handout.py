@@ -244,6 +244,10 @@ def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> Marks:
         return marks | {"process": caller.process()}
     ledger.followers.follow(session, queue)
     known = ledger.sessions.find(session)
+    if known is None:
+        # Where no hook has been heard, nobody has told its process: that it has ended is known by
+        # that alone.
+        ledger.sessions.meet_caller()
     if known is not None and known.heard_at is not None:
         return marks | {"session": session}
     lease = max(UNHEARD_SECONDS, ledger.queues.get(queue).lease_ms / 1000)
