@@ -21,8 +21,11 @@ from repository import REPO
 SOURCE = REPO / "src" / "hypervisor"
 # One that is still to come is named nowhere either.
 NAMED = re.compile(r"claude|gemini|codex|anthropic", re.IGNORECASE)
-# The table itself; and what the floors below `agents` know clients by, which can't ask it.
-MAY_NAME = {"agents/clients.py", "system/clients.py"}
+# The table itself; what the floors below `agents` know clients by, which can't ask it; and a format
+# of tasks that lie in a client's folder.
+MAY_NAME = {
+    "agents/clients.py", "system/clients.py", "tasks/formats/ccpm.py", "tasks/task_files.py",
+}  # fmt: skip
 SESSION = "99999999-0000-7777-6666-555555555555"
 
 

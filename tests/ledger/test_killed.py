@@ -253,7 +253,7 @@ def _await_an_end(log: str) -> None:
 def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
     root: str, thorough: bool
 ) -> None:
-    total, log = 4000, os.path.join(root, "told")
+    total, log = 12_000 if thorough else 4000, os.path.join(root, "told")
     with Ledger.open(root, create=True) as ledger:
         ledger.generations.open("q", items(total))
     dice = random.Random(3)

@@ -18,9 +18,9 @@ def test_the_json_is_told_item_by_item_and_says_what_the_summary_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    results = Queries.results
+    results = Queries.results_in
 
-    def noted(queries: Queries, queue: str) -> Iterator[Result]:
+    def noted(queries: Queries, queue: int) -> Iterator[Result]:
         for item in results(queries, queue):
             read.append(item.id)
             yield item
@@ -36,7 +36,7 @@ def test_the_json_is_told_item_by_item_and_says_what_the_summary_says(
                     (claim.token,),
                 )
             ledger.ends.finish(claim.token, "done", {"summary": "a\nb", "files": ["x"]})
-        monkeypatch.setattr(Queries, "results", noted)
+        monkeypatch.setattr(Queries, "results_in", noted)
         text, left = "", as_json(ledger, "q")
         for number in range(6):
             text += next(left)

@@ -59,7 +59,8 @@ def test_odd_files_are_named_and_break_nothing(root: Path, write: Write, serve: 
         claimed.append(one)
     assert claimed == ["t-1", "20260119", "t-3", "t-7"]
     server.ok("complete_task", id="t-3")
-    assert "status: done" in (tasks / "another name.md").read_text()
+    # In the word of the one that is done beside it.
+    assert "status: Done" in (tasks / "another name.md").read_text()
     assert not (tasks / "t-3.md").exists()
 
 
