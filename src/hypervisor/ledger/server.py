@@ -212,7 +212,7 @@ class Server:
                         f"start the server, or wait longer: {PATIENCE}=SECONDS",
                     ) from None
                 if not said:
-                    waiting.say(f"{text}; waiting for up to {span(left)}")
+                    waiting.say(f"{text}; waiting for up to {span(max(1, round(left)))}")
                     said = True
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, 2.0)

@@ -43,7 +43,7 @@ def run_remote(git: Git, *words: str, fix: str = "") -> str:
             if left <= 0 or not _is_passing(error.said):
                 raise
             if not said and time.monotonic() - begun > _SILENT_SECONDS:
-                waiting.say(f"{error.message}; waiting for up to {span(left)}")
+                waiting.say(f"{error.message}; waiting for up to {span(max(1, round(left)))}")
                 said = True
             time.sleep(min(pause, left))
             pause = min(pause * 2, 2.0)
