@@ -51,6 +51,7 @@ def use(ledger: Ledger) -> None:
     number = ledger.queues.get("q").no
     ledger.sessions.meet("s", pid=1, pid_start="1", headless=True, heard=True)
     ledger.sessions.meet("s2", pid=1, pid_start="1")
+    ledger.sessions.meet_caller()
     ledger.sessions.inherit("s2")
     ledger.sessions.find("s")
     ledger.followers.follow("s", "q", all=True)
