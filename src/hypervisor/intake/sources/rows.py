@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -16,6 +15,7 @@ from hypervisor.config.settings import Settings
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
 from hypervisor.system.text import one_line
 from hypervisor.tasks import formats
+from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
@@ -293,27 +293,26 @@ def holds_json_rows(path: str) -> bool:
 
 
 _DECODER = json.JSONDecoder()
-_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def _array_in(text: str) -> int | None:
     """Return where the array of objects starts that is the JSON `text`, or the only one in the
     object that it is; None where there is none. Raises ValueError for what is no JSON."""
-    at = _skip(text, 0)
+    at = skip_blanks(text, 0)
     if text[at : at + 1] == "[":
-        return at if text[_skip(text, at + 1) :][:1] == "{" else None
+        return at if text[skip_blanks(text, at + 1) :][:1] == "{" else None
     if text[at : at + 1] != "{":
         return None
     found = []
-    at = _skip(text, at + 1)
+    at = skip_blanks(text, at + 1)
     while text[at : at + 1] == '"':
         _, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
+        at = skip_blanks(text, skip_blanks(text, at) + 1)
         value, end = _DECODER.raw_decode(text, at)
         if isinstance(value, list) and any(isinstance(one, dict) for one in value):
             found.append(at)
-        at = _skip(text, end)
-        at = _skip(text, at + 1) if text[at : at + 1] == "," else at
+        at = skip_blanks(text, end)
+        at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
     return found[0] if len(found) == 1 else None
 
 
@@ -323,7 +322,7 @@ def _json_array(text: str) -> Iterator[_Row]:
     )
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
-    at, line, counted = _skip(text, start + 1), 1, 0
+    at, line, counted = skip_blanks(text, start + 1), 1, 0
     while text[at : at + 1] not in ("]", ""):
         line, counted = line + text.count("\n", counted, at), at
         try:
@@ -337,13 +336,8 @@ def _json_array(text: str) -> Iterator[_Row]:
             yield _Row(line, value)
         else:
             yield _Row(line, None, f"{_KINDS[type(value)]}, not an object", "write {…} there")
-        at = _skip(text, end)
-        at = _skip(text, at + 1) if text[at : at + 1] == "," else at
-
-
-def _skip(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at
+        at = skip_blanks(text, end)
+        at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
 
 
 def _json_lines(lines: _Lines) -> Iterator[_Row]:
