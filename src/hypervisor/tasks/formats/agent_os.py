@@ -10,16 +10,15 @@ import re
 
 from hypervisor.system.text import one_line
 from hypervisor.tasks.formats import Item, Splice
-from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes, tick
 from hypervisor.tasks.formats.numbered import NUMBER, above, leaves, of_task, parts, working
-from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
+from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TOPS = (".agent-os", "agent-os")
 _BLOCKED = re.compile(r"[ \t]*(?:[-*+][ \t]+)?\u26a0\ufe0f?[ \t]*\**Blocking issue:", re.IGNORECASE)
 _GROUP = re.compile(r"task group (\d+)", re.IGNORECASE)
 _DEPENDS = re.compile(r"^[ \t]*\*\*Dependencies:?\*\*:?[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
@@ -27,20 +26,12 @@ _RANGE = re.compile(r"(\d+)(?:\s*(?:-|–|to|through)\s*(\d+))?")
 _LONGEST_RANGE = 200
 
 
-class AgentOS(BoxFormat):
+class AgentOS(SpecFolders):
     """Items are the boxes that have no subtasks."""
 
     name = "agent-os"
     about = "tasks.md of a spec of Agent OS"
-    names = ("tasks.md",)
-
-    def recognises(self, path: str, text: str) -> bool:
-        """By the folder."""
-        return is_spec(path, _TOPS)
-
-    def below(self, folder: str) -> list[str]:
-        """A spec; `agent-os` and its `specs` stand for all of them."""
-        return files_of(folder, _TOPS)
+    tops = (".agent-os", "agent-os")
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have no subtasks."""

@@ -12,16 +12,15 @@ import os
 import re
 
 from hypervisor.tasks.formats import Item
-from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened
 from hypervisor.tasks.formats.numbered import NUMBER, leaves, of_task, parts, working
-from hypervisor.tasks.formats.spec_folders import beside, files_of, is_spec
+from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TOPS = (".kiro",)
 _BOX = re.compile(r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\n])\](\*?[ \t]+\S.*)$", re.M)
 _PARALLEL = re.compile(r"\(P\)[ \t]*")
 _CHECKPOINT = re.compile(r"(?:final )?checkpoint\b", re.IGNORECASE)
@@ -31,20 +30,12 @@ _WAVES = re.compile(r'\{\s*"waves"\s*:')
 _STATES = {"-": "in_progress", "~": "in_progress"}
 
 
-class Kiro(BoxFormat):
+class Kiro(SpecFolders):
     """Items are the boxes that have no parts."""
 
     name = "kiro"
     about = "tasks.md of a spec of Kiro or cc-sdd"
-    names = ("tasks.md",)
-
-    def recognises(self, path: str, text: str) -> bool:
-        """By the folder."""
-        return is_spec(path, _TOPS)
-
-    def below(self, folder: str) -> list[str]:
-        """A spec; `.kiro` and its `specs` stand for all of them."""
-        return files_of(folder, _TOPS)
+    tops = (".kiro",)
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have no parts."""

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 
-
-def is_spec(path: str, tops: tuple[str, ...]) -> bool:
-    """True for `TOP/specs/NAME/tasks.md`, TOP being one of `tops`."""
-    parts = os.path.realpath(path).split(os.sep)
-    return len(parts) > 4 and parts[-1].lower() == "tasks.md" and (
-        parts[-3] == "specs" and parts[-4] in tops
-    )  # fmt: skip
+from hypervisor.tasks.formats.box_format import BoxFormat
 
 
-def files_of(folder: str, tops: tuple[str, ...]) -> list[str]:
-    """Return the `tasks.md` that a folder stands for: TOP and `specs` for all of them."""
-    real = os.path.realpath(folder)
-    if os.path.basename(real) in tops:
-        folder, real = os.path.join(folder, "specs"), os.path.join(real, "specs")
-    names = ["."]
-    if os.path.basename(real) == "specs" and os.path.basename(os.path.dirname(real)) in tops:
-        names = listed(folder)
-    files = [os.path.normpath(os.path.join(folder, name, "tasks.md")) for name in names]
-    return [file for file in files if is_spec(file, tops) and os.path.isfile(file)]
+class SpecFolders(BoxFormat):
+    """A format of such folders: they lie in `TOP/specs`, TOP being one of `tops`."""
+
+    names = ("tasks.md",)
+    tops: tuple[str, ...] = ()
+
+    def recognises(self, path: str, text: str) -> bool:
+        """By the folder."""
+        parts = os.path.realpath(path).split(os.sep)
+        return len(parts) > 4 and parts[-1].lower() == "tasks.md" and (
+            parts[-3] == "specs" and parts[-4] in self.tops
+        )  # fmt: skip
+
+    def below(self, folder: str) -> list[str]:
+        """A spec; TOP and its `specs` stand for all of them."""
+        real = os.path.realpath(folder)
+        if os.path.basename(real) in self.tops:
+            folder, real = os.path.join(folder, "specs"), os.path.join(real, "specs")
+        names = ["."]
+        if os.path.basename(real) == "specs" and (
+            os.path.basename(os.path.dirname(real)) in self.tops
+        ):
+            names = listed(folder)
+        files = [os.path.normpath(os.path.join(folder, name, "tasks.md")) for name in names]
+        return [file for file in files if self.recognises(file, "") and os.path.isfile(file)]
 
 
 def listed(folder: str) -> list[str]:
