@@ -13,18 +13,26 @@ if TYPE_CHECKING:
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
 
-End = tuple[int, str, str, str]
+End = tuple[int, str, str, str, "str | None"]
 
 
 def prepared(ends: Sequence[tuple[str, str, Mapping[str, object]]]) -> list[End]:
-    """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
+    """Return (number, token, outcome, report as text, `answer` in it as text) of each end: work
+    that needs no lock."""
     for _, outcome, _ in ends:
         if outcome not in REPORTED:
             raise ValueError(f"{outcome!r} is none of {REPORTED}")
-    return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
+    found: list[End] = []
+    for token, outcome, told in ends:
+        answer = None
+        if "answer" in told:
+            answer = dumps(told["answer"])
+            told = {name: value for name, value in told.items() if name != "answer"}
+        found.append((number_of(token), token, outcome, dumps(told), answer))
+    return found
 
 
-def dumps(report: Mapping[str, object]) -> str:
+def dumps(report: object) -> str:
     # A report is never refused for bytes that are no text: they came out of some tool.
     from hypervisor.system import quick_json
 

@@ -52,6 +52,7 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    answer: str | None
 
 
 class Item(NamedTuple):
@@ -269,6 +270,7 @@ class Holding(NamedTuple):
     commits: int | None
     may_write: str | None
     instructions: str | None
+    answer: str | None
 
 
 class Left(NamedTuple):

@@ -259,7 +259,20 @@ create table accepted (
 );
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+# A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
+# the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
+# accepted one; `proof` says how it is known to be right, `model` and `usd` by what it was made and
+# at which cost.
+SIXTH = """
+alter table queue add column answer text;
+alter table queue add column sequence text;
+alter table claim add column answer text;
+alter table claim add column proof text;
+alter table claim add column usd real;
+alter table claim add column model text;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.
