@@ -24,6 +24,12 @@ class CheckFailed(Refused):
     """The queue's own check failed. What can't mend it now may do better at another attempt."""
 
 
+def refuse(ledger: Ledger, row: Holding, why: Refused, kind: str) -> Refused:
+    """Return what is raised where the end of the item in `row` is not accepted. `kind` says what
+    has refused it: "answer" its schema."""
+    return why
+
+
 _SHOWN_BOXES = 5
 _SHOWN_STRAYS = 20
 
