@@ -73,6 +73,11 @@ def _printed(schema: str, output: str) -> object:
     empty. An object, unless the schema's top says another type. Raises ValueError."""
     from hypervisor.system.quick_json import loads
 
+    if not output.isascii():
+        try:
+            output.encode()
+        except UnicodeEncodeError:
+            raise ValueError("answer: what the command printed is not UTF-8") from None
     any_kind = "type" in loads(schema)
     lines = output.rstrip().rpartition("\n")
     trouble = None
