@@ -69,7 +69,9 @@ def _text(ledger: Ledger, claims: list[Claim], known: bool) -> str:
 
 
 def _as_dict(root: str, claim: Claim) -> dict[str, object]:
+    schema = {} if claim.answer is None else {"answer_schema": loads(claim.answer)}
     return {
+        **schema,
         "id": claim.id,
         "token": claim.token,
         "attempt": claim.attempt,
@@ -77,7 +79,6 @@ def _as_dict(root: str, claim: Claim) -> dict[str, object]:
         "path": claim.path,
         "payload": claim.payload,
         "instructions": claim.instructions,
-        "answer_schema": None if claim.answer is None else loads(claim.answer),
         "asks": asks(root, claim),
         "queue": claim.queue,
         "lease_seconds": claim.lease_seconds,

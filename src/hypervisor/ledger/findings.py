@@ -108,8 +108,8 @@ class Span(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
-    its report."""
+    """An item, and of the claim that was accepted or is live who had it when, how it ended, its
+    answer (JSON) and its report."""
 
     no: int
     id: str
@@ -139,16 +139,20 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
+    format: str | None
+    answer: str | None
     report: Report | None
 
 
 class Answer(NamedTuple):
-    """An item with its result: the `format` of its file, and the `attempt` that was accepted or is
-    live."""
+    """An item with its result, and of the claim that was accepted or is live the `attempt`, and by
+    which `model`, at which cost and with which `proof` it was made."""
 
     result: Result
-    format: str | None
     attempt: int | None
+    proof: str | None
+    model: str | None
+    usd: float | None
 
 
 class KnownItem(NamedTuple):

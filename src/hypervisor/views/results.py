@@ -18,10 +18,12 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.quick_json import loads
 from hypervisor.system.text import one_line, shell
-from hypervisor.views.summary import teller
+from hypervisor.views.summary import given_row, teller
 
 _TASK = ("id", "path", "title")
-_OURS = ("status", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended")
+_OURS = (
+    "status", "proof", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended",
+)  # fmt: skip
 HEADS = tuple(f"hv.{name}" for name in _OURS)
 # What a spreadsheet takes for a formula, but for numbers.
 _ACTS = frozenset("=+-@\t\r")
@@ -30,6 +32,7 @@ _BLOCK = 1000
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
 
 Values = dict[str, object]
+Path = tuple[str, ...]
 
 
 class Results:
@@ -41,6 +44,7 @@ class Results:
         chosen = [one] if generation is not None else ledger.queues.generations_of(queue)
         self._ledger = ledger
         self._queues = [row.no for row in chosen]
+        self._schema = chosen[-1].answer
         self._tell = teller(ledger, chosen[-1])
         # How many texts were kept from acting as formulas.
         self.quoted = 0
@@ -49,24 +53,27 @@ class Results:
         """Yield the items, in the order in which they came."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
-    def rows(self) -> Iterator[tuple[Values, Values]]:
-        """Yield of each item what it was made from, and ours by the names of `HEADS`, bare."""
+    def rows(self) -> Iterator[tuple[Values, str | None, Values]]:
+        """Yield of each item what it was made from, its answer as JSON, and ours by the names of
+        `HEADS`, bare."""
         tokens = self._ledger.queries.tokens(self._queues)
         for one in self.answers():
             item = one.result
             # What is done has no reason, and of many items most are.
             told = _DONE if item.state == "done" else self._tell(item, None)
-            given = given_row(one)
+            given = given_row(item)
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
+                item.answer,
                 {
                     "status": told["status"],
+                    "proof": _proof(one),
                     "reason": told.get("reason"),
                     "item": item.id,
                     "attempt": one.attempt,
-                    "model": None,
+                    "model": one.model,
                     "tokens": tokens.get(item.no),
-                    "usd": None,
+                    "usd": one.usd,
                     "started": _moment(item.claimed_at),
                     "ended": _moment(item.ended_at),
                 },
@@ -74,22 +81,24 @@ class Results:
 
     def jsonl(self) -> Iterator[str]:
         """Yield a line of JSON an item."""
-        for given, ours in self.rows():
-            line = {"input": given, "answer": None, "hv": ours}
+        for given, answer, ours in self.rows():
+            told = None if answer is None else loads(answer)
+            line = {"input": given, "answer": told, "hv": ours}
             yield json.dumps(line, ensure_ascii=False) + "\n"
 
     def csv(self, *, raw: bool = False) -> Iterator[str]:
         """Yield a table in blocks of lines. Unless it is `raw`, a text that a spreadsheet would
         take for a formula gets a `'` before it; how many did stands in `quoted`."""
-        names = self._columns()
+        names, paths = self._columns(), self._paths()
         block = io.StringIO()
         write = csv.writer(block, lineterminator="\n").writerow
         safe = str if raw else self._safe
-        write([safe(name) for name in (*names, *HEADS)])
-        for number, (given, ours) in enumerate(self.rows(), 1):
+        write([safe(name) for name in (*names, *map(_dotted, paths), *HEADS)])
+        for number, (given, answer, ours) in enumerate(self.rows(), 1):
+            flat = {} if answer is None else dict(_flat(loads(answer)))
             write([
                 safe(value) if type(value) is str else _cell(value)
-                for value in (*map(given.get, names), *ours.values())
+                for value in (*map(given.get, names), *map(flat.get, paths), *ours.values())
             ])  # fmt: skip
             if number % _BLOCK == 0:
                 yield block.getvalue()
@@ -103,6 +112,17 @@ class Results:
         for payload in self._ledger.queries.payloads(self._queues):
             names |= dict.fromkeys(_TASK if payload is None else loads(payload))
         return list(names)
+
+    def _paths(self) -> list[Path]:
+        """Return where in the answers values stand: as the schema has them, then others."""
+        found = dict.fromkeys(() if self._schema is None else _named(loads(self._schema)))
+        empty: dict[Path, None] = {}
+        for answer in self._ledger.queries.accepted_answers(self._queues):
+            for path, value in _flat(loads(answer)):
+                (empty if value is None else found)[path] = None
+        # What is empty here may hold more elsewhere.
+        filled = {path[:length] for path in found for length in range(len(path) + 1)}
+        return [*found, *(path for path in empty if path not in filled)]
 
     def _safe(self, text: str) -> str:
         if text[:1] not in _ACTS or _NUMBER.fullmatch(text):
@@ -120,7 +140,7 @@ class Results:
         for one in self.answers():
             if one.result.state != "done":
                 continue
-            row = given_row(one)
+            row = given_row(one.result)
             command = None
             if row is not None:
                 kind = formats.of_row(row.keys())
@@ -139,12 +159,37 @@ class Results:
         return told, without
 
 
-def given_row(one: Answer) -> Values | None:
-    """Return the row of a source that an item was made from, None for a file or a part of one."""
-    if one.result.payload is None or one.format is not None:
-        return None
-    row: Values = loads(one.result.payload)
-    return row
+def _flat(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Yield each value in an answer that is no object, or an empty one, and where it stands."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, (*path, name))
+    else:
+        yield path, value
+
+
+def _named(schema: object, path: Path = ()) -> Iterator[Path]:
+    """Yield where a schema has values of the answer, as far as that can be told from the kinds and
+    properties that it names."""
+    known = schema.get("properties") if isinstance(schema, dict) else None
+    if isinstance(known, dict):
+        for name, inner in known.items():
+            yield from _named(inner, (*path, name))
+    elif path and isinstance(schema, dict):
+        words = "enum" in schema or "const" in schema
+        if schema.get("type", "string" if words else "object") != "object":
+            yield path
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(("answer", *path))
+
+
+def _proof(one: Answer) -> str | None:
+    """Return how far an accepted report is proven; one of before proofs were kept is told, too."""
+    if one.proof is not None or one.result.state != "done":
+        return one.proof
+    return "checked" if one.result.report and "verify" in one.result.report else "claimed"
 
 
 def write(path: str, texts: Iterable[str]) -> None:

@@ -59,6 +59,8 @@ class Always(TypedDict):
 class Told(Always, total=False):
     """An item of a summary; `outcome` or `reason` is there."""
 
+    row: dict[str, object]
+    answer: object
     outcome: str
     reason: str
     commit: str

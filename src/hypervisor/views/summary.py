@@ -149,6 +149,14 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] |
     return tell
 
 
+def given_row(item: Result) -> dict[str, object] | None:
+    """Return the row of a source that an item was made from, None for a file or a part of one."""
+    if item.payload is None or item.format is not None or item.fingerprint is not None:
+        return None
+    row: dict[str, object] = json.loads(item.payload)
+    return row
+
+
 def _is_named(told: Told, number: int) -> bool:
     """True if `lines` may name an item, the one of so high a `number` of its status."""
     return number <= _LISTED or bool(
@@ -213,6 +221,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
     report = item.report or {}
+    row = given_row(item)
     had = item.state, item.first_claimed_at
     standing = outcomes.standing(*had, spent_on(item), item.cause)
     after = outcomes.earlier(*had, item.cause)
@@ -233,6 +242,10 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "runtime_seconds": None,
         "report_pending": _pending(item),
     }
+    if row is not None:
+        told["row"] = row
+    if item.answer is not None:
+        told["answer"] = json.loads(item.answer)
     if item.claimed_at is not None and item.ended_at is not None:
         told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
     if item.state in OPEN_STATES:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hypervisor.agents import client
 from hypervisor.agents.command import holes
+from hypervisor.config import store
 from hypervisor.ledger import Claim
 from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import UsageError
@@ -40,7 +41,7 @@ class Command(client.Headless):
                     f"--env {one_line(name, 80)} is no variable of this shell", "set it"
                 )
             self._kept[name] = os.environ[name]
-        return verify.without([*client.GIVEN, *names])
+        return verify.without([*client.GIVEN, *store.environment(), *names])
 
     def check(self) -> None:
         """Find the program. Raises UsageError, HypervisorError."""

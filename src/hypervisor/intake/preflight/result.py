@@ -214,7 +214,7 @@ class Preflight:
         self.held = [entry for entry in self.held if not entry.after]
 
     def repeat(self, times: int) -> None:
-        """Have each row so many times, each time with a column `run`, from 1, and the id `ID#RUN`.
+        """Have each row so many times, each time with a column `run`, from 1, and the id `ID-RUN`.
         Raises UsageError for what is no row: no file is worked on twice at once."""
         for entry in self.ready:
             if entry.payload is None or entry.format is not None:
@@ -228,11 +228,11 @@ class Preflight:
                 )
         runs = range(1, times + 1)
         self.ready = [
-            replace(entry, id=f"{entry.id}#{run}", payload={**(entry.payload or {}), "run": run})
+            replace(entry, id=f"{entry.id}-{run}", payload={**(entry.payload or {}), "run": run})
             for entry in self.ready
             for run in runs
         ]
-        self.sequence = [f"{item_id}#{run}" for item_id in self.sequence for run in runs]
+        self.sequence = [f"{item_id}-{run}" for item_id in self.sequence for run in runs]
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named
