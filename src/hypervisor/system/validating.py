@@ -19,21 +19,23 @@ SECONDS = 1.0
 # A machine with much else to do may give it little of its processor's time.
 _PATIENCE = 60.0
 _LOCK = threading.Lock()
-_known: dict[str, subprocess.Popen[bytes]] = {}
+# By the process that has started it, too: a fork has one of its own.
+_known: dict[tuple[int, str], subprocess.Popen[bytes]] = {}
 
 
 def faults(schema: str, answer: object) -> str:
     """Return where `answer` does not fit `schema` and by which rule, "" where it does. Raises
     HypervisorError where that can't be told."""
     with _LOCK:
-        process = _known.get(schema)
+        key = os.getpid(), schema
+        process = _known.get(key)
         if process is None or process.poll() is not None:
-            process = _known[schema] = _started(schema)
+            process = _known[key] = _started(schema)
         told = _asked(process, json.dumps(answer).encode() + b"\n")
         if told:
             faults: str = json.loads(told)
             return faults
-        code = _ended(_known.pop(schema))
+        code = _ended(_known.pop(key))
     if code in (-signal_number(), None):
         return f"answer: it can't be told within {SECONDS:g} s whether it fits the schema"
     raise HypervisorError(
