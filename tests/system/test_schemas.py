@@ -12,7 +12,9 @@ from hypervisor.system.errors import UsageError
 
 
 def faults(schema: dict[str, object], value: object) -> str:
-    return schemas.faults(schemas.validator(schemas.load(json.dumps(schema), "s.json")), value)
+    return schemas.faults(
+        schemas.validator(schemas.load(json.dumps(schema), "s.json")), json.dumps(value)
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,23 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
-from referencing import Registry
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012, SchemaResource
+from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY, Schema, SchemaResource
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.strict_json import KINDS, decoder
 from hypervisor.system.text import listed, one_line
+
+if TYPE_CHECKING:
+    from referencing._core import Resolver
 
 LARGEST = 64 * 1024
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -110,12 +113,12 @@ def load(text: str, path: str) -> str:
         where = _place("schema", error.absolute_path)
         raise UsageError(f"{shown}: {where}: {one_line(error.message, 200)}", "mend it") from None
     resource = DRAFT202012.create_resource(schema)
-    registry: Registry[Any] = Registry().with_resource("", resource)
+    registry = EMPTY_REGISTRY.with_resource("", resource)
     for part, resolver in _parts(resource, registry.resolver_with_root(resource)):
         for key in ("$ref", "$dynamicRef"):
             if key in part:
                 try:
-                    resolver.lookup(part[key])
+                    resolver.lookup(str(part[key]))
                 except (Unresolvable, ValueError):
                     raise UsageError(
                         f"{shown}: {key} {one_line(part[key], 120)} leads to nothing in the file",
@@ -128,7 +131,7 @@ def load(text: str, path: str) -> str:
                 f"{shown}: format {one_line(name, 60)} can't be checked",
                 f"one of these can: {known}",
             )
-        if part.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
+        if str(part.get("$schema", _DIALECT)).rstrip("#") != _DIALECT:
             raise UsageError(
                 f"{shown}: $schema {one_line(part['$schema'], 120)} is not JSON Schema 2020-12",
                 f"write the schema for {_DIALECT}",
@@ -136,9 +139,11 @@ def load(text: str, path: str) -> str:
     return json.dumps(schema, ensure_ascii=False)
 
 
-def _parts(resource: SchemaResource, resolver: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+def _parts(
+    resource: SchemaResource, resolver: Resolver[Schema]
+) -> Iterator[tuple[Mapping[str, object], Resolver[Schema]]]:
     """Yield each part of a schema that is an object, and what resolves its references."""
-    if isinstance(resource.contents, dict):
+    if not isinstance(resource.contents, bool):
         yield resource.contents, resolver
     for part in resource.subresources():
         yield from _parts(part, resolver.in_subresource(part))
@@ -147,13 +152,14 @@ def _parts(resource: SchemaResource, resolver: Any) -> Iterator[tuple[dict[str, 
 def validator(schema: str) -> Validator:
     """Return what validates against a schema that `load` has looked at."""
     told = json.loads(schema)
-    return Draft202012Validator(told, registry=Registry(), format_checker=_checker())
+    return Draft202012Validator(told, registry=EMPTY_REGISTRY, format_checker=_checker())
 
 
-def faults(known: Validator, value: Any) -> str:
-    """Return where `value` does not fit and by which rule, "" where it does: the first few."""
+def faults(known: Validator, answer: str | bytes) -> str:
+    """Return where `answer`, as JSON, does not fit and by which rule, "" where it does: the first
+    few."""
     found: list[str] = []
-    for error in known.iter_errors(value):
+    for error in known.iter_errors(json.loads(answer)):
         found.append(_told(_deepest(error)))
         if len(found) > _SHOWN:
             return f"{'; '.join(found[:_SHOWN])}; and more"
@@ -184,10 +190,12 @@ def _place(root: str, path: Iterable[str | int]) -> str:
     return one_line(told, 200)
 
 
+_facts = attrgetter("validator_value", "instance")
+
+
 def _told(error: ValidationError) -> str:
     place = _place("answer", error.absolute_path)
-    rule: Any = error.validator_value
-    value: Any = error.instance
+    rule, value = _facts(error)
     shown = one_line(json.dumps(value, ensure_ascii=False), 80)
     match error.validator:
         case "required":

@@ -14,6 +14,7 @@ import sys
 import threading
 
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.spans import span
 
 SECONDS = 1.0
 # A machine with much else to do may give it little of its processor's time.
@@ -37,7 +38,7 @@ def faults(schema: str, answer: object) -> str:
             return faults
         code = _ended(_known.pop(key))
     if code in (-signal_number(), None):
-        return f"answer: it can't be told within {SECONDS:g} s whether it fits the schema"
+        return f"answer: it can't be told within {span(SECONDS)} whether it fits the schema"
     raise HypervisorError(
         f"the process that validates answers ended with exit code {code}", "say done again"
     )
@@ -105,13 +106,12 @@ def main() -> None:
 
     known = schemas.validator(sys.stdin.buffer.readline().decode())
     for line in sys.stdin.buffer:
-        answer = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
-            told = schemas.faults(known, answer)
+            told = schemas.faults(known, line)
         except RecursionError:
             told = (
                 "answer: it can't be told whether it fits: the schema leads into itself too often"
             )
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(told), flush=True)
+        os.write(1, json.dumps(told).encode() + b"\n")
