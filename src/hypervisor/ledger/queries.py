@@ -375,8 +375,8 @@ class Queries:
             queues,
         )
         if last is not None:
-            places = {item_id: place for place, item_id in enumerate(loads(last[0]))}
-            return [found[one] for one in sorted(found, key=lambda one: places.get(one, -1))]
+            last_opened = [found.pop(one) for one in loads(last[0]) if one in found]
+            return [*found.values(), *last_opened]
         return list(found.values())
 
     def accepted_answers(self, queues: Sequence[int]) -> Iterator[str]:

@@ -50,14 +50,15 @@ class Results:
         self.quoted = 0
 
     def answers(self) -> Iterator[Answer]:
-        """Yield the items, in the order in which they came."""
+        """Yield the items, in the order of their source."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
     def rows(self) -> Iterator[tuple[Values, str | None, Values]]:
         """Yield of each item what it was made from, its answer as JSON, and ours by the names of
         `HEADS`, bare."""
+        answers = self.answers()
         tokens = self._ledger.queries.tokens(self._queues)
-        for one in self.answers():
+        for one in answers:
             item = one.result
             # What is done has no reason, and of many items most are.
             told = _DONE if item.state == "done" else self._tell(item, None)
@@ -95,7 +96,7 @@ class Results:
         safe = str if raw else self._safe
         write([safe(name) for name in (*names, *map(_dotted, paths), *HEADS)])
         for number, (given, answer, ours) in enumerate(self.rows(), 1):
-            flat = {} if answer is None else dict(_flat(loads(answer)))
+            flat = {} if answer is None else _flat(loads(answer), {})
             write([
                 safe(value) if type(value) is str else _cell(value)
                 for value in (*map(given.get, names), *map(flat.get, paths), *ours.values())
@@ -118,8 +119,11 @@ class Results:
         found = dict.fromkeys(() if self._schema is None else _named(loads(self._schema)))
         empty: dict[Path, None] = {}
         for answer in self._ledger.queries.accepted_answers(self._queues):
-            for path, value in _flat(loads(answer)):
-                (empty if value is None else found)[path] = None
+            flat = _flat(loads(answer), {})
+            if flat.keys() <= found.keys():
+                continue
+            for path, value in flat.items():
+                (empty if value is None else found).setdefault(path)
         # What is empty here may hold more elsewhere.
         filled = {path[:length] for path in found for length in range(len(path) + 1)}
         return [*found, *(path for path in empty if path not in filled)]
@@ -159,13 +163,18 @@ class Results:
         return told, without
 
 
-def _flat(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Yield each value in an answer that is no object, or an empty one, and where it stands."""
-    if isinstance(value, dict) and value:
+def _flat(value: object, flat: dict[Path, object], path: Path = ()) -> dict[Path, object]:
+    """Note in `flat` each value in an answer that is no object, or an empty one, by where it
+    stands, and return it."""
+    if type(value) is dict and value:
         for name, inner in value.items():
-            yield from _flat(inner, (*path, name))
+            if type(inner) is dict:
+                _flat(inner, flat, (*path, name))
+            else:
+                flat[(*path, name)] = inner
     else:
-        yield path, value
+        flat[path] = value
+    return flat
 
 
 def _named(schema: object, path: Path = ()) -> Iterator[Path]:
@@ -211,7 +220,8 @@ def write(path: str, texts: Iterable[str]) -> None:
 
 def _cell(value: object) -> object:
     """Return how what is no text stands in a table; nothing in it can begin a formula."""
-    return value if value is None or type(value) is int else json.dumps(value, ensure_ascii=False)
+    plain = value is None or type(value) in (int, float)
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _moment(at: float | None) -> str | None:
