@@ -41,7 +41,11 @@ def main() -> int:
         root.mkdir()
         os.environ["HYPERVISOR_STATE"] = os.path.join(at, "state")
         create_state(str(root))
-        lay_out(str(root), args.rows)
+        # What this process has held counts as the peak of those that it starts.
+        if not (child := os.fork()):
+            lay_out(str(root), args.rows)
+            os._exit(0)
+        os.waitpid(child, 0)
         print(f"{args.rows:,} rows, {os.cpu_count()} cores, median of {args.rounds}\n")
         print("| | seconds | MB at most | MB written |\n|---|---|---|---|")
         missed = False
