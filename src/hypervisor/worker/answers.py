@@ -48,7 +48,7 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
     from hypervisor.ledger.reports import dumps
 
     report = {name: one for name, one in report.items() if name != "output"} | {"answer": value}
-    if not report.get("summary") or "output" in report:
+    if not report.get("summary"):
         report["summary"] = f"answer: {one_line(dumps(value), _SUMMARY)}"
     return report
 

@@ -37,6 +37,7 @@ def test_standard_output_is_the_answer_and_what_does_not_fit_is_a_failed_attempt
     assert ran.returncode == 1
     found = items(project)
     assert [found[name].answer for name in "123"] == ['{"label": "a"}', '{"label": "b"}', None]
+    assert found["1"].report == {"summary": 'answer: {"label": "a"}'}
     report = found["3"].report or {}
     assert report["reason"].startswith('answer.label: "c" is none of "a", "b"')
     kept = project / ".hypervisor" / "outputs" / "q"
