@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -157,3 +159,16 @@ def test_each_row_is_repeated_with_a_column_for_the_run(run: Run, project: Path)
     (project / "t.md").write_text("---\nid: t\ntitle: Try\nstatus: active\n---\n")
     ran = run("open", "t", "t.md", "--repeat", "2")
     assert ran.returncode == 2 and "--repeat is for rows" in ran.stderr
+
+
+def test_what_is_advised_after_a_cancel_repeats_no_run_that_is_done(
+    run: Run, project: Path
+) -> None:
+    opened(run, "--first", "2", "--repeat", "2")
+    answer(project, '{"label": "no"}')
+    assert run("cancel", "q").returncode == 0
+    assert run("report", "q").returncode == 0
+    [page] = project.glob("**/*.html")
+    [advice] = re.findall(r"hypervisor open q[^<]*", html.unescape(page.read_text()))
+    ran = run(*shlex.split(advice.strip())[1:])
+    assert "3 items added, 1 left out: done before" in ran.stdout, advice + ran.stderr

@@ -21,7 +21,8 @@ _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
     f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [--env NAME]\n"
+    "       [--keep-order] [--halt N] [--dry-run] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True

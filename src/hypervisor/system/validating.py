@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import SetupError
 from hypervisor.system.spans import span
 
 SECONDS = 1.0
@@ -26,7 +27,7 @@ _known: dict[tuple[int, str], subprocess.Popen[bytes]] = {}
 
 def faults(schema: str, answer: object) -> str:
     """Return where `answer` does not fit `schema` and by which rule, "" where it does. Raises
-    HypervisorError where that can't be told."""
+    SetupError where that can't be told."""
     with _LOCK:
         key = os.getpid(), schema
         process = _known.get(key)
@@ -37,18 +38,11 @@ def faults(schema: str, answer: object) -> str:
             faults: str = json.loads(told)
             return faults
         code = _ended(_known.pop(key))
-    if code in (-signal_number(), None):
+    if code in (-signal.SIGPROF, -signal.SIGKILL):
         return f"answer: it can't be told within {span(SECONDS)} whether it fits the schema"
-    raise HypervisorError(
+    raise SetupError(
         f"the process that validates answers ended with exit code {code}", "say done again"
     )
-
-
-def signal_number() -> int:
-    """Return the signal by which the process ends that takes too long."""
-    import signal
-
-    return int(signal.SIGPROF)
 
 
 def _started(schema: str) -> subprocess.Popen[bytes]:
@@ -87,8 +81,8 @@ def _asked(process: subprocess.Popen[bytes], line: bytes) -> bytes:
         late.cancel()
 
 
-def _ended(process: subprocess.Popen[bytes]) -> int | None:
-    """Return how a process ended whose output has; None where it had to be killed."""
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of a process whose output has ended."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             try:
@@ -100,8 +94,6 @@ def _ended(process: subprocess.Popen[bytes]) -> int | None:
 
 def main() -> None:
     """Read a schema and then answers, a line each; write of each what `faults` returns, as JSON."""
-    import signal
-
     from hypervisor.system import schemas
 
     known = schemas.validator(sys.stdin.buffer.readline().decode())
