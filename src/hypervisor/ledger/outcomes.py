@@ -179,6 +179,14 @@ OUTCOMES = (
         words="ended without a report",
         lost="was ended without a report",
     ),
+    _given_back(
+        "refused",
+        "f",
+        costs="attempts",
+        spent="the reports of {workers} were refused too often",
+        words="its reports were refused too often",
+        lost="was ended: its reports were refused too often",
+    ),
 )
 OUTCOME = {row.word: row for row in OUTCOMES}
 FINAL = tuple(row.word for row in OUTCOMES if row.final)

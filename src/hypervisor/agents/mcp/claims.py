@@ -109,9 +109,10 @@ class Dispatch:
                 report = report | {"assignee": held.caller}
             try:
                 worker.finish(ledger, held.claim.token, "done", report, force=force)
-            except worker.Refused:
+            except worker.Refused as refused:
                 if fresh:
                     worker.give_back(ledger, [held.claim.token])
+                if fresh or isinstance(refused, worker.Spent):
                     del self.held[item_id]
                 raise
             except NotOwner:
