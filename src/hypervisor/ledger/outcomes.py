@@ -3,7 +3,7 @@ what an item is told as. Whoever has to know an outcome reads it here."""
 
 from __future__ import annotations
 
-from hypervisor.system.text import one_line
+from hypervisor.system.text import prose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def told(row: Standing, after: str | None) -> str:
     again (after: no network)`."""
     if after is None and row is not AGAIN:
         return row.title
-    return f"{row.title} (after: {one_line(after or 'no reason given', _AFTER)})"
+    return f"{row.title} (after: {prose(after or 'no reason given', _AFTER)})"
 
 
 def by_state(tried: Sequence[Brief]) -> dict[str, int]:

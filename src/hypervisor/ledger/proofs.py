@@ -12,8 +12,11 @@ CLAIMED, CHECKED, JUDGED, REVIEWED = "claimed", "checked", "judged", "reviewed"
 PROOFS = (CLAIMED, CHECKED, JUDGED, REVIEWED)
 
 
-def of_report(report: Mapping[str, object]) -> str:
-    """Return the proof of an end as it is accepted: its report names the check that it passed."""
+def of_report(report: Mapping[str, object]) -> str | None:
+    """Return the proof of an end as it is accepted: its report names the check that it passed. What
+    a rule has decided is nobody's claim."""
+    if report.get("rule"):
+        return None
     return CHECKED if report.get("verify") else CLAIMED
 
 

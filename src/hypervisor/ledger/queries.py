@@ -16,7 +16,7 @@ from hypervisor.ledger.findings import (
     Span,
 )
 from hypervisor.ledger.outcomes import ODD, REPORTED, WORKED, sql
-from hypervisor.ledger.proofs import CLAIMED, PROOFS
+from hypervisor.ledger.proofs import PROOFS
 from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
@@ -385,16 +385,18 @@ class Queries:
         return (payload for (payload,) in rows)
 
     def proofs(self, queue: int) -> dict[str, int]:
-        """Return how many items of a queue are done, by the proof of that."""
+        """Return how many items of a queue are done, by the proof of that; those that need none
+        are left out."""
         found = self._store.rows(
-            "select coalesce(c.proof, ?), count(*) from item i left join claim c on c.no = i.claim "
-            "where i.queue = ? and i.state = 'done' and i.finish_no is not null group by 1",
-            (CLAIMED, queue),
+            "select c.proof, count(*) from item i join claim c on c.no = i.claim "
+            "where i.queue = ? and i.state = 'done' and i.finish_no is not null "
+            "and c.proof is not null group by c.proof",
+            (queue,),
         )
         return dict.fromkeys(PROOFS, 0) | dict(found.fetchall())
 
     def kept_by_checks(self, queues: Sequence[int]) -> Iterator[str]:
-        """Yield the reports (JSON) of some generations that keep what a check has told."""
+        """Yield the reports (JSON) of some generations that keep what checks have said."""
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
             "select c.report from item i join claim c on c.no = i.claim "
