@@ -102,6 +102,8 @@ def _lines(told: list[Status], named: bool) -> list[str]:
         if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
             shown += detail(one)
             detailed += 1
+        elif proof := proofs.told(one["proof"]):
+            shown[-1] += f"; {proof}"
     if hidden:
         shown.append(f"… and {count(len(hidden), 'queue')} that ended before (--json lists all)")
     return shown

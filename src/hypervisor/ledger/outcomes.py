@@ -185,6 +185,7 @@ OUTCOMES = (
         costs="attempts",
         spent="the reports of {workers} were refused too often",
         words="its reports were refused too often",
+        event="used up",
         lost="was ended: its reports were refused too often",
     ),
 )

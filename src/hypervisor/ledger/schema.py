@@ -265,7 +265,7 @@ create table accepted (
 # what that printed.
 SIXTH = """
 alter table claim add column proof text;
-update claim set proof = 'claimed' where outcome in ('done', 'blocked', 'failed');
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
 update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
 alter table queue add column checks text;
 alter table queue add column max_refusals integer not null default 3;

@@ -201,9 +201,9 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
         f"; {total - left - aside} of {count(total, 'item')} ended, "
         f"{len(ended)} since the last report."
     )
+    lines += _left(ledger, queue.no, counts["claimed"], left)
     if proof := proofs.told(ledger.queries.proofs(queue.no)):
         lines.append(proof)
-    lines += _left(ledger, queue.no, counts["claimed"], left)
     for outcome in [word for word in FINAL if word not in ODD]:
         if ids := [row.id for row in ended if row.state == outcome]:
             lines.append(f"{outcome} ({len(ids)}): {listed(ids, _IDS_SHOWN, 60)}")

@@ -26,7 +26,6 @@ _TRIES = 12
 _REFUSALS, _TAIL = 3, 5
 # News that reaches the session later than this is worth a word on the item.
 _LATE_SECONDS = 60
-_PROOF = {CLAIMED: "claimed: its worker's own word"}
 _REPORT = (
     ("summary", "Report"),
     ("reason", "Reason"),
@@ -152,8 +151,8 @@ def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
     # The queue's own check is told once, above.
     if report.get("verify") and report["verify"] != verify:
         shown.append(Fact("Checked by", one_line(report["verify"], 400), False))
-    if item.proof:
-        shown.append(Fact("Proof", _PROOF.get(item.proof, item.proof)))
+    if item.proof not in (None, CLAIMED):
+        shown.append(Fact("Proof", item.proof))
     if report.get("forced"):
         boxes = report["forced"] if isinstance(report["forced"], list) else []
         shown.append(Fact("Open boxes, forced", "\n".join(one_line(b, 200) for b in boxes)))
