@@ -82,6 +82,7 @@ class Named(NamedTuple):
 
     no: int
     path: str | None
+    title: str | None
     payload: str | None
     files: str | None
     instructions: str | None

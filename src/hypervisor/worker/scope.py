@@ -102,7 +102,7 @@ def names(text: str, path: str) -> bool:
 
 
 def _text(root: str, item: Named | Holding) -> str:
-    parts = [item.payload or "", item.files or "", item.instructions or ""]
+    parts = [item.title or "", item.payload or "", item.files or "", item.instructions or ""]
     if item.path is not None:
         try:
             raw = read_start(os.path.join(root, item.path), LARGEST)

@@ -18,9 +18,13 @@ from hypervisor.worker.commits import edits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeVar
 
     from hypervisor.ledger import Ledger
+    from hypervisor.ledger.findings import Named
     from hypervisor.ledger.rows import Holding
+
+    Item = TypeVar("Item", Named, Holding)
 
 # The time of a change is that of the kernel's last tick.
 _TICK = 0.02
@@ -44,14 +48,16 @@ def touched(ledger: Ledger, row: Holding, told: Iterable[str] = ()) -> tuple[lis
     named = [os.path.normpath(path) for path in told]
     named += [path for text in (row.named, row.files) for path in json.loads(text or "[]")]
     changed = _changed(ledger.root, row, named, since - _TICK) - seen
-    others = [
-        other._replace(instructions=None)
-        for other in ledger.queries.held_since(since)
-        if other.no != row.no
-    ]
-    elsewhere = set(scope.unnamed(ledger.root, changed, [row._replace(instructions=None)]))
+    others = [_alone(one) for one in ledger.queries.held_since(since) if one.no != row.no]
+    elsewhere = set(scope.unnamed(ledger.root, changed, [_alone(row)]))
     alone = set(scope.unnamed(ledger.root, changed - elsewhere, others)) - of_others
     return sorted(seen | alone), sorted(changed - alone)
+
+
+def _alone(item: Item) -> Item:
+    """Return an item without what names files for others, too: the instructions of its queue, and
+    the file that holds many items."""
+    return item._replace(instructions=None, path=item.path if item.payload is None else None)
 
 
 def _changed(root: str, row: Holding, named: Iterable[str], since: float) -> set[str]:
