@@ -229,7 +229,7 @@ def test_what_an_agent_was_seen_to_edit_is_its_items_though_nothing_names_it(
 
 def test_work_on_a_branch_tells_its_files_exactly(run: Run, project: Path) -> None:
     commit(project)
-    opened(run, "--verify", "cat >seen")
+    opened(run, "--verify", f"cat >{project}/seen")
     run("check", "q", "changed")
     ran = run("next", "q", "--branch", "--json")
     assert ran.stdout, ran.stderr
@@ -239,7 +239,7 @@ def test_work_on_a_branch_tells_its_files_exactly(run: Run, project: Path) -> No
     (Path(busy["worktree"]) / "any.txt").write_text("n\n")
     assert done(run, "x", idle["token"]).returncode == 1
     assert done(run, "x", busy["token"]).returncode == 0
-    seen = json.loads((Path(busy["worktree"]) / "seen").read_text())
+    seen = json.loads((project / "seen").read_text())
     assert (seen["files"], seen["files_unsure"]) == (["any.txt"], [])
     assert seen["commit"] and seen["attempt"] == 1
 

@@ -176,9 +176,9 @@ def _verified(
     )
     ledger.claims.keep(row.token)
     if not checked.ok:
-        which = "the check" if check.name == USUAL else f"the check {check.name}"
+        which = "" if check.name == USUAL else f"{check.name}: "
         raise CheckFailed(
-            f"{which} of this queue failed: {checked.why}{checked.lacked}",
+            f"the check of this queue failed: {which}{checked.why}{checked.lacked}",
             "mend it and say done again; the item is still yours",
             checked.tail,
         )
