@@ -54,7 +54,7 @@ def test_columns_of_the_source_come_first_and_as_they_are(run: Run, project: Pat
     assert head == ["key", "text", *OURS]
     assert [row[:6] for row in rows] == [
         ["b", 'two, "lines"\nof é', "success", "claimed", "", "b"],
-        ["a", "x", "blocked", "", "'=no", "a"],
+        ["a", "x", "blocked", "claimed", "'=no", "a"],
         ["c", "", "not_attempted", "", "not tried yet", "c"],
     ]
     assert [row[6] for row in rows] == ["1", "1", ""]

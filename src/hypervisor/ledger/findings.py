@@ -39,6 +39,7 @@ class ClaimRow(NamedTuple):
     worktree: str | None
     ends_by: int | None
     calls: int
+    proof: str | None
     id: str
     queue_name: str
     generation: int
@@ -77,9 +78,11 @@ class AtWork(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Where an item may name the files that it is about."""
+    """Where an item (its number) may name the files that it is about."""
 
+    no: int
     path: str | None
+    title: str | None
     payload: str | None
     files: str | None
     instructions: str | None
@@ -117,6 +120,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    format: str | None
     content: str | None
     state: str
     attempts: int
@@ -139,18 +143,17 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
-    format: str | None
+    proof: str | None
     answer: str | None
     report: Report | None
 
 
 class Answer(NamedTuple):
     """An item with its result, and of the claim that was accepted or is live the `attempt`, and by
-    which `model`, at which cost and with which `proof` it was made."""
+    which `model` and at which cost it was made."""
 
     result: Result
     attempt: int | None
-    proof: str | None
     model: str | None
     usd: float | None
 

@@ -259,15 +259,31 @@ create table accepted (
 );
 """
 
+# How far an accepted end is known to be so is the claim's `proof` (see `proofs`). The `checks` of a
+# queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
+# reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
+# what that printed.
 # A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
 # the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
-# accepted one; `proof` says how it is known to be right, `model` and `usd` by what it was made and
-# at which cost.
+# accepted one; `model` and `usd` are by what it was made and at which cost.
 SIXTH = """
+alter table claim add column proof text;
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
+update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
+alter table queue add column checks text;
+alter table queue add column max_refusals integer not null default 3;
+create table refusal (
+    no integer primary key,
+    claim bigint not null,
+    at real not null,
+    name text not null,
+    why text not null,
+    tail text not null
+);
+create index refusal_claim on refusal (claim);
 alter table queue add column answer text;
 alter table queue add column sequence text;
 alter table claim add column answer text;
-alter table claim add column proof text;
 alter table claim add column usd real;
 alter table claim add column model text;
 """
@@ -278,5 +294,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted",
+    "accepted", "refusal",
 )  # fmt: skip

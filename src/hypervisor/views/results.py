@@ -33,6 +33,8 @@ _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
 
 Values = dict[str, object]
 Path = tuple[str, ...]
+_ANSWER: Path = ("answer",)
+_CHECK: Path = ("check",)
 
 
 class Results:
@@ -53,9 +55,9 @@ class Results:
         """Yield the items, in the order of their source."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
-    def rows(self) -> Iterator[tuple[Values, str | None, Values]]:
-        """Yield of each item what it was made from, its answer as JSON, and ours by the names of
-        `HEADS`, bare."""
+    def rows(self) -> Iterator[tuple[Values, str | None, Values, Values]]:
+        """Yield of each item what it was made from, its answer as JSON, what its checks said, and
+        ours by the names of `HEADS`, bare."""
         answers = self.answers()
         tokens = self._ledger.queries.tokens(self._queues)
         for one in answers:
@@ -66,9 +68,10 @@ class Results:
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
                 item.answer,
+                {**item.report.get("checks", {})} if item.report else {},
                 {
                     "status": told["status"],
-                    "proof": _proof(one),
+                    "proof": item.proof,
                     "reason": told.get("reason"),
                     "item": item.id,
                     "attempt": one.attempt,
@@ -82,9 +85,11 @@ class Results:
 
     def jsonl(self) -> Iterator[str]:
         """Yield a line of JSON an item."""
-        for given, answer, ours in self.rows():
+        for given, answer, checks, ours in self.rows():
             told = None if answer is None else loads(answer)
             line = {"input": given, "answer": told, "hv": ours}
+            if checks:
+                line["check"] = checks
             yield json.dumps(line, ensure_ascii=False) + "\n"
 
     def csv(self, *, raw: bool = False) -> Iterator[str]:
@@ -94,12 +99,20 @@ class Results:
         block = io.StringIO()
         write = csv.writer(block, lineterminator="\n").writerow
         safe = str if raw else self._safe
-        write([safe(name) for name in (*names, *map(_dotted, paths), *HEADS)])
-        for number, (given, answer, ours) in enumerate(self.rows(), 1):
-            flat = {} if answer is None else _flat(loads(answer), {})
+        said = self._said()
+        heads = *names, *map(".".join, paths), *map(".".join, said), *HEADS
+        write([safe(name) for name in heads])
+        for number, (given, answer, checks, ours) in enumerate(self.rows(), 1):
+            flat = {} if answer is None else _flat(loads(answer), {}, _ANSWER)
+            told = _flat(checks, {}, _CHECK) if checks else {}
             write([
                 safe(value) if type(value) is str else _cell(value)
-                for value in (*map(given.get, names), *map(flat.get, paths), *ours.values())
+                for value in (
+                    *map(given.get, names),
+                    *map(flat.get, paths),
+                    *map(told.get, said),
+                    *ours.values(),
+                )
             ])  # fmt: skip
             if number % _BLOCK == 0:
                 yield block.getvalue()
@@ -116,10 +129,11 @@ class Results:
 
     def _paths(self) -> list[Path]:
         """Return where in the answers values stand: as the schema has them, then others."""
-        found = dict.fromkeys(() if self._schema is None else _named(loads(self._schema)))
+        schema = None if self._schema is None else loads(self._schema)
+        found = dict.fromkeys(_named(schema, _ANSWER))
         empty: dict[Path, None] = {}
         for answer in self._ledger.queries.accepted_answers(self._queues):
-            flat = _flat(loads(answer), {})
+            flat = _flat(loads(answer), {}, _ANSWER)
             if flat.keys() <= found.keys():
                 continue
             for path, value in flat.items():
@@ -127,6 +141,13 @@ class Results:
         # What is empty here may hold more elsewhere.
         filled = {path[:length] for path in found for length in range(len(path) + 1)}
         return [*found, *(path for path in empty if path not in filled)]
+
+    def _said(self) -> list[Path]:
+        """Return where in what checks said values stand, in the order in which they come."""
+        found: dict[Path, None] = {}
+        for report in self._ledger.queries.kept_by_checks(self._queues):
+            found |= dict.fromkeys(_flat(loads(report)["checks"], {}, _CHECK))
+        return list(found)
 
     def _safe(self, text: str) -> str:
         if text[:1] not in _ACTS or _NUMBER.fullmatch(text):
@@ -163,8 +184,8 @@ class Results:
         return told, without
 
 
-def _flat(value: object, flat: dict[Path, object], path: Path = ()) -> dict[Path, object]:
-    """Note in `flat` each value in an answer that is no object, or an empty one, by where it
+def _flat(value: object, flat: dict[Path, object], path: Path) -> dict[Path, object]:
+    """Note in `flat` each value in `value` that is no object, or an empty one, by where it
     stands, and return it."""
     if type(value) is dict and value:
         for name, inner in value.items():
@@ -177,28 +198,17 @@ def _flat(value: object, flat: dict[Path, object], path: Path = ()) -> dict[Path
     return flat
 
 
-def _named(schema: object, path: Path = ()) -> Iterator[Path]:
+def _named(schema: object, path: Path) -> Iterator[Path]:
     """Yield where a schema has values of the answer, as far as that can be told from the kinds and
     properties that it names."""
     known = schema.get("properties") if isinstance(schema, dict) else None
     if isinstance(known, dict):
         for name, inner in known.items():
             yield from _named(inner, (*path, name))
-    elif path and isinstance(schema, dict):
+    elif len(path) > 1 and isinstance(schema, dict):
         words = "enum" in schema or "const" in schema
         if schema.get("type", "string" if words else "object") != "object":
             yield path
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(("answer", *path))
-
-
-def _proof(one: Answer) -> str | None:
-    """Return how far an accepted report is proven; one of before proofs were kept is told, too."""
-    if one.proof is not None or one.result.state != "done":
-        return one.proof
-    return "checked" if one.result.report and "verify" in one.result.report else "claimed"
 
 
 def write(path: str, texts: Iterable[str]) -> None:

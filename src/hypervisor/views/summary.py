@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
+from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, proofs, usage
 from hypervisor.ledger.findings import Result
 from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
 from hypervisor.ledger.rows import Agent, Queue, spent_on
@@ -97,6 +97,8 @@ class _Parts:
         for item in self._ledger.queries.results_in(self._row.no):
             own = share[1] if share is not None and share[0] == item.no else None
             told = tell(item, own)
+            if tokens and (row := given_row(item)) is not None:
+                told["row"] = row
             if item.no in self._gone:
                 told["report_gone"] = True
             if own is not None:
@@ -116,6 +118,7 @@ class _Parts:
         return {
             "total": sum(self.counts.values()),
             "counts": self.counts,
+            "proof": ledger.queries.proofs(row.no),
             "running": self._states["claimed"],
             "runtime_seconds": None if first is None or last is None else round(last - first, 3),
             **_tokens(
@@ -221,7 +224,6 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
     """Return an item as the summary tells it; `aside` says that it is set aside, and `untried` why
     the rest is not tried, where that is so."""
     report = item.report or {}
-    row = given_row(item)
     had = item.state, item.first_claimed_at
     standing = outcomes.standing(*had, spent_on(item), item.cause)
     after = outcomes.earlier(*had, item.cause)
@@ -232,6 +234,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "state": item.state,
         "path": item.path,
         "title": item.title,
+        "proof": item.proof,
         "note": report.get("note"),
         "worker": item.worker,
         "attempts": item.attempts,
@@ -242,8 +245,6 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "runtime_seconds": None,
         "report_pending": _pending(item),
     }
-    if row is not None:
-        told["row"] = row
     if item.answer is not None:
         told["answer"] = json.loads(item.answer)
     if item.claimed_at is not None and item.ended_at is not None:
@@ -316,6 +317,7 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
+        *filter(None, [proofs.told(summary["proof"])]),
         f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
     ]
     if unseen := summary["tokens_unseen"]:
@@ -396,7 +398,8 @@ def _section(row: Standing, workers: list[Told], number: int, room: int) -> list
         half = "half done; " if worker.get("half_done") else ""
         half += f"{UNCHANGED}; " if worker.get("unchanged") else ""
         said = worker.get("outcome") or worker["reason"]
-        shown.append(f"  {name}: {half}{one_line(said, width)}")
+        first, *rest = [one_line(line, width) for line in said[: width + 1].splitlines()] or [""]
+        shown += [f"  {name}: {half}{first}", *(f"    {line}" for line in rest)]
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
     if number > room:

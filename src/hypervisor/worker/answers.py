@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hypervisor.system.text import one_line
-from hypervisor.worker.checks import CheckFailed, refuse
+from hypervisor.worker import checks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _FENCES = ("```json", "```")
 _MEND = "mend it and say done again; the item is still yours"
 
 
-class Unfit(CheckFailed):
+class Unfit(checks.CheckFailed):
     """An answer is missing, or does not fit the schema of its queue."""
 
 
@@ -44,7 +44,9 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
         value = _clean(value, Redactor())
         _fits(row.answer, value)
     except ValueError as error:
-        raise refuse(ledger, row, Unfit(str(error), _MEND), "answer") from None
+        refused = Unfit(str(error), _MEND)
+        checks.keep(ledger, row, "answer", refused)
+        raise refused from None
     from hypervisor.ledger.reports import dumps
 
     report = {name: one for name, one in report.items() if name != "output"} | {"answer": value}

@@ -81,8 +81,9 @@ class Tools:
             report["answer"] = answer
         elif not summary.strip():
             report["summary"] = "Completed through task_manager."
-        self.dispatch.done(str(id), report, caller=caller, force=force)
-        return self._ended(str(id), "completed")
+        ended = self.dispatch.done(str(id), report, caller=caller, force=force)
+        stands = "complete before, so this report was not kept:"
+        return self._ended(str(id), "completed" if ended else stands)
 
     def block_task(
         self,
