@@ -105,7 +105,8 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     known_type = kind is not None and kind.lower() in settings.task_types
     # An empty status is one that is still to come.
     empty = status_key in document.keys and bool(title and raw(keys["id"]))
-    if not (status or odd_status or known_type or empty):
+    by_name = family.kind is not None and family.kind.by_name
+    if not (status or odd_status or known_type or empty or by_name):
         return None
     if (title or "").startswith(_PLACEHOLDERS):
         return None

@@ -153,3 +153,8 @@ def test_boxes_of_a_task_with_front_matter_are_no_list() -> None:
     assert kind.recognises("/p/TODO.md", "- [ ] a\n")
     assert not kind.recognises("/p/readme.md", "- [ ] a\n")
     assert not kind.recognises("/p/todo.md", f"---\nid: a\nstatus: active\n---\n{LIST}")
+
+
+def test_boxes_by_which_work_is_accepted_are_no_items() -> None:
+    text = "- [ ] a\n## Acceptance Criteria\n- [ ] b\n## Definition of done\n- [ ] c\n"
+    assert list(items("checklist", text)) == ["a"]

@@ -139,3 +139,10 @@ def test_what_json_refuses_has_no_spans(text: str) -> None:
             spans(text)
     else:
         assert () in spans(text)
+
+
+def test_a_lone_dependency_counts_as_a_list_of_one() -> None:
+    tasks = [{"id": 1, "title": "a"}, {"id": 2, "title": "b", "dependencies": "1"}]
+    text = json.dumps({"tasks": tasks})
+    found = formats.get("taskmaster").items("/p/tasks.json", text)
+    assert found[1].depends_on == ("1",)

@@ -34,6 +34,7 @@ class Bmad(Format):
 
     name = "bmad"
     about = "sprint-status.yaml of BMAD 6: a line a story"
+    names = (_NAME,)
 
     def recognises(self, path: str, text: str) -> bool:
         """By its name and its one table."""
