@@ -136,6 +136,10 @@ class Format:
         marked already, and None for what this format never writes."""
         raise NotImplementedError
 
+    def reaches(self, state: str, old: Item, new: Item) -> bool:
+        """True if a mark of `state` has made `new` of `old`."""
+        return new.state == state != old.state
+
     def block(self, text: str, item: Item, why: str) -> list[Splice] | None:
         """Do as `mark` for an item that is blocked by `why`, a line."""
         return self.mark(text, item, "blocked")
