@@ -99,6 +99,8 @@ class _Expander:
         self._tasks: TaskIds | None = None
         self._outside: dict[str, bool] = {}
         self._anywhere: dict[str, bool] = {}
+        # The last file that was asked about, and its format: it is asked more than once.
+        self._known: tuple[str, Format | None] = ("", None)
 
     def source(self, spec: str) -> Iterator[Found]:
         if spec == "-":
@@ -182,10 +184,12 @@ class _Expander:
             return None
         if self._files_are_items and walk.is_markdown(path):
             return None
-        try:
-            return formats.of_file(path, mark.text_of(path)[1])
-        except (OSError, BrokenFile):
-            return None
+        if self._known[0] != path:
+            try:
+                self._known = path, formats.of_file(path, mark.text_of(path)[1])
+            except (OSError, BrokenFile):
+                self._known = path, None
+        return self._known[1]
 
     def _broken(self, path: str) -> BrokenFile | None:
         """Return what is wrong with a file that should hold items by its name, and can't be read.

@@ -221,9 +221,14 @@ def _lines(text: str, vault: _Vault) -> list[Hit]:
     """Return the lines that are tasks, outside of code and comments."""
     return [
         (mark, at, told)
-        for mark, at, told in outside(text, _LINE, _hidden(text))
+        for mark, at, told in _boxes(text)
         if told and vault.filter in told and vault.types.get(mark) != "NON_TASK"
     ]
+
+
+@lru_cache(maxsize=2)
+def _boxes(text: str) -> list[Hit]:
+    return outside(text, _LINE, _hidden(text))
 
 
 def _hidden(text: str) -> list[tuple[int, int]]:
