@@ -142,7 +142,7 @@ def test_a_family_of_the_settings_comes_first() -> None:
     assert family_of({"dependencies", "labels"}, settings, "/a.md").name == BACKLOG.name
 
 
-@pytest.mark.parametrize("header", ["Status: Done", "STATE: closed", "done: true", "completed: yes"])
+@pytest.mark.parametrize("header", ["Status: Done", "STATE: closed", "completed: yes"])
 def test_finished_is_finished_in_whatever_letters_it_is_said(
     header: str, defaults: Settings
 ) -> None:
