@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 from hypervisor import worker
@@ -12,7 +13,7 @@ from hypervisor.cli.workers import shown
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
-from hypervisor.system.text import escaped
+from hypervisor.system.text import escaped, shell
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
@@ -97,7 +98,14 @@ def run(args: argparse.Namespace) -> int:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        agents.check()
+        granted = json.loads(ledger.queues.get(args.queue).commands or "[]")
+        if granted and chosen.no_commands:
+            words = " ".join(shell(command) for command in granted)
+            raise UsageError(
+                f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+                "open the queue without it, or take another --agent",
+            )
+        agents.check(ledger.root)
         agents.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(

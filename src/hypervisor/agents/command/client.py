@@ -28,7 +28,7 @@ class Command(client.Headless):
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
 
-    def check(self) -> None:
+    def check(self, root: str) -> None:
         """Find the program. Raises UsageError, HypervisorError."""
         if not self._words:
             raise UsageError(
@@ -80,7 +80,7 @@ class Command(client.Headless):
         words = [_fit(word) for word in holes.fill(self._words, values)]
         return client.Start(words, environment)
 
-    def stream(self) -> client.LastLines:
+    def stream(self, place: client.Place) -> client.LastLines:
         """Return a reader of one run's output."""
         return client.LastLines()
 

@@ -190,7 +190,7 @@ class Pool:
             return
         place = self._launch.place(name, self._items_each, tree)
         try:
-            self._begin(Running(slot, place), self.client.start(place), self.client.stream())
+            self._begin(Running(slot, place), self.client.start(place), self.client.stream(place))
         except OSError as error:
             self.cause = f"{self.client.name} can't be started: {error.strerror or error}"
         self._next_start = time.monotonic() + self.client.start_gap
@@ -219,7 +219,7 @@ class Pool:
             endings.blocked(self.ledger, claims[0], str(unfit))
             return True
         try:
-            self._begin(running, start, self.client.stream())
+            self._begin(running, start, self.client.stream(place))
         except OSError as error:
             worker.give_back(self.ledger, [claims[0].token])
             self.cause = f"{start.words[0]} can't be started: {error.strerror or error}"
@@ -251,6 +251,9 @@ class Pool:
                 running.process.terminate()
                 why = f"it ran longer than {span(self._seconds)}"
                 self._has_ended(running, End("overtime", why))
+            elif (over := running.process.stream.over()) is not None:
+                running.process.terminate()
+                self._has_ended(running, over)
 
     def _mind_windows(self, running: Running) -> None:
         """Hand out nothing more where too much of a usage window is used."""
