@@ -157,6 +157,11 @@ def _run_hypervisor(*words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture(scope="session")
+def codex_program() -> Path:
+    return clients.codex()
+
+
 @pytest.fixture
 def codex_model(network: Network) -> Iterator[CodexModel]:
     model = CodexModel(network)
@@ -166,8 +171,8 @@ def codex_model(network: Network) -> Iterator[CodexModel]:
 
 
 @pytest.fixture
-def codex(machine: PoolMachine, codex_model: CodexModel) -> PoolMachine:
-    machine.with_codex(clients.codex(), codex_model)
+def codex(machine: PoolMachine, codex_program: Path, codex_model: CodexModel) -> PoolMachine:
+    machine.with_codex(codex_program, codex_model)
     return machine
 
 
