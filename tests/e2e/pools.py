@@ -183,6 +183,12 @@ class PoolMachine:
         with Ledger.open(str(self.project)) as ledger:
             return [row["id"] for row in ledger.store.rows("select id from session").fetchall()]
 
+    def at_work(self) -> str:
+        """The agent that is at work now."""
+        with Ledger.open(str(self.project)) as ledger:
+            [row] = ledger.store.rows("select id from agent where ended_at is null").fetchall()
+        return str(row["id"])
+
     def logs(self, ending: str = ".log") -> str:
         """All that agents have printed."""
         folder = self.project / ".hypervisor/outputs/q"

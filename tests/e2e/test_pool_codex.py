@@ -17,7 +17,6 @@ from e2e.gemini_model import GeminiConversation
 from e2e.pools import PoolMachine, by_the_prompt, call, claimed
 from e2e.queue_scripts import hypervisor
 from e2e.ways import unended
-from hypervisor.ledger import Ledger
 from hypervisor.system import killing
 
 pytestmark = pytest.mark.e2e
@@ -144,7 +143,7 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
     hypervisor(codex.project, "cancel", "q", home=codex.home)
     codex.open("--again", queue="r")
     codex_model.main = lambda c: error(401, "Incorrect API key provided.")
-    ran = codex.work("codex", "--workers", "2", queue="r")
+    ran = codex.work("codex", queue="r")
     assert ran.returncode == 1 and "401 Unauthorized: Incorrect API key" in ran.stdout, ran.stdout
     steady = by_the_prompt(caller="codex")
     tried: dict[str, int] = {}
@@ -171,7 +170,9 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
     codex_model.main = script
     started = codex.start("codex", "--items-per-agent", "4", "--max-turns", "11", queue="r")
     eventually(lambda: "demo-0004" in tried, "the last one is in work", 150)
-    [agent] = [pid for pid in killing.marked("HYPERVISOR_WORKER", worker(codex)) if is_client(pid)]
+    [agent] = [
+        pid for pid in killing.marked("HYPERVISOR_WORKER", codex.at_work()) if is_client(pid)
+    ]
     os.kill(agent, signal.SIGKILL)
     out, err = started.communicate(timeout=120)
     assert started.returncode == 0, out + err
@@ -186,13 +187,6 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
         "demo-0004": (1, 0),
     }
     assert set(tried.values()) == {2} and time.time() > until
-
-
-def worker(machine: PoolMachine) -> str:
-    """The agent that is at work now."""
-    with Ledger.open(str(machine.project)) as ledger:
-        [row] = ledger.store.rows("select id from agent where ended_at is null").fetchall()
-    return str(row["id"])
 
 
 def is_client(pid: int) -> bool:

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = client(args.agent)
     if args.branch and chosen.no_branch:
         raise UsageError(
-            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)

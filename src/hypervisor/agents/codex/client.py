@@ -20,6 +20,7 @@ from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @openai/codex"
 PROMPT = "prompts/codex-task-worker.md"
+_TRY_SECONDS = 60.0
 # What a user may add of the client's options; all else might open the profile.
 _MODELS = ("-m", "--model", "-i", "--image")
 _SETTINGS = ("-c", "--config")
@@ -47,11 +48,15 @@ class Codex(client.Headless):
                 "codex login",
             )
         client.set_up_server()
-        why = profile.refused(self._program, root)
+        # Of another pool's sandboxes at the same place one may fail now and then.
+        why = self._refused(root) and self._refused(root)
         if why:
             raise HypervisorError(
                 f"codex can't run a command in its sandbox here: {why}", "hypervisor doctor"
             )
+
+    def _refused(self, root: str) -> str:
+        return profile.refused(self._program, _TRY_SECONDS, root)
 
     def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Lay out the agent's home, and return how to start it."""

@@ -6,7 +6,6 @@ from hypervisor.agents.codex import login, profile
 from hypervisor.agents.codex.client import INSTALL
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, ok, wrong
-from hypervisor.system.text import shell
 
 ABOUT = "codex"
 CLIENT = client.Client(ABOUT, "codex", (0, 171, 0), (0, 171, 0), INSTALL)
@@ -17,7 +16,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     path, installed = client.version(CLIENT, seconds)
     if path is None:
         return [installed]
-    return [installed, _login(), _sandbox(path, root, seconds)]
+    return [installed, _login(), _sandbox(path, seconds)]
 
 
 def _login() -> Finding:
@@ -29,9 +28,9 @@ def _login() -> Finding:
     return wrong(ABOUT, "login", text, "codex login")
 
 
-def _sandbox(path: str, root: str, seconds: float) -> Finding:
-    why = profile.refused(path, root, seconds)
+def _sandbox(path: str, seconds: float) -> Finding:
+    why = profile.refused(path, seconds)
     if why:
         text = "no command of a worker would run: its sandbox or its profile is refused"
-        return wrong(ABOUT, "sandbox", text, f"codex sandbox -C {shell(root)} -- true", why)
+        return wrong(ABOUT, "sandbox", text, "codex sandbox -- true", why)
     return ok(ABOUT, "sandbox", "a command runs in the profile of our workers")

@@ -41,7 +41,7 @@ class CodexStream(client.Stream):
         """Take in one event; what is none is passed over."""
         event = client.event(line)
         kind, item = event.get("type"), event.get("item")
-        self._waits = ""
+        self._waits = "" if event else self._waits
         if kind == "thread.started":
             self.session = str(event.get("thread_id", ""))
         elif kind == "item.started":

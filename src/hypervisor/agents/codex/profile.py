@@ -88,15 +88,14 @@ def config(root: str, folder: str, home: Path, server: str = "") -> str:
 def steering(folder: str) -> list[str]:
     """Return what steers the next run and stands in `folder`, from there. For a name that is
     missing the sandbox would put an empty file into the folder, for everybody to see."""
-    found = dict.fromkeys(_first(path) for path in snapshot(folder).files if protected.steers(path))
-    # The client keeps these by itself.
-    found.pop(".git", None)
-    own = [".hypervisor"] if os.path.lexists(os.path.join(folder, ".hypervisor")) else []
+    paths = [path for path in snapshot(folder).files if protected.steers(path)]
+    found = {name for name in protected.FOLDERS if os.path.isdir(os.path.join(folder, name))}
+    # The client keeps the repository of the folder by itself.
+    found = found.union(map(_first, paths)) - {".git"}
     by_depth = sorted(found, key=lambda path: (path.count("/"), path))
     # A link is followed by the sandbox, to what may be missing or elsewhere.
-    return [path for path in own + by_depth if not os.path.islink(os.path.join(folder, path))][
-        :_MOST
-    ]
+    real = [path for path in by_depth if not os.path.islink(os.path.join(folder, path))]
+    return real[:_MOST]
 
 
 def _first(path: str) -> str:
@@ -145,16 +144,17 @@ def server(
     ))  # fmt: skip
 
 
-def refused(program: str, root: str, seconds: float = 30) -> str:
-    """Try the profile at `root`: return "", or why no command can run in it."""
+def refused(program: str, seconds: float, root: str | None = None) -> str:
+    """Try the profile at `root`, or in an empty folder: return "", or why no command can run."""
     try:
-        with tempfile.TemporaryDirectory(prefix="hypervisor-") as home:
-            told = config(root, root, Path(home))
-            Path(home, "config.toml").write_text(told, encoding="utf-8")
-            said = ask(
-                [program, "sandbox", "-P", NAME, "-C", root, "--", "true"],
-                seconds, cwd=root, env={"CODEX_HOME": home},
-            )  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="hypervisor-") as made:
+            home, empty = Path(made, "home"), Path(made, "project")
+            home.mkdir()
+            empty.mkdir()
+            folder = root or str(empty)
+            (home / "config.toml").write_text(config(folder, folder, home), encoding="utf-8")
+            words = [program, "sandbox", "-P", NAME, "-C", folder, "--", "true"]
+            said = ask(words, seconds, cwd=folder, env={"CODEX_HOME": str(home)})
     except Late:
         return f"no answer within {span(seconds)}"
     except OSError as error:
