@@ -120,7 +120,7 @@ def test_what_codex_did_on_a_branch_is_committed_for_it(
     codex.open()
 
     def work(c: GeminiConversation, task: str) -> Answer:
-        return tool("exec_command", {"cmd": f"pwd >{task}.txt; git status --short"})
+        return tool("exec_command", {"cmd": f"pwd >{task}.txt; touch x; rm x"})
 
     codex_model.main = by_the_prompt(work, caller="codex")
     ran = codex.work("codex", "--branch")

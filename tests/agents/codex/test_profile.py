@@ -33,11 +33,12 @@ def test_what_steers_and_is_there_is_read_only_and_what_is_missing_is_not_named(
     for name in (".hypervisor/x", ".git/HEAD", ".claude/a/b.json", "in/AGENTS.md", "in/other.md"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    (root / ".codex").mkdir()
+    for name in (".codex", ".cursor"):
+        (root / name).mkdir()
     (root / "CLAUDE.md").symlink_to("in/AGENTS.md")
     inside = told(root)["permissions"]["worker"]["filesystem"][":workspace_roots"]
     assert inside == {".": "write"} | dict.fromkeys(
-        (".claude", ".codex", ".hypervisor", "in/AGENTS.md"), "read"
+        (".claude", ".cursor", ".hypervisor", "in/AGENTS.md"), "read"
     )
 
 
