@@ -187,6 +187,7 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
         "demo-0004": (1, 0),
     }
     assert set(tried.values()) == {2} and time.time() > until
+    assert {".agents", ".aws", ".codex", ".git"}.isdisjoint(os.listdir(codex.project))
 
 
 def is_client(pid: int) -> bool:

@@ -174,6 +174,9 @@ class Headless:
         """Return a reader of the output of the run in `place`."""
         raise NotImplementedError
 
+    def clear_away(self, root: str) -> None:
+        """Remove what runs that were ended have left in the project at `root`."""
+
     def transcript(self, place: Place, stream: Stream) -> str | None:
         """Return where this run's transcript is, or None while there is none."""
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hypervisor.agents.codex import profile
-from hypervisor.agents.codex.client import PROMPT, check_words
+from hypervisor.agents.codex.client import PROMPT, Codex, check_words
 from hypervisor.system.errors import HypervisorError
 from repository import REPO
 
@@ -87,3 +87,11 @@ def test_a_model_and_how_it_thinks_may_be_said() -> None:
 def test_the_prompt_names_each_tool_as_the_model_knows_it() -> None:
     text = (REPO / PROMPT).read_text()
     assert not [name for name in profile.TOOLS if f"`mcp__task_manager__{name}`" not in text]
+
+
+def test_what_a_killed_sandbox_has_laid_into_a_project_goes_and_nothing_else(root: Path) -> None:
+    for name in (".agents", ".aws", ".codex", ".cursor"):
+        (root / name).mkdir()
+    (root / ".codex/config.toml").touch()
+    Codex(None, 1, []).clear_away(str(root))
+    assert sorted(path.name for path in root.iterdir()) == [".codex", ".cursor"]

@@ -7,6 +7,7 @@ into a repository.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -87,6 +88,12 @@ class Codex(client.Headless):
     def stream(self, place: client.Place) -> CodexStream:
         """Return a reader of the output of the run in `place`."""
         return CodexStream(place.folder / "home", self._turns)
+
+    def clear_away(self, root: str) -> None:
+        """Remove the empty folders that the sandbox of a command leaves if it is killed."""
+        for name in profile.LAID:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(root, name))
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
         """Return where this run's transcript is, or None while there is none."""

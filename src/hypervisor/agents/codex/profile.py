@@ -39,8 +39,10 @@ _HANDED = (
     "HYPERVISOR_AGENT", "HYPERVISOR_ITEMS", "HYPERVISOR_POOL", "HYPERVISOR_QUEUE",
     "HYPERVISOR_WORKER",
 )  # fmt: skip
-# The client keeps these by itself, and lays them into the folder while a command runs.
-_KEPT = {".agents", ".codex", ".git"}
+# The client keeps these from workers by itself, and lays them into the folder, empty, for as long as
+# a command runs; the last one it lays there, too.
+_KEPT = (".agents", ".codex", ".git")
+LAID = (*_KEPT, ".aws")
 # Below the user's home: what no worker reads.
 _SECRETS = (
     ".aws", ".azure", ".config/gcloud", ".config/gh", ".config/hypervisor", ".docker", ".gnupg",
@@ -92,7 +94,7 @@ def steering(folder: str) -> list[str]:
     missing the sandbox would put an empty file into the folder, for everybody to see."""
     paths = [path for path in snapshot(folder).files if protected.steers(path)]
     found = {name for name in protected.FOLDERS if os.path.isdir(os.path.join(folder, name))}
-    found = found.union(map(_first, paths)) - _KEPT
+    found = found.union(map(_first, paths)) - set(_KEPT)
     by_depth = sorted(found, key=lambda path: (path.count("/"), path))
     # A link is followed by the sandbox, to what may be missing or elsewhere.
     real = [path for path in by_depth if not os.path.islink(os.path.join(folder, path))]

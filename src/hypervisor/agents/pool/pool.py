@@ -95,6 +95,7 @@ class Pool:
                     self._work()
                 finally:
                     self._stop_all()
+                    self.client.clear_away(self.ledger.root)
         finally:
             self._selector.close()
             recovery.forget(self.ledger.state, self.session)
