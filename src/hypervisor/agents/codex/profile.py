@@ -39,8 +39,8 @@ _HANDED = (
     "HYPERVISOR_AGENT", "HYPERVISOR_ITEMS", "HYPERVISOR_POOL", "HYPERVISOR_QUEUE",
     "HYPERVISOR_WORKER",
 )  # fmt: skip
-# The client keeps these from workers by itself, and lays them into the folder, empty, for as long as
-# a command runs; the last one it lays there, too.
+# The client keeps these from workers by itself. While a command runs, it lays those that are
+# missing into the folder, empty; and so it does with one more.
 _KEPT = (".agents", ".codex", ".git")
 LAID = (*_KEPT, ".aws")
 # Below the user's home: what no worker reads.
