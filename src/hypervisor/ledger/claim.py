@@ -14,12 +14,13 @@ class Claim:
     claim stands without a heartbeat; `deaths` is how many workers died with the item or were lost,
     `plan` what one of them had stored; `renewed` is false where no hook renews the lease while the
     worker works; `base_commit` is the commit at which the task stood, `branch` and `worktree` are
-    where to work, for work on branches; `file` is the path at which a worker finds the item's file,
-    from the root or whole; `before` is why an earlier attempt ended, where a reason is known;
+    where to work, for work on branches; `asked` is what a reviewer wants otherwise, which the
+    instructions say too; `file` is the path at which a worker finds the item's file, from the root
+    or whole; `before` is why an earlier attempt ended, where a reason is known;
     `number` is the item's in the ledger."""
 
     __slots__ = (
-        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
+        "asked", "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
         "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
         "scope", "title", "token", "verify", "worktree",
@@ -43,6 +44,12 @@ class Claim:
         self.attempt = item.attempts + 1
         self.deaths = item.deaths + item.lost + item.abrupt
         self.before = item.cause
+        self.asked = item.note
+        if item.note is not None:
+            # It says so itself.
+            self.before = item.cause if item.cause != item.note else None
+            rest = queue.instructions or "Do what the item asks for."
+            self.instructions = f"{rest.rstrip()}\n\nAn earlier report on this was {item.note}"
         self.plan = item.plan
         self.lease_seconds: float = lease_ms / 1000
         self.renewed = True

@@ -31,12 +31,16 @@ _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 # What hangs on a queue, and how each table names it.
 _PARTS = (
     ("dependency", "item in (select no from item where queue = ?)"),
+    ("met", "item in (select no from item where queue = ?)"),
     ("claim", "item in (select no from item where queue = ?)"),
     ("item", "queue = ?"),
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
     ("event", "queue = ?"),
+    ("sample", "queue = ?"),
+    ("sampled", "queue = ?"),
+    ("suggestion", "queue = ?"),
     ("queue", "no = ?"),
 )
 _PRUNABLE = (

@@ -270,3 +270,17 @@ class Event(TypedDict):
     token: str | None
     worker: str | None
     detail: str | None
+
+
+# -- review --
+
+
+class Rate(TypedDict):
+    """How many of some reviewed reports were accepted, and the interval of 95 % of that rate."""
+
+    name: str
+    accepted: int
+    reviewed: int
+    rate: float | None
+    low: float
+    high: float

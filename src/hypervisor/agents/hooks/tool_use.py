@@ -171,9 +171,23 @@ def note_unseen(ledger: Ledger, event: Event) -> None:
 
 
 def _answered(ledger: Ledger, event: Event) -> None:
-    """The session has asked its user, who chose an answer: all but a no let it go on."""
+    """The session has asked its user, who chose an answer: it is a verdict on a report; or all but
+    a no let it go on."""
+    from hypervisor.ledger.reviews import QUESTION
+
     answers = at(event.payload, "tool_response", "answers")
-    chosen = answers.values() if isinstance(answers, dict) else ()
+    told = (
+        {str(asked): str(one) for asked, one in answers.items()}
+        if isinstance(answers, dict)
+        else {}
+    )
+    verdicts = {asked: told.pop(asked) for asked in list(told) if asked.startswith(QUESTION)}
+    for asked, one in verdicts.items():
+        ledger.reviews.clicked(event.session, asked, one)
+    chosen = told.values()
+    if verdicts and not told:
+        # What is said of reports is no answer to what the work costs.
+        return
     if not any(_NO.match(str(one).strip().lower()) for one in chosen):
         ledger.followers.note_answer(event.session)
 
