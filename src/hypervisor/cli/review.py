@@ -117,7 +117,7 @@ def _verdict(ledger: Ledger, args: argparse.Namespace, item_id: str) -> int:
         _judge_suggested(ledger, args, item_id, person.name)
     elif args.reject is None:
         ledger.reviews.accept(args.queue, item_id, person.name)
-        print(f"accepted {one_line(item_id, 80)}: reviewed by {person.name}")
+        print(f"accepted {one_line(item_id, 80)}: its proof is that a person has reviewed it")
     else:
         _reject(ledger, args.queue, item_id, person.name, note or "")
     if person.session is not None:
@@ -143,10 +143,10 @@ def _person(ledger: Ledger, queue: str, item_id: str, note: str | None) -> _Pers
         rest = told.removeprefix(asked)
         if rest != told and not rest[:2].strip(" \n?:") and _says(answer, note):
             return _Person(name, session, told)
+    asking = f", or asked by AskUserQuestion: “{asked}: …?”, Accept or Reject" if session else ""
     raise NotAllowed(
         f"a verdict on {one_line(item_id, 80)} is a person's",
-        f"the user gives it in a terminal, or asked by AskUserQuestion: “{asked}: …?” with the "
-        "answers Accept and Reject",
+        f"the user gives it in a terminal{asking}",
     )
 
 
@@ -167,6 +167,8 @@ def _reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Non
     done = review.reject(ledger, queue, item_id, by, note)
     shown = one_line(item_id, 80)
     if done.state == "failed":
+        # Its file says so.
+        reconcile.settle(ledger, limit=None)
         print(f"rejected {shown}: it has failed, since no attempt is left; again: ", end="")
         print(f"hypervisor retry {shell([queue, item_id])}")
     else:
@@ -175,7 +177,7 @@ def _reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Non
         opening.attend(ledger, queue)
         print(f"rejected {shown}: it is ready again, and its next worker reads the note")
     stays = done.stays
-    if stays.commits or stays.files or stays.edits:
+    if stays.commits or stays.files:
         tell_stays(stays)
     if done.ran:
         number = len(done.ran)
@@ -268,7 +270,9 @@ def _rate(ledger: Ledger, queue: int) -> str:
 def _show_how(queue: str, item_id: str) -> None:
     one = shell([queue, item_id])
     print(f"the first of them whole: hypervisor review {one}")
-    if caller.around():
+    if caller.around() and not caller.session():
+        print(f"the user judges it, in a terminal: hypervisor review {one} --accept")
+    elif caller.around():
         print(f"ask the user by AskUserQuestion: “{question(queue, item_id)}: is this right?”")
         print("with the answers Accept and Reject; what they type says what is wrong. Then:")
         print(f"hypervisor review {one} --accept")

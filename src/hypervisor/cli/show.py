@@ -139,6 +139,9 @@ def _claim(claim: shapes.Claim) -> list[str]:
     for name in ("summary", "reason", "cause", "evidence", "next_step", "note"):
         if report.get(name):
             shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
+    if review := claim["review"]:
+        why = f": “{one_line(review['note'], 300)}”" if review["note"] else ""
+        shown.append(f"    {review['verdict']} by {one_line(review['by'], 60)}{why}")
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):

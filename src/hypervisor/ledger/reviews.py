@@ -28,7 +28,8 @@ _NEITHER = {"claim": "c.no", "stratum": "null", "extra": "null"}
 _REPORTS = f"select {columns(Reviewed, 'c', **_OF_ITEM, **_NEITHER)} from claim c join item i "
 _OF_SAMPLE = {"claim": "c.no"} | of("s", "stratum extra")
 _SAMPLED = (
-    f"select {columns(Reviewed, 'c', **_OF_ITEM, **_OF_SAMPLE)} from sampled s join claim c on c.no = s.claim join item i on i.no = c.item "
+    f"select {columns(Reviewed, 'c', **_OF_ITEM, **_OF_SAMPLE)} from sampled s "
+    "join claim c on c.no = s.claim join item i on i.no = c.item "
     "where s.queue = ? and s.number = ? order by s.place"
 )
 _LONGEST_QUESTION = 1000

@@ -180,6 +180,15 @@ class Status(TypedDict, total=False):
 # -- show and log --
 
 
+class Verdict(TypedDict):
+    """What a person said of a report."""
+
+    verdict: str
+    by: str
+    at: float
+    note: str | None
+
+
 class Claim(TypedDict):
     """A claim on an item, live or ended."""
 
@@ -196,6 +205,7 @@ class Claim(TypedDict):
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None
     transcript: str | None
+    review: Verdict | None
 
 
 class InQueue(TypedDict):

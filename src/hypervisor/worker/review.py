@@ -148,16 +148,16 @@ def reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Reje
     Raises UsageError; and HypervisorError, with nothing written, where there is no report to judge,
     or where others have changed the mark since.
     """
-    outbox.flush(ledger)
     found = ledger.items.find(queue, item_id)
     ours = {found.path} if found is not None and found.path else set()
     stays = WhatStays(ledger, queue, item_id, ours)
+    # The task's own file differs by our report, too.
+    stays.edits.clear()
 
     def take_back(item: Item) -> None:
         _take_back(ledger, queue, item, by, note)
 
     state, ran = ledger.reviews.reject(queue, item_id, by, note, take_back)
-    outbox.flush(ledger)
     return Rejection(state, stays, ran)
 
 

@@ -176,19 +176,15 @@ def _answered(ledger: Ledger, event: Event) -> None:
     from hypervisor.ledger.reviews import QUESTION
 
     answers = at(event.payload, "tool_response", "answers")
-    told = (
-        {str(asked): str(one) for asked, one in answers.items()}
-        if isinstance(answers, dict)
-        else {}
-    )
-    verdicts = {asked: told.pop(asked) for asked in list(told) if asked.startswith(QUESTION)}
-    for asked, one in verdicts.items():
-        ledger.reviews.clicked(event.session, asked, one)
-    chosen = told.values()
+    chosen = answers.items() if isinstance(answers, dict) else ()
+    told = {str(asked).replace("`", "").strip(): str(one) for asked, one in chosen}
+    verdicts = [asked for asked in told if asked.startswith(QUESTION)]
+    for asked in verdicts:
+        ledger.reviews.clicked(event.session, asked, told.pop(asked))
     if verdicts and not told:
         # What is said of reports is no answer to what the work costs.
         return
-    if not any(_NO.match(str(one).strip().lower()) for one in chosen):
+    if not any(_NO.match(str(one).strip().lower()) for one in told.values()):
         ledger.followers.note_answer(event.session)
 
 
