@@ -74,7 +74,7 @@ def test_a_sample_is_in_proportion_by_a_key_of_the_tasks(project: Path, run: Run
 def test_what_is_accepted_is_reviewed_and_the_rate_has_its_interval(done: Path, run: Run) -> None:
     shown(run, "--sample", "4")
     told = run("review", "q", "a", "--accept")
-    assert told.returncode == 0 and "1 of 1 accepted: 100 % (95 %: 2 to 100 %)" in told.stdout
+    assert told.returncode == 0 and "1 of 1 accepted: 100 % (95 %: 2.5 to 100 %)" in told.stdout
     again = run("review", "q", "--reject", "a", "--note", "no")
     assert again.returncode == 1 and "was accepted by" in again.stderr
     [rate] = shown(run)["acceptance"]["all"]
@@ -203,7 +203,7 @@ def test_the_page_has_the_sample_with_its_verdicts(done: Path, run: Run) -> None
     with Ledger.open(str(done)) as ledger:
         review = gather(ledger, "q", 0.0).review
     assert review is not None and review.what == "4 reports of 4, seed 1"
-    assert review.rates[0] == ("all", "0 of 1 accepted: 0 % (95 %: 0 to 98 %)")
+    assert review.rates[0] == ("all", "0 of 1 accepted: 0 % (95 %: 0 to 97.5 %)")
     verdicts = {title: (verdict.partition(" by ")[0], note) for title, verdict, note in review.rows}
     assert verdicts["Task a"] == ("rejected", "the colour")
     assert verdicts["Task b"] == ("not reviewed", "")

@@ -105,7 +105,7 @@ def _lines(root: str, claim: Claim, known: bool) -> list[str]:
     if claim.instructions and known and len(claim.instructions) > _REPEAT_INSTRUCTIONS:
         shown.append("instructions: the same as before")
         if claim.asked is not None:
-            shown += _indented(f"An earlier report on this was {claim.asked}")
+            shown += _indented(claim.asked)
     elif claim.instructions:
         shown.append("instructions:")
         shown += _indented(claim.instructions)

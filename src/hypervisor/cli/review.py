@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--seed, --by and --again are about a sample", "with --sample 5%")
     if args.sample is not None and (item_id or args.suggested):
         raise UsageError("a sample is laid out by itself", "leave the rest out")
-    with Ledger.open(root_of_queue(args.queue)) as ledger:
+    looks = given is None and args.sample is None
+    with Ledger.open(root_of_queue(args.queue), look=looks) as ledger:
         reconcile.settle(ledger, limit=None)
         if given is not None and item_id is not None:
             return _verdict(ledger, args, item_id)
@@ -238,6 +239,7 @@ def _show(ledger: Ledger, args: argparse.Namespace) -> None:
     for line in shortened([_line(one) for one in left], _SHOWN):
         print(line)
     if left:
+        print(f"the first of them whole: hypervisor review {shell([row.name, left[0].id])}")
         _show_how(row.name, left[0].id)
     if suggested:
         are = either(suggested, "item is", "items are")
@@ -269,7 +271,6 @@ def _rate(ledger: Ledger, queue: int) -> str:
 
 def _show_how(queue: str, item_id: str) -> None:
     one = shell([queue, item_id])
-    print(f"the first of them whole: hypervisor review {one}")
     if caller.around() and not caller.session():
         print(f"the user judges it, in a terminal: hypervisor review {one} --accept")
     elif caller.around():

@@ -44,12 +44,14 @@ class Claim:
         self.attempt = item.attempts + 1
         self.deaths = item.deaths + item.lost + item.abrupt
         self.before = item.cause
-        self.asked = item.note
+        self.asked = None
         if item.note is not None:
-            # It says so itself.
-            self.before = item.cause if item.cause != item.note else None
+            self.asked = f"An earlier report on this was rejected: {item.note}"
             rest = queue.instructions or "Do what the item asks for."
-            self.instructions = f"{rest.rstrip()}\n\nAn earlier report on this was {item.note}"
+            self.instructions = f"{rest.rstrip()}\n\n{self.asked}"
+            if (item.cause or "").endswith(f": {item.note}"):
+                # The instructions say it.
+                self.before = None
         self.plan = item.plan
         self.lease_seconds: float = lease_ms / 1000
         self.renewed = True

@@ -60,7 +60,10 @@ _OLD_CLAIMS = (
     "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
     "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
     f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
-    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done')"
+    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done') "
+    # Without what was judged a rate would tell less, or more, than was seen.
+    "and c.verdict is null and c.no not in (select claim from sampled) "
+    "and c.no not in (select claim from suggestion)"
 )
 
 

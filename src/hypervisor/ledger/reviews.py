@@ -129,7 +129,7 @@ class Reviews:
                 raise HypervisorError(f"{shown} is open in queue {place.queue_name}")
             take_back(item)
             self._judge(row, item, REJECTED, by, note)
-            state = self._ready_again(row, item, f"rejected by {by}: {note}")
+            state = self._ready_again(row, item, f"rejected by {by}: {note}", note)
             return state, self._wait_again(item)
 
     def clicked(self, session: str, question: str, answer: str) -> None:
@@ -193,7 +193,7 @@ class Reviews:
         )
         self._queues.note(queue.no, verdict, item.id)
 
-    def _ready_again(self, queue: Queue, item: Item, cause: str) -> str:
+    def _ready_again(self, queue: Queue, item: Item, cause: str, note: str) -> str:
         """Make an item ready again at the price of an attempt, or failed after the last."""
         self._ends.ahead = None
         spent = self._store.row("select attempts - forgiven from item where no = ?", (item.no,))[0]
@@ -203,14 +203,14 @@ class Reviews:
                 "update item set state = 'failed', attempts = attempts + 1, cause = ?, note = ?, "
                 "finished_at = ?, finish_no = ?, pending = ?, told_at = null, told_by = null "
                 "where no = ?",
-                (cause, cause, time.time(), self._store.engine.end_number(), pending, item.no),
+                (cause, note, time.time(), self._store.engine.end_number(), pending, item.no),
             )
             return "failed"
         self._store.change(
             "update item set state = 'ready', turn = position, attempts = attempts + 1, cause = ?, "
             "note = ?, claim = null, lapsed = null, finished_at = null, finish_no = null, "
             "told_at = null, told_by = null where no = ?",
-            (cause, cause, item.no),
+            (cause, note, item.no),
         )
         self._ends.put_behind([item.no])
         if queue.state == "cancelled":

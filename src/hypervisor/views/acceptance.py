@@ -85,6 +85,6 @@ def told(one: Rate) -> str:
     """Return a rate in words."""
     if one["rate"] is None:
         return "none reviewed yet"
-    share = f"{100 * one['rate']:.0f} %"
-    between = f"{100 * one['low']:.0f} to {100 * one['high']:.0f} %"
+    share = f"{100 * one['rate']:.3g} %"
+    between = f"{100 * one['low']:.3g} to {100 * one['high']:.3g} %"
     return f"{one['accepted']} of {one['reviewed']} accepted: {share} (95 %: {between})"
