@@ -147,6 +147,20 @@ def test_one_box_of_many_is_opened_again_and_the_others_stay(project: Path, run:
     assert (project / "todo.md").read_text() == "# List\n\n- [x] one\n- [ ] two\n- [x] three\n"
 
 
+def test_a_file_whose_name_says_how_its_task_stands_has_its_former_name_again(
+    project: Path, run: Run
+) -> None:
+    path = project / "todos/001-ready-p1-one.md"
+    path.parent.mkdir()
+    path.write_text('---\nstatus: ready\npriority: p1\nissue_id: "001"\n---\n\n# One\n\nDo it.\n')
+    run("open", "q", "todos")
+    end(project, "001")
+    assert not path.exists()
+    assert run("review", "q", "001", "--reject", "--note", "no").returncode == 0
+    assert "## Rejected" in path.read_text()
+    assert take(project, "001").path == "todos/001-ready-p1-one.md"
+
+
 def test_a_verdict_is_on_an_accepted_report_and_says_why(done: Path, run: Run) -> None:
     for words, code in (
         (["a", "--reject"], 2),

@@ -274,7 +274,7 @@ def review(ledger: Ledger) -> None:
     sample = ledger.reviews.sample(seen)
     assert sample is not None and len(ledger.reviews.sampled(sample)) == 3
     ledger.reviews.accept("seen", "o", "me")
-    state, ran = ledger.reviews.reject("seen", "m", "me", "no", lambda item: None)
+    state, ran = ledger.reviews.reject("seen", "m", "me", "no", lambda item: item.path)
     assert state == "ready" and ran == [("n", "seen", "done")]
     assert ledger.reviews.verdicts(seen) == {"accepted": 1, "rejected": 1}
     ledger.reviews.clicked("s", "q?", "yes"), ledger.reviews.clicked("s", "q?", "no")

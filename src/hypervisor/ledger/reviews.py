@@ -104,15 +104,15 @@ class Reviews:
             self._store.change("update claim set proof = 'reviewed' where no = ?", (item.claim,))
 
     def reject(
-        self, queue: str, item_id: str, by: str, note: str, take_back: Callable[[Item], None]
+        self, queue: str, item_id: str, by: str, note: str, take_back: Callable[[Item], str | None]
     ) -> tuple[str, list[tuple[str, str, str]]]:
         """Reject the report on an item, which is ready again with one attempt used, or failed after
         the last; a queue that was cancelled is open again with it. What waited for it and was not
         taken up yet waits again.
 
-        `take_back` takes the end out of the item's file, and raises where it can't: then nothing is
-        written. Returns the item's state, and of what went on by that end and has run: id, queue
-        and state. Raises as `accept` does.
+        `take_back` takes the end out of the item's file and returns its path, and raises where it
+        can't: then nothing is written. Returns the item's state, and of what went on by that end
+        and has run: id, queue and state. Raises as `accept` does.
         """
         with self._store.write(durable=True):
             self._queues.alone()
@@ -127,7 +127,8 @@ class Reviews:
             place = self._items.open_place(item_id)
             if place is not None:
                 raise HypervisorError(f"{shown} is open in queue {place.queue_name}")
-            take_back(item)
+            path = take_back(item)
+            self._store.change("update item set path = ? where no = ?", (path, item.no))
             self._judge(row, item, REJECTED, by, note)
             state = self._ready_again(row, item, f"rejected by {by}: {note}", note)
             return state, self._wait_again(item)

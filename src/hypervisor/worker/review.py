@@ -154,16 +154,17 @@ def reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Reje
     # The task's own file differs by our report, too.
     stays.edits.clear()
 
-    def take_back(item: Item) -> None:
-        _take_back(ledger, queue, item, by, note)
+    def take_back(item: Item) -> str | None:
+        return _take_back(ledger, queue, item, by, note)
 
     state, ran = ledger.reviews.reject(queue, item_id, by, note, take_back)
     return Rejection(state, stays, ran)
 
 
-def _take_back(ledger: Ledger, queue: str, item: Item, by: str, note: str) -> None:
+def _take_back(ledger: Ledger, queue: str, item: Item, by: str, note: str) -> str | None:
+    """Take an end out of its item's file, and return where that is now."""
     if not outbox.is_written(item.path, item.fingerprint, item.format):
-        return
+        return item.path
     from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     log = UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))
@@ -180,6 +181,10 @@ def _take_back(ledger: Ledger, queue: str, item: Item, by: str, note: str) -> No
                 f"hypervisor retry {shell([queue, item.id])}",
             )
     many = item.format is not None and outbox.holds_many(item.format)
+    if restored and not os.path.lexists(os.path.join(ledger.root, item.path or "")):
+        # The name of a file may say how its task stands.
+        before = os.path.relpath(restored[0].path, os.path.realpath(ledger.root))
+        item = item._replace(path=before)
     if restored and not many:
         # Its worker has set it, too.
         retry.set_back(ledger, item, "done", log)
@@ -188,6 +193,7 @@ def _take_back(ledger: Ledger, queue: str, item: Item, by: str, note: str) -> No
         raise HypervisorError(why, "hypervisor has not set that mark, so it stays")
     if not many:
         _keep_report(ledger, item, by, note, log)
+    return item.path
 
 
 def _keep_report(ledger: Ledger, item: Item, by: str, note: str, log: UndoLog) -> None:
