@@ -240,7 +240,7 @@ def _show(ledger: Ledger, args: argparse.Namespace) -> None:
         print(line)
     if left:
         print(f"the first of them whole: hypervisor review {shell([row.name, left[0].id])}")
-        _show_how(row.name, left[0].id)
+        _show_how(ledger, row.name, left[0].id)
     if suggested:
         are = either(suggested, "item is", "items are")
         print(f"{suggested} {are} suggested: hypervisor review {row.name} --suggested")
@@ -269,11 +269,13 @@ def _rate(ledger: Ledger, queue: int) -> str:
     return f"{acceptance.told(acceptance.rates(sampled)['all'][0])}; {left} of the sample left"
 
 
-def _show_how(queue: str, item_id: str) -> None:
+def _show_how(ledger: Ledger, queue: str, item_id: str) -> None:
     one = shell([queue, item_id])
     if caller.around() and not caller.session():
         print(f"the user judges it, in a terminal: hypervisor review {one} --accept")
     elif caller.around():
+        # Or the hooks would hear of no answer, where nothing is at work any more.
+        markers.mark(ledger, queue)
         print(f"ask the user by AskUserQuestion: “{question(queue, item_id)}: is this right?”")
         print("with the answers Accept and Reject; what they type says what is wrong. Then:")
         print(f"hypervisor review {one} --accept")
@@ -315,7 +317,7 @@ def _show_one(ledger: Ledger, args: argparse.Namespace, item_id: str) -> None:
         if told.get(name):
             print(f"{name}: {one_line(told[name], 500)}")
     if one.verdict is None:
-        _show_how(row.name, one.id)
+        _show_how(ledger, row.name, one.id)
     else:
         at = stamp(one.verdict_at or 0)
         print(f"{one.verdict} by {one_line(one.reviewer, 60)}, {at}")
