@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 
 import pytest
 
 from e2e.answers import Answer, bash, text, tool
+from e2e.clients import Client
 from e2e.conversation import Conversation
 from e2e.model import Model
+from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY, hypervisor, lay_out
 from e2e.workspace import Workspace
 
@@ -53,3 +57,35 @@ def test_a_click_in_the_clients_question_is_the_verdict_and_without_one_there_is
     session.exit()
     results = model.of("")[-1].conversation.results
     assert "a person's" in results[1] and "accepted demo-0001" in results[3]
+
+
+def test_a_judge_of_the_client_has_no_tools_and_its_tokens_are_told_apart(
+    machine: PoolMachine, client: Client, model: Model
+) -> None:
+    machine.with_claude(client, model)
+    machine.tasks(2)
+    machine.open()
+    for _ in range(2):
+        handed = hypervisor(machine.project, "next", "q", home=machine.home).stdout
+        words = ("done", handed.split()[1], "--summary", "did it")
+        assert hypervisor(machine.project, *words, home=machine.home).returncode == 0
+
+    def main(c: Conversation) -> Answer:
+        assert not c.tools, c.tools
+        assert "did it" in c.text and "Rename it." in c.text
+        return text('{"pass": true, "reason": "it is there", "evidence": "did it"}')
+
+    model.main = main
+    line = ("judge", "q", "--agent", "claude", "--workers", "2", "--json")
+    ran = subprocess.run(
+        [REPOSITORY / "bin/hypervisor", *line],
+        cwd=machine.project,
+        env=machine.env(),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads(ran.stdout)
+    assert (told["passed"], told["failed"]) == (2, [])
+    assert sum(told["tokens"].values()) == model.tokens().total
+    assert machine.summary()["total_tokens"] in (None, 0)

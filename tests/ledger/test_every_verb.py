@@ -277,6 +277,7 @@ def review(ledger: Ledger) -> None:
     state, ran = ledger.reviews.reject("seen", "m", "me", "no", lambda item: item.path)
     assert state == "ready" and ran == [("n", "seen", "done")]
     assert ledger.reviews.verdicts(seen) == {"accepted": 1, "rejected": 1}
+    ledger.reviews.judge(drawn[1][0], {"pass": True}, passes=True)
     ledger.reviews.clicked("s", "q?", "yes"), ledger.reviews.clicked("s", "q?", "no")
     assert ledger.reviews.clicks("s") == {"q?": "no"}
     ledger.reviews.spend_click("s", "q?")

@@ -33,8 +33,8 @@ _OF_KIND = {
     SESSION: ("open", "plan", "resume", "integrate"),
     COMMAND: ("cancel", "triage", "pull"),
     ASK: (
-        "check", "allow", "work", "demo", "pause", "retry", "undo", "unlock", "prune", "move",
-        "serve",
+        "check", "allow", "work", "judge", "demo", "pause", "retry", "undo", "unlock", "prune",
+        "move", "serve",
     ),
     PERSON: ("adopt",),
     OWN: ("_triage-worker", "_batch-worker", "_hook", "_monitor"),

@@ -165,7 +165,11 @@ def _says(answer: str, note: str | None) -> bool:
 
 
 def _reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> None:
-    done = review.reject(ledger, queue, item_id, by, note)
+    tell_rejected(ledger, queue, item_id, review.reject(ledger, queue, item_id, by, note))
+
+
+def tell_rejected(ledger: Ledger, queue: str, item_id: str, done: review.Rejection) -> None:
+    """Print what became of a rejected item, and have its queue go on."""
     shown = one_line(item_id, 80)
     if done.state == "failed":
         # Its file says so.
@@ -316,6 +320,10 @@ def _show_one(ledger: Ledger, args: argparse.Namespace, item_id: str) -> None:
     for name in ("commit", "files", "note"):
         if told.get(name):
             print(f"{name}: {one_line(told[name], 500)}")
+    if one.judged:
+        said = loads(one.judged)
+        word = "passed" if said["pass"] else "not passed"
+        print(f"{word} by the judge {one_line(said['by'], 60)}: “{one_line(said['reason'], 300)}”")
     if one.verdict is None:
         _show_how(ledger, row.name, one.id)
     else:
@@ -340,6 +348,7 @@ def _as_dict(one: Reviewed) -> dict[str, object]:
         "model": one.model,
         "group": one.stratum,
         "report": loads(one.report) if one.report else None,
+        "judged": loads(one.judged) if one.judged else None,
         "verdict": one.verdict,
         "reviewer": one.reviewer,
         "note": one.verdict_note,

@@ -160,6 +160,7 @@ class Reviewed(NamedTuple):
     reviewer: str | None
     verdict_at: float | None
     verdict_note: str | None
+    judged: str | None
     no: int
     id: str
     path: str | None

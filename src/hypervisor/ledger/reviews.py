@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.findings import Reviewed, Sample
+from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Item, columns, of
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -12,7 +13,7 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items
@@ -104,7 +105,14 @@ class Reviews:
             self._store.change("update claim set proof = 'reviewed' where no = ?", (item.claim,))
 
     def reject(
-        self, queue: str, item_id: str, by: str, note: str, take_back: Callable[[Item], str | None]
+        self,
+        queue: str,
+        item_id: str,
+        by: str,
+        note: str,
+        take_back: Callable[[Item], str | None],
+        *,
+        person: bool = True,
     ) -> tuple[str, list[tuple[str, str, str]]]:
         """Reject the report on an item, which is ready again with one attempt used, or failed after
         the last; a queue that was cancelled is open again with it. What waited for it and was not
@@ -112,7 +120,8 @@ class Reviews:
 
         `take_back` takes the end out of the item's file and returns its path, and raises where it
         can't: then nothing is written. Returns the item's state, and of what went on by that end
-        and has run: id, queue and state. Raises as `accept` does.
+        and has run: id, queue and state. What no `person` says is no verdict. Raises as `accept`
+        does.
         """
         with self._store.write(durable=True):
             self._queues.alone()
@@ -129,9 +138,19 @@ class Reviews:
                 raise HypervisorError(f"{shown} is open in queue {place.queue_name}")
             path = take_back(item)
             self._store.change("update item set path = ? where no = ?", (path, item.no))
-            self._judge(row, item, REJECTED, by, note)
+            if person:
+                self._judge(row, item, REJECTED, by, note)
             state = self._ready_again(row, item, f"rejected by {by}: {note}", note)
             return state, self._wait_again(item)
+
+    def judge(self, claim: int, told: Mapping[str, object], *, passes: bool) -> None:
+        """Keep what a second model says of a report (by its claim's number): a pass is a proof,
+        unless there is a better one."""
+        proof = "case when proof = 'reviewed' then proof else 'judged' end" if passes else "proof"
+        with self._store.write():
+            self._store.change(
+                f"update claim set judged = ?, proof = {proof} where no = ?", (dumps(told), claim)
+            )
 
     def clicked(self, session: str, question: str, answer: str) -> None:
         """Keep what the user of a session has answered to a question of the review."""

@@ -261,12 +261,13 @@ create table accepted (
 
 # A claim's `proof` is how its accepted end is known, `model` that of its worker. `verdict` is what
 # a person has said of its report, accepted or rejected, with `reviewer`, `verdict_at` and
-# `verdict_note`; an item's `note` is what a rejection asks of whoever takes it up again. `met` are
-# the dependencies that were satisfied. A `sample` of the reports of a queue was drawn from a
-# `population` by `seed`, as `asked`, in proportion by what `strata` names; `sampled` are its
-# claims, in the order of `place`, each with its `stratum`; one that is `extra` stands for a stratum
-# that had none. `clicked` is what the user of a session has answered to a question of the review. A
-# `suggestion` is work that the worker of a claim has found, with the verdict on it.
+# `verdict_note`; `judged` (JSON) is what a second model has; an item's `note` is what a rejection
+# asks of whoever takes it up again. `met` are the dependencies that were satisfied. A `sample` of
+# the reports of a queue was drawn from a `population` by `seed`, as `asked`, in proportion by what
+# `strata` names; `sampled` are its claims, in the order of `place`, each with its `stratum`; one
+# that is `extra` stands for a stratum that had none. `clicked` is what the user of a session has
+# answered to a question of the review. A `suggestion` is work that the worker of a claim has found,
+# with the verdict on it.
 SIXTH = """
 alter table claim add column proof text;
 alter table claim add column model text;
@@ -274,6 +275,7 @@ alter table claim add column verdict text;
 alter table claim add column reviewer text;
 alter table claim add column verdict_at real;
 alter table claim add column verdict_note text;
+alter table claim add column judged text;
 alter table item add column note text;
 create table met (
     project text not null,

@@ -141,7 +141,9 @@ def _at(root: str, report: Reviewed, key: str) -> str:
     return "" if value is None else one_line(value, 80)
 
 
-def reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Rejection:
+def reject(
+    ledger: Ledger, queue: str, item_id: str, by: str, note: str, *, person: bool = True
+) -> Rejection:
     """Reject the report on an item: its mark is taken out of its file, where the report is kept as
     rejected, and it is handed out again with the `note`.
 
@@ -157,7 +159,7 @@ def reject(ledger: Ledger, queue: str, item_id: str, by: str, note: str) -> Reje
     def take_back(item: Item) -> str | None:
         return _take_back(ledger, queue, item, by, note)
 
-    state, ran = ledger.reviews.reject(queue, item_id, by, note, take_back)
+    state, ran = ledger.reviews.reject(queue, item_id, by, note, take_back, person=person)
     return Rejection(state, stays, ran)
 
 
