@@ -58,7 +58,7 @@ def test_a_pass_is_a_proof_and_a_no_is_told_and_handed_out_again_only_with_redo(
     # What a person has judged is asked of nobody.
     assert code == 0 and (told["asked"], told["passed"]) == (2, 1)
     assert told["refused"] == [{"id": "b", "reason": "it is not there"}]
-    assert proofs(done) == ["judged", None, "reviewed"]
+    assert proofs(done) == ["judged", "claimed", "reviewed"]
     assert states(done) == dict.fromkeys("abc", "done")
     code, told = judged(done, run, JUDGE, "--redo")
     assert code == 0 and told["asked"] == 0 and told["redone"] == ["b"]
@@ -74,5 +74,5 @@ def test_a_judge_that_gives_no_verdict_changes_nothing_and_is_told(
 ) -> None:
     code, told = judged(done, run, source)
     assert code == 1 and told["passed"] == 0 and len(told["failed"]) == 3
-    assert proofs(done) == [None] * 3 and states(done) == dict.fromkeys("abc", "done")
+    assert proofs(done) == ["claimed"] * 3 and states(done) == dict.fromkeys("abc", "done")
     assert run("judge", "q", "--agent", "gemini").returncode == 2

@@ -82,9 +82,11 @@ class AtWork(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Where an item may name the files that it is about."""
+    """Where an item (its number) may name the files that it is about."""
 
+    no: int
     path: str | None
+    title: str | None
     payload: str | None
     files: str | None
     instructions: str | None
@@ -122,6 +124,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    format: str | None
     content: str | None
     state: str
     attempts: int
@@ -144,6 +147,7 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
+    proof: str | None
     report: Report | None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.findings import Reviewed, Sample
+from hypervisor.ledger.proofs import JUDGED, REVIEWED
 from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Item, columns, of
 from hypervisor.ledger.schema import WAITING
@@ -102,7 +103,7 @@ class Reviews:
             row = self._queues.get(queue)
             item = self._judged(row, item_id)
             self._judge(row, item, ACCEPTED, by, None)
-            self._store.change("update claim set proof = 'reviewed' where no = ?", (item.claim,))
+            self._store.change(f"update claim set proof = '{REVIEWED}' where no = ?", (item.claim,))
 
     def reject(
         self,
@@ -146,7 +147,8 @@ class Reviews:
     def judge(self, claim: int, told: Mapping[str, object], *, passes: bool) -> None:
         """Keep what a second model says of a report (by its claim's number): a pass is a proof,
         unless there is a better one."""
-        proof = "case when proof = 'reviewed' then proof else 'judged' end" if passes else "proof"
+        better = f"case when proof = '{REVIEWED}' then proof else '{JUDGED}' end"
+        proof = better if passes else "proof"
         with self._store.write():
             self._store.change(
                 f"update claim set judged = ?, proof = {proof} where no = ?", (dumps(told), claim)

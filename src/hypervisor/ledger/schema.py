@@ -259,17 +259,33 @@ create table accepted (
 );
 """
 
-# A claim's `proof` is how its accepted end is known, `model` that of its worker. `verdict` is what
-# a person has said of its report, accepted or rejected, with `reviewer`, `verdict_at` and
-# `verdict_note`; `judged` (JSON) is what a second model has; an item's `note` is what a rejection
-# asks of whoever takes it up again. `met` are the dependencies that were satisfied. A `sample` of
-# the reports of a queue was drawn from a `population` by `seed`, as `asked`, in proportion by what
-# `strata` names; `sampled` are its claims, in the order of `place`, each with its `stratum`; one
-# that is `extra` stands for a stratum that had none. `clicked` is what the user of a session has
-# answered to a question of the review. A `suggestion` is work that the worker of a claim has found,
-# with the verdict on it.
+# How far an accepted end is known to be so is the claim's `proof` (see `proofs`). The `checks` of a
+# queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
+# reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
+# what that printed.
+# A claim's `model` is that of its worker. `verdict` is what a person has said of its report,
+# accepted or rejected, with `reviewer`, `verdict_at` and `verdict_note`; `judged` (JSON) is what a
+# second model has; an item's `note` is what a rejection asks of whoever takes it up again. `met`
+# are the dependencies that were satisfied. A `sample` of the reports of a queue was drawn from a
+# `population` by `seed`, as `asked`, in proportion by what `strata` names; `sampled` are its
+# claims, in the order of `place`, each with its `stratum`; one that is `extra` stands for a stratum
+# that had none. `clicked` is what the user of a session has answered to a question of the review. A
+# `suggestion` is work that the worker of a claim has found, with the verdict on it.
 SIXTH = """
 alter table claim add column proof text;
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
+update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
+alter table queue add column checks text;
+alter table queue add column max_refusals integer not null default 3;
+create table refusal (
+    no integer primary key,
+    claim bigint not null,
+    at real not null,
+    name text not null,
+    why text not null,
+    tail text not null
+);
+create index refusal_claim on refusal (claim);
 alter table claim add column model text;
 alter table claim add column verdict text;
 alter table claim add column reviewer text;
@@ -328,5 +344,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "met", "sample", "sampled", "clicked", "suggestion",
+    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion",
 )  # fmt: skip
