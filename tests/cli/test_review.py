@@ -119,6 +119,13 @@ def test_what_went_on_by_a_rejected_report_and_has_not_run_waits_again(
     assert states(done)["e"] == "waiting"
     end(done, "b")
     assert states(done)["e"] == "ready"
+    # What has run stays as it is; rejected itself, it waits.
+    assert run("review", "q", "a", "--reject", "--note", "no").returncode == 0
+    assert states(done)["c"] == "done"
+    told = run("review", "q", "c", "--reject", "--note", "no")
+    assert told.returncode == 0 and "it is waiting again" in told.stdout
+    end(done, "a")
+    assert states(done)["c"] == "ready"
 
 
 def test_a_mark_that_others_have_changed_since_stays_and_nothing_is_written(

@@ -180,7 +180,7 @@ def tell_rejected(ledger: Ledger, queue: str, item_id: str, done: review.Rejecti
         opening.note_tree(ledger, queue)
         markers.mark(ledger, queue)
         opening.attend(ledger, queue)
-        print(f"rejected {shown}: it is ready again, and its next worker reads the note")
+        print(f"rejected {shown}: it is {done.state} again, and its next worker reads the note")
     stays = done.stays
     if stays.commits or stays.files:
         tell_stays(stays)

@@ -234,6 +234,13 @@ class Reviews:
             "told_at = null, told_by = null where no = ?",
             (cause, note, item.no),
         )
+        # What it went on by may be open work again, too.
+        for (other,) in self._store.rows(
+            "select distinct m.after from met m join item i on i.project = m.project "
+            "and i.id = m.after where m.item = ? and i.turn is not null",
+            (item.no,),
+        ).fetchall():
+            self._wait(item.project, other, [item.no])
         self._ends.put_behind([item.no])
         if queue.state == "cancelled":
             self._store.change(
@@ -241,7 +248,7 @@ class Reviews:
                 (queue.no,),
             )
             self._queues.note(queue.no, "open", "")
-        return "ready"
+        return str(self._store.row("select state from item where no = ?", (item.no,))[0])
 
     def _wait_again(self, item: Item) -> list[tuple[str, str, str]]:
         """Have what went on by the end of an item wait for it again; return what has run."""
@@ -252,17 +259,21 @@ class Reviews:
             (item.project, item.id),
         ).fetchall()
         waiting = [row["no"] for row in rows if row["turn"] is not None and row["turn"] >= 0]
+        self._wait(item.project, item.id, waiting)
+        return [(row["id"], row["name"], row["state"]) for row in rows if row["no"] not in waiting]
+
+    def _wait(self, project: str, other: str, numbers: list[int]) -> None:
+        """Have ready and waiting items (their numbers) wait for `other` once more."""
         self._store.change_many(
             "delete from met where project = ? and after = ? and item = ?",
-            [(item.project, item.id, number) for number in waiting],
+            [(project, other, number) for number in numbers],
         )
         self._store.change_many(
             "insert into dependency (project, after, item) values (?, ?, ?) on conflict do nothing",
-            [(item.project, item.id, number) for number in waiting],
+            [(project, other, number) for number in numbers],
         )
         self._store.change_many(
             "update item set waits = waits + 1, state = 'waiting', turn = position + ?, lapsed = "
             "null, cause = case when first_claimed_at is null then ? else cause end where no = ?",
-            [(WAITING, f"waits for {item.id}", number) for number in waiting],
+            [(WAITING, f"waits for {other}", number) for number in numbers],
         )
-        return [(row["id"], row["name"], row["state"]) for row in rows if row["no"] not in waiting]
