@@ -94,7 +94,7 @@ def test_a_rejected_report_is_taken_back_and_its_item_handed_out_with_the_note(
     assert "1 item that waited for it has run:\n  c in queue q: done" in told.stdout
     text = (done / "tasks/a.md").read_text()
     assert "status: active" in text and "## Rejected" in text and "> did a" in text
-    assert "> the colour is wrong" in text and "- Result: rejected by " in text
+    assert "> the colour is wrong" in text and "\nBy " in text
     assert states(done)["a"] == "ready" and (done / "tasks/b.md").read_text() == before
     claim = take(done, "a")
     assert claim.attempt == 2 and claim.before is None

@@ -10,6 +10,7 @@ import time
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Reviewed, Sample
+from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.quick_json import loads
 from hypervisor.system.text import one_line, shell
@@ -206,15 +207,16 @@ def _keep_report(ledger: Ledger, item: Item, by: str, note: str, log: UndoLog) -
 
     claim = ledger.queries.claim_now(item.claim or 0)
     told: Report = loads(claim.report) if claim.report else {}
-    lines = report.render(
-        f"rejected by {by}",
-        {**told, "reason": note},
+    heading, blank, *rest = report.render(
+        OUTCOME["done"].word,
+        told,
         heading="Rejected",
-        hindered=True,
+        hindered=False,
         worker=claim.worker,
         attempt=claim.attempt,
         at=claim.ended_at or time.time(),
     )
+    lines = [heading, blank, f"By {by}:", "", *report.quoted(note), "", *rest]
     path = os.path.join(ledger.root, item.path or "")
     try:
         report.put(
