@@ -317,6 +317,8 @@ def _show_one(ledger: Ledger, args: argparse.Namespace, item_id: str) -> None:
     if told.get("summary"):
         print("summary:")
         print(indented(told["summary"]))
+    if one.answer:
+        print(f"answer: {one_line(one.answer, 2000)}")
     for name in ("commit", "files", "note"):
         if told.get(name):
             print(f"{name}: {one_line(told[name], 500)}")
@@ -332,7 +334,7 @@ def _show_one(ledger: Ledger, args: argparse.Namespace, item_id: str) -> None:
 
 
 def _line(one: Reviewed) -> str:
-    summary = (loads(one.report) if one.report else {}).get("summary")
+    summary = (loads(one.report) if one.report else {}).get("summary") or one.answer
     told = f": “{one_line(summary, 160)}”" if summary else ""
     return f"  {options.name(one.id, one.title)}, by {one_line(one.worker, 40)}{told}"
 
@@ -348,6 +350,7 @@ def _as_dict(one: Reviewed) -> dict[str, object]:
         "model": one.model,
         "group": one.stratum,
         "report": loads(one.report) if one.report else None,
+        "answer": loads(one.answer) if one.answer else None,
         "judged": loads(one.judged) if one.judged else None,
         "verdict": one.verdict,
         "reviewer": one.reviewer,

@@ -18,11 +18,11 @@ class Claim:
     worker works; `base_commit` is the commit at which the task stood, `branch` and `worktree` are
     where to work, for work on branches; `asked` is what a reviewer wants otherwise, which the
     instructions say too; `file` is the path at which a worker finds the item's file, from the root
-    or whole; `before` is why an earlier attempt ended, where a reason is known;
-    `number` is the item's in the ledger."""
+    or whole; `before` is why an earlier attempt ended, where a reason is known; `number` is the
+    item's in the ledger; `answer` is the JSON schema of what its end brings."""
 
     __slots__ = (
-        "asked", "attempt", "base_commit", "before", "branch", "checks", "deaths", "file",
+        "answer", "asked", "attempt", "base_commit", "before", "branch", "checks", "deaths", "file",
         "fingerprint",
         "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
@@ -36,6 +36,7 @@ class Claim:
         self.queue = queue.name
         self.instructions = queue.instructions
         self.checks = checks_of(queue)
+        self.answer = queue.answer
         self.id = item.id
         self.number = item.no
         self.path = item.path

@@ -263,14 +263,17 @@ create table accepted (
 # queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
 # reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
 # what that printed.
-# A claim's `model` is that of its worker. `verdict` is what a person has said of its report,
-# accepted or rejected, with `reviewer`, `verdict_at` and `verdict_note`; `judged` (JSON) is what a
-# second model has; an item's `note` is what a rejection asks of whoever takes it up again. `met`
-# are the dependencies that were satisfied. A `sample` of the reports of a queue was drawn from a
-# `population` by `seed`, as `asked`, in proportion by what `strata` names; `sampled` are its
-# claims, in the order of `place`, each with its `stratum`; one that is `extra` stands for a stratum
-# that had none. `clicked` is what the user of a session has answered to a question of the review. A
-# `suggestion` is work that the worker of a claim has found, with the verdict on it.
+# A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
+# the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
+# accepted one; `model` and `usd` are by what it was made and at which cost.
+# A claim's `verdict` is what a person has said of its report, accepted or rejected, with
+# `reviewer`, `verdict_at` and `verdict_note`; `judged` (JSON) is what a second model has; an item's
+# `note` is what a rejection asks of whoever takes it up again. `met` are the dependencies that were
+# satisfied. A `sample` of the reports of a queue was drawn from a `population` by `seed`, as
+# `asked`, in proportion by what `strata` names; `sampled` are its claims, in the order of `place`,
+# each with its `stratum`; one that is `extra` stands for a stratum that had none. `clicked` is what
+# the user of a session has answered to a question of the review. A `suggestion` is work that the
+# worker of a claim has found, with the verdict on it.
 SIXTH = """
 alter table claim add column proof text;
 update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
@@ -286,6 +289,10 @@ create table refusal (
     tail text not null
 );
 create index refusal_claim on refusal (claim);
+alter table queue add column answer text;
+alter table queue add column sequence text;
+alter table claim add column answer text;
+alter table claim add column usd real;
 alter table claim add column model text;
 alter table claim add column verdict text;
 alter table claim add column reviewer text;

@@ -1,4 +1,5 @@
-"""What a judge is shown of a report: the task, the report, and what was changed, within bounds."""
+"""What a judge is shown of a report: the task, the report, the answer, and what was changed, within
+bounds."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ def shown(ledger: Ledger, queue: str, report: Reviewed) -> list[tuple[str, str]]
         ("instructions", ledger.queues.get(queue).instructions or ""),
         ("task", _task(ledger.root, report)),
         ("report", json.dumps(told, ensure_ascii=False, indent=1)),
+        ("answer", report.answer or ""),
         ("change", _change(ledger, report, told)),
     ]
     return [(name, _cut(text)) for name, text in parts if text]
