@@ -92,8 +92,8 @@ class Dispatch:
     ) -> bool:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
-        What is complete already is no error: False, and its report stands. Raises NotYours where somebody else holds it, Refused
-        and NotOwner as `worker.finish` does.
+        What is complete already is no error: False, and its report stands. Raises NotYours where
+        somebody else holds it, Refused and NotOwner as `worker.finish` does.
         """
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._is_complete(item_id, entry):
