@@ -101,12 +101,7 @@ def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
     count = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
     if count < row.max_refusals:
         return
-    from hypervisor.worker import off_limits, outbox, scope
-
     ledger.ends.end(row.token, "refused", clean(refused.cause))
-    scope.end(ledger.state, row.token)
-    off_limits.look_after(ledger)
-    outbox.flush(ledger)
     raise Spent(
         f"{refused.message}. Its reports were refused {count} times, which uses up the attempt: "
         "the item is no longer yours",

@@ -99,9 +99,14 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
     state = ledger.ends.release(token, reason=reason)
+    _look_after(ledger)
+    return state
+
+
+def _look_after(ledger: Ledger) -> None:
+    """See to what the end of a claim without an accepted report leaves."""
     off_limits.look_after(ledger)
     outbox.flush(ledger)
-    return state
 
 
 def _accept(
@@ -274,7 +279,11 @@ def _checked(
     if checks_of(row):
         from hypervisor.worker import checks
 
-        report = checks.passed(ledger, row, report, folder, turns, agent, changed)
+        try:
+            report = checks.passed(ledger, row, report, folder, turns, agent, changed)
+        except checks.Spent:
+            _look_after(ledger)
+            raise
     return report
 
 
