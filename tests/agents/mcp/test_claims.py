@@ -46,7 +46,7 @@ def test_callers_of_one_name_on_two_servers_never_get_the_same_task(
     for thread in threads:
         thread.join()
     assert sorted(got) == [f"t-{number:02}" for number in range(12)]
-    assert run("status").stdout.startswith("task_manager: drained, 12 items: 12 done")
+    assert run("status").stdout.startswith("task_manager: drained, 12 items: 12 done: ")
     found = subprocess.run(
         ["grep", "-rl", "assignee: gemini", "tasks"], cwd=root, capture_output=True, text=True
     )
