@@ -6,7 +6,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,12 +98,12 @@ def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text
-    count = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
-    if count < row.max_refusals:
+    number = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
+    if number < row.max_refusals:
         return
     ledger.ends.end(row.token, "refused", clean(refused.cause))
     raise Spent(
-        f"{refused.message}. Its reports were refused {count} times, which uses up the attempt: "
+        f"{refused.message}. That was {count(number, 'refusal')}, which uses up the attempt: "
         "the item is no longer yours",
         f"go on with: hypervisor next {row.queue_name}",
         refused.output,
