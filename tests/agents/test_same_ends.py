@@ -20,7 +20,7 @@ from hypervisor.agents.mcp.tools import Tools
 from hypervisor.agents.pool.pool import Pool
 from hypervisor.config.roots import create_state
 from hypervisor.intake.index import TaskIndex
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.text import LONGEST_TEXT
 from repository import REPO
 from worker.support import open_queue, write_task
@@ -125,25 +125,19 @@ def by_command(root: Path, case: Case) -> str:
     return ""
 
 
-class Agent:
+class Agent(client.Headless):
     """A client whose one program claims by itself."""
 
     name = "agent"
-    one_item_each = False
-    start_gap = 0.0
-    unseen = ""
 
     def __init__(self, program: Path) -> None:
         self._program = program
 
-    def start(self, place: client.Place) -> client.Start:
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         return client.Start([str(self._program)], client.scrubbed(place))
 
-    def stream(self) -> client.LastLines:
+    def stream(self, place: client.Place) -> client.LastLines:
         return client.LastLines()
-
-    def transcript(self, place: client.Place, stream: client.Stream) -> None:
-        return None
 
 
 def run_pool(root: Path, client: Any) -> None:
