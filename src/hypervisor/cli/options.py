@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor import cli
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
@@ -42,6 +43,17 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     return told
 
 
+def tell(*lines: str) -> None:
+    """Print lines that are told beside what was asked for: not with `-q`."""
+    if cli.loud >= 0:
+        print("\n".join(lines))
+
+
+def add_queue(parser: argparse.ArgumentParser) -> None:
+    """Declare a queue that may be left out where there is only one: see `place.queue_and_root`."""
+    parser.add_argument("queue", nargs="?", help="the queue's name (default: the only one)")
+
+
 def add_generation(parser: argparse.ArgumentParser) -> None:
     """Declare which generation of a queue is shown."""
     parser.add_argument(
@@ -49,7 +61,7 @@ def add_generation(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_tools(parser: argparse.ArgumentParser) -> None:
+def add_tools(parser: argparse._ActionsContainer) -> None:
     """Declare the option that gives tools of MCP servers to workers."""
     parser.add_argument(
         "--tools",
@@ -73,7 +85,7 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
     return allowed
 
 
-def add_budget(parser: argparse.ArgumentParser) -> None:
+def add_budget(parser: argparse._ActionsContainer) -> None:
     """Declare the options of a queue's budget."""
     parser.add_argument(
         "--budget-tokens", type=int, metavar="N", help="hand out nothing more after N tokens"
@@ -86,7 +98,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_bounds(parser: argparse.ArgumentParser) -> None:
+def add_bounds(parser: argparse._ActionsContainer) -> None:
     """Declare the options of what workers may take for an item, and of how many are tried first."""
     parser.add_argument(
         "--item-calls",
@@ -130,7 +142,7 @@ def bounds(args: argparse.Namespace) -> dict[str, int]:
     return given
 
 
-def add_check(parser: argparse.ArgumentParser) -> None:
+def add_check(parser: argparse._ActionsContainer) -> None:
     """Declare the options of a queue's check."""
     parser.add_argument(
         "--from-base",

@@ -7,7 +7,8 @@ import os
 import sys
 
 from hypervisor.agents import reconcile, use
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli import options
+from hypervisor.cli.place import queue_and_root
 from hypervisor.config import caller
 from hypervisor.config.roots import is_outside
 from hypervisor.ledger import Ledger
@@ -25,7 +26,7 @@ SUMMARY = "what came out of each item, as CSV or JSON lines: the source's own co
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor results`."""
-    parser.add_argument("queue", help="the queue's name")
+    options.add_queue(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="a table (the default)")
     shape.add_argument("--jsonl", action="store_true", help="JSON lines")
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.closing and args.out is not None:
         raise UsageError("--closing prints commands, and writes no file", "leave --out out")
-    root = root_of_queue(args.queue)
+    args.queue, root = queue_and_root(args.queue)
     if args.out is not None:
         _may_write(root, args.out)
     with Ledger.open(root, look=True) as ledger:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.cli import open as open_verb
+from hypervisor.cli import options, work_on
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
+from hypervisor.config import caller
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
+EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
-    f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+    "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
+    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -32,14 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
+        "A SOURCE is opened first, in a queue that is called by its name without the suffix; typed "
+        "again,\nit goes on with that. "
         "WORDS are the command line of --agent command, one process per item, without a shell: "
         "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
     )
-    parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
-        "--agent", required=True, choices=tuple(CLIENTS), help="what runs as worker"
+        "--agent",
+        choices=tuple(CLIENTS),
+        help="what runs as worker (default with words behind --: command)",
+    )
+    parser.add_argument(
+        "--queue", metavar="NAME", help="the queue by its name, or a name for that of the sources"
     )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
@@ -69,14 +80,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    of_sources = parser.add_argument_group("with SOURCE, as for `hypervisor open`")
+    open_verb.add_options(of_sources)
+    of_sources.set_defaults(json=False)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work the queue off: 0 when it has drained, 1 if not or if an item failed, 3 if nothing was
-    left to do."""
+    """Work the queue off: 0 when it has drained and all is done, 1 if not or if an item failed or
+    was blocked, 2 if there is no such queue or source, 3 if nothing was handed out."""
     from hypervisor.agents.pool.pool import Pool
     from hypervisor.views.summary import lines, summarize
 
+    if args.agent is None and not args.words:
+        raise UsageError("nobody to work", "add -- COMMAND {path}, or --agent NAME")
+    args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
         if not 1 <= value <= most:
@@ -93,6 +110,19 @@ def run(args: argparse.Namespace) -> int:
             f"{chosen.title}: {chosen.no_branch}",
         )
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
+    args.queue, args.sources = work_on.chosen(args.sources, args.queue)
+    if not args.sources and (given := open_verb.options_given(args)):
+        raise UsageError(
+            f"{given[0]} is for sources, and {args.queue} is a queue",
+            f"name its sources as well, or see: hypervisor status {args.queue}",
+        )
+    if args.sources:
+        agents.check()
+        args.all_are_items = args.agent == "command" and "-" in args.sources
+        if code := open_verb.open_queue(args, for_work=True):
+            # A source that is not there is a name that nobody knows.
+            return UsageError.exit_code if code == 1 else code
+        sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
@@ -115,11 +145,33 @@ def run(args: argparse.Namespace) -> int:
         summary = summarize(ledger, args.queue)
         resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
+        page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
         print(f"hypervisor: {note}", file=sys.stderr)
-    print(_next(args, why, pool.cause, resume_at, nothing))
-    return int(why != "drained" or bool(summary["counts"]["failed"]))
+    counts = summary["counts"]
+    bad = counts["failed"] + counts["blocked"]
+    told = [_next(args, why, pool.cause, resume_at, nothing)] if why != "drained" else []
+    if caller.around():
+        told += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
+    else:
+        again = f"hypervisor retry {args.queue}" if bad else f"hypervisor results {args.queue}"
+        told += [page] if page else []
+        told += [f"next: {again}, or hypervisor report {args.queue} --open"] if page else []
+    options.tell(*told)
+    if not pool.had_items and why in ("idle", "paused"):
+        return NothingLeft.exit_code
+    return int(why != "drained" or bool(bad))
+
+
+def _page(ledger: Ledger, queue: str) -> str:
+    """Write the page on what came out, and return where it is told to be."""
+    from hypervisor.cli.report import written
+
+    try:
+        return f"page: {os.path.relpath(written(ledger, queue))}"
+    except (HypervisorError, OSError) as error:
+        return f"no page was written: {error}"
 
 
 def _next(
@@ -139,6 +191,4 @@ def _next(
         return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
     if why == "idle":
         return f"these agents got nothing more: {nothing}; see: hypervisor status {args.queue}"
-    if why == "drained":
-        return f"more: hypervisor summary {args.queue} --json"
     return f"the queue is {why}"
