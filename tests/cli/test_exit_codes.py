@@ -145,13 +145,19 @@ def test_next_is_3_only_when_the_queue_has_drained(project: Path, run: Run, toke
     assert ended.returncode == 0
     assert re.fullmatch(r"nothing ready now; a is with \S+; b is with \S+\n", ended.stdout)
     asked = run("next", "q", "--json")
-    assert (asked.returncode, asked.stdout) == (0, '{"claims": []}\n')
+    assert (asked.returncode, asked.stdout) == (
+        0,
+        '{"claims": [], "why": "waiting"}\n',
+    )
     for mine in (token, other):
         run("done", mine, "--summary", "x")
     ended = run("next", "q")
     assert (ended.returncode, ended.stdout) == (3, "nothing left\n")
     asked = run("next", "q", "--json")
-    assert (asked.returncode, asked.stdout) == (3, '{"claims": []}\n')
+    assert (asked.returncode, asked.stdout) == (
+        3,
+        '{"claims": [], "why": "drained"}\n',
+    )
 
 
 def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(

@@ -14,6 +14,7 @@ from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
 SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
+EXAMPLE = "hypervisor cancel inbox"
 _SHOWN = 50
 _FILES = 10
 

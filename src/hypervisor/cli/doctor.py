@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hypervisor.agents.doctor import Finding
 
 SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
+EXAMPLE = "hypervisor doctor"
 _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "keep claims for another lease, and learn which are still held"
+EXAMPLE = "hypervisor heartbeat 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from hypervisor.views import history
 from hypervisor.views.shapes import Event
 
 SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
+EXAMPLE = "hypervisor log inbox --follow"
 _TICK = 0.5
 _SETTLE = 10
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "claim the next item of a queue: nobody else gets it"
+EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 
-            hand_out(ledger, claims, as_json=args.json)
+            why = "" if claims else worker.why_word(ledger, args.queue)
+            hand_out(ledger, claims, as_json=args.json, why=why)
         if claims:
             return 0
         text, drained = worker.why_nothing(ledger, args.queue, only=args.id)

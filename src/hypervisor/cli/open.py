@@ -370,7 +370,7 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
         print(json.dumps(told, ensure_ascii=False))
         return
     options.tell(*preflight_verb.told(args, checked))
-    present = f", {opened.present} were in it already" if opened.present else ""
+    present = f", {opened.present} already in it" if opened.present else ""
     left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
     print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
     for column, (before, now) in opened.changed.items():

@@ -282,6 +282,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None
-        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
+        why = "" if claims else worker.why_word(ledger, queue)
+        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told, why=why)
     else:
         print(text)

@@ -9,6 +9,7 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 
 SUMMARY = "hand out nothing more for now; what is claimed may still be reported"
+EXAMPLE = "hypervisor pause inbox --reason 'back after lunch'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ _ACTS = ("canary", "workers", "permissions", "not_done", "stopped")
 # What the user says after these is the answer. A stop is undone by a command of the user's only.
 _ASKS = ("permissions", "not_done")
 SUMMARY = "the next step with a queue: how many workers, and what they will cost"
+EXAMPLE = "hypervisor plan inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from hypervisor.system.text import one_line, shell
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
 SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
+EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

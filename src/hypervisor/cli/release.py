@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "give an item back; somebody else gets it"
+EXAMPLE = "hypervisor release 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
+EXAMPLE = "hypervisor report inbox --open"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

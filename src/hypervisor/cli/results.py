@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hypervisor.views.results import Results
 
 SUMMARY = "what came out of each item, as CSV or JSON lines: the source's own columns, then ours"
+EXAMPLE = "hypervisor results inbox --csv --out results.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 
 SUMMARY = "hand out again after a pause"
+EXAMPLE = "hypervisor resume inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from hypervisor.system.text import count, one_line, shell, shortened
 from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
+EXAMPLE = "hypervisor show inbox-7"
 _SHOWN = 20
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.views.shapes import Left, Status, Worker
 
 SUMMARY = "where the queues stand: items by state, who works, what is amiss; of one: what is left"
+EXAMPLE = "hypervisor status inbox"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
 _PROBLEMS = 6
 _WORKERS = 6

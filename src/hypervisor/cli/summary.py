@@ -12,6 +12,7 @@ from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
+EXAMPLE = "hypervisor summary inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypervisor.worker.what_stays import Stays, WhatStays
 
 SUMMARY = "take our own edits of task files back; what workers did stays"
+EXAMPLE = "hypervisor undo inbox"
 _SHOWN = 50
 # How the JSON calls what stays.
 _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}

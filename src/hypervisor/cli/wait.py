@@ -15,6 +15,7 @@ from hypervisor.views import news
 from hypervisor.worker.presence import missing
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
+EXAMPLE = "hypervisor wait inbox --timeout 600"
 # A client ends a foreground command after two minutes unless it is told otherwise.
 _SLICE = 100
 _TICK = 0.5
