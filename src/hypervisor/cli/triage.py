@@ -57,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
     settings = load(root)
     checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
     if not args.json:
-        print("\n".join(checked.lines()), flush=True)
+        print("\n".join(preflight_verb.told(args, checked)), flush=True)
+    if unreadable and not checked.ready:
+        if args.json:
+            print(json.dumps(checked.to_json()))
+        print("hypervisor: no queue was opened: a source can't be read", file=sys.stderr)
+        return 1
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
         print(nobody, flush=True)
