@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Restore what nobody has edited since: 0, 1 if a file was left as it is, 3 if there was nothing
-    to undo."""
+    """Restore what nobody has edited since: 0, 1 if a file was left as it is, 3 if nothing was
+    written."""
     from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = root_of_queue(args.queue)
