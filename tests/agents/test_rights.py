@@ -14,6 +14,7 @@ OWNERS = [
     "work q --agent command -- touch x", "demo", "pause q", "retry q", "undo q", "unlock a",
     "prune", "move sqlite postgresql://x", "serve", "adopt", "adopt --yes",
     "report q --output=/tmp/x", "report q --output x", "doctor --bundle x", "_hook Stop",
+    "doctor --adopt --yes", "doctor --unlock a",
     "results q --out x.csv", "results q --out=x.csv",
     "_triage-worker", "run q -- touch x", "-C /tmp status", "-q cancel q",
 ]  # fmt: skip
@@ -21,6 +22,7 @@ ASKED = [
     "check q 'make test'", "allow q make", "work q --agent command -- touch x", "demo", "pause q",
     "retry q", "undo q", "unlock a", "prune", "move a b", "serve", "report q --output x",
     "report q --output=x", "report q \"$X\"", "report q --open", "doctor --bundle x",
+    "doctor --unlock a", "doctor --adopt",
     "cancel --all", "integrate q --into main", "triage ../other", "triage /etc", "triage ~/x",
     "results q --out ../x.csv", "results q --out=/tmp/x", "results q --out \"$X\"",
     "triage $HOME", "triage @/etc/list", "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",

@@ -63,6 +63,19 @@ def test_old_words_go_on_working_hidden(run: Run) -> None:
         assert run("help", verb).stdout.startswith(f"usage: hypervisor {verb} ")
 
 
+def test_doctor_ends_locks_and_takes_ledgers_over(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    assert run("doctor", "--unlock", "a").returncode == run("unlock", "a").returncode == 3
+    (project / ".hypervisor/locks/b").mkdir(parents=True)
+    assert run("doctor", "--unlock", "b").stdout.startswith("removed ")
+    assert run("doctor", "--adopt").stderr == run("adopt").stderr
+    monkeypatch.setenv("CLAUDECODE", "1")
+    assert "is for a person" in run("doctor", "--adopt", "--yes").stderr
+
+
 def test_help_on_what_there_is_not_says_what_there_is(run: Run) -> None:
     refused = run("help", "nonsense")
     assert refused.returncode == 2

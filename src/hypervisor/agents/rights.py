@@ -48,7 +48,7 @@ VERBS |= {word: VERBS[verb] for word, verb in ALIASES.items()}
 _MORE = {
     "report": ("--output", "--open"),
     "results": ("--out",),
-    "doctor": ("--bundle",),
+    "doctor": ("--bundle", "--unlock", "--adopt"),
     "integrate": ("--into",),
     "cancel": ("--all",),
     "open": ("--yes-up-to",),

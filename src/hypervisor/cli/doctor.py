@@ -6,8 +6,9 @@ import argparse
 import json
 import time
 
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.text import escaped, one_line
 
 TYPE_CHECKING = False
@@ -30,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write diagnostics for a bug report, without keys, texts and names",
     )
     parser.add_argument(
+        "--unlock", metavar="KEY", help="end the lock that another tool left on this item"
+    )
+    parser.add_argument(
+        "--adopt", action="store_true", help="take over a ledger that was copied or restored"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --adopt: without being asked")
+    parser.add_argument(
         "--timeout",
         type=float,
         default=20.0,
@@ -41,7 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings: 0, or 1 if something does not work until it is mended."""
     from hypervisor.agents import doctor
+    from hypervisor.cli import adopt, unlock
 
+    if args.unlock is not None:
+        return unlock.run(argparse.Namespace(key=args.unlock))
+    if args.adopt:
+        if caller.around():
+            raise NotAllowed(
+                "hypervisor doctor --adopt is for a person, in a terminal of their own"
+            )
+        return adopt.run(args)
     if not args.timeout > 0:
         raise UsageError("--timeout takes a number of seconds above 0")
     root = find_root()

@@ -99,10 +99,7 @@ def run(args: argparse.Namespace) -> int:
     queue that there is stays as it is, and a new one is not opened."""
     code = open_queue(args)
     if code == 0 and not args.json:
-        told = f"a worker's first command: hypervisor next {args.queue}"
-        if not caller.around():
-            told = f"next: hypervisor work {args.queue} -- COMMAND {{path}}   (or --agent NAME)"
-        options.tell(told)
+        options.tell_next(args.queue, f"a worker's first command: hypervisor next {args.queue}")
     return code
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from hypervisor import cli
+from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
@@ -45,8 +46,14 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
 
 def tell(*lines: str) -> None:
     """Print lines that are told beside what was asked for: not with `-q`."""
-    if cli.loud >= 0:
+    if lines and cli.loud >= 0:
         print("\n".join(lines))
+
+
+def tell_next(queue: str, *of_session: str) -> None:
+    """Print how `queue` is worked off: `of_session` in the session of a client, else for people."""
+    line = f"next: hypervisor work {queue} -- COMMAND {{path}}   (or --agent NAME)"
+    tell(*(of_session if caller.around() else (line,)))
 
 
 def add_queue(parser: argparse.ArgumentParser) -> None:

@@ -35,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
         reconcile.settle(ledger)
         opening.resume(ledger, args.queue, tokens=tokens, ms=ms)
         print(told_of(ledger, args.queue))
+    options.tell_next(args.queue)
     return 0

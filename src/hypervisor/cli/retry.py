@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {line}")
         print(standing)
         if told.ready:
-            print(f"what comes next: hypervisor plan {args.queue}")
+            options.tell_next(args.queue, f"what comes next: hypervisor plan {args.queue}")
     if told.left:
         return 1
     return 0 if told.ready else 3
