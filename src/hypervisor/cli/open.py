@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor open`."""
     parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
     add_options(parser)
+    options.add_check(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -42,7 +43,6 @@ def add_options(parser: argparse._ActionsContainer) -> None:
     """Declare what a queue may be opened with, for `work` too."""
     preflight_verb.add_source_arguments(parser)
     parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
-    options.add_check(parser)
     parser.add_argument(
         "--files-from",
         metavar="KEY",
@@ -175,17 +175,6 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3
-
-
-def options_given(args: argparse.Namespace) -> list[str]:
-    """Return the options of `add_options` that were used."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_options(parser)
-    return [
-        action.option_strings[0]
-        for action in parser._actions
-        if action.option_strings and getattr(args, action.dest) != action.default
-    ]
 
 
 def _no_task(checked: Preflight) -> bool:

@@ -29,6 +29,7 @@ USAGE = (
 TAKES_WORDS = True
 
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
+_OF_SOURCES = "with SOURCE, as for `hypervisor open`"
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
 
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
     )
+    # An option that both have is our own.
+    parser.conflict_handler = "resolve"
+    open_verb.add_options(parser.add_argument_group(_OF_SOURCES))
     parser.add_argument(
         "--agent",
         choices=tuple(CLIENTS),
@@ -80,9 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
-    of_sources = parser.add_argument_group("with SOURCE, as for `hypervisor open`")
-    open_verb.add_options(of_sources)
-    of_sources.set_defaults(json=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         )
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
-    if not args.sources and (given := open_verb.options_given(args)):
+    if not args.sources and (given := _of_sources(args)):
         raise UsageError(
             f"{given[0]} is for sources, and {args.queue} is a queue",
             f"name its sources as well, or see: hypervisor status {args.queue}",
@@ -119,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
     if args.sources:
         agents.check()
         args.all_are_items = args.agent == "command" and "-" in args.sources
-        if code := open_verb.open_queue(args, for_work=True):
+        # A variable that is kept is the command's here, not a check's.
+        opened = {**vars(args), "env": [], "from_base": [], "json": False}
+        if code := open_verb.open_queue(argparse.Namespace(**opened), for_work=True):
             # A source that is not there is a name that nobody knows.
             return UsageError.exit_code if code == 1 else code
         sys.stdout.flush()
@@ -162,6 +165,18 @@ def run(args: argparse.Namespace) -> int:
     if not pool.had_items and why in ("idle", "paused"):
         return NothingLeft.exit_code
     return int(why != "drained" or bool(bad))
+
+
+def _of_sources(args: argparse.Namespace) -> list[str]:
+    """Return the options that were given and are about sources alone."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    [group] = [one for one in parser._action_groups if one.title == _OF_SOURCES]
+    return [
+        action.option_strings[0]
+        for action in group._group_actions
+        if action.option_strings and getattr(args, action.dest) != action.default
+    ]
 
 
 def _page(ledger: Ledger, queue: str) -> str:
