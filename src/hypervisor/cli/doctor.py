@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.agents.doctor import Finding
 
-SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
+SUMMARY = "check this machine, the ledger and the clients, and say how to fix what is wrong"
 EXAMPLE = "hypervisor doctor"
 _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "claim the next item of a queue: nobody else gets it"
+SUMMARY = "claim the next item of a queue; nobody else gets it"
 EXAMPLE = "hypervisor next inbox"
 
 
@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="claim up to N items, if a lease carries them by the queue's own pace",
+        help="claim up to N items, as many as one lease carries at the queue's own pace",
     )
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
-    parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
+    parser.add_argument("--here", action="store_true", help="in this linked worktree")
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument("--json", action="store_true", help="for scripts")
 

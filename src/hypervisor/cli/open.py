@@ -33,7 +33,7 @@ EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor open`."""
-    parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
+    parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
     add_options(parser)
     options.add_check(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -50,27 +50,34 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "modified_files of a task); items that share one are never out at once",
     )
     parser.add_argument(
-        "--max-attempts", type=int, metavar="N", help="failed attempts before an item has failed"
+        "--max-attempts",
+        type=int,
+        metavar="N",
+        help="failed attempts before an item counts as failed",
     )
     parser.add_argument(
         "--max-deaths",
         type=int,
         metavar="N",
-        help="workers that may die with an item, or go down with their pool or session (3)",
+        help="workers that may die while they hold an item, alone or with their pool (3)",
     )
     parser.add_argument(
         "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
     )
-    parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
     parser.add_argument(
-        "--scope", choices=["named"], help="named: workers change only files that their task names"
+        "--lease", metavar="TIME", help="how long a claim lives without a heartbeat, e.g. 15m"
+    )
+    parser.add_argument(
+        "--scope",
+        choices=["named"],
+        help="named: workers may change only the files that their task names",
     )
     parser.add_argument(
         "--allow-command",
         action="append",
         default=[],
         metavar="WORDS",
-        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+        help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
     parser.add_argument(
         "--may-write",
@@ -80,9 +87,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         help="workers may change this file, or what is in this folder, although it steers agents, "
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
-    parser.add_argument(
-        "--again", action="store_true", help="what was accepted before is done once more, too"
-    )
+    parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
@@ -90,7 +95,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--yes-up-to",
         type=int,
         metavar="N",
-        help="go on without a question about the cost while the queue has up to N items",
+        help="don't ask about the cost while the queue has up to N items",
     )
 
 

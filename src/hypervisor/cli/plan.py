@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--go-on",
         action="store_true",
-        help="the user agreed to the cost, and to go on without the permissions workers lacked",
+        help="the user has agreed to the cost, and to go on without permissions that workers lacked",
     )
     parser.add_argument(
         "--branch",
         action="store_true",
         default=None,
-        help="with workers that work on branches of their own; the queue remembers it",
+        help="each worker on a branch of its own; the queue remembers it",
     )
     parser.add_argument(
         "--no-branch",

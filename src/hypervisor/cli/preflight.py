@@ -22,14 +22,14 @@ from hypervisor.system.text import one_line, shell
 
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
-SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
+SUMMARY = "sort items into ready, skipped, held and broken, and say why; changes nothing"
 EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor preflight`."""
     add_source_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="for scripts, and without bounds")
+    parser.add_argument("--json", action="store_true", help="for scripts, and in full")
     # For our script, whose words are a preset's where no settings name one.
     parser.add_argument("--preset", default="", help=argparse.SUPPRESS)
 
@@ -48,13 +48,13 @@ def add_source_arguments(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="CONDITION",
-        help="only items whose front matter or row says so, in quotes: 'priority<=1', project=web; "
-        "=, !=, <, <=, >, >=; all: no condition; may be repeated",
+        help="only items whose front matter or row matches, e.g. 'priority<=1' or project=web "
+        "(=, !=, <, <=, >, >=); all drops the condition; may be repeated",
     )
     parser.add_argument(
         "--instructions",
         metavar="FILE",
-        help="what to do with each item: with it, rows and files that are not tasks are items too",
+        help="a file that says what to do with each item; rows and any files are items then",
     )
     parser.add_argument("--children-of", metavar="ID", help="the tasks below this one")
     parser.add_argument("--id", metavar="COLUMN", help="the column of a row's id")
@@ -62,7 +62,7 @@ def add_source_arguments(parser: argparse._ActionsContainer) -> None:
         "--format",
         metavar="NAME",
         action=_Formats,
-        help="the format of the files named; help lists them",
+        help="the format of these files; hypervisor help formats lists them",
     )
 
 

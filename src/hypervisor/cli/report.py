@@ -12,7 +12,7 @@ from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 
-SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
+SUMMARY = "one HTML page: what was asked, what came out and what to do next"
 EXAMPLE = "hypervisor report inbox --open"
 
 

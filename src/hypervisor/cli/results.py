@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.views.results import Results
 
-SUMMARY = "what came out of each item, as CSV or JSON lines: the source's own columns, then ours"
+SUMMARY = "what came out of each item, as CSV or JSON lines"
 EXAMPLE = "hypervisor results inbox --csv --out results.csv"
 
 
@@ -34,18 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shape.add_argument(
         "--closing",
         action="store_true",
-        help="for each item that is done, the command by which the tool that its row comes from "
-        "closes it; none is run",
+        help="for each done item, print the command that closes it in the tool that its row came "
+        "from; none is run",
     )
-    parser.add_argument("--out", metavar="FILE", help="where to write it, whole or not at all")
+    parser.add_argument("--out", metavar="FILE", help="write it to this file, whole or not at all")
     parser.add_argument(
         "--generation",
         type=int,
         metavar="N",
-        help="those of one generation alone; without it each item once, with its newest report",
+        help="only this generation (default: each item once, with its newest report)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="texts that spreadsheets would run stay as they are"
+        "--raw", action="store_true", help="leave texts that a spreadsheet would run as they are"
     )
 
 

@@ -13,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 
-SUMMARY = "hand out again after a pause"
+SUMMARY = "go on after a pause"
 EXAMPLE = "hypervisor resume inbox"
 
 

@@ -16,7 +16,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, one_line, shortened
 from hypervisor.worker import retry
 
-SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
+SUMMARY = "make failed and blocked items ready again, with fresh attempts"
 EXAMPLE = "hypervisor retry inbox --failed"
 _SHOWN = 20
 

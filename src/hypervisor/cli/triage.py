@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.triage import Unnamed
     from hypervisor.views.shapes import Summary
 
-SUMMARY = "close, assign and link tasks by rules, with several processes"
+SUMMARY = "close, assign and link tasks by rules, in several processes"
 _WORKERS = 4
 
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"
     )
     parser.add_argument(
-        "--batch", type=int, default=50, metavar="N", help="items that a process claims at a time"
+        "--batch", type=int, default=50, metavar="N", help="items that a process claims at once"
     )
     parser.add_argument(
         "--name", dest="queue", default="triage", metavar="QUEUE", help="default: triage"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
     from hypervisor.worker.what_stays import Stays, WhatStays
 
-SUMMARY = "take our own edits of task files back; what workers did stays"
+SUMMARY = "take back what hypervisor wrote into task files; what workers did stays"
 EXAMPLE = "hypervisor undo inbox"
 _SHOWN = 50
 # How the JSON calls what stays.
@@ -27,7 +27,7 @@ _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor undo`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("id", nargs="?", help="only the file of this item (default: all)")
+    parser.add_argument("id", nargs="?", help="only this item's file (default: all)")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 

@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor wait`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
-        "--timeout", type=float, default=_SLICE, metavar="SECONDS", help="at most so long (100)"
+        "--timeout",
+        type=float,
+        default=_SLICE,
+        metavar="SECONDS",
+        help="for at most this long (100)",
     )
 
 

@@ -18,8 +18,7 @@ from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
 
-_TITLES = [client(name).title for name in CLIENTS]
-SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
+SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
@@ -38,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
-        "A SOURCE is opened first, in a queue that is called by its name without the suffix; typed "
-        "again,\nit goes on with that. "
-        "WORDS are the command line of --agent command, one process per item, without a shell: "
+        "A SOURCE is opened first, in a queue named after it, without the suffix; typed again, it "
+        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without a shell: "
         "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
@@ -51,13 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent",
         choices=tuple(CLIENTS),
-        help="what runs as worker (default with words behind --: command)",
+        help="who works (default, where words follow --: command)",
     )
     parser.add_argument(
-        "--queue", metavar="NAME", help="the queue by its name, or a name for that of the sources"
+        "--queue",
+        metavar="NAME",
+        help="the queue's name; with SOURCE, the name of the queue to open",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
+        "--workers", type=int, default=1, metavar="N", help="how many work at a time (default 1)"
     )
     parser.add_argument(
         "--items-per-agent",
@@ -66,7 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"items before a fresh agent takes over (default {_ITEMS_EACH}; a command gets one)",
     )
     parser.add_argument(
-        "--max-minutes", type=float, default=60, metavar="M", help="an agent's time (default 60)"
+        "--max-minutes",
+        type=float,
+        default=60,
+        metavar="M",
+        help="time limit of one agent (default 60)",
     )
     parser.add_argument(
         "--max-turns",
@@ -76,7 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
-        "--force", action="store_true", help="command: accept open boxes of a task; it is noted"
+        "--force",
+        action="store_true",
+        help="command: accept tasks with open boxes; the report says so",
     )
     parser.add_argument(
         "--branch",
