@@ -94,4 +94,4 @@ def _show(findings: list[Finding], wrong: int) -> None:
         mend = f"  → {escaped(finding.mend)}" if finding.mend else ""
         words = f": {finding.words}" if finding.words else ""
         print(f"  {finding.state:<6}{finding.what:<12} {one_line(finding.text, 400)}{words}{mend}")
-    print(f"\n{wrong} to mend" if wrong else "\nnothing to mend")
+    print(f"\n{wrong} to fix" if wrong else "\nnothing to fix")

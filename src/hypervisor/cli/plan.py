@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--go-on",
         action="store_true",
-        help="the user has agreed to the cost, and to go on without permissions that workers lacked",
+        help="the user has agreed to the cost, and to go on without missing permissions",
     )
     parser.add_argument(
         "--branch",

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "A SOURCE is opened first, in a queue named after it, without the suffix; typed again, it "
-        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without a shell: "
+        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without "
+        "a shell: "
         "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
@@ -202,7 +203,7 @@ def _next(
     if why == "refused":
         mend = "What to do: hypervisor doctor"
         if args.agent == "command":
-            mend = "Once that is mended, the same command goes on"
+            mend = "Once that is fixed, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"

@@ -289,7 +289,7 @@ class _Expander:
                             "broken",
                             "missing",
                             f"no such {what} (line {line} of {_shown(listed)})",
-                            "mend or remove the line",
+                            "fix or remove the line",
                         ),
                     )
 
