@@ -217,4 +217,4 @@ def _regular(top: str, paths: list[str]) -> list[str]:
 def _told(error: GitError) -> HypervisorError:
     if error.fix:
         return error
-    return type(error)(error.what, error.said, "mend that and commit again")
+    return type(error)(error.what, error.said, "fix that and commit again")
