@@ -259,11 +259,32 @@ create table accepted (
 );
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+# How far an accepted end is known to be so is the claim's `proof` (see `proofs`). The `checks` of a
+# queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
+# reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
+# what that printed.
+SIXTH = """
+alter table claim add column proof text;
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
+update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
+alter table queue add column checks text;
+alter table queue add column max_refusals integer not null default 3;
+create table refusal (
+    no integer primary key,
+    claim bigint not null,
+    at real not null,
+    name text not null,
+    why text not null,
+    tail text not null
+);
+create index refusal_claim on refusal (claim);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted",
+    "accepted", "refusal",
 )  # fmt: skip
