@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
         told += [page] if page else []
         told += [f"next: {again}, or hypervisor report {args.queue} --open"] if page else []
     options.tell(*told)
-    if not pool.had_items and why in ("idle", "paused"):
+    if not pool.had_items and (why == "idle" or (why == "paused" and not pool.begun)):
         return NothingLeft.exit_code
     return int(why != "drained" or bool(bad))
 

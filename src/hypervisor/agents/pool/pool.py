@@ -71,8 +71,8 @@ class Pool:
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
         self._idle = False
-        # Whether anything was handed out.
-        self.had_items = False
+        # Whether any process was started, and anything was handed out.
+        self.begun = self.had_items = False
         self._share = load(ledger.root).limits.window
 
     def run(self) -> str:
@@ -230,6 +230,7 @@ class Pool:
         return True
 
     def _begin(self, running: Running, start: Start, stream: Stream) -> None:
+        self.begun = True
         tree = running.claim.worktree if running.claim else running.place.tree
         self._launch.begin(running, start, stream, tree or self.ledger.root)
         self._running[running.slot] = running
