@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypervisor.agents import rights
 from hypervisor.cli import help
 from hypervisor.cli.exit_codes import CODES
 from hypervisor.cli.parser import of_verb
+from hypervisor.cli.words import WORDS
 from hypervisor.system import errors
 from worker.support import open_queue, write_task
 
@@ -23,7 +25,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def named(page: str) -> list[str]:
     """The verbs that a page of help lists."""
-    return [line.split()[0] for line in page.splitlines() if line.startswith("  ")]
+    return re.findall(r"^  (\S+)", page, re.MULTILINE)
 
 
 def test_the_first_page_has_at_most_16_verbs_and_leads_to_all_others(run: Run) -> None:
@@ -56,6 +58,16 @@ def test_each_verb_of_the_first_page_has_an_example_that_it_takes(run: Run, verb
     assert example[:2] == ["hypervisor", verb]
     words = example[2 : example.index("--")] if "--" in example else example[2:]
     assert isinstance(of_verb(verb, cli.load(verb)).parse_args(words), argparse.Namespace)
+
+
+def test_help_of_words_defines_25_and_fits_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    told = run("help", "words").stdout
+    assert max(map(len, told.splitlines())) <= 60
+    assert len(WORDS) == 25
+    assert [word for word in WORDS if f"\n  {word} " not in f"\n{told}"] == []
 
 
 def test_old_words_go_on_working_hidden(run: Run) -> None:

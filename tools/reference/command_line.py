@@ -12,6 +12,7 @@ from markup import code, sentence, table
 
 from hypervisor import cli
 from hypervisor.cli.exit_codes import CHANGES, CODES
+from hypervisor.cli.words import WORDS
 
 REPO = Path(__file__).resolve().parents[2]
 _VARIABLE = re.compile(r"\bHYPERVISOR_[A-Z]+(?:_[A-Z]+)*\b")
@@ -22,6 +23,12 @@ def exit_codes() -> Iterator[str]:
     yield "## Exit codes"
     yield table(("Code", "Meaning"), [(code(one), sentence(told)) for one, told in CODES.items()])
     yield " ".join(CHANGES.split())
+
+
+def words() -> Iterator[str]:
+    """The words that everything here keeps to."""
+    yield "## Words"
+    yield table(("Word", "Meaning"), [(word, sentence(told)) for word, told in WORDS.items()])
 
 
 def verbs() -> Iterator[str]:

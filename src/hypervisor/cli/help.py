@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+
 from hypervisor.cli import GROUPS, VERBS, load, meant
 from hypervisor.cli.exit_codes import CHANGES, CODES
+from hypervisor.cli.words import WORDS
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 
@@ -13,7 +17,7 @@ PAGES = {
     "sessions": "what the session of a client types for a batch",
     "more": "what is needed now and then",
 }
-TOPICS = (*PAGES, "formats", "exit-codes")
+TOPICS = (*PAGES, "formats", "words", "exit-codes")
 FIRST = [name for name in GROUPS if name not in (*PAGES, "hidden")]
 
 
@@ -27,14 +31,13 @@ def page(words: list[str]) -> str:
     if topic == "formats":
         from hypervisor.tasks import formats
 
-        known = formats.about()
-        width = max(map(len, known))
-        told = [f"  {name:{width}}  {about}" for name, about in known.items()]
-        return "\n".join(["formats of --format NAME; most are known by their files:", *told])
+        head = "formats of --format NAME; most are known by their files:"
+        return "\n".join([head, *_table(formats.about())])
+    if topic == "words":
+        return "\n".join(_table(WORDS))
     if topic == "exit-codes":
-        return "\n".join(
-            [*(f"  {code}  {meaning}" for code, meaning in CODES.items()), "", CHANGES]
-        )
+        codes = {str(code): meaning for code, meaning in CODES.items()}
+        return "\n".join([*_table(codes), "", CHANGES])
     from hypervisor.cli.parser import of_verb
 
     verb = meant(topic)
@@ -59,4 +62,17 @@ def _first() -> str:
 
 
 def _verbs(group: str) -> list[str]:
-    return [f"  {verb:<11}{load(verb).SUMMARY.splitlines()[0]}" for verb in GROUPS[group]]
+    return _table({f"{verb:10}": load(verb).SUMMARY for verb in GROUPS[group]})
+
+
+def _table(rows: dict[str, str]) -> list[str]:
+    """Return names with what they mean, wrapped to the width of the terminal."""
+    width = max(map(len, rows))
+    columns = max(40, shutil.get_terminal_size().columns)
+    return [
+        line
+        for name, told in rows.items()
+        for line in textwrap.wrap(
+            told, columns, initial_indent=f"  {name:{width}} ", subsequent_indent=" " * (width + 3)
+        )
+    ]

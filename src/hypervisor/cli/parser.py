@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from typing import NoReturn
 
@@ -32,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         if told is None:
             told = message.replace("unrecognized arguments", "too many words")
             told = told.replace("the following arguments are required", "missing")
-            told = told.replace("expected one argument", "it takes a value")
+            told = re.sub(r"^argument (\S+): expected one argument", r"\1 takes a value", told)
         self.exit(2, f"hypervisor: {escaped(told)}; see: {self.prog} --help\n")
 
     def _unknown(self) -> str | None:

@@ -30,4 +30,7 @@ def found_instead(spec: str, cwd: str) -> str | None:
         count(number, f"{one_line(kind, 20)} file") for kind, number in kinds.most_common(_SHOWN)
     ]
     told += [count(folders, "folder")] if folders else []
-    return f"{one_line(spec, 200)} holds {', '.join(told) or 'nothing'}"
+    if not told:
+        return f"{one_line(spec, 200)} holds nothing"
+    mend = "name one of them, or add --instructions FILE to work on any file"
+    return f"{one_line(spec, 200)} holds {', '.join(told)}; {mend}"
