@@ -126,6 +126,10 @@ LINES = [
     ("work q -- true", 1),  # one is with another
     ("work q --id -- true", 2),
     ("work nowhere -- true", 2),
+    ("review q --sample 0", 2),
+    ("review nowhere", 2),
+    ("judge q", 2),  # by whom
+    ("suggest 99-aaaa --title x", 4),
     ("doctor --timeout 0", 2),
     ("adopt", 2),  # nobody can be asked
     ("move here there", 2),

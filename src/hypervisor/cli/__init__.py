@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 GROUPS = {
     "Start": ("preflight", "open", "work"),
     "Look": ("status", "show", "log", "results", "report"),
-    "Decide": ("retry", "pause", "resume", "cancel"),
+    "Decide": ("review", "retry", "pause", "resume", "cancel"),
     "Mend": ("undo", "doctor"),
-    "workers": ("next", "done", "block", "fail", "release", "heartbeat", "commit", "pull"),
+    "workers": (
+        "next", "done", "block", "fail", "release", "heartbeat", "commit", "suggest", "pull",
+    ),
     "sessions": ("plan", "wait", "summary"),
     "more": (
-        "integrate", "check", "allow", "triage", "demo", "serve", "move", "prune", "completion",
+        "judge", "integrate", "check", "allow", "triage", "demo", "serve", "move", "prune",
+        "completion",
     ),
     "hidden": (
         "expire", "unlock", "adopt", "_triage-worker", "_batch-worker", "_hook", "_monitor",

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Callable
 
 from hypervisor import worker
+from hypervisor.agents import retention
+from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli import open as open_verb
 from hypervisor.cli import options, work_on
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
-from hypervisor.ledger import Ledger
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
-from hypervisor.system.text import escaped
+from hypervisor.system.text import count, escaped, listed, one_line, shell
 
 SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
@@ -31,6 +36,7 @@ _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _OF_SOURCES = "with SOURCE, as for `hypervisor open`"
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
+_SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +97,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="command: hand this variable on to it, e.g. a key; may be repeated",
+    )
+    parser.add_argument(
+        "--keep-order",
+        action="store_true",
+        help="command: print what each item printed, in the order in which they were started",
+    )
+    parser.add_argument(
+        "--halt", type=int, metavar="N", help="command: start nothing more after N failures"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help=f"command: only show the first {_SHOWN} command lines",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,9 +140,14 @@ def run(args: argparse.Namespace) -> int:
     chosen = client(args.agent)
     if args.branch and chosen.no_branch:
         raise UsageError(
-            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
+    for option in ("halt", "keep_order", "dry_run"):
+        if getattr(args, option) and args.agent != "command":
+            raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
+    if args.halt is not None and args.halt < 1:
+        raise UsageError("--halt takes a number from 1 up")
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
@@ -124,8 +155,13 @@ def run(args: argparse.Namespace) -> int:
             f"{given[0]} is for sources, and {args.queue} is a queue",
             f"name its sources as well, or see: hypervisor status {args.queue}",
         )
+    if args.sources and args.dry_run:
+        raise UsageError(
+            "--dry-run shows what is done with the items of a queue",
+            f"open it first: hypervisor open {args.queue} {shell(args.sources)}",
+        )
     if args.sources:
-        agents.check()
+        agents.check(find_root())
         args.all_are_items = args.agent == "command" and "-" in args.sources
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}
@@ -137,8 +173,21 @@ def run(args: argparse.Namespace) -> int:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        agents.check()
+        granted = json.loads(ledger.queues.get(args.queue).commands or "[]")
+        if granted and chosen.no_commands:
+            words = " ".join(shell(command) for command in granted)
+            raise UsageError(
+                f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+                "open the queue without it, or take another --agent",
+            )
+        agents.check(ledger.root)
         agents.check_names(ledger.queries.columns(args.queue))
+        withheld = agents.hand_on(args.env)
+        if args.dry_run:
+            return _rehearse(ledger, args.queue, agents)
+        if withheld:
+            told = f"the command runs without {listed(withheld, 20, 60)}"
+            print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -149,6 +198,8 @@ def run(args: argparse.Namespace) -> int:
                 seconds=args.max_minutes * 60,
                 force=args.force,
                 branch=args.branch,
+                halt=args.halt,
+                printed=_printer(ledger) if args.keep_order else None,
                 show=show,
             )
             why = pool.run()
@@ -161,14 +212,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"hypervisor: {note}", file=sys.stderr)
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
-    told = [_next(args, why, pool.cause, resume_at, nothing)] if why != "drained" else []
+    end = [_next(args, why, pool.cause, resume_at, nothing)] if why != "drained" else []
     if caller.around():
-        told += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
-    else:
-        again = f"hypervisor retry {args.queue}" if bad else f"hypervisor results {args.queue}"
-        told += [page] if page else []
-        told += [f"next: {again}, or hypervisor report {args.queue} --open"] if page else []
-    options.tell(*told)
+        end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
+    elif page:
+        verbs = ["retry" if bad else "results", "review"]
+        first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
+        end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
+    options.tell(*end)
     if not pool.had_items and (why == "idle" or (why == "paused" and not pool.begun)):
         return NothingLeft.exit_code
     return int(why != "drained" or bool(bad))
@@ -196,6 +247,31 @@ def _page(ledger: Ledger, queue: str) -> str:
         return f"no page was written: {error}"
 
 
+def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
+    """Show the command lines of the items that come next."""
+    for row in ledger.items.next_rows(queue, _SHOWN):
+        try:
+            print(shell(agents.rehearse(row, queue)))
+        except Unfit as unfit:
+            print(f"{one_line(row.id, 60)} would be blocked: {unfit}")
+    return 0
+
+
+def _printer(ledger: Ledger) -> Callable[[Claim], None]:
+    """Return what prints what the command of a claim has printed."""
+
+    def tell(claim: Claim) -> None:
+        try:
+            folder = retention.folder_of(ledger.state, claim.queue)
+            kept = folder.read(retention.output_of(claim.id, claim.attempt))
+        except OSError:
+            # It printed nothing, or that could not be kept.
+            return
+        print(kept.decode("utf-8", "replace"), end="", flush=True)
+
+    return tell
+
+
 def _next(
     args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
 ) -> str:
@@ -205,6 +281,9 @@ def _next(
         if args.agent == "command":
             mend = "Once that is fixed, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
+    if why == "halted":
+        failed = count(args.halt, "failure")
+        return f"stopped after {failed}; the same command goes on with what is left"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":
