@@ -367,6 +367,7 @@ class Next(NamedTuple):
     abrupt: int
     turn: int
     files: str | None
+    note: str | None
     last_claim: int | None
     late: bool | None
 
