@@ -21,7 +21,7 @@ def test_a_queue_from_its_opening_to_its_summary(project: Path, run_forked: Run)
     assert opened.returncode == 0, opened.stderr
     assert opened.stdout.splitlines()[0] == "1 task skipped (already complete)"
     assert "queue q: 3 items added\n" in opened.stdout
-    assert opened.stdout.endswith("a worker's first command: hypervisor next q\n")
+    assert "\na worker's first command: hypervisor next q\n" in opened.stdout
     shown = run_forked("next", "q").stdout
     assert (
         "yours for 1 min 30 s;" in shown

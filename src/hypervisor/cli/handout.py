@@ -109,6 +109,8 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
     shown.append(f"{again}yours for {span(claim.lease_seconds)}{_longer(claim, known)}")
     if claim.instructions and known and len(claim.instructions) > _REPEAT_INSTRUCTIONS:
         shown.append("instructions: the same as before")
+        if claim.asked is not None:
+            shown += _indented(claim.asked)
     elif claim.instructions:
         shown.append("instructions:")
         shown += _indented(claim.instructions)

@@ -20,6 +20,7 @@ from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Ledger
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.read import read as read_file
+from worker.support import open_queue
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -47,7 +48,7 @@ def test_callers_of_one_name_on_two_servers_never_get_the_same_task(
     for thread in threads:
         thread.join()
     assert sorted(got) == [f"t-{number:02}" for number in range(12)]
-    assert run("status").stdout == "task_manager: drained, 12 items: 12 done\n"
+    assert run("status").stdout.startswith("task_manager: drained, 12 items: 12 done: ")
     found = subprocess.run(
         ["grep", "-rl", "assignee: gemini", "tasks"], cwd=root, capture_output=True, text=True
     )
@@ -83,8 +84,10 @@ def test_a_server_serves_only_the_queue_that_it_was_given(
     assert "only that queue is served" in server.refused("complete_task", id="t-0")
     server.ok("complete_task", id="t-3")  # of the queue, and nobody's
     server.ok("complete_task", id="t-2", summary="did it")
+    again = server.ok("complete_task", id="t-2", summary="did something else")
+    assert again["message"] == "complete before, so this report was not kept: t-2"
     assert server.claim() is None
-    assert run("status", "mine").stdout == "mine: drained, 2 items: 2 done\n"
+    assert run("status", "mine").stdout.startswith("mine: drained, 2 items: 2 done\n")
     # What is open in a person's queue is not handed out by the standing one.
     assert run("open", "later", "tasks/t-1.md").returncode == 0
     assert free.claim() == "t-0"
@@ -112,7 +115,7 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert (task["id"], task["row"]) == ("first", {"name": "first", "size": "1"})
     assert task["instructions"] == "Measure it."
     server.ok("complete_task", id="first")
-    assert run("status", "q").stdout == "q: drained, 1 item: 1 done\n"
+    assert run("status", "q").stdout.startswith("q: drained, 1 item: 1 done\n")
 
 
 def test_an_answer_is_held_against_the_schema_that_came_with_its_task(
@@ -344,6 +347,30 @@ def test_a_ledger_that_is_made_anew_is_the_one_that_claims_are_in(root: Path, wr
     told = tools.answer(lambda: tools.claim_next_task("gemini", ""))
     with Ledger.open(str(root)) as ledger:
         assert list(ledger.claims.live_tokens().values()) == [told["task"]["id"]] == ["t-0"]
+
+
+def test_an_agent_in_a_tree_of_its_own_has_its_work_committed_by_the_server(
+    root: Path, write: Write
+) -> None:
+    write("t-1")
+    tree = root.parent / "tree"
+    for words in (
+        ["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@example.org"],
+        ["add", "tasks"], ["commit", "-qm", "start"],
+        ["worktree", "add", "-q", "--detach", str(tree)],
+    ):  # fmt: skip
+        subprocess.run(["git", *words], cwd=root, check=True)
+    open_queue(root)
+    index = TaskIndex(str(root))
+    tools = Tools(index, Dispatch(index, "q", str(tree)))
+    task = tools.answer(lambda: tools.claim_next_task("codex", ""))["task"]
+    assert (task["id"], task["work_in"]) == ("t-1", str(tree))
+    (tree / "made.txt").write_text("x")
+    ended = tools.answer(lambda: tools.complete_task("t-1", summary="made it"))
+    assert ended["success"], ended
+    shown = ["git", "show", "--stat", "--format=%s", task["branch"]]
+    told = subprocess.run(shown, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert "made.txt" in told
 
 
 def _try(server: Connection) -> None:
