@@ -134,11 +134,11 @@ def use(ledger: Ledger) -> None:
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
     list(ledger.queries.results_of([1])), list(ledger.queries.story([number]))
     ledger.queries.newest([number]), list(ledger.queries.payloads([number]))
-    ledger.queries.tokens([number]), list(ledger.queries.answers([1, number]))
-    list(ledger.queries.spans(number)), ledger.agents.tokens_of_items(number)
+    ledger.queries.used([number]), list(ledger.queries.answers([1, number]))
+    list(ledger.queries.spans(number)), ledger.agents.used_by_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
     ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
-    ledger.agents.costs(number), ledger.sessions.cost_of_ended("q")
+    list(ledger.agents.shares(number)), ledger.sessions.cost_of_ended("q")
     [queue] = ledger.followers.followed("s")
     (
         ledger.claim_locks.folder_of(queue),
@@ -183,7 +183,8 @@ def use(ledger: Ledger) -> None:
         ledger.terms.allow_commands("q", ["npm test"]),
     )
     ledger.terms.allow_tools("q", ["zotero"]), ledger.terms.tools("q")
-    ledger.terms.tokens_used(number), ledger.terms.started_at(ledger.queues.get("q"))
+    ledger.terms.tokens_used(number), ledger.terms.usd_used(number)
+    ledger.terms.started_at(ledger.queues.get("q"))
     (
         ledger.queries.workers(number),
         ledger.agents.of_queue(number),

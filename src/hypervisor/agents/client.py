@@ -20,6 +20,10 @@ from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.usage import Bill
+
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
 _ALWAYS = frozenset(
     (
@@ -86,7 +90,8 @@ class Stream:
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
     of its standard error; `windows` is how much of the service's usage windows is used, where the
-    client tells.
+    client tells. `usages` is how often the service's use was told of; `bill` what the client says
+    that the run has cost.
     """
 
     tool: str = ""
@@ -95,6 +100,8 @@ class Stream:
     session: str = ""
     complaints: list[str] = field(default_factory=list)
     windows: Windows = field(default_factory=dict)
+    usages: int = 0
+    bill: Bill | None = None
 
     def feed(self, line: str) -> None:
         """Take in one line of standard output."""

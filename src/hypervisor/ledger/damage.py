@@ -42,6 +42,7 @@ _JSON = {
     ("item", "named"): list,
     ("item", "plan"): dict,
     ("claim", "report"): dict,
+    ("agent", "models"): dict,
 }
 _LISTS_OF_TEXT = (
     "commands", "may_write", "folders", "check_env", "check_base", "tools", "files",

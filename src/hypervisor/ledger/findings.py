@@ -39,6 +39,8 @@ class ClaimRow(NamedTuple):
     worktree: str | None
     ends_by: int | None
     calls: int
+    usd: float | None
+    model: str | None
     id: str
     queue_name: str
     generation: int
@@ -108,8 +110,8 @@ class Span(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
-    its report."""
+    """An item, and of the claim that was accepted or is live who had it when, with which model, how
+    it ended, and its report."""
 
     no: int
     id: str
@@ -139,6 +141,7 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
+    model: str | None
     report: Report | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.findings import (
@@ -46,7 +47,7 @@ _LAST_ENDS = (
 )
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
-_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone")
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone model")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -381,16 +382,16 @@ class Queries:
         )
         return (payload for (payload,) in rows)
 
-    def tokens(self, queues: Sequence[int]) -> dict[int, int]:
-        """Return the tokens of the items of some generations, where they are known, by number."""
+    def used(self, queues: Sequence[int]) -> dict[int, tuple[int, float | None]]:
+        """Return the tokens of the items of some generations, where they are known, and the dollars
+        (None: not known), by number."""
         marks = ", ".join("?" * len(queues))
-        return dict(
-            self._store.rows(
-                f"select c.item, sum({_USED}) from claim c join item i on i.no = c.item "
-                f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
-                queues,
-            )
+        found = self._store.rows(
+            f"select c.item, sum({_USED}), {DOLLARS} from claim c join item i on i.no = c.item "
+            f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
+            queues,
         )
+        return {item: (tokens, usd) for item, tokens, usd in found}
 
     def answers(self, numbers: Sequence[int]) -> Iterator[Answer]:
         """Yield the items with these numbers, in that order."""

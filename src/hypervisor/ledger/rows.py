@@ -52,6 +52,9 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    budget_usd: float | None
+    item_usd: float | None
+    item_tokens: int | None
 
 
 class Item(NamedTuple):
@@ -124,6 +127,9 @@ class Agent(NamedTuple):
     pid: int | None
     pid_start: str | None
     unseen: str | None
+    usd: float | None
+    models: str | None
+    billed: int | None
 
     @property
     def tokens(self) -> Tokens:

@@ -259,7 +259,22 @@ create table accepted (
 );
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+# What an agent or a claim has cost in dollars (`usd`), null where that is not known. A claim's
+# `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
+# dollars of each of its models; `billed` says that these and its dollars are its client's own.
+# `budget_usd` is a queue's budget, `item_usd` and `item_tokens` are what a claim may use.
+SIXTH = """
+alter table claim add column usd real;
+alter table claim add column model text;
+alter table agent add column usd real;
+alter table agent add column models text;
+alter table agent add column billed integer;
+alter table queue add column budget_usd real;
+alter table queue add column item_usd real;
+alter table queue add column item_tokens bigint;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.

@@ -95,6 +95,21 @@ class Terms:
         )[0]
         return used
 
+    def usd_used(self, queue: int) -> tuple[float | None, list[str]]:
+        """Return the dollars that the agents of a queue are known to have cost, None where that is
+        known of nobody, and the models of those of which it is not though their tokens are."""
+        rows = self._store.rows(
+            "select usd, models from agent where queue = ? and input_tokens is not null", (queue,)
+        ).fetchall()
+        known = [row["usd"] for row in rows if row["usd"] is not None]
+        without: dict[str, None] = {}
+        for row in rows:
+            if row["usd"] is None:
+                models = loads(row["models"] or "{}")
+                priceless = [name for name, of in models.items() if of["usd"] is None]
+                without.update(dict.fromkeys(priceless))
+        return sum(known) if known else None, list(without)
+
     def started_at(self, queue: Queue) -> float | None:
         """Return when the first item of a queue (its row) was claimed, or None (Unix time)."""
         if queue.started_at is not None:

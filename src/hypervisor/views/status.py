@@ -50,6 +50,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
     aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     known = ledger.terms.tokens_used(queue.no)
+    usd, without = ledger.terms.usd_used(queue.no)
     told: Status = {
         "queue": queue.name,
         "state": state,
@@ -65,6 +66,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
         "tokens_exact": None if known is None else tokens_exact(ledger, queue.no),
+        "usd": None if usd is None or without else round(usd, 6),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }

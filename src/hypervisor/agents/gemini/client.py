@@ -186,6 +186,7 @@ class GeminiStream(client.Stream):
             text = str(event.get("content", ""))
             self.last = (self.last + text if event.get("delta") else text)[-4000:]
         elif kind == "tool_use":
+            self.usages += 1
             self.tool = str(event.get("tool_name", "")).removeprefix(self._server_tool)
             self._calls[str(event.get("tool_id"))] = self.tool
             self.last = ""

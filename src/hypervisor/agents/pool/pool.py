@@ -312,7 +312,8 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self._note_end(running, how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
+        bill = running.process.stream.bill
+        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines(), bill=bill)
         claims = self.ledger.agents.claims_of(name)
         fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
