@@ -40,8 +40,8 @@ def test_limits_that_are_named_hold_for_a_queue_at_work_from_then_on(
         "  from now on: --max-deaths 8 (it was 3)",
         "  from now on: --max-lost 9 (it was 10)",
         "  from now on: --lease 2 h (it was 3 s)",
-        "  from now on: --item-minutes 2 h (it was 1 h)",
-        "  from now on: --budget-tokens 5,000 (it was no limit)",
+        "  from now on: --item-budget 120min (it was 60min)",
+        "  from now on: --budget 5000tok (it was no limit)",
     ]
     with Ledger.open(str(opened)) as ledger:
         row = ledger.queues.get("q")

@@ -16,6 +16,8 @@ from e2e.model import Model
 from e2e.pools import PoolMachine, by_the_prompt
 from e2e.queue_scripts import claim_of, done
 from e2e.ways import unended
+from hypervisor.agents import transcripts
+from hypervisor.config import prices
 
 pytestmark = pytest.mark.e2e
 
@@ -48,6 +50,14 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
     assert all(sum(worker["tokens"].values()) for worker in told["workers"])
     shares = Counter(worker["worker"] for worker in told["workers"])
     assert max(shares.values()) == 2
+    bills = [event["total_cost_usd"] for event in claude.events() if event["type"] == "result"]
+    assert told["total_usd"] == pytest.approx(sum(bills), abs=2e-6) and sum(bills) > 0
+    parts = sum(worker["usd"] for worker in told["workers"]) + told["overhead_usd"]
+    assert parts == pytest.approx(told["total_usd"], abs=1e-5)
+    # By list prices the transcripts cost the same.
+    used = [transcripts.read(str(claude.project / kept))[0] for kept in told["transcripts"]]
+    priced = [prices.usd(*request[1:]) for one in used for request in one.requests]
+    assert sum(usd or 0 for usd in priced) == pytest.approx(told["total_usd"], rel=0.01)
     heard = "".join(r.conversation.text for r in model.requests)
     assert "your share is done: stop here" in heard
     for path in tasks:

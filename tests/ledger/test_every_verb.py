@@ -44,7 +44,7 @@ def use(ledger: Ledger) -> None:
         "q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])]
     )
     ledger.generations.open(
-        "other", [NewItem("z", files=["a"])], Options(budget_tokens=5, budget_ms=6)
+        "other", [NewItem("z", files=["a"])], Options(budget={"tokens": 5, "ms": 6})
     )
     ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
     ledger.terms.set_trial("q", begun=True)
@@ -177,7 +177,7 @@ def use(ledger: Ledger) -> None:
     ledger.claims.meets_work('["a/b"]'), ledger.claims.may_come_back(one)
     ledger.sessions.is_gone(ledger.sessions.meet("s3", pid=1) or ledger.sessions.find("s3"))
     ledger.sessions.pace(number)
-    ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
+    ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", {"usd": 1})
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),
         ledger.terms.allow_commands("q", ["npm test"]),

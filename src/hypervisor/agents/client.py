@@ -75,7 +75,8 @@ class End:
 
     finished (the client says so), limited (turns), failed (an error of the service or the client),
     rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
-    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met.
+    overtime, stopped, over (its item took more than it may). `last` is the agent's last text;
+    `limit` is the limit that was met.
     """
 
     how: str
@@ -154,6 +155,8 @@ class Headless:
     # What people call it, and the seconds between two starts of it.
     name = ""
     start_gap = 0.0
+    # What it asks its service for; None: nobody knows before it runs.
+    model: str | None = None
     # True where a process gets one item, which the pool claims for it, and does not ask for more.
     one_item_each = False
     # What it asks its service beyond what stands in its transcripts.

@@ -103,15 +103,16 @@ def _sum(one: float | None, two: float | None) -> float | None:
     return None if one is None or two is None else one + two
 
 
-def note(ledger: Ledger, agent: str) -> None:
-    """Note what an agent at work has used until now, where its transcript tells."""
+def note(ledger: Ledger, agent: str, *, quick: bool = True) -> None:
+    """Note what an agent at work has used until now, where its transcript tells; a `quick` note
+    passes over a long one."""
     row = ledger.agents.find(agent)
     if row is None or not row.transcript or row.ended_at is not None:
         return
     from hypervisor.agents import transcripts
 
     try:
-        if transcripts.size_of(row.transcript) > _QUICK_BYTES:
+        if quick and transcripts.size_of(row.transcript) > _QUICK_BYTES:
             return
         used, _ = transcripts.read(row.transcript)
     except OSError:
@@ -142,7 +143,7 @@ def note_unseen(ledger: Ledger, agent: str, kinds: str) -> None:
 
 
 def collect_all(ledger: Ledger, queue: str) -> None:
-    """Read again what was incomplete when it was last read."""
+    """Read again what was incomplete when it was last read, or had no price."""
     for row in ledger.agents.of_queue(ledger.queues.get(queue).no):
-        if not row.complete:
+        if not row.complete or (row.usd is None and row.models):
             collect(ledger, row.id)

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Opened
 
 # What options are called whose columns have another name.
-_OPTIONS = {"lease_ms": "lease", "item_ms": "item-minutes", "budget_ms": "budget-minutes"}
+_OPTIONS = {"lease_ms": "lease"} | {
+    f"{of}_{name}": option
+    for of, option in (("item", "item-budget"), ("budget", "budget"))
+    for name in ("usd", "tokens", "ms")
+}
 SUMMARY = "pre-flight sources and open a queue of what can run"
 
 
@@ -110,11 +114,11 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
-    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
+    limits = options.budget(args)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")
-    _not_for_agents(args, root, tokens, ms)
+    _not_for_agents(args, root, limits)
     _not_more_for_agents(bounds, usual)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
@@ -141,8 +145,7 @@ def run(args: argparse.Namespace) -> int:
             scope=args.scope,
             commands=json.dumps(commands) if commands else None,
             may_write=json.dumps(named) if named else None,
-            budget_tokens=tokens,
-            budget_ms=ms,
+            budget=limits,
             bounds=bounds,
             usual=usual,
             yes_up_to=args.yes_up_to,
@@ -219,9 +222,7 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
     return sorted(set(named))
 
 
-def _not_for_agents(
-    args: argparse.Namespace, root: str, tokens: int | None, ms: int | None
-) -> None:
+def _not_for_agents(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None:
     """Raise NotAllowed where an agent would let workers run, reach or spend more: the user decides
     about that, and is asked by verbs of their own."""
     if not caller.around():
@@ -241,12 +242,9 @@ def _not_for_agents(
         what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
     elif args.tools:
         what, instead = "--tools", f"hypervisor allow {queue} --tools {','.join(args.tools)}"
-    elif _raised(root, queue, tokens, ms):
-        what, instead = "a larger budget", f"hypervisor allow {queue}"
-        instead += "" if args.budget_tokens is None else f" --budget-tokens {args.budget_tokens}"
-        instead += (
-            "" if args.budget_minutes is None else f" --budget-minutes {args.budget_minutes:g}"
-        )
+    elif limits and _raised(root, queue, limits):
+        what = "a larger budget"
+        instead = f"hypervisor allow {queue} --budget {budget.words(limits)}"
     if instead:
         raise NotAllowed(
             f"{what} is for the user to decide, not for a session",
@@ -261,7 +259,7 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     return {"item_calls": limits.item_calls, "item_ms": ms}
 
 
-def _not_more_for_agents(bounds: dict[str, int], usual: dict[str, int]) -> None:
+def _not_more_for_agents(bounds: dict[str, float], usual: dict[str, int]) -> None:
     """Raise NotAllowed where an agent would let workers take more for an item than is usual, or
     start on all items with none tried."""
     if not caller.around():
@@ -269,16 +267,14 @@ def _not_more_for_agents(bounds: dict[str, int], usual: dict[str, int]) -> None:
     for name, value in bounds.items():
         most = usual.get(name)
         if value == 0 or (most is not None and value > most):
-            option = "--item-minutes" if name == "item_ms" else f"--{name.replace('_', '-')}"
+            option = "--" + _OPTIONS.get(name, name.replace("_", "-"))
             raise NotAllowed(
                 f"a higher bound by {option} is for the user to decide, not for a session",
                 "open the queue without it; the user may open it with that in a terminal",
             )
 
 
-def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
-    if tokens is None and ms is None:
-        return False
+def _raised(root: str, queue: str, limits: dict[str, float]) -> bool:
     try:
         with Ledger.open(root) as ledger:
             at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
@@ -286,7 +282,7 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
                 at_work is not None
                 and at_work.state in ("open", "paused")
                 and not ledger.queues.drained(queue)
-                and budget.raised(at_work, tokens, ms)
+                and budget.raised(at_work, limits)
             )
     except NoLedger:
         return False
@@ -327,12 +323,18 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
         print(f"a worker's first command: hypervisor next {opened.queue}")
 
 
-def _change(column: str, before: int | None, now: int | None) -> str:
+def _change(column: str, before: float | None, now: float | None) -> str:
     """Return in words what a limit of a queue is now, and was, by the option that sets it."""
     option = _OPTIONS.get(column, column)
-    in_ms = column.endswith("_ms")
+    name = column.partition("_")[2] if "budget" in option else ""
     told = [
-        "no limit" if not one else span(one / 1000) if in_ms else f"{one:,}"
+        "no limit"
+        if not one
+        else budget.words({name: one})
+        if name
+        else span(one / 1000)
+        if column == "lease_ms"
+        else f"{one:,}"
         for one in (now, before)
     ]
     return f"  from now on: --{option.replace('_', '-')} {told[0]} (it was {told[1]})"

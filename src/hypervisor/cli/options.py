@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import SUPPRESS
 
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -74,16 +75,22 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of a queue's budget."""
+    """Declare the options of a queue's budget, with those of earlier versions."""
     parser.add_argument(
-        "--budget-tokens", type=int, metavar="N", help="hand out nothing more after N tokens"
+        "--budget",
+        metavar="LIMITS",
+        help="hand out nothing more after so many dollars, tokens, or so much time from the first "
+        "claim on, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then uses more",
     )
-    parser.add_argument(
-        "--budget-minutes",
-        type=float,
-        metavar="M",
-        help="hand out nothing more M minutes after the first claim",
-    )
+    parser.add_argument("--budget-tokens", type=int, help=SUPPRESS)
+    parser.add_argument("--budget-minutes", type=float, help=SUPPRESS)
+
+
+def budget(args: argparse.Namespace) -> dict[str, float]:
+    """Return the limits that the options of `add_budget` name. Raises UsageError."""
+    from hypervisor.ledger import budget
+
+    return budget.earlier(args.budget_tokens, args.budget_minutes) | budget.limits(args.budget)
 
 
 def add_bounds(parser: argparse.ArgumentParser) -> None:
@@ -96,12 +103,13 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
         "used up (200; 0: no limit)",
     )
     parser.add_argument(
-        "--item-minutes",
-        type=float,
-        metavar="M",
-        help="minutes that a worker may take for an item, however often it renews its lease; those "
-        "of `hypervisor work` have --max-minutes (60, and a lease at least; 0: no limit)",
+        "--item-budget",
+        metavar="LIMITS",
+        help="dollars, tokens and time that a worker may take for an item, e.g. 0.10usd,10min, "
+        "however often it renews its lease; past them, an attempt is used up (60min, and a lease "
+        "at least; 0min: no limit)",
     )
+    parser.add_argument("--item-minutes", type=float, help=SUPPRESS)
     parser.add_argument(
         "--canary",
         type=int,
@@ -111,10 +119,12 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def bounds(args: argparse.Namespace) -> dict[str, int]:
+def bounds(args: argparse.Namespace) -> dict[str, float]:
     """Return the bounds that `add_bounds` declares and that were given, as `Terms.set_bounds`
     takes them. Raises UsageError."""
-    given: dict[str, int] = {}
+    from hypervisor.ledger import budget
+
+    given: dict[str, float] = {}
     for option, value, factor in (
         ("item-calls", args.item_calls, 1),
         ("item-minutes", args.item_minutes, 60_000),
@@ -127,7 +137,8 @@ def bounds(args: argparse.Namespace) -> dict[str, int]:
         name = "item_ms" if option == "item-minutes" else option.replace("-", "_")
         # A bound that is given is one, however small.
         given[name] = max(1, round(value * factor)) if value else 0
-    return given
+    item = budget.limits(args.item_budget, "--item-budget")
+    return given | {f"item_{name}": value for name, value in item.items()}
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
+        budget.check_price(ledger.queues.get(args.queue), agents.model, f"--agent {args.agent}")
         agents.check()
         agents.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:

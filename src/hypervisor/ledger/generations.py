@@ -153,7 +153,7 @@ class Generations:
                     "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
                     (options.purpose, options.preflight, queue.no),
                 )
-            self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
+            self._terms.put_budget(queue.no, options.budget or {})
             limits = options.limits()
             if not goes_on:
                 limits = {**(options.usual or {}), **limits}
@@ -175,7 +175,7 @@ class Generations:
                 now = self._queues.get(name)
                 opened.changed = {
                     column: (getattr(queue, column), getattr(now, column))
-                    for column in (*limits, "budget_tokens", "budget_ms")
+                    for column in (*limits, "budget_usd", "budget_tokens", "budget_ms")
                     if getattr(queue, column) != getattr(now, column)
                 }
             self._items.add(queue, wanted, opened)

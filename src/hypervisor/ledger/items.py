@@ -83,7 +83,7 @@ class Opened:
         self.present = 0
         self.accepted = 0
         self.elsewhere: list[tuple[str, str]] = []
-        self.changed: dict[str, tuple[int | None, int | None]] = {}
+        self.changed: dict[str, tuple[float | None, float | None]] = {}
 
 
 class Items:

@@ -138,7 +138,8 @@ class Agent(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A live claim and its item: `claim_no` is the claim's number, `no` the item's."""
+    """A live claim and its item: `claim_no` is the claim's number, `no` the item's. `usd` and
+    `used`, tokens of all kinds, are what it has cost as far as is known."""
 
     no: int
     queue: int
@@ -164,6 +165,10 @@ class Held(NamedTuple):
     calls: int
     ends_by: int | None
     abrupt: int
+    usd: float | None
+    used: int | None
+    item_usd: float | None
+    item_tokens: int | None
 
 
 class Ending(NamedTuple):

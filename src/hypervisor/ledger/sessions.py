@@ -48,6 +48,9 @@ _OF_OTHERS = {
     "item_calls": "q.item_calls",
     "item_ms": "q.item_ms",
     "abrupt": "i.abrupt",
+    "used": "c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens",
+    "item_usd": "q.item_usd",
+    "item_tokens": "q.item_tokens",
 }
 _OF_AGENT = (
     f"select {columns(Held, 'c', **_OF_OTHERS)} "
@@ -223,6 +226,8 @@ class Sessions:
             elif row.item_calls is not None and row.calls >= row.item_calls:
                 cause = f"it took more than the {row.item_calls} tool calls that an item may take"
                 past.append((row, cause))
+            elif why := overspent(row):
+                past.append((row, why))
         return past
 
     def send_back(self, tokens: Sequence[str]) -> list[str]:
@@ -352,6 +357,18 @@ class Sessions:
                     "update claim set calls = calls + ? where no = ?",
                     [(calls, row.claim_no) for row in held],
                 )
+
+
+def overspent(held: Held) -> str | None:
+    """Return in words that a claim (a row as of `held_by`) has cost more than its queue allows for
+    an item; None where it has not, as far as is known."""
+    from hypervisor.ledger.usage import dollars
+
+    if held.item_usd is not None and (held.usd or 0) >= held.item_usd:
+        return f"it cost more than the {dollars(held.item_usd)} that an item may cost"
+    if held.item_tokens is not None and (held.used or 0) >= held.item_tokens:
+        return f"it used more than the {held.item_tokens:,} tokens that an item may use"
+    return None
 
 
 def _renewal(held: Held) -> int | None:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.options import LIMITS
+from hypervisor.ledger.options import BOUNDS, LIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
@@ -41,9 +41,9 @@ class Terms:
         """Have headless workers run command lines that begin so; return all that they may."""
         return self._allow(queue, "commands", "allowed", commands)
 
-    def set_bounds(self, queue: str, **bounds: int) -> None:
-        """Give a queue other bounds, those that are named: `item_calls` and `item_ms`, what one
-        claim may take of tool calls and time before that ends it as an attempt (0: no bound); and
+    def set_bounds(self, queue: str, **bounds: float) -> None:
+        """Give a queue other bounds, those that are named: `item_calls`, `item_ms`, `item_usd` and
+        `item_tokens`, what one claim may take before that ends it as an attempt (0: no bound); and
         `canary`, how many items are tried before the rest is (0: none).
 
         A bound of time holds for claims that are made from then on.
@@ -81,10 +81,10 @@ class Terms:
         over = not self._queues.at_work(row, None) and self._used(row)
         return () if over else tuple(loads(row.tools))
 
-    def set_budget(self, queue: str, tokens: int | None, ms: int | None) -> None:
-        """Give a queue other budgets; None leaves one as it is, 0 takes it away."""
+    def set_budget(self, queue: str, budget: Mapping[str, float]) -> None:
+        """Give a queue the limits of `budget.limits` that are named; 0 takes one away."""
         with self._store.write():
-            self.put_budget(self._queues.get(queue).no, tokens, ms)
+            self.put_budget(self._queues.get(queue).no, budget)
 
     def tokens_used(self, queue: int) -> int | None:
         """Return the tokens that the agents of a queue are known to have used; None: of nobody."""
@@ -200,19 +200,20 @@ class Terms:
             (command, *kept, queue),
         )
 
-    def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
-        columns = [one for one in (*LIMITS, "item_calls", "item_ms", "canary") if one in bounds]
+    def put_bounds(self, queue: int, bounds: Mapping[str, float]) -> None:
+        columns = [one for one in (*LIMITS, *BOUNDS) if one in bounds]
         if columns:
             values = [bounds[one] if one == "canary" else bounds[one] or None for one in columns]
             sets = ", ".join(f"{one} = ?" for one in columns)
             self._store.change(f"update queue set {sets} where no = ?", (*values, queue))
             self._queues.forget_known(queue)
 
-    def put_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
-        for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):
-            if value is not None:
+    def put_budget(self, queue: int, budget: Mapping[str, float]) -> None:
+        for name in ("usd", "tokens", "ms"):
+            if name in budget:
                 self._store.change(
-                    f"update queue set {column} = ? where no = ?", (value or None, queue)
+                    f"update queue set budget_{name} = ? where no = ?",
+                    (budget[name] or None, queue),
                 )
 
     def keep_tools(self, earlier: Queue, queue: Queue) -> None:

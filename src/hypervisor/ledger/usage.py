@@ -59,10 +59,8 @@ def by_kind(row: Agent | ClaimRow) -> dict[str, int | None] | None:
 
 def told(tokens: Mapping[str, int | None]) -> str:
     """Return in brackets how many of these tokens are of which kind: each has its own price."""
-    kinds = ", ".join(
-        f"{count:,} {_TOLD[kind]}" for kind in KINDS if (count := tokens.get(kind)) is not None
-    )
-    return f" ({kinds})"
+    kinds = ", ".join(f"{tokens[kind]:,} {_TOLD[kind]}" for kind in KINDS if tokens.get(kind))
+    return f" ({kinds})" if kinds else ""
 
 
 def dollars(usd: float | None) -> str:

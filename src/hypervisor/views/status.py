@@ -249,7 +249,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         rest = (
             f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
         )
-        problem("budget", f"{used_up}; {rest}", budget.more(name))
+        problem("budget", f"{used_up}; {rest}", budget.more(queue))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:

@@ -106,7 +106,7 @@ def paused(ledger: Ledger, queue: Queue) -> str:
     why = f" ({one_line(queue.reason, 80)})" if queue.reason else ""
     mend = f"hypervisor resume {queue.name} goes on"
     if budget.reached(ledger, queue):
-        mend = f"{budget.more(queue.name)} goes on"
+        mend = f"{budget.more(queue)} goes on"
     elif queue.resume_at is not None:
         from hypervisor.system.spans import until
 

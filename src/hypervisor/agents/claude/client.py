@@ -38,7 +38,7 @@ class Claude(client.Headless):
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
-        self._model, self._turns, self._words = model or "haiku", turns, list(words)
+        self.model, self._turns, self._words = model or "haiku", turns, list(words)
         self._program = ""
 
     def check(self) -> None:
@@ -63,7 +63,7 @@ class Claude(client.Headless):
             *("--tools", ",".join(bounds.TOOLS)),
             *("--allowedTools", ",".join(bounds.allowed(place))),
             *("--disallowedTools", ",".join(bounds.denied())),
-            *("--model", self._model),
+            *("--model", self.model or "haiku"),
             *("--max-turns", str(self._turns)),
             *("--session-id", str(uuid.uuid4())),
         ]

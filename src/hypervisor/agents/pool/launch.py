@@ -36,6 +36,7 @@ class Running:
     tool: str = ""
     transcript: str = ""
     windows: Windows = field(default_factory=dict)
+    usages: int = 0
 
     @property
     def agent(self) -> PoolAgent:

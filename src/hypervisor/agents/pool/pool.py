@@ -19,9 +19,9 @@ from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, budget
 from hypervisor.ledger.outcomes import WORKED
-from hypervisor.ledger.sessions import POOL
+from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
@@ -71,7 +71,11 @@ class Pool:
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
         self._idle = False
-        self._share = load(ledger.root).limits.window
+        limits = load(ledger.root).limits
+        self._share = limits.window
+        # What holds where nobody says is for workers without a bound of their own.
+        usual = max(limits.item_minutes * 60_000, self._row.lease_ms)
+        self._item_ms = self._row.item_ms if (self._row.item_ms or usual) < usual else None
 
     def run(self) -> str:
         """Work until nothing is left, and return why it ended: drained, idle (what is left is not
@@ -245,6 +249,8 @@ class Pool:
                     self._finished(running, running.finishing)
                 continue
             self._mind_windows(running)
+            if self._mind_use(running):
+                return
             if running.process.has_ended():
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
@@ -258,6 +264,38 @@ class Pool:
         if windows != running.windows:
             running.windows = windows
             reconcile.near_limit(self.ledger, self.queue, windows, self._share)
+
+    def _mind_use(self, running: Running) -> bool:
+        """End an agent that has used more for an item than that may cost, and all once the queue's
+        budget is used up; True if any was ended. What is used is looked at as often as the client
+        tells that it is."""
+        usages = running.process.stream.usages
+        row = self.ledger.queues.get(self.queue) if usages != running.usages else self._row
+        running.usages = usages
+        limits = (row.budget_usd, row.budget_tokens, row.item_usd, row.item_tokens)
+        if row is self._row or limits == (None,) * 4:
+            return False
+        name = running.agent.name
+        self._note(running)
+        use.note(self.ledger, name, quick=False)
+        why = budget.stop(self.ledger, self.queue, spending=True)
+        if why is not None:
+            for one in self._running.values():
+                one.process.terminate()
+            for one in list(self._running.values()):
+                self._has_ended(one, End("stopped", why))
+            return True
+        return self._end_over(
+            running, [overspent(held) for held in self.ledger.sessions.held_by(self.session, name)]
+        )
+
+    def _end_over(self, running: Running, causes: list[str | None]) -> bool:
+        """End an agent if there is a cause to, which costs its item an attempt."""
+        cause = next(filter(None, causes), None)
+        if cause is not None:
+            running.process.terminate()
+            self._has_ended(running, End("over", cause))
+        return cause is not None
 
     def _tend(self) -> None:
         """Renew leases, note what the agents are at, write what is pending."""
@@ -273,6 +311,13 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
+        if self._item_ms is not None:
+            most = f"it took longer than the {span(self._item_ms / 1000)} that an item may take"
+            since = time.time() - self._item_ms / 1000
+            late_ones = {row.agent for row in held if row.claimed_at < since}
+            for running in list(self._running.values()):
+                if running.finishing is None and running.agent.name in late_ones:
+                    self._end_over(running, [most])
         reconcile.settle(self.ledger)
 
     def _note(self, running: Running) -> None:
