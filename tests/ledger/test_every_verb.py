@@ -138,7 +138,7 @@ def use(ledger: Ledger) -> None:
     list(ledger.queries.spans(number)), ledger.agents.used_by_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
     ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
-    list(ledger.agents.shares(number)), ledger.sessions.cost_of_ended("q")
+    list(ledger.agents.shares(number)), ledger.sessions.costs_of_ended("q")
     [queue] = ledger.followers.followed("s")
     (
         ledger.claim_locks.folder_of(queue),

@@ -114,8 +114,8 @@ def add_bounds(parser: argparse.ArgumentParser) -> None:
         "--canary",
         type=int,
         metavar="N",
-        help="so many items have to be done before a session starts workers on the rest (1, above "
-        "100 items 3)",
+        help="so many items have to be done before workers are started on the rest (in a session "
+        "1, above 100 items 3; in a pool none)",
     )
 
 

@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
         print(f"hypervisor: {note}", file=sys.stderr)
-    print(_next(args, why, pool.cause, resume_at, nothing))
+    print(_next(args, why, pool.cause or pool.not_done, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
@@ -132,6 +132,12 @@ def _next(
         if args.agent == "command":
             mend = "Once that is mended, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
+    if why == "not done":
+        return (
+            f"stopped: what was tried first is not done: {escaped(cause)}; nothing more was "
+            f"started. Once that is mended: hypervisor retry {args.queue}, then the same command; "
+            f"or go on all the same: hypervisor plan {args.queue} --go-on"
+        )
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.config import caller
+from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import WORKED, sql
@@ -30,6 +31,8 @@ POOL = "pool-"
 _NOWHERE = ""
 # So many items tell the pace of a queue, at least and at most.
 _PACE_FROM, _PACE_OF = 3, 50
+# What is left costs what so many of the last have cost.
+_TELLING = 1000
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _ALL = f"select {columns(Session, 's')} from session s"
@@ -311,17 +314,18 @@ class Sessions:
         row = self._store.row("select commit_id from claim where no = ?", (token_no(token),))
         return row["commit_id"] if row else None
 
-    def cost_of_ended(self, queue: str) -> tuple[int, float | None, float | None]:
-        """Return how many items of `queue` have ended, and the seconds and the tokens that they
-        cost on average; None where that is not known of any."""
-        items, seconds, tokens = self._store.row(
-            "select count(*) as items, avg(c.ended_at - c.claimed_at) as seconds, "
-            "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
-            "as tokens from item i join claim c on c.no = i.claim "
-            f"where i.queue = ? and i.state in {sql(WORKED)}",
-            (self._queues.get(queue).no,),
-        )
-        return items, seconds, tokens
+    def costs_of_ended(self, queue: str) -> list[tuple[float, int | None, float | None]]:
+        """Return what the last items of `queue` that were worked on and ended have cost, with all
+        their claims: seconds, tokens and dollars, None where not known."""
+        return self._store.rows(
+            "select sum(c.ended_at - c.claimed_at), case when count(c.input_tokens) = count(*) "
+            "then sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
+            f"+ c.cache_write_tokens) end, {DOLLARS} "
+            "from (select no from item where queue = ? and finish_no is not null "
+            f"and state in {sql(WORKED)} order by finish_no desc limit ?) as i "
+            "join claim c on c.item = i.no where c.ended_at is not null group by i.no",
+            (self._queues.get(queue).no, _TELLING),
+        ).fetchall()
 
     def pace(self, queue: int) -> float | None:
         """Return how many seconds an item of a generation (its number) takes, by the last that were

@@ -21,6 +21,7 @@ from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger, budget
 from hypervisor.ledger.outcomes import WORKED
+from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
@@ -57,6 +58,9 @@ class Pool:
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
+        # Which of the items that are tried first is not done, and why.
+        self.not_done = ""
+        self._trying: int | None = None
         # What is told beside, in order.
         self.notes: dict[str, None] = {}
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
@@ -79,7 +83,8 @@ class Pool:
 
     def run(self) -> str:
         """Work until nothing is left, and return why it ended: drained, idle (what is left is not
-        for these agents), paused, stopped, refused (`cause` says why).
+        for these agents), paused, stopped, refused (`cause` says why), not done (of what is tried
+        first; `not_done` says what).
 
         Raises HypervisorError where the ledger can't be used; agents are ended in any case.
         """
@@ -130,7 +135,7 @@ class Pool:
             self.ledger.state.folder.write(worker.drain_mark(self.session), b"")
 
     def _is_over(self) -> bool:
-        if self._requests.drain or self.cause or self._idle:
+        if self._requests.drain or self.cause or self._idle or self.not_done:
             return True
         row = self.ledger.queues.get(self.queue)
         if row.state == "paused":
@@ -140,6 +145,8 @@ class Pool:
     def _why_over(self) -> str:
         if self.cause:
             return "refused"
+        if self.not_done:
+            return "not done"
         if self._requests.stop or self._requests.drain:
             return "stopped"
         row = self.ledger.queues.get(self.queue)
@@ -149,7 +156,7 @@ class Pool:
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
-        if not free or self._requests.drain or self.cause or self._idle:
+        if not free or self._requests.drain or self.cause or self._idle or self.not_done:
             return
         if time.monotonic() < self._next_start:
             return
@@ -157,6 +164,11 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return
+        self._trying = self._untried(row)
+        if self._trying is not None:
+            free = free[: max(0, self._trying - len(self._running))]
+            if not free:
+                return
         if self._running and worker.goes_alone(self.ledger, self.queue, self.session):
             self._next_start = time.monotonic() + _TEND_SECONDS
             return
@@ -169,6 +181,17 @@ class Pool:
             looking = sum(one.agent.name not in holding for one in self._running.values())
             if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
                 self._start_if_free(row.no, looking, free[0])
+
+    def _untried(self, row: Queue) -> int | None:
+        """Return how many items of the queue (its row) may be tried at once before the rest is, by
+        what it was opened with; None: the rest may be started."""
+        left = (row.canary or 0) - self.ledger.queues.counts(row.no)["done"]
+        if left <= 0:
+            return None
+        tried = self.ledger.queries.not_done(row.no, 1)
+        if tried and not self._running:
+            self.not_done = f"{one_line(tried[0].id, 60)}: {one_line(tried[0].why, 200)}"
+        return 0 if tried else left
 
     def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
@@ -192,7 +215,8 @@ class Pool:
         except HypervisorError as error:
             self.cause = str(error)
             return
-        place = self._launch.place(name, self._items_each, tree)
+        items = self._items_each if self._trying is None else 1
+        place = self._launch.place(name, items, tree)
         try:
             self._begin(Running(slot, place), self.client.start(place), self.client.stream())
         except OSError as error:
