@@ -1,5 +1,5 @@
-"""How often the truth lies within the forecast of what is left: by Student's prediction interval, and
-by the bootstrap that it stands in for.
+"""How often the truth lies within the forecast of what is left: by Student's prediction interval,
+and by the bootstrap that it stands in for.
 
     python bench/forecast.py [--times bench/item-times.json] [--tries 1000]
 
