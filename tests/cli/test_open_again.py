@@ -118,3 +118,27 @@ def test_no_more_is_handed_out_at_once_than_a_lease_carries(
         "asked for (hypervisor open --lease)\n"
     )
     assert run_hypervisor("next", "q", "-n", "2").stderr == ""
+
+
+def test_instructions_alone_are_a_version_that_a_worker_is_told_with_the_next_item(
+    project: Path, run_hypervisor: Run
+) -> None:
+    (project / "rows.csv").write_text("name\na\nb\nc\n")
+    how = project / "how.md"
+    how.write_text("Count. " * 50)
+    assert run_hypervisor("open", "q", "rows.csv", "--instructions", "how.md").returncode == 0
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    how.write_text("Weigh. " * 50)
+    told = run_hypervisor("open", "q", "--instructions", "how.md")
+    assert told.returncode == 0 and "version 2: “Weigh." in told.stdout
+    assert "for 2 items that nobody has claimed yet" in told.stdout
+    assert "1 item at work" in told.stdout
+    following = run_hypervisor("done", token, "--summary", "x", "--next").stdout
+    assert "Weigh. Weigh." in following
+    last = run_hypervisor(
+        "done", following.split("claim ")[1].split()[0], "--summary", "x", "--next"
+    )
+    assert "instructions: the same as before" in last.stdout
+    with Ledger.open(str(project)) as ledger:
+        claims = [one for item in (1, 2, 3) for one in ledger.queries.claims_on(item)]
+    assert [one.version for one in claims] == [None, 2, 2]

@@ -178,6 +178,7 @@ def use(ledger: Ledger) -> None:
     ledger.sessions.is_gone(ledger.sessions.meet("s3", pid=1) or ledger.sessions.find("s3"))
     ledger.sessions.pace(number)
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", {"usd": 1})
+    ledger.terms.set_instructions("q", "x"), ledger.terms.instructions(number, 1)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),
         ledger.terms.allow_commands("q", ["npm test"]),

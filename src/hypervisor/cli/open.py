@@ -99,8 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
-    if _narrows(args):
+    if _names_only(args, "where"):
         return _narrow(args, root, settings)
+    if _names_only(args, "instructions"):
+        return _instruct(args, root)
     for line in settings.raised:
         print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
@@ -164,10 +166,33 @@ def run(args: argparse.Namespace) -> int:
     return 0 if opened.added or opened.present else 3
 
 
-def _narrows(args: argparse.Namespace) -> bool:
-    """True where nothing is named but a queue and what its items have to match."""
-    others = vars(args).keys() - {"queue", "where", "json"}
-    return bool(args.where) and not any(getattr(args, name) for name in others)
+def _names_only(args: argparse.Namespace, option: str) -> bool:
+    """True where nothing is named but a queue and this."""
+    others = vars(args).keys() - {"queue", option, "json"}
+    return bool(getattr(args, option)) and not any(getattr(args, name) for name in others)
+
+
+def _instruct(args: argparse.Namespace, root: str) -> int:
+    """Give the queue other instructions: 0, or 3 if nobody is left who would read them."""
+    text = preflight_verb.read_instructions(args)
+    assert text is not None
+    with Ledger.open(root) as ledger:
+        reconcile.settle(ledger, limit=None)
+        version = ledger.terms.set_instructions(args.queue, text)
+        counts = ledger.queues.stats(args.queue)
+    unclaimed = counts["ready"] + counts["waiting"]
+    if args.json:
+        told = {"queue": args.queue, "version": version, "for": unclaimed,
+                "at_work": counts["claimed"]}  # fmt: skip
+        print(json.dumps(told))
+        return 0 if unclaimed else 3
+    print(
+        f"instructions of {args.queue}, version {version}: “{one_line(text, 100)}”, for "
+        f"{count(unclaimed, 'item')} that nobody has claimed yet"
+    )
+    if counts["claimed"]:
+        print(f"{count(counts['claimed'], 'item')} at work keep the version that they began with")
+    return 0 if unclaimed else 3
 
 
 def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:

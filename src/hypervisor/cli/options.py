@@ -281,6 +281,10 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None
-        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told)
+        # What the worker has read before is not told again, but for a version that is new.
+        before = ledger.queries.claim_of(args.token)
+        now = ledger.queries.claim_of(claims[0].token) if claims else before
+        known = before is None or now is None or before.version == now.version
+        handout.hand_out(ledger, claims, as_json=args.json, known=known, ended=told)
     else:
         print(text)

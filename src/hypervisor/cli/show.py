@@ -143,6 +143,8 @@ def _claim(claim: shapes.Claim) -> list[str]:
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
+    if claim["version"] > 1:
+        shown.append(f"    instructions: version {claim['version']}")
     if claim["tokens"]:
         total = sum(number or 0 for number in claim["tokens"].values())
         least = "" if claim["tokens_exact"] else "at least "

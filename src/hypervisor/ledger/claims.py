@@ -44,7 +44,8 @@ _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
 _BATCH = 200
 _NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
 _LATE = f"(select min(l.turn) from item l where l.queue = ({_NEWEST}) and l.turn < 0) < ? "
-_OTHERS = {"last_claim": "(select max(no) from claim)", "late": _LATE + "/*! + CLOCK */"}
+_OTHERS = {"last_claim": "(select max(no) from claim)", "late": _LATE + "/*! + CLOCK */",
+           "version": "(select version from queue where queue.no = item.queue)"}  # fmt: skip
 _ITEM = (
     f"select {columns(Next, 'item', **_OTHERS)} from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "
@@ -60,7 +61,8 @@ _HOLD = (
 )
 _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
-    "process, base_commit, ends_by, handout) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "process, base_commit, ends_by, handout, version) "
+    "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -242,6 +244,9 @@ class Claims:
         if not found:
             return []
         known = self._queues.known(found[0][2].queue)
+        if known.version != found[0][2].version:
+            self._queues.forget_known(known.no)
+            known = self._queues.known(known.no)
         lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
         now, clock = time.time(), self._store.lease_clock()
         ends_by = None
@@ -256,7 +261,7 @@ class Claims:
             _NEW_CLAIM,
             [
                 (number, token, item.no, worker, lease_ms, item.attempts + 1, now, session,
-                 agent, process, base_commit, ends_by, handout)
+                 agent, process, base_commit, ends_by, handout, known.version)
                 for number, token, item in found
             ],
         )  # fmt: skip

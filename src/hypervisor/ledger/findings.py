@@ -41,6 +41,7 @@ class ClaimRow(NamedTuple):
     calls: int
     usd: float | None
     model: str | None
+    version: int | None
     id: str
     queue_name: str
     generation: int

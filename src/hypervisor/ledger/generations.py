@@ -37,6 +37,7 @@ _PARTS = (
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
     ("event", "queue = ?"),
+    ("instruction", "queue = ?"),
     ("queue", "no = ?"),
 )
 _PRUNABLE = (
@@ -104,9 +105,10 @@ class Generations:
         `source` has changed. What was accepted in any generation, with the same content, is left
         out. Where nothing is to be added, the last generation stays the last, if it is one of work.
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
-        are named hold from then on. Raises UsageError if the queue is at work with other
-        instructions, or another check, scope, commands or paths; where no check, commands or paths
-        are named, those that it has stay.
+        are named hold from then on, and so do instructions, as a version of their own. Raises
+        UsageError if the queue is at work with another check, scope, commands or paths, or with
+        instructions where none are given; where no check, commands or paths are named, those that
+        it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -153,6 +155,8 @@ class Generations:
                     "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
                     (options.purpose, options.preflight, queue.no),
                 )
+            if options.instructions is not None:
+                self._terms.put_instructions(queue, options.instructions)
             self._terms.put_budget(queue.no, options.budget or {})
             limits = options.limits()
             if not goes_on:
@@ -403,4 +407,5 @@ def _others(queue: Queue, options: Options) -> list[str]:
     )
     others = [word for word, given, now in named if given is not None and given != now]
     others += ["another --scope"] if queue.scope != options.scope else []
-    return ["other instructions", *others] if queue.instructions != options.instructions else others
+    without = options.instructions is None and queue.instructions is not None
+    return ["instructions", *others] if without else others

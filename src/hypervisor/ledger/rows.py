@@ -55,6 +55,7 @@ class Queue(NamedTuple):
     budget_usd: float | None
     item_usd: float | None
     item_tokens: int | None
+    version: int | None
 
 
 class Item(NamedTuple):
@@ -346,8 +347,9 @@ class Brief(NamedTuple):
 
 
 class Next(NamedTuple):
-    """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and
-    `last_claim` is the number of the ledger's last claim."""
+    """A ready item that is to be claimed; `late` says that a lease in its queue has run out,
+    `last_claim` is the number of the ledger's last claim, and `version` that of the queue's
+    instructions."""
 
     no: int
     queue: int
@@ -367,6 +369,7 @@ class Next(NamedTuple):
     files: str | None
     last_claim: int | None
     late: bool | None
+    version: int | None
 
 
 class Ready(NamedTuple):

@@ -263,6 +263,8 @@ create table accepted (
 # `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
 # dollars of each of its models; `billed` says that these and its dollars are its client's own.
 # `budget_usd` is a queue's budget, `item_usd` and `item_tokens` are what a claim may use.
+# `version` is that of a queue's instructions, null for the first; a claim has the one that it was
+# made with. All versions stand in `instruction`, once there are several.
 SIXTH = """
 alter table claim add column usd real;
 alter table claim add column model text;
@@ -272,6 +274,15 @@ alter table agent add column billed integer;
 alter table queue add column budget_usd real;
 alter table queue add column item_usd real;
 alter table queue add column item_tokens bigint;
+alter table queue add column version integer;
+alter table claim add column version integer;
+create table instruction (
+    queue integer not null,
+    version integer not null,
+    content text not null,
+    at real not null,
+    primary key (queue, version)
+);
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
@@ -280,5 +291,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted",
+    "accepted", "instruction",
 )  # fmt: skip

@@ -37,6 +37,23 @@ class Terms:
             self.put_check(number, command, env, base)
             self._queues.note(number, "check", command)
 
+    def set_instructions(self, queue: str, text: str) -> int:
+        """Give a queue other instructions, for what is claimed from then on; return the number of
+        that version."""
+        with self._store.write():
+            return self.put_instructions(self._queues.get(queue), text)
+
+    def instructions(self, queue: int, version: int | None) -> str | None:
+        """Return a version of a generation's instructions (None: the first, and of a queue that has
+        no other), None where there are none."""
+        row = self._store.row(
+            "select content from instruction where queue = ? and version = ?", (queue, version or 1)
+        )
+        if row is None:
+            row = self._store.row("select instructions from queue where no = ?", (queue,))
+        told: str | None = row[0]
+        return told
+
     def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
         """Have headless workers run command lines that begin so; return all that they may."""
         return self._allow(queue, "commands", "allowed", commands)
@@ -199,6 +216,25 @@ class Terms:
             "update queue set verify = ?, check_env = ?, check_base = ? where no = ?",
             (command, *kept, queue),
         )
+
+    def put_instructions(self, queue: Queue, text: str) -> int:
+        if text == queue.instructions:
+            return queue.version or 1
+        now = time.time()
+        version = (queue.version or 1) + 1
+        told = [(version, text, now)]
+        if queue.version is None:
+            told.append((1, queue.instructions or "", queue.opened_at))
+        self._store.change_many(
+            "insert into instruction (queue, version, content, at) values (?, ?, ?, ?)",
+            [(queue.no, *one) for one in told],
+        )
+        self._store.change(
+            "update queue set instructions = ?, version = ? where no = ?", (text, version, queue.no)
+        )
+        self._queues.forget_known(queue.no)
+        self._queues.note(queue.no, "instructions", f"version {version}")
+        return version
 
     def put_bounds(self, queue: int, bounds: Mapping[str, float]) -> None:
         columns = [one for one in (*LIMITS, *BOUNDS) if one in bounds]

@@ -213,6 +213,7 @@ class Claim(TypedDict):
     tokens_exact: bool | None
     usd: float | None
     model: str | None
+    version: int
     transcript: str | None
 
 
