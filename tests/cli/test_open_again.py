@@ -125,10 +125,10 @@ def test_instructions_alone_are_a_version_that_a_worker_is_told_with_the_next_it
 ) -> None:
     (project / "rows.csv").write_text("name\na\nb\nc\n")
     how = project / "how.md"
-    how.write_text("Count. " * 50)
+    how.write_text("Count. " * 500)
     assert run_hypervisor("open", "q", "rows.csv", "--instructions", "how.md").returncode == 0
     token = run_hypervisor("next", "q").stdout.split()[1]
-    how.write_text("Weigh. " * 50)
+    how.write_text("Weigh. " * 500)
     told = run_hypervisor("open", "q", "--instructions", "how.md")
     assert told.returncode == 0 and "version 2: “Weigh." in told.stdout
     assert "for 2 items that nobody has claimed yet" in told.stdout
