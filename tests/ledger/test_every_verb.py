@@ -179,6 +179,7 @@ def use(ledger: Ledger) -> None:
     ledger.sessions.pace(number)
     ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", {"usd": 1})
     ledger.terms.set_instructions("q", "x"), ledger.terms.instructions(number, 1)
+    ledger.items.ready_by_failed(number)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),
         ledger.terms.allow_commands("q", ["npm test"]),

@@ -9,7 +9,7 @@ from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
-from hypervisor.ledger import Ledger, forecast
+from hypervisor.ledger import Ledger, forecast, ladder
 from hypervisor.ledger.rows import Brief
 from hypervisor.ledger.usage import dollars
 from hypervisor.system.checkout import top_of
@@ -80,6 +80,7 @@ class Plan(TypedDict, total=False):
     seconds: int | None
     usd: float | None
     forecast: Ahead | None
+    model: str
 
 
 class Costs(TypedDict):
@@ -135,6 +136,10 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "may_branch": not tools and top_of(ledger.root) is not None,
     }
     most = told["at_once"] or settings.limits.workers
+    if row.ladder is not None and counts["ready"]:
+        # The highest rung first: what waits there has waited before.
+        on_rungs = zip(ladder.rungs(row.ladder), ladder.ready(ledger, row), strict=True)
+        told["model"], most = [(one.word, min(most, n)) for one, n in on_rungs if n][-1]
     if row.state == "paused":
         return {**told, "step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
@@ -251,6 +256,10 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         kind = f" of type {AGENT}"
     rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
     name, left = told["queue"], told["left"]
+    prompt = f"queue {name}"
+    if model := told.get("model"):
+        kind += f" with the model {model},"
+        prompt += f", model {model}"
     if told["step"] == "finished":
         first = f"hypervisor integrate {name}, then " if branch else ""
         why = f" ({told['why']})" if told["why"] else ""
@@ -293,7 +302,7 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         return [
             *_held_back(told),
             f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
-            f"prompt: queue {name}, one item only",
+            f"prompt: {prompt}, one item only",
             f"Then run in this same turn: hypervisor wait {name}",
             f"and, when no worker is alive any more: hypervisor plan {name}",
         ]
@@ -332,7 +341,7 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
-        f"Start {workers}{kind} in the background{at_once} with the prompt: queue {name}",
+        f"Start {workers}{kind} in the background{at_once} with the prompt: {prompt}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]

@@ -85,6 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_budget(parser)
     options.add_bounds(parser)
     parser.add_argument(
+        "--ladder",
+        metavar="MODELS",
+        help="an item starts with the first of these models, and each failed attempt takes it to "
+        "the next: [CLIENT:]MODEL,…, e.g. haiku,sonnet,opus; after the last, it has failed",
+    )
+    parser.add_argument(
         "--yes-up-to",
         type=int,
         metavar="N",
@@ -113,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("max_attempts", "max_deaths", "max_lost", "yes_up_to"):
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
             raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+    if args.ladder is not None:
+        _climbs(args, options.budget(args).get("usd"))
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
@@ -148,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
             commands=json.dumps(commands) if commands else None,
             may_write=json.dumps(named) if named else None,
             budget=limits,
+            ladder=args.ladder,
             bounds=bounds,
             usual=usual,
             yes_up_to=args.yes_up_to,
@@ -274,6 +283,29 @@ def _not_for_agents(args: argparse.Namespace, root: str, limits: dict[str, float
         raise NotAllowed(
             f"{what} is for the user to decide, not for a session",
             f"open the queue without it, then run this, which asks the user: {instead}",
+        )
+
+
+def _climbs(args: argparse.Namespace, usd: float | None) -> None:
+    """Have an item fail after the last rung of the ladder. Raises UsageError for a ladder that is
+    none, has more rungs than attempts, or a rung whose price nobody knows where that has to be."""
+    from hypervisor.agents.clients import CLIENTS
+    from hypervisor.ledger import ladder
+
+    known = ladder.rungs(args.ladder)
+    for one in known:
+        if one.client not in (None, *CLIENTS):
+            raise UsageError(
+                f"no client is called {one_line(one.client, 40)}", f"known: {', '.join(CLIENTS)}"
+            )
+        if usd:
+            budget.check_price(args.queue, one.model, one.word)
+    if args.max_attempts is None:
+        args.max_attempts = len(known)
+    elif args.max_attempts < len(known):
+        raise UsageError(
+            f"--max-attempts {args.max_attempts} is less than the rungs of the ladder",
+            f"leave it out, or make it {len(known)} or more",
         )
 
 

@@ -270,11 +270,13 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
     from hypervisor.cli import handout
 
-    queue, name, branch, here = ledger.claims.place_of(args.token)
+    queue, name, branch, here, rung = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
     try:
-        claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)
-        text = "" if claims else worker.why_nothing(ledger, queue)[0]
+        claims = worker.take(
+            ledger, queue, name, claimed=ended.claims, branch=branch, here=here, model=rung
+        )
+        text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
         print(f"hypervisor: {error}", file=sys.stderr)

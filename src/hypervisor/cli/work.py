@@ -9,7 +9,7 @@ from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.ledger import Ledger, budget
+from hypervisor.ledger import Ledger, budget, ladder
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
@@ -92,24 +92,36 @@ def run(args: argparse.Namespace) -> int:
             f"--branch is for --agent {' and '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
-    agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(root_of_queue(args.queue)) as ledger:
+        row = ledger.queues.get(args.queue)
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        budget.check_price(ledger.queues.get(args.queue), agents.model, f"--agent {args.agent}")
-        agents.check()
-        agents.check_names(ledger.queries.columns(args.queue))
+        climbs = row.ladder if args.model is None and args.agent != "command" else None
+        wanted = [(args.agent, args.model)]
+        if climbs:
+            wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
+        clients = [
+            client(name).headless(model=model, turns=turns, words=args.words)
+            for name, model in wanted
+        ]
+        for agents in clients:
+            if row.budget_usd is not None or row.item_usd is not None:
+                budget.check_price(args.queue, agents.model, f"--agent {agents.name}")
+            agents.check()
+            agents.check_names(ledger.queries.columns(args.queue))
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
                 args.queue,
-                agents,
+                clients[0],
                 workers=args.workers,
                 items_each=items,
                 seconds=args.max_minutes * 60,
                 force=args.force,
                 branch=args.branch,
+                rungs=clients if climbs else (),
+                model=args.model if row.ladder else None,
                 show=show,
             )
             why = pool.run()

@@ -90,22 +90,19 @@ def reached(ledger: Ledger, queue: Queue) -> str | None:
     return None
 
 
-def check_price(queue: Queue, model: str | None, client: str) -> None:
-    """Raise UsageError if a queue (its row) has a limit in dollars, and nobody knows what a `model`
-    of a `client` costs; None: nor which it is."""
+def check_price(queue: str, model: str | None, client: str) -> None:
+    """Raise UsageError if nobody knows what a `model` of a `client` costs; None: nor which it is.
+    The queue has a limit in dollars."""
     from hypervisor.config import prices
 
-    if queue.budget_usd is None and queue.item_usd is None:
-        return
     if model is None:
         raise UsageError(
-            f"queue {queue.name} has a budget in dollars, and what {client} will cost is not known",
-            f"name a model with --model, or take it away: hypervisor resume {queue.name} "
-            "--budget 0usd",
+            f"queue {queue} has a budget in dollars, and what {client} will cost is not known",
+            f"name a model with --model, or take it away: hypervisor resume {queue} --budget 0usd",
         )
     if not prices.may_be_priced(model):
         raise UsageError(
-            f"queue {queue.name} has a budget in dollars: {_priceless(model)}", prices.line(model)
+            f"queue {queue} has a budget in dollars: {_priceless(model)}", prices.line(model)
         )
 
 

@@ -174,6 +174,10 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
+            if options.ladder is not None:
+                self._store.change(
+                    "update queue set ladder = ? where no = ?", (options.ladder, queue.no)
+                )
             opened.generation = queue.generation
             if goes_on:
                 now = self._queues.get(name)
@@ -404,6 +408,7 @@ def _others(queue: Queue, options: Options) -> list[str]:
         ("another --verify", options.verify, queue.verify),
         ("another --allow-command", options.commands, queue.commands),
         ("another --may-write", options.may_write, queue.may_write),
+        ("another --ladder", options.ladder, queue.ladder),
     )
     others = [word for word, given, now in named if given is not None and given != now]
     others += ["another --scope"] if queue.scope != options.scope else []

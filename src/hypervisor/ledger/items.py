@@ -221,6 +221,14 @@ class Items:
             (self._store.project, self._store.project),
         )
 
+    def ready_by_failed(self, queue: int) -> list[tuple[int, int]]:
+        """Return (failed attempts, how many items with so many are ready) of a generation."""
+        return self._store.rows(
+            "select attempts - forgiven, count(*) from item where queue = ? and turn >= 0 "
+            "and turn < ? group by 1",
+            (queue, WAITING),
+        ).fetchall()
+
     # -- inside a write transaction --
 
     def free(

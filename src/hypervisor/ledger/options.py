@@ -19,8 +19,9 @@ class Options(NamedTuple):
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
     `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
     beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
-    that workers may change although they steer the next run. The `budget` (as of `budget.limits`)
-    stops the hand-out when it is used up; its time counts from the first claim. `yes_up_to` is the
+    that workers may change although they steer the next run. `ladder` is one as
+    of `ladder.rungs`. The `budget` (as of `budget.limits`) stops the hand-out when it is used up;
+    its time counts from the first claim. `yes_up_to` is the
     number of items for which the user has agreed to the cost beforehand. `folders` (absolute) are
     those outside of the root whose files are among the items: these may be edited. `bounds` are
     those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     commands: str | None = None
     may_write: str | None = None
     budget: Mapping[str, float] | None = None
+    ladder: str | None = None
     yes_up_to: int | None = None
     folders: Iterable[str] = ()
     bounds: Mapping[str, float] | None = None

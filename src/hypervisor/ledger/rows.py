@@ -56,6 +56,7 @@ class Queue(NamedTuple):
     item_usd: float | None
     item_tokens: int | None
     version: int | None
+    ladder: str | None
 
 
 class Item(NamedTuple):
@@ -348,8 +349,8 @@ class Brief(NamedTuple):
 
 class Next(NamedTuple):
     """A ready item that is to be claimed; `late` says that a lease in its queue has run out,
-    `last_claim` is the number of the ledger's last claim, and `version` that of the queue's
-    instructions."""
+    `last_claim` is the number of the ledger's last claim, `version` that of the queue's
+    instructions, and `ladder` the queue's."""
 
     no: int
     queue: int
@@ -370,6 +371,8 @@ class Next(NamedTuple):
     last_claim: int | None
     late: bool | None
     version: int | None
+    ladder: str | None
+    forgiven: int
 
 
 class Ready(NamedTuple):

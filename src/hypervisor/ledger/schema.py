@@ -264,7 +264,8 @@ create table accepted (
 # dollars of each of its models; `billed` says that these and its dollars are its client's own.
 # `budget_usd` is a queue's budget, `item_usd` and `item_tokens` are what a claim may use.
 # `version` is that of a queue's instructions, null for the first; a claim has the one that it was
-# made with. All versions stand in `instruction`, once there are several.
+# made with. All versions stand in `instruction`, once there are several. `ladder` has the models on
+# which a queue's items are tried, and a claim's `rung` is that of its worker, from 0.
 SIXTH = """
 alter table claim add column usd real;
 alter table claim add column model text;
@@ -276,6 +277,8 @@ alter table queue add column item_usd real;
 alter table queue add column item_tokens bigint;
 alter table queue add column version integer;
 alter table claim add column version integer;
+alter table queue add column ladder text;
+alter table claim add column rung integer;
 create table instruction (
     queue integer not null,
     version integer not null,

@@ -19,7 +19,7 @@ class Spender(client.Headless):
     """A client that takes an item and spends a dollar on it, and then another, for ever."""
 
     name = "spender"
-    model = "claude-haiku-4-5"
+    model: str | None = "claude-haiku-4-5"
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -70,6 +70,37 @@ def test_a_pool_ends_its_agents_once_the_budget_is_used_up_and_their_items_are_f
         assert ledger.queues.get("q").reason == "its budget of $1.50 is used up: $2.00"
     told = items(project).values()
     assert [(one.state, one.attempts, one.deaths) for one in told] == [("ready", 0, 0)] * 2
+
+
+class Climber(Spender):
+    """A client that reports each item as failed, but for that of the highest rung."""
+
+    def __init__(self, ledger: Ledger, model: str) -> None:
+        super().__init__(ledger)
+        self.model = model
+
+    def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
+        [item] = worker.take(self._ledger, "q", place.agent.name, agent=place.agent)
+        end = ("done", {"summary": "x"}) if self.model == "large" else ("failed", {"reason": "x"})
+        worker.finish(self._ledger, item.token, *end, agent=place.agent)
+        return client.Start(["true"], {"PATH": "/usr/bin:/bin"})
+
+    def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
+        return None
+
+
+def test_a_pool_starts_agents_of_the_rung_for_which_items_wait(project: Path) -> None:
+    lay_out(project, 2, ladder="small,large", max_attempts=2)
+    with Ledger.open(str(project)) as ledger:
+        rungs = [Climber(ledger, name) for name in ("small", "large")]
+        pool = Pool(
+            ledger, "q", rungs[0], workers=1, items_each=1, seconds=60, rungs=rungs, branch=False
+        )
+        assert pool.run() == "drained"
+        claims = [one for item in (1, 2) for one in ledger.queries.claims_on(item)]
+    assert [(one.rung, one.outcome) for one in claims] == [(0, "failed"), (1, "done")] * 2
+    # What has climbed is not left behind what has not: nobody starves.
+    assert [one.item for one in sorted(claims, key=lambda one: one.no)] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("limit", [{"item_usd": 0.5}, {"item_tokens": 200_000}])

@@ -6,7 +6,7 @@ import os
 import selectors
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
@@ -19,7 +19,7 @@ from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
-from hypervisor.ledger import Claim, Ledger, budget
+from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.ledger.outcomes import WORKED
 from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL, overspent
@@ -50,11 +50,15 @@ class Pool:
         seconds: float,
         force: bool = False,
         branch: bool = False,
+        rungs: Sequence[Headless] = (),
+        model: str | None = None,
         show: Callable[[View], None] = lambda view: None,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
-        with `branch` each item has a branch, and each command or agent a working tree."""
+        with `branch` each item has a branch, and each command or agent a working tree. Of a queue
+        with a ladder, `rungs` are the clients of all of its rungs, or `model` is the one on which
+        all agents stand."""
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
@@ -66,6 +70,13 @@ class Pool:
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
         self._force, self._branch, self._show = force, branch, show
         self._row = ledger.queues.get(queue)
+        self._rungs = list(rungs)
+        # The names of the rungs that agents stand on, None where there is no ladder.
+        ladder_of = self._row.ladder
+        self._names: list[str | None] = [model]
+        if self._rungs and ladder_of:
+            self._names = [one.word for one in ladder.rungs(ladder_of)]
+        self._highest = ladder.place(ladder_of, model) if ladder_of and not self._rungs else None
         self._redactor = Redactor()
         self._selector = selectors.DefaultSelector()
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
@@ -178,9 +189,26 @@ class Pool:
                     return
         else:
             holding = {held.agent for held in self.ledger.sessions.held_by(self.session)}
-            looking = sum(one.agent.name not in holding for one in self._running.values())
-            if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
-                self._start_if_free(row.no, looking, free[0])
+            looking = [one for one in self._running.values() if one.agent.name not in holding]
+            rung = self._wanted(row, [one.place.agent.model for one in looking])
+            if rung is not None:
+                self._start_if_free(row.no, len(looking), free[0], rung)
+            elif not self._running and self._row.ladder:
+                # What is ready waits for a rung on which nobody stands here.
+                self._idle = True
+
+    def _wanted(self, row: Queue, looking: list[str | None]) -> int | None:
+        """Return on which rung the next agent is to stand: the highest that has more items ready
+        than agents `looking` for one, by their rungs; None where there is none. Without a ladder
+        all is one rung."""
+        if row.ladder is None:
+            ready = self.ledger.queues.ready(row.no, self._workers + 1)
+            return 0 if ready > len(looking) else None
+        counts = ladder.ready(self.ledger, row)
+        if self._highest is not None:
+            return 0 if sum(counts[: self._highest + 1]) > len(looking) else None
+        short = [at for at, name in enumerate(self._names) if counts[at] > looking.count(name)]
+        return short[-1] if short else None
 
     def _untried(self, row: Queue) -> int | None:
         """Return how many items of the queue (its row) may be tried at once before the rest is, by
@@ -193,7 +221,7 @@ class Pool:
             self.not_done = f"{one_line(tried[0].id, 60)}: {one_line(tried[0].why, 200)}"
         return 0 if tried else left
 
-    def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
+    def _start_if_free(self, queue: int, looking: int, slot: int, rung: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
         nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
@@ -203,25 +231,26 @@ class Pool:
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
             self._next_start = time.monotonic() + _TEND_SECONDS
         else:
-            self._start_agent(slot)
+            self._start_agent(slot, rung)
 
     # -- starting --
 
-    def _start_agent(self, slot: int) -> None:
+    def _start_agent(self, slot: int, rung: int) -> None:
         self._started += 1
-        name = self._launch.name(self.client.name, self._started)
+        client = self._rungs[rung] if self._rungs else self.client
+        name = self._launch.name(client.name, self._started)
         try:
             tree = worktrees.lend(self.ledger.root, name) if self._branch else None
         except HypervisorError as error:
             self.cause = str(error)
             return
         items = self._items_each if self._trying is None else 1
-        place = self._launch.place(name, items, tree)
+        place = self._launch.place(name, items, tree, self._names[rung])
         try:
-            self._begin(Running(slot, place), self.client.start(place), self.client.stream())
+            self._begin(Running(slot, place, client), client.start(place), client.stream())
         except OSError as error:
-            self.cause = f"{self.client.name} can't be started: {error.strerror or error}"
-        self._next_start = time.monotonic() + self.client.start_gap
+            self.cause = f"{client.name} can't be started: {error.strerror or error}"
+        self._next_start = time.monotonic() + client.start_gap
 
     def _start_command(self, slot: int) -> bool:
         """Claim an item and start its process; False if there is nothing to claim."""
@@ -240,7 +269,7 @@ class Pool:
             # What is ready can't be had; `why_nothing` tells why.
             self._idle = not self._running
             return False
-        running = Running(slot, place, claim=claims[0])
+        running = Running(slot, place, self.client, claim=claims[0])
         try:
             start = self.client.start(place, claims[0])
         except Unfit as unfit:
@@ -350,10 +379,10 @@ class Pool:
             running.tool = stream.tool
             self.ledger.agents.saw_tool(running.agent.name, stream.tool)
         if not running.transcript:
-            found = self.client.transcript(running.place, stream)
+            found = running.client.transcript(running.place, stream)
             if found:
                 running.transcript = found
-                self.ledger.agents.writes(running.agent.name, found, self.client.unseen)
+                self.ledger.agents.writes(running.agent.name, found, running.client.unseen)
 
     def _view(self) -> View:
         running = [self._running[slot] for slot in sorted(self._running)]
