@@ -39,6 +39,7 @@ class ClaimRow(NamedTuple):
     worktree: str | None
     ends_by: int | None
     calls: int
+    proof: str | None
     usd: float | None
     model: str | None
     version: int | None
@@ -81,9 +82,11 @@ class AtWork(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Where an item may name the files that it is about."""
+    """Where an item (its number) may name the files that it is about."""
 
+    no: int
     path: str | None
+    title: str | None
     payload: str | None
     files: str | None
     instructions: str | None
@@ -121,6 +124,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    format: str | None
     content: str | None
     state: str
     attempts: int
@@ -144,6 +148,7 @@ class Result(NamedTuple):
     ended_at: float | None
     clone: str | None
     model: str | None
+    proof: str | None
     report: Report | None
 
 

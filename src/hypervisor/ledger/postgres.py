@@ -238,7 +238,8 @@ class Postgres:
 
     def number_from_here(self) -> None:
         """Have new numbers and places start above those in the tables."""
-        sequences = {f"{table}_no_seq": (table, "no") for table in ("queue", "item", "event")}
+        numbered = ("queue", "item", "event", "refusal")
+        sequences = {f"{table}_no_seq": (table, "no") for table in numbered}
         sequences |= {"claim_no": ("claim", "no"), "place": ("item", "position")}
         for sequence, (table, column) in sequences.items():
             self.connection.execute(

@@ -52,6 +52,8 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    checks: str | None
+    max_refusals: int
     budget_usd: float | None
     item_usd: float | None
     item_tokens: int | None
@@ -265,8 +267,10 @@ class Holding(NamedTuple):
     fingerprint: str | None
     format: str | None
     files: str | None
+    named: str | None
     token: str
     worker: str
+    attempt: int
     lease_ms: int
     claimed_at: float
     branch: str | None
@@ -278,6 +282,8 @@ class Holding(NamedTuple):
     verify: str | None
     check_env: str | None
     check_base: str | None
+    checks: str | None
+    max_refusals: int
     scope: str | None
     commits: int | None
     may_write: str | None
@@ -319,6 +325,8 @@ class Branch(NamedTuple):
     id: str
     path: str | None
     title: str | None
+    payload: str | None
+    attempt: int
     state: str
     fingerprint: str | None
     format: str | None
@@ -326,6 +334,8 @@ class Branch(NamedTuple):
     verify: str | None
     check_env: str | None
     check_base: str | None
+    checks: str | None
+    scope: str | None
     newest: bool
     awaited: bool
 

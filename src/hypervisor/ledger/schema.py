@@ -259,6 +259,11 @@ create table accepted (
 );
 """
 
+# How far an accepted end is known to be so is the claim's `proof` (see `proofs`). The `checks` of a
+# queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
+# reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
+# what that printed.
+#
 # What an agent or a claim has cost in dollars (`usd`), null where that is not known. A claim's
 # `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
 # dollars of each of its models; `billed` says that these and its dollars are its client's own.
@@ -267,6 +272,20 @@ create table accepted (
 # made with. All versions stand in `instruction`, once there are several. `ladder` has the models on
 # which a queue's items are tried, and a claim's `rung` is that of its worker, from 0.
 SIXTH = """
+alter table claim add column proof text;
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
+update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
+alter table queue add column checks text;
+alter table queue add column max_refusals integer not null default 3;
+create table refusal (
+    no integer primary key,
+    claim bigint not null,
+    at real not null,
+    name text not null,
+    why text not null,
+    tail text not null
+);
+create index refusal_claim on refusal (claim);
 alter table claim add column usd real;
 alter table claim add column model text;
 alter table agent add column usd real;
@@ -294,5 +313,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "instruction",
+    "accepted", "refusal", "instruction",
 )  # fmt: skip

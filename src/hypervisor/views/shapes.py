@@ -58,6 +58,7 @@ class Always(TypedDict):
     state: str
     path: str | None
     title: str | None
+    proof: str | None
     note: str | None
     worker: str | None
     attempts: int
@@ -88,6 +89,7 @@ class Told(Always, total=False):
     outside: list[str]
     kept: list[str]
     report_gone: bool
+    row: object
 
 
 class Head(TypedDict):
@@ -105,6 +107,7 @@ class Rest(Tokens):
 
     total: int
     counts: dict[str, int]
+    proof: dict[str, int]
     running: int
     runtime_seconds: float | None
     unknown_transcripts: list[str]
@@ -180,6 +183,7 @@ class Status(TypedDict, total=False):
     resume_at: float | None
     total: int
     counts: dict[str, int]
+    proof: dict[str, int]
     to_be_tried_again: dict[str, int]
     set_aside: Aside | None
     per_minute: float | None
@@ -196,6 +200,15 @@ class Status(TypedDict, total=False):
 # -- show and log --
 
 
+class Refusal(TypedDict):
+    """A report that was refused: by which check, why, and the end of what that printed."""
+
+    at: float
+    check: str
+    why: str
+    tail: str
+
+
 class Claim(TypedDict):
     """A claim on an item, live or ended."""
 
@@ -207,7 +220,9 @@ class Claim(TypedDict):
     claimed_at: float
     ended_at: float | None
     outcome: str | None
+    proof: str | None
     report: Report | None
+    refusals: list[Refusal]
     commit: str | None
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None
