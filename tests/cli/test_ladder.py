@@ -40,6 +40,13 @@ def test_attempts_are_as_many_as_rungs_or_more(opened: Path, run: Run) -> None:
     assert refused.returncode == 2 and "no price of a-new-one is known" in refused.stderr
 
 
+def test_a_rung_of_another_client_is_for_a_pool(opened: Path, run: Run) -> None:
+    run("open", "other", "tasks", "--again", "--ladder", "gemini:g-1,small", "--canary", "0")
+    run("cancel", "q")
+    run("open", "other", "tasks", "--ladder", "gemini:g-1,small", "--canary", "0")
+    assert "hypervisor work other --agent gemini --model g-1" in run("plan", "other").stdout
+
+
 def test_a_worker_stays_on_its_rung_and_hears_for_whom_the_rest_waits(
     opened: Path, run: Run
 ) -> None:

@@ -65,6 +65,38 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
 
 
 @pytest.mark.newest_client
+@pytest.mark.thorough
+def test_items_that_fail_climb_the_ladder_and_nobody_starves(
+    claude: PoolMachine, model: Model
+) -> None:
+    claude.tasks(4)
+    claude.open("--ladder", "haiku,sonnet,opus")
+
+    def tries(c: Conversation) -> Answer:
+        if not c.tool_uses:
+            return bash("hypervisor next q")
+        claim = claim_of(c)
+        if not claim:
+            return text("ended my items")
+        token, item = claim
+        # The first is for anybody, the last for nobody.
+        able = {"demo-0001": "haiku", "demo-0002": "sonnet", "demo-0003": "opus"}.get(item, "-")
+        if able in c.model:
+            return done(*claim)
+        return bash(f"hypervisor fail {token} --next --reason hard")
+
+    model.main = tries
+    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "3")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    told = claude.summary()
+    assert {one["task_id"]: (one["status"], one["attempts"]) for one in told["workers"]} == {
+        "demo-0001": ("success", 0), "demo-0002": ("success", 1), "demo-0003": ("success", 2),
+        "demo-0004": ("failed", 3),
+    }  # fmt: skip
+    assert [one["items"] for one in told["models"]] == [1, 2, 1]
+
+
+@pytest.mark.newest_client
 def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
     claude: PoolMachine, model: Model, tmp_path: Path
 ) -> None:

@@ -258,6 +258,13 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
     name, left = told["queue"], told["left"]
     prompt = f"queue {name}"
     if model := told.get("model"):
+        client, _, bare = model.rpartition(":")
+        if client not in ("", HOST) and told["step"] in ("canary", "workers"):
+            return [
+                f"{count(left, 'item')} left; those whose turn it is wait for {model}, which this "
+                "session can't start. The user is asked by:",
+                f"hypervisor work {name} --agent {client} --model {bare}",
+            ]
         kind += f" with the model {model},"
         prompt += f", model {model}"
     if told["step"] == "finished":

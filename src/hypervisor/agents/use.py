@@ -5,7 +5,6 @@ Every reading may happen twice, late, or not at all: the last one tells most.
 
 from __future__ import annotations
 
-import json
 import time
 
 from hypervisor.ledger import usage
@@ -90,6 +89,8 @@ def _shares(
         if share in names:
             shares[names[share]] = model, _sum(shares.get(names[share], ("", 0.0))[1], usd)
     if bill is None and row.billed and row.usd is not None:
+        import json
+
         bill = row.usd, json.loads(row.models or "{}")
     if bill is None:
         return items, usage.Cost(total if used.known else None, models, shares, False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS
 
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -76,6 +75,8 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a queue's budget, with those of earlier versions."""
+    from argparse import SUPPRESS
+
     parser.add_argument(
         "--budget",
         metavar="LIMITS",
@@ -95,6 +96,8 @@ def budget(args: argparse.Namespace) -> dict[str, float]:
 
 def add_bounds(parser: argparse.ArgumentParser) -> None:
     """Declare the options of what workers may take for an item, and of how many are tried first."""
+    from argparse import SUPPRESS
+
     parser.add_argument(
         "--item-calls",
         type=int,
@@ -223,6 +226,18 @@ def add_next(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the item that is handed out in the same call."""
     parser.add_argument("--next", action="store_true", help="hand out the next item as well")
     parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def note_use(ledger: Ledger, args: argparse.Namespace) -> None:
+    """Note what a worker that asks for more has used until now, where its queue has a budget of
+    that."""
+    claim = ledger.queries.claim_of(args.token) if args.next else None
+    if claim is not None and claim.agent:
+        row = ledger.queues.get(claim.queue_name)
+        if row.budget_usd is not None or row.budget_tokens is not None:
+            from hypervisor.agents import use
+
+            use.note(ledger, claim.agent)
 
 
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:

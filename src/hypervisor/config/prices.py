@@ -59,12 +59,6 @@ def table() -> dict[str, Price]:
     return _known[own]
 
 
-def as_of() -> str:
-    """Return the day of the list, as YYYY-MM-DD."""
-    with open(FILE, "rb") as file:
-        return str(parse(file.read(), FILE)["date"])
-
-
 def of(model: str) -> Price | None:
     """Return the price of a model as a client or its service calls it, None where it is not known.
     Raises UsageError as `table` does."""
