@@ -69,7 +69,7 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
 def test_items_that_fail_climb_the_ladder_and_nobody_starves(
     claude: PoolMachine, model: Model
 ) -> None:
-    claude.tasks(4)
+    claude.tasks(2)
     claude.open("--ladder", "haiku,sonnet,opus")
 
     def tries(c: Conversation) -> Answer:
@@ -79,9 +79,7 @@ def test_items_that_fail_climb_the_ladder_and_nobody_starves(
         if not claim:
             return text("ended my items")
         token, item = claim
-        # The first is for anybody, the last for nobody.
-        able = {"demo-0001": "haiku", "demo-0002": "sonnet", "demo-0003": "opus"}.get(item, "-")
-        if able in c.model:
+        if item == "demo-0001" and "sonnet" in c.model:
             return done(*claim)
         return bash(f"hypervisor fail {token} --next --reason hard")
 
@@ -89,11 +87,10 @@ def test_items_that_fail_climb_the_ladder_and_nobody_starves(
     ran = claude.work("claude", "--workers", "2", "--items-per-agent", "3")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     told = claude.summary()
-    assert {one["task_id"]: (one["status"], one["attempts"]) for one in told["workers"]} == {
-        "demo-0001": ("success", 0), "demo-0002": ("success", 1), "demo-0003": ("success", 2),
-        "demo-0004": ("failed", 3),
-    }  # fmt: skip
-    assert [one["items"] for one in told["models"]] == [1, 2, 1]
+    ends = {one["task_id"]: (one["status"], one["attempts"]) for one in told["workers"]}
+    assert ends == {"demo-0001": ("success", 1), "demo-0002": ("failed", 3)}
+    models = {one["model"].split("-")[1]: (one["items"], one["done"]) for one in told["models"]}
+    assert models == {"haiku": (0, 0), "sonnet": (1, 1), "opus": (1, 0)}
 
 
 @pytest.mark.newest_client

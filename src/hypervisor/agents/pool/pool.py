@@ -416,9 +416,17 @@ class Pool:
         fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
-            paused = self.ledger.queues.get(self.queue).state == "paused"
-            self._idle = not self._running and not paused
+            row = self.ledger.queues.get(self.queue)
+            self._idle = not self._running and row.state != "paused" and self._is_stuck(running)
         self._consider(end, bool(claims), fruitful)
+
+    def _is_stuck(self, running: Running) -> bool:
+        """True if an agent that got nothing was one for which something is ready: on a ladder that
+        may have gone to another of its rung, and what is left waits on another rung."""
+        rung = self._wanted(self._row, [])
+        return not self._row.ladder or (
+            rung is not None and self._names[rung] == running.place.agent.model
+        )
 
     def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:
         if self._breaker.gives_up(end, had_items=had_items, fruitful=fruitful):
