@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIENTS = {
     "claude": "hypervisor.agents.claude",
     "gemini": "hypervisor.agents.gemini",
+    "codex": "hypervisor.agents.codex",
     "command": "hypervisor.agents.command",
 }
 
@@ -37,6 +38,8 @@ class Client:
     needs_server = False
     # Why its workers can't have working trees of their own; "" where they can.
     no_branch = ""
+    # Why its workers can't be held to the commands that a queue grants; "" where they can.
+    no_commands = ""
     # True if a hook's answer may allow a call in its user's place.
     hooks_allow = False
     # True if its commands are told which session they belong to.

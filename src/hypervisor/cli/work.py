@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Callable
 
 from hypervisor import worker
+from hypervisor.agents import retention
+from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.ledger import Ledger, budget, ladder
+from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
-from hypervisor.system.text import escaped
+from hypervisor.system.text import count, escaped, listed, one_line, shell
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
     f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [--env NAME]\n"
+    "       [--keep-order] [--halt N] [--dry-run] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -26,6 +31,7 @@ TAKES_WORDS = True
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
+_SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +75,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="command: hand this variable on to it, e.g. a key; may be repeated",
+    )
+    parser.add_argument(
+        "--keep-order",
+        action="store_true",
+        help="command: print what each item printed, in the order in which they were started",
+    )
+    parser.add_argument(
+        "--halt", type=int, metavar="N", help="command: start nothing more after N failures"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help=f"command: only show the first {_SHOWN} command lines",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,14 +115,26 @@ def run(args: argparse.Namespace) -> int:
     chosen = client(args.agent)
     if args.branch and chosen.no_branch:
         raise UsageError(
-            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
+    for option in ("halt", "keep_order", "dry_run"):
+        if getattr(args, option) and args.agent != "command":
+            raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
+    if args.halt is not None and args.halt < 1:
+        raise UsageError("--halt takes a number from 1 up")
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         row = ledger.queues.get(args.queue)
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
+        granted = json.loads(row.commands or "[]")
+        if granted and chosen.no_commands:
+            words = " ".join(shell(command) for command in granted)
+            raise UsageError(
+                f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+                "open the queue without it, or take another --agent",
+            )
         climbs = row.ladder if args.model is None and args.agent != "command" else None
         wanted = [(args.agent, args.model)]
         if climbs:
@@ -108,8 +146,15 @@ def run(args: argparse.Namespace) -> int:
         for agents in clients:
             if row.budget_usd is not None or row.item_usd is not None:
                 budget.check_price(args.queue, agents.model, f"--agent {agents.name}")
-            agents.check()
+            agents.check(ledger.root)
             agents.check_names(ledger.queries.columns(args.queue))
+        agents = clients[0]
+        withheld = agents.hand_on(args.env)
+        if args.dry_run:
+            return _rehearse(ledger, args.queue, agents)
+        if withheld:
+            told = f"the command runs without {listed(withheld, 20, 60)}"
+            print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -122,6 +167,8 @@ def run(args: argparse.Namespace) -> int:
                 branch=args.branch,
                 rungs=clients if climbs else (),
                 model=args.model if row.ladder else None,
+                halt=args.halt,
+                printed=_printer(ledger) if args.keep_order else None,
                 show=show,
             )
             why = pool.run()
@@ -133,6 +180,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"hypervisor: {note}", file=sys.stderr)
     print(_next(args, why, pool.cause or pool.not_done, resume_at, nothing))
     return int(why != "drained" or bool(summary["counts"]["failed"]))
+
+
+def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
+    """Show the command lines of the items that come next."""
+    for row in ledger.items.next_rows(queue, _SHOWN):
+        try:
+            print(shell(agents.rehearse(row, queue)))
+        except Unfit as unfit:
+            print(f"{one_line(row.id, 60)} would be blocked: {unfit}")
+    return 0
+
+
+def _printer(ledger: Ledger) -> Callable[[Claim], None]:
+    """Return what prints what the command of a claim has printed."""
+
+    def tell(claim: Claim) -> None:
+        try:
+            folder = retention.folder_of(ledger.state, claim.queue)
+            kept = folder.read(retention.output_of(claim.id, claim.attempt))
+        except OSError:
+            # It printed nothing, or that could not be kept.
+            return
+        print(kept.decode("utf-8", "replace"), end="", flush=True)
+
+    return tell
 
 
 def _next(
@@ -150,6 +222,9 @@ def _next(
             f"started. Once that is mended: hypervisor retry {args.queue}, then the same command; "
             f"or go on all the same: hypervisor plan {args.queue} --go-on"
         )
+    if why == "halted":
+        failed = count(args.halt, "failure")
+        return f"stopped after {failed}; the same command goes on with what is left"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

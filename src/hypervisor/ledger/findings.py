@@ -116,7 +116,7 @@ class Span(NamedTuple):
 
 class Result(NamedTuple):
     """An item, and of the claim that was accepted or is live who had it when, with which model, how
-    it ended, and its report."""
+    it ended, its answer (JSON) and its report."""
 
     no: int
     id: str
@@ -149,15 +149,14 @@ class Result(NamedTuple):
     clone: str | None
     model: str | None
     proof: str | None
+    answer: str | None
     report: Report | None
 
 
 class Answer(NamedTuple):
-    """An item with its result: the `format` of its file, and the `attempt` that was accepted or is
-    live."""
+    """An item with its result, and the `attempt` of the claim that was accepted or is live."""
 
     result: Result
-    format: str | None
     attempt: int | None
 
 

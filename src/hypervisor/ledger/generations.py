@@ -109,8 +109,8 @@ class Generations:
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
         are named hold from then on, and so do instructions, as a version of their own. Raises
         UsageError if the queue is at work with another check, scope, commands or paths, or with
-        instructions where none are given; where no check, scope, commands or paths are named, those
-        that it has stay.
+        instructions where none are given, or has accepted answers by another schema; where no
+        schema, check, scope, commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -129,10 +129,13 @@ class Generations:
                 at_work = False
             else:
                 wanted = self._not_accepted(name, wanted, opened)
+            if newest is not None:
+                self._terms.check_answer(newest, options.answer)
             wanted = self._items.free(newest, wanted, opened, anew=not at_work)
             goes_on = at_work
             if newest is not None and not at_work and _is_same(newest, options):
                 if not wanted:
+                    self._terms.put_sequence(newest.no, options.sequence)
                     return opened
                 open_here = self._items.open_ids(newest.no)
                 goes_on = all(item.id in open_here for item in wanted)
@@ -141,8 +144,8 @@ class Generations:
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
                     self._store.change(
-                        "update queue set branches = ?, commits = ? where no = ?",
-                        (newest.branches, newest.commits, queue.no),
+                        "update queue set branches = ?, commits = ?, answer = ? where no = ?",
+                        (newest.branches, newest.commits, newest.answer, queue.no),
                     )
                     kept = None if options.again else {item.id for item in wanted}
                     self._end_generation(newest, queue, kept)
@@ -180,6 +183,11 @@ class Generations:
                 self._store.change(
                     "update queue set ladder = ? where no = ?", (options.ladder, queue.no)
                 )
+            if options.answer is not None:
+                self._store.change(
+                    "update queue set answer = ? where no = ?", (options.answer, queue.no)
+                )
+            self._terms.put_sequence(queue.no, options.sequence)
             opened.generation = queue.generation
             opened.is_new = not goes_on
             if goes_on:

@@ -52,6 +52,7 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    answer: str | None
     checks: str | None
     max_refusals: int
     budget_usd: float | None
@@ -223,10 +224,11 @@ class Lease(NamedTuple):
 
 class Lapsed(NamedTuple):
     """A claim whose lease ran out, and that may come back; `lapsed` is its number once somebody has
-    noticed, `outcome` how it ended then."""
+    noticed, `outcome` how it ended then, `path` that of its file, unless it is a row of that."""
 
     no: int
     id: str
+    path: str | None
     queue: int
     files: str | None
     lapsed: int | None
@@ -288,6 +290,7 @@ class Holding(NamedTuple):
     commits: int | None
     may_write: str | None
     instructions: str | None
+    answer: str | None
 
 
 class Left(NamedTuple):

@@ -263,6 +263,9 @@ create table accepted (
 # queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
 # reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
 # what that printed.
+# A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
+# the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
+# accepted one.
 #
 # What an agent or a claim has cost in dollars (`usd`), null where that is not known. A claim's
 # `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
@@ -286,6 +289,9 @@ create table refusal (
     tail text not null
 );
 create index refusal_claim on refusal (claim);
+alter table queue add column answer text;
+alter table queue add column sequence text;
+alter table claim add column answer text;
 alter table claim add column usd real;
 alter table claim add column model text;
 alter table agent add column usd real;

@@ -41,7 +41,7 @@ class Claude(client.Headless):
         self.model, self._turns, self._words = model or "haiku", turns, list(words)
         self._program = ""
 
-    def check(self) -> None:
+    def check(self, root: str) -> None:
         """Find the client. Raises HypervisorError."""
         self._program = client.find("claude", INSTALL)
         for word in self._words:
@@ -81,7 +81,7 @@ class Claude(client.Headless):
         environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
         return client.Start([*words, *self._words], environment, self._prompt(place))
 
-    def stream(self) -> ClaudeStream:
+    def stream(self, place: client.Place) -> ClaudeStream:
         """Return a reader of one run's output."""
         return ClaudeStream()
 
