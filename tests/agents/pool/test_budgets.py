@@ -37,7 +37,7 @@ class Spender(client.Headless):
             ["sh", "-c", "while sleep 0.1; do echo; done"], {"PATH": "/usr/bin:/bin"}
         )
 
-    def stream(self) -> client.Stream:
+    def stream(self, place: client.Place) -> client.Stream:
         return Counting()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
