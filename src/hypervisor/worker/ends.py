@@ -187,7 +187,7 @@ def _accept_and_claim(
     if agent is not None and share_left(ledger, agent, queue) < 1:
         return None
     try:
-        marks = terms(ledger, queue, agent)
+        marks = terms(ledger, queue, agent, ledger.claims.place_of(row.token)[4])
         [state], claims = ledger.claims.finish_and_claim(
             [(row.token, outcome, report)],
             queue,
