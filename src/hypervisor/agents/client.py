@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypervisor.agents.limits import Limit, Windows
 from hypervisor.config import store
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim
+from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
@@ -21,7 +23,7 @@ from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
-_ALWAYS = frozenset(
+GIVEN = frozenset(
     (
         "HOME", "HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_SETUP", "HYPERVISOR_STORE",
         "HYPERVISOR_STORE_WAIT", "LANG", "LANGUAGE", "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
@@ -29,6 +31,7 @@ _ALWAYS = frozenset(
         "XDG_CONFIG_HOME",
     )
 )  # fmt: skip
+_OF_SERVERS = ("HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "HYPERVISOR_STORE_WAIT")
 # How much of what a command printed is kept.
 _TAIL_LINES = 8
 _TAIL = 2000
@@ -71,13 +74,15 @@ class End:
 
     finished (the client says so), limited (turns), failed (an error of the service or the client),
     rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
-    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met.
+    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met; `output`
+    is all that it printed, where that is an answer.
     """
 
     how: str
     cause: str = ""
     last: str = ""
     limit: Limit | None = None
+    output: str | None = None
 
 
 @dataclass
@@ -86,7 +91,8 @@ class Stream:
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
     of its standard error; `windows` is how much of the service's usage windows is used, where the
-    client tells.
+    client tells. Where what is printed is an answer, `output` takes it, as it comes and apart from
+    standard error: never more than `most_output` bytes, and a little to see that it was more.
     """
 
     tool: str = ""
@@ -95,6 +101,13 @@ class Stream:
     session: str = ""
     complaints: list[str] = field(default_factory=list)
     windows: Windows = field(default_factory=dict)
+    output: bytearray | None = None
+    most_output: int = 0
+
+    def printed(self, data: bytes) -> None:
+        """Take in what stood on standard output, if that is an answer."""
+        if self.output is not None:
+            self.output += data[: max(0, self.most_output + 1 - len(self.output))]
 
     def feed(self, line: str) -> None:
         """Take in one line of standard output."""
@@ -102,6 +115,10 @@ class Stream:
     def complain(self, line: str) -> None:
         """Take in one line of standard error."""
         self.complaints = [*self.complaints[-19:], line]
+
+    def over(self) -> End | None:
+        """Return how the run ends, if it is to be ended now: the client would go on."""
+        return None
 
     def end(self, code: int) -> End:
         """Return how the run ended, given the exit code (negative: a signal)."""
@@ -126,7 +143,9 @@ class LastLines(Stream):
         """Return how the command ended: finished only with exit code 0."""
         self.last = "\n".join(self._tail)[-_TAIL:]
         if code == 0:
-            return End("finished", "", self.last)
+            output = self.output
+            told = None if output is None else output.decode("utf-8", "surrogateescape")
+            return End("finished", "", self.last, output=told)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
         cause = exit_text(code) + (f": {last[:200]}" if last else "")
@@ -152,24 +171,59 @@ class Headless:
     # What it asks its service beyond what stands in its transcripts.
     unseen = ""
 
-    def check(self) -> None:
-        """Find the program, and whatever else it can't run without. Raises HypervisorError."""
+    def check(self, root: str) -> None:
+        """Find the program, and whatever else it can't run without in the project at `root`. Raises
+        HypervisorError."""
 
     def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
         """Raise UsageError if the items with these columns can't be given to it."""
+
+    def hand_on(self, names: Sequence[str]) -> list[str]:
+        """Hand these variables of this environment on to it; return those that look like secrets
+        and are kept from it. Raises UsageError."""
+        if names:
+            raise UsageError("--env is for --agent command", "the client's own keys are handed on")
+        return []
+
+    def rehearse(self, item: OpenItem, queue: str) -> list[str]:
+        """Return the command line for an item that is still to be claimed. Raises UsageError, Unfit
+        among them."""
+        raise UsageError("--dry-run is for --agent command")
 
     def start(self, place: Place, claim: Claim | None = None) -> Start:
         """Return how to start one process; `claim` is its item with `one_item_each`. Raises Unfit
         for an item that it can't be given."""
         raise NotImplementedError
 
-    def stream(self) -> Stream:
-        """Return a reader of one run's output."""
+    def stream(self, place: Place) -> Stream:
+        """Return a reader of the output of the run in `place`."""
         raise NotImplementedError
+
+    def clear_away(self, root: str) -> None:
+        """Remove what runs that were ended have left in the project at `root`."""
 
     def transcript(self, place: Place, stream: Stream) -> str | None:
         """Return where this run's transcript is, or None while there is none."""
         return None
+
+
+class Judge:
+    """How a client is asked for its word on one report: once, without tools."""
+
+    # What its verdicts go by.
+    name = ""
+
+    def check(self) -> None:
+        """Find the program. Raises HypervisorError."""
+
+    def start(self, place: Place, text: str) -> Start:
+        """Return how to put the question `text` to it."""
+        raise NotImplementedError
+
+    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
+        """Return the answer in what it printed, and its tokens by kind where it tells them. Raises
+        HypervisorError where it says that it could not answer."""
+        raise NotImplementedError
 
 
 def event(line: str) -> dict[str, object]:
@@ -190,7 +244,7 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in _ALWAYS
+        if name in GIVEN
         or name in IDENTITY
         or name in more
         or name.startswith(("LC_", *prefixes))
@@ -229,6 +283,32 @@ def own_program() -> str:
     if found is None:
         raise HypervisorError("hypervisor is not on PATH", "add its bin folder to PATH")
     return found
+
+
+def set_up_server() -> None:
+    """See that the task_manager server can start: agents never install its libraries. Raises
+    HypervisorError."""
+    words = [own_program(), "serve", "--setup"]
+    made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if made.returncode != 0:
+        raise HypervisorError(
+            f"the task_manager server can't start: {one_line(made.stderr.strip(), 300)}",
+            "hypervisor serve --setup",
+        )
+
+
+def server_environment(place: Place) -> tuple[list[str], dict[str, str]]:
+    """Return what the task_manager server of an agent needs of its environment, where the client
+    keeps that from it: the names of variables that it is to pass on, so that no password stands in
+    a file, and those that are new."""
+    passed = [name for name in _OF_SERVERS if name in os.environ]
+    made = {
+        "HYPERVISOR_WORKER": place.agent.name,
+        "HYPERVISOR_SETUP": "never",
+        # The agent's HOME need not be the user's.
+        VARIABLE: home(),
+    }
+    return [*passed, *store.environment()], place.agent.environment() | made
 
 
 def plugin_folder() -> Path:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Callable
 
 from hypervisor import worker
+from hypervisor.agents import retention
+from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
-from hypervisor.system.text import escaped
+from hypervisor.system.text import count, escaped, listed, one_line, shell
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
     f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [--env NAME]\n"
+    "       [--keep-order] [--halt N] [--dry-run] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -26,6 +31,7 @@ TAKES_WORDS = True
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
+_SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +75,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="command: hand this variable on to it, e.g. a key; may be repeated",
+    )
+    parser.add_argument(
+        "--keep-order",
+        action="store_true",
+        help="command: print what each item printed, in the order in which they were started",
+    )
+    parser.add_argument(
+        "--halt", type=int, metavar="N", help="command: start nothing more after N failures"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help=f"command: only show the first {_SHOWN} command lines",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,16 +115,34 @@ def run(args: argparse.Namespace) -> int:
     chosen = client(args.agent)
     if args.branch and chosen.no_branch:
         raise UsageError(
-            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
+    for option in ("halt", "keep_order", "dry_run"):
+        if getattr(args, option) and args.agent != "command":
+            raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
+    if args.halt is not None and args.halt < 1:
+        raise UsageError("--halt takes a number from 1 up")
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        agents.check()
+        granted = json.loads(ledger.queues.get(args.queue).commands or "[]")
+        if granted and chosen.no_commands:
+            words = " ".join(shell(command) for command in granted)
+            raise UsageError(
+                f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+                "open the queue without it, or take another --agent",
+            )
+        agents.check(ledger.root)
         agents.check_names(ledger.queries.columns(args.queue))
+        withheld = agents.hand_on(args.env)
+        if args.dry_run:
+            return _rehearse(ledger, args.queue, agents)
+        if withheld:
+            told = f"the command runs without {listed(withheld, 20, 60)}"
+            print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
         with shown(args.queue) as show:
             pool = Pool(
                 ledger,
@@ -109,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
                 seconds=args.max_minutes * 60,
                 force=args.force,
                 branch=args.branch,
+                halt=args.halt,
+                printed=_printer(ledger) if args.keep_order else None,
                 show=show,
             )
             why = pool.run()
@@ -122,6 +168,31 @@ def run(args: argparse.Namespace) -> int:
     return int(why != "drained" or bool(summary["counts"]["failed"]))
 
 
+def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
+    """Show the command lines of the items that come next."""
+    for row in ledger.items.next_rows(queue, _SHOWN):
+        try:
+            print(shell(agents.rehearse(row, queue)))
+        except Unfit as unfit:
+            print(f"{one_line(row.id, 60)} would be blocked: {unfit}")
+    return 0
+
+
+def _printer(ledger: Ledger) -> Callable[[Claim], None]:
+    """Return what prints what the command of a claim has printed."""
+
+    def tell(claim: Claim) -> None:
+        try:
+            folder = retention.folder_of(ledger.state, claim.queue)
+            kept = folder.read(retention.output_of(claim.id, claim.attempt))
+        except OSError:
+            # It printed nothing, or that could not be kept.
+            return
+        print(kept.decode("utf-8", "replace"), end="", flush=True)
+
+    return tell
+
+
 def _next(
     args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
 ) -> str:
@@ -131,6 +202,9 @@ def _next(
         if args.agent == "command":
             mend = "Once that is mended, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
+    if why == "halted":
+        failed = count(args.halt, "failure")
+        return f"stopped after {failed}; the same command goes on with what is left"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

@@ -36,7 +36,7 @@ _OTHERS = (
     of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
     | of("c", "handout process outcome attempt")
     | of("q", "max_attempts max_deaths max_releases max_lost item_ms lock_dir verify check_env")
-    | of("q", "check_base checks max_refusals scope commits may_write instructions")
+    | of("q", "check_base checks max_refusals scope commits may_write instructions answer")
     | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
     | {"awaited": AWAITED, "claim": "c.no", "max_abrupt": "q.max_deaths"}
 )
@@ -49,9 +49,12 @@ _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = f"select {columns(Reported, 'i', **_OTHERS)} from claim c join item i on i.no = c.item "
 _ENDING_BY_TOKEN = f"{_ENDING}{_BY_TOKEN} /*! for update of i */"
+# A row stands in the ledger whole.
+_OWN_FILE = "case when i.payload is null or i.format is not null or i.fingerprint is not null " \
+    "then i.path end"  # fmt: skip
 # What one token held until its lease ran out, as long as nothing else has happened to that.
 _LAPSED = (
-    f"select {columns(Lapsed, 'i', **_OTHERS)} {_JOINED}"
+    f"select {columns(Lapsed, 'i', **_OTHERS, path=_OWN_FILE)} {_JOINED}"
     "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
     "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
     # Whoever ends it just now has written both.
@@ -75,6 +78,7 @@ EARLIER = (
 )
 _LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_ANSWERED = "update claim set answer = ? where no = ?"
 _ACCEPT = "update claim set outcome = ?, ended_at = ?, report = ?, proof = ? where no = ?"
 _SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
@@ -260,6 +264,8 @@ class Ends:
 
             if files_at_work(self._store, self.late()).meet_text(row.files):
                 return False
+        if self._is_locked(row):
+            return False
         # A shared store makes no locks: one that stands there now is another's.
         if row.lapsed is not None or self._store.is_shared:
             key = keys.key(row.id)
@@ -278,6 +284,15 @@ class Ends:
             )
         self._renew(Lease(row.no, row.claim, row.lease_ms, ends_by))
         return True
+
+    def _is_locked(self, row: Lapsed) -> bool:
+        """True if another tool has locked the item, in whatever folder pre-flight looks into."""
+        from hypervisor.config.lock_folders import lock_folders
+        from hypervisor.ledger.lock_view import LockView
+
+        root = self._store.root
+        view = LockView(root, lock_folders(root), self._store.ledger_id, once=True)
+        return view.find(row.id, None if row.path is None else f"{root}/{row.path}") is not None
 
     def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
         """Renew what else of their queue is held by the workers of these claims: of the same call,
@@ -307,6 +322,7 @@ class Ends:
         now, mark = time.time(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
+        answers: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
         spoke: list[Reported] = []
@@ -314,7 +330,7 @@ class Ends:
         found = self._store.look(
             Reported, _ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends]
         )
-        for (number, token, outcome, text, proof), row in zip(ends, found, strict=True):
+        for (number, token, outcome, text, proof, answer), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
                 states.append(said[number][1] if said[number][0] == outcome else None)
@@ -342,6 +358,8 @@ class Ends:
                 if awaited and merged and state in SATISFYING:
                     self.satisfy(row.project, row.id)
             claims.append((outcome, now, text, proof, number))
+            if answer is not None:
+                answers.append((answer, number))
             if not self._store.is_shared:
                 folder = self._claim_locks.path_of(row.queue)
                 self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
@@ -349,6 +367,8 @@ class Ends:
             states.append(state)
             spoke.append(row)
         self._store.change_many(_ACCEPT, claims)
+        if answers:
+            self._store.change_many(_ANSWERED, answers)
         self._store.change_many(_END_ITEM, items)
         clone = self._store.clone() if pending else None
         if clone is not None:
@@ -400,6 +420,11 @@ class Ends:
         waiting = self._store.rows(
             "select item from dependency where project = ? and after = ?", (project, item_id)
         ).fetchall()
+        self._store.change(
+            "insert into met (project, after, item) select project, after, item from dependency "
+            "where project = ? and after = ? on conflict do nothing",
+            (project, item_id),
+        )
         self._store.change(
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )

@@ -40,6 +40,10 @@ class ClaimRow(NamedTuple):
     ends_by: int | None
     calls: int
     proof: str | None
+    verdict: str | None
+    reviewer: str | None
+    verdict_at: float | None
+    verdict_note: str | None
     id: str
     queue_name: str
     generation: int
@@ -111,8 +115,8 @@ class Span(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
-    its report."""
+    """An item, and of the claim that was accepted or is live who had it when, how it ended, its
+    answer (JSON) and its report."""
 
     no: int
     id: str
@@ -144,16 +148,71 @@ class Result(NamedTuple):
     ended_at: float | None
     clone: str | None
     proof: str | None
+    answer: str | None
     report: Report | None
 
 
+class Reviewed(NamedTuple):
+    """An accepted report (`claim` is its number) as it is reviewed, with its item as that is now;
+    `stratum` and `extra` are those in a sample."""
+
+    claim: int
+    token: str
+    worker: str
+    model: str | None
+    report: str | None
+    answer: str | None
+    verdict: str | None
+    reviewer: str | None
+    verdict_at: float | None
+    verdict_note: str | None
+    judged: str | None
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    format: str | None
+    fingerprint: str | None
+    state: str
+    stratum: str | None
+    extra: int | None
+
+
+class Sample(NamedTuple):
+    """A sample of the reports of a queue (its number), drawn as `asked` from a `population`."""
+
+    queue: int
+    number: int
+    at: float
+    asked: str
+    seed: str
+    strata: str | None
+    population: int
+
+
+class Suggestion(NamedTuple):
+    """Work that a worker has found while it had the item `origin`; without a `verdict` it waits
+    for one."""
+
+    id: str
+    origin: str
+    worker: str
+    title: str
+    body: str | None
+    at: float
+    verdict: str | None
+    reviewer: str | None
+
+
 class Answer(NamedTuple):
-    """An item with its result: the `format` of its file, and the `attempt` that was accepted or is
-    live."""
+    """An item with its result, and of the claim that was accepted or is live the `attempt`, and by
+    which `model` and at which cost it was made."""
 
     result: Result
-    format: str | None
     attempt: int | None
+    model: str | None
+    usd: float | None
 
 
 class KnownItem(NamedTuple):

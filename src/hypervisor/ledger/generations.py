@@ -33,12 +33,16 @@ _OF_ITEMS = "item in (select no from item where queue = ?)"
 _PARTS = (
     ("refusal", f"claim in (select no from claim where {_OF_ITEMS})"),
     ("dependency", _OF_ITEMS),
+    ("met", _OF_ITEMS),
     ("claim", _OF_ITEMS),
     ("item", "queue = ?"),
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
     ("event", "queue = ?"),
+    ("sample", "queue = ?"),
+    ("sampled", "queue = ?"),
+    ("suggestion", "queue = ?"),
     ("queue", "no = ?"),
 )
 _PRUNABLE = (
@@ -58,7 +62,10 @@ _OLD_CLAIMS = (
     "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
     "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
     f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
-    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done')"
+    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done') "
+    # Without what was judged a rate would tell less, or more, than was seen.
+    "and c.verdict is null and c.no not in (select claim from sampled) "
+    "and c.no not in (select claim from suggestion)"
 )
 
 
@@ -107,8 +114,8 @@ class Generations:
         out. Where nothing is to be added, the last generation stays the last, if it is one of work.
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
         are named hold from then on. Raises UsageError if the queue is at work with other
-        instructions, or another check, scope, commands or paths; where no check, scope, commands or
-        paths are named, those that it has stay.
+        instructions, or another check, scope, commands or paths, or has accepted answers by another
+        schema; where no schema, check, scope, commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -127,10 +134,13 @@ class Generations:
                 at_work = False
             else:
                 wanted = self._not_accepted(name, wanted, opened)
+            if newest is not None:
+                self._terms.check_answer(newest, options.answer)
             wanted = self._items.free(newest, wanted, opened, anew=not at_work)
             goes_on = at_work
             if newest is not None and not at_work and _is_same(newest, options):
                 if not wanted:
+                    self._terms.put_sequence(newest.no, options.sequence)
                     return opened
                 open_here = self._items.open_ids(newest.no)
                 goes_on = all(item.id in open_here for item in wanted)
@@ -139,8 +149,8 @@ class Generations:
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
                     self._store.change(
-                        "update queue set branches = ?, commits = ? where no = ?",
-                        (newest.branches, newest.commits, queue.no),
+                        "update queue set branches = ?, commits = ?, answer = ? where no = ?",
+                        (newest.branches, newest.commits, newest.answer, queue.no),
                     )
                     kept = None if options.again else {item.id for item in wanted}
                     self._end_generation(newest, queue, kept)
@@ -172,6 +182,11 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
+            if options.answer is not None:
+                self._store.change(
+                    "update queue set answer = ? where no = ?", (options.answer, queue.no)
+                )
+            self._terms.put_sequence(queue.no, options.sequence)
             opened.generation = queue.generation
             opened.is_new = not goes_on
             if goes_on:

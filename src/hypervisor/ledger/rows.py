@@ -52,6 +52,7 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    answer: str | None
     checks: str | None
     max_refusals: int
 
@@ -210,10 +211,11 @@ class Lease(NamedTuple):
 
 class Lapsed(NamedTuple):
     """A claim whose lease ran out, and that may come back; `lapsed` is its number once somebody has
-    noticed, `outcome` how it ended then."""
+    noticed, `outcome` how it ended then, `path` that of its file, unless it is a row of that."""
 
     no: int
     id: str
+    path: str | None
     queue: int
     files: str | None
     lapsed: int | None
@@ -275,6 +277,7 @@ class Holding(NamedTuple):
     commits: int | None
     may_write: str | None
     instructions: str | None
+    answer: str | None
 
 
 class Left(NamedTuple):
@@ -364,6 +367,7 @@ class Next(NamedTuple):
     abrupt: int
     turn: int
     files: str | None
+    note: str | None
     last_claim: int | None
     late: bool | None
 

@@ -60,6 +60,7 @@ class Always(TypedDict):
 class Told(Always, total=False):
     """An item of a summary; `outcome` or `reason` is there."""
 
+    answer: object
     outcome: str
     reason: str
     commit: str
@@ -184,6 +185,15 @@ class Status(TypedDict, total=False):
 # -- show and log --
 
 
+class Verdict(TypedDict):
+    """What a person said of a report."""
+
+    verdict: str
+    by: str
+    at: float
+    note: str | None
+
+
 class Refusal(TypedDict):
     """A report that was refused: by which check, why, and the end of what that printed."""
 
@@ -211,6 +221,7 @@ class Claim(TypedDict):
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None
     transcript: str | None
+    review: Verdict | None
 
 
 class InQueue(TypedDict):
@@ -285,3 +296,17 @@ class Event(TypedDict):
     token: str | None
     worker: str | None
     detail: str | None
+
+
+# -- review --
+
+
+class Rate(TypedDict):
+    """How many of some reviewed reports were accepted, and the interval of 95 % of that rate."""
+
+    name: str
+    accepted: int
+    reviewed: int
+    rate: float | None
+    low: float
+    high: float

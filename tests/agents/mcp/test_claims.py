@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Ledger
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.read import read as read_file
+from worker.support import open_queue
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -114,6 +116,26 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert task["instructions"] == "Measure it."
     server.ok("complete_task", id="first")
     assert run("status", "q").stdout.startswith("q: drained, 1 item: 1 done\n")
+
+
+def test_an_answer_is_held_against_the_schema_that_came_with_its_task(
+    root: Path, serve: Serve, run: Run
+) -> None:
+    (root / "rows.csv").write_text("name\nfirst\n")
+    (root / "do.txt").write_text("Measure it.")
+    schema = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
+    (root / "s.json").write_text(json.dumps(schema))
+    words = ("rows.csv", "--id", "name", "--instructions", "do.txt", "--answer", "s.json")
+    assert run("open", "q", *words).returncode == 0
+    server = serve("--queue", "q")
+    assert server.ok("claim_next_task", caller="gemini")["task"]["answer_schema"] == schema
+    told = server.refused("complete_task", id="first", summary="did it")
+    assert "answer: it is missing" in told
+    told = server.refused("complete_task", id="first", answer={"size": "large"})
+    assert 'answer.size: "large" is a string, not integer' in told
+    server.ok("complete_task", id="first", answer={"size": 3})
+    [line] = run("results", "q", "--jsonl").stdout.splitlines()
+    assert json.loads(line)["answer"] == {"size": 3}
 
 
 def test_a_caller_gets_its_own_and_anyones_tasks_and_is_told_whose_are_held(
@@ -325,6 +347,30 @@ def test_a_ledger_that_is_made_anew_is_the_one_that_claims_are_in(root: Path, wr
     told = tools.answer(lambda: tools.claim_next_task("gemini", ""))
     with Ledger.open(str(root)) as ledger:
         assert list(ledger.claims.live_tokens().values()) == [told["task"]["id"]] == ["t-0"]
+
+
+def test_an_agent_in_a_tree_of_its_own_has_its_work_committed_by_the_server(
+    root: Path, write: Write
+) -> None:
+    write("t-1")
+    tree = root.parent / "tree"
+    for words in (
+        ["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@example.org"],
+        ["add", "tasks"], ["commit", "-qm", "start"],
+        ["worktree", "add", "-q", "--detach", str(tree)],
+    ):  # fmt: skip
+        subprocess.run(["git", *words], cwd=root, check=True)
+    open_queue(root)
+    index = TaskIndex(str(root))
+    tools = Tools(index, Dispatch(index, "q", str(tree)))
+    task = tools.answer(lambda: tools.claim_next_task("codex", ""))["task"]
+    assert (task["id"], task["work_in"]) == ("t-1", str(tree))
+    (tree / "made.txt").write_text("x")
+    ended = tools.answer(lambda: tools.complete_task("t-1", summary="made it"))
+    assert ended["success"], ended
+    shown = ["git", "show", "--stat", "--format=%s", task["branch"]]
+    told = subprocess.run(shown, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert "made.txt" in told
 
 
 def _try(server: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight.front_matter import as_json
 from hypervisor.ledger import Claim
+from hypervisor.system.quick_json import loads
 from hypervisor.system.text import one_line
 from hypervisor.worker import asks
 
@@ -63,8 +64,12 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, object]:
         told = {"id": claim.id, "title": claim.title, "path": claim.path, "body": ""}
         if claim.payload is not None:
             told["row"] = claim.payload
+    if claim.worktree is not None:
+        told |= {"branch": claim.branch, "work_in": claim.worktree, "file": claim.file}
     if claim.instructions:
         told["instructions"] = claim.instructions
+    if claim.answer is not None:
+        told["answer_schema"] = loads(claim.answer)
     if asked := asks(index.root, claim):
         told["asks"] = asked
     if claim.before is not None:
