@@ -93,8 +93,8 @@ def passed(
 
 
 def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
-    """Keep a refusal by what is called `name`. Raises Spent, with the claim ended, for the last
-    that its queue allows."""
+    """Keep that what is called `name` has refused a report. Raises Spent, with the claim ended,
+    for the last refusal that its queue allows."""
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text

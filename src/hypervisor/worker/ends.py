@@ -92,9 +92,13 @@ def _finish(
         ended.stands = _says_more(ledger, token, report)
         return ended
     if outcome == "done" and (row.answer is not None or "answer" in report):
-        from hypervisor.worker import answers
+        from hypervisor.worker import answers, checks
 
-        report = answers.given(ledger, row, report)
+        try:
+            report = answers.given(ledger, row, report)
+        except checks.Spent:
+            _look_after(ledger)
+            raise
     if outcome == "done" and row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
