@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by",
         metavar="KEY",
         help="in proportion, and at least one each: by a column, by a key of the tasks' headers, "
-        "or by model, worker or folder",
+        "by answer.KEY, or by model, worker or folder",
     )
     parser.add_argument("--again", action="store_true", help="another sample in place of the last")
     verdict = parser.add_mutually_exclusive_group()

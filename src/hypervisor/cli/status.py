@@ -99,12 +99,11 @@ def _lines(told: list[Status], named: bool) -> list[str]:
     for one in told:
         if id(one) in hidden:
             continue
-        shown.append(status.line(one))
-        if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
+        more = named or (one["state"] in ("open", "paused") and detailed < _DETAILED)
+        shown.append(status.line(one, proof=not more))
+        if more:
             shown += detail(one)
             detailed += 1
-        elif proof := proofs.told(one["proof"]):
-            shown[-1] += f"; {proof}"
     if hidden:
         shown.append(f"… and {count(len(hidden), 'queue')} that ended before (--json lists all)")
     return shown

@@ -6,7 +6,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,22 +93,17 @@ def passed(
 
 
 def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
-    """Keep a refusal by what is called `name`. Raises Spent, with the claim ended, for the last
-    that its queue allows."""
+    """Keep that what is called `name` has refused a report. Raises Spent, with the claim ended,
+    for the last refusal that its queue allows."""
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text
-    count = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
-    if count < row.max_refusals:
+    number = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
+    if number < row.max_refusals:
         return
-    from hypervisor.worker import off_limits, outbox, scope
-
     ledger.ends.end(row.token, "refused", clean(refused.cause))
-    scope.end(ledger.state, row.token)
-    off_limits.look_after(ledger)
-    outbox.flush(ledger)
     raise Spent(
-        f"{refused.message}. Its reports were refused {count} times, which uses up the attempt: "
+        f"{refused.message}. That was {count(number, 'refusal')}, which uses up the attempt: "
         "the item is no longer yours",
         f"go on with: hypervisor next {row.queue_name}",
         refused.output,
