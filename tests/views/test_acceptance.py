@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from hypervisor.views.acceptance import interval
+from hypervisor.ledger.findings import Reviewed
+from hypervisor.views.acceptance import interval, rates
 from hypervisor.worker.review import draw
 
 
@@ -66,3 +67,22 @@ def test_a_sample_is_in_proportion_with_one_of_each_and_the_same_for_a_seed() ->
     groups = Counter(stratum for _, stratum, _ in drawn)
     assert groups["big"] == 18 and len(groups) == 11
     assert sum(not extra for _, _, extra in drawn) == 20
+
+
+def test_rates_are_told_by_group_worker_model_and_version_of_the_instructions() -> None:
+    one = Reviewed(**dict.fromkeys(Reviewed._fields))._replace(worker="w", stratum="", extra=0)
+    good = one._replace(verdict="accepted", model="large")
+    bad = one._replace(verdict="rejected", model="small", version=2)
+    alone = one._replace(verdict="rejected", model="small", stratum="rare", extra=1)
+    told = rates([good, good, bad, alone, one])
+    assert [(r["accepted"], r["reviewed"]) for r in told["all"]] == [(2, 3)]
+    shown = {
+        kind: [(r["name"], r["accepted"], r["reviewed"]) for r in told[kind]]
+        for kind in ("group", "worker", "model", "version")
+    }
+    assert shown == {
+        "group": [("rare", 0, 1), ("", 2, 3)],
+        "worker": [],
+        "model": [("small", 0, 1), ("large", 2, 2), ("", 0, 0)],
+        "version": [("2", 0, 1), ("1", 2, 2)],
+    }

@@ -254,7 +254,7 @@ def _show(ledger: Ledger, args: argparse.Namespace) -> None:
 def _show_rates(sampled: list[Reviewed]) -> None:
     rates = acceptance.rates(sampled)
     print(acceptance.told(rates["all"][0]))
-    for kind in ("group", "worker", "model"):
+    for kind in ("group", "worker", "model", "version"):
         lines = [
             f"  {kind} {one_line(one['name'] or 'none', 40)}: {acceptance.told(one)}"
             for one in rates[kind]

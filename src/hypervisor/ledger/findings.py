@@ -166,6 +166,7 @@ class Reviewed(NamedTuple):
     token: str
     worker: str
     model: str | None
+    version: int | None
     report: str | None
     answer: str | None
     verdict: str | None

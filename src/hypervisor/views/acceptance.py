@@ -56,8 +56,8 @@ def rate(name: str, reports: Iterable[Reviewed]) -> Rate:
 
 
 def rates(sampled: list[Reviewed]) -> dict[str, list[Rate]]:
-    """Return the rates of a sample, in `all` and by `group`, `worker` and `model`, the lowest
-    first; where all are of one kind, its list is empty.
+    """Return the rates of a sample, in `all` and by `group`, `worker`, `model` and `version` of
+    the instructions, the lowest first; where all are of one kind, its list is empty.
 
     Those that stand for a group which the sample had none of count for that group alone: in all
     they would count for more than they are.
@@ -68,6 +68,7 @@ def rates(sampled: list[Reviewed]) -> dict[str, list[Rate]]:
         "group": _by(sampled, lambda report: report.stratum or ""),
         "worker": _by(drawn, lambda report: report.worker),
         "model": _by(drawn, lambda report: report.model or ""),
+        "version": _by(drawn, lambda report: str(report.version or 1)),
     }
 
 
