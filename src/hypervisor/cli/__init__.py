@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The verbs, by where help shows them: a new one is a word here. A name that starts with `_` is for
 # our own processes.
 GROUPS = {
-    "Start": ("preflight", "open", "work"),
+    "Start": ("preflight", "open", "check", "work"),
     "Look": ("status", "show", "log", "results", "report"),
     "Decide": ("review", "retry", "pause", "resume", "cancel"),
     "Mend": ("undo", "doctor"),
@@ -27,8 +27,7 @@ GROUPS = {
     ),
     "sessions": ("plan", "wait", "summary"),
     "more": (
-        "judge", "integrate", "check", "allow", "triage", "demo", "serve", "move", "prune",
-        "completion",
+        "judge", "integrate", "allow", "triage", "demo", "serve", "move", "prune", "completion",
     ),
     "hidden": (
         "expire", "unlock", "adopt", "_triage-worker", "_batch-worker", "_hook", "_monitor",
