@@ -12,6 +12,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import listed, one_line
 
 SUMMARY = "give a queue a check that must pass before done counts, or show those that it has"
+EXAMPLE = "hypervisor check inbox 'make test'"
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _IN_WORDS = {
     "changed": "a file was changed for the item, as far as can be told (proves nothing)",
