@@ -80,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
+    options.add_notify(parser)
     parser.add_argument(
         "--yes-up-to",
         type=int,
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
+    options.check_notify(args.notify)
     tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
@@ -151,6 +153,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
+    if args.notify is not None:
+        with Ledger.open(root) as ledger:
+            options.subscribe(ledger, args.queue, args.notify)
     _tell(opened, checked, as_json=args.json)
     if args.verify is not None:
         from hypervisor.cli.check import about

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     root = root_of_queue(args.queue)
     with Ledger.open(root, look=True) as ledger:
-        reconcile.settle(ledger, limit=None)
+        reconcile.settle(ledger, limit=None, tell=True)
         use.collect_all(ledger, args.queue)
         queue = ledger.queues.get(args.queue, args.generation)
         text = page.render(ledger, args.queue, plain=args.plain, generation=queue.generation)

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
                 "a larger budget is for the user to decide",
                 f"this asks the user: {budget.more(args.queue)}",
             )
-        reconcile.settle(ledger)
+        reconcile.settle(ledger, tell=True)
         opening.resume(ledger, args.queue, tokens=tokens, ms=ms)
         print(told_of(ledger, args.queue))
     return 0

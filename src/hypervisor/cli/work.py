@@ -7,19 +7,27 @@ import sys
 
 from hypervisor import worker
 from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import escaped
+from hypervisor.worker import detached
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
     f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [-- WORDS…]"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch]\n"
+    "       [--notify NAME] [--detach] [-- WORDS…]\n"
+    "       hypervisor work QUEUE --attach"
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.agents.client import Headless
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 
@@ -38,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "For the other agents\nthey are added to the client's command line."
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument(
-        "--agent", required=True, choices=tuple(CLIENTS), help="what runs as worker"
-    )
+    parser.add_argument("--agent", choices=tuple(CLIENTS), help="what runs as worker")
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
     )
@@ -69,14 +75,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    options.add_notify(parser)
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="go on in the background, apart from this terminal and session, until the queue has "
+        "drained; one pool at most",
+    )
+    parser.add_argument(
+        "--attach", action="store_true", help="show the log of the detached pool as it grows"
+    )
+    parser.add_argument("--detached", type=int, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Work the queue off: 0 when it has drained, 1 if not or if an item failed, 3 if nothing was
     left to do."""
-    from hypervisor.agents.pool.pool import Pool
-    from hypervisor.views.summary import lines, summarize
+    if args.attach:
+        from hypervisor.cli.attach import attach
 
+        return attach(root_of_queue(args.queue), args.queue)
+    if args.agent is None:
+        raise UsageError(
+            "the following arguments are required: --agent", f"one of {', '.join(CLIENTS)}"
+        )
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
         if not 1 <= value <= most:
@@ -92,34 +114,82 @@ def run(args: argparse.Namespace) -> int:
             f"--branch is for --agent {' and '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
+    options.check_notify(args.notify)
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(root_of_queue(args.queue)) as ledger:
-        if ledger.queues.drained(args.queue):
-            print(worker.why_nothing(ledger, args.queue)[0])
-            return 3
-        agents.check()
-        agents.check_names(ledger.queries.columns(args.queue))
-        with shown(args.queue) as show:
-            pool = Pool(
-                ledger,
-                args.queue,
-                agents,
-                workers=args.workers,
-                items_each=items,
-                seconds=args.max_minutes * 60,
-                force=args.force,
-                branch=args.branch,
-                show=show,
-            )
-            why = pool.run()
-        summary = summarize(ledger, args.queue)
-        resume_at = ledger.queues.get(args.queue).resume_at
-        nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
+        state = ledger.state
+        if args.detached is not None:
+            detached.inherited(state, args.queue, args.detached)
+        code, why = 1, "it went wrong; see its log"
+        try:
+            code, why = _work(args, ledger, agents, items)
+        finally:
+            if args.detached is not None:
+                detached.ended(state, args.queue, code, why)
+    return code
+
+
+def _work(
+    args: argparse.Namespace, ledger: Ledger, agents: Headless, items: int
+) -> tuple[int, str]:
+    """Work the queue off, or have it worked off; return the exit code, and why it is over."""
+    from hypervisor.agents.pool.pool import Pool
+    from hypervisor.views.summary import lines, summarize
+
+    if ledger.queues.drained(args.queue):
+        print(worker.why_nothing(ledger, args.queue)[0])
+        return 3, "drained"
+    agents.check()
+    agents.check_names(ledger.queries.columns(args.queue))
+    options.subscribe(ledger, args.queue, args.notify)
+    if args.detach:
+        return _detach(args, ledger), ""
+    pool_id = None
+    if args.detached is None:
+        # Held for the life of the process.
+        detached.beside(ledger.state, args.queue)
+    elif made := detached.find(ledger.state, args.queue):
+        pool_id = made.id
+    with shown(args.queue) as show:
+        pool = Pool(
+            ledger,
+            args.queue,
+            agents,
+            workers=args.workers,
+            items_each=items,
+            seconds=args.max_minutes * 60,
+            force=args.force,
+            branch=args.branch,
+            show=show,
+            session=pool_id,
+        )
+        why = pool.run()
+    summary = summarize(ledger, args.queue)
+    resume_at = ledger.queues.get(args.queue).resume_at
+    nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
         print(f"hypervisor: {note}", file=sys.stderr)
     print(_next(args, why, pool.cause, resume_at, nothing))
-    return int(why != "drained" or bool(summary["counts"]["failed"]))
+    return int(why != "drained" or bool(summary["counts"]["failed"])), why
+
+
+def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
+    """Start a pool that goes on by itself, unless one is at work."""
+    from hypervisor.agents.pool import detach
+
+    queue = args.queue
+    made = detach.start(ledger.state, queue, args.line)
+    known = made or detached.find(ledger.state, queue)
+    if known is None or not known.alive:
+        raise UsageError(
+            f"a pool is at work on {queue} in another terminal",
+            "end it there first: Ctrl-C lets it finish what it has",
+        )
+    word = "works on" if made else "is at work already on"
+    print(f"{known.id} {word} {queue}; its log: {known.log}")
+    print(f"follow it: hypervisor work {queue} --attach; end it: hypervisor pause {queue}")
+    return 0
 
 
 def _next(

@@ -36,6 +36,7 @@ _PARTS = (
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
+    ("notification", "queue = ?"),
     ("event", "queue = ?"),
     ("queue", "no = ?"),
 )
@@ -137,8 +138,8 @@ class Generations:
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
                     self._store.change(
-                        "update queue set branches = ?, commits = ? where no = ?",
-                        (newest.branches, newest.commits, queue.no),
+                        "update queue set branches = ?, commits = ?, notify = ? where no = ?",
+                        (newest.branches, newest.commits, newest.notify, queue.no),
                     )
                     kept = None if options.again else {item.id for item in wanted}
                     self._end_generation(newest, queue, kept)

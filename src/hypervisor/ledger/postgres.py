@@ -35,8 +35,9 @@ _BLOCK = 1 << 24
 _TAG = 0x487 << 52
 _NUMBER_ENDS = (
     "select setval('end_no', greatest(1, (select max(finish_no) from item), "
-    "(select max(finish_no) from told)))"
+    "(select max(finish_no) from told), (select max(finish_no) from notification)))"
 )
+_NUMBERED = ("queue", "item", "event", "notification")
 
 
 class _Write(Transaction):
@@ -238,7 +239,7 @@ class Postgres:
 
     def number_from_here(self) -> None:
         """Have new numbers and places start above those in the tables."""
-        sequences = {f"{table}_no_seq": (table, "no") for table in ("queue", "item", "event")}
+        sequences = {f"{table}_no_seq": (table, "no") for table in _NUMBERED}
         sequences |= {"claim_no": ("claim", "no"), "place": ("item", "position")}
         for sequence, (table, column) in sequences.items():
             self.connection.execute(

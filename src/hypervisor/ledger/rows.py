@@ -52,6 +52,7 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    notify: str | None
 
 
 class Item(NamedTuple):

@@ -259,11 +259,33 @@ create table accepted (
 );
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+# A queue's `notify` names the entry of the user's configuration that its news goes to. A row of
+# `notification` is one piece of it, `id` being what a receiver knows it by: it tells of all ends up
+# to `finish_no`, or of the event or claim whose number is `about`; `body` is JSON. Until `sent_at`
+# is set nobody tries before `next_at`, and `error` is why the last try failed.
+SIXTH = """
+alter table queue add column notify text;
+create table notification (
+    no integer primary key,
+    id text not null unique,
+    queue integer not null references queue (no),
+    event text not null,
+    finish_no bigint,
+    about bigint,
+    body text not null,
+    at real not null,
+    next_at real not null,
+    error text,
+    sent_at real
+);
+create index notification_unsent on notification (queue) where sent_at is null;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(MIGRATIONS)
 
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted",
+    "accepted", "notification",
 )  # fmt: skip

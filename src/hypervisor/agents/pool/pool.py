@@ -11,6 +11,7 @@ from collections.abc import Callable
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
 from hypervisor.agents.client import End, Headless, Start, Stream, Unfit
+from hypervisor.agents.notify import Messenger
 from hypervisor.agents.pool import endings, recovery
 from hypervisor.agents.pool.breaker import Breaker
 from hypervisor.agents.pool.finishing import Finishing
@@ -50,12 +51,14 @@ class Pool:
         force: bool = False,
         branch: bool = False,
         show: Callable[[View], None] = lambda view: None,
+        session: str | None = None,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
-        with `branch` each item has a branch, and each command or agent a working tree."""
+        with `branch` each item has a branch, and each command or agent a working tree; `session` is
+        the pool's name, where it has one already."""
         self.ledger, self.queue, self.client = ledger, queue, client
-        self.session = f"{POOL}{os.urandom(4).hex()}"
+        self.session = session or f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
         # What is told beside, in order.
         self.notes: dict[str, None] = {}
@@ -67,6 +70,7 @@ class Pool:
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
         self._breaker = Breaker()
         self._requests = Requests()
+        self._messenger = Messenger(ledger, queue)
         self._running: dict[int, Running] = {}
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
@@ -100,7 +104,10 @@ class Pool:
             recovery.forget(self.ledger.state, self.session)
         reconcile.settle(self.ledger)
         self._show(self._view())
-        return self._why_over()
+        why = self._why_over()
+        if why != "stopped":
+            self._messenger.finish(idle=why in ("idle", "refused"))
+        return why
 
     def _work(self) -> None:
         while True:
@@ -274,6 +281,7 @@ class Pool:
             running.item = items.get(running.agent.name)
             self._note(running)
         reconcile.settle(self.ledger)
+        self._messenger.tend()
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream
