@@ -17,12 +17,33 @@ from hypervisor.system.records import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypedDict
 
     from hypervisor.ledger.agents import Agents
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
+
+    class Ended(TypedDict):
+        """An item, and why it has ended as it did."""
+
+        id: str
+        title: str | None
+        reason: str
+
+    class Body(TypedDict, total=False):
+        """What a receiver gets: the last two with details only; `until` is Unix time."""
+
+        id: str
+        event: str
+        project: str
+        queue: str
+        counts: dict[str, int]
+        until: float | None
+        reason: str | None
+        items: list[Ended]
+
 
 # Seconds: blocked items that follow one another are told together; an overload that passes so soon
 # is no news; a queue where nothing was at work for so long has stalled.
@@ -32,6 +53,8 @@ _STALLED = 120
 # A sender that is killed holds news back for no longer; nor does a step of the clock.
 _SENDING = 20
 _FURTHEST = 3600
+# News of such an age that did not get through is tried again after so long.
+_AGAIN = ((60.0, 10.0), (600.0, 60.0), (float("inf"), 600.0))
 _SHOWN = 20
 
 
@@ -99,7 +122,7 @@ class Notifications:
             now = time.time()
             for news in self._found(self._queues.get(queue.name), used_up, idle):
                 name = f"{self._store.ledger_id}-{queue.no}-{news.event}-{news.key}"
-                body = {
+                body: Body = {
                     "id": name,
                     "event": news.event,
                     "project": project,
@@ -153,10 +176,11 @@ class Notifications:
         """Note why a piece of news did not get through: it is tried again, ever more seldom."""
         now = time.time()
         with self._store.write():
+            at = self._store.row("select at from notification where no = ?", (no,))[0]
+            wait = next(wait for age, wait in _AGAIN if now - at < age)
             self._store.change(
-                "update notification set error = ?, next_at = ? + case when at > ? then 10 "
-                "when at > ? then 60 else 600 end where no = ?",
-                (why, now, now - 60, now - 600, no),
+                "update notification set error = ?, next_at = ? where no = ?",
+                (why, now + wait, no),
             )
 
     def trouble(self, queue: int) -> Trouble | None:

@@ -17,10 +17,10 @@ from hypervisor.system.spans import span
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.config.notify import Receiver
+    from hypervisor.ledger.notifications import Body
     from hypervisor.ledger.rows import Queue
 
 SECONDS = 10.0
-_DETAILS = ("reason", "items")
 
 
 class Lost(Exception):
@@ -68,9 +68,10 @@ def send(ledger: Ledger, seconds: float) -> None:
 
 def _deliver(to: Receiver, body: str) -> None:
     """Hand a piece of news over. Raises Lost, and OSError."""
-    told = json.loads(body)
+    told: Body = json.loads(body)
     if not to.details:
-        told = {key: value for key, value in told.items() if key not in _DETAILS}
+        told.pop("reason")
+        told.pop("items")
     if to.desktop:
         from hypervisor.agents.notify import desktop
 

@@ -13,8 +13,7 @@ from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from hypervisor.ledger.notifications import Body
 
 _BUS = "DBUS_SESSION_BUS_ADDRESS"
 _WORDS = {
@@ -27,7 +26,7 @@ _WORDS = {
 }
 
 
-def show(news: Mapping[str, Any]) -> None:
+def show(news: Body) -> None:
     """Show a piece of news; nothing where there is no desktop. Raises Lost."""
     title = f"hypervisor: {one_line(news['queue'], 60)}"
     text = words(news)
@@ -49,7 +48,7 @@ def show(news: Mapping[str, Any]) -> None:
         raise Lost("the desktop has not taken it")
 
 
-def words(news: Mapping[str, Any]) -> str:
+def words(news: Body) -> str:
     """Return a piece of news in a few words."""
     counts = dict(news["counts"])
     left = sum(counts.pop(state) for state in ("waiting", "ready", "claimed"))
