@@ -281,7 +281,8 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
             else:
                 problem("paused", then)
     left = counts["ready"] + counts["claimed"]
-    if pool and not pool["alive"] and left and state in ("open", "paused") and not told["workers"]:
+    others = [one for one in told["workers"] if not pool or one["session"] != pool["id"]]
+    if pool and not pool["alive"] and left and state in ("open", "paused") and not others:
         how = f"has ended ({one_line(pool['ended'], 80)})" if pool["ended"] else _KILLED
         problem("detached", f"its pool {pool['id']} {how}; {left} left", pool["command"])
     rules = ledger.agents.permissions(name) if state == "open" else []
