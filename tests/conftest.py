@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # As in a shell's background: our own children would never hear of an interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("short", deadline=None, print_blob=True, max_examples=25)
-    settings.register_profile("thorough", settings.get_profile("short"), max_examples=100)
+    settings.register_profile("thorough", settings.get_profile("short"), max_examples=60)
     settings.load_profile("thorough" if config.getoption("--all") else "short")
 
 

@@ -19,7 +19,7 @@ from e2e.model import Model
 from e2e.network import Network
 from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY
-from e2e.ways import MANUAL, OFTEN, ON_A_SCREEN, WAYS, Sitting, Way
+from e2e.ways import EACH_MODE, MANUAL, OFTEN, ON_A_SCREEN, WAYS, Sitting, Way
 from e2e.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -37,12 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
     config.addinivalue_line("markers", "oldest_too: takes `way`: in manual mode on the oldest, too")
     config.addinivalue_line("markers", "screen_too: takes `way`: on a screen without `--all`, too")
+    config.addinivalue_line("markers", "every_way: takes `way`: each mode, on a screen and with -p")
     config.addinivalue_line("markers", "modes: takes `mode`: manual, with `--all` auto too")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take `client` on each Claude Code, or on those that their mark names, and
-    those that take `way` on the newest in every mode, with a screen and without."""
+    those that take `way` on the newest, once in every mode, or in every way."""
     older, newest = clients.VERSIONS[:-1], clients.VERSIONS[-1]
     newest_alone = metafunc.definition.get_closest_marker("newest_client")
     if metafunc.definition.get_closest_marker("modes"):
@@ -52,10 +53,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         often = [OFTEN]
         if metafunc.definition.get_closest_marker("screen_too"):
             often.append(ON_A_SCREEN)
-        runs = [_run(newest, way, often=way in often) for way in WAYS]
+        every_way = metafunc.definition.get_closest_marker("every_way")
+        runs = [_run(newest, way, often=way in often) for way in (WAYS if every_way else EACH_MODE)]
         if metafunc.definition.get_closest_marker("oldest_too"):
-            manual = [way for way in WAYS if way.mode == MANUAL]
-            runs += [_run(old, way) for old in older for way in manual]
+            runs += [_run(old, ON_A_SCREEN) for old in older]
         metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")
     elif "client" in metafunc.fixturenames:
         runs = [_run(old) for old in older if not newest_alone] + [_run(newest, often=True)]

@@ -37,6 +37,7 @@ def is_canary(conversation: Conversation) -> bool:
     return "one item only" in conversation.first
 
 
+@pytest.mark.every_way
 @pytest.mark.oldest_too
 @pytest.mark.screen_too
 def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitting) -> None:
@@ -59,6 +60,7 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
     assert (f"Edit {SOURCE}/demo-0005.md" in log) == (sitting.way.mode != BYPASS), log
 
 
+@pytest.mark.every_way
 @pytest.mark.oldest_too
 def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sitting) -> None:
     sitting.lay_out(4, ask_above=2)
@@ -195,6 +197,7 @@ def test_workers_that_a_person_stops_cost_nothing_and_none_are_started(sitting: 
     sitting.end()
 
 
+@pytest.mark.every_way
 def test_what_a_worker_may_not_is_told_and_no_more_are_started(sitting: Sitting) -> None:
     sitting.lay_out(4)
     if sitting.way.mode == BYPASS:

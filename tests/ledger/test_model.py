@@ -476,7 +476,7 @@ def database(postgres: Any) -> Iterator[None]:
 
 
 _SETTINGS = settings(
-    stateful_step_count=50,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -489,4 +489,4 @@ class TestTheLedgerAgainstItsModel(Model.TestCase):  # type: ignore[misc]
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("database")
 class TestTheSharedLedgerAgainstItsModel(OnPostgres.TestCase):  # type: ignore[misc]
-    settings = settings(_SETTINGS, max_examples=settings.default.max_examples // 5)
+    settings = settings(_SETTINGS, max_examples=settings.default.max_examples // 8)

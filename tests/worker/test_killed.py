@@ -231,7 +231,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
     open_queue(project, lease_seconds=1, max_lost=1000)
     kills = 0
     children = [Child(work, project, log, seed) for seed in range(3)]
-    while kills < (120 if thorough else 30):
+    while kills < (60 if thorough else 30):
         time.sleep(rng.random() * 0.03)
         place = rng.randrange(len(children))
         children[place].kill()
