@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TAKES_WORDS = True
 
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
+_TRIES = 3
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
 
@@ -179,9 +180,13 @@ def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
     from hypervisor.agents.pool import detach
 
     queue = args.queue
-    made = detach.start(ledger.state, queue, args.line)
-    known = made or detached.find(ledger.state, queue)
-    if known is None or not known.alive:
+    for _ in range(_TRIES):
+        made = detach.start(ledger.state, queue, args.line)
+        known = made or detached.find(ledger.state, queue)
+        # One may have been at its end in between.
+        if known is not None and known.alive:
+            break
+    else:
         raise UsageError(
             f"a pool is at work on {queue} in another terminal",
             "end it there first: Ctrl-C lets it finish what it has",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from hypervisor.agents import notify, reconcile
+from hypervisor.agents.notify import desktop
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.views import status
@@ -282,6 +284,31 @@ def test_a_receiver_that_hangs_is_given_up(
     notify.tell(ledger)
     assert time.monotonic() - begun < 8
     assert "took longer than" in trouble(ledger)[0]
+
+
+# -- the desktop --
+
+
+def test_a_notice_says_in_a_few_words_what_is_new_where_there_is_a_desktop(
+    ledger: Ledger, entry: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry("desktop = true")
+    shown = tmp_path / "shown"
+    program = tmp_path / "bin/notify-send"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s|" "$DBUS_SESSION_BUS_ADDRESS" "$@" >>{shown}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.setattr(desktop, "_bus", lambda: None)
+    end(ledger, "blocked")
+    notify.tell(ledger)
+    assert not shown.exists() and trouble(ledger) == []
+    monkeypatch.setattr(desktop, "_bus", lambda: "unix:path=/bus")
+    end(ledger, "done", 4, summary="x")
+    notify.tell(ledger)
+    assert shown.read_text() == "unix:path=/bus|--|hypervisor: q|done: 5 items ended|"
 
 
 # -- verbs --
