@@ -17,8 +17,8 @@ from hypervisor.ledger import Ledger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 OURS = [
-    "hv.status", "hv.reason", "hv.item", "hv.attempt", "hv.model", "hv.tokens", "hv.usd",
-    "hv.started", "hv.ended",
+    "hv.status", "hv.proof", "hv.reason", "hv.item", "hv.attempt", "hv.model", "hv.tokens",
+    "hv.usd", "hv.started", "hv.ended",
 ]  # fmt: skip
 
 
@@ -52,12 +52,12 @@ def test_columns_of_the_source_come_first_and_as_they_are(run: Run, project: Pat
     end(project, {"b": "done", "a": "blocked"})
     head, *rows = table(run)
     assert head == ["key", "text", *OURS]
-    assert [row[:5] for row in rows] == [
-        ["b", 'two, "lines"\nof é', "success", "", "b"],
-        ["a", "x", "blocked", "'=no", "a"],
-        ["c", "", "not_attempted", "not tried yet", "c"],
+    assert [row[:6] for row in rows] == [
+        ["b", 'two, "lines"\nof é', "success", "claimed", "", "b"],
+        ["a", "x", "blocked", "claimed", "'=no", "a"],
+        ["c", "", "not_attempted", "", "not tried yet", "c"],
     ]
-    assert [row[5] for row in rows] == ["1", "1", ""]
+    assert [row[6] for row in rows] == ["1", "1", ""]
     assert rows[0][-1].endswith("Z") and rows[2][-1] == ""
 
 

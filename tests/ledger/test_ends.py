@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger.check import Check
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
 from ledger.support import Child, content, counts, items, opened, result
 
@@ -37,9 +38,9 @@ def test_a_claim_carries_what_its_item_and_queue_say(ledger: Ledger) -> None:
         "plan": None,
         "queue": "q",
         "title": "T",
-        "verify": "make test",
     }
     assert {name: getattr(claim, name) for name in expected} == expected
+    assert claim.checks == [Check("check", "make test", [], [])]
     assert claim.token.startswith("1-") and len(claim.token) == 6
 
 

@@ -38,6 +38,19 @@ def test_every_verb_is_understood_by_the_engine(ledger: Ledger) -> None:
 def use(ledger: Ledger) -> None:
     ledger.generations.open("again", [NewItem("x"), NewItem("y", after=["x"])])
     [x] = ledger.claims.claim("again", "w")
+    assert ledger.refusals.note(x.token, "lint", "it failed", "the tail") == 1
+    again = ledger.queues.get("again").no
+    [refusal] = ledger.refusals.after([again], 0)
+    assert ledger.refusals.called([refusal.no]) == [refusal]
+    assert ledger.refusals.of_claims([refusal.claim]) == {refusal.claim: [refusal]}
+    (
+        ledger.terms.set_check("again", "true", name="lint"),
+        ledger.terms.set_check("again", None, name="named"),
+    )
+    assert ledger.terms.remove_check("again", "lint") and ledger.terms.remove_check(
+        "again", "named"
+    )
+    ledger.queries.proofs(again), list(ledger.queries.kept_by_checks([again]))
     ledger.ends.finish(x.token, "done", {})
     ledger.generations.open("again", [NewItem("y")], Options(source="another"))
     ledger.generations.open(

@@ -133,8 +133,8 @@ def test_a_report_names_worker_result_commit_and_files(project: Path) -> None:
     assert lines[:4] == ["## Completion report", "", "- Result: done", "- Worker: `w`, attempt 1"]
     assert lines[4].startswith("- Finished: 20")
     assert lines[5:] == [
-        "- Commit: `abc1234`", "- Files: `lib/a b.py`, `x'y`", "", "> Renamed it.", "",
-        "<!-- /hypervisor:report -->",
+        "- Proof: claimed", "- Commit: `abc1234`", "- Files: `lib/a b.py`, `x'y`", "",
+        "> Renamed it.", "", "<!-- /hypervisor:report -->",
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.worker import verify
+from hypervisor.worker.evidence import Evidence
 from ledger.support import Child
 from repository import REPO
 from worker.support import open_queue, reports, states, write_task
@@ -54,10 +56,9 @@ def is_gone(pid: int) -> bool:
 def check(root: Path, command: str, limit: float = 60, **options: Any) -> verify.Checked:
     return verify.check(
         command,
+        options.pop("evidence", Evidence("a")),
         root=str(root),
         turns=create_state(str(root)).folder,
-        item_id=options.pop("item_id", "a"),
-        path=options.pop("path", None),
         limit=limit,
         beat=options.pop("beat", lambda: None),
         **options,
@@ -80,7 +81,9 @@ def test_the_check_runs_at_the_root_and_knows_the_item_from_its_environment(
     "item_id", ["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "a\nb", "a\0b", "-rf", "“”‮"]
 )
 def test_hostile_ids_and_paths_run_nothing(project: Path, item_id: str) -> None:
-    checked = check(project, 'printf %s "$HYPERVISOR_ID" >id', item_id=item_id, path=item_id[:1])
+    checked = check(
+        project, 'printf %s "$HYPERVISOR_ID" >id', evidence=Evidence(item_id, item_id[:1])
+    )
     assert checked.ok
     assert (project / "id").read_text() == item_id.replace("\0", "�")
     assert not (project / "pwned").exists()
@@ -207,8 +210,52 @@ def test_a_check_that_is_killed_is_a_failed_check(project: Path) -> None:
     assert checked.why == "it ended with exit code -9"
 
 
-def test_a_check_has_no_standard_input(project: Path) -> None:
-    assert check(project, 'test -z "$(cat)"').ok
+def test_a_check_gets_the_report_and_the_item_on_standard_input_and_by_variables(
+    project: Path,
+) -> None:
+    told = Evidence(
+        "a", None, "Zoë’s", {"n": 1}, "all\0well", {"x": [1]}, ["a b", "c"], ["d"], "c0ffee", 2
+    )
+    names = "ID TITLE ROW DATA SUMMARY ANSWER FILES COMMIT ATTEMPT PATH LEFT_OUT"
+    shown = "; ".join(f'printf "%s|" "$HYPERVISOR_{name}"' for name in names.split())
+    assert check(project, f"cat >given; {{ {shown}; }} >told", evidence=told).ok
+    given = json.loads((project / "given").read_text())
+    assert given == json.loads(json.dumps(told._asdict()))
+    row = '{"n": 1}'
+    assert (project / "told").read_text() == (
+        f'a|Zoë’s|{row}|{row}|all�well|{{"x": [1]}}|a b\nc|c0ffee|2|||'
+    )
+
+
+def test_what_is_too_long_for_a_variable_is_unset_and_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERVISOR_SUMMARY", "that of another")
+    told = Evidence("a", summary="é" * 50_001, row={"text": "x" * 150_000})
+    command = 'test -z "${HYPERVISOR_SUMMARY+x}${HYPERVISOR_ROW+x}"; echo $? $HYPERVISOR_LEFT_OUT'
+    checked = check(project, command, evidence=told)
+    assert checked.tail == "0 HYPERVISOR_ROW HYPERVISOR_DATA HYPERVISOR_SUMMARY"
+
+
+def test_a_check_that_reads_nothing_of_a_long_report_passes(project: Path) -> None:
+    assert check(project, "exec <&-; sleep 0.01", evidence=Evidence("a", row="x" * 10**6)).ok
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"score": 0.5, "why": {"a": 1}}', {"score": 0.5, "why": {"a": 1}}),
+        ('{"score": NaN}', None),
+        ("[1]", None),
+        ('{"score": 1} and more', None),
+        ('{"long": "' + "x" * 5000 + '"}', {"long": "x" * 5000}),
+    ],
+)
+def test_the_last_line_of_a_check_counts_if_it_is_a_json_object(
+    project: Path, line: str, said: object
+) -> None:
+    (project / "line").write_text(line)
+    assert check(project, "echo first; cat line").said == said
 
 
 def test_a_check_runs_without_what_looks_like_a_secret_but_for_what_it_keeps(
@@ -303,10 +350,7 @@ def test_files_from_the_base_need_a_base(project: Path) -> None:
     assert states(project) == {"a": "claimed"}
 
 
-def test_of_what_a_check_prints_no_more_than_the_end_is_ever_kept(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+def test_of_what_a_check_prints_no_more_than_the_end_is_ever_kept(project: Path) -> None:
     told = check(project, "yes 0123456789 | head -c 22000000; echo the end; exit 3")
     assert not told.ok and told.tail.endswith("0123456789\nthe end") and len(told.tail) <= 2000
     quiet = check(project, "exec >&- 2>&-; sleep 0.3")

@@ -176,10 +176,12 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
     )
     module.add_arguments(parser)
     words: list[str] = []
-    whole = line
-    if getattr(module, "TAKES_WORDS", False) and "--" in line:
-        at = line.index("--")
-        line, words = line[:at], line[at + 1 :]
+    whole: list[str] = []
+    if getattr(module, "TAKES_WORDS", False):
+        whole = line
+        if "--" in line:
+            at = line.index("--")
+            line, words = line[:at], line[at + 1 :]
     return parser.parse_args(line, argparse.Namespace(words=words, line=whole))
 
 

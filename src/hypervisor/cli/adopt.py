@@ -54,8 +54,9 @@ def _told(root: str) -> list[str]:
         lines.append(
             f"  {one_line(row.name, 60)}: {one_line(row.state, 60)}, {count(row.items, 'item')}"
         )
-        if row.verify:
-            lines.append(f"    runs at each done: {one_line(row.verify, 300)}")
+        for check in (row.verify, row.checks):
+            if check:
+                lines.append(f"    runs at each done: {one_line(check, 300)}")
         for words in _words(row.commands):
             lines.append(f"    workers may run: {one_line(words, 300)}")
     if len(queues) > _SHOWN:

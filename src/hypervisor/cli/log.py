@@ -15,7 +15,7 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import stamp
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, prose
 from hypervisor.views import history
 from hypervisor.views.shapes import Event
 
@@ -67,5 +67,5 @@ def _line(one: Event) -> str:
     if one["token"] is not None:
         words.append(f"{one['token']} by {one_line(one['worker'], 40)}")
     if one["detail"]:
-        words.append(f"“{one_line(one['detail'], 120)}”")
+        words.append(f"“{prose(one['detail'], 120)}”")
     return "  ".join(words).rstrip()

@@ -16,6 +16,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger, Options, budget
+from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import STATE
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
+    )
+    parser.add_argument(
+        "--max-refusals",
+        type=int,
+        metavar="N",
+        help="reports of one claim that its checks may refuse before that uses up the attempt (3)",
     )
     parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
     parser.add_argument(
@@ -105,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--lease {one_line(args.lease, 40)} is not a time", "write 90s, 15m or 2h"
         )
-    for name in ("max_attempts", "max_deaths", "max_lost", "yes_up_to"):
+    for name in ("max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to"):
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
             raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
     commands = check_commands(args.allow_command)
@@ -138,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
             max_attempts=args.max_attempts,
             max_deaths=args.max_deaths,
             max_lost=args.max_lost,
+            max_refusals=args.max_refusals,
             lease_seconds=None if args.lease is None else lease,
             asked=preflight_verb.asked(args),
             scope=args.scope,
@@ -158,9 +166,15 @@ def run(args: argparse.Namespace) -> int:
             options.subscribe(ledger, args.queue, args.notify)
     _tell(opened, checked, as_json=args.json)
     if args.verify is not None:
-        from hypervisor.cli.check import about
+        from hypervisor.cli.check import details
 
-        print("\n".join(["the check:", *about(args.env, base)]), file=sys.stderr)
+        told = details(Check(USUAL, args.verify, args.env, base))
+        print("\n".join(["the check:", *told]), file=sys.stderr)
+    elif opened.is_new and opened.added and not args.json:
+        print(
+            f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
+            "command prove it"
+        )
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3

@@ -244,7 +244,8 @@ def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) 
     from hypervisor.cli import handout
 
     if not args.json:
-        print(said + _beside(ended))
+        stands = "; its first report stands, and this one was not kept" if ended.stands else ""
+        print(said + _beside(ended) + stands)
     if args.next:
         _next(ledger, args, ended)
     elif args.json:
@@ -277,7 +278,9 @@ def _ended(ledger: Ledger, token: str, ended: Ended) -> dict[str, object]:
     assert claim is not None, token
     tokens = usage.by_kind(claim)
     # The first key is how `usage` knows in a transcript that an item has ended.
-    return {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens, **ended.beside}
+    stands = {"first_stands": True} if ended.stands else {}
+    told = {"claim": token, "id": claim.id, "state": ended.state, "tokens": tokens, **ended.beside}
+    return told | stands
 
 
 def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:

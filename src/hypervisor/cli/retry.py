@@ -13,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system.errors import UsageError
-from hypervisor.system.text import count, either, one_line, shortened
+from hypervisor.system.text import count, either, one_line, prose, shortened
 from hypervisor.worker import retry
 
 SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         then = "; the next worker is told why the last attempt ended:" if told.ready else ""
         print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
         again = [
-            f"{options.name(item, title)} was {state}: “{one_line(why or 'no reason given', 300)}”"
+            f"{options.name(item, title)} was {state}: “{prose(why or 'no reason given', 300)}”"
             for item, title, state, why in told.ready
         ]
         stay = [

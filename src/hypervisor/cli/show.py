@@ -12,11 +12,12 @@ from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span, stamp
-from hypervisor.system.text import count, one_line, shell, shortened
+from hypervisor.system.text import count, one_line, prose, shell, shortened
 from hypervisor.views import history, shapes
 
 SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
 _SHOWN = 20
+_TAIL_LINES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +124,12 @@ def _stands(one: shapes.InQueue) -> str:
         tried = one["claims"][:-1] if one["state"] == "claimed" else one["claims"]
         return outcomes.told(STANDING[one["standing"]], one["cause"] if tried else None)
     untried = f", {UNTRIED.title}" if one["state"] in OPEN_STATES else ""
-    cause = f" ({one_line(one['cause'], 160)})" if one["cause"] else ""
+    cause = f" ({prose(one['cause'], 160)})" if one["cause"] else ""
     return f"{one['state']}{untried}{cause}"
+
+
+def _last_lines(tail: str) -> list[str]:
+    return [one_line(line, 200) for line in tail.splitlines()[-_TAIL_LINES:]]
 
 
 def _claim(claim: shapes.Claim) -> list[str]:
@@ -138,7 +143,16 @@ def _claim(claim: shapes.Claim) -> list[str]:
     report = claim["report"] or {}
     for name in ("summary", "reason", "cause", "evidence", "next_step", "note"):
         if report.get(name):
-            shown.append(f"    {name.replace('_', ' ')}: “{one_line(report[name], 300)}”")
+            shown.append(f"    {name.replace('_', ' ')}: “{prose(report[name], 300)}”")
+    if claim["proof"]:
+        checked = f" by {one_line(report['verify'], 300)}" if report.get("verify") else ""
+        shown.append(f"    proof: {claim['proof']}{checked}")
+    for refusal in claim["refusals"]:
+        shown.append(
+            f"    refused {stamp(refusal['at'])} by {refusal['check']}: "
+            f"{one_line(refusal['why'], 300)}"
+        )
+        shown += [f"      {line}" for line in _last_lines(refusal["tail"])]
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):

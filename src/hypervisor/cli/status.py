@@ -8,10 +8,10 @@ from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, proofs
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line, shortened
+from hypervisor.system.text import count, one_line, prose, shortened
 from hypervisor.views import status
 
 TYPE_CHECKING = False
@@ -102,6 +102,8 @@ def _lines(told: list[Status], named: bool) -> list[str]:
         if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
             shown += detail(one)
             detailed += 1
+        elif proof := proofs.told(one["proof"]):
+            shown[-1] += f"; {proof}"
     if hidden:
         shown.append(f"… and {count(len(hidden), 'queue')} that ended before (--json lists all)")
     return shown
@@ -109,7 +111,7 @@ def _lines(told: list[Status], named: bool) -> list[str]:
 
 def detail(one: Status) -> list[str]:
     """Return what follows a queue's line, indented: pace, problems, workers; bounded."""
-    shown = []
+    shown = [f"  {proof}"] if (proof := proofs.told(one["proof"])) else []
     pace = _pace(one)
     if pace:
         shown.append(f"  {pace}")
@@ -158,7 +160,7 @@ def _group(item: Left) -> str:
 def _name(item: Left) -> str:
     name = options.name(item["id"], item["title"])
     if item["after"]:
-        name += f" (after: {one_line(item['after'], _AFTER)})"
+        name += f" (after: {prose(item['after'], _AFTER)})"
     if item["waits_for"]:
         name += f" (for {', '.join(one_line(other, 60) for other in item['waits_for'][:3])})"
     return name

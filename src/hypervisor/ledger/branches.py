@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 ASIDE = "set aside: "
 _NEWEST = "i.claim = c.no"
 _OTHERS = (
-    of("i", "no project id path title state fingerprint format")
-    | of("q", "verify check_env check_base")
+    of("i", "no project id path title payload state fingerprint format")
+    | of("q", "verify check_env check_base checks scope")
     | {"claim": "c.no", "queue_name": "q.name", "newest": _NEWEST, "awaited": AWAITED}
 )
 _ITEM = of("i", "no queue id path title")

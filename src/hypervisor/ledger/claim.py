@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.check import checks_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -19,10 +21,10 @@ class Claim:
     `number` is the item's in the ledger."""
 
     __slots__ = (
-        "attempt", "base_commit", "before", "branch", "deaths", "file", "fingerprint",
+        "attempt", "base_commit", "before", "branch", "checks", "deaths", "file", "fingerprint",
         "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
-        "scope", "title", "token", "verify", "worktree",
+        "title", "token", "worktree",
     )  # fmt: skip
 
     def __init__(
@@ -31,8 +33,7 @@ class Claim:
         self.token = token
         self.queue = queue.name
         self.instructions = queue.instructions
-        self.verify = queue.verify
-        self.scope = queue.scope
+        self.checks = checks_of(queue)
         self.id = item.id
         self.number = item.no
         self.path = item.path

@@ -37,6 +37,7 @@ _JSON = {
     ("queue", "folders"): list,
     ("queue", "check_env"): list,
     ("queue", "check_base"): list,
+    ("queue", "checks"): dict,
     ("queue", "tools"): list,
     ("item", "files"): list,
     ("item", "named"): list,

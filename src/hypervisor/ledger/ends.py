@@ -34,9 +34,9 @@ _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.qu
 AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
 _OTHERS = (
     of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
-    | of("c", "handout process outcome")
+    | of("c", "handout process outcome attempt")
     | of("q", "max_attempts max_deaths max_releases max_lost item_ms lock_dir verify check_env")
-    | of("q", "check_base scope commits may_write instructions")
+    | of("q", "check_base checks max_refusals scope commits may_write instructions")
     | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
     | {"awaited": AWAITED, "claim": "c.no", "max_abrupt": "q.max_deaths"}
 )
@@ -75,6 +75,7 @@ EARLIER = (
 )
 _LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_ACCEPT = "update claim set outcome = ?, ended_at = ?, report = ?, proof = ? where no = ?"
 _SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
     "update item set state = ?, cause = ?, finished_at = ?, finish_no = ?, pending = ?, "
@@ -145,7 +146,8 @@ class Ends:
         """End a claim without a report of its worker and return the item's state.
 
         `how` is freed (costs nothing), released, died (a crash, a turn limit, an API error), gone
-        (its pool or session went down with it) or unreported (costs an attempt). Raises NotOwner.
+        (its pool or session went down with it), unreported or refused (both cost an attempt).
+        Raises NotOwner.
         """
         with self._store.write(durable=True):
             row = self.held(token)
@@ -312,7 +314,7 @@ class Ends:
         found = self._store.look(
             Reported, _ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends]
         )
-        for (number, token, outcome, text), row in zip(ends, found, strict=True):
+        for (number, token, outcome, text, proof), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
                 states.append(said[number][1] if said[number][0] == outcome else None)
@@ -339,14 +341,14 @@ class Ends:
                 awaited = row.awaited or self._store.is_shared
                 if awaited and merged and state in SATISFYING:
                     self.satisfy(row.project, row.id)
-            claims.append((outcome, now, text, number))
+            claims.append((outcome, now, text, proof, number))
             if not self._store.is_shared:
                 folder = self._claim_locks.path_of(row.queue)
                 self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
             said[number] = outcome, state
             states.append(state)
             spoke.append(row)
-        self._store.change_many(_END_CLAIM, claims)
+        self._store.change_many(_ACCEPT, claims)
         self._store.change_many(_END_ITEM, items)
         clone = self._store.clone() if pending else None
         if clone is not None:

@@ -39,6 +39,7 @@ class ClaimRow(NamedTuple):
     worktree: str | None
     ends_by: int | None
     calls: int
+    proof: str | None
     id: str
     queue_name: str
     generation: int
@@ -77,9 +78,11 @@ class AtWork(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Where an item may name the files that it is about."""
+    """Where an item (its number) may name the files that it is about."""
 
+    no: int
     path: str | None
+    title: str | None
     payload: str | None
     files: str | None
     instructions: str | None
@@ -117,6 +120,7 @@ class Result(NamedTuple):
     title: str | None
     payload: str | None
     fingerprint: str | None
+    format: str | None
     content: str | None
     state: str
     attempts: int
@@ -139,6 +143,7 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
+    proof: str | None
     report: Report | None
 
 

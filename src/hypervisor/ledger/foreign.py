@@ -24,13 +24,14 @@ class Content(NamedTuple):
     name: object
     state: object
     verify: object
+    checks: object
     commands: object
     items: int
 
 
 _ITEMS = "(select count(*) from item where queue = q.no)"
 _CONTENTS = (
-    f"select {columns(Content, 'q', items=_ITEMS)} from queue q "
+    f"select {columns(Content, 'q', items=_ITEMS, checks='{}')} from queue q "
     "where generation = (select max(generation) from queue "
     "where project = q.project and name = q.name) order by no limit 1000"
 )
@@ -93,7 +94,10 @@ def contents(root: str) -> list[Content]:
     try:
         with unproven.copied(folder) as connection:
             refuse_programs(connection, f"{folder.path}/{LEDGER}")
-            return [Content._make(row) for row in connection.execute(_CONTENTS)]
+            known = {row["name"] for row in connection.execute("pragma table_info (queue)")}
+            # Older ones have no such column.
+            told = _CONTENTS.format("q.checks" if "checks" in known else "null")
+            return [Content._make(row) for row in connection.execute(told)]
     except (OSError, sqlite3.Error) as error:
         raise unusable(f"{folder.path}/{LEDGER}", error) from None
 

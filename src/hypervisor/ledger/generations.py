@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 MISSING = "its file is missing"
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
+_OF_ITEMS = "item in (select no from item where queue = ?)"
 # What hangs on a queue, and how each table names it.
 _PARTS = (
-    ("dependency", "item in (select no from item where queue = ?)"),
-    ("claim", "item in (select no from item where queue = ?)"),
+    ("refusal", f"claim in (select no from claim where {_OF_ITEMS})"),
+    ("dependency", _OF_ITEMS),
+    ("claim", _OF_ITEMS),
     ("item", "queue = ?"),
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
@@ -106,8 +108,8 @@ class Generations:
         out. Where nothing is to be added, the last generation stays the last, if it is one of work.
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
         are named hold from then on. Raises UsageError if the queue is at work with other
-        instructions, or another check, scope, commands or paths; where no check, commands or paths
-        are named, those that it has stay.
+        instructions, or another check, scope, commands or paths; where no check, scope, commands or
+        paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -172,6 +174,7 @@ class Generations:
                     queue.no, options.verify, options.check_env, options.check_base
                 )
             opened.generation = queue.generation
+            opened.is_new = not goes_on
             if goes_on:
                 now = self._queues.get(name)
                 opened.changed = {
@@ -292,9 +295,9 @@ class Generations:
         return the queues' rows."""
         with self._store.write(durable=True):
             going, _ = self.prunable(before)
-            self._store.change(
-                f"delete from claim where no in (select c.no {_OLD_CLAIMS})", self._old(before)
-            )
+            old = f"in (select c.no {_OLD_CLAIMS})", self._old(before)
+            self._store.change(f"delete from refusal where claim {old[0]}", old[1])
+            self._store.change(f"delete from claim where no {old[0]}", old[1])
             self._store.change(
                 "update item set claim = null where claim is not null and turn is null "
                 "and not exists (select 1 from claim where no = item.claim)"
@@ -313,7 +316,7 @@ class Generations:
             "insert into queue (project, name, generation, state, purpose, instructions, verify, "
             f"{', '.join(LIMITS)}, lock_dir, source, preflight, scope, "
             "commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._store.project,
                 name,
@@ -401,7 +404,7 @@ def _others(queue: Queue, options: Options) -> list[str]:
         ("another --verify", options.verify, queue.verify),
         ("another --allow-command", options.commands, queue.commands),
         ("another --may-write", options.may_write, queue.may_write),
+        ("another --scope", options.scope, queue.scope),
     )
     others = [word for word, given, now in named if given is not None and given != now]
-    others += ["another --scope"] if queue.scope != options.scope else []
     return ["other instructions", *others] if queue.instructions != options.instructions else others

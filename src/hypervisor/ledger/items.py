@@ -72,9 +72,12 @@ class Opened:
     """What `open_queue` did: how many items were `added`, how many were `present` already, how many
     were left out since they were `accepted` before, and the (id, queue) of those that are still
     open in another queue and were left there; `changed` are the limits of a queue at work that are
-    others now, by column: (before, now)."""
+    others now, by column: (before, now). `is_new` says that a generation began."""
 
-    __slots__ = ("accepted", "added", "changed", "elsewhere", "generation", "present", "queue")
+    __slots__ = (
+        "accepted", "added", "changed", "elsewhere", "generation", "is_new", "present",
+        "queue",
+    )  # fmt: skip
 
     def __init__(self, queue: str, generation: int) -> None:
         self.queue = queue
@@ -84,6 +87,7 @@ class Opened:
         self.accepted = 0
         self.elsewhere: list[tuple[str, str]] = []
         self.changed: dict[str, tuple[int | None, int | None]] = {}
+        self.is_new = False
 
 
 class Items:

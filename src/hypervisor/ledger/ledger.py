@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.refusals import Refusals
     from hypervisor.ledger.retries import Retries
     from hypervisor.ledger.sessions import Sessions
     from hypervisor.ledger.terms import Terms
@@ -186,6 +187,13 @@ class Ledger:
         from hypervisor.ledger.ends import Ends
 
         return Ends(self.store, self.pauses, self.claim_locks)
+
+    @part
+    def refusals(self) -> Refusals:
+        """Reports that checks have refused."""
+        from hypervisor.ledger.refusals import Refusals
+
+        return Refusals(self.store, self.ends)
 
     @part
     def outbox(self) -> Outbox:

@@ -126,7 +126,7 @@ def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
 
 def _chunks(ledger: Ledger, table: str) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of a table, those with a number in parts."""
-    if table not in ("queue", "item", "claim", "event"):
+    if table not in ("queue", "item", "claim", "event", "refusal"):
         if rows := [dict(row) for row in ledger.store.rows(f"select * from {table}")]:
             yield rows
         return

@@ -13,7 +13,8 @@ class Options(NamedTuple):
     """What a queue is opened with, beside its items; what is None stays as it is, or usual.
 
     Of the limits, `max_lost` is how many leases of an item may run out, `max_deaths` how many of
-    its workers may die, or go down with their pool or session.
+    its workers may die, or go down with their pool or session, and `max_refusals` how many reports
+    of one claim its checks may refuse.
     `purpose` is "work", "triage", or "pull": what is given back there is free for every queue.
     `source` is what it was made from, `preflight` is kept for the summary, `asked` (the sources as
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
@@ -36,6 +37,7 @@ class Options(NamedTuple):
     max_deaths: int | None = None
     max_lost: int | None = None
     max_releases: int | None = None
+    max_refusals: int | None = None
     lease_seconds: float | None = None
     lock_dir: str | None = None
     source: str | None = None
@@ -63,6 +65,7 @@ class Options(NamedTuple):
 
 # What a queue has of these where nobody says.
 LIMITS = {
-    "max_attempts": 3, "max_deaths": 3, "max_lost": 10, "max_releases": 3, "lease_ms": 900_000,
+    "max_attempts": 3, "max_deaths": 3, "max_lost": 10, "max_releases": 3, "max_refusals": 3,
+    "lease_ms": 900_000,
 }  # fmt: skip
 USUAL = Options()

@@ -3,7 +3,7 @@ what an item is told as. Whoever has to know an outcome reads it here."""
 
 from __future__ import annotations
 
-from hypervisor.system.text import one_line
+from hypervisor.system.text import prose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,6 +179,15 @@ OUTCOMES = (
         words="ended without a report",
         lost="was ended without a report",
     ),
+    _given_back(
+        "refused",
+        "f",
+        costs="attempts",
+        spent="the reports of {workers} were refused too often",
+        words="its reports were refused too often",
+        event="used up",
+        lost="was ended: its reports were refused too often",
+    ),
 )
 OUTCOME = {row.word: row for row in OUTCOMES}
 FINAL = tuple(row.word for row in OUTCOMES if row.final)
@@ -219,7 +228,7 @@ def told(row: Standing, after: str | None) -> str:
     again (after: no network)`."""
     if after is None and row is not AGAIN:
         return row.title
-    return f"{row.title} (after: {one_line(after or 'no reason given', _AFTER)})"
+    return f"{row.title} (after: {prose(after or 'no reason given', _AFTER)})"
 
 
 def by_state(tried: Sequence[Brief]) -> dict[str, int]:

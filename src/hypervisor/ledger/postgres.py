@@ -37,7 +37,6 @@ _NUMBER_ENDS = (
     "select setval('end_no', greatest(1, (select max(finish_no) from item), "
     "(select max(finish_no) from told), (select max(finish_no) from notification)))"
 )
-_NUMBERED = ("queue", "item", "event", "notification")
 
 
 class _Write(Transaction):
@@ -239,7 +238,8 @@ class Postgres:
 
     def number_from_here(self) -> None:
         """Have new numbers and places start above those in the tables."""
-        sequences = {f"{table}_no_seq": (table, "no") for table in _NUMBERED}
+        numbered = ("queue", "item", "event", "refusal", "notification")
+        sequences = {f"{table}_no_seq": (table, "no") for table in numbered}
         sequences |= {"claim_no": ("claim", "no"), "place": ("item", "position")}
         for sequence, (table, column) in sequences.items():
             self.connection.execute(

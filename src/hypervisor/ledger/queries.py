@@ -16,6 +16,7 @@ from hypervisor.ledger.findings import (
     Span,
 )
 from hypervisor.ledger.outcomes import ODD, REPORTED, WORKED, sql
+from hypervisor.ledger.proofs import PROOFS
 from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
 from hypervisor.system.text import whole
@@ -46,7 +47,7 @@ _LAST_ENDS = (
 )
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
-_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone")
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone proof")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -254,15 +255,17 @@ class Queries:
 
     def story(self, queues: Sequence[int]) -> Iterator[tuple[float, int, int, int]]:
         """Yield what has happened in these queues by the time at which it did: (Unix time, 0 for
-        an event and 1 for a claim, its number, 1 for the end of a claim)."""
+        an event, 1 for a claim and 2 for a refusal, its number, 1 for the end of a claim)."""
         marks = ", ".join("?" * len(queues))
         claims = f"from claim c join item i on i.no = c.item where i.queue in ({marks})"
         found = self._store.rows(
             f"select at, 0, no, 0 from event where queue in ({marks}) "
             f"union all select c.claimed_at, 1, c.no, 0 {claims} "
+            "union all select r.at, 2, r.no, 0 from refusal r "
+            f"where r.claim in (select c.no {claims}) "
             f"union all select c.ended_at, 1, c.no, 1 {claims} and c.ended_at is not null "
             "and c.outcome is not null order by 1, 2, 3, 4",
-            (*queues, *queues, *queues),
+            (*queues, *queues, *queues, *queues),
         )
         # No generator: one that is left in the middle would go on when the store is closed.
         return iter(found)
@@ -380,6 +383,27 @@ class Queries:
             queues,
         )
         return (payload for (payload,) in rows)
+
+    def proofs(self, queue: int) -> dict[str, int]:
+        """Return how many items of a queue are done, by the proof of that; those that need none
+        are left out."""
+        found = self._store.rows(
+            "select c.proof, count(*) from item i join claim c on c.no = i.claim "
+            "where i.queue = ? and i.state = 'done' and i.finish_no is not null "
+            "and c.proof is not null group by c.proof",
+            (queue,),
+        )
+        return dict.fromkeys(PROOFS, 0) | dict(found.fetchall())
+
+    def kept_by_checks(self, queues: Sequence[int]) -> Iterator[str]:
+        """Yield the reports (JSON) of some generations that keep what checks have said."""
+        marks = ", ".join("?" * len(queues))
+        rows = self._store.rows(
+            "select c.report from item i join claim c on c.no = i.claim "
+            f"where i.queue in ({marks}) and c.report like '%\"checks\":%' order by i.no",
+            queues,
+        )
+        return (report for (report,) in rows)
 
     def tokens(self, queues: Sequence[int]) -> dict[int, int]:
         """Return the tokens of the items of some generations, where they are known, by number."""

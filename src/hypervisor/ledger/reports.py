@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.ledger.claim_ids import number_of
-from hypervisor.ledger.outcomes import REPORTED
+from hypervisor.ledger.outcomes import REPORTED, WORKED
+from hypervisor.ledger.proofs import of_report
 from hypervisor.system.text import whole
 
 TYPE_CHECKING = False
@@ -13,15 +14,24 @@ if TYPE_CHECKING:
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
 
-End = tuple[int, str, str, str]
+End = tuple[int, str, str, str, str | None]
 
 
 def prepared(ends: Sequence[tuple[str, str, Mapping[str, object]]]) -> list[End]:
-    """Return (number, token, outcome, report as text) of each end: work that needs no lock."""
+    """Return (number, token, outcome, report as text, proof) of each end: this needs no lock."""
     for _, outcome, _ in ends:
         if outcome not in REPORTED:
             raise ValueError(f"{outcome!r} is none of {REPORTED}")
-    return [(number_of(token), token, outcome, dumps(told)) for token, outcome, told in ends]
+    return [
+        (
+            number_of(token),
+            token,
+            outcome,
+            dumps(told),
+            of_report(told) if outcome in WORKED else None,
+        )
+        for token, outcome, told in ends
+    ]
 
 
 def dumps(report: Mapping[str, object]) -> str:

@@ -52,6 +52,8 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    checks: str | None
+    max_refusals: int
     notify: str | None
 
 
@@ -253,8 +255,10 @@ class Holding(NamedTuple):
     fingerprint: str | None
     format: str | None
     files: str | None
+    named: str | None
     token: str
     worker: str
+    attempt: int
     lease_ms: int
     claimed_at: float
     branch: str | None
@@ -266,6 +270,8 @@ class Holding(NamedTuple):
     verify: str | None
     check_env: str | None
     check_base: str | None
+    checks: str | None
+    max_refusals: int
     scope: str | None
     commits: int | None
     may_write: str | None
@@ -307,6 +313,8 @@ class Branch(NamedTuple):
     id: str
     path: str | None
     title: str | None
+    payload: str | None
+    attempt: int
     state: str
     fingerprint: str | None
     format: str | None
@@ -314,6 +322,8 @@ class Branch(NamedTuple):
     verify: str | None
     check_env: str | None
     check_base: str | None
+    checks: str | None
+    scope: str | None
     newest: bool
     awaited: bool
 

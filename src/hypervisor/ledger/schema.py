@@ -259,11 +259,29 @@ create table accepted (
 );
 """
 
+# How far an accepted end is known to be so is the claim's `proof` (see `proofs`). The `checks` of a
+# queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
+# reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
+# what that printed.
 # A queue's `notify` names the entry of the user's configuration that its news goes to. A row of
 # `notification` is one piece of it, `id` being what a receiver knows it by: it tells of all ends up
 # to `finish_no`, or of the event or claim whose number is `about`; `body` is JSON. Until `sent_at`
 # is set nobody tries before `next_at`, and `error` is why the last try failed.
 SIXTH = """
+alter table claim add column proof text;
+update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
+update claim set proof = 'checked' where outcome = 'done' and report like '%"verify":%';
+alter table queue add column checks text;
+alter table queue add column max_refusals integer not null default 3;
+create table refusal (
+    no integer primary key,
+    claim bigint not null,
+    at real not null,
+    name text not null,
+    why text not null,
+    tail text not null
+);
+create index refusal_claim on refusal (claim);
 alter table queue add column notify text;
 create table notification (
     no integer primary key,
@@ -287,5 +305,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "notification",
+    "accepted", "refusal", "notification",
 )  # fmt: skip

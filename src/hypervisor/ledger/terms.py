@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.options import LIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
@@ -25,17 +26,50 @@ class Terms:
         self._queues = queues
 
     def set_check(
-        self, queue: str, command: str, env: Sequence[str] = (), base: Sequence[str] = ()
+        self,
+        queue: str,
+        command: str | None,
+        env: Sequence[str] = (),
+        base: Sequence[str] = (),
+        name: str = USUAL,
     ) -> None:
-        """Give a queue a check, in the place of the one that it has.
+        """Give a queue a check, in the place of the one that it has by that name; without `command`
+        it is built in.
 
         `env` are names of variables that it keeps though they look like secrets; `base` are paths,
         from the root, which it takes from the commit at which an item was handed out.
         """
         with self._store.write():
-            number = self._queues.get(queue).no
-            self.put_check(number, command, env, base)
-            self._queues.note(number, "check", command)
+            row = self._queues.get(queue)
+            if name == NAMED:
+                self._store.change("update queue set scope = ? where no = ?", (NAMED, row.no))
+            elif name == USUAL and command is not None:
+                self.put_check(row.no, command, env, base)
+            else:
+                self._put_checks(row, {name: [command, list(env), list(base)]})
+            self._queues.forget_known(row.no)
+            told = command or name
+            self._queues.note(row.no, "check", told if name in (USUAL, told) else f"{name}: {told}")
+
+    def remove_check(self, queue: str, name: str) -> bool:
+        """Take a check from a queue; False if it has none of that name."""
+        with self._store.write():
+            row = self._queues.get(queue)
+            if name not in [check.name for check in checks_of(row)]:
+                return False
+            if name == NAMED:
+                self._store.change("update queue set scope = null where no = ?", (row.no,))
+            elif name == USUAL:
+                self._store.change(
+                    "update queue set verify = null, check_env = null, check_base = null "
+                    "where no = ?",
+                    (row.no,),
+                )
+            else:
+                self._put_checks(row, {name: None})
+            self._queues.forget_known(row.no)
+            self._queues.note(row.no, "check removed", name)
+        return True
 
     def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
         """Have headless workers run command lines that begin so; return all that they may."""
@@ -175,6 +209,15 @@ class Terms:
                 )
                 self._queues.note(row.no, kind, ", ".join(more))
         return allowed
+
+    def _put_checks(self, queue: Queue, others: Mapping[str, object]) -> None:
+        from json import dumps
+
+        checks = {**loads(queue.checks or "{}"), **others}
+        told = {name: check for name, check in checks.items() if check is not None}
+        self._store.change(
+            "update queue set checks = ? where no = ?", (dumps(told) if told else None, queue.no)
+        )
 
     def put_check(self, queue: int, command: str, env: Sequence[str], base: Sequence[str]) -> None:
         from json import dumps

@@ -151,6 +151,8 @@ class Redactor:
     def _value(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
+        if isinstance(value, dict):
+            return {name: self._value(one) for name, one in value.items()}
         return [self._value(one) for one in value] if isinstance(value, list) else value
 
     def chunks(self) -> Callable[[list[bytes]], list[bytes]]:

@@ -17,6 +17,7 @@ class Report(TypedDict, total=False):
     commit: str
     files: list[str]
     verify: str
+    checks: dict[str, dict[str, object]]
     forced: list[str]
     off_limits: list[str]
     unnamed: list[str]

@@ -57,6 +57,12 @@ def one_line(value: object, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def prose(value: object, limit: int = 200) -> str:
+    """Return what somebody said as one line, as `one_line` does; its own lines stand apart by ` / `
+    in it."""
+    return one_line(" / ".join(filter(None, map(str.strip, str(value).splitlines()))), limit)
+
+
 def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = ", ") -> str:
     """Return the first values, each as one line, and how many more there are: `a, b and 3 more`."""
     shown = apart.join(one_line(value, limit) for value in values[:most])

@@ -44,8 +44,10 @@ def render(
     worker: str,
     attempt: int,
     at: float,
+    proof: str | None = None,
 ) -> list[str]:
-    """Return the lines of a report's section under `heading`; `at` is Unix time. Where the item
+    """Return the lines of a report's section under `heading`; `at` is Unix time, `proof` how far
+    the end is known to be so. Where the item
     is `hindered`, what is in its way and what helps come first, each by itself."""
     shown = [f"## {heading}", ""]
     if hindered:
@@ -60,6 +62,8 @@ def render(
     shown.append(f"- Result: {outcome}")
     shown.append(f"- Worker: {_code(worker)}, attempt {attempt}")
     shown.append(f"- Finished: {stamp}")
+    if proof is not None:
+        shown.append(f"- Proof: {proof}")
     if report.get("commit"):
         shown.append(f"- Commit: {_code(report['commit'])}")
     if report.get("files"):

@@ -11,13 +11,14 @@ from itertools import islice
 from hypervisor.ledger import Ledger, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
+from hypervisor.ledger.refusals import Refusal
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import shown
-from hypervisor.system.text import count, either, one_line, shell
+from hypervisor.system.text import count, either, one_line, prose, shell
 from hypervisor.views import shapes
 from hypervisor.worker.presence import lock_on, lock_view
 
@@ -71,11 +72,11 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
         report = ledger.queries.claim_now(row.claim) if row.claim is not None else None
         why = row.cause or (reason_of(report.report) if report is not None else None)
         again = shell([queue, row.id])
-        told_why = f"“{one_line(why or 'no reason given', 300)}”"
+        told_why = f"“{prose(why or 'no reason given', 300)}”"
         return f"{state}: {told_why}; again: hypervisor retry {again}"
     if state == "done":
         return None
-    return f"{state}: {one_line(row.cause or 'no reason given', 300)}"
+    return f"{state}: {prose(row.cause or 'no reason given', 300)}"
 
 
 def _awaited(ledger: Ledger, queue: str, item_id: str) -> str:
@@ -101,7 +102,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     if row.id in ready:
         number = ready.index(row.id)
         place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
-    earlier = f"it was tried before: “{one_line(row.cause, 200)}”; " if row.cause else ""
+    earlier = f"it was tried before: “{prose(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 
 
@@ -131,6 +132,7 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
 
 def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
     known = claim.input_tokens is not None
+    refusals = ledger.refusals.of_claims([claim.no]).get(claim.no, [])
     agent = ledger.agents.find(claim.agent) if known and claim.agent else None
     return {
         "token": claim.token,
@@ -141,7 +143,11 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
         "claimed_at": claim.claimed_at,
         "ended_at": claim.ended_at,
         "outcome": claim.outcome,
+        "proof": claim.proof,
         "report": json.loads(claim.report) if claim.report else None,
+        "refusals": [
+            {"at": one.at, "check": one.name, "why": one.why, "tail": one.tail} for one in refusals
+        ],
         "commit": claim.commit_id,
         "tokens": usage.by_kind(claim),
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
@@ -190,6 +196,7 @@ class Log:
         self._queue = queue
         self._event = 0
         self._claim = 0
+        self._refusal = 0
         self._open: dict[int, ClaimRow] = {}
 
     def story(self) -> Iterator[shapes.Event]:
@@ -198,13 +205,17 @@ class Log:
         queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
         keys = iter(self._ledger.queries.story(list(queues)))
         while some := list(islice(keys, _AT_ONCE)):
-            events, claims = (
-                sorted({number for _, about, number, _ in some if about == kind}) for kind in (0, 1)
+            events, claims, refusals = (
+                sorted({number for _, about, number, _ in some if about == kind})
+                for kind in (0, 1, 2)
             )
             event = {row.no: row for row in self._ledger.queries.events_called(events)}
             claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
-            for at, is_claim, number, is_end in some:
-                if not is_claim:
+            refusal = {row.no: row for row in self._ledger.refusals.called(refusals)}
+            for at, about, number, is_end in some:
+                if about == 2:
+                    yield self._refused(refusal[number])
+                elif about == 0:
                     self._event = max(self._event, number)
                     yield self._happened(queues[event[number].queue], event[number])
                 elif is_end:
@@ -230,6 +241,8 @@ class Log:
             self._open[row.no] = row
             told.append(self._about(row, row.claimed_at, "claimed"))
             self._ended(row, told)
+        for refusal in self._ledger.refusals.after(list(queues), self._refusal):
+            told.append(self._refused(refusal))
         return sorted(told, key=lambda one: one["at"])
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
@@ -245,6 +258,12 @@ class Log:
             "worker": None,
             "detail": None if about_item else row.detail or None,
         }
+
+    def _refused(self, row: Refusal) -> shapes.Event:
+        self._refusal = max(self._refusal, row.no)
+        claim = self._ledger.queries.claim_now(row.claim)
+        detail = f"{row.name}: {row.why}" + (f"; {row.tail}" if row.tail else "")
+        return self._about(claim, row.at, "refused", detail)
 
     def _ended(self, row: ClaimRow, told: list[shapes.Event]) -> None:
         if row is None:

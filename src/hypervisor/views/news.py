@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import outcomes
+from hypervisor.ledger import outcomes, proofs
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, ODD, UNTRIED
 from hypervisor.system.quick_json import loads
 from hypervisor.system.spans import until
-from hypervisor.system.text import count, either, listed, one_line, shortened
+from hypervisor.system.text import count, either, listed, one_line, prose, shortened
 from hypervisor.worker.presence import missing
 
 TYPE_CHECKING = False
@@ -172,7 +172,10 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     again = outcomes.by_state(ledger.queries.tried_before(queue.no))
     told = outcomes.counted(counts, again, aside)
-    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}"
+    proof = proofs.told(ledger.queries.proofs(queue.no)) if state != "working" else None
+    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}" + (
+        f"; {proof}" if proof else ""
+    )
 
 
 def _stands(queue: Queue, state: str, left: int) -> str:
@@ -199,6 +202,8 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
         f"{len(ended)} since the last report."
     )
     lines += _left(ledger, queue.no, counts["claimed"], left)
+    if proof := proofs.told(ledger.queries.proofs(queue.no)):
+        lines.append(proof)
     for outcome in [word for word in FINAL if word not in ODD]:
         if ids := [row.id for row in ended if row.state == outcome]:
             lines.append(f"{outcome} ({len(ids)}): {listed(ids, _IDS_SHOWN, 60)}")
@@ -238,7 +243,7 @@ def _left(ledger: Ledger, queue: int, at_work: int, left: int) -> list[str]:
 
 
 def _told_why(what: str, row: Brief) -> str:
-    return f"{what}: {one_line(row.id, 60)}: “{one_line(row.why, 120)}”"
+    return f"{what}: {one_line(row.id, 60)}: “{prose(row.why, 120)}”"
 
 
 _STATES = {

@@ -21,7 +21,9 @@ from hypervisor.system.text import one_line, shell
 from hypervisor.views.summary import teller
 
 _TASK = ("id", "path", "title")
-_OURS = ("status", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended")
+_OURS = (
+    "status", "proof", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended",
+)  # fmt: skip
 HEADS = tuple(f"hv.{name}" for name in _OURS)
 # What a spreadsheet takes for a formula, but for numbers.
 _ACTS = frozenset("=+-@\t\r")
@@ -49,8 +51,9 @@ class Results:
         """Yield the items, in the order in which they came."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
-    def rows(self) -> Iterator[tuple[Values, Values]]:
-        """Yield of each item what it was made from, and ours by the names of `HEADS`, bare."""
+    def rows(self) -> Iterator[tuple[Values, Values, Values]]:
+        """Yield of each item what it was made from, what its checks said, and ours by the names of
+        `HEADS`, bare."""
         tokens = self._ledger.queries.tokens(self._queues)
         for one in self.answers():
             item = one.result
@@ -59,8 +62,10 @@ class Results:
             given = given_row(one)
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
+                {**item.report.get("checks", {})} if item.report else {},
                 {
                     "status": told["status"],
+                    "proof": item.proof,
                     "reason": told.get("reason"),
                     "item": item.id,
                     "attempt": one.attempt,
@@ -74,8 +79,10 @@ class Results:
 
     def jsonl(self) -> Iterator[str]:
         """Yield a line of JSON an item."""
-        for given, ours in self.rows():
+        for given, checks, ours in self.rows():
             line = {"input": given, "answer": None, "hv": ours}
+            if checks:
+                line["check"] = checks
             yield json.dumps(line, ensure_ascii=False) + "\n"
 
     def csv(self, *, raw: bool = False) -> Iterator[str]:
@@ -85,11 +92,13 @@ class Results:
         block = io.StringIO()
         write = csv.writer(block, lineterminator="\n").writerow
         safe = str if raw else self._safe
-        write([safe(name) for name in (*names, *HEADS)])
-        for number, (given, ours) in enumerate(self.rows(), 1):
+        said = self._said()
+        write([safe(name) for name in (*names, *said, *HEADS)])
+        for number, (given, checks, ours) in enumerate(self.rows(), 1):
+            told = _flat("check", checks) if said else {}
             write([
                 safe(value) if type(value) is str else _cell(value)
-                for value in (*map(given.get, names), *ours.values())
+                for value in (*map(given.get, names), *map(told.get, said), *ours.values())
             ])  # fmt: skip
             if number % _BLOCK == 0:
                 yield block.getvalue()
@@ -102,6 +111,13 @@ class Results:
         names: Values = {}
         for payload in self._ledger.queries.payloads(self._queues):
             names |= dict.fromkeys(_TASK if payload is None else loads(payload))
+        return list(names)
+
+    def _said(self) -> list[str]:
+        """Return the columns of what checks said, in the order in which they come."""
+        names: Values = {}
+        for report in self._ledger.queries.kept_by_checks(self._queues):
+            names |= dict.fromkeys(_flat("check", loads(report)["checks"]))
         return list(names)
 
     def _safe(self, text: str) -> str:
@@ -162,6 +178,15 @@ def write(path: str, texts: Iterable[str]) -> None:
             f"{one_line(path)} is there, and holds no results", "name another file, or move it away"
         )
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
+
+
+def _flat(name: str, value: Mapping[str, object]) -> Values:
+    """Return what nested objects hold by dotted names."""
+    found: Values = {}
+    for key, one in value.items():
+        place = f"{name}.{key}"
+        found |= _flat(place, one) if isinstance(one, dict) and one else {place: one}
+    return found
 
 
 def _cell(value: object) -> object:

@@ -45,6 +45,7 @@ class Always(TypedDict):
     state: str
     path: str | None
     title: str | None
+    proof: str | None
     note: str | None
     worker: str | None
     attempts: int
@@ -73,6 +74,7 @@ class Told(Always, total=False):
     outside: list[str]
     kept: list[str]
     report_gone: bool
+    row: object
 
 
 class Head(TypedDict):
@@ -90,6 +92,7 @@ class Rest(Tokens):
 
     total: int
     counts: dict[str, int]
+    proof: dict[str, int]
     running: int
     runtime_seconds: float | None
     unknown_transcripts: list[str]
@@ -176,6 +179,7 @@ class Status(TypedDict, total=False):
     resume_at: float | None
     total: int
     counts: dict[str, int]
+    proof: dict[str, int]
     to_be_tried_again: dict[str, int]
     set_aside: Aside | None
     per_minute: float | None
@@ -192,6 +196,15 @@ class Status(TypedDict, total=False):
 # -- show and log --
 
 
+class Refusal(TypedDict):
+    """A report that was refused: by which check, why, and the end of what that printed."""
+
+    at: float
+    check: str
+    why: str
+    tail: str
+
+
 class Claim(TypedDict):
     """A claim on an item, live or ended."""
 
@@ -203,7 +216,9 @@ class Claim(TypedDict):
     claimed_at: float
     ended_at: float | None
     outcome: str | None
+    proof: str | None
     report: Report | None
+    refusals: list[Refusal]
     commit: str | None
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None

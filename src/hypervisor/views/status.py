@@ -15,7 +15,7 @@ from hypervisor.system.clients import HOST
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.spans import moment, narrow, until
 from hypervisor.system.state import LEDGER, shown
-from hypervisor.system.text import count, either, one_line
+from hypervisor.system.text import count, either, one_line, prose
 from hypervisor.worker import detached
 
 TYPE_CHECKING = False
@@ -59,6 +59,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
         "resume_at": queue.resume_at,
         "total": sum(counts.values()),
         "counts": counts,
+        "proof": ledger.queries.proofs(queue.no),
         "to_be_tried_again": outcomes.by_state(ledger.queries.tried_before(queue.no)),
         "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue.no)}
         if aside
@@ -300,7 +301,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
             problem("silent", late)
     for outcome in ODD:
         for row in ledger.queries.troubled(queue.no, outcome, _TROUBLED) if counts[outcome] else ():
-            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {one_line(row.why, 120)}")
+            problem(outcome, f"{outcome} {one_line(row.id, 60)}: {prose(row.why, 120)}")
         if counts[outcome] > _TROUBLED:
             more = f"{counts[outcome] - _TROUBLED} more {outcome}"
             problem(outcome, more, f"hypervisor retry {name} --{outcome}")

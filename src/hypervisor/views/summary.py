@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
+from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, proofs, usage
 from hypervisor.ledger.findings import Result
 from hypervisor.ledger.outcomes import BY_RANK, OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
 from hypervisor.ledger.rows import Agent, Queue, spent_on
@@ -97,6 +97,8 @@ class _Parts:
         for item in self._ledger.queries.results_in(self._row.no):
             own = share[1] if share is not None and share[0] == item.no else None
             told = tell(item, own)
+            if tokens and item.payload and item.format is None:
+                told["row"] = json.loads(item.payload)
             if item.no in self._gone:
                 told["report_gone"] = True
             if own is not None:
@@ -116,6 +118,7 @@ class _Parts:
         return {
             "total": sum(self.counts.values()),
             "counts": self.counts,
+            "proof": ledger.queries.proofs(row.no),
             "running": self._states["claimed"],
             "runtime_seconds": None if first is None or last is None else round(last - first, 3),
             **_tokens(
@@ -223,6 +226,7 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "state": item.state,
         "path": item.path,
         "title": item.title,
+        "proof": item.proof,
         "note": report.get("note"),
         "worker": item.worker,
         "attempts": item.attempts,
@@ -303,6 +307,7 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
     shown = [
         f"{head}: {counts or 'none'}",
+        *filter(None, [proofs.told(summary["proof"])]),
         f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
     ]
     if unseen := summary["tokens_unseen"]:
@@ -383,7 +388,8 @@ def _section(row: Standing, workers: list[Told], number: int, room: int) -> list
         half = "half done; " if worker.get("half_done") else ""
         half += f"{UNCHANGED}; " if worker.get("unchanged") else ""
         said = worker.get("outcome") or worker["reason"]
-        shown.append(f"  {name}: {half}{one_line(said, width)}")
+        first, *rest = [one_line(line, width) for line in said[: width + 1].splitlines()] or [""]
+        shown += [f"  {name}: {half}{first}", *(f"    {line}" for line in rest)]
         if worker["note"]:
             shown.append(f"    note: “{one_line(worker['note'], 300)}”")
     if number > room:

@@ -10,7 +10,7 @@ from hypervisor.system.lazy import face
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.worker import off_limits
-    from hypervisor.worker.checks import CheckFailed, Refused, boxes_ticked
+    from hypervisor.worker.checks import CheckFailed, Refused, Spent, boxes_ticked
     from hypervisor.worker.ends import Ended, finish, release
     from hypervisor.worker.handout import (
         UNHEARD_SECONDS,
@@ -30,6 +30,7 @@ __all__ = [
     "CheckFailed",
     "Ended",
     "Refused",
+    "Spent",
     "asks",
     "boxes_ticked",
     "carried",
@@ -51,6 +52,7 @@ __getattr__ = face(
         "UNHEARD_SECONDS": "handout",
         "Ended": "ends",
         "Refused": "checks",
+        "Spent": "checks",
         "asks": "requirements",
         "boxes_ticked": "checks",
         "carried": "handout",

@@ -6,7 +6,6 @@ check is to take them from before, it runs in a copy: the tree itself belongs to
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -45,9 +44,9 @@ def named(root: str, cwd: str, paths: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def taken(folder: str, commit: str | None, paths: str | None) -> Iterator[str]:
-    """Yield the folder for a check: `folder` itself, or, where `paths` (a JSON list, from there)
-    are to be as at `commit`, a copy that goes afterwards.
+def taken(folder: str, commit: str | None, paths: Sequence[str]) -> Iterator[str]:
+    """Yield the folder for a check: `folder` itself, or, where `paths` (from there) are to be
+    as at `commit`, a copy that goes afterwards.
 
     The copy has what git tracks or would track, as it is now; what it ignores is linked; there is
     no repository in it. Raises HypervisorError.
@@ -65,11 +64,11 @@ def taken(folder: str, commit: str | None, paths: str | None) -> Iterator[str]:
     ) as made:
         copy = os.path.join(os.path.realpath(made), "tree")
         os.mkdir(copy)
-        _fill(folder, commit, json.loads(paths), copy)
+        _fill(folder, commit, paths, copy)
         yield copy
 
 
-def _fill(folder: str, commit: str, paths: list[str], copy: str) -> None:
+def _fill(folder: str, commit: str, paths: Sequence[str], copy: str) -> None:
     git = Git(folder)
     now = _names(git, "--cached", "--others")
     for path in now:
@@ -122,7 +121,7 @@ def _room(copy: str, path: str, *, clear: bool = False) -> str | None:
     return target
 
 
-def _listed(folder: str, commit: str, paths: list[str]) -> list[tuple[str, str, str]]:
+def _listed(folder: str, commit: str, paths: Sequence[str]) -> list[tuple[str, str, str]]:
     """Return path (from `folder`), mode and object of the files that `commit` has at `paths`."""
     told = Git(folder)("--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", *paths)
     found = []
@@ -145,5 +144,5 @@ def _copy(source: str, target: str | None) -> None:
         shutil.copy2(source, target)
 
 
-def _below(path: str, paths: list[str]) -> bool:
+def _below(path: str, paths: Sequence[str]) -> bool:
     return any(path == each or path.startswith(f"{each}/") for each in paths)

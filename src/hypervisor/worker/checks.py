@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import listed, one_line
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypervisor.config.caller import PoolAgent
+    from hypervisor.ledger.check import Check
     from hypervisor.ledger.rows import Branch, Holding
+    from hypervisor.worker.evidence import Evidence
     from hypervisor.worker.verify import Checked
 
 
@@ -22,6 +25,10 @@ class Refused(HypervisorError):
 
 class CheckFailed(Refused):
     """The queue's own check failed. What can't mend it now may do better at another attempt."""
+
+
+class Spent(CheckFailed):
+    """The last report of a claim that may be refused was: the item is no longer its worker's."""
 
 
 _SHOWN_BOXES = 5
@@ -45,7 +52,71 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
     return boxes
 
 
-def in_scope(ledger: Ledger, row: Holding, changed: list[str] | None = None) -> None:
+def passed(
+    ledger: Ledger,
+    row: Holding,
+    report: dict[str, object],
+    folder: str,
+    turns: Folder,
+    agent: PoolAgent | None = None,
+    changed: list[str] | None = None,
+) -> dict[str, object]:
+    """Return the report on the item in `row` with the checks of its queue that it passed, in
+    `folder`, and what they said. `changed` are the files of a branch, from the root.
+
+    A refusal is kept, and the last one that the queue allows ends the claim (Spent). Raises
+    Refused, CheckFailed and NotOwner.
+    """
+    from hypervisor.worker import evidence, touched
+
+    given = report.get("files")
+    told = [str(path) for path in given] if isinstance(given, list) else []
+    files, unsure = (changed, []) if changed is not None else touched.touched(ledger, row, told)
+    known = evidence.of(row, report, files, unsure)
+    commands, said = [], {}
+    for check in checks_of(row):
+        try:
+            if check.name == NAMED and check.command is None:
+                _in_scope(ledger, row, changed)
+            elif check.command is None:
+                _has_changed(row, known)
+            else:
+                checked = _verified(ledger, row, check, known, folder, turns, agent)
+                commands.append(check.command)
+                if checked.said is not None:
+                    said[check.name] = checked.said
+        except Refused as refused:
+            _keep(ledger, row, check, refused)
+            raise
+    proof = {"verify": "; ".join(commands)} if commands else {}
+    return report | proof | ({"checks": said} if said else {})
+
+
+def _keep(ledger: Ledger, row: Holding, check: Check, refused: Refused) -> None:
+    """Keep a refusal. Raises Spent, with the claim ended, for the last that its queue allows."""
+    from hypervisor.system.redact import Redactor
+
+    clean = Redactor().text
+    count = ledger.refusals.note(
+        row.token, check.name, clean(refused.message), clean(refused.output)
+    )
+    if count < row.max_refusals:
+        return
+    from hypervisor.worker import off_limits, outbox, scope
+
+    ledger.ends.end(row.token, "refused", clean(refused.cause))
+    scope.end(ledger.state, row.token)
+    off_limits.look_after(ledger)
+    outbox.flush(ledger)
+    raise Spent(
+        f"{refused.message}. Its reports were refused {count} times, which uses up the attempt: "
+        "the item is no longer yours",
+        f"go on with: hypervisor next {row.queue_name}",
+        refused.output,
+    ) from None
+
+
+def _in_scope(ledger: Ledger, row: Holding, changed: list[str] | None) -> None:
     """Raise Refused if files were changed which the item does not name; `changed` are those of a
     branch, from the root."""
     from hypervisor.worker import scope
@@ -62,57 +133,89 @@ def in_scope(ledger: Ledger, row: Holding, changed: list[str] | None = None) -> 
         )
 
 
-def verified(
-    ledger: Ledger, row: Holding, folder: str, turns: Folder, agent: PoolAgent | None = None
-) -> None:
-    """Run the check of the queue on the item in `row` as `run` does, with its lease renewed.
+def _has_changed(row: Holding, known: Evidence) -> None:
+    """Raise CheckFailed if no file is known to have been changed for the item. What marks a task in
+    its own file is no change."""
+    from hypervisor.worker.outbox import is_written
 
-    Raises CheckFailed, NotOwner.
-    """
+    own = row.path if is_written(row.path, row.fingerprint, row.format) else None
+    if any(path != own for path in known.files):
+        return
+    others = [path for path in known.files_unsure if path != own]
+    beside = f" (changed meanwhile, for whom is not known: {listed(others, 5)})" if others else ""
+    raise CheckFailed(
+        f"no file was changed for this item, as far as can be told{beside}",
+        "do the work and say done again, or block the item",
+    )
+
+
+def _verified(
+    ledger: Ledger,
+    row: Holding,
+    check: Check,
+    known: Evidence,
+    folder: str,
+    turns: Folder,
+    agent: PoolAgent | None,
+) -> Checked:
+    """Run one check as `run` does, with the lease of the item renewed, and return how it passed.
+    Raises CheckFailed, NotOwner."""
     from hypervisor.ledger.claims import keep_every
 
     every = keep_every(row.lease_ms / 1000)
-    checked = run(ledger, row, folder, turns, lambda: ledger.claims.keep(row.token), every, agent)
+    checked = run(
+        ledger,
+        row,
+        check,
+        known,
+        folder,
+        turns,
+        lambda: ledger.claims.keep(row.token),
+        every,
+        agent,
+    )
+    ledger.claims.keep(row.token)
     if not checked.ok:
+        which = "" if check.name == USUAL else f"{check.name}: "
         raise CheckFailed(
-            f"the check of this queue failed: {checked.why}{checked.lacked}",
+            f"the check of this queue failed: {which}{checked.why}{checked.lacked}",
             "mend it and say done again; the item is still yours",
             checked.tail,
         )
-    ledger.claims.keep(row.token)
+    return checked
 
 
 def run(
     ledger: Ledger,
     row: Holding | Branch,
+    check: Check,
+    known: Evidence,
     folder: str,
     turns: Folder,
     beat: Callable[[], None],
     beat_every: float,
     agent: PoolAgent | None = None,
 ) -> Checked:
-    """Run the check of the queue in `folder` and return how it ended; `beat` is called every
-    `beat_every` seconds. What it starts bears the marks of `agent`.
+    """Run a check, which has a command, in `folder` on what is `known` of a report, and return how
+    it ended; `beat` is called every `beat_every` seconds. What it starts bears the marks of
+    `agent`.
 
     Files that the check takes from the item's base are so in a copy of the folder, where it runs.
     Checks that share `turns` run one at a time.
     """
-    import json
-
     from hypervisor.config.settings import load
     from hypervisor.worker import base_files, verify
 
-    assert row.verify is not None, "who has none asks for none"
-    with base_files.taken(folder, row.base_commit, row.check_base) as copy:
+    assert check.command is not None, "what is built in runs nothing"
+    with base_files.taken(folder, row.base_commit, check.base) as copy:
         return verify.check(
-            row.verify,
+            check.command,
+            known,
             root=copy,
             turns=turns,
-            item_id=row.id,
-            path=row.path,
             limit=load(ledger.root).limits.verify_seconds,
             beat=beat,
             beat_every=beat_every,
-            keep=json.loads(row.check_env or "[]"),
+            keep=check.env,
             marks=agent.environment() if agent is not None else {},
         )

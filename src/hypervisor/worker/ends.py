@@ -6,6 +6,7 @@ import os
 
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger, budget
+from hypervisor.ledger.check import checks_of
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
@@ -24,19 +25,22 @@ if TYPE_CHECKING:
 
 _KEPT_BOXES = 50
 _KEPT_PATHS = 50
+# What of a report its worker says in words.
+_SAID = ("summary", "reason", "evidence", "next_step", "note")
 
 
 class Ended:
     """How an accepted report left its item: the `state` that it is in now; the `claims` made in the
-    same commit, to be looked at by `take`, or None where none were tried for; and what is to be
-    told `beside` of work on a branch."""
+    same commit, to be looked at by `take`, or None where none were tried for; what is to be told
+    `beside` of work on a branch; and whether an earlier report `stands`, which says otherwise."""
 
-    __slots__ = ("beside", "claims", "state")
+    __slots__ = ("beside", "claims", "stands", "state")
 
     def __init__(self, state: str, claims: list[Claim] | None) -> None:
         self.state = state
         self.claims = claims
         self.beside: Report = {}
+        self.stands = False
 
 
 def finish(
@@ -65,7 +69,9 @@ def finish(
     report = dict(report)
     row = _row(ledger, token, outcome, agent)
     if row is None:
-        return _accept(ledger, None, token, outcome, report, more=more)
+        ended = _accept(ledger, None, token, outcome, report, more=more)
+        ended.stands = _says_more(ledger, token, report)
+        return ended
     if outcome == "done" and row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
@@ -134,7 +140,7 @@ def _accept(
             uncommitted.forget(
                 ledger.state, [claim.token for claim in ledger.queries.claims_on(row.no)]
             )
-        if outcome == "blocked" or (outcome == "done" and row is not None and not row.verify):
+        if outcome == "blocked" or (outcome == "done" and row is not None and not checks_of(row)):
             # Its report names what it changed; or there was nothing to name just now.
             off_limits.end(ledger, token)
         else:
@@ -265,15 +271,22 @@ def _checked(
     unnamed = off_limits.refuse(ledger, row, changed)
     if unnamed:
         report = report | {"unnamed": unnamed[:_KEPT_PATHS]}
-    if row.scope or row.verify:
+    if checks_of(row):
         from hypervisor.worker import checks
 
-        if row.scope:
-            checks.in_scope(ledger, row, changed)
-        if row.verify:
-            checks.verified(ledger, row, folder, turns, agent)
-            report = report | {"verify": row.verify}
+        report = checks.passed(ledger, row, report, folder, turns, agent, changed)
     return report
+
+
+def _says_more(ledger: Ledger, token: str, report: Mapping[str, object]) -> bool:
+    """True if a report holds what that which was accepted before of the claim does not."""
+    from hypervisor.system.quick_json import loads
+    from hypervisor.system.redact import Redactor
+
+    claim = ledger.queries.claim_of(token)
+    kept = loads(claim.report) if claim is not None and claim.report else {}
+    told = Redactor().report(report)
+    return any(name in told and kept.get(name) != told[name] for name in _SAID)
 
 
 def _row(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from hypervisor.ledger import proofs
 from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import HypervisorError, OtherItem
 from hypervisor.system.text import one_line
@@ -185,6 +186,7 @@ def _write(
         worker=row.worker,
         attempt=row.attempt,
         at=row.finished_at,
+        proof=proofs.of_report({**told}) if row.state == "done" else None,
     )
     assignee = told.get("assignee") if row.state == "done" else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from hypervisor.ledger.check import CHANGED, NAMED
 from hypervisor.system.reading import KIB, NotReadable, read_start
 from hypervisor.system.text import one_line
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Claim
 
 _LOOKED_AT = 256 * KIB
+_BUILT_IN = {
+    NAMED: "no file is changed that the task doesn't name",
+    CHANGED: "a file is changed for it",
+}
 _OPEN_BOX = rb"(?m)^[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[ \][ \t]"
 _ACCEPTANCE = rb"(?mi)^ {0,3}#{1,6}[ \t]+acceptance"
 
@@ -27,10 +32,9 @@ def asks(root: str, claim: Claim) -> list[str]:
     # Only tasks have a fingerprint; see `outbox.is_task`.
     if claim.file is not None and claim.fingerprint is not None:
         asked += _boxes(os.path.join(root, claim.file))
-    if claim.scope:
-        asked.append("no file is changed that the task doesn't name")
-    if claim.verify:
-        asked.append(f"this passes, and done runs it: {one_line(claim.verify, 400)}")
+    for check in claim.checks:
+        told = _BUILT_IN.get(check.name, "") if check.command is None else ""
+        asked.append(told or f"this passes, and done runs it: {one_line(check.command, 400)}")
     return asked
 
 

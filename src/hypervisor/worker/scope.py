@@ -45,7 +45,7 @@ class Looks(TypedDict):
 
 def begin(state: State, token: str) -> None:
     """Keep how the tree looks at the claim `token`. Raises HypervisorError, OSError."""
-    kept = json.dumps(_look(state.root)).encode()
+    kept = json.dumps(look(state.root)).encode()
     state.folder.below(_FOLDER, make=True).write(key(token), kept)
 
 
@@ -102,7 +102,7 @@ def names(text: str, path: str) -> bool:
 
 
 def _text(root: str, item: Named | Holding) -> str:
-    parts = [item.payload or "", item.files or "", item.instructions or ""]
+    parts = [item.title or "", item.payload or "", item.files or "", item.instructions or ""]
     if item.path is not None:
         try:
             raw = read_start(os.path.join(root, item.path), LARGEST)
@@ -114,21 +114,24 @@ def _text(root: str, item: Named | Holding) -> str:
 
 
 def _changed(root: str, before: Looks) -> set[str]:
-    now = _look(root)
+    now = look(root)
     old, new = before["files"], now["files"]
     changed = {
         path for path in old.keys() | new.keys() if not is_same(old.get(path), new.get(path))
     }
     if before["head"] != now["head"] and before["head"] is not None:
-        git = Git(root)
-        for path in git.changed(before["head"], "HEAD"):
-            inside = os.path.relpath(os.path.join(git.top(), path), root)
-            if not inside.startswith("../"):
-                changed.add(inside)
+        changed |= committed(Git(root), before["head"], root)
     return changed
 
 
-def _look(root: str) -> Looks:
+def committed(git: Git, base: str, root: str) -> set[str]:
+    """Return the files, from the root, that the last commit has otherwise than `base`."""
+    places = (os.path.join(git.top(), path) for path in git.changed(base, "HEAD"))
+    inside = (os.path.relpath(place, root) for place in places)
+    return {path for path in inside if not path.startswith("../")}
+
+
+def look(root: str) -> Looks:
     """Return the commit and the looks of the files that differ from it; of all without git."""
     top = top_of(root)
     if top is None:

@@ -1,7 +1,7 @@
-"""The check that a queue's owner asked for (`open --verify CMD`), run before an item is done.
+"""A check that a queue's owner asked for (`hypervisor check`), run before an item is done.
 
-The command is the owner's own words, never an item's: the item reaches it only through
-HYPERVISOR_ID and HYPERVISOR_PATH.
+The command is the owner's own words, never an item's: what it judges reaches it on its standard
+input and by variables (see `evidence`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -19,9 +20,16 @@ from hypervisor.system.redact import secrets
 from hypervisor.system.spans import span
 from hypervisor.system.text import listed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
+
+    from hypervisor.worker.evidence import Evidence
+
 _TICK = 0.05
 _ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-_TAIL = 2000
+# So much is shown of the end of its output; its last line may be longer.
+_TAIL, _KEPT = 2000, 1 << 16
 _CHUNK, _CHUNKS = 1 << 16, 64
 _SHOWN = 10
 # Names the item's claim, which is no secret to its own check.
@@ -30,11 +38,13 @@ _CLAIM = "HYPERVISOR_TOKEN"
 
 class Checked:
     """How a check ended: `ok`, `why` it failed, the `seconds` it took, the `tail` of its output, as
-    it was printed, and the variables that it ran `without`."""
+    it was printed, the variables that it ran `without`, and the JSON object that its last line
+    `said`, None where that is none."""
 
-    def __init__(self, ok: bool, tail: str, why: str, seconds: float, without: list[str]) -> None:
+    def __init__(self, ok: bool, output: str, why: str, seconds: float, without: list[str]) -> None:
         self.ok = ok
-        self.tail = tail
+        self.tail = output[-_TAIL:]
+        self.said = _object(output.rpartition("\n")[2])
         self.why = why
         self.seconds = seconds
         self.without = without
@@ -56,11 +66,10 @@ def without(keep: Collection[str] = ()) -> list[str]:
 
 def check(
     command: str,
+    evidence: Evidence,
     *,
     root: str,
     turns: Folder,
-    item_id: str,
-    path: str | None,
     limit: float,
     beat: Callable[[], None],
     beat_every: float = 30,
@@ -69,20 +78,26 @@ def check(
 ) -> Checked:
     """Run `command` as `sh -c` in `root`, in its own process group, for at most `limit` seconds.
 
-    Of the environment it gets what doesn't look like a secret, the variables `keep`, and `marks`.
+    Of the environment it gets what doesn't look like a secret, the variables `keep`, `marks`, and
+    the `evidence`, which stands in its standard input as well.
     One check at a time runs where checks share the folder `turns`; `beat` is called every
     `beat_every` seconds, while waiting too, so that the caller can renew its lease. Whatever ends
     the caller, short of SIGKILL, ends the check. Raises OSError.
     """
-    # No environment holds a NUL; an id from a row may.
-    item_id = item_id.replace("\0", "\ufffd")
     left_out = without(keep)
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment |= {"HYPERVISOR_ID": item_id, "HYPERVISOR_PATH": path or "", **(marks or {})}
+    told = {**os.environ, **(marks or {}), **evidence.environment()}
+    environment = {
+        name: value for name, value in told.items() if value is not None and name not in left_out
+    }
     with turns.opened_lock("verify.lock") as turn, requests_to_end(_ASKING) as requests:
         wait_for_turn(turn, beat, beat_every, requests=requests)
-        why, tail, seconds = _run(command, root, environment, limit, beat, beat_every, requests)
-    return Checked(not why, tail, why, seconds, left_out)
+        with tempfile.TemporaryFile() as given:
+            # A file: a check need not read it.
+            given.write(evidence.text().encode("utf-8", "replace"))
+            given.seek(0)
+            run = _run(command, root, environment, given, limit, beat, beat_every, requests)
+    why, output, seconds = run
+    return Checked(not why, output, why, seconds, left_out)
 
 
 def wait_for_turn(
@@ -113,19 +128,20 @@ def _run(
     command: str,
     root: str,
     environment: Mapping[str, str],
+    given: IO[bytes],
     limit: float,
     beat: Callable[[], None],
     beat_every: float,
     requests: Sequence[int],
 ) -> tuple[str, str, float]:
-    """Return why the check failed ("" if it passed), the tail of its output, and its seconds."""
+    """Return why the check failed ("" if it passed), the end of its output, and its seconds."""
     begin = time.monotonic()
     next_beat, why, tail = begin + beat_every, "", b""
     process = subprocess.Popen(
         ["sh", "-c", command],
         cwd=root,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -147,7 +163,7 @@ def _run(
                 if selector.select(_TICK):
                     # However much it prints, the end of it is all that is ever kept.
                     chunk = os.read(output, _CHUNK)
-                    tail = (tail + chunk)[-_TAIL:]
+                    tail = (tail + chunk)[-_KEPT:]
                     if not chunk:
                         selector.unregister(output)
         finally:
@@ -157,7 +173,7 @@ def _run(
         try:
             # What has left the group may print on for ever.
             for _ in range(_CHUNKS):
-                tail = (tail + os.read(output, _CHUNK))[-_TAIL:]
+                tail = (tail + os.read(output, _CHUNK))[-_KEPT:]
         except BlockingIOError:
             pass
     if not why and process.returncode != 0:
@@ -171,3 +187,18 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass
     process.wait()
+
+
+def _object(line: str) -> dict[str, object] | None:
+    """Return the JSON object that a line is, None for any other."""
+    if not line.startswith("{"):
+        return None
+    import json
+
+    try:
+        told = json.loads(line)
+        # What is no JSON, though Python reads it, is no text either.
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) else None

@@ -105,7 +105,7 @@ def test_each_problem_is_told_the_most_pressing_first(
     work(ledger, 1, "failed", reason="no\nnetwork")
     work(ledger, 1, "blocked", reason="no rights")
     first, second = told(ledger)["problems"]
-    assert (first["kind"], first["text"]) == ("failed", "failed a: no\\u000anetwork")
+    assert (first["kind"], first["text"]) == ("failed", "failed a: no / network")
     assert first["fix"] == "hypervisor retry q --failed"
     assert (second["kind"], second["fix"]) == ("blocked", "hypervisor retry q --blocked")
     clock(130)

@@ -89,15 +89,15 @@ class Dispatch:
 
     def done(
         self, item_id: str, report: dict[str, object], *, caller: str = "", force: bool = False
-    ) -> None:
+    ) -> bool:
         """Finish an item as done; what nobody holds is claimed and finished at once.
 
-        What is complete already is no error. Raises NotYours where somebody else holds it, Refused
-        and NotOwner as `worker.finish` does.
+        What is complete already is no error: False, and its report stands. Raises NotYours where
+        somebody else holds it, Refused and NotOwner as `worker.finish` does.
         """
         item_id, entry = self._named(item_id)
         if item_id not in self.held and self._is_complete(item_id, entry):
-            return
+            return False
         if not force:
             self._refuse_open_children(item_id)
         with self._ledger() as ledger:
@@ -109,15 +109,17 @@ class Dispatch:
                 report = report | {"assignee": held.caller}
             try:
                 worker.finish(ledger, held.claim.token, "done", report, force=force)
-            except worker.Refused:
+            except worker.Refused as refused:
                 if fresh:
                     worker.give_back(ledger, [held.claim.token])
+                if fresh or isinstance(refused, worker.Spent):
                     del self.held[item_id]
                 raise
             except NotOwner:
                 del self.held[item_id]
                 raise
         self._note_end(item_id, "done")
+        return True
 
     def block(self, item_id: str, report: dict[str, object], *, caller: str = "") -> None:
         """End an item as blocked; else as `done`."""

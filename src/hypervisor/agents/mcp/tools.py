@@ -76,8 +76,9 @@ class Tools:
         it. Refused while boxes are open, unless `force`."""
         said = {"summary": summary.strip() or "Completed through task_manager."}
         report = said | _given(commit=commit, note=note)
-        self.dispatch.done(str(id), {**report}, caller=caller, force=force)
-        return self._ended(str(id), "completed")
+        ended = self.dispatch.done(str(id), {**report}, caller=caller, force=force)
+        stands = "complete before, so this report was not kept:"
+        return self._ended(str(id), "completed" if ended else stands)
 
     def block_task(
         self,

@@ -105,7 +105,8 @@ def _unsure(ledger: Ledger, claim: Claim, paths: list[str]) -> None:
 
 def _told(end: End) -> str:
     """Return why a command failed, with the last lines that it printed."""
-    return f"{end.cause}\n{end.last}" if "\n" in end.last else end.cause
+    before, _, last = end.last.rpartition("\n")
+    return f"{end.cause.removesuffix(f': {last[:200]}')}:\n{end.last}" if before else end.cause
 
 
 def _finish(ledger: Ledger, claim: Claim, outcome: str, reason: str) -> None:

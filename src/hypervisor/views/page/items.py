@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.ledger.outcomes import STANDING
+from hypervisor.ledger.proofs import CLAIMED
+from hypervisor.ledger.refusals import Refusal
 from hypervisor.ledger.reports import reason_of
 from hypervisor.system.text import one_line
 from hypervisor.tasks.report import UNCHANGED
@@ -21,6 +23,7 @@ _TITLE = 160
 _GIST = 90
 _FILES = 40
 _TRIES = 12
+_REFUSALS, _TAIL = 3, 5
 # News that reaches the session later than this is worth a word on the item.
 _LATE_SECONDS = 60
 _REPORT = (
@@ -69,6 +72,7 @@ class History(NamedTuple):
     item: Result
     told: Told
     claims: list[ClaimRow]
+    refusals: dict[int, list[Refusal]]
     seconds: float | None
     tokens: int | None
     verify: str | None
@@ -147,6 +151,8 @@ def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
     # The queue's own check is told once, above.
     if report.get("verify") and report["verify"] != verify:
         shown.append(Fact("Checked by", one_line(report["verify"], 400), False))
+    if item.proof not in (None, CLAIMED):
+        shown.append(Fact("Proof", item.proof))
     if report.get("forced"):
         boxes = report["forced"] if isinstance(report["forced"], list) else []
         shown.append(Fact("Open boxes, forced", "\n".join(one_line(b, 200) for b in boxes)))
@@ -167,21 +173,32 @@ def _branch(claims: list[ClaimRow]) -> list[Fact]:
 def _tries(history: History, base: float) -> list[Fact]:
     """Return a line for each claim, where there is more to say than the row says."""
     claims = history.claims
-    if not claims or (len(claims) == 1 and claims[0].outcome == history.item.outcome):
+    lone = len(claims) == 1 and claims[0].outcome == history.item.outcome
+    if not claims or (lone and not history.refusals):
         return []
     tries = list(enumerate(claims, 1))
     left = [Fact("Tries", f"{len(tries) - _TRIES} before these")] if len(tries) > _TRIES else []
-    return [*left, *(Fact(f"Try {place}", _try(claim, base)) for place, claim in tries[-_TRIES:])]
+    return [
+        *left,
+        *(
+            Fact(f"Try {place}", _try(claim, history.refusals.get(claim.no, []), base))
+            for place, claim in tries[-_TRIES:]
+        ),
+    ]
 
 
-def _try(claim: ClaimRow, base: float) -> str:
+def _try(claim: ClaimRow, refusals: list[Refusal], base: float) -> str:
     began = words.moment(claim.claimed_at, base)
     line = f"{one_line(claim.worker, 60)}, from {began}"
     if claim.ended_at is not None:
         line += f", {words.duration(claim.ended_at - claim.claimed_at)}"
     line += f": {claim_words(claim.outcome)}"
     why = reason_of(claim.report)
-    return f"{line}. {words.text(why)}" if why else line
+    told = [f"{line}. {words.text(why)}" if why else line]
+    for one in refusals[-_REFUSALS:]:
+        told.append(f"{words.moment(one.at, base)} refused by {one.name}: {words.text(one.why)}")
+        told += words.text(one.tail).splitlines()[-_TAIL:]
+    return "\n".join(told)
 
 
 def _kept(claims: list[ClaimRow], transcripts: dict[str, str]) -> list[Fact]:

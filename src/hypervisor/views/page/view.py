@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hypervisor import __version__
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, proofs
+from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Queue
@@ -169,8 +170,9 @@ def _rows(
         place = listed[item.no]
         one = seen.all[place - 1]
         tries = sorted(ledger.queries.claims_called(claimed[item.no]), key=lambda row: row.no)
+        refusals = ledger.refusals.of_claims([claim.no for claim in tries])
         history = items.History(
-            item, tell(item, None), tries, one.seconds, one.tokens, queue.verify
+            item, tell(item, None), tries, refusals, one.seconds, one.tokens, queue.verify
         )
         shown.append(items.row(place, history, kept, base))
     return sorted(shown, key=lambda row: row.number)
@@ -200,7 +202,7 @@ def _when(row: Queue, seen: Items, base: float, now: float) -> str:
 
 def _facts(summary: Summary, claims: list[Span]) -> list[str]:
     """Return the figures of the headline."""
-    shown = []
+    shown = [proof] if (proof := proofs.told(summary["proof"])) else []
     if summary["runtime_seconds"] is not None:
         shown.append(words.duration(summary["runtime_seconds"]))
     if claims:
@@ -252,8 +254,8 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
         items.Fact("Sources", words.text("\n".join(asked)) or "not recorded", not asked),
         items.Fact("Purpose", one_line(work, 80)),
     ]
-    if row.verify:
-        shown.append(items.Fact("Check before done", one_line(row.verify, 1000), False))
+    if commands := [check.command for check in checks_of(row) if check.command is not None]:
+        shown.append(items.Fact("Check before done", "\n".join(map(one_line, commands)), False))
     shown.append(
         items.Fact(
             "Limits",
@@ -264,8 +266,8 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
             f"a lease lasts {words.duration(row.lease_ms / 1000)}",
         )
     )
-    if row.scope:
-        shown.append(items.Fact("Scope", one_line(row.scope, 200)))
+    if looked := [check.name for check in checks_of(row) if check.command is None]:
+        shown.append(items.Fact("Scope", ", ".join(looked)))
     if row.commands:
         commands = [one_line(command, 200) for command in json.loads(row.commands)]
         shown.append(items.Fact("Allowed commands", "\n".join(commands), False))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 
-from hypervisor.system.checkout import top_of
 from hypervisor.system.files import fingerprint
 from hypervisor.system.folder import write_all
 from hypervisor.system.quick_json import dumps, loads
@@ -48,10 +47,10 @@ class Edit:
 def note(
     state: State, what: str, tokens: Iterable[str], file: str, blob: str | None = None
 ) -> None:
-    """Note an edit or a commit of `file` (absolute). One outside of the checkout of the root is
-    passed by. Raises OSError."""
+    """Note an edit or a commit of `file` (absolute). One outside of the root is passed by. Raises
+    OSError."""
     path = _from_root(state.root, file)
-    if path is None or top_of(state.root) is None:
+    if path is None:
         return
     # In the order in which `Edit` takes them.
     line = dumps([time.time(), what, list(tokens), path, fingerprint(file) or "", blob])
@@ -69,6 +68,11 @@ def note(
 
 def of_file(state: State, path: str) -> list[Edit]:
     """Return what is known of the file at `path` (from the root), oldest first."""
+    return [edit for edit in all_seen(state) if edit.path == path]
+
+
+def all_seen(state: State) -> list[Edit]:
+    """Return what is known of any file, oldest first."""
     try:
         lines = state.folder.read(_NAME).split(b"\n")
     except OSError:
@@ -76,11 +80,9 @@ def of_file(state: State, path: str) -> list[Edit]:
     found = []
     for line in lines:
         try:
-            edit = Edit(*loads(line.decode()))
+            found.append(Edit(*loads(line.decode())))
         except (ValueError, TypeError, RecursionError):
             continue
-        if edit.path == path:
-            found.append(edit)
     return found
 
 

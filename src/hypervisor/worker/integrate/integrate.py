@@ -7,17 +7,19 @@ commit that the branch holds already only needs the note: the next run goes on f
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from hypervisor.ledger import Ledger, markers
+from hypervisor.ledger.check import Check, checks_of
 from hypervisor.ledger.rows import Branch
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.git import Git
 from hypervisor.system.text import one_line, shell
-from hypervisor.worker import checks, outbox, verify
+from hypervisor.worker import checks, evidence, outbox, verify
 from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.branches.claim_tree import accepted_commit
 from hypervisor.worker.branches.worktrees import home_of
@@ -142,7 +144,7 @@ class _Run:
         wanted: list[tuple[Branch, str]] = []
         for row in rows:
             commit = accepted_commit(row)
-            if commit is None or row.verify:
+            if commit is None or _commands(row):
                 break
             wanted.append((row, commit))
         told = [(commit, _message(row)) for row, commit in wanted]
@@ -218,12 +220,21 @@ class _Run:
         """
         name = self._target.name
         merged = workshop.merge(tip, commit, name, _message(row))
-        if merged != tip and row.verify:
+        commands = _commands(row) if merged != tip else []
+        if not commands:
+            return merged
+        changed = self._git.changed(row.base_commit, commit)
+        inside = [
+            os.path.relpath(os.path.join(self._git.top(), path), self._ledger.root)
+            for path in changed
+        ]
+        known = evidence.of(row, json.loads(row.report or "{}"), inside)
+        for check in commands:
             checked = checks.run(
-                self._ledger, row, workshop.work, workshop.turns, self._beat, _BEAT
+                self._ledger, row, check, known, workshop.work, workshop.turns, self._beat, _BEAT
             )
             if not checked.ok:
-                files = named(self._git.changed(row.base_commit, commit))
+                files = named(changed)
                 tail = one_line(checked.tail[-_SHOWN_TAIL:], _SHOWN_TAIL)
                 raise Conflict(
                     f"merged into {name} it fails the queue's check ({checked.why}); it changed "
@@ -260,6 +271,11 @@ class _Run:
     def _leave(self, row: Branch, why: str) -> None:
         self.done.left.append((row.id, why))
         self._tell(f"{one_line(row.id, 60)}: not merged: {why}")
+
+
+def _commands(row: Branch) -> list[Check]:
+    """Return the checks that a merge has to pass: a branch's own files were looked at before."""
+    return [check for check in checks_of(row) if check.command is not None]
 
 
 def _message(row: Branch) -> str:

@@ -1,0 +1,89 @@
+"""Which files an item's worker has changed, in a working tree that others share.
+
+Sure are those that hooks saw its agents edit, and those that the item names and no other that was
+out meanwhile does. Whose the others are is not known: an item that did nothing must not pass by
+what its neighbour wrote. What the queue's instructions name is named for all its items.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from hypervisor.ledger.outcomes import FINAL
+from hypervisor.system.files import fingerprint
+from hypervisor.worker import scope
+from hypervisor.worker.commits import edits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeVar
+
+    from hypervisor.ledger import Ledger
+    from hypervisor.ledger.findings import Named
+    from hypervisor.ledger.rows import Holding
+
+    Item = TypeVar("Item", Named, Holding)
+
+# The time of a change is that of the kernel's last tick.
+_TICK = 0.02
+
+
+def touched(ledger: Ledger, row: Holding, told: Iterable[str] = ()) -> tuple[list[str], list[str]]:
+    """Return the files (from the root) that were changed for the item in `row` since it was handed
+    out, and those that were changed meanwhile, nobody knows for what; both sorted. What earlier
+    attempts have changed is the item's, too. `told` are files that its report names: git may
+    ignore them. Raises HypervisorError, OSError."""
+    claims = ledger.queries.claims_on(row.no)
+    ended = [place for place, claim in enumerate(claims, 1) if claim.outcome in FINAL]
+    own = claims[ended[-1] if ended else 0 :]
+    since = own[0].claimed_at
+    tokens = {claim.token for claim in own}
+    seen: set[str] = set()
+    of_others: set[str] = set()
+    for edit in edits.all_seen(ledger.state):
+        if edit.at >= since - _TICK and edit.what != edits.BEFORE:
+            (of_others if tokens.isdisjoint(edit.tokens) else seen).add(edit.path)
+    named = [os.path.normpath(path) for path in told]
+    named += [path for text in (row.named, row.files) for path in json.loads(text or "[]")]
+    changed = _changed(ledger.root, row, named, since - _TICK) - seen
+    others = [_alone(one) for one in ledger.queries.held_since(since) if one.no != row.no]
+    elsewhere = set(scope.unnamed(ledger.root, changed, [_alone(row)]))
+    alone = set(scope.unnamed(ledger.root, changed - elsewhere, others)) - of_others
+    return sorted(seen | alone), sorted(changed - alone)
+
+
+def _alone(item: Item) -> Item:
+    """Return an item without what names files for others, too: the instructions of its queue, and
+    the file that holds many items."""
+    return item._replace(instructions=None, path=item.path if item.payload is None else None)
+
+
+def _changed(root: str, row: Holding, named: Iterable[str], since: float) -> set[str]:
+    """Return the files, from the root, that were changed since then: those that differ from the
+    last commit, or that are in one which was made meanwhile, and those of `named`."""
+    from hypervisor.system.git import Git
+    from hypervisor.worker.branches.worktrees import home_of
+
+    home = home_of(root, row.path)
+    look = scope.look(home)
+    looks = {
+        os.path.relpath(os.path.join(home, path), root): seen
+        for path, seen in look["files"].items()
+    }
+    looks |= {path: fingerprint(os.path.join(root, path)) for path in named}
+    found = {path for path, seen in looks.items() if _changed_at(root, path, seen) >= since}
+    if home == root and look["head"] and row.base_commit not in (None, look["head"]):
+        found |= scope.committed(Git(root), row.base_commit or "", root)
+    return {path for path in found if not path.startswith("../")}
+
+
+def _changed_at(root: str, path: str, looks: str | None) -> float:
+    """Return when a file was changed that looks so; of one that is gone, when its folder was."""
+    if looks:
+        return int(looks.split("-")[2]) / 1e9
+    folder = os.path.dirname(os.path.join(root, path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return os.stat(folder).st_mtime
