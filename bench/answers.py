@@ -3,9 +3,9 @@ peak memory.
 
     python bench/answers.py [--rows 100000] [--rounds 3]
 
-Each row has three columns and is done, with a report and tokens; a third was done in a second
-generation. Goals: 3 s and 100 MB at 100,000 rows. Beside it stands a bare loop that writes as many
-rows with `csv`.
+Each row has three columns and is done, with a report, an answer of four values and tokens; a third
+was done in a second generation, and the source's order has changed since. Goals: 3 s and 100 MB at
+100,000 rows. Beside it stands a bare loop that writes as many rows with `csv`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCES))
 
 from hypervisor.config.roots import create_state
-from hypervisor.ledger import Ledger, NewItem
+from hypervisor.ledger import Ledger, NewItem, Options
 
 SECONDS, MEGABYTES = 3, 100
 TEXT = "The loader reads the old key and falls back to the default without a word."
@@ -41,7 +41,11 @@ def main() -> int:
         root.mkdir()
         os.environ["HYPERVISOR_STATE"] = os.path.join(at, "state")
         create_state(str(root))
-        lay_out(str(root), args.rows)
+        # What this process has held counts as the peak of those that it starts.
+        if not (child := os.fork()):
+            lay_out(str(root), args.rows)
+            os._exit(0)
+        os.waitpid(child, 0)
         print(f"{args.rows:,} rows, {os.cpu_count()} cores, median of {args.rounds}\n")
         print("| | seconds | MB at most | MB written |\n|---|---|---|---|")
         missed = False
@@ -63,6 +67,8 @@ def main() -> int:
 def lay_out(root: str, rows: int) -> None:
     """Make a queue of that many rows, all done; the last third in a generation of its own."""
     parts = range(rows * 2 // 3), range(rows * 2 // 3, rows)
+    ids = [str(n) for n in reversed(range(rows))]
+    answer = json.dumps({"label": "request", "sure": 0.75, "why": {"page": 3, "quote": TEXT}})
     report = json.dumps({"summary": "Labelled as a request; two words were unclear."})
     with Ledger.open(root, create=True) as ledger:
         for part in parts:
@@ -72,6 +78,7 @@ def lay_out(root: str, rows: int) -> None:
                     NewItem(str(n), "rows.csv", payload={"id": str(n), "text": TEXT, "n": n})
                     for n in part
                 ),
+                Options(answer='{"type": "object"}', sequence=ids),
             )
             queue = ledger.queues.get("q").no
             store = ledger.items._store
@@ -79,10 +86,10 @@ def lay_out(root: str, rows: int) -> None:
                 # What a hundred thousand hand-outs would have left.
                 store.change(
                     "insert into claim (token, item, worker, lease_ms, attempt, claimed_at, "
-                    "ended_at, outcome, report, input_tokens, output_tokens, cache_read_tokens, "
-                    "cache_write_tokens) select 'x', no, 'w', 1, 1, 1.0, 2.0, 'done', ?, 900, 80, "
-                    "20000, 500 from item where queue = ?",
-                    (report, queue),
+                    "ended_at, outcome, report, answer, input_tokens, output_tokens, "
+                    "cache_read_tokens, cache_write_tokens) select 'x', no, 'w', 1, 1, 1.0, 2.0, "
+                    "'done', ?, ?, 900, 80, 20000, 500 from item where queue = ?",
+                    (report, answer, queue),
                 )
                 store.change(
                     "update item set state = 'done', turn = null, finished_at = 2.0, finish_no = "
@@ -109,7 +116,9 @@ def bare(path: Path, rows: int) -> float:
     with path.open("w", newline="") as file:
         write = csv.writer(file).writerow
         for n in range(rows):
-            write((n, TEXT, n, "success", "", n, 1, "", 21480, "", TEXT[:20], TEXT[:20]))
+            answer = "request", 0.75, 3, TEXT
+            ours = "success", "claimed", "", n, 1, "", 21480, "", TEXT[:20], TEXT[:20]
+            write((n, TEXT, n, *answer, *ours))
     return time.process_time() - begun
 
 

@@ -14,7 +14,7 @@ from e2e.conversation import Conversation
 from e2e.gemini_model import GeminiModel
 from e2e.model import Model
 from e2e.pools import PoolMachine, by_the_prompt
-from e2e.queue_scripts import claim_of, done
+from e2e.queue_scripts import claim_of, done, hypervisor
 from e2e.ways import unended
 
 pytestmark = pytest.mark.e2e
@@ -52,6 +52,43 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
     assert "your share is done: stop here" in heard
     for path in tasks:
         assert path.read_text().count("## Completion report") == 1
+
+
+@pytest.mark.thorough
+@pytest.mark.newest_client
+def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accepted(
+    claude: PoolMachine, model: Model
+) -> None:
+    root, schema = claude.project, '{"properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    (root / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(10)))
+    (root / "i.md").write_text("Give the row's id as n.\n")
+    (root / "s.json").write_text(schema)
+    words = ("rows.csv", "--id", "id", "--instructions", "i.md", "--answer", "s.json")
+    assert hypervisor(root, "open", "q", *words, home=claude.home).returncode == 0
+
+    def answering(c: Conversation) -> Answer:
+        if not c.tool_uses:
+            return bash("hypervisor next q")
+        claim = claim_of(c)
+        if claim is None and "the item is still yours" not in c.last:
+            return text("ended my items")
+        if claim is None:
+            command = str(c.tool_uses[-1].input["command"])
+            return bash(command.replace("about ", ""))
+        token, item = claim
+        told = "about " if int(item) % 5 == 0 else ""
+        answer = f'{{"n": {told}{item}}}'
+        return bash(f"hypervisor done {token} --next --answer - <<'END'\n{answer}\nEND")
+
+    model.main = answering
+    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "5")
+    assert ran.returncode == 0, ran.stdout + ran.stderr + claude.logs(".err")
+    table = hypervisor(root, "results", "q", home=claude.home).stdout.splitlines()
+    assert [line.split(",")[:3] for line in table[1:]] == [
+        [str(n), str(n), "success"] for n in range(10)
+    ]
+    heard = "".join(r.conversation.text for r in model.requests)
+    assert "answer: not JSON" in heard and "answer: schema as before" in heard
 
 
 @pytest.mark.newest_client

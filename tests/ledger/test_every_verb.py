@@ -148,6 +148,11 @@ def use(ledger: Ledger) -> None:
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
     list(ledger.queries.results_of([1])), list(ledger.queries.story([number]))
     ledger.queries.newest([number]), list(ledger.queries.payloads([number]))
+    ledger.claims.follows(one), ledger.items.ids("q"), ledger.items.next_rows("q", 2)
+    list(ledger.queries.accepted_answers([number]))
+    with ledger.store.write():
+        ledger.terms.check_answer(ledger.queues.get("q"), "{}")
+        ledger.terms.put_sequence(number, ["a"])
     ledger.queries.tokens([number]), list(ledger.queries.answers([1, number]))
     list(ledger.queries.spans(number)), ledger.agents.tokens_of_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])

@@ -256,6 +256,7 @@ def test_a_second_attempt_commits_what_the_first_has_done(tree: Tree) -> None:
     assert tree.kept() == {3: "of the first", 20: "of the second"}
 
 
+@pytest.mark.embedded
 def test_a_change_in_the_same_lines_as_one_from_before_is_refused(tree: Tree) -> None:
     tree.open(commits=True)
     first = tree.take("t0")
@@ -287,6 +288,7 @@ def _large(path: Path) -> None:
     path.write_text("x\n" * (1 << 20))
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(("name", "made"), [("new", _new), (F, _bytes), (F, _link), (F, _large)])
 def test_what_can_not_be_divided_is_refused(
     name: str, made: Callable[[Path], None], tree: Tree
@@ -302,6 +304,7 @@ def test_what_can_not_be_divided_is_refused(
     assert git(tree.root, "log", "--format=%s") == "first\n"
 
 
+@pytest.mark.embedded
 def test_a_file_behind_a_filter_is_never_divided(tree: Tree) -> None:
     git(tree.root, "config", "--global", "filter.vault.clean", "tr a-z A-Z")
     (tree.root / ".gitattributes").write_text("*.txt filter=vault\n")
@@ -315,6 +318,7 @@ def test_a_file_behind_a_filter_is_never_divided(tree: Tree) -> None:
     assert "the user's" not in git(tree.root, "cat-file", "--batch-all-objects", "--batch")
 
 
+@pytest.mark.embedded
 def test_modes_line_ends_and_deletions_are_committed_as_they_are(tree: Tree) -> None:
     (tree.root / ".gitattributes").write_text("*.txt text eol=crlf\n")
     (tree.root / "gone").write_text("x\n")
@@ -335,6 +339,7 @@ def test_modes_line_ends_and_deletions_are_committed_as_they_are(tree: Tree) -> 
     assert (tree.root / F).read_bytes() == text.encode()
 
 
+@pytest.mark.embedded
 def test_what_others_have_staged_in_other_files_stays_staged(tree: Tree) -> None:
     tree.change(1, "the user's")
     tree.open()
@@ -401,6 +406,7 @@ def commit_in(tree: Tree, claim: Claim, folder: Path) -> None:
     commit(tree.ledger.state, "m", [F], str(folder), whose=Whose(tree.ledger, row))
 
 
+@pytest.mark.embedded
 def test_what_is_known_of_edits_is_bounded_and_the_newest_stays(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,6 +434,7 @@ def _two_lines_of_work(tree: Tree) -> None:
         commit_all(tree.root, branch)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("sign", "words"),
     [
@@ -462,6 +469,7 @@ def test_no_commit_ends_what_its_user_is_in_the_midst_of(
     assert (tree.root / ".git" / sign).exists()
 
 
+@pytest.mark.embedded
 def test_a_file_in_conflict_is_not_taken_for_merged(tree: Tree) -> None:
     tree.open()
     tree.change(5, "the user's")
@@ -476,6 +484,7 @@ def test_a_file_in_conflict_is_not_taken_for_merged(tree: Tree) -> None:
     assert "UU f.txt" in git(tree.root, "status", "--porcelain")
 
 
+@pytest.mark.embedded
 def test_a_commit_of_a_part_takes_back_nothing_that_somebody_commits_meanwhile(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,6 +510,7 @@ def test_a_commit_of_a_part_takes_back_nothing_that_somebody_commits_meanwhile(
     assert (tree.kept(), tree.stands()) == ({20: "of t0"}, {1: "the user's", 20: "of t0"})
 
 
+@pytest.mark.embedded
 def test_what_the_user_has_staged_in_the_same_file_stays_staged(tree: Tree) -> None:
     tree.change(1, "staged")
     git(tree.root, "add", F)
@@ -514,6 +524,7 @@ def test_what_the_user_has_staged_in_the_same_file_stays_staged(tree: Tree) -> N
     assert tree.stands() == {1: "staged", 5: "not staged", 20: "of t0"}
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
 def test_what_the_user_keeps_from_git_is_not_committed(tree: Tree, how: str) -> None:
     git(tree.root, "update-index", how, F)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hypervisor.agents.limits import Limit, Windows
 from hypervisor.config import store
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim
+from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
@@ -21,7 +22,7 @@ from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
-_ALWAYS = frozenset(
+GIVEN = frozenset(
     (
         "HOME", "HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_SETUP", "HYPERVISOR_STORE",
         "HYPERVISOR_STORE_WAIT", "LANG", "LANGUAGE", "LOGNAME", "NODE_EXTRA_CA_CERTS", "NO_COLOR",
@@ -71,13 +72,15 @@ class End:
 
     finished (the client says so), limited (turns), failed (an error of the service or the client),
     rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
-    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met.
+    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met; `output`
+    is all that it printed, where that is an answer.
     """
 
     how: str
     cause: str = ""
     last: str = ""
     limit: Limit | None = None
+    output: str | None = None
 
 
 @dataclass
@@ -86,7 +89,8 @@ class Stream:
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
     of its standard error; `windows` is how much of the service's usage windows is used, where the
-    client tells.
+    client tells. Where what is printed is an answer, `output` takes it, as it comes and apart from
+    standard error: never more than `most_output` bytes, and a little to see that it was more.
     """
 
     tool: str = ""
@@ -95,6 +99,13 @@ class Stream:
     session: str = ""
     complaints: list[str] = field(default_factory=list)
     windows: Windows = field(default_factory=dict)
+    output: bytearray | None = None
+    most_output: int = 0
+
+    def printed(self, data: bytes) -> None:
+        """Take in what stood on standard output, if that is an answer."""
+        if self.output is not None:
+            self.output += data[: max(0, self.most_output + 1 - len(self.output))]
 
     def feed(self, line: str) -> None:
         """Take in one line of standard output."""
@@ -126,7 +137,9 @@ class LastLines(Stream):
         """Return how the command ended: finished only with exit code 0."""
         self.last = "\n".join(self._tail)[-_TAIL:]
         if code == 0:
-            return End("finished", "", self.last)
+            output = self.output
+            told = None if output is None else output.decode("utf-8", "surrogateescape")
+            return End("finished", "", self.last, output=told)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
         cause = exit_text(code) + (f": {last[:200]}" if last else "")
@@ -157,6 +170,18 @@ class Headless:
 
     def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
         """Raise UsageError if the items with these columns can't be given to it."""
+
+    def hand_on(self, names: Sequence[str]) -> list[str]:
+        """Hand these variables of this environment on to it; return those that look like secrets
+        and are kept from it. Raises UsageError."""
+        if names:
+            raise UsageError("--env is for --agent command", "the client's own keys are handed on")
+        return []
+
+    def rehearse(self, item: OpenItem, queue: str) -> list[str]:
+        """Return the command line for an item that is still to be claimed. Raises UsageError, Unfit
+        among them."""
+        raise UsageError("--dry-run is for --agent command")
 
     def start(self, place: Place, claim: Claim | None = None) -> Start:
         """Return how to start one process; `claim` is its item with `one_item_each`. Raises Unfit
@@ -190,7 +215,7 @@ def scrubbed(place: Place, more: frozenset[str] = frozenset(), prefixes: tuple[s
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in _ALWAYS
+        if name in GIVEN
         or name in IDENTITY
         or name in more
         or name.startswith(("LC_", *prefixes))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
 
 _FOLDER = "outputs"
+_OUTPUT = ".out"
 # Where a file is in the state: the folders above it, and its name.
 Place = tuple[str, ...]
 
@@ -28,6 +29,11 @@ def folder_of(state: State, queue: str) -> Folder:
 def names_of(agent: str) -> tuple[str, str, str]:
     """Return what may be kept of an agent: its transcript, its log, and its complaints."""
     return f"agent-{key(agent)}.jsonl", f"{key(agent)}.log", f"{key(agent)}.log.err"
+
+
+def output_of(item_id: str, attempt: int) -> str:
+    """Return the name of what a command printed at an attempt at an item."""
+    return f"{key(item_id)}{'' if attempt == 1 else f'~{attempt}'}{_OUTPUT}"
 
 
 def keep(
@@ -98,7 +104,17 @@ def kept_of(ledger: Ledger) -> Iterator[tuple[Place, os.stat_result]]:
             there = set(folder.names())
         except OSError:
             continue
-        for name in sorted(there & {name for agent in agents for name in names_of(agent)}):
+        ours = {name for agent in agents for name in names_of(agent)}
+        if printed := {name for name in there if name.endswith(_OUTPUT)}:
+            items = set(map(key, ledger.items.ids(queue)))
+            ours |= {one for one in printed if not items.isdisjoint(_items_of(one))}
+        for name in sorted(there & ours):
             seen = folder.look(name)
             if seen is not None:
                 yield (_FOLDER, key(queue), name), seen
+
+
+def _items_of(name: str) -> tuple[str, str]:
+    """Return the keys of the items, one of which has printed the file of this name."""
+    kept = name.removesuffix(_OUTPUT)
+    return kept, kept.rpartition("~")[0]

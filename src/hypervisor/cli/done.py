@@ -6,6 +6,7 @@ from hypervisor import worker
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ SUMMARY = "end an item as done, with a report; --next also claims the next one"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor done`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument("--summary", metavar="TEXT", help="what was done; - reads it")
     parser.add_argument(
-        "--summary", required=True, metavar="TEXT", help="what was done; - reads it"
+        "--answer",
+        metavar="JSON",
+        help="what the queue's schema asks for; - reads it. --summary may stay away then",
     )
     parser.add_argument("--commit", metavar="SHA", help="the commit that holds the work")
     parser.add_argument(
@@ -30,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), refused (1), or learn that the item is not ours (4)."""
-    report = options.texts(args, "summary", "note")
+    report: dict[str, object] = {**options.texts(args, "answer", "summary", "note")}
+    if not report.keys() & {"answer", "summary"}:
+        raise UsageError("nothing is said of what was done", "say it with --summary, or --answer")
     for name, value in (("commit", args.commit), ("files", args.file)):
         if value:
             report[name] = value

@@ -13,6 +13,7 @@ import sys
 
 from hypervisor.config.caller import in_pool, session
 from hypervisor.ledger.ends import WITHOUT
+from hypervisor.system.quick_json import loads
 from hypervisor.system.reading import at
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
@@ -40,9 +41,7 @@ def hand_out(
     is the item that it has ended in the same call, for the JSON. Where the output can't be written
     nobody has heard of them: they go back."""
     try:
-        text = (
-            _as_json(ledger.root, claims, ended) if as_json else _text(ledger.root, claims, known)
-        )
+        text = _as_json(ledger.root, claims, ended) if as_json else _text(ledger, claims, known)
         if claims and sys.__stdout__ is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         print(text, flush=True)
@@ -60,13 +59,19 @@ def _as_json(root: str, claims: list[Claim], ended: dict[str, object] | None) ->
     return dumps(told, ensure_ascii=False)
 
 
-def _text(root: str, claims: list[Claim], known: bool) -> str:
-    shown = (_lines(root, claim, known or place > 0) for place, claim in enumerate(claims))
+def _text(ledger: Ledger, claims: list[Claim], known: bool) -> str:
+    had = known or (claims[0].answer is not None and ledger.claims.follows(claims[0].token))
+    shown = (
+        _lines(ledger.root, claim, known or place > 0, had or place > 0)
+        for place, claim in enumerate(claims)
+    )
     return "\n\n".join("\n".join(lines) for lines in shown)
 
 
 def _as_dict(root: str, claim: Claim) -> dict[str, object]:
+    schema = {} if claim.answer is None else {"answer_schema": loads(claim.answer)}
     return {
+        **schema,
         "id": claim.id,
         "token": claim.token,
         "attempt": claim.attempt,
@@ -83,7 +88,7 @@ def _as_dict(root: str, claim: Claim) -> dict[str, object]:
     }
 
 
-def _lines(root: str, claim: Claim, known: bool) -> list[str]:
+def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str]:
     shown = [f"claim {claim.token}", f"item: {one_line(claim.id)}"]
     if claim.worktree is not None:
         shown.append(f"work in: {one_line(claim.worktree, 4096)} (go there; nowhere else)")
@@ -111,14 +116,23 @@ def _lines(root: str, claim: Claim, known: bool) -> list[str]:
         shown.append(
             f"instructions: do what the {'file' if claim.payload is None else 'item'} asks for"
         )
+    what, text = "summary", "what you did, in a sentence or two"
+    if claim.answer is not None:
+        what, text = "answer", "the JSON, and nothing else"
+        repeat = f"hypervisor next {claim.queue} --schema"
+        if known or schema_known:
+            shown.append(f"answer: schema as before (again: {repeat})")
+        else:
+            shown.append("answer: JSON that fits this schema:")
+            shown += _indented(claim.answer)
     if asked := asks(root, claim):
         shown += ["it is done when:", *(f"- {one}" for one in asked)]
     end = f"END_{claim.token.rpartition('-')[2]}"
     return [
         *shown,
         "then:" if known else "then this, which writes status and report, and hands you the next:",
-        f"hypervisor done {claim.token} --next --summary - <<'{end}'",
-        "what you did, in a sentence or two",
+        f"hypervisor done {claim.token} --next --{what} - <<'{end}'",
+        text,
         end,
         "if it can't be done:",
         f"hypervisor block {claim.token} --next --reason - <<'{end}'",

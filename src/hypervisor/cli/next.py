@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from hypervisor.ledger.rows import Queue
+
 SUMMARY = "claim the next item of a queue: nobody else gets it"
 
 
@@ -32,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
     parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
+    parser.add_argument(
+        "--schema", action="store_true", help="show the schema of answers again; claims nothing"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -42,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.here and args.n > 1:
         raise UsageError("--here takes one item at a time", "leave out -n")
     with Ledger.open(root_of_queue(args.queue)) as ledger:
+        if args.schema:
+            return _schema(ledger.queues.get(args.queue))
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
         most, told = worker.carried(ledger, args.queue, args.n)
@@ -58,3 +65,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         print(text)
     return 3 if drained else 0
+
+
+def _schema(queue: Queue) -> int:
+    if queue.answer is None:
+        raise UsageError(f"queue {queue.name} asks for no answer", "end its items with --summary")
+    print(queue.answer)
+    return 0

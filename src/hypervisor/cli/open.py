@@ -84,6 +84,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="what was accepted before is done once more, too"
     )
+    parser.add_argument(
+        "--answer",
+        metavar="FILE",
+        help="a JSON schema (2020-12): each item done brings an answer that fits it, and "
+        "`hypervisor results` has its columns",
+    )
+    parser.add_argument(
+        "--first", type=int, metavar="N", help="only the first N items of those that are ready"
+    )
+    parser.add_argument(
+        "--repeat", type=int, metavar="K", help="each row K times, with a column run from 1 to K"
+    )
     options.add_tools(parser)
     options.add_budget(parser)
     options.add_bounds(parser)
@@ -112,7 +124,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--lease {one_line(args.lease, 40)} is not a time", "write 90s, 15m or 2h"
         )
-    for name in ("max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to"):
+    for name in (
+        "max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to", "first", "repeat",
+    ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
             raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
     commands = check_commands(args.allow_command)
@@ -125,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
     base = options.check_base(args, root, args.verify, "--verify CMD")
     _not_for_agents(args, root, tokens, ms)
     _not_more_for_agents(bounds, usual)
+    answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
     if failed and not checked.ready:
@@ -132,6 +147,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(checked.to_json()) if args.json else "\n".join(checked.lines()))
         print("hypervisor: no queue was opened", file=sys.stderr)
         return 1
+    beyond = max(0, len(checked.ready) - args.first) if args.first else 0
+    if args.first:
+        checked.take_first(args.first)
+    if args.repeat:
+        checked.repeat(args.repeat)
     opened = opening.open_queue(
         root,
         settings,
@@ -157,8 +177,11 @@ def run(args: argparse.Namespace) -> int:
             usual=usual,
             yes_up_to=args.yes_up_to,
             again=args.again,
+            answer=answer,
         ),
     )
+    if beyond:
+        print(f"hypervisor: {count(beyond, 'item')} left out by --first", file=sys.stderr)
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
     if args.notify is not None:
@@ -178,6 +201,23 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         return 1
     return 0 if opened.added or opened.present else 3
+
+
+def _schema(path: str) -> str:
+    """Return the schema of answers in a file, as it is kept. Raises UsageError."""
+    from hypervisor.system import schemas
+    from hypervisor.system.reading import NotReadable, read_file
+
+    try:
+        text = read_file(path, schemas.LARGEST)[0].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{one_line(path)}: not UTF-8", "convert the file to UTF-8") from None
+    except NotReadable as error:
+        raise UsageError(f"{one_line(path)}: {error.what}", error.fix) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{one_line(path)}: {reason}", "name a file with a JSON schema") from None
+    return schemas.load(text, path)
 
 
 def _narrows(args: argparse.Namespace) -> bool:

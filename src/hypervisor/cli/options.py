@@ -32,14 +32,15 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     if len(piped) > 1:
         raise UsageError("only one text can come from standard input", "give the other as a word")
     for name in piped:
-        given[name] = _standard_input()
+        given[name] = _standard_input(exact=name == "answer")
     told = {}
     for name, value in given.items():
         text = value.strip()
         if not text:
             option = name.replace("_", "-")
             raise UsageError(f"--{option} is empty", "say in a sentence what happened")
-        told[name] = bounded(text)
+        # An answer is held against its schema, which knows its bounds.
+        told[name] = text if name == "answer" else bounded(text)
     return told
 
 
@@ -205,11 +206,17 @@ def left_out(names: list[str]) -> str:
     return f"it runs without {listed(names, 20, 60)}, which look like secrets; --env NAME keeps one"
 
 
-def _standard_input() -> str:
+def _standard_input(*, exact: bool) -> str:
     if sys.stdin is None:
         raise UsageError("there is no standard input to read the text from")
-    # No character takes more than four bytes.
-    return sys.stdin.buffer.read(4 * LONGEST_TEXT + 4).decode("utf-8", "replace")
+    # No character takes more than four bytes. What is not to be cut has a bound of its own.
+    raw = sys.stdin.buffer.read((16 if exact else 4) * LONGEST_TEXT + 4)
+    try:
+        return raw.decode("utf-8", "strict" if exact else "replace")
+    except UnicodeDecodeError:
+        raise UsageError(
+            "what came from standard input is not UTF-8", "write it as UTF-8"
+        ) from None
 
 
 def worker_name(given: str | None) -> str:

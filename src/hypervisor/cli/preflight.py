@@ -160,9 +160,11 @@ def asked(args: argparse.Namespace) -> str:
         ("--children-of", [args.children_of]),
         ("--id", [args.id]),
         ("--format", [args.format]),
+        ("--first", [getattr(args, "first", None)]),
+        ("--repeat", [getattr(args, "repeat", None)]),
     ):
         for value in values:
-            words += [] if value is None else [option, value]
+            words += [] if value is None else [option, str(value)]
     return shell(words)
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from hypervisor import worker
+from hypervisor.agents import retention
+from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import until
-from hypervisor.system.text import escaped
+from hypervisor.system.text import count, escaped, listed, one_line, shell
 from hypervisor.worker import detached
 
 _TITLES = [client(name).title for name in CLIENTS]
 SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
 USAGE = (
     f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch]\n"
-    "       [--notify NAME] [--detach] [-- WORDS…]\n"
+    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [--env NAME]\n"
+    "       [--keep-order] [--halt N] [--dry-run] [--notify NAME] [--detach] [-- WORDS…]\n"
     "       hypervisor work QUEUE --attach"
 )
 
@@ -35,6 +38,7 @@ _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _TRIES = 3
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
+_SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +80,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
         "(docs/branches.md)",
     )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="command: hand this variable on to it, e.g. a key; may be repeated",
+    )
+    parser.add_argument(
+        "--keep-order",
+        action="store_true",
+        help="command: print what each item printed, in the order in which they were started",
+    )
+    parser.add_argument(
+        "--halt", type=int, metavar="N", help="command: start nothing more after N failures"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help=f"command: only show the first {_SHOWN} command lines",
+    )
     options.add_notify(parser)
     parser.add_argument(
         "--detach",
@@ -116,6 +140,11 @@ def run(args: argparse.Namespace) -> int:
             f"{chosen.title}: {chosen.no_branch}",
         )
     options.check_notify(args.notify)
+    for option in ("halt", "keep_order", "dry_run"):
+        if getattr(args, option) and args.agent != "command":
+            raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
+    if args.halt is not None and args.halt < 1:
+        raise UsageError("--halt takes a number from 1 up")
     agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         state = ledger.state
@@ -142,6 +171,12 @@ def _work(
         return 3, "drained"
     agents.check()
     agents.check_names(ledger.queries.columns(args.queue))
+    withheld = agents.hand_on(args.env)
+    if args.dry_run:
+        return _rehearse(ledger, args.queue, agents), ""
+    if withheld:
+        told = f"the command runs without {listed(withheld, 20, 60)}"
+        print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
     options.subscribe(ledger, args.queue, args.notify)
     if args.detach:
         return _detach(args, ledger), ""
@@ -161,6 +196,8 @@ def _work(
             seconds=args.max_minutes * 60,
             force=args.force,
             branch=args.branch,
+            halt=args.halt,
+            printed=_printer(ledger) if args.keep_order else None,
             show=show,
             session=pool_id,
         )
@@ -197,6 +234,31 @@ def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
     return 0
 
 
+def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
+    """Show the command lines of the items that come next."""
+    for row in ledger.items.next_rows(queue, _SHOWN):
+        try:
+            print(shell(agents.rehearse(row, queue)))
+        except Unfit as unfit:
+            print(f"{one_line(row.id, 60)} would be blocked: {unfit}")
+    return 0
+
+
+def _printer(ledger: Ledger) -> Callable[[Claim], None]:
+    """Return what prints what the command of a claim has printed."""
+
+    def tell(claim: Claim) -> None:
+        try:
+            folder = retention.folder_of(ledger.state, claim.queue)
+            kept = folder.read(retention.output_of(claim.id, claim.attempt))
+        except OSError:
+            # It printed nothing, or that could not be kept.
+            return
+        print(kept.decode("utf-8", "replace"), end="", flush=True)
+
+    return tell
+
+
 def _next(
     args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
 ) -> str:
@@ -206,6 +268,9 @@ def _next(
         if args.agent == "command":
             mend = "Once that is mended, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
+    if why == "halted":
+        failed = count(args.halt, "failure")
+        return f"stopped after {failed}; the same command goes on with what is left"
     if why == "stopped":
         return "stopped; the same command goes on with what is left"
     if why == "paused":

@@ -85,6 +85,7 @@ def fill(
         },
         preflight=json.dumps(left),
         folders=checked.folders_outside(ledger.root),
+        sequence=checked.sequence,
     )
     opened = ledger.generations.open(name, items, options)
     markers.mark(ledger, name)

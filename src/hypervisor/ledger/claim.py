@@ -18,10 +18,11 @@ class Claim:
     worker works; `base_commit` is the commit at which the task stood, `branch` and `worktree` are
     where to work, for work on branches; `file` is the path at which a worker finds the item's file,
     from the root or whole; `before` is why an earlier attempt ended, where a reason is known;
-    `number` is the item's in the ledger."""
+    `number` is the item's in the ledger; `answer` is the JSON schema of what its end brings."""
 
     __slots__ = (
-        "attempt", "base_commit", "before", "branch", "checks", "deaths", "file", "fingerprint",
+        "answer", "attempt", "base_commit", "before", "branch", "checks", "deaths", "file",
+        "fingerprint",
         "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
         "title", "token", "worktree",
@@ -34,6 +35,7 @@ class Claim:
         self.queue = queue.name
         self.instructions = queue.instructions
         self.checks = checks_of(queue)
+        self.answer = queue.answer
         self.id = item.id
         self.number = item.no
         self.path = item.path

@@ -196,6 +196,18 @@ class Claims:
         here = os.path.join(self._store.root, place) if place and not own else None
         return row["name"], row["worker"], row["branch"] is not None, here
 
+    def follows(self, token: str) -> bool:
+        """True if the agent or the process that has the claim `token` had one of its queue before;
+        of a name that several may share, nothing is known."""
+        row = self._store.row(
+            "select 1 from claim c join item i on i.no = c.item "
+            "join claim e on e.no < c.no and (e.agent = c.agent or e.process = c.process) "
+            "join item j on j.no = e.item and j.queue = i.queue "
+            "where c.no = ? and c.token = ? limit 1",
+            (token_no(token), token),
+        )
+        return row is not None
+
     def live_tokens(self) -> dict[str, str]:
         """Return the item's id of each live claim, by its token."""
         return dict(

@@ -36,7 +36,7 @@ _OTHERS = (
     of("c", "token worker lease_ms ends_by claimed_at branch worktree base_commit session agent")
     | of("c", "handout process outcome attempt")
     | of("q", "max_attempts max_deaths max_releases max_lost item_ms lock_dir verify check_env")
-    | of("q", "check_base checks max_refusals scope commits may_write instructions")
+    | of("q", "check_base checks max_refusals scope commits may_write instructions answer")
     | {"queue_name": "q.name", "queue_state": "q.state", "queue_reason": "q.reason"}
     | {"awaited": AWAITED, "claim": "c.no", "max_abrupt": "q.max_deaths"}
 )
@@ -75,6 +75,7 @@ EARLIER = (
 )
 _LIVE_CLAIM = "update claim set outcome = null, ended_at = null, report = null where no = ?"
 _END_CLAIM = "update claim set outcome = ?, ended_at = ?, report = ? where no = ?"
+_ANSWERED = "update claim set answer = ? where no = ?"
 _ACCEPT = "update claim set outcome = ?, ended_at = ?, report = ?, proof = ? where no = ?"
 _SAID_IN = "update claim set clone = ? where no = ?"
 _END_ITEM = (
@@ -307,6 +308,7 @@ class Ends:
         now, mark = time.time(), "report" if pending else None
         states: list[str | None] = []
         claims: list[tuple[object, ...]] = []
+        answers: list[tuple[object, ...]] = []
         items: list[tuple[object, ...]] = []
         said: dict[int, tuple[str, str]] = {}
         spoke: list[Reported] = []
@@ -314,7 +316,7 @@ class Ends:
         found = self._store.look(
             Reported, _ENDING_BY_TOKEN, [(end[0], end[1], late) for end in ends]
         )
-        for (number, token, outcome, text, proof), row in zip(ends, found, strict=True):
+        for (number, token, outcome, text, proof, answer), row in zip(ends, found, strict=True):
             if number in said:
                 # Twice in one call: nothing is written before its end.
                 states.append(said[number][1] if said[number][0] == outcome else None)
@@ -342,6 +344,8 @@ class Ends:
                 if awaited and merged and state in SATISFYING:
                     self.satisfy(row.project, row.id)
             claims.append((outcome, now, text, proof, number))
+            if answer is not None:
+                answers.append((answer, number))
             if not self._store.is_shared:
                 folder = self._claim_locks.path_of(row.queue)
                 self._store.after_commit(self._claim_locks.unlock, folder, keys.key(row.id))
@@ -349,6 +353,8 @@ class Ends:
             states.append(state)
             spoke.append(row)
         self._store.change_many(_ACCEPT, claims)
+        if answers:
+            self._store.change_many(_ANSWERED, answers)
         self._store.change_many(_END_ITEM, items)
         clone = self._store.clone() if pending else None
         if clone is not None:

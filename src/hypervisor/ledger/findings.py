@@ -111,8 +111,8 @@ class Span(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, and
-    its report."""
+    """An item, and of the claim that was accepted or is live who had it when, how it ended, its
+    answer (JSON) and its report."""
 
     no: int
     id: str
@@ -144,16 +144,18 @@ class Result(NamedTuple):
     ended_at: float | None
     clone: str | None
     proof: str | None
+    answer: str | None
     report: Report | None
 
 
 class Answer(NamedTuple):
-    """An item with its result: the `format` of its file, and the `attempt` that was accepted or is
-    live."""
+    """An item with its result, and of the claim that was accepted or is live the `attempt`, and by
+    which `model` and at which cost it was made."""
 
     result: Result
-    format: str | None
     attempt: int | None
+    model: str | None
+    usd: float | None
 
 
 class KnownItem(NamedTuple):

@@ -108,8 +108,8 @@ class Generations:
         out. Where nothing is to be added, the last generation stays the last, if it is one of work.
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
         are named hold from then on. Raises UsageError if the queue is at work with other
-        instructions, or another check, scope, commands or paths; where no check, scope, commands or
-        paths are named, those that it has stay.
+        instructions, or another check, scope, commands or paths, or has accepted answers by another
+        schema; where no schema, check, scope, commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -128,10 +128,13 @@ class Generations:
                 at_work = False
             else:
                 wanted = self._not_accepted(name, wanted, opened)
+            if newest is not None:
+                self._terms.check_answer(newest, options.answer)
             wanted = self._items.free(newest, wanted, opened, anew=not at_work)
             goes_on = at_work
             if newest is not None and not at_work and _is_same(newest, options):
                 if not wanted:
+                    self._terms.put_sequence(newest.no, options.sequence)
                     return opened
                 open_here = self._items.open_ids(newest.no)
                 goes_on = all(item.id in open_here for item in wanted)
@@ -140,8 +143,9 @@ class Generations:
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
                     self._store.change(
-                        "update queue set branches = ?, commits = ?, notify = ? where no = ?",
-                        (newest.branches, newest.commits, newest.notify, queue.no),
+                        "update queue set branches = ?, commits = ?, answer = ?, notify = ? "
+                        "where no = ?",
+                        (newest.branches, newest.commits, newest.answer, newest.notify, queue.no),
                     )
                     kept = None if options.again else {item.id for item in wanted}
                     self._end_generation(newest, queue, kept)
@@ -173,6 +177,11 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
+            if options.answer is not None:
+                self._store.change(
+                    "update queue set answer = ? where no = ?", (options.answer, queue.no)
+                )
+            self._terms.put_sequence(queue.no, options.sequence)
             opened.generation = queue.generation
             opened.is_new = not goes_on
             if goes_on:

@@ -140,6 +140,15 @@ class Items:
             (ASIDE, row.no),
         )
 
+    def next_rows(self, queue: str, most: int) -> list[OpenItem]:
+        """Return the first `most` items of `queue` that are ready, in order."""
+        return self._store.all(
+            OpenItem,
+            f"select {columns(OpenItem, 'i', aside=_IS_ASIDE)} from item i "
+            "where i.queue = ? and i.turn >= 0 and i.turn < ? order by i.turn limit ?",
+            (ASIDE, self._queues.get(queue).no, WAITING, most),
+        )
+
     def paths(self, queue: str) -> list[str]:
         """Return the paths of the task files of `queue`, from the root."""
         rows = self._store.rows(
@@ -148,6 +157,15 @@ class Items:
             (self._queues.get(queue).no,),
         )
         return [path for (path,) in rows.fetchall()]
+
+    def ids(self, queue: str) -> list[str]:
+        """Return the ids of all items that any generation of `queue` has had."""
+        rows = self._store.rows(
+            "select distinct i.id from queue q join item i on i.queue = q.no "
+            "where q.project = ? and q.name = ?",
+            (self._store.project, queue),
+        )
+        return [item_id for (item_id,) in rows.fetchall()]
 
     def state_of(self, queue: str, item_id: str) -> str | None:
         """Return the state of an item of `queue`, None if there is no such item."""

@@ -26,6 +26,8 @@ class Options(NamedTuple):
     those outside of the root whose files are among the items: these may be edited. `bounds` are
     those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
     new generation where nothing is said. `again`: what was accepted before is done once more.
+    `answer` is the JSON schema of what each end as done brings, `sequence` has the ids of all items
+    in their source's order.
     """
 
     purpose: str = "work"
@@ -53,6 +55,8 @@ class Options(NamedTuple):
     bounds: Mapping[str, int] | None = None
     usual: Mapping[str, int] | None = None
     again: bool = False
+    answer: str | None = None
+    sequence: Sequence[str] = ()
 
     def limits(self) -> dict[str, int]:
         """Return the limits and bounds that were named, by the queue's columns."""

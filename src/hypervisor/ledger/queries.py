@@ -47,7 +47,7 @@ _LAST_ENDS = (
 )
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
-_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone proof")
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone proof answer")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -358,8 +358,9 @@ class Queries:
             yield from self._results(f"where i.no in ({marks}) order by i.no", some)
 
     def newest(self, queues: Sequence[int]) -> list[int]:
-        """Return the numbers of the items of some generations, oldest first, each id once and in
-        the order in which they came: its newest that has a report, else its newest."""
+        """Return the numbers of the items of some generations, oldest first, each id once: its
+        newest that has a report, else its newest. They stand in their source's order as it was
+        last opened; what was not in it then comes first."""
         marks = ", ".join("?" * len(queues))
         found: dict[str, int] = {}
         reported: set[str] = set()
@@ -371,7 +372,25 @@ class Queries:
             elif item_id in reported:
                 continue
             found[item_id] = no
+        last = self._store.row(
+            f"select sequence from queue where no in ({marks}) and sequence is not null "
+            "order by no desc limit 1",
+            queues,
+        )
+        if last is not None:
+            last_opened = [found.pop(one) for one in loads(last[0]) if one in found]
+            return [*found.values(), *last_opened]
         return list(found.values())
+
+    def accepted_answers(self, queues: Sequence[int]) -> Iterator[str]:
+        """Yield the answers (JSON) that were accepted in some generations."""
+        marks = ", ".join("?" * len(queues))
+        rows = self._store.rows(
+            "select c.answer from item i join claim c on c.no = i.claim "
+            f"where i.queue in ({marks}) and c.answer is not null",
+            queues,
+        )
+        return (answer for (answer,) in rows)
 
     def payloads(self, queues: Sequence[int]) -> Iterator[str | None]:
         """Yield the row of a source, as JSON, that each item of some generations was made from;
@@ -423,16 +442,17 @@ class Queries:
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             rows = self._store.rows(
-                f"select i.format, c.attempt, {columns(Result, 'i', **_OF_CLAIM)} from item i "
+                "select c.attempt, c.model, c.usd, "
+                f"{columns(Result, 'i', **_OF_CLAIM)} from item i "
                 f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
                 some,
             )
-            found = {row[2]: row for row in rows}
+            found = {row[3]: row for row in rows}
             for no in some:
                 if no in found:
-                    kind, attempt, *told, report = found[no]
-                    result = Result._make((*told, loads(report) if report else None))
-                    yield Answer(result, kind, attempt)
+                    *beside, report = found[no]
+                    result = Result._make((*beside[3:], loads(report) if report else None))
+                    yield Answer(result, *beside[:3])
 
     def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads

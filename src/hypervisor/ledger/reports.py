@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 # So much of a reason is kept with an item for whoever takes it up again.
 _REASON = 1000
 
-End = tuple[int, str, str, str, str | None]
+End = tuple[int, str, str, str, str | None, str | None]
 
 
 def prepared(ends: Sequence[tuple[str, str, Mapping[str, object]]]) -> list[End]:
-    """Return (number, token, outcome, report as text, proof) of each end: this needs no lock."""
+    """Return (number, token, outcome, report as text, proof, `answer` in it as text) of each end:
+    this needs no lock."""
     for _, outcome, _ in ends:
         if outcome not in REPORTED:
             raise ValueError(f"{outcome!r} is none of {REPORTED}")
-    return [
-        (
-            number_of(token),
-            token,
-            outcome,
-            dumps(told),
-            of_report(told) if outcome in WORKED else None,
-        )
-        for token, outcome, told in ends
-    ]
+    found: list[End] = []
+    for token, outcome, told in ends:
+        answer = None
+        if "answer" in told:
+            answer = dumps(told["answer"])
+            told = {name: value for name, value in told.items() if name != "answer"}
+        proof = of_report(told) if outcome in WORKED else None
+        found.append((number_of(token), token, outcome, dumps(told), proof, answer))
+    return found
 
 
-def dumps(report: Mapping[str, object]) -> str:
+def dumps(report: object) -> str:
     # A report is never refused for bytes that are no text: they came out of some tool.
     from hypervisor.system import quick_json
 

@@ -52,6 +52,7 @@ class Queue(NamedTuple):
     branches: int | None
     commits: int | None
     max_lost: int
+    answer: str | None
     checks: str | None
     max_refusals: int
     notify: str | None
@@ -276,6 +277,7 @@ class Holding(NamedTuple):
     commits: int | None
     may_write: str | None
     instructions: str | None
+    answer: str | None
 
 
 class Left(NamedTuple):

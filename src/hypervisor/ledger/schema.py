@@ -263,6 +263,9 @@ create table accepted (
 # queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
 # reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
 # what that printed.
+# A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
+# the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
+# accepted one; `model` and `usd` are by what it was made and at which cost.
 # A queue's `notify` names the entry of the user's configuration that its news goes to. A row of
 # `notification` is one piece of it, `id` being what a receiver knows it by: it tells of all ends up
 # to `finish_no`, or of the event or claim whose number is `about`; `body` is JSON. Until `sent_at`
@@ -282,6 +285,11 @@ create table refusal (
     tail text not null
 );
 create index refusal_claim on refusal (claim);
+alter table queue add column answer text;
+alter table queue add column sequence text;
+alter table claim add column answer text;
+alter table claim add column usd real;
+alter table claim add column model text;
 alter table queue add column notify text;
 create table notification (
     no integer primary key,

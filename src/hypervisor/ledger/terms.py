@@ -8,6 +8,7 @@ import time
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.options import LIMITS
+from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,6 +228,31 @@ class Terms:
             "update queue set verify = ?, check_env = ?, check_base = ? where no = ?",
             (command, *kept, queue),
         )
+
+    def check_answer(self, queue: Queue, schema: str | None) -> None:
+        """Raise UsageError where answers were accepted in any generation of `queue` (its row) by
+        another schema: they would stand in one table."""
+        if schema is None or schema == queue.answer:
+            return
+        if queue.answer is not None and loads(schema) == loads(queue.answer):
+            return
+        found = self._store.row(
+            "select 1 from queue q join item i on i.queue = q.no join claim c on c.no = i.claim "
+            "where q.project = ? and q.name = ? and c.answer is not null limit 1",
+            (self._store.project, queue.name),
+        )
+        if found is not None:
+            raise UsageError(
+                f"queue {queue.name} has accepted answers by another schema",
+                "choose another name for this one",
+            )
+
+    def put_sequence(self, queue: int, ids: Sequence[str]) -> None:
+        """Note the order of the items' source, by their ids."""
+        if ids:
+            from hypervisor.ledger.reports import dumps
+
+            self._store.change("update queue set sequence = ? where no = ?", (dumps(ids), queue))
 
     def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
         columns = [one for one in (*LIMITS, "item_calls", "item_ms", "canary") if one in bounds]

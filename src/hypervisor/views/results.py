@@ -18,7 +18,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.quick_json import loads
 from hypervisor.system.text import one_line, shell
-from hypervisor.views.summary import teller
+from hypervisor.views.summary import given_row, teller
 
 _TASK = ("id", "path", "title")
 _OURS = (
@@ -32,6 +32,9 @@ _BLOCK = 1000
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
 
 Values = dict[str, object]
+Path = tuple[str, ...]
+_ANSWER: Path = ("answer",)
+_CHECK: Path = ("check",)
 
 
 class Results:
@@ -43,25 +46,28 @@ class Results:
         chosen = [one] if generation is not None else ledger.queues.generations_of(queue)
         self._ledger = ledger
         self._queues = [row.no for row in chosen]
+        self._schema = chosen[-1].answer
         self._tell = teller(ledger, chosen[-1])
         # How many texts were kept from acting as formulas.
         self.quoted = 0
 
     def answers(self) -> Iterator[Answer]:
-        """Yield the items, in the order in which they came."""
+        """Yield the items, in the order of their source."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
-    def rows(self) -> Iterator[tuple[Values, Values, Values]]:
-        """Yield of each item what it was made from, what its checks said, and ours by the names of
-        `HEADS`, bare."""
+    def rows(self) -> Iterator[tuple[Values, str | None, Values, Values]]:
+        """Yield of each item what it was made from, its answer as JSON, what its checks said, and
+        ours by the names of `HEADS`, bare."""
+        answers = self.answers()
         tokens = self._ledger.queries.tokens(self._queues)
-        for one in self.answers():
+        for one in answers:
             item = one.result
             # What is done has no reason, and of many items most are.
             told = _DONE if item.state == "done" else self._tell(item, None)
-            given = given_row(one)
+            given = given_row(item)
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
+                item.answer,
                 {**item.report.get("checks", {})} if item.report else {},
                 {
                     "status": told["status"],
@@ -69,9 +75,9 @@ class Results:
                     "reason": told.get("reason"),
                     "item": item.id,
                     "attempt": one.attempt,
-                    "model": None,
+                    "model": one.model,
                     "tokens": tokens.get(item.no),
-                    "usd": None,
+                    "usd": one.usd,
                     "started": _moment(item.claimed_at),
                     "ended": _moment(item.ended_at),
                 },
@@ -79,8 +85,9 @@ class Results:
 
     def jsonl(self) -> Iterator[str]:
         """Yield a line of JSON an item."""
-        for given, checks, ours in self.rows():
-            line = {"input": given, "answer": None, "hv": ours}
+        for given, answer, checks, ours in self.rows():
+            told = None if answer is None else loads(answer)
+            line = {"input": given, "answer": told, "hv": ours}
             if checks:
                 line["check"] = checks
             yield json.dumps(line, ensure_ascii=False) + "\n"
@@ -88,17 +95,24 @@ class Results:
     def csv(self, *, raw: bool = False) -> Iterator[str]:
         """Yield a table in blocks of lines. Unless it is `raw`, a text that a spreadsheet would
         take for a formula gets a `'` before it; how many did stands in `quoted`."""
-        names = self._columns()
+        names, paths = self._columns(), self._paths()
         block = io.StringIO()
         write = csv.writer(block, lineterminator="\n").writerow
         safe = str if raw else self._safe
         said = self._said()
-        write([safe(name) for name in (*names, *said, *HEADS)])
-        for number, (given, checks, ours) in enumerate(self.rows(), 1):
-            told = _flat("check", checks) if said else {}
+        heads = *names, *map(".".join, paths), *map(".".join, said), *HEADS
+        write([safe(name) for name in heads])
+        for number, (given, answer, checks, ours) in enumerate(self.rows(), 1):
+            flat = {} if answer is None else _flat(loads(answer), {}, _ANSWER)
+            told = _flat(checks, {}, _CHECK) if checks else {}
             write([
                 safe(value) if type(value) is str else _cell(value)
-                for value in (*map(given.get, names), *map(told.get, said), *ours.values())
+                for value in (
+                    *map(given.get, names),
+                    *map(flat.get, paths),
+                    *map(told.get, said),
+                    *ours.values(),
+                )
             ])  # fmt: skip
             if number % _BLOCK == 0:
                 yield block.getvalue()
@@ -113,12 +127,27 @@ class Results:
             names |= dict.fromkeys(_TASK if payload is None else loads(payload))
         return list(names)
 
-    def _said(self) -> list[str]:
-        """Return the columns of what checks said, in the order in which they come."""
-        names: Values = {}
+    def _paths(self) -> list[Path]:
+        """Return where in the answers values stand: as the schema has them, then others."""
+        schema = None if self._schema is None else loads(self._schema)
+        found = dict.fromkeys(_named(schema, _ANSWER))
+        empty: dict[Path, None] = {}
+        for answer in self._ledger.queries.accepted_answers(self._queues):
+            flat = _flat(loads(answer), {}, _ANSWER)
+            if flat.keys() <= found.keys():
+                continue
+            for path, value in flat.items():
+                (empty if value is None else found).setdefault(path)
+        # What is empty here may hold more elsewhere.
+        filled = {path[:length] for path in found for length in range(len(path) + 1)}
+        return [*found, *(path for path in empty if path not in filled)]
+
+    def _said(self) -> list[Path]:
+        """Return where in what checks said values stand, in the order in which they come."""
+        found: dict[Path, None] = {}
         for report in self._ledger.queries.kept_by_checks(self._queues):
-            names |= dict.fromkeys(_flat("check", loads(report)["checks"]))
-        return list(names)
+            found |= dict.fromkeys(_flat(loads(report)["checks"], {}, _CHECK))
+        return list(found)
 
     def _safe(self, text: str) -> str:
         if text[:1] not in _ACTS or _NUMBER.fullmatch(text):
@@ -136,7 +165,7 @@ class Results:
         for one in self.answers():
             if one.result.state != "done":
                 continue
-            row = given_row(one)
+            row = given_row(one.result)
             command = None
             if row is not None:
                 kind = formats.of_row(row.keys())
@@ -155,12 +184,31 @@ class Results:
         return told, without
 
 
-def given_row(one: Answer) -> Values | None:
-    """Return the row of a source that an item was made from, None for a file or a part of one."""
-    if one.result.payload is None or one.format is not None:
-        return None
-    row: Values = loads(one.result.payload)
-    return row
+def _flat(value: object, flat: dict[Path, object], path: Path) -> dict[Path, object]:
+    """Note in `flat` each value in `value` that is no object, or an empty one, by where it
+    stands, and return it."""
+    if type(value) is dict and value:
+        for name, inner in value.items():
+            if type(inner) is dict:
+                _flat(inner, flat, (*path, name))
+            else:
+                flat[(*path, name)] = inner
+    else:
+        flat[path] = value
+    return flat
+
+
+def _named(schema: object, path: Path) -> Iterator[Path]:
+    """Yield where a schema has values of the answer, as far as that can be told from the kinds and
+    properties that it names."""
+    known = schema.get("properties") if isinstance(schema, dict) else None
+    if isinstance(known, dict):
+        for name, inner in known.items():
+            yield from _named(inner, (*path, name))
+    elif len(path) > 1 and isinstance(schema, dict):
+        words = "enum" in schema or "const" in schema
+        if schema.get("type", "string" if words else "object") != "object":
+            yield path
 
 
 def write(path: str, texts: Iterable[str]) -> None:
@@ -180,18 +228,10 @@ def write(path: str, texts: Iterable[str]) -> None:
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
 
 
-def _flat(name: str, value: Mapping[str, object]) -> Values:
-    """Return what nested objects hold by dotted names."""
-    found: Values = {}
-    for key, one in value.items():
-        place = f"{name}.{key}"
-        found |= _flat(place, one) if isinstance(one, dict) and one else {place: one}
-    return found
-
-
 def _cell(value: object) -> object:
     """Return how what is no text stands in a table; nothing in it can begin a formula."""
-    return value if value is None or type(value) is int else json.dumps(value, ensure_ascii=False)
+    plain = value is None or type(value) in (int, float)
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _moment(at: float | None) -> str | None:

@@ -60,6 +60,7 @@ class Always(TypedDict):
 class Told(Always, total=False):
     """An item of a summary; `outcome` or `reason` is there."""
 
+    answer: object
     outcome: str
     reason: str
     commit: str

@@ -97,8 +97,8 @@ class _Parts:
         for item in self._ledger.queries.results_in(self._row.no):
             own = share[1] if share is not None and share[0] == item.no else None
             told = tell(item, own)
-            if tokens and item.payload and item.format is None:
-                told["row"] = json.loads(item.payload)
+            if tokens and (row := given_row(item)) is not None:
+                told["row"] = row
             if item.no in self._gone:
                 told["report_gone"] = True
             if own is not None:
@@ -150,6 +150,14 @@ def teller(ledger: Ledger, queue: Queue) -> Callable[[Result, list[int | None] |
         return told
 
     return tell
+
+
+def given_row(item: Result) -> dict[str, object] | None:
+    """Return the row of a source that an item was made from, None for a file or a part of one."""
+    if item.payload is None or item.format is not None or item.fingerprint is not None:
+        return None
+    row: dict[str, object] = json.loads(item.payload)
+    return row
 
 
 def _is_named(told: Told, number: int) -> bool:
@@ -237,6 +245,8 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "runtime_seconds": None,
         "report_pending": _pending(item),
     }
+    if item.answer is not None:
+        told["answer"] = json.loads(item.answer)
     if item.claimed_at is not None and item.ended_at is not None:
         told["runtime_seconds"] = round(item.ended_at - item.claimed_at, 3)
     if item.state in OPEN_STATES:

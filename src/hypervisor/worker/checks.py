@@ -86,20 +86,19 @@ def passed(
                 if checked.said is not None:
                     said[check.name] = checked.said
         except Refused as refused:
-            _keep(ledger, row, check, refused)
+            keep(ledger, row, check.name, refused)
             raise
     proof = {"verify": "; ".join(commands)} if commands else {}
     return report | proof | ({"checks": said} if said else {})
 
 
-def _keep(ledger: Ledger, row: Holding, check: Check, refused: Refused) -> None:
-    """Keep a refusal. Raises Spent, with the claim ended, for the last that its queue allows."""
+def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
+    """Keep a refusal by what is called `name`. Raises Spent, with the claim ended, for the last
+    that its queue allows."""
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text
-    count = ledger.refusals.note(
-        row.token, check.name, clean(refused.message), clean(refused.output)
-    )
+    count = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
     if count < row.max_refusals:
         return
     from hypervisor.worker import off_limits, outbox, scope

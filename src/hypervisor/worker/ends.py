@@ -55,8 +55,9 @@ def finish(
 ) -> Ended:
     """Have the report on an item accepted and written: the one way for every kind of worker.
 
-    As done it is accepted if the task's boxes are ticked, or with `force`, which notes the open
-    ones in it; if nothing was changed that the worker may not; and if the queue's check passes.
+    As done it is accepted if its `answer` fits the queue's schema (see `answers.given`); if the
+    task's boxes are ticked, or with `force`, which notes the open ones in it; if nothing was
+    changed that the worker may not; and if the queue's check passes.
     What was done on a branch is committed first, and checked in its own working tree. As blocked
     or failed it is accepted always, and what was left on a branch is kept there.
 
@@ -72,6 +73,10 @@ def finish(
         ended = _accept(ledger, None, token, outcome, report, more=more)
         ended.stands = _says_more(ledger, token, report)
         return ended
+    if outcome == "done" and (row.answer is not None or "answer" in report):
+        from hypervisor.worker import answers
+
+        report = answers.given(ledger, row, report)
     if outcome == "done" and row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
@@ -120,7 +125,10 @@ def _accept(
 
     # What is cut first might leave half a key, which nothing knows for one.
     clean = Redactor().report(report)
-    report = {name: bounded(v) if isinstance(v, str) else v for name, v in clean.items()}
+    report = {
+        name: bounded(v) if isinstance(v, str) and name != "answer" else v
+        for name, v in clean.items()
+    }
     pending = row is not None and outbox.is_written(row.path, row.fingerprint, row.format)
     if outcome == "done" and row is not None and row.path and row.fingerprint is None:
         _note_content(ledger, row, path or os.path.join(ledger.root, row.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -112,6 +113,26 @@ def test_rows_and_files_of_a_queue_come_with_its_instructions(
     assert task["instructions"] == "Measure it."
     server.ok("complete_task", id="first")
     assert run("status", "q").stdout == "q: drained, 1 item: 1 done\n"
+
+
+def test_an_answer_is_held_against_the_schema_that_came_with_its_task(
+    root: Path, serve: Serve, run: Run
+) -> None:
+    (root / "rows.csv").write_text("name\nfirst\n")
+    (root / "do.txt").write_text("Measure it.")
+    schema = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
+    (root / "s.json").write_text(json.dumps(schema))
+    words = ("rows.csv", "--id", "name", "--instructions", "do.txt", "--answer", "s.json")
+    assert run("open", "q", *words).returncode == 0
+    server = serve("--queue", "q")
+    assert server.ok("claim_next_task", caller="gemini")["task"]["answer_schema"] == schema
+    told = server.refused("complete_task", id="first", summary="did it")
+    assert "answer: it is missing" in told
+    told = server.refused("complete_task", id="first", answer={"size": "large"})
+    assert 'answer.size: "large" is a string, not integer' in told
+    server.ok("complete_task", id="first", answer={"size": 3})
+    [line] = run("results", "q", "--jsonl").stdout.splitlines()
+    assert json.loads(line)["answer"] == {"size": 3}
 
 
 def test_a_caller_gets_its_own_and_anyones_tasks_and_is_told_whose_are_held(

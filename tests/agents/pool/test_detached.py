@@ -21,9 +21,9 @@ from hypervisor.worker import detached
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 WORK = ("work", "q", "--agent", "command")
+# A run that ends when the test says so.
+WAITS = 'echo "begin $HYPERVISOR_ID" >>../log; until [ -e ../go ]; do sleep 0.05; done'
 REPORT = "<!-- hypervisor:report "
-# Each run says when it begins and ends, so that two at once show.
-SAYS = 'echo "begin $HYPERVISOR_ID" >>../log; sleep %s; echo "end $HYPERVISOR_ID" >>../log'
 
 
 def known(root: Path) -> detached.Detached | None:
@@ -63,7 +63,7 @@ def root(project: Path) -> Iterator[Path]:
 def test_a_detached_pool_works_the_queue_off_and_leaves_its_log(
     root: Path, run_forked: Run
 ) -> None:
-    work = script(root, SAYS % 0.3)
+    work = script(root, f'{WAITS}; echo "end $HYPERVISOR_ID" >>../log')
     env = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s"}
     ran = run_forked(*WORK, "--workers", "3", "--detach", "--", work, env=env)
     assert ran.returncode == 0, ran.stderr
@@ -81,6 +81,7 @@ def test_a_detached_pool_works_the_queue_off_and_leaves_its_log(
     assert again.returncode == 0 and f"{told.id} is at work already" in again.stdout
     beside = run_forked(*WORK, "--", "true")
     assert beside.returncode == 2 and "hypervisor work q --attach" in beside.stderr
+    (root.parent / "go").touch()
     shown = run_forked("work", "q", "--attach")
     assert shown.returncode == 0, shown.stderr
     assert "6/6 items ended" in shown.stdout and "queue q: drained" in shown.stdout
@@ -93,7 +94,7 @@ def test_a_detached_pool_works_the_queue_off_and_leaves_its_log(
 def test_once_a_detached_pool_was_killed_status_prints_the_command_that_goes_on(
     root: Path, run_forked: Run
 ) -> None:
-    work = script(root, SAYS % 60)
+    work = script(root, WAITS)
     key = "sk-ant-" + "a1" * 20
     run_forked(*WORK, "--detach", "--max-minutes", "9", "--", work, key)
     number = eventually(lambda: pid(root), "it has begun")
@@ -110,9 +111,10 @@ def test_once_a_detached_pool_was_killed_status_prints_the_command_that_goes_on(
 
 
 def test_a_detached_pool_that_is_paused_ends_and_is_told_of(root: Path, run_forked: Run) -> None:
-    run_forked(*WORK, "--detach", "--", script(root, SAYS % 0.2))
+    run_forked(*WORK, "--detach", "--", script(root, WAITS))
     eventually(lambda: lines(root.parent / "log"), "an item has begun")
     run_forked("pause", "q")
+    (root.parent / "go").touch()
     eventually(lambda: over(root), "it has ended")
     assert "has ended (paused)" in run_forked("status", "q").stdout
 
@@ -137,8 +139,9 @@ def test_killed_at_random_moments_one_pool_at_most_runs_nothing_twice(
 ) -> None:
     chance = random.Random(7)
     # Whoever finds the item in the hands of another run says so.
-    only = f"exec 9>../one-$HYPERVISOR_ID; flock -n 9 || echo twice >>../twice; {SAYS % 0.05}"
-    work = script(root, only)
+    work = script(
+        root, "exec 9>../one-$HYPERVISOR_ID; flock -n 9 || echo twice >>../twice; sleep 0.05"
+    )
     for _ in range(3):
         starts = [run_forked(*WORK, "--detach", "--workers", "2", "--", work) for _ in range(2)]
         assert {ran.returncode for ran in starts} <= {0, 3}, starts

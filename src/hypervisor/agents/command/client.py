@@ -12,8 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hypervisor.agents import client
 from hypervisor.agents.command import holes
+from hypervisor.config import store
 from hypervisor.ledger import Claim
+from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+from hypervisor.worker import verify
 
 # The kernel refuses a longer word or variable.
 _LONGEST = 100_000
@@ -27,6 +31,17 @@ class Command(client.Headless):
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
+        self._kept: dict[str, str] = {}
+
+    def hand_on(self, names: Sequence[str]) -> list[str]:
+        """See `Headless`."""
+        for name in names:
+            if name not in os.environ:
+                raise UsageError(
+                    f"--env {one_line(name, 80)} is no variable of this shell", "set it"
+                )
+            self._kept[name] = os.environ[name]
+        return verify.without([*client.GIVEN, *store.environment(), *names])
 
     def check(self) -> None:
         """Find the program. Raises UsageError, HypervisorError."""
@@ -53,16 +68,8 @@ class Command(client.Headless):
             # What git does not hold is not in the tree that the command runs in.
             inside = os.path.join(claim.worktree, path)
             path = path if os.path.lexists(inside) else claim.file
-        values = {
-            "id": claim.id,
-            "path": path,
-            "title": claim.title or "",
-            "token": claim.token,
-            "queue": place.queue,
-        }
         payload = claim.payload
-        if isinstance(payload, dict):
-            values = {str(name): _shown(value) for name, value in payload.items()} | values
+        words = self._filled(claim.id, path, claim.title, claim.token, place.queue, payload)
         told = {
             "HYPERVISOR_ID": claim.id,
             "HYPERVISOR_PATH": path,
@@ -73,12 +80,26 @@ class Command(client.Headless):
             "HYPERVISOR_INSTRUCTIONS": claim.instructions or "",
             "HYPERVISOR_DATA": "" if payload is None else _shown(payload),
         }
-        environment = client.scrubbed(place) | {name: _fit(value) for name, value in told.items()}
+        environment = client.scrubbed(place) | self._kept
+        environment |= {name: _fit(value) for name, value in told.items()}
         # It may report by itself, with this very program.
         own = os.path.dirname(client.own_program())
         environment["PATH"] = f"{own}{os.pathsep}{environment.get('PATH', os.defpath)}"
-        words = [_fit(word) for word in holes.fill(self._words, values)]
         return client.Start(words, environment)
+
+    def rehearse(self, item: OpenItem, queue: str) -> list[str]:
+        """See `Headless`."""
+        payload = json.loads(item.payload) if item.payload else None
+        return self._filled(item.id, item.path or "", item.title, "TOKEN", queue, payload)
+
+    def _filled(
+        self, item_id: str, path: str, title: str | None, token: str, queue: str, payload: object
+    ) -> list[str]:
+        """Return the command line for an item. Raises Unfit as `start` does."""
+        values = {"id": item_id, "path": path, "title": title or "", "token": token, "queue": queue}
+        if isinstance(payload, dict):
+            values = {str(name): _shown(value) for name, value in payload.items()} | values
+        return [_fit(word) for word in holes.fill(self._words, values)]
 
     def stream(self) -> client.LastLines:
         """Return a reader of one run's output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.intake.preflight.front_matter import as_json
 from hypervisor.ledger import Claim
+from hypervisor.system.quick_json import loads
 from hypervisor.system.text import one_line
 from hypervisor.worker import asks
 
@@ -65,6 +66,8 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, object]:
             told["row"] = claim.payload
     if claim.instructions:
         told["instructions"] = claim.instructions
+    if claim.answer is not None:
+        told["answer_schema"] = loads(claim.answer)
     if asked := asks(index.root, claim):
         told["asks"] = asked
     if claim.before is not None:

@@ -71,12 +71,17 @@ class Tools:
         commit: str = "",
         caller: str = "",
         note: str = "",
+        answer: dict[str, object] | None = None,
     ) -> dict[str, object]:
         """Complete a task; `summary` says what was done, `note` what its owner should know beside
-        it. Refused while boxes are open, unless `force`."""
-        said = {"summary": summary.strip() or "Completed through task_manager."}
-        report = said | _given(commit=commit, note=note)
-        ended = self.dispatch.done(str(id), {**report}, caller=caller, force=force)
+        it, `answer` is what its `answer_schema` asks for. Refused while boxes are open, unless
+        `force`, and while the answer does not fit."""
+        report: dict[str, object] = {**_given(summary=summary, commit=commit, note=note)}
+        if answer is not None:
+            report["answer"] = answer
+        elif not summary.strip():
+            report["summary"] = "Completed through task_manager."
+        ended = self.dispatch.done(str(id), report, caller=caller, force=force)
         stands = "complete before, so this report was not kept:"
         return self._ended(str(id), "completed" if ended else stands)
 

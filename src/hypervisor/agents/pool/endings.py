@@ -71,8 +71,10 @@ def blocked(ledger: Ledger, claim: Claim, reason: str) -> None:
 def _done(ledger: Ledger, claim: Claim, end: End, agent: PoolAgent, force: bool) -> str:
     """A command ended well: its item is done, if nothing speaks against that."""
     said = end.last.strip() or "the command ended with exit code 0 and printed nothing"
+    wants_answer = claim.answer is not None
+    report = {"output": end.output or ""} if wants_answer else {"summary": said}
     try:
-        worker.finish(ledger, claim.token, "done", {"summary": said}, force=force, agent=agent)
+        worker.finish(ledger, claim.token, "done", report, force=force, agent=agent)
     except CheckFailed as failed:
         # Another run of the same command may do better.
         _finish(ledger, claim, "failed", failed.cause)

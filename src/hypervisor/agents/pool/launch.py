@@ -24,14 +24,15 @@ from hypervisor.system.redact import Redactor
 
 @dataclass
 class Running:
-    """An agent in its slot. `claim` is the item of a command; `finishing` ends it, once the process
-    has ended."""
+    """An agent in its slot. `claim` is the item of a command, the one of this `number` in its pool;
+    `finishing` ends it, once the process has ended."""
 
     slot: int
     place: Place
     claim: Claim | None = None
     finishing: Finishing | None = None
     process: Process = field(init=False)
+    number: int = 0
     item: str | None = None
     tool: str = ""
     transcript: str = ""
@@ -126,12 +127,16 @@ class Launch:
     def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:
         """Start the process of `running` in the folder `cwd`. Raises OSError."""
         name = running.agent.name
+        log = retention.names_of(name)[1]
+        if running.claim is not None:
+            log = retention.output_of(running.claim.id, running.claim.attempt)
         process = Process(
             start,
             stream,
             agent=name,
             cwd=cwd,
             logs=lambda: retention.folder_of(self._ledger.state, self._queue),
+            log=log,
             most=self._most,
             redactor=self._redactor,
             apart=running.claim is None,

@@ -11,8 +11,8 @@ _LEFT_OUT = b"[left out here: a log keeps the beginning and the end of what was 
 
 
 class Log:
-    """The file `name` in the folder that `find` returns, written on, of at most `most` bytes. It is
-    a note: where it can't be written its pool goes on, and `lost` says why."""
+    """The file `name` in the folder that `find` returns, written anew, of at most `most` bytes. It
+    is a note: where it can't be written its pool goes on, and `lost` says why."""
 
     def __init__(self, find: Callable[[], Folder], name: str, most: int) -> None:
         self.lost = ""
@@ -20,7 +20,7 @@ class Log:
         self._fd = -1
         try:
             self._folder = find()
-            self._fd = self._folder.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            self._fd = self._folder.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
         except OSError as error:
             self._lose(error)
 

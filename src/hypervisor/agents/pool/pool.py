@@ -27,12 +27,14 @@ from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
+from hypervisor.worker.answers import LARGEST_OUTPUT
 from hypervisor.worker.branches import claim_tree, worktrees
 from hypervisor.worker.presence import missing
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
 _SHOW_SECONDS = 0.25
+_FAILURES = ("failed", "blocked", "died", "unreported")
 _LAG = 0.5  # a transcript may lag behind the end of its agent
 
 
@@ -50,12 +52,16 @@ class Pool:
         seconds: float,
         force: bool = False,
         branch: bool = False,
+        halt: int | None = None,
+        printed: Callable[[Claim], None] | None = None,
         show: Callable[[View], None] = lambda view: None,
         session: str | None = None,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
-        with `branch` each item has a branch, and each command or agent a working tree; `session` is
+        with `branch` each item has a branch, and each command or agent a working tree. `halt` is
+        after how many failures of commands nothing more is started; `printed` is called with the
+        claim of each command that has ended, in the order in which they were started; `session` is
         the pool's name, where it has one already."""
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = session or f"{POOL}{os.urandom(4).hex()}"
@@ -64,6 +70,11 @@ class Pool:
         self.notes: dict[str, None] = {}
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
         self._force, self._branch, self._show = force, branch, show
+        self._halt, self._printed = halt, printed
+        self.failures = 0
+        # The claims of commands that have ended before one that was started earlier.
+        self._ended: dict[int, Claim] = {}
+        self._told = 0
         self._row = ledger.queues.get(queue)
         self._redactor = Redactor()
         self._selector = selectors.DefaultSelector()
@@ -133,7 +144,7 @@ class Pool:
             self.ledger.state.folder.write(worker.drain_mark(self.session), b"")
 
     def _is_over(self) -> bool:
-        if self._requests.drain or self.cause or self._idle:
+        if self._requests.drain or self.cause or self._idle or self._halted():
             return True
         row = self.ledger.queues.get(self.queue)
         if row.state == "paused":
@@ -145,6 +156,8 @@ class Pool:
             return "refused"
         if self._requests.stop or self._requests.drain:
             return "stopped"
+        if self._halted():
+            return "halted"
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return str(row.state)
@@ -152,7 +165,7 @@ class Pool:
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
-        if not free or self._requests.drain or self.cause or self._idle:
+        if not free or self._requests.drain or self.cause or self._idle or self._halted():
             return
         if time.monotonic() < self._next_start:
             return
@@ -224,9 +237,15 @@ class Pool:
             start = self.client.start(place, claims[0])
         except Unfit as unfit:
             endings.blocked(self.ledger, claims[0], str(unfit))
+            self._count(claims[0])
             return True
+        stream = self.client.stream()
+        if claims[0].answer is not None:
+            stream.output, stream.most_output = bytearray(), LARGEST_OUTPUT
+        running.number = self._started
+        self._started += 1
         try:
-            self._begin(running, start, self.client.stream())
+            self._begin(running, start, stream)
         except OSError as error:
             worker.give_back(self.ledger, [claims[0].token])
             self.cause = f"{start.words[0]} can't be started: {error.strerror or error}"
@@ -347,6 +366,24 @@ class Pool:
         # A command that fails speaks against its item, one that can't be run against itself.
         self._consider(end, False, fruitful=end.how != "refused")
         self._note_end(running, end.how)
+        assert running.claim is not None
+        self._count(running.claim)
+        self._tell_printed(running.number, running.claim)
+
+    def _count(self, claim: Claim) -> None:
+        """Count an end that speaks against its item."""
+        self.failures += self.ledger.ends.said(claim.token) in _FAILURES
+
+    def _halted(self) -> bool:
+        return self._halt is not None and self.failures >= self._halt
+
+    def _tell_printed(self, number: int, claim: Claim) -> None:
+        if self._printed is None:
+            return
+        self._ended[number] = claim
+        while self._told in self._ended:
+            self._printed(self._ended.pop(self._told))
+            self._told += 1
 
     def _stop_all(self) -> None:
         """End every agent; what they hold is free at no cost."""

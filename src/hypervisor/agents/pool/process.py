@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from hypervisor.agents import retention
 from hypervisor.agents.client import Start, Stream
 from hypervisor.agents.pool.keeper import keeper
 from hypervisor.agents.pool.log import Log
@@ -35,19 +34,21 @@ class Process:
         agent: str,
         cwd: str,
         logs: Callable[[], Folder],
+        log: str,
         most: int,
         redactor: Redactor,
         apart: bool,
     ) -> None:
-        """Start it. What it says goes to its log of at most `most` bytes, in the folder that
+        """Start it. What it says goes to its `log` of at most `most` bytes, in the folder that
         `logs` returns; `apart` keeps standard error out of the log of events. Raises OSError."""
         self.stream = stream
         self.agent = agent
         self.begun = time.monotonic()
         self._clean = {"out": redactor.chunks(), "err": redactor.chunks()}
-        _, log, errors = retention.names_of(agent)
         self._log = Log(logs, log, most)
-        self._errors = Log(logs, errors, most) if apart else self._log
+        self._errors = Log(logs, f"{log}.err", most) if apart else self._log
+        # What is an answer is not mixed with what a command complains of.
+        apart = apart or stream.output is not None
         self._rest = {"out": b"", "err": b""}
         try:
             with tempfile.TemporaryFile() as given:
@@ -115,6 +116,8 @@ class Process:
             self._take(name, chunk)
 
     def _take(self, name: str, chunk: bytes, *, last: bool = False) -> None:
+        if name == "out":
+            self.stream.printed(chunk)
         raw = self._rest[name] + chunk
         lines = raw.split(b"\n")
         rest = lines.pop()

@@ -146,6 +146,7 @@ class _Sorting:
             ]
         ready.sort(key=lambda candidate: candidate.rank)
         result.ready = [candidate.entry() for candidate in ready]
+        result.sequence = [candidate.id for candidate in self._look.candidates]
         return result
 
     def _outside(self, item: Candidate) -> Verdict | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypervisor.config.roots import is_outside
 from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.unknown import Unknown
 from hypervisor.intake.sources import SourceError
+from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, escaped, one_line
 from hypervisor.tasks.walk import is_markdown
 
@@ -189,7 +190,8 @@ class Preflight:
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
     of many items, of a tool's rows, or folder of tasks, was taken for, by its path, `left_out` the
     number of files in folders of drafts, templates and archives. `only_tasks` says that with
-    --instructions files that are no tasks would be items.
+    --instructions files that are no tasks would be items. `sequence` has the ids of all items but
+    the broken, as they stand in the sources.
     """
 
     ready: list[Entry] = field(default_factory=list)
@@ -204,6 +206,33 @@ class Preflight:
     formats: dict[str, str] = field(default_factory=dict)
     only_tasks: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
+    sequence: list[str] = field(default_factory=list)
+
+    def take_first(self, number: int) -> None:
+        """Leave out all of `ready` but the first `number`, and what waits for others."""
+        del self.ready[number:]
+        self.held = [entry for entry in self.held if not entry.after]
+
+    def repeat(self, times: int) -> None:
+        """Have each row so many times, each time with a column `run`, from 1, and the id `ID-RUN`.
+        Raises UsageError for what is no row: no file is worked on twice at once."""
+        for entry in self.ready:
+            if entry.payload is None or entry.format is not None:
+                raise UsageError(
+                    f"--repeat is for rows, and {one_line(entry.id, 80)} is none",
+                    "leave out --repeat, or list the items as rows",
+                )
+            if "run" in entry.payload:
+                raise UsageError(
+                    "--repeat adds a column run, and the rows have one", "rename that column"
+                )
+        runs = range(1, times + 1)
+        self.ready = [
+            replace(entry, id=f"{entry.id}-{run}", payload={**(entry.payload or {}), "run": run})
+            for entry in self.ready
+            for run in runs
+        ]
+        self.sequence = [f"{item_id}-{run}" for item_id in self.sequence for run in runs]
 
     def folders_outside(self, root: str) -> list[str]:
         """Return the real folders outside of `root` that items lie in: somebody who may has named

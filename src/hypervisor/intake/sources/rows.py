@@ -6,12 +6,12 @@ import csv
 import hashlib
 import io
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from hypervisor.config.settings import Settings
+from hypervisor.system import strict_json
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
 from hypervisor.system.text import one_line
 from hypervisor.tasks import formats
@@ -30,18 +30,11 @@ _LONGEST_LINE = MIB
 _MOST_LINES = 5_000_000
 _MOST_COLUMNS = 1000
 _MOST_BROKEN = 10_000
-_MOST_VALUES = 20_000
 # Each row carries the names of all columns, also of those that it leaves out: a short line under a
 # long header is a large row. All together may be so many times the file, and this much anyway.
 _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
-_DEEPEST = 50
 _LONGEST_ID = 500
-# What JSON calls a value that is no object.
-_KINDS = {
-    type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "a string",
-    list: "an array",
-}  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -317,9 +310,7 @@ def _array_in(text: str) -> int | None:
 
 
 def _json_array(text: str) -> Iterator[_Row]:
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
-    )
+    decoder = strict_json.decoder()
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
     at, line, counted = skip_blanks(text, start + 1), 1, 0
@@ -329,13 +320,14 @@ def _json_array(text: str) -> Iterator[_Row]:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             raise SourceError(f"line {line}: not JSON: {one_line(error, 120)}", "mend it") from None
-        trouble = _trouble(value, text[at:end])
+        trouble = strict_json.trouble(value, text[at:end])
         if trouble is not None:
             yield _Row(line, None, *trouble)
         elif isinstance(value, dict):
             yield _Row(line, value)
         else:
-            yield _Row(line, None, f"{_KINDS[type(value)]}, not an object", "write {…} there")
+            kind = strict_json.KINDS[type(value)]
+            yield _Row(line, None, f"{kind}, not an object", "write {…} there")
         at = skip_blanks(text, end)
         at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
 
@@ -356,89 +348,18 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
             continue
         number = lines.number
         try:
-            value = json.loads(
-                text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
-            )
+            value = strict_json.decoder().decode(text)
         except (ValueError, RecursionError) as error:
             yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "mend or remove the line")
             continue
-        trouble = _trouble(value, text)
+        trouble = strict_json.trouble(value, text)
         if trouble is not None:
             yield _Row(number, None, *trouble)
         elif isinstance(value, dict):
             yield _Row(number, value)
         else:
-            kind = _KINDS[type(value)]
+            kind = strict_json.KINDS[type(value)]
             yield _Row(number, None, f"{kind}, not an object", "write {…} on the line")
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{one_line(text, 60)} is too large a number")
-    return number
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(
-            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
-        )
-        raise ValueError(f"the key {one_line(twice, 60)!r} stands twice")
-    return found
-
-
-def _trouble(value: object, text: str) -> tuple[str, str] | None:
-    """Return what makes a JSON value one that can't be kept, and its mend."""
-    if text.count("[") + text.count("{") > _DEEPEST or text.count(",") > _MOST_VALUES:
-        for count, _ in enumerate(_values(value)):
-            if count > _MOST_VALUES:
-                return f"more than {_MOST_VALUES:,} values", "divide the row"
-        if _depth(value) > _DEEPEST:
-            return "nested too deep", "write the row flat"
-    if "\\u" in text:
-        if not _is_unicode(value):
-            return "half of a character", "mend its \\u escape"
-        if "\\u0000" in text and any("\0" in one for one in _values(value) if isinstance(one, str)):
-            return "a NUL character", "remove its \\u escape"
-    return None
-
-
-def _values(value: object) -> Iterator[object]:
-    """Yield each key and value in a JSON value."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        yield one
-        if isinstance(one, dict):
-            rest += [*one, *one.values()]
-        elif isinstance(one, list):
-            rest += one
-
-
-def _depth(value: object) -> int:
-    level, depth = [value], 0
-    while level and depth <= _DEEPEST:
-        nested = [one for one in level if isinstance(one, (dict, list))]
-        level = [
-            inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        depth += 1
-    return depth
-
-
-def _is_unicode(value: object) -> bool:
-    """Say whether no text in `value` holds half a surrogate pair, which JSON can spell."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_json_lines(data: bytes) -> bool:
