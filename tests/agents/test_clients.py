@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from agents.pool.support import items, lay_out
+from agents.throwaway.client import PROGRAM, Events
 from hypervisor import worker
 from hypervisor.agents import doctor, hooks, transcripts
+from hypervisor.agents.client import End
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger
@@ -111,6 +113,38 @@ def test_a_new_client_may_have_no_branches(
     monkeypatch.chdir(project)
     assert main(["work", "q", "--agent", "throwaway", "--branch"]) == 2
     assert "Throwaway: it can't stand two folders" in capsys.readouterr().err
+
+
+def test_a_client_that_can_t_keep_to_the_commands_of_a_queue_refuses_them_by_name(
+    throwaway: None, project: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    lay_out(project, 1, commands='["npm test"]')
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(type(client("throwaway")), "no_commands", "it runs them all")
+    assert main(["work", "q", "--agent", "throwaway"]) == 2
+    told = capsys.readouterr().err
+    assert "Throwaway can't keep --allow-command 'npm test': it runs them all" in told
+    assert items(project)["t-001"].state == "ready"
+
+
+def test_a_run_is_ended_that_its_client_would_let_go_on(
+    throwaway: None, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(project, 1, max_deaths=1)
+    monkeypatch.chdir(project)
+
+    def over(self: Events) -> End | None:
+        return End("limited", "too much of it") if self.tool == "endless" else None
+
+    program = project.parent / "program.py"
+    endless = 'print(json.dumps({"tool": "endless"}), flush=True); signal.pause(); x ='
+    text = PROGRAM.read_text().replace("claim, item =", endless, 1)
+    program.write_text(text.replace("import sys", "import signal\nimport sys", 1))
+    monkeypatch.setattr("agents.throwaway.client.PROGRAM", program)
+    monkeypatch.setattr(Events, "over", over)
+    assert main(["work", "q", "--agent", "throwaway"]) == 1
+    assert items(project)["t-001"].state == "failed"
 
 
 def test_the_doctor_looks_at_a_new_client(

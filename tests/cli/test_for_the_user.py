@@ -18,6 +18,7 @@ SESSIONS: list[dict[str, str | None]] = [
     {"CLAUDE_CODE_SESSION_ID": "s", "CLAUDECODE": "1"},
     {"CLAUDECODE": "1"},
     {"GEMINI_CLI": "1"},
+    {"CODEX_THREAD_ID": "x"},
 ]
 
 

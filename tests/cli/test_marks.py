@@ -47,6 +47,17 @@ def test_done_ticks_the_box_and_changes_no_other_byte(project: Path, todo: Path)
     assert sorted(path.name for path in project.iterdir() if path.suffix) == ["todo.md"]
 
 
+def test_a_story_of_a_sprint_goes_to_review_in_its_line(project: Path, run: Run) -> None:
+    path = project / "sprint-status.yaml"
+    sprint = "\ufeffdevelopment_status:\r\n  1-1-a: drafted  # c\r\n  1-2-b: done\r\n"
+    path.write_bytes(sprint.encode())
+    assert run("open", "q", "sprint-status.yaml").returncode == 0
+    assert finish(project, take(project)[0]) == "done"
+    assert path.read_bytes().decode() == sprint.replace("drafted", "review")
+    assert run("undo", "q").returncode == 0
+    assert path.read_bytes().decode() == sprint
+
+
 def test_blocked_leaves_the_file_as_it_is(project: Path, todo: Path) -> None:
     assert finish(project, take(project)[0], "blocked") == "blocked"
     assert todo.read_text() == LIST

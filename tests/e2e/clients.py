@@ -1,4 +1,4 @@
-"""The pinned Claude Code clients."""
+"""The pinned clients: Claude Code in several versions, Codex CLI."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def client(version: str) -> Client:
     # The wrapper package depends on one package per platform; npm installs only the fitting one.
     pattern = f"node_modules/{PACKAGE}-*/claude"
     return Client(version, npm.program(PACKAGE, version, "claude", pattern))
+
+
+def codex() -> Path:
+    """Codex CLI's native program, which needs no Node."""
+    pattern = "node_modules/@openai/codex-*/vendor/*/bin/codex"
+    return npm.program("@openai/codex", "0.171.0", "codex", pattern)

@@ -13,6 +13,7 @@ import pytest
 
 from e2e import clients, gemini_client
 from e2e.clients import Client
+from e2e.codex_model import CodexModel
 from e2e.gemini_client import GeminiMachine
 from e2e.gemini_model import GeminiModel
 from e2e.model import Model
@@ -155,6 +156,25 @@ def _run_hypervisor(*words: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def codex_program() -> Path:
+    return clients.codex()
+
+
+@pytest.fixture
+def codex_model(network: Network) -> Iterator[CodexModel]:
+    model = CodexModel(network)
+    yield model
+    model.close()
+    model.check()
+
+
+@pytest.fixture
+def codex(machine: PoolMachine, codex_program: Path, codex_model: CodexModel) -> PoolMachine:
+    machine.with_codex(codex_program, codex_model)
+    return machine
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def call(name: str, **values: str) -> Answer:
     return tool(SERVER + name, values)
 
 
-def by_the_prompt(work: Step | None = None) -> Callable[[GeminiConversation], Answer]:
+def by_the_prompt(
+    work: Step | None = None, caller: str = "gemini"
+) -> Callable[[GeminiConversation], Answer]:
     """A worker that claims a task, does `work` on it in one call, completes it, and goes on until
     there is none."""
 
@@ -56,7 +58,7 @@ def by_the_prompt(work: Step | None = None) -> Callable[[GeminiConversation], An
         if last and not last.startswith(SERVER):
             claims = [found[1] for found in map(_TASK.search, conversation.results) if found]
             return call("complete_task", id=claims[-1], summary=f"did {claims[-1]}")
-        return call("claim_next_task", caller="gemini", project="")
+        return call("claim_next_task", caller=caller, project="")
 
     return script
 
@@ -95,6 +97,14 @@ class PoolMachine:
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "IS_SANDBOX": "1",
+        }
+
+    def with_codex(self, program: Path, model: Model) -> None:
+        """Put Codex CLI on PATH, and give it its model."""
+        self.program("codex", program)
+        self._more |= {
+            "OPENAI_API_KEY": "dummy-key-of-a-test",
+            "OPENAI_BASE_URL": f"{model.url}/v1",
         }
 
     def tasks(self, count: int, body: str = "Rename it.", title: str = "Rename key") -> list[Path]:
@@ -139,7 +149,8 @@ class PoolMachine:
         self, agent: str, *words: str, queue: str = "q", env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
         """Start a pool."""
-        model = ["--model", "gemini-2.5-flash"] if agent == "gemini" else []
+        named = {"gemini": "gemini-2.5-flash", "codex": "gpt-5.5"}.get(agent)
+        model = ["--model", named] if named else []
         started = subprocess.Popen(
             [str(REPOSITORY / "bin/hypervisor"), "work", queue, "--agent", agent, *model, *words],
             cwd=self.project,
@@ -171,6 +182,12 @@ class PoolMachine:
     def pools(self) -> list[str]:
         with Ledger.open(str(self.project)) as ledger:
             return [row["id"] for row in ledger.store.rows("select id from session").fetchall()]
+
+    def at_work(self) -> str:
+        """The agent that is at work now."""
+        with Ledger.open(str(self.project)) as ledger:
+            [row] = ledger.store.rows("select id from agent where ended_at is null").fetchall()
+        return str(row["id"])
 
     def logs(self, ending: str = ".log") -> str:
         """All that agents have printed."""

@@ -236,7 +236,7 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
     gemini_model.main = script
     started = machine.start("gemini", "--items-per-agent", "4", "--max-turns", "12")
     eventually(lambda: "demo-0004" in tried, "the last one is in work", 150)
-    marked = killing.marked("HYPERVISOR_WORKER", _worker(machine))
+    marked = killing.marked("HYPERVISOR_WORKER", machine.at_work())
     # The agent is this one process, not a starter and its child.
     [agent] = [pid for pid in marked if _runs_gemini(pid)]
     os.kill(agent, signal.SIGKILL)
@@ -257,15 +257,6 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
 def _runs_gemini(pid: int) -> bool:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return any(word.endswith(b"/gemini") for word in words)
-
-
-def _worker(machine: PoolMachine) -> str:
-    """The agent that is at work now."""
-    from hypervisor.ledger import Ledger
-
-    with Ledger.open(str(machine.project)) as ledger:
-        [row] = ledger.store.rows("select id from agent where ended_at is null").fetchall()
-    return str(row["id"])
 
 
 @pytest.mark.parametrize("what", ["pool", "everything"])

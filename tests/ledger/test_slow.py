@@ -127,6 +127,14 @@ def _locked(ledger: Ledger, token: str) -> None:
     os.makedirs(os.path.join(ledger.root, ".hypervisor", "locks", "a"))
 
 
+def _locked_where_pre_flight_looks(ledger: Ledger, token: str) -> None:
+    os.makedirs(os.path.join(ledger.root, "locks", "a.lock"))
+
+
+def _locked_beside_its_file(ledger: Ledger, token: str) -> None:
+    os.makedirs(os.path.join(ledger.root, "tasks", "a.md.lock"))
+
+
 def _files_in_work(ledger: Ledger, token: str) -> None:
     assert ledger.claims.claim("q", "another", only="b")
 
@@ -139,7 +147,7 @@ def _set_aside(ledger: Ledger, token: str) -> None:
     "happens",
     [
         _taken, _done_by_another, _taken_and_given_back, _cancelled, _ended_and_retried, _locked,
-        _files_in_work, _set_aside,
+        _files_in_work, _set_aside, _locked_where_pre_flight_looks, _locked_beside_its_file,
     ],
 )  # fmt: skip
 def test_a_late_report_is_refused_and_writes_nothing_once_something_has_happened(
@@ -147,7 +155,9 @@ def test_a_late_report_is_refused_and_writes_nothing_once_something_has_happened
 ) -> None:
     files = ["src/x.py"]
     ledger.generations.open(
-        "q", [NewItem("a", files=files), NewItem("b", files=files)], Options(lease_seconds=LEASE)
+        "q",
+        [NewItem("a", "tasks/a.md", files=files), NewItem("b", files=files)],
+        Options(lease_seconds=LEASE),
     )
     [claim] = ledger.claims.claim("q", "w")
     later[0] += OVER

@@ -140,3 +140,10 @@ def test_a_family_of_the_settings_comes_first() -> None:
     assert (family.name, family.words) == ("ours", {"done": "Fertig"})
     assert (family.fields["depends_on"], family.fields["status"]) == ("blocked_by", "status")
     assert family_of({"dependencies", "labels"}, settings, "/a.md").name == BACKLOG.name
+
+
+@pytest.mark.parametrize("header", ["Status: Done", "STATE: closed", "completed: yes"])
+def test_finished_is_finished_in_whatever_letters_it_is_said(
+    header: str, defaults: Settings
+) -> None:
+    assert told(defaults, "id: a", "type: task", header).state == "done"

@@ -102,6 +102,10 @@ def test_a_draft_is_one_by_its_id(tmp_path: Path, defaults: Settings) -> None:
         ("# S\n\n**Status:** `Done`\r\n", "Done"),
         ("# S\n## Gate\n**Status:** PASS\n", None),
         ("no such word\n", None),
+        ("# S\n## STATUS\n> **Done** - see below\n", "Done"),
+        ("# S\n**Status:** Won't fix (2026-01-02) \u2705\n", "Won't fix"),
+        ("# S\n## Status\n~~Done~~ opened again\n", None),
+        ("# S\n```\n## Status\nDone\n```\n", None),
     ],
 )
 def test_a_body_says_its_status_in_its_section_or_above_the_first(

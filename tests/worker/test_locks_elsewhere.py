@@ -12,6 +12,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.config import lock_folders, settings
+from hypervisor.config.roots import user_file
 from hypervisor.ledger import Ledger
 from worker.support import open_queue, write_task
 
@@ -76,6 +77,29 @@ def test_a_lock_counts_for_the_next_item_of_the_worker_that_has_just_ended_one(
     lock()
     said = run_hypervisor("done", claim.token, "--summary", "did it", "--next")
     assert "claim " not in said.stdout and "t0 is locked by" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("project_says", "user_says"),
+    [
+        ("", ""),
+        ("preflight.lock_folders = ['mine', '../out', '/tmp/batch/locks']", ""),
+        ("", "preflight.lock_folders = ['/srv/locks']"),
+        ("preflight.lock_folders = ['mine', 'locks']", "preflight.lock_folders = []"),
+        ("", '[project."{root}".preflight]\nlock_folders = ["this"]'),
+        ("", '[project."/else".preflight]\nlock_folders = ["this"]'),
+        ('[preflight]\n"lock\\u005ffolders" = ["mine"]', ""),
+    ],
+)
+def test_lock_folders_are_the_same_read_quickly_and_with_all_settings(
+    project: Path, project_says: str, user_says: str
+) -> None:
+    root = os.path.realpath(project)
+    (project / "hypervisor.toml").write_text(project_says)
+    user = Path(user_file())
+    user.parent.mkdir(parents=True, exist_ok=True)
+    user.write_text(user_says.format(root=root))
+    assert lock_folders.lock_folders(root) == settings.load(root).lock_folders
 
 
 def test_the_usual_lock_folders_are_those_of_the_shipped_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ GIVEN = frozenset(
         "XDG_CONFIG_HOME",
     )
 )  # fmt: skip
+_OF_SERVERS = ("HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "HYPERVISOR_STORE_WAIT")
 # How much of what a command printed is kept.
 _TAIL_LINES = 8
 _TAIL = 2000
@@ -114,6 +116,10 @@ class Stream:
         """Take in one line of standard error."""
         self.complaints = [*self.complaints[-19:], line]
 
+    def over(self) -> End | None:
+        """Return how the run ends, if it is to be ended now: the client would go on."""
+        return None
+
     def end(self, code: int) -> End:
         """Return how the run ended, given the exit code (negative: a signal)."""
         raise NotImplementedError
@@ -165,8 +171,9 @@ class Headless:
     # What it asks its service beyond what stands in its transcripts.
     unseen = ""
 
-    def check(self) -> None:
-        """Find the program, and whatever else it can't run without. Raises HypervisorError."""
+    def check(self, root: str) -> None:
+        """Find the program, and whatever else it can't run without in the project at `root`. Raises
+        HypervisorError."""
 
     def check_names(self, rows: Iterable[Mapping[str, object] | None]) -> None:
         """Raise UsageError if the items with these columns can't be given to it."""
@@ -188,13 +195,35 @@ class Headless:
         for an item that it can't be given."""
         raise NotImplementedError
 
-    def stream(self) -> Stream:
-        """Return a reader of one run's output."""
+    def stream(self, place: Place) -> Stream:
+        """Return a reader of the output of the run in `place`."""
         raise NotImplementedError
+
+    def clear_away(self, root: str) -> None:
+        """Remove what runs that were ended have left in the project at `root`."""
 
     def transcript(self, place: Place, stream: Stream) -> str | None:
         """Return where this run's transcript is, or None while there is none."""
         return None
+
+
+class Judge:
+    """How a client is asked for its word on one report: once, without tools."""
+
+    # What its verdicts go by.
+    name = ""
+
+    def check(self) -> None:
+        """Find the program. Raises HypervisorError."""
+
+    def start(self, place: Place, text: str) -> Start:
+        """Return how to put the question `text` to it."""
+        raise NotImplementedError
+
+    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
+        """Return the answer in what it printed, and its tokens by kind where it tells them. Raises
+        HypervisorError where it says that it could not answer."""
+        raise NotImplementedError
 
 
 def event(line: str) -> dict[str, object]:
@@ -254,6 +283,32 @@ def own_program() -> str:
     if found is None:
         raise HypervisorError("hypervisor is not on PATH", "add its bin folder to PATH")
     return found
+
+
+def set_up_server() -> None:
+    """See that the task_manager server can start: agents never install its libraries. Raises
+    HypervisorError."""
+    words = [own_program(), "serve", "--setup"]
+    made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if made.returncode != 0:
+        raise HypervisorError(
+            f"the task_manager server can't start: {one_line(made.stderr.strip(), 300)}",
+            "hypervisor serve --setup",
+        )
+
+
+def server_environment(place: Place) -> tuple[list[str], dict[str, str]]:
+    """Return what the task_manager server of an agent needs of its environment, where the client
+    keeps that from it: the names of variables that it is to pass on, so that no password stands in
+    a file, and those that are new."""
+    passed = [name for name in _OF_SERVERS if name in os.environ]
+    made = {
+        "HYPERVISOR_WORKER": place.agent.name,
+        "HYPERVISOR_SETUP": "never",
+        # The agent's HOME need not be the user's.
+        VARIABLE: home(),
+    }
+    return [*passed, *store.environment()], place.agent.environment() | made
 
 
 def plugin_folder() -> Path:

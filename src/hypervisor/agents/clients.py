@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.notice import Notice
     from hypervisor.agents.transcripts import Failure, Usage
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIENTS = {
     "claude": "hypervisor.agents.claude",
     "gemini": "hypervisor.agents.gemini",
+    "codex": "hypervisor.agents.codex",
     "command": "hypervisor.agents.command",
 }
 
@@ -37,6 +38,8 @@ class Client:
     needs_server = False
     # Why its workers can't have working trees of their own; "" where they can.
     no_branch = ""
+    # Why its workers can't be held to the commands that a queue grants; "" where they can.
+    no_commands = ""
     # True if a hook's answer may allow a call in its user's place.
     hooks_allow = False
     # True if its commands are told which session they belong to.
@@ -50,6 +53,12 @@ class Client:
         """Return how its workers are run: with `model` and so many `turns` at most. `words` are
         added to its command line."""
         raise NotImplementedError
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        """Return how it is asked for a verdict on a report. Raises UsageError where it isn't."""
+        from hypervisor.system.errors import UsageError
+
+        raise UsageError(f"{self.title} is not asked for verdicts", "--agent claude, or command")
 
     # -- the doctor --
 

@@ -22,8 +22,9 @@ VERBS = {
         "demo", "preflight", "triage", "open", "next", "done", "block", "fail", "release",
         "heartbeat", "expire", "pull", "check", "allow", "plan", "wait", "commit", "work",
         "integrate", "status", "summary", "results", "report", "show", "log", "pause", "resume",
-        "cancel", "retry", "unlock", "undo", "prune", "adopt", "move", "doctor", "serve",
-        "completion", "_triage-worker", "_batch-worker", "_hook", "_monitor",
+        "cancel", "retry", "review", "judge", "suggest", "unlock", "undo", "prune", "adopt",
+        "move", "doctor", "serve", "completion", "_triage-worker", "_batch-worker", "_hook",
+        "_monitor",
     )
 }  # fmt: skip
 

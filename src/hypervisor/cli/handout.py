@@ -109,6 +109,8 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
     shown.append(f"{again}yours for {span(claim.lease_seconds)}{_longer(claim, known)}")
     if claim.instructions and known and len(claim.instructions) > _REPEAT_INSTRUCTIONS:
         shown.append("instructions: the same as before")
+        if claim.asked is not None:
+            shown += _indented(claim.asked)
     elif claim.instructions:
         shown.append("instructions:")
         shown += _indented(claim.instructions)
@@ -116,9 +118,10 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
         shown.append(
             f"instructions: do what the {'file' if claim.payload is None else 'item'} asks for"
         )
-    what, text = "summary", "what you did, in a sentence or two"
+    what, text = "summary", ["what you did, in a sentence or two"]
     if claim.answer is not None:
-        what, text = "answer", "the JSON, and nothing else"
+        # Without a fence a client takes braces and quotes for what a shell expands, and asks.
+        what, text = "answer", ["```json", "the JSON, and nothing else", "```"]
         repeat = f"hypervisor next {claim.queue} --schema"
         if known or schema_known:
             shown.append(f"answer: schema as before (again: {repeat})")
@@ -132,7 +135,7 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
         *shown,
         "then:" if known else "then this, which writes status and report, and hands you the next:",
         f"hypervisor done {claim.token} --next --{what} - <<'{end}'",
-        text,
+        *text,
         end,
         "if it can't be done:",
         f"hypervisor block {claim.token} --next --reason - <<'{end}'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 from importlib.util import find_spec
 
 from hypervisor.cli.place import root_of_queue
@@ -16,6 +17,7 @@ SUMMARY = "be the MCP server task_manager, on standard input and output"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor serve`."""
     parser.add_argument("--queue", help="hand out items of this queue only")
+    parser.add_argument("--here", action="store_true", help="put this linked worktree on each item")
     parser.add_argument(
         "--setup",
         action="store_true",
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise _missing(error.name) from None
     gc.freeze()
     gc.enable()
-    serve(root_of_queue(args.queue), args.queue)
+    here = os.getcwd() if args.here else None
+    serve(root_of_queue(args.queue), args.queue, here)
     return 0
 
 

@@ -153,6 +153,9 @@ def _claim(claim: shapes.Claim) -> list[str]:
             f"{one_line(refusal['why'], 300)}"
         )
         shown += [f"      {line}" for line in _last_lines(refusal["tail"])]
+    if review := claim["review"]:
+        why = f": “{one_line(review['note'], 300)}”" if review["note"] else ""
+        shown.append(f"    {review['verdict']} by {one_line(review['by'], 60)}{why}")
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):

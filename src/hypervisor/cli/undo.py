@@ -67,13 +67,18 @@ def run(args: argparse.Namespace) -> int:
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
-        lines = [_shown("commit ", one) for one in stays.commits]
-        lines += [_shown("", one) for one in stays.files]
-        lines += [_shown("what its worker changed in ", one) for one in stays.edits]
-        end = ", the newest first:" if lines else " (git diff, git log)"
-        print(f"that is what hypervisor wrote; what workers changed stays{end}")
-        _list(lines)
+        tell_stays(stays, "that is what hypervisor wrote; ")
     return 1 if left else 0
+
+
+def tell_stays(stays: WhatStays, before: str = "") -> None:
+    """Print what stays of workers' work, each with the command against it."""
+    lines = [_shown("commit ", one) for one in stays.commits]
+    lines += [_shown("", one) for one in stays.files]
+    lines += [_shown("what its worker changed in ", one) for one in stays.edits]
+    end = ", the newest first:" if lines else " (git diff, git log)"
+    print(f"{before}what workers changed stays{end}")
+    _list(lines)
 
 
 def _settle(

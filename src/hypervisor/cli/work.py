@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 
@@ -136,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = client(args.agent)
     if args.branch and chosen.no_branch:
         raise UsageError(
-            f"--branch is for --agent {' and '.join(_BRANCHING)}",
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
             f"{chosen.title}: {chosen.no_branch}",
         )
     options.check_notify(args.notify)
@@ -169,7 +170,15 @@ def _work(
     if ledger.queues.drained(args.queue):
         print(worker.why_nothing(ledger, args.queue)[0])
         return 3, "drained"
-    agents.check()
+    chosen = client(args.agent)
+    granted = json.loads(ledger.queues.get(args.queue).commands or "[]")
+    if granted and chosen.no_commands:
+        words = " ".join(shell(command) for command in granted)
+        raise UsageError(
+            f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+            "open the queue without it, or take another --agent",
+        )
+    agents.check(ledger.root)
     agents.check_names(ledger.queries.columns(args.queue))
     withheld = agents.hand_on(args.env)
     if args.dry_run:

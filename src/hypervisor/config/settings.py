@@ -128,6 +128,10 @@ class Settings(Record):
         own = self.status[name][len(defaults()["status"][name]) :]
         return fold(word) in map(fold, own)
 
+    def added_to(self, word: str) -> str:
+        """Return the class to which the files of settings add `word`; "unknown" for none."""
+        return next((name for name in self.status if self.adds(name, word)), "unknown")
+
 
 def fold(word: str) -> str:
     """Return `word` as it is compared: lower case, straight quotes, one blank for `_` and `-`."""

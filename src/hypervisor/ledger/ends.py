@@ -49,9 +49,12 @@ _HELD_BY_TOKEN = _HELD + _BY_TOKEN + " /*! for update of i */"
 # What an accepted report needs to know; its queue is looked at only where that decides something.
 _ENDING = f"select {columns(Reported, 'i', **_OTHERS)} from claim c join item i on i.no = c.item "
 _ENDING_BY_TOKEN = f"{_ENDING}{_BY_TOKEN} /*! for update of i */"
+# A row stands in the ledger whole.
+_OWN_FILE = "case when i.payload is null or i.format is not null or i.fingerprint is not null " \
+    "then i.path end"  # fmt: skip
 # What one token held until its lease ran out, as long as nothing else has happened to that.
 _LAPSED = (
-    f"select {columns(Lapsed, 'i', **_OTHERS)} {_JOINED}"
+    f"select {columns(Lapsed, 'i', **_OTHERS, path=_OWN_FILE)} {_JOINED}"
     "where c.no = ? and c.token = ? and q.state <> 'cancelled' and "
     "(i.claim = c.no and i.turn < 0 or i.lapsed = c.no and i.state = 'ready') "
     # Whoever ends it just now has written both.
@@ -261,6 +264,8 @@ class Ends:
 
             if files_at_work(self._store, self.late()).meet_text(row.files):
                 return False
+        if self._is_locked(row):
+            return False
         # A shared store makes no locks: one that stands there now is another's.
         if row.lapsed is not None or self._store.is_shared:
             key = keys.key(row.id)
@@ -279,6 +284,15 @@ class Ends:
             )
         self._renew(Lease(row.no, row.claim, row.lease_ms, ends_by))
         return True
+
+    def _is_locked(self, row: Lapsed) -> bool:
+        """True if another tool has locked the item, in whatever folder pre-flight looks into."""
+        from hypervisor.config.lock_folders import lock_folders
+        from hypervisor.ledger.lock_view import LockView
+
+        root = self._store.root
+        view = LockView(root, lock_folders(root), self._store.ledger_id, once=True)
+        return view.find(row.id, None if row.path is None else f"{root}/{row.path}") is not None
 
     def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
         """Renew what else of their queue is held by the workers of these claims: of the same call,
@@ -406,6 +420,11 @@ class Ends:
         waiting = self._store.rows(
             "select item from dependency where project = ? and after = ?", (project, item_id)
         ).fetchall()
+        self._store.change(
+            "insert into met (project, after, item) select project, after, item from dependency "
+            "where project = ? and after = ? on conflict do nothing",
+            (project, item_id),
+        )
         self._store.change(
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )

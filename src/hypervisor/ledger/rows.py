@@ -212,10 +212,11 @@ class Lease(NamedTuple):
 
 class Lapsed(NamedTuple):
     """A claim whose lease ran out, and that may come back; `lapsed` is its number once somebody has
-    noticed, `outcome` how it ended then."""
+    noticed, `outcome` how it ended then, `path` that of its file, unless it is a row of that."""
 
     no: int
     id: str
+    path: str | None
     queue: int
     files: str | None
     lapsed: int | None
@@ -367,6 +368,7 @@ class Next(NamedTuple):
     abrupt: int
     turn: int
     files: str | None
+    note: str | None
     last_claim: int | None
     late: bool | None
 

@@ -11,13 +11,13 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from hypervisor.tasks.read import Document
 
 # Keys as `_fold` returns them.
 _WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requires"))
-_BLOCKS = frozenset(("blocks", "blocking"))
+BLOCKS = frozenset(("blocks", "blocking"))
 # How other keys begin that may say what a task waits for.
 _LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
 _MOST_KEYS = 10_000
@@ -49,7 +49,7 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
         if says is None or name in ignored or not document.holds(name):
             continue
         value = document.value(name)
-        if value is not None and value is not False:
+        if value is not None and value is not False and value != {}:
             names = told.blocks if says == "blocks" else told.waits if says == "waits" else None
             _read(document, name, value, told, names)
     return told
@@ -70,7 +70,7 @@ def _says(name: str) -> str | None:
     if name not in _said:
         folded = _fold(name)
         like = "may" if folded.startswith(_LIKE) else None
-        known = "waits" if folded in _WAITS else "blocks" if folded in _BLOCKS else like
+        known = "waits" if folded in _WAITS else "blocks" if folded in BLOCKS else like
         if len(_said) > _MOST_KEYS:
             return known
         _said[name] = known
@@ -161,12 +161,20 @@ def link_target(word: str) -> str:
     return target.rpartition("/")[2] if "[[" in word else target
 
 
-def entries_of(values: Iterable[object]) -> Dependencies:
-    """Return what a list of links says that stands in JSON, as `dependencies` does."""
+def in_row(row: Mapping[str, object]) -> Dependencies:
+    """Return what a row says under keys that surely hold links, as `dependencies` does."""
     told = Dependencies([], [], {}, [], [])
-    for value in values:
-        if not _entry(value, told, told.waits):
-            told.unread.append("dependencies")
+    for key, value in row.items():
+        says = _says(key)
+        if says not in ("waits", "blocks") or value is None or value is False:
+            continue
+        names = told.blocks if says == "blocks" else told.waits
+        entries = value if isinstance(value, list) else \
+            _split(value) if isinstance(value, str) else [value]  # fmt: skip
+        found: list[str] = []
+        if [entry for entry in entries if entry != {} and not _entry(entry, told, found)]:
+            told.unread.append(key)
+        names += [link_path(name) for name in found if name.strip().casefold() not in _NONE]
     return told
 
 

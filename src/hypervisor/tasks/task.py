@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ID_KEYS = ("id", "task_id", "permalink")
 _ALIAS_KEYS = ("alias", "aliases", "permalink", "task_id")
+# What says that a task is finished, whatever its status.
+_FLAGS = ("done", "completed")
 _RECURRENCE = ("recurrence", "recurring", "recur", "rrule")
 # Pages with a status of their own are not work.
 _PAGES = frozenset(
@@ -88,8 +90,8 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
         warnings.append("blank lines stand before the front matter, which other tools don't see")
     raw = document.raw_text
     status_key = keys["status"]
-    if not document.holds(status_key) and document.holds("state"):
-        status_key = "state"
+    if not document.holds(status_key):
+        status_key = _other_status_key(document, keys["id"]) or status_key
     status = raw(status_key)
     kind = raw(keys["type"])
     title = raw(keys["title"]) or raw("name")
@@ -105,7 +107,8 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     known_type = kind is not None and kind.lower() in settings.task_types
     # An empty status is one that is still to come.
     empty = status_key in document.keys and bool(title and raw(keys["id"]))
-    if not (status or odd_status or known_type or empty):
+    by_name = family.kind is not None and family.kind.by_name
+    if not (status or odd_status or known_type or empty or by_name):
         return None
     if (title or "").startswith(_PLACEHOLDERS):
         return None
@@ -114,13 +117,17 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     task_id = raw(keys["id"])
     if not task_id:
         task_id = next(filter(None, map(raw, _ID_KEYS)), None)
+    state = "unknown" if odd_status else _state(family, settings, status, task_id)
+    flag = next((key for key in _FLAGS if document.value(key) is True), None)
+    if flag is not None and state == "ready":
+        state, status = "done", f"{flag}: true"
     assignees = _words(document, keys["assignee"], warnings, scalar_is_usual=True)
     told = dependencies(document, keys["depends_on"], settings.ignore_keys)
     task = Task(
         id=task_id.strip() or None if task_id else None,
         title=title or _heading_or_stem(document),
         status=status or None,
-        state="unknown" if odd_status else _state(family, settings, status, task_id),
+        state=state,
         type=kind or None,
         parent=_parent(document, keys["parent"], warnings),
         depends_on=told.waits,
@@ -141,6 +148,15 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
         warnings=[*warnings, *told.remarks],
     )
     return family.kind.amended(task, document, settings) if family.kind is not None else task
+
+
+def _other_status_key(document: Document, id_key: str) -> str | None:
+    """Return the key that holds a status by another name, or in other letters where an id says that
+    it is a task's; None for none."""
+    if document.holds("state"):
+        return "state"
+    spelt = (key for key in document.keys if key.casefold() in ("status", "state"))
+    return next(filter(document.holds, spelt), None) if document.holds(id_key) else None
 
 
 def is_closed_by_reason(document: Document) -> bool:

@@ -40,11 +40,13 @@ _known: dict[str, Family | None] = {}
 
 class TaskFiles:
     """One format. `name` and `about` are as in `Format`. Where it never `writes`, an end is not
-    written into the file: a tool owns that."""
+    written into the file: a tool owns that. `by_name` says that the name of a file tells its
+    status, too."""
 
     name = ""
     about = ""
     writes = True
+    by_name = False
 
     def family(self, above: str, folder: str) -> Family | None:
         """Return the keys and words of the task files in `folder`, if they are of this format, by

@@ -84,7 +84,7 @@ def _closure(
             return "has_close_reason", f"heading '## {heading}'"
     if task.state == "done":
         return "status_done", f"status {one_line(task.status, 40)}"
-    if is_closed_by_reason(document):
+    if not task.family.told and is_closed_by_reason(document):
         return "has_close_reason_field", "key close_reason"
     return None
 

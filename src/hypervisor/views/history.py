@@ -13,6 +13,7 @@ from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal
 from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.reviews import ACCEPTED, REJECTED
 from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
@@ -152,6 +153,14 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
         "tokens": usage.by_kind(claim),
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
         "transcript": claim.kept,
+        "review": None
+        if claim.verdict is None
+        else {
+            "verdict": claim.verdict,
+            "by": claim.reviewer or "",
+            "at": claim.verdict_at or 0.0,
+            "note": claim.verdict_note,
+        },
     }
 
 
@@ -185,6 +194,7 @@ def file_at(root: str, path: str | None) -> shapes.File | None:
 
 
 _CHANGES = {"open": "resumed"}
+_ABOUT_ITEMS = ("retried", ACCEPTED, REJECTED, "suggested")
 _AT_ONCE = 500
 
 
@@ -247,7 +257,7 @@ class Log:
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
         event = _CHANGES.get(row.kind, row.kind)
-        about_item = event == "retried"
+        about_item = event in _ABOUT_ITEMS
         return {
             "at": row.at,
             "event": event,

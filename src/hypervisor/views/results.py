@@ -168,7 +168,7 @@ class Results:
             row = given_row(one.result)
             command = None
             if row is not None:
-                kind = formats.of_row(row.keys())
+                kind = formats.of_row(row)
                 item = kind.item(row, lambda word: "ready")
                 # What begins so is an option to whatever is run.
                 if item is not None and item.id and not item.id.startswith("-"):

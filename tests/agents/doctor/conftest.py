@@ -48,6 +48,11 @@ class Machine:
         }
         return self.client("claude", answers | changed)
 
+    def codex(self, sandbox: str = "exit 0", **changed: str) -> Path:
+        """`sandbox` is the script that is run for a try of a profile."""
+        before = f'[ "$1" != sandbox ] || {{ {sandbox}; }}'
+        return self.client("codex", {"--version": "codex-cli 0.171.0"} | changed, before=before)
+
     def write(self, path: str, value: Any) -> Path:
         """Write a file below HOME, as JSON unless it is text."""
         file = self.home / path
@@ -78,6 +83,12 @@ def machine(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.chdir(project)
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "CODEX_API_KEY",
+        "OPENAI_API_KEY",
+        "CODEX_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)
     return Machine(project, home, programs)

@@ -273,3 +273,20 @@ def test_the_extension_has_the_version_of_the_program(machine: Machine, linked: 
     assert_mended_by(old, "gemini extensions update hypervisor")
     machine.write(f"{source}/gemini-extension.json", {"version": __version__})
     assert machine.found()["gemini", "extension"].state is State.OK
+
+
+def test_codex_is_right_with_a_login_and_a_sandbox_that_takes_the_profile_of_its_workers(
+    machine: Machine,
+) -> None:
+    machine.codex('cat "$CODEX_HOME/config.toml" >"$HOME/profile"; exit 0')
+    assert_mended_by(machine.found()["codex", "login"], "codex login")
+    machine.write(".codex/auth.json", {"OPENAI_API_KEY": "secret-of-codex"})
+    found = {what: one for (about, what), one in machine.found().items() if about == "codex"}
+    assert found.keys() == {"installed", "login", "sandbox"}
+    assert {one.state for one in found.values()} == {State.OK}, found
+    assert "secret-of-codex" not in str(found)
+    assert 'approval_policy = "never"' in (machine.home / "profile").read_text()
+    machine.codex("echo 'bwrap: No permissions to create a new namespace' >&2; exit 1")
+    finding = machine.found()["codex", "sandbox"]
+    assert_mended_by(finding, "codex sandbox -- true")
+    assert "bwrap: No permissions" in finding.words

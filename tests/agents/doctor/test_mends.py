@@ -74,6 +74,7 @@ SITUATIONS: dict[str, Callable[[Machine], object]] = {
         m.gemini(**{"mcp list": "task_manager: x - Disabled"}),
         m.claude(**{"mcp list": "task_manager: x - Failed"}),
     ),
+    "no sandbox": lambda m: m.codex("echo no; exit 1"),
     "old": lambda m: (m.gemini(**{"--version": "0.1.0"}), m.claude(**{"--version": "1.0.0"})),
     "broken": lambda m: (m.gemini(**{"--version": "x"}), m.claude(**{"--version": "x"})),
     "no plugin": lambda m: m.claude(**{"plugin list --json": "[]"}),
@@ -130,7 +131,7 @@ def test_every_mend_is_a_command_of_a_program_that_takes_it(
     assert mends
     # Those of other vendors are not installed by a test: they note what they were called with.
     called = machine.home / "called"
-    for name in ("claude", "gemini", "npm", "sudo", "an-editor"):
+    for name in ("claude", "codex", "gemini", "npm", "sudo", "an-editor"):
         program = machine.programs / name
         program.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >>{shlex.quote(str(called))}\n')
         program.chmod(0o755)
@@ -154,8 +155,16 @@ def assert_typed(machine: Machine, finding: Finding) -> None:
 
 KNOWN = {
     "claude": ("auth login", "mcp ", "plugin ", "--version", ""),
+    "codex": ("login", "sandbox -- true"),
     "gemini": ("mcp ", "extensions ", "--version", ""),
-    "npm": ("install -g @anthropic-ai/claude-code@", "install -g @google/gemini-cli@"),
+    "npm": tuple(
+        f"install -g @{name}@"
+        for name in (
+            "anthropic-ai/claude-code",
+            "google/gemini-cli",
+            "openai/codex",
+        )
+    ),
     "an-editor": ("/",),
     "sudo": ("apt-get install -y git", "dnf install -y git"),
 }

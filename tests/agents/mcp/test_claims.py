@@ -20,6 +20,7 @@ from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Ledger
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.read import read as read_file
+from worker.support import open_queue
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -344,6 +345,30 @@ def test_a_ledger_that_is_made_anew_is_the_one_that_claims_are_in(root: Path, wr
     told = tools.answer(lambda: tools.claim_next_task("gemini", ""))
     with Ledger.open(str(root)) as ledger:
         assert list(ledger.claims.live_tokens().values()) == [told["task"]["id"]] == ["t-0"]
+
+
+def test_an_agent_in_a_tree_of_its_own_has_its_work_committed_by_the_server(
+    root: Path, write: Write
+) -> None:
+    write("t-1")
+    tree = root.parent / "tree"
+    for words in (
+        ["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@example.org"],
+        ["add", "tasks"], ["commit", "-qm", "start"],
+        ["worktree", "add", "-q", "--detach", str(tree)],
+    ):  # fmt: skip
+        subprocess.run(["git", *words], cwd=root, check=True)
+    open_queue(root)
+    index = TaskIndex(str(root))
+    tools = Tools(index, Dispatch(index, "q", str(tree)))
+    task = tools.answer(lambda: tools.claim_next_task("codex", ""))["task"]
+    assert (task["id"], task["work_in"]) == ("t-1", str(tree))
+    (tree / "made.txt").write_text("x")
+    ended = tools.answer(lambda: tools.complete_task("t-1", summary="made it"))
+    assert ended["success"], ended
+    shown = ["git", "show", "--stat", "--format=%s", task["branch"]]
+    told = subprocess.run(shown, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert "made.txt" in told
 
 
 def _try(server: Connection) -> None:

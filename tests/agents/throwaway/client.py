@@ -20,7 +20,7 @@ class Worker(client.Headless):
         words = [sys.executable, str(PROGRAM), client.own_program(), place.queue]
         return client.Start([*words, str(place.folder / "written")], client.scrubbed(place))
 
-    def stream(self) -> client.Stream:
+    def stream(self, place: client.Place) -> client.Stream:
         return Events()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:

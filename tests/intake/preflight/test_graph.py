@@ -238,3 +238,37 @@ def test_whatever_tasks_wait_for_the_ready_can_be_worked_off(graph: list[list[in
         is_circle = node.id in reachable
         assert (node.verdict is not None and node.verdict.kind == "cycle") == is_circle
         assert (node.verdict is None) == (not node.depends_on)
+
+
+def test_a_task_beside_the_sources_blocks_one_of_them_by_any_name(
+    task: Write, write: Write, sort: Sort
+) -> None:
+    task("in/a.md", id="ab-1", aliases="[The door]")
+    task("out/b.md", blocks="['[[the door]]']")
+    assert held(sort("in")) == {"ab-1": "waits for out/b (active)"}
+    task("out/b.md", blocks="[ab-1]", status="done")
+    assert [entry.id for entry in sort("in").ready] == ["ab-1"]
+
+
+def test_what_blocks_a_task_that_is_nowhere_is_told(task: Write, sort: Sort) -> None:
+    task("a.md", blocks="[b, c]")
+    task("b.md")
+    assert warned(sort("a.md")) == {"a": "blocks c, which does not exist"}
+
+
+def test_a_parent_that_may_be_two_tasks_holds_and_is_named(task: Write, sort: Sort) -> None:
+    task("001-x.md", id=None)
+    task("001-y.md", id=None)
+    task("002.md", parent="1", id=None)
+    assert "its parent is 1, which may be 001-x.md and 001-y.md" in held(sort())["002.md"]
+
+
+def test_a_letter_with_an_accent_is_one_whoever_wrote_it(task: Write, sort: Sort) -> None:
+    task("a.md", id="caf\u00e9")
+    task("b.md", depends_on="['cafe\u0301']")
+    assert list(held(sort())) == ["b"]
+
+
+def test_an_empty_mapping_is_no_dependency(task: Write, sort: Sort) -> None:
+    task("a.md", depends_on="{}")
+    assert [entry.id for entry in sort().ready] == ["a"]

@@ -255,3 +255,18 @@ def test_short_rows_under_a_long_header_end_within_bounds(
         find("r.csv")
     write("r.csv", f"{header}\n" + (",x" * 899 + "\n") * 200)
     assert len(find("r.csv")) == 200
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
+def test_rows_of_an_unresolved_merge_are_refused_with_the_line(
+    name: str, write: Write, find: Find
+) -> None:
+    write(name, '{"a":1}\n<<<<<<< ours\n{"a":2}\n=======\n>>>>>>> theirs\n')
+    with pytest.raises(SourceError, match=rf"{name}:2: a merge conflict begins here"):
+        find(name)
+
+
+def test_what_is_no_json_in_an_array_is_named_with_its_file(write: Write, find: Find) -> None:
+    write("r.json", '[{"a":1},\n{"a":}]')
+    with pytest.raises(SourceError, match=r"^r\.json:2: not JSON"):
+        find("r.json")

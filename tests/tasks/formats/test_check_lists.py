@@ -49,6 +49,21 @@ def test_a_phase_of_parallel_items_is_waited_for_wholly() -> None:
     assert items("spec-kit", text)["T004"].depends_on == ("T001", "T002")
 
 
+def test_many_after_many_are_few_links_and_none_of_them_goes_before_its_time() -> None:
+    text = ""
+    for phase in (1, 2, 3):
+        text += f"## {phase}\n"
+        text += "".join(f"- [ ] T{phase}{number:03d} [P] x\n" for number in range(200))
+    found = items("spec-kit", text)
+    assert sum(len(one.depends_on) for one in found.values()) < 1000
+    after: set[str] = set()
+    behind: dict[str, set[str]] = {}
+    for item_id in sorted(found, key=lambda one: (one[1], one.endswith("199"))):
+        waits = found[item_id].depends_on
+        behind[item_id] = after = {*waits, *(far for one in waits for far in behind[one])}
+        assert {one for one in found if one[1] < item_id[1]} <= after
+
+
 def test_a_spec_kit_item_has_a_title_and_names_its_files() -> None:
     item = items("spec-kit", SPEC)["T003"]
     assert (item.title, item.files) == ("Add the model in src/model.py", ("src/model.py",))
@@ -153,3 +168,8 @@ def test_boxes_of_a_task_with_front_matter_are_no_list() -> None:
     assert kind.recognises("/p/TODO.md", "- [ ] a\n")
     assert not kind.recognises("/p/readme.md", "- [ ] a\n")
     assert not kind.recognises("/p/todo.md", f"---\nid: a\nstatus: active\n---\n{LIST}")
+
+
+def test_boxes_by_which_work_is_accepted_are_no_items() -> None:
+    text = "- [ ] a\n## Acceptance Criteria\n- [ ] b\n## Definition of done\n- [ ] c\n"
+    assert list(items("checklist", text)) == ["a"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats import Item
 
@@ -125,3 +126,10 @@ def test_a_note_that_is_a_task_has_no_items_in_it(vault: Path) -> None:
     assert not kind.recognises(path, "no box [x]\n")
     assert not kind.recognises("/elsewhere/n.md", "- [ ] a\n")
     assert kind.everywhere(str(vault)) and not kind.everywhere("/elsewhere")
+
+
+def test_settings_that_nobody_can_read_make_no_box_a_task(tmp_path: Path) -> None:
+    configure(tmp_path)
+    (tmp_path / ".obsidian/plugins/obsidian-tasks-plugin/data.json").write_text("{")
+    with pytest.raises(BrokenFile, match=r"data\.json"):
+        items(tmp_path, "- [ ] a\n")

@@ -12,7 +12,7 @@ STATUS_CLASS = load("/").status_class
 
 
 def item(row: dict[str, object], name: str) -> Item | None:
-    kind = formats.of_row(row.keys())
+    kind = formats.of_row(row)
     assert kind.name == name
     return kind.item(row, STATUS_CLASS)
 
@@ -159,3 +159,31 @@ def test_a_tool_closes_with_a_fixed_reason(name: str) -> None:
     assert isinstance(kind, formats.rows.Rows)
     command = kind.closing("7; rm -r /")
     assert command is not None and "7; rm -r /" in command
+
+
+def test_a_flag_in_any_spelling_is_a_finished_row() -> None:
+    for flag in ("true", "Yes", "x", True):
+        assert told({"id": "a", "done": flag}, "rows")[2] == "done"
+    assert told({"id": "a", "done": "no"}, "rows")[2] == "ready"
+
+
+def test_a_state_that_no_tracker_has_is_never_taken_for_an_end() -> None:
+    assert told({"iid": 1, "title": "T", "state": "locked"}, "gitlab")[2] == "unknown"
+
+
+def test_a_parent_in_jira_is_called_by_its_number_too() -> None:
+    row = {
+        "Issue key": "P-2",
+        "Issue id": "101",
+        "Summary": "S",
+        "Status": "To Do",
+        "Parent": "100",
+    }
+    found = item(row, "jira")
+    assert found is not None and (found.parent, found.aliases) == ("100", ("101",))
+
+
+def test_an_issue_of_beads_that_is_put_off_waits_and_a_lone_link_counts() -> None:
+    assert told({**BEADS, "defer_until": "2999-01-01T00:00:00Z"}, "beads")[2] == "waiting"
+    found = item({**BEADS, "dependencies": "bd-2"}, "beads")
+    assert found is not None and found.depends_on == ("bd-2",)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.system.errors import BrokenFile
+from hypervisor.system.errors import BrokenFile, FileChanged
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats import taskmaster
 from hypervisor.tasks.formats.json_spans import spans
@@ -107,7 +107,7 @@ def test_the_lock_of_the_tool_is_taken_waited_for_and_broken_when_it_is_stale(
     assert not os.path.exists(f"{path}.lock")
     os.mkdir(f"{path}.lock")
     monkeypatch.setattr(taskmaster, "_PATIENCE", 0.2)
-    with pytest.raises(formats.mark.FileChanged), kind.lock(path):
+    with pytest.raises(FileChanged), kind.lock(path):
         pass
     os.utime(f"{path}.lock", (1, 1))
     with kind.lock(path):
@@ -139,3 +139,10 @@ def test_what_json_refuses_has_no_spans(text: str) -> None:
             spans(text)
     else:
         assert () in spans(text)
+
+
+def test_a_lone_dependency_counts_as_a_list_of_one() -> None:
+    tasks = [{"id": 1, "title": "a"}, {"id": 2, "title": "b", "dependencies": "1"}]
+    text = json.dumps({"tasks": tasks})
+    found = formats.get("taskmaster").items("/p/tasks.json", text)
+    assert found[1].depends_on == ("1",)

@@ -33,11 +33,12 @@ def end(root: Path, claim: Any, outcome: str = "blocked") -> dict[str, Any]:
 
 
 def lose(root: Path) -> None:
-    """Lose every claim, and let two leases pass."""
+    """Lose every claim for good, and let two leases pass."""
     support.let_expire(root)
     with Ledger.open(str(root)) as ledger:
         with ledger.store.write():
             ledger.store.change("update claim set ended_at = ended_at - 7200")
+            ledger.store.change("update item set lapsed = null")
         claim_tree.clear(ledger)
 
 

@@ -20,6 +20,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.checkout import head
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.worker import Refused
+from hypervisor.worker.branches import claim_tree
 from hypervisor.worker.branches.worktrees import branch_name
 from worker.branches import support
 from worker.branches.support import commit_all, do, done, git, lay_out, merge, rows, take, work
@@ -515,6 +516,21 @@ def test_a_tree_without_its_git_is_not_taken_for_the_repository_around_it(projec
     assert git(project, "log", "--format=%s") == "first\n"
 
 
+def test_a_late_done_on_a_branch_is_accepted_however_late_while_nothing_else_has_happened(
+    project: Path,
+) -> None:
+    lay_out(project, 1)
+    late = take(project)
+    do(project, late, a_txt="a")
+    support.let_expire(project)
+    with Ledger.open(str(project)) as ledger:
+        with ledger.store.write():
+            ledger.store.change("update claim set ended_at = ended_at - 360000")
+        claim_tree.clear(ledger)
+    assert done(project, late) == "done"
+    assert git(project, "show", f"{late.branch}:a.txt") == "a"
+
+
 def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path) -> None:
     lay_out(project, 1)
     late = take(project)
@@ -529,6 +545,10 @@ def test_trees_and_branches_of_lost_claims_go_after_one_more_lease(project: Path
     with Ledger.open(str(project)) as ledger, ledger.store.write():
         ledger.store.change("update claim set ended_at = ended_at - 3600")
     git(project, "branch", "hypervisor/t0/99-zzzz")
+    merge(project)
+    assert support.trees(project) == [late.token], "a late report of it would still be accepted"
+    with Ledger.open(str(project)) as ledger:
+        ledger.generations.cancel("q")
     merge(project)
     assert support.branches(project) == ["hypervisor/t0/99-zzzz"]
     assert support.trees(project) == []

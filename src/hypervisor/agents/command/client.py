@@ -43,7 +43,7 @@ class Command(client.Headless):
             self._kept[name] = os.environ[name]
         return verify.without([*client.GIVEN, *store.environment(), *names])
 
-    def check(self) -> None:
+    def check(self, root: str) -> None:
         """Find the program. Raises UsageError, HypervisorError."""
         if not self._words:
             raise UsageError(
@@ -101,7 +101,7 @@ class Command(client.Headless):
             values = {str(name): _shown(value) for name, value in payload.items()} | values
         return [_fit(word) for word in holes.fill(self._words, values)]
 
-    def stream(self) -> client.LastLines:
+    def stream(self, place: client.Place) -> client.LastLines:
         """Return a reader of one run's output."""
         return client.LastLines()
 

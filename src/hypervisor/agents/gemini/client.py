@@ -10,23 +10,19 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
-from hypervisor.config import store
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
-from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import at
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @google/gemini-cli"
-_OURS = ("HYPERVISOR_HOME", "HYPERVISOR_PYTHON", "HYPERVISOR_STORE", "HYPERVISOR_STORE_WAIT")
 _LOGIN = ("oauth_creds.json", "google_accounts.json", "gemini-credentials.json", "installation_id",
           ".env")  # fmt: skip
 # What the client says of itself by its exit code, before it talks to any service.
@@ -54,7 +50,7 @@ class Gemini(client.Headless):
         # Without a model's name the client asks a small model first which one to take.
         self.unseen = "" if named else "the choice of a model"
 
-    def check(self) -> None:
+    def check(self, root: str) -> None:
         """Find the client and set up the server that it will start. Raises HypervisorError."""
         self._program = client.find("gemini", INSTALL)
         if any(word == "--yolo" or word.startswith("--approval-mode") for word in self._words):
@@ -63,18 +59,7 @@ class Gemini(client.Headless):
                 "leave out --yolo and --approval-mode; grant commands with "
                 "'hypervisor open --allow-command'",
             )
-        made = subprocess.run(
-            [client.own_program(), "serve", "--setup"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode != 0:
-            raise HypervisorError(
-                f"the task_manager server can't start: {one_line(made.stderr.strip(), 300)}",
-                "hypervisor serve --setup",
-            )
+        client.set_up_server()
 
     def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Lay out the agent's home and policy, and return how to start it."""
@@ -104,7 +89,7 @@ class Gemini(client.Headless):
         environment.pop("GEMINI_CLI_TRUST_WORKSPACE", None)
         return client.Start([*words, *self._words], environment, self._prompt(place))
 
-    def stream(self) -> GeminiStream:
+    def stream(self, place: client.Place) -> GeminiStream:
         """Return a reader of one run's output."""
         return GeminiStream()
 
@@ -123,20 +108,12 @@ class Gemini(client.Headless):
             auth = {"selectedType": "gemini-api-key"}
         # The client keeps from servers what looks like a secret, unless it is named. It reads the
         # value from its own environment, so that no password stands in the file.
-        ours = (name for name in _OURS if name in os.environ)
-        passed = {name: f"${{{name}}}" for name in (*ours, *store.environment())}
+        passed, made = client.server_environment(place)
         server = {
             "command": client.own_program(),
             "args": ["serve", "--queue", place.queue],
             "cwd": place.root,
-            "env": passed
-            | place.agent.environment()
-            | {
-                "HYPERVISOR_WORKER": place.agent.name,
-                "HYPERVISOR_SETUP": "never",
-                # The agent's HOME is not the user's.
-                VARIABLE: home(),
-            },
+            "env": {name: f"${{{name}}}" for name in passed} | made,
         }
         return {
             "security": {"auth": auth or {}},

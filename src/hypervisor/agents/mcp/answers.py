@@ -64,6 +64,8 @@ def of_claim(index: TaskIndex, claim: Claim) -> dict[str, object]:
         told = {"id": claim.id, "title": claim.title, "path": claim.path, "body": ""}
         if claim.payload is not None:
             told["row"] = claim.payload
+    if claim.worktree is not None:
+        told |= {"branch": claim.branch, "work_in": claim.worktree, "file": claim.file}
     if claim.instructions:
         told["instructions"] = claim.instructions
     if claim.answer is not None:

@@ -33,13 +33,15 @@ class Held(NamedTuple):
 
 class Dispatch:
     """`queue` is the only queue that is served, None for the standing one. `held` maps the id of
-    each item that this process has claimed to its claim."""
+    each item that this process has claimed to its claim. `here` is a folder in a linked worktree
+    that is put on the branch of one item after the other."""
 
-    def __init__(self, index: TaskIndex, queue: str | None) -> None:
+    def __init__(self, index: TaskIndex, queue: str | None, here: str | None = None) -> None:
         self.index = index
         self.choosing = Choosing(index)
         self._standing = Standing(index, self.choosing)
         self.queue = queue
+        self._here = here
         self.held: dict[str, Held] = {}
         self._root = index.root
         self._caller = ""
@@ -183,12 +185,13 @@ class Dispatch:
 
     def _claim_queued(self, ledger: Ledger, queue: str, caller: str, project: str) -> Claim | None:
         if not project and not self.choosing.is_bound(caller):
-            return first(worker.take(ledger, queue, worker_name(caller)))
+            return first(worker.take(ledger, queue, worker_name(caller), here=self._here))
         reconcile.settle(ledger)
         for row in ledger.items.ready(queue):
             entry = self.index.at(row.path) if row.path else None
             if self.choosing.fits(entry, caller, project):
-                claims = worker.take(ledger, queue, worker_name(caller), only=row.id)
+                name = worker_name(caller)
+                claims = worker.take(ledger, queue, name, only=row.id, here=self._here)
                 if claims:
                     return claims[0]
         return None
@@ -223,7 +226,7 @@ class Dispatch:
         if place is None or place.token is None:
             if queue not in (None, STANDING):
                 name = worker_name(caller or STANDING)
-                claim = first(worker.take(ledger, queue, name, only=item_id))
+                claim = first(worker.take(ledger, queue, name, only=item_id, here=self._here))
             elif entry is not None:
                 name = caller or STANDING
                 claim = self._standing.claim_one(ledger, item_id, entry, name, named=True)

@@ -77,10 +77,11 @@ _ABOUT = (
 )
 
 
-def serve(root: str, queue: str | None) -> None:
-    """Serve the tasks below `root` on standard input and output until the client leaves."""
+def serve(root: str, queue: str | None, here: str | None = None) -> None:
+    """Serve the tasks below `root` on standard input and output until the client leaves; the linked
+    worktree around the folder `here` is put on the branch of each item that is claimed."""
     index = TaskIndex(root)
-    dispatch = Dispatch(index, queue)
+    dispatch = Dispatch(index, queue, here)
     tools = Tools(index, dispatch)
     leases = Leases(root, dispatch)
 

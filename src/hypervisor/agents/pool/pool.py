@@ -110,6 +110,7 @@ class Pool:
                     self._work()
                 finally:
                     self._stop_all()
+                    self.client.clear_away(self.ledger.root)
         finally:
             self._selector.close()
             recovery.forget(self.ledger.state, self.session)
@@ -210,7 +211,7 @@ class Pool:
             return
         place = self._launch.place(name, self._items_each, tree)
         try:
-            self._begin(Running(slot, place), self.client.start(place), self.client.stream())
+            self._begin(Running(slot, place), self.client.start(place), self.client.stream(place))
         except OSError as error:
             self.cause = f"{self.client.name} can't be started: {error.strerror or error}"
         self._next_start = time.monotonic() + self.client.start_gap
@@ -239,7 +240,7 @@ class Pool:
             endings.blocked(self.ledger, claims[0], str(unfit))
             self._count(claims[0])
             return True
-        stream = self.client.stream()
+        stream = self.client.stream(place)
         if claims[0].answer is not None:
             stream.output, stream.most_output = bytearray(), LARGEST_OUTPUT
         running.number = self._started
@@ -277,6 +278,9 @@ class Pool:
                 running.process.terminate()
                 why = f"it ran longer than {span(self._seconds)}"
                 self._has_ended(running, End("overtime", why))
+            elif (over := running.process.stream.over()) is not None:
+                running.process.terminate()
+                self._has_ended(running, over)
 
     def _mind_windows(self, running: Running) -> None:
         """Hand out nothing more where too much of a usage window is used."""

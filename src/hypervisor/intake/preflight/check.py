@@ -19,6 +19,7 @@ from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
 from hypervisor.ledger.lock_view import LockView
 from hypervisor.system.text import one_line, shell
+from hypervisor.tasks.dependencies import BLOCKS
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
@@ -128,7 +129,9 @@ class _Sorting:
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
         self._tell_retry(items)
         if self._for_work:
-            relate(items, self._beside, always=self._knows_all)
+            # A task beside the sources may say that it blocks one of them.
+            tasks = any(item.identity is not None for item in items)
+            relate(items, self._beside, always=self._knows_all or tasks)
         ready = []
         for candidate in self._look.candidates:
             if candidate.verdict is None:
@@ -215,6 +218,7 @@ class _Sorting:
 
     def _search_files(self, wanted: set[str]) -> Iterable[Known]:
         files = {item.file for item in self._look.candidates if item.file is not None}
+        wanted = wanted | BLOCKS
         yield from tasks_below(self._top(files), self._settings, wanted, but=files)
         # A walk does not enter hidden folders; where the sources lie in one, others do too.
         for folder in {os.path.dirname(file) for file in files}:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hypervisor.intake.preflight import unknown
-from hypervisor.intake.preflight.names import Names
+from hypervisor.intake.preflight.names import Named, Names
 from hypervisor.intake.preflight.rules import Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
@@ -77,6 +77,7 @@ def find_circle(group: list[T], waits_for: Mapping[int, list[T]]) -> list[T]:
 
 CONTAINERS = frozenset({"epic", "project", "goal"})
 BEHIND = "waits_in_batch"
+AMBIGUOUS = "ambiguous"
 _CLOSED = ("done", "cancelled")
 _SHOWN_IN_CIRCLE = 8
 
@@ -104,8 +105,6 @@ class Node:
     warnings: list[str] = field(default_factory=list)
     # True where the tool that wrote it takes what is cancelled for as good as done.
     cancelled_will_do: bool = False
-    # True where what it waits for may say so, and it does not.
-    waits_unsaid: bool = False
 
     @property
     def closed(self) -> bool:
@@ -135,9 +134,12 @@ def relate(
     if wanted or always:
         outside = [known for known in search(wanted) if not graph.has(known.id)]
         names.add(outside)
-        _wait_for_outside(nodes, outside)
+        _wait_for_outside(outside, names)
         _call_by_id(nodes, names)
         graph.add(outside)
+        for node in nodes:
+            lost = [name for name in node.blocks if not names.find(name, node.path)]
+            node.warnings += [f"blocks {one_line(name, 80)}, which does not exist" for name in lost]
     _settle_doubts(nodes, names)
     graph.judge_parents()
     graph.judge_containers()
@@ -152,17 +154,13 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
             continue
         if node.parent is not None:
             called = names.find(node.parent, node.path)
+            _hold_doubtful(node, "its parent is", node.parent, called)
             node.parent = called[0].id if len(called) == 1 else node.parent
         depends_on = []
         for name in node.depends_on:
             called = names.find(name, node.path)
             depends_on.append(called[0].id if len(called) == 1 else name)
-            if len({one.id for one in called}) > 1 and node.verdict is None:
-                both = " and ".join(one_line(one.path or one.id, 80) for one in called[:2])
-                reason = (
-                    f"depends on {one_line(name, 60)}, which may be {both}: name it by its path"
-                )
-                node.verdict = Verdict("held", "ambiguous", reason)
+            _hold_doubtful(node, "depends on", name, called)
         node.depends_on = depends_on
         for name in node.blocks:
             for one in names.find(name, node.path):
@@ -170,14 +168,20 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
                     one.depends_on = [*one.depends_on, node.id]
 
 
-def _wait_for_outside(nodes: Sequence[Node], outside: Iterable[Known]) -> None:
+def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) -> None:
+    if len({one.id for one in called}) > 1 and node.verdict is None:
+        both = " and ".join(one_line(one.path or one.id, 80) for one in called[:2])
+        reason = f"{what} {one_line(name, 60)}, which may be {both}: name it by its path"
+        node.verdict = Verdict("held", AMBIGUOUS, reason)
+
+
+def _wait_for_outside(outside: Iterable[Known], names: Names) -> None:
     """Have tasks wait for those beside the batch that say that they do."""
-    blockers: dict[str, list[str]] = defaultdict(list)
     for known in outside:
         for name in known.blocks:
-            blockers[name.casefold()].append(known.id)
-    for node in nodes if blockers else ():
-        node.depends_on = [*node.depends_on, *blockers.get(node.id.casefold(), ())]
+            for one in names.find(name, known.path):
+                if isinstance(one, Node):
+                    one.depends_on = [*one.depends_on, known.id]
 
 
 def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
@@ -219,7 +223,8 @@ class _Graph:
             if node.verdict is None:
                 pointed += node.depends_on
                 pointed += [name for told in node.may_wait.values() for name in told]
-                if _is_container(node) or node.waits_unsaid:
+                pointed += node.blocks
+                if _is_container(node):
                     wanted.add(node.id)
             wanted.update(other for other in pointed if not self._inside(other))
         return wanted
@@ -257,7 +262,8 @@ class _Graph:
                 circles.update((name, (circle, place)) for place, name in enumerate(circle))
             settled.update(trail)
         for node in self._nodes:
-            if node.parent is None or node.closed:
+            doubtful = node.verdict is not None and node.verdict.kind == AMBIGUOUS
+            if node.parent is None or node.closed or doubtful:
                 continue
             if node.id.casefold() in circles:
                 shown = _circle(*circles[node.id.casefold()], self._shown)

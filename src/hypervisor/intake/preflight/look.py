@@ -14,6 +14,7 @@ from hypervisor.intake.preflight.mentions import Mentions
 from hypervisor.intake.preflight.result import Broken, Entry, Preflight, Warned
 from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_status
 from hypervisor.intake.preflight.touched import touched
+from hypervisor.intake.preflight.unknown import KEY
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, guess_id
 from hypervisor.system.digests import sha256
@@ -144,8 +145,8 @@ class Look:
         if self._where and not self._where.holds(found.row, None):
             self.result.not_matching += 1
             return
-        item = found.item
-        assert item is not None, "a row was read as an item"
+        assert found.item is not None, "a row was read as an item"
+        item = self._settled(found.item)
         if found.is_work and path is not None and found.format is not None:
             self.result.formats[path] = found.format
         verdict = None
@@ -156,6 +157,8 @@ class Look:
             if verdict is None and not (self._files_are_items or found.is_work):
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
             verdict = verdict or held_by_status(item.state, item.word)
+            if verdict is None and item.held:
+                verdict = Verdict("held", KEY, item.held)
             if verdict is None and found.path is not None:
                 verdict = self._seen_before((found.path, found.number), path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
@@ -171,7 +174,7 @@ class Look:
                 parent=item.parent,
                 depends_on=item.depends_on,
                 blocks=item.blocks,
-                aliases=(item.id,) if item.id else (),
+                aliases=(item.id, *item.aliases) if item.id else item.aliases,
                 verdict=verdict,
                 path=path,
                 title=item.title or None,
@@ -193,6 +196,7 @@ class Look:
             self.result.warnings += [Warned(None, path, note) for note in kind.notes(found.path)]
             context = kind.context(found.path, self._root)
             self._context[path] = [os.path.relpath(file, self._root) for file in context]
+        item = self._settled(item)
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
         if item.held:
             verdict = Verdict("held", "disagreement", item.held)
@@ -222,6 +226,13 @@ class Look:
                 cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
             )
         )
+
+    def _settled(self, item: Item) -> Item:
+        """Return an item with the class that the settings give to a word of which its format knows
+        nothing."""
+        if item.state != "unknown":
+            return item
+        return item._replace(state=self._settings.added_to(item.word))
 
     def _called(self, path: str, other: str) -> str:
         """Return the id of another item, of the file at `path` or one that `other` names."""
@@ -350,7 +361,6 @@ class Look:
                 blocks=task.blocks,
                 may_wait=task.may_wait,
                 aliases=task.aliases,
-                waits_unsaid=task.family.kind is not None and not task.family.kind.writes,
                 verdict=verdict,
                 warnings=list(task.warnings),
                 path=path,

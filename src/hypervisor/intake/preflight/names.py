@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,19 +42,19 @@ class Names:
         self._by_id: dict[str, list[Named]] = defaultdict(list)
         self._by_name: dict[str, list[tuple[int, Named]]] | None = None
         for one in self._inside:
-            self._by_id[one.id.casefold()].append(one)
+            self._by_id[_fold(one.id)].append(one)
 
     def add(self, outside: Iterable[Named]) -> None:
         """Take in what lies beside the sources."""
         for one in outside:
             self._outside.append(one)
-            self._by_id[one.id.casefold()].append(one)
+            self._by_id[_fold(one.id)].append(one)
         self._by_name = None
 
     def find(self, name: str, near: str | None) -> list[Named]:
         """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
         all between whom it does not tell."""
-        folded = name.strip().casefold()
+        folded = _fold(name.strip())
         exact = self._by_id.get(folded, [])
         if len(exact) > 1:
             exact = [one for one in exact if one.id == name]
@@ -66,7 +67,7 @@ class Names:
             # A link names as much of the path as is needed; a folder that is gone tells nothing.
             hits = self._by_name.get(_plain(folded.rpartition("/")[2]), [])
             end = f"/{folded.removesuffix('.md')}.md"
-            within = [hit for hit in hits if f"/{hit[1].path or ''}".casefold().endswith(end)]
+            within = [hit for hit in hits if _fold(f"/{hit[1].path or ''}").endswith(end)]
             hits = within or hits
         folder = os.path.dirname(near or "")
         best: dict[int, Named] = {}
@@ -93,10 +94,10 @@ class Names:
 
 
 def _names(one: Named) -> Iterable[tuple[int, str]]:
-    own = one.id.casefold()
+    own = _fold(one.id)
     yield 0, _plain(own)
     if one.path is not None:
-        path = one.path.casefold()
+        path = _fold(one.path)
         stem = os.path.splitext(os.path.basename(path))[0]
         yield 1, _plain(stem)
         if leading := _LEADING.match(stem):
@@ -107,7 +108,12 @@ def _names(one: Named) -> Iterable[tuple[int, str]]:
     if number := _NUMBER.fullmatch(own):
         yield 3, _plain(number[1])
     for alias in one.aliases:
-        yield 4, _plain(alias.casefold())
+        yield 4, _plain(_fold(alias))
+
+
+def _fold(name: str) -> str:
+    # A letter with an accent is one character or two, by the system that wrote it.
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
 
 
 def _plain(name: str) -> str:

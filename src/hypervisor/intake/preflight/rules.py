@@ -70,19 +70,20 @@ class Rules:
         ended = finished(task.state, task.status)
         if ended is not None or not self._for_work:
             return ended
-        closed = self._closed_by(document)
+        closed = self._closed_by(document, task)
         if closed is None:
             return None
         reason = f"already complete: {closed}; `hypervisor triage` sets its status"
         return Verdict("skipped", COMPLETE, reason)
 
-    def _closed_by(self, document: Document) -> str | None:
+    def _closed_by(self, document: Document, task: Task) -> str | None:
         if any(heading in document.text for heading in self._close_headings):
             body = markdown.without_own_section(document.body)
             for heading in markdown.headings(body):
                 if heading.level == 2 and heading.title in self._close_headings:
                     return f"it has a '## {heading.title}' section"
-        if is_closed_by_reason(document):
+        # Where a format decides, a reason that is left over says nothing.
+        if not task.family.told and is_closed_by_reason(document):
             return "it has a close_reason"
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import stat
 import sys
@@ -98,6 +99,8 @@ class _Expander:
         self._tasks: TaskIds | None = None
         self._outside: dict[str, bool] = {}
         self._anywhere: dict[str, bool] = {}
+        # The last file that was asked about, and its format: it is asked more than once.
+        self._known: tuple[str, Format | None] = ("", None)
 
     def source(self, spec: str) -> Iterator[Found]:
         if spec == "-":
@@ -156,7 +159,7 @@ class _Expander:
                 yield from self._piped(spec, read_pipe(path, lists.LARGEST))
             elif holds_rows(path) or self._are_rows(path):
                 yield from self._rows.of_file(path, spec)
-            elif self._kind_of(path) is None and lists.is_list(path, self._cwd):
+            elif not self._holds_items(path) and lists.is_list(path, self._cwd):
                 yield from self._list(path, spec)
             else:
                 yield from self._file(path, spec)
@@ -165,6 +168,9 @@ class _Expander:
             raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
+
+    def _holds_items(self, path: str) -> bool:
+        return self._kind_of(path) is not None or bool(self._names(os.path.basename(path)))
 
     def _are_rows(self, path: str) -> bool:
         own = self._format is not None and not isinstance(self._format, RowFormat)
@@ -178,10 +184,30 @@ class _Expander:
             return None
         if self._files_are_items and walk.is_markdown(path):
             return None
-        try:
-            return formats.of_file(path, mark.text_of(path)[1])
-        except (OSError, BrokenFile):
+        if self._known[0] != path:
+            try:
+                self._known = path, formats.of_file(path, mark.text_of(path)[1])
+            except (OSError, BrokenFile):
+                self._known = path, None
+        return self._known[1]
+
+    def _broken(self, path: str) -> BrokenFile | None:
+        """Return what is wrong with a file that should hold items by its name, and can't be read.
+        Of Markdown the look at its task tells."""
+        is_json = path.lower().endswith(".json")
+        named = is_json or self._names(os.path.basename(path))
+        if self._files_are_items or walk.is_markdown(path) or not named:
             return None
+        try:
+            text = mark.text_of(path)[1]
+            if is_json:
+                json.loads(text.removeprefix("\ufeff"))
+        except BrokenFile as error:
+            return error
+        except (ValueError, RecursionError) as error:
+            line = getattr(error, "lineno", None)
+            return BrokenFile(path, line, f"not JSON: {one_line(error, 120)}", "mend it")
+        return None
 
     def _folder(self, path: str, spec: str) -> Iterator[Found]:
         """Yield what is below a folder, or the items of the files that it stands for."""
@@ -217,7 +243,9 @@ class _Expander:
     def _file(self, path: str, spec: str) -> Iterator[Found]:
         """Yield a file, or the items in it."""
         kind = self._kind_of(path)
-        if kind is None:
+        if kind is None and (broken := self._broken(path)) is not None:
+            yield _broken(broken, path, spec)
+        elif kind is None:
             yield Found(path, origin=spec, format=self._told)
         else:
             yield from self._items(path, spec, kind)
@@ -228,11 +256,11 @@ class _Expander:
         try:
             items = kind.chosen(path, kind.items(path, mark.text_of(path)[1]), name)
         except BrokenFile as error:
-            problem = Problem("broken", "unreadable", error.what, error.fix)
-            yield Found(path, origin=spec, line=error.line, problem=problem)
+            yield _broken(error, path, spec)
             return
         if not items:
-            problem = Problem("broken", "empty", f"no items of {kind.name} in it", "check the file")
+            what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
+            problem = Problem("broken", "empty", f"{what} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)
         for item in items:
             if item.state:
@@ -338,6 +366,11 @@ class _Expander:
         except (OSError, ValueError):
             near = []
         return f"the closest name there is {one_line(near[0], 80)}" if near else "check the path"
+
+
+def _broken(error: BrokenFile, path: str, origin: str) -> Found:
+    problem = Problem("broken", "unreadable", error.what, error.fix)
+    return Found(path, origin=origin, line=error.line, problem=problem)
 
 
 def _is_path(entry: str) -> bool:

@@ -61,6 +61,7 @@ class Rows:
         """`kind` is the format of all of them; None tells it by their columns."""
         self._id_column = id_column
         self._status_class = settings.status_class
+        self._ignored = settings.ignore_keys
         self._kind = kind
         self._kinds: dict[str, RowFormat] = {}
         self._equal: Counter[str] = Counter()
@@ -76,12 +77,13 @@ class Rows:
             with open(descriptor, "rb") as source:
                 if status.st_size > _LARGEST:
                     raise SourceError(f"{origin}: larger than 1024 MiB", "divide it")
+                _refuse_conflict(source, path)
                 lines = _Lines(source, status.st_size, path)
                 name = path.lower()
                 if name.endswith(_TABLES):
                     read = _table(lines, path, self._id_column)
                 elif name.endswith(_ARRAY):
-                    read = _json_array(source.read().decode("utf-8-sig"))
+                    read = _json_array(source.read().decode("utf-8-sig"), origin)
                 else:
                     read = _json_lines(lines)
                 for number, row in enumerate(read, 1):
@@ -106,8 +108,11 @@ class Rows:
             return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
         kind = self._kinds.get(origin)
         if kind is None:
-            kind = self._kinds[origin] = self._kind or formats.of_row(row.cells.keys())
-        item = kind.item(row.cells, self._status_class)
+            kind = self._kinds[origin] = self._kind or formats.of_row(row.cells)
+        cells = row.cells
+        if self._ignored:
+            cells = {key: cells[key] for key in cells if key not in self._ignored}
+        item = kind.item(cells, self._status_class)
         if item is None:
             what = f"no item of {kind.name}"
             return found._replace(row=None, problem=Problem("skipped", "not_a_task", what))
@@ -134,6 +139,18 @@ class Rows:
         self._equal[digest] += 1
         ordinal = self._equal[digest]
         return f"row-{digest}" if ordinal == 1 else f"row-{digest}-{ordinal}"
+
+
+def _refuse_conflict(source: BinaryIO, path: str) -> None:
+    """Raise SourceError for a file in which a merge has left its marks: it says two things."""
+    ours = 0
+    for line, raw in enumerate(iter(lambda: source.readline(_LONGEST_LINE), b""), 1):
+        if raw.startswith(b"<<<<<<< "):
+            ours = line
+        elif ours and raw.startswith(b">>>>>>> "):
+            what = f"{path}:{ours}: a merge conflict begins here"
+            raise SourceError(what, "resolve it and commit")
+    source.seek(0)
 
 
 class _BadLine(Exception):
@@ -309,7 +326,7 @@ def _array_in(text: str) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def _json_array(text: str) -> Iterator[_Row]:
+def _json_array(text: str, origin: str) -> Iterator[_Row]:
     decoder = strict_json.decoder()
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
@@ -319,7 +336,8 @@ def _json_array(text: str) -> Iterator[_Row]:
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"line {line}: not JSON: {one_line(error, 120)}", "mend it") from None
+            what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
+            raise SourceError(what, "mend it") from None
         trouble = strict_json.trouble(value, text[at:end])
         if trouble is not None:
             yield _Row(line, None, *trouble)

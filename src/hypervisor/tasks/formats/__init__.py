@@ -15,11 +15,11 @@ from hypervisor.tasks.task_files import TASK_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence, Set
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    from hypervisor.tasks.formats.rows import Rows
+    from hypervisor.tasks.formats.rows import Row, Rows
 
     class Entry(Protocol):
         """What an item is found by."""
@@ -66,7 +66,8 @@ class Item(NamedTuple):
     is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
     for it) and `parent` name items of the same file by id, `FILE#id` with an absolute path those of
     another. `files` are the paths that it names, from the root. `priority` is as written, `at`
-    where the mark of a box stands in the text. `held` says why nobody should work on it as it is.
+    where the mark of a box stands in the text. `held` says why nobody should work on it as it is,
+    `aliases` are what else it is called.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Item(NamedTuple):
     blocks: tuple[str, ...] = ()
     at: int = -1
     held: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 class Format:
@@ -133,6 +135,10 @@ class Format:
         """Return the edits of `text` that mark `item` as ended with `state`; none where it is
         marked already, and None for what this format never writes."""
         raise NotImplementedError
+
+    def reaches(self, state: str, old: Item, new: Item) -> bool:
+        """True if a mark of `state` has made `new` of `old`."""
+        return new.state == state != old.state
 
     def block(self, text: str, item: Item, why: str) -> list[Splice] | None:
         """Do as `mark` for an item that is blocked by `why`, a line."""
@@ -200,10 +206,10 @@ def of_file(path: str, text: str) -> Format | None:
     return next((one for one in map(get, FORMATS) if one.recognises(path, text)), None)
 
 
-def of_row(columns: Set[str]) -> Rows:
-    """Return the format of rows with these columns."""
+def of_row(row: Row) -> Rows:
+    """Return the format of rows like this one."""
     kinds: Iterable[Rows] = map(get, _OF_ROWS)  # type: ignore[arg-type]
-    return next(one for one in kinds if one.knows(columns))
+    return next(one for one in kinds if one.knows(row))
 
 
 def in_folder(folder: str) -> list[tuple[Format, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from hypervisor.tasks.dependencies import Dependencies, entries_of
+from hypervisor.tasks.dependencies import Dependencies, in_row
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows
+from hypervisor.tasks.formats.tbd import is_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
 _WORDS = {
@@ -33,9 +32,9 @@ class Beads(Rows):
     is_work = True
     id_key = "id"
 
-    def knows(self, columns: Set[str]) -> bool:
+    def knows(self, row: Row) -> bool:
         """By the kind that each issue has."""
-        return {"id", "title", "status", "issue_type"} <= columns or "_type" in columns
+        return {"id", "title", "status", "issue_type"} <= row.keys() or "_type" in row
 
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return the issue, None for what the tool keeps beside issues."""
@@ -49,12 +48,12 @@ class Beads(Rows):
         """Return the class of the tool's own word; an epic is worked on by its children."""
         if row.get("issue_type") == "epic" and word != "closed":
             return "waiting"
-        return _WORDS.get(word, "unknown")
+        later = word == "open" and is_later(str(row.get("defer_until") or ""))
+        return "waiting" if later else _WORDS.get(word, "unknown")
 
     def links(self, row: Row) -> Dependencies:
         """Return what the issue says it waits for; it is the one that waits, whatever the type."""
-        links = row.get("dependencies")
-        told = entries_of(links if isinstance(links, list) else ())
+        told = in_row({"dependencies": row.get("dependencies")})
         parents = {self.parent(row)}
         return told._replace(waits=[one for one in told.waits if one not in parents])
 

@@ -16,6 +16,7 @@ _LINE = late(r"[ \t]+([\"']?)([^\s\"':#]+)\1[ \t]*:[ \t]*([\"']?)([\w-]*)\3[ \t]
 _FOLDER = late(r"(?m)^story_location:[ \t]*[\"']?([^\"'#\r\n]*?)[\"']?[ \t]*(?:#.*)?\r?$")
 _STATUS = late(r"(?mi)^(?:\*\*)?status:(?:\*\*)?[ \t]*[\"']?([\w-]+)")
 _ROOT = "{project-root}"
+_REVIEW = "review"
 # In the order in which a story goes through them; nothing is ever set back.
 _ORDER = ("backlog", "ready-for-dev", "in-progress", "review", "done")
 _EARLIER = {"drafted": "ready-for-dev", "contexted": "in-progress"}
@@ -34,6 +35,7 @@ class Bmad(Format):
 
     name = "bmad"
     about = "sprint-status.yaml of BMAD 6: a line a story"
+    names = (_NAME,)
 
     def recognises(self, path: str, text: str) -> bool:
         """By its name and its one table."""
@@ -75,9 +77,13 @@ class Bmad(Format):
                 known = _EARLIER.get(word, word)
                 if known not in _ORDER:
                     return None
-                ahead = _ORDER.index(known) >= _ORDER.index("review")
-                return [] if ahead else [Splice(start, end, "review")]
+                ahead = _ORDER.index(known) >= _ORDER.index(_REVIEW)
+                return [] if ahead else [Splice(start, end, _REVIEW)]
         return None
+
+    def reaches(self, state: str, old: Item, new: Item) -> bool:
+        """True for a line that says `review` now."""
+        return new.word == _REVIEW != old.word
 
 
 def _stories(path: str, told: str) -> str:
@@ -100,7 +106,7 @@ def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
     at, inside = 0, False
     for line in text.splitlines(keepends=True):
         if line[:1] not in (" ", "\t", "#", "\r", "\n"):
-            inside = line.startswith("development_status:")
+            inside = line.removeprefix("\ufeff").startswith("development_status:")
         told = _LINE.fullmatch(line) if inside else None
         if told is not None and _KEY.fullmatch(told[2]):
             if any(key == told[2] for key, *_ in found):

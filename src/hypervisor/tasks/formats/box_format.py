@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from operator import itemgetter
+
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.formats import Format, Item, Splice, hits
 from hypervisor.tasks.formats.boxes import Box, paths, tick
@@ -9,6 +12,9 @@ from hypervisor.tasks.formats.boxes import Box, paths, tick
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+_MOST_LINKS = 10_000
 
 
 class Entry(NamedTuple):
@@ -93,6 +99,11 @@ def in_turn(phases: Iterable[Sequence[tuple[str, bool, bool]]]) -> dict[str, lis
     waits: dict[str, list[str]] = {}
     before: list[str] = []
     for phase in phases:
+        first = takewhile(itemgetter(1), (one for one in phase if not one[2]))
+        if len(before) > 1 and len(before) * sum(1 for _ in first) > _MOST_LINKS:
+            # Each of many on each of many is too much to keep: the last one goes behind the others.
+            *others, last = before
+            waits[last], before = [*waits[last], *others], [last]
         alone: list[str] = []
         beside: list[str] = []
         for item_id, parallel, done in phase:

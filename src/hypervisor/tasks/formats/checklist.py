@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAMES = ("tasks", "task", "todo", "todos", "to-do", "tasklist", "task-list", "checklist")
 _HEADINGS = ("tasks", "task list", "todo", "to do", "to-do", "todos", "next steps", "action items")
+_ACCEPTANCE = re.compile(r"(?:acceptance|definition of (?:done|ready)|legend)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r" \(\d+\)$")
 
 
@@ -34,7 +35,7 @@ class CheckList(BoxFormat):
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes, those under a heading that says tasks where the name does not."""
-        found = boxes(text, odd=True)
+        found = [box for box in boxes(text, odd=True) if not _accepts(box)]
         if not _is_named(path) and any(map(_says_tasks, found)):
             found = [box for box in found if _says_tasks(box)]
         if near is not None and len(near) < LONGEST:
@@ -58,6 +59,11 @@ def _is_named(path: str) -> bool:
 
 def _says_tasks(box: Box) -> bool:
     return any(head.title.strip(" :").lower() in _HEADINGS for head in box.under)
+
+
+def _accepts(box: Box) -> bool:
+    """True for a box by which work is accepted, which is none itself."""
+    return any(_ACCEPTANCE.match(head.title) for head in box.under)
 
 
 def _id(box: Box) -> str:

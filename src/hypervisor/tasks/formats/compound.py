@@ -24,6 +24,7 @@ class Compound(TaskFiles):
 
     name = "compound-engineering"
     about = "todos/002-ready-p2-slug.md: the status in the file and in its name"
+    by_name = True
 
     def family(self, above: str, folder: str) -> Family | None:
         """They are known by the names of the files."""

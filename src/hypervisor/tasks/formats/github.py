@@ -8,8 +8,6 @@ from hypervisor.tasks.formats.rows import Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
 _DROPPED = frozenset(("not_planned", "duplicate"))
@@ -23,9 +21,10 @@ class GitHub(Rows):
     is_work = True
     id_key = "number"
 
-    def knows(self, columns: Set[str]) -> bool:
-        """By number, title and state."""
-        return {"number", "title", "state"} <= columns
+    def knows(self, row: Row) -> bool:
+        """By number, title, and a state of GitHub's."""
+        told = str(row.get("state")).casefold()
+        return {"number", "title"} <= row.keys() and told in ("open", "closed", "merged")
 
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return the issue, None for a pull request."""
@@ -33,8 +32,8 @@ class GitHub(Rows):
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the state, and of the reason why it was closed."""
-        if word.casefold() == "open":
-            return "ready"
+        if word.casefold() not in ("closed", "merged"):
+            return "ready" if word.casefold() == "open" else "unknown"
         why = str(row.get("stateReason") or row.get("state_reason") or "").casefold()
         return "cancelled" if why in _DROPPED else "done"
 

@@ -6,9 +6,15 @@ from hypervisor.tasks.formats.rows import Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
+
+_WORDS = {
+    "opened": "ready",
+    "open": "ready",
+    "reopened": "ready",
+    "closed": "done",
+    "merged": "done",
+}
 
 
 class GitLab(Rows):
@@ -19,13 +25,13 @@ class GitLab(Rows):
     is_work = True
     id_key = "iid"
 
-    def knows(self, columns: Set[str]) -> bool:
+    def knows(self, row: Row) -> bool:
         """By the number in the project."""
-        return {"iid", "title", "state"} <= columns
+        return {"iid", "title", "state"} <= row.keys()
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the state."""
-        return "ready" if word.casefold() in ("opened", "open", "reopened") else "done"
+        return _WORDS.get(word.casefold(), "unknown")
 
     def closing(self, item_id: str) -> list[str]:
         """Close the issue."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hypervisor.tasks.dependencies import Dependencies
+from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
 _CATEGORIES = {"to do": "ready", "in progress": "in_progress", "done": "done"}
@@ -22,9 +21,9 @@ class Jira(Rows):
     is_work = True
     id_key = "Issue key"
 
-    def knows(self, columns: Set[str]) -> bool:
+    def knows(self, row: Row) -> bool:
         """By key and summary."""
-        return {"Issue key", "Summary"} <= columns
+        return {"Issue key", "Summary"} <= row.keys()
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the category, else of a resolution, else of the word."""
@@ -33,6 +32,15 @@ class Jira(Rows):
         if category is None and resolution not in ("", "unresolved"):
             category = "done"
         return category or status_class(word or None)
+
+    def item(self, row: Row, status_class: StatusClass) -> Item | None:
+        """Return the issue, which others may call by its number."""
+        told = super().item(row, status_class)
+        return told and told._replace(aliases=(*_values(row.get("Issue id")),))
+
+    def parent(self, row: Row) -> str:
+        """Return the key, or the number, of the parent."""
+        return next(iter([*_values(row.get("Parent key")), *_values(row.get("Parent"))]), "")
 
     def links(self, row: Row) -> Dependencies:
         """Return the issues that block this one, and that it blocks."""

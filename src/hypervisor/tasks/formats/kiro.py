@@ -114,14 +114,12 @@ def _by_waves(
     text: str, ids: list[str], done: set[str], inside: dict[str, list[Entry]]
 ) -> dict[str, list[str]]:
     """Return what the items in waves wait for: what is open of the wave before their own."""
-    waits: dict[str, list[str]] = {}
-    before: list[str] = []
     known = set(ids)
-    for wave in _waves(text):
-        own = [leaf for name in wave for leaf in leaves(name, inside) if leaf in known]
-        waits |= dict.fromkeys(own, before)
-        before = [one for one in own if one not in done] or before
-    return waits
+    return in_turn(
+        [(leaf, True, leaf in done)
+         for name in wave for leaf in leaves(name, inside) if leaf in known]
+        for wave in _waves(text)
+    )  # fmt: skip
 
 
 def _waves(text: str) -> list[list[str]]:

@@ -7,8 +7,6 @@ from hypervisor.tasks.formats.rows import Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
 _DATES = (("Completed", "done"), ("Canceled", "cancelled"), ("Archived", "cancelled"),
@@ -23,9 +21,9 @@ class Linear(Rows):
     is_work = True
     id_key = "ID"
 
-    def knows(self, columns: Set[str]) -> bool:
+    def knows(self, row: Row) -> bool:
         """By id, team and title."""
-        return {"ID", "Team", "Title", "Status"} <= columns
+        return {"ID", "Team", "Title", "Status"} <= row.keys()
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class that the dates tell, else that of a word beyond doubt."""

@@ -128,9 +128,9 @@ def _proves(
     touched = {text.count("\n", 0, edit.start) + 1 for edit in edits}
     reached = False
     for old, new in zip(before, after, strict=True):
-        if old.title == item.title and new.state == state != old.state:
+        if old.title == item.title and kind.reaches(state, old, new):
             reached = True
-        if (old.title, old.state) != (new.title, new.state):
+        if (old.title, old.word, old.state) != (new.title, new.word, new.state):
             of_item = old.line in touched if kind.by_lines else _holds(old, item)
             if old.title != new.title or not of_item:
                 return False

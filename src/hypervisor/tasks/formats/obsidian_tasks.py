@@ -12,7 +12,9 @@ import re
 import time
 from functools import lru_cache
 
+from hypervisor.system.errors import BrokenFile
 from hypervisor.system.records import NamedTuple
+from hypervisor.system.text import one_line
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
 from hypervisor.tasks.formats.boxes import boxes_of, outside, shortened, unique
@@ -69,7 +71,8 @@ _LARGEST = 4 * 1024 * 1024
 
 
 class _Vault(NamedTuple):
-    """What a vault's settings say: `done` is the symbol that is written."""
+    """What a vault's settings say: `done` is the symbol that is written, `broken` why they can't be
+    read."""
 
     folder: str
     filter: str
@@ -77,6 +80,7 @@ class _Vault(NamedTuple):
     types: Mapping[str, str]
     done: str
     dated: bool
+    broken: BrokenFile | None = None
 
 
 class ObsidianTasks(BoxFormat):
@@ -144,6 +148,8 @@ class ObsidianTasks(BoxFormat):
         in another note, and an id that nobody has holds nothing, as the plugin has it."""
         if self._vault is None:
             return self.at(path).items(path, text)
+        if self._vault.broken is not None:
+            raise self._vault.broken
         found = self.entries(path, text)
         bare = [self.item(one, Links(), path) for one in found]
         inside = nested(found, [one.state not in ("done", "cancelled") for one in bare])
@@ -190,7 +196,6 @@ class ObsidianTasks(BoxFormat):
 
     def _elsewhere(self, path: str, names: Sequence[str]) -> list[str]:
         """Return the open tasks with these ids in the other notes of the vault, as `FILE#id`."""
-        from hypervisor.system.errors import BrokenFile
         from hypervisor.tasks.formats.mark import text_of
         from hypervisor.tasks.walk import Walk, is_markdown
 
@@ -216,9 +221,14 @@ def _lines(text: str, vault: _Vault) -> list[Hit]:
     """Return the lines that are tasks, outside of code and comments."""
     return [
         (mark, at, told)
-        for mark, at, told in outside(text, _LINE, _hidden(text))
+        for mark, at, told in _boxes(text)
         if told and vault.filter in told and vault.types.get(mark) != "NON_TASK"
     ]
+
+
+@lru_cache(maxsize=2)
+def _boxes(text: str) -> list[Hit]:
+    return outside(text, _LINE, _hidden(text))
 
 
 def _hidden(text: str) -> list[tuple[int, int]]:
@@ -321,11 +331,14 @@ def _vault_of(path: str) -> _Vault | None:
 
 @lru_cache(maxsize=8)
 def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
+    broken = None
     try:
         with open(file, encoding="utf-8-sig") as source:
             told = json.load(source) if size <= _LARGEST else None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
         told = None
+        what = f"{_SETTINGS}: {one_line(error, 120)}, so nobody knows which boxes are tasks"
+        broken = BrokenFile(file, getattr(error, "lineno", None), what, "mend it")
     told = told if isinstance(told, dict) else {}
     listed = told.get("statusSettings")
     listed = listed if isinstance(listed, dict) else {}
@@ -343,6 +356,7 @@ def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
         (_SHIPPED if not types else {" ": "TODO", "x": "DONE", "X": "DONE"}) | types,
         done if len(done) == 1 else "x",
         told.get("setDoneDate") is not False,
+        broken,
     )
 
 

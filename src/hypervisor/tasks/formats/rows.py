@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from hypervisor.tasks.dependencies import Dependencies, entries_of
+from hypervisor.tasks.dependencies import Dependencies, in_row
 from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Mapping
 
     Row = Mapping[str, object]
     StatusClass = Callable[[str | None], str]
 
 _TITLES = ("title", "name", "summary", "prompt", "text")
 _STATES = ("status", "state")
+_IDS = ("id", "key", "number", "custom_id")
 _FLAGS = ("done", "completed", "closed")
+_TICKED = ("true", "yes", "x", "done")
 # What a word means in any column of that name; other words are data.
 _SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
 
@@ -40,8 +42,8 @@ class Rows(Format):
         """Nothing is written."""
         return None
 
-    def knows(self, columns: Set[str]) -> bool:
-        """True if rows with these columns are this tool's."""
+    def knows(self, row: Row) -> bool:
+        """True if rows like this one are this tool's."""
         return True
 
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
@@ -50,7 +52,9 @@ class Rows(Format):
         word = self.word(row)
         state = self.state(row, word, status_class)
         told = self.links(row)
-        parent = self.parent(row)
+        parent, name = self.parent(row), self.name_of(row)
+        held = f"what stands under {told.unread[0]} can't be read as what it waits for" \
+            if told.unread else ""  # fmt: skip
         return Item(
             _text(row.get(self.id_key)) if self.id_key is not None else "",
             self.title(row),
@@ -63,6 +67,8 @@ class Rows(Format):
             (),
             _text(row.get("priority", row.get("Priority"))) or None,
             tuple(told.blocks),
+            held=held,
+            aliases=(name,) if name else (),
         )
 
     def title(self, row: Row) -> str:
@@ -75,18 +81,24 @@ class Rows(Format):
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
         folded = {key.casefold(): key for key in row}
-        return next((_text(row[folded[name]]) for name in _STATES if name in folded), "")
+        told = next((_text(row[folded[name]]) for name in _STATES if name in folded), "")
+        return told or next((key for key in row if _is_flagged(key, row[key])), "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state."""
-        if any(row.get(key) is True for key in row if key.casefold() in _FLAGS):
+        if any(_is_flagged(key, row[key]) for key in row):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
 
     def links(self, row: Row) -> Dependencies:
-        """Return what the item waits for, and what waits for it."""
-        return entries_of(())
+        """Return what the item waits for, and what waits for it: only what has a name can be named
+        by others."""
+        return in_row(row if self.name_of(row) else {})
+
+    def name_of(self, row: Row) -> str:
+        """Return what other rows may call this one, "" for nothing."""
+        return next((_text(row[key]) for key in row if key.casefold() in _IDS), "")
 
     def parent(self, row: Row) -> str:
         """Return the id of the item that this is a part of, "" for none."""
@@ -95,6 +107,10 @@ class Rows(Format):
     def closing(self, item_id: str) -> list[str] | None:
         """Return the command by which the tool that owns the row closes an item."""
         return None
+
+
+def _is_flagged(key: str, value: object) -> bool:
+    return key.casefold() in _FLAGS and str(value).strip().casefold() in _TICKED
 
 
 def _text(value: object) -> str:

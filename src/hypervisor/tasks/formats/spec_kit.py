@@ -11,6 +11,7 @@ import os
 import re
 from itertools import groupby
 
+from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import boxes, tick
@@ -53,7 +54,11 @@ class SpecKit(BoxFormat):
             return []
         from hypervisor.tasks.formats.mark import text_of
 
-        return [file] if self.recognises(file, text_of(file)[1]) else []
+        try:
+            return [file] if self.recognises(file, text_of(file)[1]) else []
+        except BrokenFile:
+            # What is wrong with it is told when its items are read.
+            return [file]
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes that have an id."""

@@ -35,6 +35,7 @@ _WORDS = {
     "review": "in_progress",
 }
 _MASTER = "master"
+_NONE = ("", "None", "none")
 # The tool breaks a lock that was not touched for so many seconds.
 _STALE = 10.0
 _PATIENCE = 15.0
@@ -235,7 +236,12 @@ def _subtasks(task: Task) -> list[Task]:
 
 
 def _list(told: object) -> list[str]:
-    return [str(one) for one in told] if isinstance(told, list) else []
+    """Return the ids in a list, or in a lone value."""
+    if isinstance(told, str):
+        told = told.split(",")
+    listed = told if isinstance(told, list) else [] if told is None else [told]
+    ids = (one.get("id", one) if isinstance(one, dict) else one for one in listed)
+    return [name for one in ids if (name := str(one).strip().removesuffix(".0")) not in _NONE]
 
 
 def _done(

@@ -9,8 +9,6 @@ from hypervisor.tasks.formats.rows import Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
-
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
 _WORDS = {
@@ -30,9 +28,9 @@ class Taskwarrior(Rows):
     is_work = True
     id_key = "uuid"
 
-    def knows(self, columns: Set[str]) -> bool:
+    def knows(self, row: Row) -> bool:
         """By uuid, description and the time of entry."""
-        return {"uuid", "description", "entry"} <= columns
+        return {"uuid", "description", "entry"} <= row.keys()
 
     def title(self, row: Row) -> str:
         """Return the description."""

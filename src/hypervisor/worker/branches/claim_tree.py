@@ -186,14 +186,15 @@ def clear_trees(ledger: Ledger) -> None:
     """Remove the working trees of claims that have ended; costs a look where there are none.
 
     What stands in them is saved first, but where the work was accepted as done, and so is all on
-    its branch. A claim that was lost keeps its tree for one more lease: its worker, late but alive,
-    shall not lose the ground under its feet. One that the caller stands in stays, and so does what
-    can't be saved, and what is not ours.
+    its branch. A claim that was lost keeps its tree for one more lease, and for as long as a late
+    report of it would be accepted: its worker, late but alive, shall not lose the ground under its
+    feet. One that the caller stands in stays, and so does what can't be saved, and what is not
+    ours.
     """
     standing = worktrees.trees_of(ledger.state)
     for token, row in ledger.branches.find_all(standing).items():
         path = os.path.join(worktrees.trees_dir(ledger.root), token)
-        if _is_over(row) and not worktrees.is_within(path, _cwd()):
+        if _is_over(ledger, row) and not worktrees.is_within(path, _cwd()):
             try:
                 _put_away(ledger, path, row)
             except (HypervisorError, OSError):
@@ -261,7 +262,7 @@ def clear(ledger: Ledger, home: str | None = None) -> None:
     for ref, commit in refs.items():
         token = ref.rpartition("/")[2]
         row = rows.get(token)
-        if row is None or not _is_over(row) or _stands(ledger, token):
+        if row is None or not _is_over(ledger, row) or _stands(ledger, token):
             continue
         if row.merged_at is not None:
             if commit == (accepted_commit(row) or row.base_commit):
@@ -307,13 +308,15 @@ def _stands(ledger: Ledger, token: str) -> bool:
     return os.path.lexists(os.path.join(worktrees.trees_dir(ledger.root), token))
 
 
-def _is_over(row: Left) -> bool:
+def _is_over(ledger: Ledger, row: Left) -> bool:
     """True for a claim that has ended, and whose worker is not at work any more for all we know."""
     if row.outcome is None:
         return False
     if row.outcome in REPORTED:
         return True
-    return time.time() >= (row.ended_at or 0) + row.lease_ms / 1000
+    if time.time() < (row.ended_at or 0) + row.lease_ms / 1000:
+        return False
+    return not ledger.claims.may_come_back(row.token)
 
 
 def _message(row: Holding | Left, report: dict[str, object]) -> str:

@@ -1,0 +1,72 @@
+"""What pre-flight makes of files of many formats: rows that wait, words that settings explain,
+and files that are broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor.intake.preflight import Preflight
+
+Write = Callable[..., Path]
+Sort = Callable[..., Preflight]
+CONFLICT = "<<<<<<< ours\n{}\n=======\n>>>>>>> theirs\n"
+
+
+def test_rows_with_names_wait_for_each_other_whoever_made_them(write: Write, sort: Sort) -> None:
+    write("r.csv", 'id,depends_on,blocks\na,,\nb,a,\nc,"a, none",b\nd,gone,\n')
+    checked = sort("r.csv", id_column="id", instructions=True)
+    told = {entry.id: entry.after or entry.reason for entry in checked.held}
+    assert [entry.id for entry in checked.ready] == ["a"]
+    assert told == {"b": ("a", "c"), "c": ("a",), "d": "depends on gone, which does not exist"}
+
+
+def test_a_link_of_a_row_that_nobody_understands_holds_it(write: Write, sort: Sort) -> None:
+    write("r.jsonl", '{"id":"a","depends_on":[{"when":"later"}]}\n{"id":"b","depends_on":{}}\n')
+    checked = sort("r.jsonl", id_column="id", instructions=True)
+    assert [entry.id for entry in checked.ready] == ["b"]
+    assert "under depends_on can't be read" in checked.held[0].reason
+
+
+def test_rows_of_names_are_no_issues(write: Write, sort: Sort) -> None:
+    write("people.csv", "number,title,state\n1,Ms,CA\n2,Mr,TX\n")
+    assert len(sort("people.csv", instructions=True).ready) == 2
+
+
+def test_settings_explain_a_mark_that_its_format_does_not_know(write: Write, sort: Sort) -> None:
+    write("specs/1/tasks.md", "- [~] T001 a\n- [?] T002 [P] b\n")
+    checked = sort("specs/1")
+    assert checked.settings()[-1] == 'waiting = ["[~]", "[?]"]'
+    write("hypervisor.toml", '[status]\nready = ["[?]"]\nblocked = ["[~]"]\n')
+    assert [entry.kind for entry in sort("specs/1").held] == ["blocked", "waits_for"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        (".taskmaster/tasks/tasks.json", '{"master": {"tasks": [\n,]}}', 2),
+        ("todo.txt", CONFLICT, 1),
+        ("sprint-status.yaml", f"development_status:\n{CONFLICT}", 2),
+        ("specs/1/tasks.md", f"- [ ] T001 a\n{CONFLICT}", 2),
+        ("any.json", '{"a":\n', 2),
+    ],
+)
+def test_a_broken_file_of_items_is_told_with_its_line(
+    name: str, text: str, line: int, write: Write, sort: Sort
+) -> None:
+    write(name, text)
+    for source in {name, name.rpartition("/")[0] if name.startswith("specs") else name}:
+        told = [(one.path, one.line) for one in sort(source).broken]
+        assert told == [(name, line)], source
+
+
+def test_a_todo_whose_name_alone_says_how_it_stands_is_a_task(write: Write, sort: Sort) -> None:
+    write("todos/001-ready-p1-a.md", '---\nissue_id: "001"\n---\n')
+    assert [entry.id for entry in sort("todos").ready] == ["001"]
+
+
+def test_an_issue_of_tbd_that_was_opened_again_is_open(write: Write, sort: Sort) -> None:
+    write(".tbd/issues/is-a.md", "---\nid: is-a\nstatus: open\nclose_reason: done before\n---\n")
+    assert [entry.id for entry in sort(".tbd/issues").ready] == ["is-a"]
