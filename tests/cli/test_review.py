@@ -231,3 +231,18 @@ def test_the_page_has_the_sample_with_its_verdicts(done: Path, run: Run) -> None
     assert verdicts["Task a"] == ("rejected", "the colour")
     assert verdicts["Task b"] == ("not reviewed", "")
     assert "<td>the colour</td>" in page and "0 of 1 accepted: 0 % (95 %: 0 to 97.5 %)" in page
+
+
+def test_a_sample_is_in_proportion_by_a_value_of_the_answers(project: Path, run: Run) -> None:
+    (project / "i.md").write_text("Label it.\n")
+    (project / "schema.json").write_text('{"type": "object"}')
+    (project / "rows.csv").write_text("n\n" + "\n".join(map(str, range(6))) + "\n")
+    opened = run("open", "q", "rows.csv", "--instructions", "i.md", "--answer", "schema.json")
+    assert opened.returncode == 0, opened.stderr
+    for number in range(6):
+        label = "rare" if number == 5 else "usual"
+        answer = json.dumps({"of": {"label": label}})
+        assert run("done", take(project).token, "--answer", answer).returncode == 0
+    told = shown(run, "--sample", "1", "--by", "answer.of.label")
+    assert sorted(one["group"] for one in told["items"]) == ["rare", "usual"]
+    assert told["items"][0]["answer"]["of"]["label"] in ("rare", "usual")

@@ -135,6 +135,7 @@ def use(ledger: Ledger) -> None:
         ledger.claims.place_of(one),
         ledger.claims.live_tokens(),
         ledger.items.paths("q"),
+        ledger.items.has_below("q", "."),
         ledger.items.state_of("q", "f"),
     )
     (

@@ -25,6 +25,7 @@ from hypervisor.views import acceptance
 from hypervisor.worker import review
 
 SUMMARY = "look at accepted reports, a sample of them for instance, and judge them one by one"
+EXAMPLE = "hypervisor review inbox --sample 20"
 _SHOWN = 20
 
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by",
         metavar="KEY",
         help="in proportion, and at least one each: by a column, by a key of the tasks' headers, "
-        "or by model, worker or folder",
+        "by answer.KEY, or by model, worker or folder",
     )
     parser.add_argument("--again", action="store_true", help="another sample in place of the last")
     verdict = parser.add_mutually_exclusive_group()

@@ -158,6 +158,16 @@ class Items:
         )
         return [path for (path,) in rows.fetchall()]
 
+    def has_below(self, queue: str, place: str) -> bool:
+        """True if an item of `queue` is or stands in the file `place`, or lies in that folder; a
+        path from the root."""
+        below = "" if place == "." else f"{place}/"
+        row = self._store.row(
+            "select 1 from item where queue = ? and (path = ? or substr(path, 1, ?) = ?) limit 1",
+            (self._queues.get(queue).no, place, len(below), below),
+        )
+        return row is not None
+
     def ids(self, queue: str) -> list[str]:
         """Return the ids of all items that any generation of `queue` has had."""
         rows = self._store.rows(

@@ -13,6 +13,7 @@ from hypervisor.ledger.findings import Reviewed, Sample
 from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.quick_json import loads
+from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
 from hypervisor.worker import outbox, retry
 from hypervisor.worker.what_stays import WhatStays
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _OURS = ("model", "worker", "folder")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)%|(\d{1,9})")
 _SEEDS = 1_000_000
+_ANSWER = "answer."
 
 
 class Rejection:
@@ -113,15 +115,16 @@ def draw(
 
 
 def _strata(ledger: Ledger, reports: Sequence[Reviewed], key: str | None) -> dict[int, str]:
-    """Return what each report has at `key`, by its claim's number: a column of its row, a key of
-    its task's header, or one of ours. Raises UsageError where none has anything."""
+    """Return what each report has at `key`, by its claim's number: a column of its row, a value of
+    its answer (`answer.a.b`), a key of its task's header, or one of ours. Raises UsageError where
+    none has anything."""
     if key is None:
         return {report.claim: "" for report in reports}
     found = {report.claim: _at(ledger.root, report, key) for report in reports}
     if not any(found.values()):
         raise UsageError(
             f"no item has anything at '{one_line(key, 40)}'",
-            f"a column, a key of a task's header, or one of {', '.join(_OURS)}",
+            f"a column, a key of a task's header, answer.KEY, or one of {', '.join(_OURS)}",
         )
     return found
 
@@ -129,6 +132,8 @@ def _strata(ledger: Ledger, reports: Sequence[Reviewed], key: str | None) -> dic
 def _at(root: str, report: Reviewed, key: str) -> str:
     payload = loads(report.payload) if report.payload else None
     value: object = payload.get(key) if isinstance(payload, dict) else None
+    if value is None and key.startswith(_ANSWER) and report.answer:
+        value = at(loads(report.answer), *key.removeprefix(_ANSWER).split("."))
     if value is None and report.path is not None and report.fingerprint is not None:
         from hypervisor.tasks import read
 

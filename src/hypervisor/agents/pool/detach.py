@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 _AROUND = (*clients.AGENT_AROUND, clients.PROCESS, clients.ENTRY)
 
 
-def start(state: State, queue: str, line: Sequence[str]) -> Detached | None:
-    """Start `hypervisor work LINE…` for `queue` as a session of its own and return it; None where a
-    pool is at work already."""
+def start(
+    state: State, queue: str, options: Sequence[str], words: Sequence[str]
+) -> Detached | None:
+    """Start `hypervisor work OPTIONS… -- WORDS…`, which names `queue`, as a session of its own and
+    return it; None where a pool is at work already."""
     lock = detached.take(state, queue)
     if lock is None:
         return None
-    cut = line.index("--") if "--" in line else len(line)
-    options = [word for word in line[:cut] if word != "--detach"]
-    clean = Redactor().text
-    words = ["work", "--detach", *map(clean, [*options, *line[cut:]])]
-    made, log = detached.begin(state, queue, f"{POOL}{os.urandom(4).hex()}", words)
+    line = [*options, *(["--", *words] if words else [])]
+    told = ["work", "--detach", *map(Redactor().text, line)]
+    made, log = detached.begin(state, queue, f"{POOL}{os.urandom(4).hex()}", told)
     try:
         subprocess.Popen(
-            [own_program(), "work", "--detached", str(lock), *options, *line[cut:]],
+            [own_program(), "work", "--detached", str(lock), *line],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

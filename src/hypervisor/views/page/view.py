@@ -22,7 +22,7 @@ from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
-from hypervisor.views.summary import summarize, teller
+from hypervisor.views.summary import summarize, teller, without_transcript
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
@@ -78,6 +78,7 @@ class View(NamedTuple):
     kinds: list[tuple[str, int]]
     wakes: list[notices.Wake]
     unheard: int
+    unread: int
     rows: list[items.Row]
     review: Review | None
     transcripts: str | None
@@ -137,6 +138,7 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
         else [],
         wakes=notices.wakes(agents, ledger.followers.told_of(row.no)),
         unheard=notices.unheard(agents),
+        unread=len(without_transcript(summary)),
         rows=rows,
         review=_review(ledger, row),
         transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
