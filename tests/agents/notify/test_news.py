@@ -128,7 +128,7 @@ def test_a_budget_that_is_used_up_and_a_pause_by_a_person_are_two_things(
     ledger.pauses.pause("q", "lunch")
     notify.tell(ledger)
     ledger.pauses.resume("q")
-    ledger.terms.set_budget("q", 1, None)
+    ledger.terms.set_budget("q", {"tokens": 1})
     number = ledger.queues.get("q").no
     ledger.agents.started("a", "pool-1", number, 1, "1")
     ledger.agents.set_usage("a", (1, 1, 0, 0), {}, complete=True, kept=None)
