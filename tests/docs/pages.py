@@ -11,9 +11,9 @@ Fences without a language are not tried. A typed block without a `text` block sh
 In a `text` block a line `…` stands for any lines. These differ from run to run, and any value is
 accepted for them: claim tokens (a token that is typed later is the one that was shown), times,
 durations and paces, the name of the program's environment, names of a machine with a number
-(`laptop-4711`), and names of agents (`command-1a2b3c4d-1`). The reader's home is `/home/you`, and
-the plugin is in `/path/to/hypervisor`. Left out are progress bars, empty lines at the end and, but
-for the tutorial, what is said while the program is set up.
+(`laptop-4711`), and names of pools and agents (`pool-1a2b3c4d`, `command-1a2b3c4d-1`). The reader's
+home is `/home/you`, and the plugin is in `/path/to/hypervisor`. Left out are progress bars, empty
+lines at the end and, but for the tutorial, what is said while the program is set up.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _VOLATILE = (
     (re.compile(r"\b\d+(\.\d+)? items a minute\b"), "PACE"),
     (re.compile(r"\b\d+\.\d+\.\d+-[0-9a-f]{12}\b"), "ENVIRONMENT"),
     (re.compile(r"\b(command|gemini|claude)-[0-9a-f]{8}-\d+\b"), "AGENT"),
+    (re.compile(r"\bpool-[0-9a-f]{8}\b"), "POOL"),
     (re.compile(r"\bEND_[a-z0-9]{4}\b"), "END"),
     (_TOKEN, r"\1-TOKEN"),
 )

@@ -83,6 +83,7 @@ def test_both_plugins_are_valid_and_the_first_has_no_server(
     for manifest in (REPOSITORY, REPOSITORY / ".claude-plugin/plugin.json", PLUGIN):
         done = workspace.cli("plugin", "validate", "--strict", manifest)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "⚠" not in done.stdout + done.stderr
     model.main = lambda c: text("hello")
     run = workspace.run("say hello", plugins=[REPOSITORY], env={"HYPERVISOR_HOME": home})
     assert run.text == "hello" and run.init["mcp_servers"] == []

@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md: what their systems say of them, and what they do when they run."""
+"""The examples of docs/: what their systems say of them, and what they do when they run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from hypervisor.config.store import VARIABLE
+from hypervisor.system.state import State
+from hypervisor.worker import detached
 from repository import REPO
 from server import Server
 from worker.branches.support import git, merge
@@ -62,6 +64,83 @@ def test_the_unit_stops_for_good_only_where_nothing_is_left() -> None:
     assert {"Restart=always", "RestartPreventExitStatus=3", "SuccessExitStatus=3"} <= set(unit)
     [words] = [line for line in unit if line.startswith("ExecStart=")]
     assert " hypervisor work %i --agent command --branch " in words
+
+
+def test_systemd_finds_nothing_to_say_of_the_unit_of_a_user(tmp_path: Path) -> None:
+    unit = (EXAMPLES / "hypervisor-queue@.service").read_text()
+    assert verified(unit, tmp_path) == ""
+    lines = unit.splitlines()
+    # It is started again after a failure, and neither where it drained nor where nothing was left.
+    assert {"Restart=on-failure", "SuccessExitStatus=3", "WantedBy=default.target"} <= set(lines)
+    # The key is in a file that the user names.
+    assert "EnvironmentFile=%h/.config/hypervisor/worker.env" in lines
+
+
+# -- cron --
+
+
+def test_the_line_for_cron_starts_a_pool_that_ends_with_the_queue(
+    project: Path, run_forked: Any, tmp_path: Path
+) -> None:
+    *_, path, line = (EXAMPLES / "hypervisor.crontab").read_text().splitlines()
+    assert re.fullmatch(r"PATH=[\w/:]+", path)
+    when, command = line[: line.index(" cd ")], line[line.index(" cd ") + 1 :]
+    assert when == "*/15 * * * *" and "%" not in command
+    home = tmp_path.resolve() / "home"
+    (home / ".config/hypervisor").mkdir(parents=True)
+    (home / ".config/hypervisor/worker.env").write_text("HYPERVISOR_TEST_KEY=abc\n")
+    (home / "notes").symlink_to(project)
+    write_task(project, "t1")
+    open_queue(project, queue="notes")
+    # Its client is replaced by a command, which sees nothing of the key: the pool does.
+    worker = "--agent command --detach -- sleep 0.5"
+    environment = {
+        **{name: os.environ[name] for name in ("HYPERVISOR_HOME", "HYPERVISOR_STATE")},
+        "HOME": str(home),
+        "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
+    }
+    assert "--agent claude --detach " in command
+    cron = ["/bin/sh", "-c", command.replace("--agent claude --detach", worker)]
+    assert subprocess.run(cron, env=environment).returncode == 0
+    told = detached.find(State.find(str(project)), "notes")  # type: ignore[arg-type]
+    assert told is not None and told.folder == str(project)
+    shown = run_forked("work", "notes", "--attach")
+    assert shown.returncode == 0 and states(project, "notes") == {"t1": "done"}
+    assert subprocess.run(cron, env=environment, capture_output=True).returncode == 3
+
+
+# -- CI --
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [pytest.param("done", 0, marks=pytest.mark.thorough), ("block", 1)]
+)
+def test_the_job_of_ci_fails_where_a_task_is_blocked(
+    project: Path, tmp_path: Path, outcome: str, code: int
+) -> None:
+    told = yaml.safe_load((EXAMPLES / "ci-tasks.yaml").read_text())
+    steps = [step["run"] for step in told["jobs"]["work"]["steps"] if "run" in step]
+    write_task(project, "t1")
+    done = project / "work.sh"
+    end = '--reason "no key"' if outcome == "block" else "--summary did"
+    done.write_text(f'#!/bin/sh\nhypervisor {outcome} "$HYPERVISOR_TOKEN" {end}\n')
+    done.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
+        "RUNNER_TEMP": str(tmp_path),
+    }
+    codes = [
+        subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step.replace(
+                "--agent claude --workers 2", "--agent command -- ./work.sh"
+            )],
+            cwd=project, env=environment, capture_output=True,
+        ).returncode
+        for step in steps
+    ]  # fmt: skip
+    assert codes == [0, 0, code, 0]
+    assert (tmp_path / "tasks.html").exists()
 
 
 # -- Slurm --

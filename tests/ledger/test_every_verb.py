@@ -60,6 +60,7 @@ def use(ledger: Ledger) -> None:
     ledger.generations.open(
         "other", [NewItem("z", files=["a"])], Options(budget={"tokens": 5, "ms": 6})
     )
+    ledger.notifications.subscribe("q", "phone")
     ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
     ledger.terms.set_trial("q", begun=True)
     number = ledger.queues.get("q").no
@@ -213,6 +214,14 @@ def use(ledger: Ledger) -> None:
         ledger.queries.last_ends(number, 3),
     )
     assert ledger.queries.tried(ledger.queues.get("q")) == 7
+    ledger.pauses.pause("q")
+    ledger.notifications.note(ledger.notifications.subscribed()[0], "project")
+    ledger.pauses.resume("q")
+    ledger.notifications.note(ledger.notifications.subscribed()[0], "project", idle=True)
+    [blocked, paused, *_] = ledger.notifications.unsent()
+    assert ledger.notifications.take(blocked.no) and not ledger.notifications.take(blocked.no)
+    ledger.notifications.sent(blocked.no), ledger.notifications.failed(paused.no, "why")
+    assert ledger.notifications.trouble(number).error == "why"
     (
         ledger.terms.set_trial("q", begun=False),
         ledger.queries.not_done(number, 3),

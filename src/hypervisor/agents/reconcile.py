@@ -245,14 +245,18 @@ def session_ended(ledger: Ledger, session: str, *, gone: bool = False) -> None:
         use.collect(ledger, agent)
 
 
-def settle(ledger: Ledger, *, limit: int | None = 200) -> int:
+def settle(ledger: Ledger, *, limit: int | None = 200, tell: bool = False) -> int:
     """Do what `worker.settle` does, and read what the agents that ended meanwhile have used;
-    return how many claims ended."""
+    return how many claims ended. `tell`: send news, too, which may take a while."""
     from hypervisor.worker import settle as housekeeping
 
     ended, agents = housekeeping.settle(ledger, limit=limit)
     for agent in agents:
         use.collect(ledger, agent)
+    if tell:
+        from hypervisor.agents import notify
+
+        notify.tell(ledger)
     return ended
 
 

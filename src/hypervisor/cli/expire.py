@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print how many claims were ended and how many left-over locks were removed."""
     with Ledger.open(find_root()) as ledger:
-        ended = reconcile.settle(ledger, limit=None)
+        ended = reconcile.settle(ledger, limit=None, tell=True)
         swept = sum(ledger.claim_locks.sweep_queue(queue.name) for queue in ledger.queues.all())
     print(f"{count(ended, 'claim')} ended, {count(swept, 'left-over lock')} removed")
     return 0

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.n is not None and args.n < 0:
         raise UsageError("-n takes a number from 0 up")
     with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
-        reconcile.settle(ledger)
+        reconcile.settle(ledger, tell=True)
         log = history.Log(ledger, args.queue)
         story = log.story()
         _print(story if args.n is None else deque(story, args.n), args.json)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         while args.follow:
             time.sleep(_TICK)
             # A claim that nobody works on any more ends when somebody looks: here, if nowhere else.
-            ended = reconcile.settle(ledger) if next(ticks) % _SETTLE == 0 else 0
+            ended = reconcile.settle(ledger, tell=True) if next(ticks) % _SETTLE == 0 else 0
             now = ledger.store.data_version()
             if ended or now != version:
                 version = now

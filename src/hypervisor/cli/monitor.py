@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 def _look(
     ledger: Ledger, session: str, said: dict[int, tuple[str, int]], still: news.Stillness
 ) -> None:
-    reconcile.settle(ledger)
+    reconcile.settle(ledger, tell=True)
     reconcile.finished(ledger, session)
     told = ledger.followers.told(session)
     for queue in ledger.followers.followed(session):

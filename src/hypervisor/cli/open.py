@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
     add_options(parser)
     options.add_check(parser)
+    options.add_notify(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -165,6 +166,7 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
+    options.check_notify(args.notify)
     limits = options.budget(args)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
@@ -217,6 +219,9 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
         print(f"hypervisor: {count(beyond, 'item')} left out by --first", file=sys.stderr)
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
+    if args.notify is not None:
+        with Ledger.open(root) as ledger:
+            options.subscribe(ledger, args.queue, args.notify)
     _tell(opened, checked, args)
     if args.verify is not None:
         from hypervisor.cli.check import details

@@ -12,6 +12,7 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
 
 _NAMED = 30
+_NOBODY = "none"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +113,30 @@ def budget(args: argparse.Namespace) -> dict[str, float]:
     from hypervisor.ledger import budget
 
     return budget.earlier(args.budget_tokens, args.budget_minutes) | budget.limits(args.budget)
+
+
+def add_notify(parser: argparse._ActionsContainer) -> None:
+    """Declare the option that says where news of a queue goes."""
+    parser.add_argument(
+        "--notify",
+        metavar="NAME",
+        help="send news of the queue to [notify.NAME] of your own configuration; none: to nobody "
+        "(docs/how-to/walk-away.md)",
+    )
+
+
+def check_notify(name: str | None) -> None:
+    """Raise UsageError unless the user's own configuration says where news for `name` goes."""
+    if name not in (None, _NOBODY):
+        from hypervisor.config.notify import receiver
+
+        receiver(name)
+
+
+def subscribe(ledger: Ledger, queue: str, name: str | None) -> None:
+    """Have news of a queue sent to `name`; None leaves it as it is."""
+    if name is not None:
+        ledger.notifications.subscribe(queue, None if name == _NOBODY else name)
 
 
 def add_bounds(parser: argparse._ActionsContainer) -> None:

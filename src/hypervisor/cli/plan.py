@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     root = root_of_queue(args.queue)
     client = Caller()
     with Ledger.open(root) as ledger:
-        reconcile.settle(ledger)
+        reconcile.settle(ledger, tell=True)
         agreed = False
         if args.go_on:
             agreed = next_step.has_agreed(ledger, args.queue, client)

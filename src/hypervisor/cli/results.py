@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         _may_write(root, args.out)
     with Ledger.open(root, look=True) as ledger:
-        reconcile.settle(ledger, limit=None)
+        reconcile.settle(ledger, limit=None, tell=True)
         use.collect_all(ledger, args.queue)
         results = Results(ledger, args.queue, args.generation)
         if args.closing:

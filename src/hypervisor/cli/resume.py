@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
                 "a larger budget is for the user to decide",
                 f"this asks the user: {budget.more(row)}",
             )
-        reconcile.settle(ledger)
+        reconcile.settle(ledger, tell=True)
         # What had no price may have one now.
         use.collect_all(ledger, args.queue)
         opening.resume(ledger, args.queue, limits)

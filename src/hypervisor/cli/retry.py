@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         named = " or ".join(f"--{word}" for word in ODD)
         raise UsageError(f"name items, or say {named}", "not both")
     with Ledger.open(root_of_queue(args.queue)) as ledger:
-        reconcile.settle(ledger, limit=None)
+        reconcile.settle(ledger, limit=None, tell=True)
         told = retry.retry(ledger, args.queue, args.id or None, states or ODD)
         if told.ready:
             opening.note_tree(ledger, args.queue)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return watch(root_of_queue(args.queue), args.queue, as_json=args.json)
     root = root_of_queue(args.queue)
     with Ledger.open(root, look=True) as ledger:
-        reconcile.settle(ledger, limit=None)
+        reconcile.settle(ledger, limit=None, tell=True)
         rows = [ledger.queues.get(args.queue)] if args.queue else ledger.queues.all()
         told = [status.standing(ledger, row) for row in rows]
         if args.queue:
@@ -123,6 +123,10 @@ def detail(one: Status) -> list[str]:
             f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "
             f"all back: hypervisor open {one['queue']} --where all"
         )
+    if (pool := one["detached"]) and pool["alive"]:
+        since = span(time.time() - pool["started_at"])
+        follow = f"hypervisor work {one['queue']} --attach"
+        shown.append(f"  {pool['id']} works in the background for {since}; its log: {follow}")
     shown += _left(one.get("left", []))
     problems = one["problems"]
     for problem in problems[:_PROBLEMS]:

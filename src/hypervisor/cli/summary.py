@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         if args.write:
             queue = ledger.queues.get(args.queue, args.generation)
             ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))
-        reconcile.settle(ledger, limit=None)
+        reconcile.settle(ledger, limit=None, tell=True)
         outbox.tidy(ledger, args.queue)
         use.collect_all(ledger, args.queue)
         if args.json:

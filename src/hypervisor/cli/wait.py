@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             ledger.followers.follow(session, args.queue, all=True)
         still = news.Stillness()
         while True:
-            reconcile.settle(ledger)
+            reconcile.settle(ledger, tell=True)
             reconcile.finished(ledger, session)
             row = ledger.queues.get(args.queue)
             workers = still.workers(ledger, session, row.no, asked=True)

@@ -22,18 +22,21 @@ from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
+from hypervisor.worker import detached
 
 SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
-    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]"
+    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]\n"
+    "       hypervisor work QUEUE --attach"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
 _OF_SOURCES = "with SOURCE, as for `hypervisor open`"
+_TRIES = 3
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
 _SHOWN = 3
@@ -117,14 +120,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"command: only show the first {_SHOWN} command lines",
     )
+    options.add_notify(parser)
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="go on in the background, apart from this terminal and session, until the queue has "
+        "drained; one pool at most",
+    )
+    parser.add_argument(
+        "--attach", action="store_true", help="show the log of the detached pool as it grows"
+    )
+    parser.add_argument("--detached", type=int, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Work the queue off: 0 when it has drained and all is done, 1 if not or if an item failed or
     was blocked, 2 if there is no such queue or source, 3 if nothing was handed out."""
-    from hypervisor.agents.pool.pool import Pool
-    from hypervisor.views.summary import lines, summarize
+    if args.attach:
+        from hypervisor.cli.attach import attach
 
+        queue, _ = work_on.chosen(args.sources, args.queue)
+        return attach(root_of_queue(queue), queue)
     if args.agent is None and not args.words:
         raise UsageError("nobody to work", "add -- COMMAND {path}, or --agent NAME")
     args.agent = args.agent or "command"
@@ -148,6 +164,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
         raise UsageError("--halt takes a number from 1 up")
+    options.check_notify(args.notify)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
         raise UsageError(
@@ -169,58 +186,83 @@ def run(args: argparse.Namespace) -> int:
             return UsageError.exit_code if code == 1 else code
         sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
-        row = ledger.queues.get(args.queue)
-        if ledger.queues.drained(args.queue):
-            print(worker.why_nothing(ledger, args.queue)[0])
-            return 3
-        granted = json.loads(row.commands or "[]")
-        if granted and chosen.no_commands:
-            words = " ".join(shell(command) for command in granted)
-            raise UsageError(
-                f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
-                "open the queue without it, or take another --agent",
-            )
-        climbs = row.ladder if args.model is None and args.agent != "command" else None
-        wanted = [(args.agent, args.model)]
-        if climbs:
-            wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
-        clients = [
-            client(name).headless(model=model, turns=turns, words=args.words)
-            for name, model in wanted
-        ]
-        for agents in clients:
-            if row.budget_usd is not None or row.item_usd is not None:
-                budget.check_price(args.queue, agents.model, f"--agent {agents.name}")
-            agents.check(ledger.root)
-            agents.check_names(ledger.queries.columns(args.queue))
-        agents = clients[0]
-        withheld = agents.hand_on(args.env)
-        if args.dry_run:
-            return _rehearse(ledger, args.queue, agents)
-        if withheld:
-            told = f"the command runs without {listed(withheld, 20, 60)}"
-            print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
-        with shown(args.queue) as show:
-            pool = Pool(
-                ledger,
-                args.queue,
-                clients[0],
-                workers=args.workers,
-                items_each=items,
-                seconds=args.max_minutes * 60,
-                force=args.force,
-                branch=args.branch,
-                rungs=clients if climbs else (),
-                model=args.model if row.ladder else None,
-                halt=args.halt,
-                printed=_printer(ledger) if args.keep_order else None,
-                show=show,
-            )
-            why = pool.run()
-        summary = summarize(ledger, args.queue)
-        resume_at = ledger.queues.get(args.queue).resume_at
-        nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
-        page = _page(ledger, args.queue) if pool.had_items else ""
+        if args.detached is not None:
+            detached.inherited(ledger.state, args.queue, args.detached)
+        code, why = 1, "it went wrong; see its log"
+        try:
+            code, why = _work(args, ledger, items, turns)
+        finally:
+            if args.detached is not None:
+                detached.ended(ledger.state, args.queue, code, why)
+    return code
+
+
+def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
+    """Work the queue off, or have it worked off; return the exit code, and why it is over."""
+    from hypervisor.agents.pool.pool import Pool
+    from hypervisor.views.summary import lines, summarize
+
+    row, chosen = ledger.queues.get(args.queue), client(args.agent)
+    if ledger.queues.drained(args.queue):
+        print(worker.why_nothing(ledger, args.queue)[0])
+        return NothingLeft.exit_code, "drained"
+    granted = json.loads(row.commands or "[]")
+    if granted and chosen.no_commands:
+        words = " ".join(shell(command) for command in granted)
+        raise UsageError(
+            f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+            "open the queue without it, or take another --agent",
+        )
+    climbs = row.ladder if args.model is None and args.agent != "command" else None
+    wanted = [(args.agent, args.model)]
+    if climbs:
+        wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
+    clients = [
+        client(name).headless(model=model, turns=turns, words=args.words) for name, model in wanted
+    ]
+    for agents in clients:
+        if row.budget_usd is not None or row.item_usd is not None:
+            budget.check_price(args.queue, agents.model, f"--agent {agents.name}")
+        agents.check(ledger.root)
+        agents.check_names(ledger.queries.columns(args.queue))
+    agents = clients[0]
+    withheld = agents.hand_on(args.env)
+    if args.dry_run:
+        return _rehearse(ledger, args.queue, agents), ""
+    if withheld:
+        told = f"the command runs without {listed(withheld, 20, 60)}"
+        print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
+    options.subscribe(ledger, args.queue, args.notify)
+    if args.detach:
+        return _detach(args, ledger), ""
+    session = None
+    if args.detached is None:
+        # Held for the life of the process.
+        detached.beside(ledger.state, args.queue)
+    elif made := detached.find(ledger.state, args.queue):
+        session = made.id
+    with shown(args.queue) as show:
+        pool = Pool(
+            ledger,
+            args.queue,
+            agents,
+            workers=args.workers,
+            items_each=items,
+            seconds=args.max_minutes * 60,
+            force=args.force,
+            branch=args.branch,
+            rungs=clients if climbs else (),
+            model=args.model if row.ladder else None,
+            halt=args.halt,
+            printed=_printer(ledger) if args.keep_order else None,
+            show=show,
+            session=session,
+        )
+        why = pool.run()
+    summary = summarize(ledger, args.queue)
+    resume_at = ledger.queues.get(args.queue).resume_at
+    nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
+    page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
         print(f"hypervisor: {note}", file=sys.stderr)
@@ -239,8 +281,48 @@ def run(args: argparse.Namespace) -> int:
         end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
     options.tell(*end)
     if not pool.had_items and (why == "idle" or (why == "paused" and not pool.begun)):
-        return NothingLeft.exit_code
-    return int(why != "drained" or bool(bad))
+        return NothingLeft.exit_code, why
+    return int(why != "drained" or bool(bad)), why
+
+
+def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
+    """Start a pool that goes on by itself, unless one is at work."""
+    from hypervisor.agents.pool import detach
+
+    queue = args.queue
+    for _ in range(_TRIES):
+        made = detach.start(ledger.state, queue, _given(args), args.words)
+        known = made or detached.find(ledger.state, queue)
+        # One may have been at its end in between.
+        if known is not None and known.alive:
+            break
+    else:
+        raise UsageError(
+            f"a pool is at work on {queue} in another terminal",
+            "end it there first: Ctrl-C lets it finish what it has",
+        )
+    word = "works on" if made else "is at work already on"
+    print(f"{known.id} {word} {queue}; its log: {known.log}")
+    options.tell(f"follow it: hypervisor work {queue} --attach; end it: hypervisor pause {queue}")
+    return 0
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """Return the options of a pool that were given, as they are typed: the queue is open, and its
+    sources have no part any more."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    [group] = [one for one in parser._action_groups if one.title == _OF_SOURCES]
+    own = [one for one in parser._actions if one not in group._group_actions]
+    line = []
+    for action in own:
+        value = getattr(args, action.dest, action.default)
+        if not action.option_strings or value == action.default or action.dest == "detach":
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            word = f"{one:g}" if isinstance(one, float) else str(one)
+            line += [action.option_strings[0], *([] if one is True else [word])]
+    return line
 
 
 def _of_sources(args: argparse.Namespace) -> list[str]:

@@ -39,6 +39,7 @@ _PARTS = (
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
+    ("notification", "queue = ?"),
     ("event", "queue = ?"),
     ("sample", "queue = ?"),
     ("sampled", "queue = ?"),
@@ -151,8 +152,9 @@ class Generations:
                 if newest is not None:
                     self._terms.keep_tools(newest, queue)
                     self._store.change(
-                        "update queue set branches = ?, commits = ?, answer = ? where no = ?",
-                        (newest.branches, newest.commits, newest.answer, queue.no),
+                        "update queue set branches = ?, commits = ?, answer = ?, notify = ? "
+                        "where no = ?",
+                        (newest.branches, newest.commits, newest.answer, newest.notify, queue.no),
                     )
                     kept = None if options.again else {item.id for item in wanted}
                     self._end_generation(newest, queue, kept)

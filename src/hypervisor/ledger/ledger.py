@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.generations import Generations
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.narrowing import Narrowing
+    from hypervisor.ledger.notifications import Notifications
     from hypervisor.ledger.outbox import Outbox
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queries import Queries
@@ -244,6 +245,13 @@ class Ledger:
         from hypervisor.ledger.followers import Followers
 
         return Followers(self.store, self.queues, self.sessions)
+
+    @part
+    def notifications(self) -> Notifications:
+        """News for the user, wherever they are."""
+        from hypervisor.ledger.notifications import Notifications
+
+        return Notifications(self.store, self.queues, self.queries, self.agents)
 
     @part
     def queries(self) -> Queries:

@@ -140,7 +140,8 @@ def _ranks(ledger: Ledger) -> dict[int | None, int | None]:
     """Return new, low `finish_no`s in the same order: the clocks of two engines don't compare."""
     known = ledger.store.rows(
         "select finish_no from item where finish_no > 0 "
-        "union select finish_no from told where finish_no > 0 order by 1"
+        "union select finish_no from told where finish_no > 0 "
+        "union select finish_no from notification where finish_no > 0 order by 1"
     )
     ranks: dict[int | None, int | None] = {None: None, 0: 0}
     ranks.update((number, rank) for rank, (number,) in enumerate(known.fetchall(), 1))

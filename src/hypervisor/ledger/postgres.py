@@ -35,7 +35,7 @@ _BLOCK = 1 << 24
 _TAG = 0x487 << 52
 _NUMBER_ENDS = (
     "select setval('end_no', greatest(1, (select max(finish_no) from item), "
-    "(select max(finish_no) from told)))"
+    "(select max(finish_no) from told), (select max(finish_no) from notification)))"
 )
 
 
@@ -238,7 +238,7 @@ class Postgres:
 
     def number_from_here(self) -> None:
         """Have new numbers and places start above those in the tables."""
-        numbered = ("queue", "item", "event", "refusal")
+        numbered = ("queue", "item", "event", "refusal", "notification")
         sequences = {f"{table}_no_seq": (table, "no") for table in numbered}
         sequences |= {"claim_no": ("claim", "no"), "place": ("item", "position")}
         for sequence, (table, column) in sequences.items():

@@ -60,6 +60,7 @@ class Queue(NamedTuple):
     item_tokens: int | None
     version: int | None
     ladder: str | None
+    notify: str | None
 
 
 class Item(NamedTuple):

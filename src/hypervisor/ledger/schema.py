@@ -282,6 +282,10 @@ create table accepted (
 # `version` is that of a queue's instructions, null for the first; a claim has the one that it was
 # made with. All versions stand in `instruction`, once there are several. `ladder` has the models on
 # which a queue's items are tried, and a claim's `rung` is that of its worker, from 0.
+# A queue's `notify` names the entry of the user's configuration that its news goes to. A row of
+# `notification` is one piece of it, `id` being what a receiver knows it by: it tells of all ends up
+# to `finish_no`, or of the event or claim whose number is `about`; `body` is JSON. Until `sent_at`
+# is set nobody tries before `next_at`, and `error` is why the last try failed.
 SIXTH = """
 alter table claim add column proof text;
 update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
@@ -368,6 +372,21 @@ create table instruction (
     at real not null,
     primary key (queue, version)
 );
+alter table queue add column notify text;
+create table notification (
+    no integer primary key,
+    id text not null unique,
+    queue integer not null references queue (no),
+    event text not null,
+    finish_no bigint,
+    about bigint,
+    body text not null,
+    at real not null,
+    next_at real not null,
+    error text,
+    sent_at real
+);
+create index notification_unsent on notification (queue) where sent_at is null;
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
@@ -377,4 +396,5 @@ VERSION = len(MIGRATIONS)
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
     "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion", "instruction",
+    "notification",
 )  # fmt: skip

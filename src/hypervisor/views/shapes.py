@@ -175,6 +175,17 @@ class Aside(TypedDict):
     where: str | None
 
 
+class Pool(TypedDict):
+    """A detached pool, at work or (`ended`: why, None: killed) not any more."""
+
+    id: str
+    alive: bool
+    started_at: float
+    log: str
+    ended: str | None
+    command: str
+
+
 class Status(TypedDict, total=False):
     """Where a queue stands; `left` is told of one that is asked for by its name."""
 
@@ -194,6 +205,7 @@ class Status(TypedDict, total=False):
     usd: float | None
     budget: Budget | None
     workers: list[Worker]
+    detached: Pool | None
     problems: list[Problem]
     left: list[Left]
 

@@ -13,21 +13,22 @@ from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
 from hypervisor.system.notes import VARIABLE, home
-from hypervisor.system.spans import narrow, until
+from hypervisor.system.spans import moment, narrow, until
 from hypervisor.system.state import LEDGER, shown
 from hypervisor.system.text import count, either, one_line, prose
+from hypervisor.worker import detached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Agent, Queue
-    from hypervisor.views.shapes import Held, Left, Problem, Status, Worker
+    from hypervisor.views.shapes import Held, Left, Pool, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
 # What wants a look, the most pressing first.
 KINDS = (
-    "budget", "paused", "permissions", "still", "silent", *ODD, "waiting", "missing", "pending",
-    "unmerged",
+    "budget", "paused", "detached", "permissions", "still", "silent", *ODD, "waiting", "missing",
+    "pending", "unmerged", "notify",
 )  # fmt: skip
 # The pace is that of so many last items.
 _PACE = 100
@@ -37,6 +38,7 @@ SILENT_SECONDS = 600
 _LEASE_LEFT = 0.25
 # Nobody at work for so long is worth a word: workers that start take a while to claim.
 _STILL_SECONDS = 120
+_KILLED = "is gone: it was killed, or the machine was restarted"
 # An older error of a hook is no news.
 _RECENT_ERROR = 86400.0
 
@@ -70,6 +72,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
         "usd": None if usd is None or without else round(usd, 6),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
+        "detached": _detached(ledger, queue),
     }
     told["problems"] = _problems(ledger, queue, told)
     return told
@@ -181,6 +184,21 @@ def tokens_exact(ledger: Ledger, queue: int) -> bool:
     return not ledger.agents.unaccounted(queue)
 
 
+def _detached(ledger: Ledger, queue: Queue) -> Pool | None:
+    """Return the last pool of a queue that was detached, but for one that has drained it."""
+    known = detached.find(ledger.state, queue.name)
+    if known is None or known.why == "drained":
+        return None
+    return {
+        "id": known.id,
+        "alive": known.alive,
+        "started_at": round(known.started_at, 3),
+        "log": known.log,
+        "ended": known.why or None,
+        "command": known.command(ledger.root),
+    }
+
+
 def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     """Return who works on a queue: those that hold items, then agents between two items."""
     now, clock = time.time(), ledger.store.lease_clock()
@@ -247,6 +265,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
     def problem(kind: str, text: str, fix: str | None = None) -> None:
         found.append({"kind": kind, "text": text, "fix": fix})
 
+    pool = told["detached"]
     used_up = budget.reached(ledger, queue) if told["budget"] else None
     if used_up and state in ("open", "paused"):
         rest = (
@@ -259,11 +278,18 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
             problem("paused", f"paused{why}", f"hypervisor resume {name}")
         else:
             then = f"paused{why}; open again by itself at {until(queue.resume_at)}"
-            if ledger.followers.is_attended(queue.no):
+            if (pool and pool["alive"]) or ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
-            else:
+            elif pool is None:
                 gone = f"{then}, but its session is gone"
                 problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
+            else:
+                problem("paused", then)
+    left = counts["ready"] + counts["claimed"]
+    others = [one for one in told["workers"] if not pool or one["session"] != pool["id"]]
+    if pool and not pool["alive"] and left and state in ("open", "paused") and not others:
+        how = f"has ended ({one_line(pool['ended'], 80)})" if pool["ended"] else _KILLED
+        problem("detached", f"its pool {pool['id']} {how}; {left} left", pool["command"])
     rules = ledger.agents.permissions(name) if state == "open" else []
     if rules:
         listed = ", ".join(one_line(rule, 60) for rule in rules[:5])
@@ -314,6 +340,12 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
     if len(pending) > len(unwritten):
         branches = len(pending) - len(unwritten)
         problem("unmerged", f"{count(branches, 'branch')} to merge", f"hypervisor integrate {name}")
+    if unsent := ledger.notifications.trouble(queue.no):
+        again = f"{unsent.waiting} waiting, tried again from {moment(unsent.next_at)} on"
+        why = one_line(unsent.error, 120)
+        problem(
+            "notify", f"news to {one_line(queue.notify, 40)} does not get through: {why}; {again}"
+        )
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 
 

@@ -45,6 +45,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     ]
     found += [_server(), _git(root, seconds)]
     found += [_settings(root), _file_system(root, seconds), *_ledger(root, seconds), _hooks(root)]
+    found += _pools(root)
     return [finding for finding in found if finding is not None]
 
 
@@ -222,6 +223,26 @@ def _state(root: str) -> Finding | None:
         text = f"{home()} can't be written, so a state that is put back is not noticed"
         return note(ABOUT, "state", text, f"mkdir -p {shell(home())}")
     return ok(ABOUT, "state", state.folder.path)
+
+
+def _pools(root: str) -> list[Finding]:
+    """The pools that were detached and have not drained their queues."""
+    from hypervisor.worker import detached
+
+    try:
+        state = State.find(root)
+        known = [] if state is None else detached.all_of(state)
+    except HypervisorError:
+        # `_state` tells of it.
+        return []
+    found = []
+    for pool in known:
+        if pool.alive:
+            found.append(ok(ABOUT, "pool", f"{pool.id} works in the background: {pool.log}"))
+        elif pool.why != "drained":
+            text = f"{pool.id} is gone: {pool.why or 'it was killed'}; its log: {pool.log}"
+            found.append(note(ABOUT, "pool", text, pool.command(root)))
+    return found
 
 
 def _hooks(root: str) -> Finding | None:

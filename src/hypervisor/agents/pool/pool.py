@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
 from hypervisor.agents.client import End, Headless, Start, Stream, Unfit
+from hypervisor.agents.notify import Messenger
 from hypervisor.agents.pool import endings, recovery
 from hypervisor.agents.pool.breaker import Breaker
 from hypervisor.agents.pool.finishing import Finishing
@@ -57,6 +58,7 @@ class Pool:
         halt: int | None = None,
         printed: Callable[[Claim], None] | None = None,
         show: Callable[[View], None] = lambda view: None,
+        session: str | None = None,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
@@ -64,9 +66,9 @@ class Pool:
         with a ladder, `rungs` are the clients of all of its rungs, or `model` is the one on which
         all agents stand. `halt` is after how many failures of commands nothing more is started;
         `printed` is called with the claim of each command that has ended, in the order in which
-        they were started."""
+        they were started. `session` is the pool's name, where it has one already."""
         self.ledger, self.queue, self.client = ledger, queue, client
-        self.session = f"{POOL}{os.urandom(4).hex()}"
+        self.session = session or f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
         # Which of the items that are tried first is not done, and why.
         self.not_done = ""
@@ -93,6 +95,7 @@ class Pool:
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
         self._breaker = Breaker()
         self._requests = Requests()
+        self._messenger = Messenger(ledger, queue)
         self._running: dict[int, Running] = {}
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
@@ -134,7 +137,10 @@ class Pool:
             recovery.forget(self.ledger.state, self.session)
         reconcile.settle(self.ledger)
         self._show(self._view())
-        return self._why_over()
+        why = self._why_over()
+        if why != "stopped":
+            self._messenger.finish(idle=why in ("idle", "refused"))
+        return why
 
     def _work(self) -> None:
         while True:
@@ -402,6 +408,7 @@ class Pool:
                 if running.finishing is None and running.agent.name in late_ones:
                     self._end_over(running, [most])
         reconcile.settle(self.ledger)
+        self._messenger.tend()
 
     def _note(self, running: Running) -> None:
         stream = running.process.stream
