@@ -40,12 +40,15 @@ _OF_KIND = {
     OWN: ("_triage-worker", "_batch-worker", "_hook", "_monitor"),
 }  # fmt: skip
 VERBS = {verb: kind for kind, verbs in _OF_KIND.items() for verb in verbs}
+# Other words for a verb.
+ALIASES = {"run": "work", "start": "work", "ls": "status"}
+VERBS |= {word: VERBS[verb] for word, verb in ALIASES.items()}
 
 # Options that make more of a verb than what is granted: the user is asked.
 _MORE = {
     "report": ("--output", "--open"),
     "results": ("--out",),
-    "doctor": ("--bundle",),
+    "doctor": ("--bundle", "--unlock", "--adopt"),
     "integrate": ("--into",),
     "cancel": ("--all",),
     "open": ("--yes-up-to",),

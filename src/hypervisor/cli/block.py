@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "end an item as blocked: a person has to look at it"
+EXAMPLE = "hypervisor block 17-x7q2 --reason 'the picture it names is missing'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,5 +28,6 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "evidence", "next_step", "note")
     with Ledger.open(root_of_claim(args.token)) as ledger:
+        options.note_use(ledger, args)
         ended = worker.finish(ledger, args.token, "blocked", report, more=args.next)
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: blocked")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "end an attempt as failed; the item is tried again while attempts are left"
+EXAMPLE = "hypervisor fail 17-x7q2 --reason 'the build broke'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "note")
     with Ledger.open(root_of_claim(args.token)) as ledger:
+        options.note_use(ledger, args)
         ended = worker.finish(ledger, args.token, "failed", report, more=args.next)
         again = "failed; it will be tried again" if ended.state == "ready" else "failed"
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: {again}")

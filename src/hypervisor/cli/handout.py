@@ -36,12 +36,16 @@ def hand_out(
     as_json: bool,
     known: bool = False,
     ended: dict[str, object] | None = None,
+    why: str = "",
 ) -> None:
     """Print claims. `known` says that this worker has read the queue's instructions before; `ended`
-    is the item that it has ended in the same call, for the JSON. Where the output can't be written
+    is the item that it has ended in the same call, and `why` says why there are no claims, both for
+    the JSON. Where the output can't be written
     nobody has heard of them: they go back."""
     try:
-        text = _as_json(ledger.root, claims, ended) if as_json else _text(ledger, claims, known)
+        text = (
+            _as_json(ledger.root, claims, ended, why) if as_json else _text(ledger, claims, known)
+        )
         if claims and sys.__stdout__ is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         print(text, flush=True)
@@ -50,10 +54,12 @@ def hand_out(
         raise
 
 
-def _as_json(root: str, claims: list[Claim], ended: dict[str, object] | None) -> str:
+def _as_json(root: str, claims: list[Claim], ended: dict[str, object] | None, why: str) -> str:
     from hypervisor.system.quick_json import dumps
 
     told: dict[str, object] = {"claims": [_as_dict(root, claim) for claim in claims]}
+    if why:
+        told["why"] = why
     if ended is not None:
         told["ended"] = ended
     return dumps(told, ensure_ascii=False)

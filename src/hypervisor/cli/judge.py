@@ -21,6 +21,7 @@ from hypervisor.system.text import count, one_line, shortened
 from hypervisor.worker import review
 
 SUMMARY = "have a second model, without tools, say of each accepted report whether it is true"
+EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 _SHOWN = 20

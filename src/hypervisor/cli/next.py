@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.rows import Queue
 
-SUMMARY = "claim the next item of a queue: nobody else gets it"
+SUMMARY = "claim the next item of a queue; nobody else gets it"
+EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="claim up to N items, if a lease carries them by the queue's own pace",
+        help="claim up to N items, as many as one lease carries at the queue's own pace",
     )
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
-    parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
+    parser.add_argument("--here", action="store_true", help="in this linked worktree")
+    parser.add_argument(
+        "--model", metavar="NAME", help="the worker's model: a rung, of a queue with a ladder"
+    )
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument(
         "--schema", action="store_true", help="show the schema of answers again; claims nothing"
@@ -52,16 +56,19 @@ def run(args: argparse.Namespace) -> int:
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
         most, told = worker.carried(ledger, args.queue, args.n)
-        claims = worker.take(ledger, args.queue, name, most, args.id, branch=args.branch, here=here)
+        claims = worker.take(
+            ledger, args.queue, name, most, args.id, branch=args.branch, here=here, model=args.model
+        )
         if told and len(claims) == most:
             print(f"hypervisor: {told}", file=sys.stderr)
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 
-            hand_out(ledger, claims, as_json=args.json)
+            why = "" if claims else worker.why_word(ledger, args.queue)
+            hand_out(ledger, claims, as_json=args.json, why=why)
         if claims:
             return 0
-        text, drained = worker.why_nothing(ledger, args.queue, only=args.id)
+        text, drained = worker.why_nothing(ledger, args.queue, only=args.id, model=args.model)
     if not args.json:
         print(text)
     return 3 if drained else 0

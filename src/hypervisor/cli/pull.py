@@ -10,7 +10,8 @@ from hypervisor.intake import preflight
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
-SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
+SUMMARY = "claim one task to do it here; nobody else gets it meanwhile"
+EXAMPLE = "hypervisor pull inbox-7"
 _QUEUE = "pull"
 # What holds a task back from background workers alone.
 _DONE_HERE = ("needs_tool", "needs_human", "unknown_assignee", "slow_pattern")
@@ -35,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
+    found = list(sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings))
     with Ledger.open(root, create=True, project=settings.project) as ledger:
-        found = sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
         elsewhere = ledger.items.all_open()
         ids = {entry.id for entry in [*checked.ready, *checked.held]}

@@ -25,6 +25,7 @@ from hypervisor.views import acceptance
 from hypervisor.worker import review
 
 SUMMARY = "look at accepted reports, a sample of them for instance, and judge them one by one"
+EXAMPLE = "hypervisor review inbox --sample 20"
 _SHOWN = 20
 
 

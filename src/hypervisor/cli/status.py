@@ -8,7 +8,7 @@ from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.ledger import Ledger, proofs
+from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line, prose, shortened
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hypervisor.views.shapes import Left, Status, Worker
 
-SUMMARY = "where the queues stand: items by state, who works, what is amiss; of one: what is left"
+SUMMARY = "where each queue stands: items by state, workers, problems; of one: what is left"
+EXAMPLE = "hypervisor status inbox"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
 _PROBLEMS = 6
 _WORKERS = 6
@@ -36,8 +37,8 @@ _GROUPS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor status`."""
-    parser.add_argument("queue", nargs="?", help="only this queue (default: all of this root)")
-    parser.add_argument("--watch", action="store_true", help="stay, and show it as it changes")
+    parser.add_argument("queue", nargs="?", help="only this queue (default: all of this project)")
+    parser.add_argument("--watch", action="store_true", help="keep showing it, live")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -114,6 +115,9 @@ def detail(one: Status) -> list[str]:
     pace = _pace(one)
     if pace:
         shown.append(f"  {pace}")
+    if one["usd"] is not None:
+        least = "" if one["tokens_exact"] else "at least "
+        shown.append(f"  cost: {least}{usage.dollars(one['usd'])} at list prices")
     if aside := one["set_aside"]:
         shown.append(
             f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "

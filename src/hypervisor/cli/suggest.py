@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "tell of more work that you found, at most 5 a claim; a person decides on it"
+EXAMPLE = "hypervisor suggest 17-x7q2 --title 'The picture on page 3 is missing'"
 _LONGEST_TITLE = 200
 
 

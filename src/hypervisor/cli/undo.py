@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
     from hypervisor.worker.what_stays import Stays, WhatStays
 
-SUMMARY = "take our own edits of task files back; what workers did stays"
+SUMMARY = "take back what hypervisor wrote into task files; what workers did stays"
+EXAMPLE = "hypervisor undo inbox"
 _SHOWN = 50
 # How the JSON calls what stays.
 _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
@@ -26,12 +27,13 @@ _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor undo`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("id", nargs="?", help="only the file of this item (default: all)")
+    parser.add_argument("id", nargs="?", help="only this item's file (default: all)")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
+    """Restore what nobody has edited since: 0, 1 if a file was left as it is, 3 if nothing was
+    written."""
     from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = root_of_queue(args.queue)

@@ -86,7 +86,7 @@ class Opened:
         self.present = 0
         self.accepted = 0
         self.elsewhere: list[tuple[str, str]] = []
-        self.changed: dict[str, tuple[int | None, int | None]] = {}
+        self.changed: dict[str, tuple[float | None, float | None]] = {}
         self.is_new = False
 
 
@@ -157,6 +157,16 @@ class Items:
             (self._queues.get(queue).no,),
         )
         return [path for (path,) in rows.fetchall()]
+
+    def has_below(self, queue: str, place: str) -> bool:
+        """True if an item of `queue` is or stands in the file `place`, or lies in that folder; a
+        path from the root."""
+        below = "" if place == "." else f"{place}/"
+        row = self._store.row(
+            "select 1 from item where queue = ? and (path = ? or substr(path, 1, ?) = ?) limit 1",
+            (self._queues.get(queue).no, place, len(below), below),
+        )
+        return row is not None
 
     def ids(self, queue: str) -> list[str]:
         """Return the ids of all items that any generation of `queue` has had."""
@@ -242,6 +252,14 @@ class Items:
             "and (q.purpose <> 'pull' or i.turn < 0)",
             (self._store.project, self._store.project),
         )
+
+    def ready_by_failed(self, queue: int) -> list[tuple[int, int]]:
+        """Return (failed attempts, how many items with so many are ready) of a generation."""
+        return self._store.rows(
+            "select attempts - forgiven, count(*) from item where queue = ? and turn >= 0 "
+            "and turn < ? group by 1",
+            (queue, WAITING),
+        ).fetchall()
 
     # -- inside a write transaction --
 

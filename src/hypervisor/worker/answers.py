@@ -18,7 +18,7 @@ LARGEST = 256 * 1024
 LARGEST_OUTPUT = 1 << 20
 _SUMMARY = 400
 _FENCES = ("```json", "```")
-_MEND = "mend it and say done again; the item is still yours"
+_MEND = "fix it, then run done again; the item is still yours"
 
 
 class Unfit(checks.CheckFailed):
@@ -53,6 +53,17 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
     if not report.get("summary"):
         report["summary"] = f"answer: {one_line(dumps(value), _SUMMARY)}"
     return report
+
+
+def differs(answer: object, kept: str | None) -> bool:
+    """True if an answer, as `given` takes it, is another than the one (JSON) that was accepted."""
+    from hypervisor.system.redact import Redactor
+
+    try:
+        value = _read(answer, LARGEST) if isinstance(answer, str) else answer
+        return bool(_clean(value, Redactor()) != json.loads(kept or "null"))
+    except ValueError:
+        return True
 
 
 def _value(row: Holding, report: dict[str, object]) -> object:

@@ -47,7 +47,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
         shown = listed(boxes, _SHOWN_BOXES, 80, "; ")
         raise Refused(
             f"not ticked in {one_line(path)}: {shown}",
-            "tick what is done and say done again, add --force, or block the item",
+            "tick what is done and run done again, add --force, or block the item",
         )
     return boxes
 
@@ -123,7 +123,7 @@ def _in_scope(ledger: Ledger, row: Holding, changed: list[str] | None) -> None:
     if strays:
         raise Refused(
             f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
-            "put them back as they were and say done again, or block the item",
+            "restore them and run done again, or block the item",
         )
 
 
@@ -173,7 +173,7 @@ def _verified(
         which = "" if check.name == USUAL else f"{check.name}: "
         raise CheckFailed(
             f"the check of this queue failed: {which}{checked.why}{checked.lacked}",
-            "mend it and say done again; the item is still yours",
+            "fix it, then run done again; the item is still yours",
             checked.tail,
         )
     return checked

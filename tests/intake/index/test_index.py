@@ -88,6 +88,8 @@ def change(root: Path, rng: random.Random) -> None:
         if rng.random() < 0.5:
             others = ", ".join(f"T-{rng.randrange(12)}" for _ in range(rng.randrange(1, 3)))
             keys["depends_on"] = f"[{others}]"
+        if rng.random() < 0.2:
+            keys["blocks"] = f"[T-{rng.randrange(12)}]"
         write(path, name, **keys)
 
 

@@ -155,8 +155,8 @@ class TaskIndex:
 
     def search(self, wanted: set[str], above: Collection[str] = ()) -> Iterator[Known]:
         """Yield the tasks that have an id of `wanted`, or one of them for a parent; then those
-        that are not archived and have a parent of `above`, or say that they block one of these. Of
-        one id, what is open comes first."""
+        that are not archived and have a parent of `above`, and those that say that they block one
+        of these. Of one id, what is open comes first."""
         paths: dict[str, None] = {}
         for item_id in wanted:
             folded = item_id.casefold()
@@ -168,8 +168,9 @@ class TaskIndex:
                 paths |= table.get(key, {})
         for item_id in above:
             folded = item_id.casefold()
-            below = self._by_parent.get(folded, {}) | self._by_blocked.get(folded, {})
+            below = self._by_parent.get(folded, {})
             paths |= {path: None for path in below if not self._entries[path].archived}
+            paths |= self._by_blocked.get(folded, {})
         found = [self._entries[path] for path in paths]
         for entry in sorted(found, key=lambda entry: (entry.archived, entry.is_closed)):
             known = entry.known(self.root)

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hypervisor import __version__
-from hypervisor.ledger import Ledger, proofs
+from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
@@ -22,7 +22,7 @@ from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
-from hypervisor.views.summary import summarize, teller
+from hypervisor.views.summary import summarize, teller, without_transcript
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
@@ -78,6 +78,7 @@ class View(NamedTuple):
     kinds: list[tuple[str, int]]
     wakes: list[notices.Wake]
     unheard: int
+    unread: int
     rows: list[items.Row]
     review: Review | None
     transcripts: str | None
@@ -137,6 +138,7 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
         else [],
         wakes=notices.wakes(agents, ledger.followers.told_of(row.no)),
         unheard=notices.unheard(agents),
+        unread=len(without_transcript(summary)),
         rows=rows,
         review=_review(ledger, row),
         transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
@@ -256,6 +258,8 @@ def _facts(summary: Summary, claims: list[Span]) -> list[str]:
     if summary["total_tokens"] is not None:
         least = "" if summary["tokens_exact"] else "at least "
         shown.append(least + words.plural(summary["total_tokens"], "token"))
+        if summary["total_usd"] is not None:
+            shown.append(f"{least}{usage.dollars(summary['total_usd'])} at list prices")
     return shown
 
 
