@@ -40,6 +40,7 @@ _PARTS = (
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
     ("event", "queue = ?"),
+    ("source_order", "queue = ?"),
     ("sample", "queue = ?"),
     ("sampled", "queue = ?"),
     ("suggestion", "queue = ?"),
