@@ -133,7 +133,7 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
             shown.append(f"answer: schema as before (again: {repeat})")
         else:
             shown.append("answer: JSON that fits this schema:")
-            shown += _indented(claim.answer)
+            shown.append(f"  {one_line(claim.answer, len(claim.answer) * 6)}")
     if asked := asks(root, claim):
         shown += ["it is done when:", *(f"- {one}" for one in asked)]
     end = f"END_{claim.token.rpartition('-')[2]}"

@@ -41,6 +41,7 @@ _PARTS = (
     ("told", "queue = ?"),
     ("notification", "queue = ?"),
     ("event", "queue = ?"),
+    ("source_order", "queue = ?"),
     ("sample", "queue = ?"),
     ("sampled", "queue = ?"),
     ("suggestion", "queue = ?"),

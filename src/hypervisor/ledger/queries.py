@@ -374,8 +374,7 @@ class Queries:
                 continue
             found[item_id] = no
         last = self._store.row(
-            f"select sequence from queue where no in ({marks}) and sequence is not null "
-            "order by no desc limit 1",
+            f"select ids from source_order where queue in ({marks}) order by queue desc limit 1",
             queues,
         )
         if last is not None:

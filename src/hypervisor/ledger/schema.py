@@ -263,9 +263,10 @@ create table accepted (
 # queue (JSON) are those beside `verify` and `scope`, by their names; `max_refusals` is how many
 # reports of one claim they may refuse. Each is a row: when, by which check, why, and the end of
 # what that printed.
-# A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
-# the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
-# accepted one; `model` and `usd` are by what it was made and at which cost.
+# A queue's `answer` is the JSON schema of what its items are to be answered with; `source_order`
+# has the ids (JSON) of its items as they stood in their source at the last `open`: apart, since it
+# may be long. A claim's `answer` (JSON) is the accepted one; `model` and `usd` are by what it was
+# made and at which cost.
 # A claim's `verdict` is what a person has said of its report, accepted or rejected, with
 # `reviewer`, `verdict_at` and `verdict_note`; `judged` (JSON) is what a second model has; an item's
 # `note` is what a rejection asks of whoever takes it up again. `met` are the dependencies that were
@@ -302,7 +303,6 @@ create table refusal (
 );
 create index refusal_claim on refusal (claim);
 alter table queue add column answer text;
-alter table queue add column sequence text;
 alter table claim add column answer text;
 alter table claim add column usd real;
 alter table claim add column model text;
@@ -387,6 +387,11 @@ create table notification (
     sent_at real
 );
 create index notification_unsent on notification (queue) where sent_at is null;
+create table source_order (
+    queue integer not null,
+    ids text not null,
+    primary key (queue)
+);
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
@@ -396,5 +401,5 @@ VERSION = len(MIGRATIONS)
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
     "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion", "instruction",
-    "notification",
+    "notification", "source_order",
 )  # fmt: skip

@@ -284,7 +284,11 @@ class Terms:
         if ids:
             from hypervisor.ledger.reports import dumps
 
-            self._store.change("update queue set sequence = ? where no = ?", (dumps(ids), queue))
+            self._store.change(
+                "insert into source_order (queue, ids) values (?, ?) "
+                "on conflict (queue) do update set ids = excluded.ids",
+                (queue, dumps(ids)),
+            )
 
     def put_instructions(self, queue: Queue, text: str) -> int:
         if text == queue.instructions:

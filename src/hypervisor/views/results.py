@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Answer
@@ -29,6 +30,7 @@ HEADS = tuple(f"hv.{name}" for name in _OURS)
 _ACTS = frozenset("=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _BLOCK = 1000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
 
 Values = dict[str, object]
@@ -91,7 +93,7 @@ class Results:
             line = {"input": given, "answer": told, "hv": ours}
             if checks:
                 line["check"] = checks
-            yield json.dumps(line, ensure_ascii=False) + "\n"
+            yield _encode(line) + "\n"
 
     def csv(self, *, raw: bool = False) -> Iterator[str]:
         """Yield a table in blocks of lines. Unless it is `raw`, a text that a spreadsheet would
@@ -232,8 +234,13 @@ def write(path: str, texts: Iterable[str]) -> None:
 def _cell(value: object) -> object:
     """Return how what is no text stands in a table; nothing in it can begin a formula."""
     plain = value is None or type(value) in (int, float)
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else _encode(value)
 
 
 def _moment(at: float | None) -> str | None:
-    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return None if at is None else _second(int(at))
+
+
+@lru_cache(4096)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
