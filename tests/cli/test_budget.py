@@ -12,6 +12,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger.usage import Cost
 from worker.support import states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -44,8 +45,8 @@ def test_used_up_tokens_stop_the_hand_out_and_the_rest_stays_not_attempted(
     refused = run_forked("next", "q")
     assert refused.returncode == 0
     assert refused.stdout == (
-        f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget-tokens N "
-        "--budget-minutes M (0: no limit) goes on\n"
+        f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget 2000tok "
+        "(0: no limit) goes on\n"
     )
     ended = run_forked("done", token, "--summary", "x", "--next")
     assert ended.returncode == 0 and "queue paused (" in ended.stdout
@@ -116,7 +117,7 @@ def test_a_pause_that_a_new_generation_takes_over_is_not_spent(project: Path) ->
         ledger.generations.open("q", items, Options(source="one"))
         ledger.claims.claim("q", "w")
         ledger.pauses.pause("q", "lunch")
-        ledger.generations.open("q", items, Options(source="two", budget_ms=60_000))
+        ledger.generations.open("q", items, Options(source="two", budget={"ms": 60_000}))
         assert ledger.queues.get("q").state == "paused"
         begun = time.time()
         time.sleep(0.3)
@@ -171,6 +172,62 @@ def test_odd_budgets_are_refused(tasks: Path, run: Run, line: str) -> None:
     assert run("open", "q", "tasks", f"--budget-{name}", value).returncode == 2
 
 
+@pytest.mark.parametrize("told", ["", "5", "5eur", "-1usd", "1usd,2usd", "1.2.3usd", "usd"])
+def test_odd_limits_are_refused(tasks: Path, run: Run, told: str) -> None:
+    for option in ("--budget", "--item-budget"):
+        assert run("open", "q", "tasks", f"{option}={told}").returncode == 2
+
+
+def test_one_option_names_dollars_tokens_and_time(tasks: Path, run: Run) -> None:
+    opened = run("open", "q", "tasks", "--budget", "$5,2Mtok,30min", "--item-budget", "0.1usd,10m")
+    assert opened.returncode == 2
+    opened = run("open", "q", "tasks", "--budget", "$5,2Mtok,30min", "--item-budget", "0.1usd,2min")
+    assert opened.returncode == 0, opened.stderr
+    with Ledger.open(str(tasks)) as ledger:
+        row = ledger.queues.get("q")
+    assert (row.budget_usd, row.budget_tokens, row.budget_ms) == (5, 2_000_000, 1_800_000)
+    assert (row.item_usd, row.item_ms) == (0.1, 120_000)
+    told = json.loads(run("status", "q", "--json").stdout)["budget"]
+    assert (told["usd"], told["usd_used"]) == (5, None)
+
+
+def test_dollars_that_are_used_up_stop_the_hand_out_and_so_do_those_that_nobody_knows(
+    tasks: Path, run: Run
+) -> None:
+    run("open", "q", "tasks", "--budget", "1usd")
+    figures = {"tokens": {}, "usd": None}
+    with Ledger.open(str(tasks)) as ledger:
+        ledger.agents.join("a", "s", ledger.queues.get("q").no, None)
+        ledger.agents.set_usage(
+            "a", (1, 1, 1, 1), {}, complete=False, cost=Cost(0.99, {}, {}, False)
+        )
+        assert run("next", "q").stdout.startswith("claim ")
+        ledger.agents.set_usage(
+            "a", (1, 1, 1, 1), {}, complete=False, cost=Cost(1.2, {}, {}, False)
+        )
+        told = run("next", "q").stdout
+        assert "(its budget of $1.00 is used up: $1.20)" in told
+        assert "hypervisor resume q --budget 2usd" in told
+        unknown = Cost(None, {"new-model": figures}, {}, False)
+        ledger.agents.set_usage("a", (1, 1, 1, 1), {}, complete=True, cost=unknown)
+    refused = run("resume", "q")
+    assert refused.returncode == 2 and "no price of new-model is known" in refused.stderr
+    assert run("resume", "q", "--budget", "0usd").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["--agent", "command", "--", "true"], ["--agent", "claude", "--model", "new-model"]]
+)
+def test_a_pool_whose_price_nobody_knows_does_not_start_on_a_budget_in_dollars(
+    tasks: Path, run: Run, words: list[str]
+) -> None:
+    run("open", "q", "tasks", "--budget", "1usd")
+    refused = run("work", "q", *words)
+    assert refused.returncode == 2 and "q has a budget in dollars" in refused.stderr
+    assert ("hypervisor resume q --budget 0usd" in refused.stderr) == (words[1] == "command")
+    assert ("add to " in refused.stderr) == (words[1] == "claude")
+
+
 def test_a_queue_that_ended_meanwhile_is_not_paused(tasks: Path, run: Run) -> None:
     run("open", "q", "tasks", "--budget-tokens", "1000")
     uses(tasks, 5000)
@@ -187,12 +244,12 @@ def test_minutes_of_a_new_generation_do_not_count_from_claims_before_it(
     monkeypatch.setattr(time, "time", lambda: now)
     with Ledger.open(str(tasks), create=True) as ledger:
         ledger.generations.open(
-            "q", [NewItem("a"), NewItem("b")], Options(source="one", budget_ms=60_000)
+            "q", [NewItem("a"), NewItem("b")], Options(source="one", budget={"ms": 60_000})
         )
         ledger.ends.release(ledger.claims.claim("q", "w")[0].token, free=True)
         now += 3600
         ledger.generations.open(
-            "q", [NewItem("a"), NewItem("b")], Options(source="two", budget_ms=60_000)
+            "q", [NewItem("a"), NewItem("b")], Options(source="two", budget={"ms": 60_000})
         )
         now += 600
         row = ledger.queues.get("q")

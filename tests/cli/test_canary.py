@@ -209,3 +209,31 @@ def test_a_bound_below_nought_is_refused(project: Path, run_forked: Run, option:
     write_task(project, "t-1")
     refused = run_forked("open", "q", "tasks", f"{option}=-1")
     assert refused.returncode == 2 and option in refused.stderr
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_pool_tries_as_many_as_the_queue_says_before_the_rest(
+    project: Path, run_forked: Run, made: bool
+) -> None:
+    for number in range(4):
+        write_task(project, f"t-{number}")
+    assert run_forked("open", "q", "tasks", "--canary", "1").returncode == 0
+    if made:
+        (project / "made").touch()
+    words = ["work", "q", "--agent", "command", "--workers", "4", "--", "test", "-e", "made"]
+    ran = run_forked(*words)
+    with Ledger.open(str(project)) as ledger:
+        counts = ledger.queues.stats("q")
+        claims = [claim for item in range(1, 5) for claim in ledger.queries.claims_on(item)]
+    if made:
+        assert ran.returncode == 0 and counts["done"] == 4
+        # The first alone: nobody else had begun before it was done.
+        assert sorted(one.claimed_at for one in claims)[1] >= min(
+            one.ended_at or 0 for one in claims
+        )
+        return
+    assert ran.returncode == 1 and counts["done"] == 0 and len(claims) == 1
+    assert "what was tried first is not done: t-0: exit code 1" in ran.stdout
+    (project / "made").touch()
+    assert run_forked("plan", "q", "--go-on").returncode == 0
+    assert run_forked(*words).returncode == 0

@@ -40,8 +40,8 @@ def test_limits_that_are_named_hold_for_a_queue_at_work_from_then_on(
         "  from now on: --max-deaths 8 (it was 3)",
         "  from now on: --max-lost 9 (it was 10)",
         "  from now on: --lease 2 h (it was 3 s)",
-        "  from now on: --item-minutes 2 h (it was 1 h)",
-        "  from now on: --budget-tokens 5,000 (it was no limit)",
+        "  from now on: --item-budget 120min (it was 60min)",
+        "  from now on: --budget 5000tok (it was no limit)",
     ]
     with Ledger.open(str(opened)) as ledger:
         row = ledger.queues.get("q")
@@ -118,3 +118,27 @@ def test_no_more_is_handed_out_at_once_than_a_lease_carries(
         "asked for (hypervisor open --lease)\n"
     )
     assert run_hypervisor("next", "q", "-n", "2").stderr == ""
+
+
+def test_instructions_alone_are_a_version_that_a_worker_is_told_with_the_next_item(
+    project: Path, run_hypervisor: Run
+) -> None:
+    (project / "rows.csv").write_text("name\na\nb\nc\n")
+    how = project / "how.md"
+    how.write_text("Count. " * 500)
+    assert run_hypervisor("open", "q", "rows.csv", "--instructions", "how.md").returncode == 0
+    token = run_hypervisor("next", "q").stdout.split()[1]
+    how.write_text("Weigh. " * 500)
+    told = run_hypervisor("open", "q", "--instructions", "how.md")
+    assert told.returncode == 0 and "version 2: “Weigh." in told.stdout
+    assert "for 2 items that nobody has claimed yet" in told.stdout
+    assert "1 item at work" in told.stdout
+    following = run_hypervisor("done", token, "--summary", "x", "--next").stdout
+    assert "Weigh. Weigh." in following
+    last = run_hypervisor(
+        "done", following.split("claim ")[1].split()[0], "--summary", "x", "--next"
+    )
+    assert "instructions: the same as before" in last.stdout
+    with Ledger.open(str(project)) as ledger:
+        claims = [one for item in (1, 2, 3) for one in ledger.queries.claims_on(item)]
+    assert [one.version for one in claims] == [None, 2, 2]

@@ -78,12 +78,16 @@ def test_tokens_commit_and_transcript_of_each_claim_are_shown(project: Path, run
         )
         ledger.sessions.note_commit(claim.token, "0123abc")
     text = run("show", "a").stdout
-    assert "tokens: at least 4,321\n" in text and "commit: 0123abc\n" in text
+    assert (
+        "tokens: at least 4,321 (1 input, 20 output, 300 from" in text
+        and "commit: 0123abc\n" in text
+    )
     assert "transcript: kept.jsonl\n" in text and re.search(r": at work after [\d.]+ m?s\n", text)
     with Ledger.open(str(project)) as ledger:
         ledger.agents.set_unseen("agent-1", "")
         ledger.agents.note("agent-1", "s", how="stopped")
-    assert "tokens: 4,321\n" in run("show", "a").stdout
+    kinds = "(1 input, 20 output, 300 from the cache, 4,000 into the cache)"
+    assert f"tokens: 4,321 {kinds}\n" in run("show", "a").stdout
 
 
 def test_a_lock_of_another_tool_is_shown_as_such(project: Path, run: Run) -> None:

@@ -72,7 +72,7 @@ def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sit
         sitting.screen.enter()
         sitting.until(sitting.summed_up)
         sitting.end()
-        assert "3 items left: about" in sitting.main.asked
+        assert "what they will cost is not known yet" in sitting.main.asked
     else:
         # It takes the yes upon itself, once.
         tries, obeys = [bash(f"hypervisor plan {QUEUE} --go-on")], sitting.main
@@ -82,7 +82,7 @@ def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sit
         sitting.begin()
         sitting.end()
         assert not tries and sitting.done() == 1 and len(sitting.model.agents) == 1
-        assert sitting.heard().count("3 items left: about") == 2
+        assert sitting.heard().count("3 items left, for 1 worker: what they") == 2
         assert sitting.hypervisor("cancel", QUEUE).returncode == 0
         said = ByPlan(f"open {QUEUE} {SOURCE} --yes-up-to 4", f"plan {QUEUE}")
         sitting.main = sitting.model.main = said

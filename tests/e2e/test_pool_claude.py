@@ -16,6 +16,8 @@ from e2e.model import Model
 from e2e.pools import PoolMachine, by_the_prompt
 from e2e.queue_scripts import claim_of, done, hypervisor
 from e2e.ways import unended
+from hypervisor.agents import transcripts
+from hypervisor.config import prices
 
 pytestmark = pytest.mark.e2e
 
@@ -48,6 +50,14 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
     assert all(sum(worker["tokens"].values()) for worker in told["workers"])
     shares = Counter(worker["worker"] for worker in told["workers"])
     assert max(shares.values()) == 2
+    bills = [event["total_cost_usd"] for event in claude.events() if event["type"] == "result"]
+    assert told["total_usd"] == pytest.approx(sum(bills), abs=2e-6) and sum(bills) > 0
+    parts = sum(worker["usd"] for worker in told["workers"]) + told["overhead_usd"]
+    assert parts == pytest.approx(told["total_usd"], abs=1e-5)
+    # By list prices the transcripts cost the same.
+    used = [transcripts.read(str(claude.project / kept))[0] for kept in told["transcripts"]]
+    priced = [prices.usd(*request[1:]) for one in used for request in one.requests]
+    assert sum(usd or 0 for usd in priced) == pytest.approx(told["total_usd"], rel=0.01)
     heard = "".join(r.conversation.text for r in model.requests)
     assert "your share is done: stop here" in heard
     for path in tasks:
@@ -91,6 +101,35 @@ def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accep
     ]
     heard = "".join(r.conversation.text for r in model.requests)
     assert "answer: not JSON" in heard and "answer: schema as before" in heard
+
+
+@pytest.mark.newest_client
+@pytest.mark.thorough
+def test_items_that_fail_climb_the_ladder_and_nobody_starves(
+    claude: PoolMachine, model: Model
+) -> None:
+    claude.tasks(2)
+    claude.open("--ladder", "haiku,sonnet,opus")
+
+    def tries(c: Conversation) -> Answer:
+        if not c.tool_uses:
+            return bash("hypervisor next q")
+        claim = claim_of(c)
+        if not claim:
+            return text("ended my items")
+        token, item = claim
+        if item == "demo-0001" and "sonnet" in c.model:
+            return done(*claim)
+        return bash(f"hypervisor fail {token} --next --reason hard")
+
+    model.main = tries
+    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "3")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    told = claude.summary()
+    ends = {one["task_id"]: (one["status"], one["attempts"]) for one in told["workers"]}
+    assert ends == {"demo-0001": ("success", 1), "demo-0002": ("failed", 3)}
+    models = {one["model"].split("-")[1]: (one["items"], one["done"]) for one in told["models"]}
+    assert models == {"haiku": (0, 0), "sonnet": (1, 1), "opus": (1, 0)}
 
 
 @pytest.mark.newest_client

@@ -58,7 +58,7 @@ def use(ledger: Ledger) -> None:
         "q", [*items(8), NewItem("f", files=["a/b"]), NewItem("w", after=["f"])]
     )
     ledger.generations.open(
-        "other", [NewItem("z", files=["a"])], Options(budget_tokens=5, budget_ms=6)
+        "other", [NewItem("z", files=["a"])], Options(budget={"tokens": 5, "ms": 6})
     )
     ledger.terms.set_bounds("q", item_calls=1, item_ms=3_600_000, canary=2)
     ledger.terms.set_trial("q", begun=True)
@@ -154,11 +154,11 @@ def use(ledger: Ledger) -> None:
     with ledger.store.write():
         ledger.terms.check_answer(ledger.queues.get("q"), "{}")
         ledger.terms.put_sequence(number, ["a"])
-    ledger.queries.tokens([number]), list(ledger.queries.answers([1, number]))
-    list(ledger.queries.spans(number)), ledger.agents.tokens_of_items(number)
+    ledger.queries.used([number]), list(ledger.queries.answers([1, number]))
+    list(ledger.queries.spans(number)), ledger.agents.used_by_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
     ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
-    ledger.agents.costs(number), ledger.sessions.cost_of_ended("q")
+    list(ledger.agents.shares(number)), ledger.sessions.costs_of_ended("q")
     [queue] = ledger.followers.followed("s")
     (
         ledger.claim_locks.folder_of(queue),
@@ -197,13 +197,16 @@ def use(ledger: Ledger) -> None:
     ledger.claims.meets_work('["a/b"]'), ledger.claims.may_come_back(one)
     ledger.sessions.is_gone(ledger.sessions.meet("s3", pid=1) or ledger.sessions.find("s3"))
     ledger.sessions.pace(number)
-    ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", 1, 2)
+    ledger.claims.waiting_for_files(number), ledger.terms.set_budget("q", {"usd": 1})
+    ledger.terms.set_instructions("q", "x"), ledger.terms.instructions(number, 1)
+    ledger.items.ready_by_failed(number)
     (
         ledger.terms.set_check("q", "true", ["A"], ["b"]),
         ledger.terms.allow_commands("q", ["npm test"]),
     )
     ledger.terms.allow_tools("q", ["zotero"]), ledger.terms.tools("q")
-    ledger.terms.tokens_used(number), ledger.terms.started_at(ledger.queues.get("q"))
+    ledger.terms.tokens_used(number), ledger.terms.usd_used(number)
+    ledger.terms.started_at(ledger.queues.get("q"))
     (
         ledger.queries.workers(number),
         ledger.agents.of_queue(number),

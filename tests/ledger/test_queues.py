@@ -8,7 +8,7 @@ import pytest
 
 from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.system.errors import NotOwner, UsageError
-from ledger.support import content, counts, items, let_expire, result
+from ledger.support import counts, items, let_expire, result
 
 
 def _graph(ledger: Ledger, after: dict[str, str], queue: str = "q", **options: Any) -> Any:
@@ -153,12 +153,23 @@ def test_a_cancelled_queue_is_opened_anew(ledger: Ledger) -> None:
     assert counts(ledger) == {"ready": 2}
 
 
-def test_a_queue_at_work_with_other_instructions_is_refused(ledger: Ledger) -> None:
-    ledger.generations.open("q", items(2), Options(instructions="one"))
-    before = content(ledger)
-    with pytest.raises(UsageError, match="hypervisor cancel q"):
-        ledger.generations.open("q", items(3), Options(instructions="two"))
-    assert content(ledger) == before
+def test_other_instructions_are_a_version_for_what_is_claimed_from_then_on(ledger: Ledger) -> None:
+    ledger.generations.open("q", items(4), Options(instructions="one"))
+    number = ledger.queues.get("q").no
+    [first] = ledger.claims.claim("q", "w")
+    ledger.generations.open("q", items(4), Options(instructions="two"))
+    [second] = ledger.claims.claim("q", "w")
+    # Another process has changed them meanwhile.
+    with ledger.store.write():
+        ledger.store.change("update queue set instructions = 'three', version = 3")
+    [third] = ledger.claims.claim("q", "w")
+    assert [one.instructions for one in (first, second, third)] == ["one", "two", "three"]
+    kept = [ledger.queries.claim_of(one.token) for one in (first, second, third)]
+    assert [one and one.version for one in kept] == [None, 2, 3]
+    assert [ledger.terms.instructions(number, version) for version in (None, 2)] == ["one", "two"]
+    assert ledger.terms.set_instructions("q", "three") == 3
+    with pytest.raises(UsageError, match="is at work with instructions"):
+        ledger.generations.open("q", items(5))
 
 
 def _changed(ledger: Ledger) -> tuple[Any, Any]:

@@ -22,6 +22,10 @@ from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.usage import Bill
+
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
 GIVEN = frozenset(
     (
@@ -74,8 +78,8 @@ class End:
 
     finished (the client says so), limited (turns), failed (an error of the service or the client),
     rate_limited, refused (it can't run at all: not logged in …), and what the pool has done to it:
-    overtime, stopped. `last` is the agent's last text; `limit` is the limit that was met; `output`
-    is all that it printed, where that is an answer.
+    overtime, stopped, over (its item took more than it may). `last` is the agent's last text;
+    `limit` is the limit that was met; `output` is all that it printed, where that is an answer.
     """
 
     how: str
@@ -91,8 +95,10 @@ class Stream:
 
     `asked` is false while the agent has not asked for an item yet; `complaints` are the last lines
     of its standard error; `windows` is how much of the service's usage windows is used, where the
-    client tells. Where what is printed is an answer, `output` takes it, as it comes and apart from
-    standard error: never more than `most_output` bytes, and a little to see that it was more.
+    client tells. `usages` is how often the service's use was told of; `bill` what the client says
+    that the run has cost. Where what is printed is an answer, `output` takes it, as it comes and
+    apart from standard error: never more than `most_output` bytes, and a little to see that it was
+    more.
     """
 
     tool: str = ""
@@ -101,6 +107,8 @@ class Stream:
     session: str = ""
     complaints: list[str] = field(default_factory=list)
     windows: Windows = field(default_factory=dict)
+    usages: int = 0
+    bill: Bill | None = None
     output: bytearray | None = None
     most_output: int = 0
 
@@ -166,6 +174,8 @@ class Headless:
     # What people call it, and the seconds between two starts of it.
     name = ""
     start_gap = 0.0
+    # What it asks its service for; None: nobody knows before it runs.
+    model: str | None = None
     # True where a process gets one item, which the pool claims for it, and does not ask for more.
     one_item_each = False
     # What it asks its service beyond what stands in its transcripts.

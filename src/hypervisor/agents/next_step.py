@@ -9,8 +9,9 @@ from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, forecast, ladder
 from hypervisor.ledger.rows import Brief
+from hypervisor.ledger.usage import dollars
 from hypervisor.system.checkout import top_of
 from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
@@ -43,6 +44,18 @@ class NotDone(TypedDict):
     reason: str
 
 
+class Ahead(TypedDict):
+    """What the forecasts hang on: how many `items` have ended, whether they are so few that it is
+    `rough`, and what the costs of what is left lie between in 9 of 10 cases, None where not known.
+    """
+
+    items: int
+    rough: bool
+    tokens: list[float] | None
+    usd: list[float] | None
+    seconds: list[float] | None
+
+
 class Plan(TypedDict, total=False):
     """The next step for a queue; see `plan`."""
 
@@ -65,6 +78,18 @@ class Plan(TypedDict, total=False):
     ask: bool
     tokens: int | None
     seconds: int | None
+    usd: float | None
+    forecast: Ahead | None
+    model: str
+
+
+class Costs(TypedDict):
+    """Those keys of a plan that tell what is left will cost."""
+
+    tokens: int | None
+    seconds: int | None
+    usd: float | None
+    forecast: Ahead | None
 
 
 def go_on(ledger: Ledger, queue: str) -> None:
@@ -84,8 +109,9 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     `step` is "finished", "paused", "stopped", "permissions", "wait", "canary", "not_done" or
     "workers". With "finished", `why` is what the items that are left wait for. With "canary" and
     "workers", `workers` is how many to start. With "workers", `ask` is whether the user is to be
-    asked before, and `tokens` and `seconds` are what is left times what the ended items cost (None
-    where that is not known). With "not_done", `not_done` are the items that were tried first and
+    asked before, and `tokens`, `usd` and `seconds` are what is left will cost by what the ended
+    items did (None where that is not known, as it is below three), and `forecast` what that hangs
+    on. With "not_done", `not_done` are the items that were tried first and
     did not end as done: their `id`, `state` and `reason`. The rest is started once they have, or
     the user has agreed.
 
@@ -110,6 +136,10 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "may_branch": not tools and top_of(ledger.root) is not None,
     }
     most = told["at_once"] or settings.limits.workers
+    if row.ladder is not None and counts["ready"]:
+        # The highest rung first: what waits there has waited before.
+        on_rungs = zip(ladder.rungs(row.ladder), ladder.ready(ledger, row), strict=True)
+        told["model"], most = [(one.word, min(most, n)) for one, n in on_rungs if n][-1]
     if row.state == "paused":
         return {**told, "step": "paused", "reason": row.reason, "resume_at": row.resume_at}
     if not counts["ready"] and not counts["claimed"]:
@@ -120,7 +150,6 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     rules = ledger.agents.permissions(queue)
     if rules:
         return {**told, "step": "permissions", "rules": rules}
-    ended, seconds, tokens = ledger.sessions.cost_of_ended(queue)
     untried = news.trial(row, counts) - counts["done"]
     if untried > 0:
         if counts["claimed"]:
@@ -134,9 +163,10 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
                 "held_back": most < min(untried, counts["ready"]),
             }
         return {**told, "step": "not_done", "not_done": [_not_done(item) for item in not_done]}
-    if tokens is None and ended:
+    costs = ledger.sessions.costs_of_ended(queue)
+    if any(tokens is None for _, tokens, _ in costs):
         use.look_again(ledger, queue)
-        _, seconds, tokens = ledger.sessions.cost_of_ended(queue)
+        costs = ledger.sessions.costs_of_ended(queue)
     usual = max(1, min(settings.limits.workers, -(-left // _PER_WORKER)))
     wanted = min(usual, most)
     workers = max(0, wanted - counts["claimed"])
@@ -149,9 +179,36 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         "workers": workers,
         "held_back": wanted < usual,
         "ask": left > settings.limits.ask_above and not yes,
-        "tokens": None if tokens is None else round(tokens * left),
-        "seconds": None if seconds is None else round(seconds * left / wanted),
+        **_ahead(costs, left, wanted),
     }
+
+
+def _ahead(costs: list[tuple[float, int | None, float | None]], left: int, workers: int) -> Costs:
+    """Return what `left` items will cost by the `costs` of those that ended (as of
+    `costs_of_ended`), with so many workers."""
+    seconds = forecast.of([one[0] / workers for one in costs], left)
+    tokens = forecast.of([one[1] for one in costs if one[1] is not None], left)
+    usd = forecast.of([one[2] for one in costs if one[2] is not None], left)
+    ended = len(costs)
+    told: Costs = {
+        "tokens": None if tokens is None else round(tokens.expected),
+        "seconds": None if seconds is None else round(seconds.expected),
+        "usd": None if usd is None else round(usd.expected, 6),
+        "forecast": None,
+    }
+    if ended >= forecast.LEAST:
+        told["forecast"] = {
+            "items": ended,
+            "rough": ended < forecast.ROUGH,
+            "tokens": _between(tokens, 0),
+            "usd": _between(usd, 6),
+            "seconds": _between(seconds, 0),
+        }
+    return told
+
+
+def _between(one: forecast.Forecast | None, digits: int) -> list[float] | None:
+    return None if one is None else [round(one.low, digits), round(one.high, digits)]
 
 
 def _apart(named: list[list[str]]) -> tuple[int | None, list[Shared]]:
@@ -199,6 +256,17 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         kind = f" of type {AGENT}"
     rest = f"then run: hypervisor wait {told['queue']}" if headless else "then end your turn"
     name, left = told["queue"], told["left"]
+    prompt = f"queue {name}"
+    if model := told.get("model"):
+        client, _, bare = model.rpartition(":")
+        if client not in ("", HOST) and told["step"] in ("canary", "workers"):
+            return [
+                f"{count(left, 'item')} left; those whose turn it is wait for {model}, which this "
+                "session can't start. The user is asked by:",
+                f"hypervisor work {name} --agent {client} --model {bare}",
+            ]
+        kind += f" with the model {model},"
+        prompt += f", model {model}"
     if told["step"] == "finished":
         first = f"hypervisor integrate {name}, then " if branch else ""
         why = f" ({told['why']})" if told["why"] else ""
@@ -241,7 +309,7 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         return [
             *_held_back(told),
             f"Try {tried} first. Start {started}{kind} in the background{at_once} with the "
-            f"prompt: queue {name}, one item only",
+            f"prompt: {prompt}, one item only",
             f"Then run in this same turn: hypervisor wait {name}",
             f"and, when no worker is alive any more: hypervisor plan {name}",
         ]
@@ -260,12 +328,9 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             f"/hypervisor:resume {name}",
             end,
         ]
-    tokens, seconds = told["tokens"], told["seconds"]
-    cost = f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"
-    time = f", about {span(seconds)}" if seconds is not None else ""
     workers = count(told["workers"], "worker")
     at_once = either(told["workers"], "", ", in one message, each")
-    shown = [f"{count(left, 'item')} left: {cost}{time} with {workers}."]
+    shown = [f"{count(left, 'item')} left, for {workers}: {_cost(told)}."]
     shown += _held_back(told)
     if told["ask"] and headless:
         total = sum(told["counts"].values())
@@ -283,11 +348,30 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             "Without that tool, tell the figures and end your turn; a yes may come later.",
         ]
     shown += [
-        f"Start {workers}{kind} in the background{at_once} with the prompt: queue {name}",
+        f"Start {workers}{kind} in the background{at_once} with the prompt: {prompt}",
         f"{rest.capitalize()}." + ("" if headless else " Never poll: you will be told."),
         "(How much of the usage limits is left can't be known here; a limit pauses the queue.)",
     ]
     return shown
+
+
+def _cost(told: Plan) -> str:
+    """Return in words what the rest of a queue will cost, and how sure that is."""
+    ahead = told["forecast"]
+    if ahead is None:
+        return "what they will cost is not known yet, since fewer than three have ended"
+    tokens, usd, seconds = told["tokens"], told["usd"], told["seconds"]
+    parts = [f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"]
+    if tokens is not None and (range_ := ahead["tokens"]):
+        parts[0] += f" ({range_[0]:,.0f} to {range_[1]:,.0f})"
+    if usd is not None and (range_ := ahead["usd"]):
+        parts.append(
+            f"{dollars(usd)} at list prices ({dollars(range_[0])} to {dollars(range_[1])})"
+        )
+    if seconds is not None and (range_ := ahead["seconds"]):
+        parts.append(f"about {span(seconds)} ({span(range_[0])} to {span(range_[1])})")
+    rough = f" (rough: only {ahead['items']} have ended)" if ahead["rough"] else ""
+    return ", ".join(parts) + rough
 
 
 def _held_back(told: Plan) -> list[str]:

@@ -26,11 +26,15 @@ class Usage:
     belongs to no item is overhead. `complete` is true when the transcript's last message is a
     final one. `known` is false for a transcript of an unknown shape. Where a worker never sees a
     claim's id, its shares are in `by_id`, by the items' ids, in the order of their claims.
+    `requests` are all that was asked of the service: which share it belongs to (a claim, the place
+    of one in `by_id`, None for overhead), the model, the tokens, and how many of those that were
+    written to the cache stay there for an hour.
     `compacted` is true where the client has summed up the conversation: what that took stands in no
     row. `partial` is true where an answer has but the figures that were known at its beginning.
     """
 
-    __slots__ = ("by_id", "compacted", "complete", "items", "known", "partial", "total")
+    __slots__ = ("by_id", "compacted", "complete", "items", "known", "partial", "requests",
+                 "total")  # fmt: skip
 
     def __init__(self) -> None:
         self.known = True
@@ -40,6 +44,7 @@ class Usage:
         self.total: Tokens = (0, 0, 0, 0)
         self.items: dict[str, Tokens] = {}
         self.by_id: list[tuple[str, Tokens]] = []
+        self.requests: list[tuple[str | int | None, str, Tokens, int]] = []
 
 
 class Failure:

@@ -8,7 +8,7 @@ from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, budget
+from hypervisor.ledger import Ledger, usage
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
@@ -32,12 +32,11 @@ def run(args: argparse.Namespace) -> int:
     """Allow it, and say what is allowed now. Raises UsageError."""
     commands = check_commands(args.words)
     names = check_grants(args.tools)
-    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
+    limits = options.budget(args)
     root = root_of_queue(args.queue)
     tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:
-        if tokens is not None or ms is not None:
-            ledger.terms.set_budget(args.queue, tokens, ms)
+        ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         row = ledger.queues.get(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
@@ -46,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"in a session they may call tools of: {', '.join(tools)}")
     if names:
         print(f"open it again to add what was held for that: hypervisor open {args.queue} SOURCE")
+    if row.budget_usd is not None:
+        print(f"they may cost {usage.dollars(row.budget_usd)} at list prices")
     if row.budget_tokens is not None:
         print(f"they may use {row.budget_tokens:,} tokens")
     if row.budget_ms is not None:

@@ -28,5 +28,6 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "evidence", "next_step", "note")
     with Ledger.open(root_of_claim(args.token)) as ledger:
+        options.note_use(ledger, args)
         ended = worker.finish(ledger, args.token, "blocked", report, more=args.next)
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: blocked")

@@ -42,5 +42,6 @@ def run(args: argparse.Namespace) -> int:
         if value:
             report[name] = value
     with Ledger.open(root_of_claim(args.token)) as ledger:
+        options.note_use(ledger, args)
         ended = worker.finish(ledger, args.token, "done", report, force=args.force, more=args.next)
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: done")

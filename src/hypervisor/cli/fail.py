@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), or learn that the item is not ours (4)."""
     report = options.texts(args, "reason", "note")
     with Ledger.open(root_of_claim(args.token)) as ledger:
+        options.note_use(ledger, args)
         ended = worker.finish(ledger, args.token, "failed", report, more=args.next)
         again = "failed; it will be tried again" if ended.state == "ready" else "failed"
         return options.tell_end(ledger, args, ended, f"accepted {args.token}: {again}")

@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
     parser.add_argument("--here", action="store_true", help="in this linked worktree")
+    parser.add_argument(
+        "--model", metavar="NAME", help="the worker's model: a rung, of a queue with a ladder"
+    )
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument(
         "--schema", action="store_true", help="show the schema of answers again; claims nothing"
@@ -53,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
         name = options.worker_name(args.worker)
         here = os.getcwd() if args.here else None
         most, told = worker.carried(ledger, args.queue, args.n)
-        claims = worker.take(ledger, args.queue, name, most, args.id, branch=args.branch, here=here)
+        claims = worker.take(
+            ledger, args.queue, name, most, args.id, branch=args.branch, here=here, model=args.model
+        )
         if told and len(claims) == most:
             print(f"hypervisor: {told}", file=sys.stderr)
         if claims or args.json:
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             hand_out(ledger, claims, as_json=args.json, why=why)
         if claims:
             return 0
-        text, drained = worker.why_nothing(ledger, args.queue, only=args.id)
+        text, drained = worker.why_nothing(ledger, args.queue, only=args.id, model=args.model)
     if not args.json:
         print(text)
     return 3 if drained else 0

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
 
 # What options are called whose columns have another name.
-_OPTIONS = {"lease_ms": "lease", "item_ms": "item-minutes", "budget_ms": "budget-minutes"}
+_OPTIONS = {"lease_ms": "lease"} | {
+    f"{of}_{name}": option
+    for of, option in (("item", "item-budget"), ("budget", "budget"))
+    for name in ("usd", "tokens", "ms")
+}
 SUMMARY = "pre-flight sources and open a queue of what can run"
 EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
@@ -111,6 +115,12 @@ def add_options(parser: argparse._ActionsContainer) -> None:
     options.add_budget(parser)
     options.add_bounds(parser)
     parser.add_argument(
+        "--ladder",
+        metavar="MODELS",
+        help="an item starts with the first of these models, and each failed attempt takes it to "
+        "the next: [CLIENT:]MODEL,…, e.g. haiku,sonnet,opus; after the last, it has failed",
+    )
+    parser.add_argument(
         "--yes-up-to",
         type=int,
         metavar="N",
@@ -134,8 +144,10 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
 
     root = find_root()
     settings = load(root)
-    if _narrows(args):
+    if _names_only(args, "where"):
         return _narrow(args, root, settings)
+    if _names_only(args, "instructions"):
+        return _instruct(args, root)
     for line in settings.raised:
         print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
@@ -148,14 +160,16 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
             raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+    if args.ladder is not None:
+        _climbs(args, options.budget(args).get("usd"))
     commands = check_commands(args.allow_command)
     named = _from_root(root, args.may_write)
     args.tools = check_grants(args.tools)
-    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
+    limits = options.budget(args)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")
-    _not_for_agents(args, root, tokens, ms)
+    _not_for_agents(args, root, limits)
     _not_more_for_agents(bounds, usual)
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
@@ -190,8 +204,8 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
             scope=args.scope,
             commands=json.dumps(commands) if commands else None,
             may_write=json.dumps(named) if named else None,
-            budget_tokens=tokens,
-            budget_ms=ms,
+            budget=limits,
+            ladder=args.ladder,
             bounds=bounds,
             usual=usual,
             yes_up_to=args.yes_up_to,
@@ -243,6 +257,35 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     return 1 if failed else 3
 
 
+def _names_only(args: argparse.Namespace, option: str) -> bool:
+    """True where nothing is named but a queue and this."""
+    others = vars(args).keys() - {"queue", option, "json"}
+    return bool(getattr(args, option)) and not any(getattr(args, name) for name in others)
+
+
+def _instruct(args: argparse.Namespace, root: str) -> int:
+    """Give the queue other instructions: 0, or 3 if nobody is left who would read them."""
+    text = preflight_verb.read_instructions(args)
+    assert text is not None
+    with Ledger.open(root) as ledger:
+        reconcile.settle(ledger, limit=None)
+        version = ledger.terms.set_instructions(args.queue, text)
+        counts = ledger.queues.stats(args.queue)
+    unclaimed = counts["ready"] + counts["waiting"]
+    if args.json:
+        told = {"queue": args.queue, "version": version, "for": unclaimed,
+                "at_work": counts["claimed"]}  # fmt: skip
+        print(json.dumps(told))
+        return 0 if unclaimed else 3
+    print(
+        f"instructions of {args.queue}, version {version}: “{one_line(text, 100)}”, for "
+        f"{count(unclaimed, 'item')} that nobody has claimed yet"
+    )
+    if counts["claimed"]:
+        print(f"{count(counts['claimed'], 'item')} at work keep the version that they began with")
+    return 0 if unclaimed else 3
+
+
 def _schema(path: str) -> str:
     """Return the schema of answers in a file, as it is kept. Raises UsageError."""
     from hypervisor.system import schemas
@@ -258,12 +301,6 @@ def _schema(path: str) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{one_line(path)}: {reason}", "name a file with a JSON schema") from None
     return schemas.load(text, path)
-
-
-def _narrows(args: argparse.Namespace) -> bool:
-    """True where nothing is named but a queue and what its items have to match."""
-    others = vars(args).keys() - {"queue", "where", "json"}
-    return bool(args.where) and not any(getattr(args, name) for name in others)
 
 
 def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
@@ -318,9 +355,7 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
     return sorted(set(named))
 
 
-def _not_for_agents(
-    args: argparse.Namespace, root: str, tokens: int | None, ms: int | None
-) -> None:
+def _not_for_agents(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None:
     """Raise NotAllowed where an agent would let workers run, reach or spend more: the user decides
     about that, and is asked by verbs of their own."""
     if not caller.around():
@@ -340,16 +375,36 @@ def _not_for_agents(
         what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
     elif args.tools:
         what, instead = "--tools", f"hypervisor allow {queue} --tools {','.join(args.tools)}"
-    elif _raised(root, queue, tokens, ms):
-        what, instead = "a larger budget", f"hypervisor allow {queue}"
-        instead += "" if args.budget_tokens is None else f" --budget-tokens {args.budget_tokens}"
-        instead += (
-            "" if args.budget_minutes is None else f" --budget-minutes {args.budget_minutes:g}"
-        )
+    elif limits and _raised(root, queue, limits):
+        what = "a larger budget"
+        instead = f"hypervisor allow {queue} --budget {budget.words(limits)}"
     if instead:
         raise NotAllowed(
             f"{what} is for the user to decide, not for a session",
             f"open the queue without it, then run this, which asks the user: {instead}",
+        )
+
+
+def _climbs(args: argparse.Namespace, usd: float | None) -> None:
+    """Have an item fail after the last rung of the ladder. Raises UsageError for a ladder that is
+    none, has more rungs than attempts, or a rung whose price nobody knows where that has to be."""
+    from hypervisor.agents.clients import CLIENTS
+    from hypervisor.ledger import ladder
+
+    known = ladder.rungs(args.ladder)
+    for one in known:
+        if one.client not in (None, *CLIENTS):
+            raise UsageError(
+                f"no client is called {one_line(one.client, 40)}", f"known: {', '.join(CLIENTS)}"
+            )
+        if usd:
+            budget.check_price(args.queue, one.model, one.word)
+    if args.max_attempts is None:
+        args.max_attempts = len(known)
+    elif args.max_attempts < len(known):
+        raise UsageError(
+            f"--max-attempts {args.max_attempts} is less than the rungs of the ladder",
+            f"leave it out, or make it {len(known)} or more",
         )
 
 
@@ -360,7 +415,7 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     return {"item_calls": limits.item_calls, "item_ms": ms}
 
 
-def _not_more_for_agents(bounds: dict[str, int], usual: dict[str, int]) -> None:
+def _not_more_for_agents(bounds: dict[str, float], usual: dict[str, int]) -> None:
     """Raise NotAllowed where an agent would let workers take more for an item than is usual, or
     start on all items with none tried."""
     if not caller.around():
@@ -368,16 +423,14 @@ def _not_more_for_agents(bounds: dict[str, int], usual: dict[str, int]) -> None:
     for name, value in bounds.items():
         most = usual.get(name)
         if value == 0 or (most is not None and value > most):
-            option = "--item-minutes" if name == "item_ms" else f"--{name.replace('_', '-')}"
+            option = "--" + _OPTIONS.get(name, name.replace("_", "-"))
             raise NotAllowed(
                 f"a higher bound by {option} is for the user to decide, not for a session",
                 "open the queue without it; the user may open it with that in a terminal",
             )
 
 
-def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
-    if tokens is None and ms is None:
-        return False
+def _raised(root: str, queue: str, limits: dict[str, float]) -> bool:
     try:
         with Ledger.open(root) as ledger:
             at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
@@ -385,7 +438,7 @@ def _raised(root: str, queue: str, tokens: int | None, ms: int | None) -> bool:
                 at_work is not None
                 and at_work.state in ("open", "paused")
                 and not ledger.queues.drained(queue)
-                and budget.raised(at_work, tokens, ms)
+                and budget.raised(at_work, limits)
             )
     except NoLedger:
         return False
@@ -424,12 +477,18 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
 
 
-def _change(column: str, before: int | None, now: int | None) -> str:
+def _change(column: str, before: float | None, now: float | None) -> str:
     """Return in words what a limit of a queue is now, and was, by the option that sets it."""
     option = _OPTIONS.get(column, column)
-    in_ms = column.endswith("_ms")
+    name = column.partition("_")[2] if "budget" in option else ""
     told = [
-        "no limit" if not one else span(one / 1000) if in_ms else f"{one:,}"
+        "no limit"
+        if not one
+        else budget.words({name: one})
+        if name
+        else span(one / 1000)
+        if column == "lease_ms"
+        else f"{one:,}"
         for one in (now, before)
     ]
     return f"  from now on: --{option.replace('_', '-')} {told[0]} (it was {told[1]})"

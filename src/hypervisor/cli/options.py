@@ -94,20 +94,30 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
 
 
 def add_budget(parser: argparse._ActionsContainer) -> None:
-    """Declare the options of a queue's budget."""
+    """Declare the options of a queue's budget, with those of earlier versions."""
+    from argparse import SUPPRESS
+
     parser.add_argument(
-        "--budget-tokens", type=int, metavar="N", help="hand out nothing more after N tokens"
+        "--budget",
+        metavar="LIMITS",
+        help="hand out nothing more after so many dollars, tokens, or so much time from the first "
+        "claim on, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then uses more",
     )
-    parser.add_argument(
-        "--budget-minutes",
-        type=float,
-        metavar="M",
-        help="hand out nothing more M minutes after the first claim",
-    )
+    parser.add_argument("--budget-tokens", type=int, help=SUPPRESS)
+    parser.add_argument("--budget-minutes", type=float, help=SUPPRESS)
+
+
+def budget(args: argparse.Namespace) -> dict[str, float]:
+    """Return the limits that the options of `add_budget` name. Raises UsageError."""
+    from hypervisor.ledger import budget
+
+    return budget.earlier(args.budget_tokens, args.budget_minutes) | budget.limits(args.budget)
 
 
 def add_bounds(parser: argparse._ActionsContainer) -> None:
     """Declare the options of what workers may take for an item, and of how many are tried first."""
+    from argparse import SUPPRESS
+
     parser.add_argument(
         "--item-calls",
         type=int,
@@ -116,25 +126,28 @@ def add_bounds(parser: argparse._ActionsContainer) -> None:
         "used up (200; 0: no limit)",
     )
     parser.add_argument(
-        "--item-minutes",
-        type=float,
-        metavar="M",
-        help="minutes that a worker may take for an item, however often it renews its lease; those "
-        "of `hypervisor work` have --max-minutes (60, and a lease at least; 0: no limit)",
+        "--item-budget",
+        metavar="LIMITS",
+        help="dollars, tokens and time that a worker may take for an item, e.g. 0.10usd,10min, "
+        "however often it renews its lease; past them, an attempt is used up (60min, and a lease "
+        "at least; 0min: no limit)",
     )
+    parser.add_argument("--item-minutes", type=float, help=SUPPRESS)
     parser.add_argument(
         "--canary",
         type=int,
         metavar="N",
-        help="so many items have to be done before a session starts workers on the rest (1, above "
-        "100 items 3)",
+        help="so many items have to be done before workers are started on the rest (in a session "
+        "1, above 100 items 3; in a pool none)",
     )
 
 
-def bounds(args: argparse.Namespace) -> dict[str, int]:
+def bounds(args: argparse.Namespace) -> dict[str, float]:
     """Return the bounds that `add_bounds` declares and that were given, as `Terms.set_bounds`
     takes them. Raises UsageError."""
-    given: dict[str, int] = {}
+    from hypervisor.ledger import budget
+
+    given: dict[str, float] = {}
     for option, value, factor in (
         ("item-calls", args.item_calls, 1),
         ("item-minutes", args.item_minutes, 60_000),
@@ -147,7 +160,8 @@ def bounds(args: argparse.Namespace) -> dict[str, int]:
         name = "item_ms" if option == "item-minutes" else option.replace("-", "_")
         # A bound that is given is one, however small.
         given[name] = max(1, round(value * factor)) if value else 0
-    return given
+    item = budget.limits(args.item_budget, "--item-budget")
+    return given | {f"item_{name}": value for name, value in item.items()}
 
 
 def add_check(parser: argparse._ActionsContainer) -> None:
@@ -240,6 +254,18 @@ def add_next(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
+def note_use(ledger: Ledger, args: argparse.Namespace) -> None:
+    """Note what a worker that asks for more has used until now, where its queue has a budget of
+    that."""
+    claim = ledger.queries.claim_of(args.token) if args.next else None
+    if claim is not None and claim.agent:
+        row = ledger.queues.get(claim.queue_name)
+        if row.budget_usd is not None or row.budget_tokens is not None:
+            from hypervisor.agents import use
+
+            use.note(ledger, claim.agent)
+
+
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
     """Say how an item was ended, hand out the next one if asked to, and return 0."""
     from hypervisor.cli import handout
@@ -288,18 +314,24 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
     from hypervisor.cli import handout
 
-    queue, name, branch, here = ledger.claims.place_of(args.token)
+    queue, name, branch, here, rung = ledger.claims.place_of(args.token)
     claims: list[Claim] = []
     try:
-        claims = worker.take(ledger, queue, name, claimed=ended.claims, branch=branch, here=here)
-        text = "" if claims else worker.why_nothing(ledger, queue)[0]
+        claims = worker.take(
+            ledger, queue, name, claimed=ended.claims, branch=branch, here=here, model=rung
+        )
+        text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
         print(f"hypervisor: {error}", file=sys.stderr)
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None
+        # What the worker has read before is not told again, but for a version that is new.
+        before = ledger.queries.claim_of(args.token)
+        now = ledger.queries.claim_of(claims[0].token) if claims else before
+        known = before is None or now is None or before.version == now.version
         why = "" if claims else worker.why_word(ledger, queue)
-        handout.hand_out(ledger, claims, as_json=args.json, known=True, ended=told, why=why)
+        handout.hand_out(ledger, claims, as_json=args.json, known=known, ended=told, why=why)
     else:
         print(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hypervisor.agents import reconcile
+from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.status import told_of
@@ -25,15 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume the queue and say where it stands."""
-    tokens, ms = budget.limits(args.budget_tokens, args.budget_minutes)
+    limits = options.budget(args)
     with Ledger.open(root_of_queue(args.queue)) as ledger:
-        if caller.around() and budget.raised(ledger.queues.get(args.queue), tokens, ms):
+        if caller.around() and budget.raised(row := ledger.queues.get(args.queue), limits):
             raise NotAllowed(
                 "a larger budget is for the user to decide",
-                f"this asks the user: {budget.more(args.queue)}",
+                f"this asks the user: {budget.more(row)}",
             )
         reconcile.settle(ledger)
-        opening.resume(ledger, args.queue, tokens=tokens, ms=ms)
+        # What had no price may have one now.
+        use.collect_all(ledger, args.queue)
+        opening.resume(ledger, args.queue, limits)
         print(told_of(ledger, args.queue))
     options.tell_next(args.queue)
     return 0

@@ -8,7 +8,7 @@ import time
 
 from hypervisor.agents.reconcile import settle
 from hypervisor.cli.place import root_of_item
-from hypervisor.ledger import OPEN_STATES, Ledger, outcomes
+from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span, stamp
@@ -161,10 +161,14 @@ def _claim(claim: shapes.Claim) -> list[str]:
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):
         shown.append(f"    files: {', '.join(one_line(n, 120) for n in files[:_SHOWN])}")
+    if claim["version"] > 1:
+        shown.append(f"    instructions: version {claim['version']}")
     if claim["tokens"]:
         total = sum(number or 0 for number in claim["tokens"].values())
         least = "" if claim["tokens_exact"] else "at least "
-        shown.append(f"    tokens: {least}{total:,}")
+        cost = "" if claim["usd"] is None else f", {usage.dollars(claim['usd'])}"
+        model = f", {one_line(claim['model'], 60)}" if claim["model"] else ""
+        shown.append(f"    tokens: {least}{total:,}{usage.told(claim['tokens'])}{cost}{model}")
     if claim["transcript"]:
         shown.append(f"    transcript: {one_line(claim['transcript'], 300)}")
     return shown

@@ -8,7 +8,7 @@ from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.caller import Caller
-from hypervisor.ledger import Ledger, proofs
+from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line, prose, shortened
@@ -115,6 +115,9 @@ def detail(one: Status) -> list[str]:
     pace = _pace(one)
     if pace:
         shown.append(f"  {pace}")
+    if one["usd"] is not None:
+        least = "" if one["tokens_exact"] else "at least "
+        shown.append(f"  cost: {least}{usage.dollars(one['usd'])} at list prices")
     if aside := one["set_aside"]:
         shown.append(
             f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "

@@ -18,7 +18,7 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
@@ -148,7 +148,6 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
         raise UsageError("--halt takes a number from 1 up")
-    agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
         raise UsageError(
@@ -161,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
             f"open it first: hypervisor open {args.queue} {shell(args.sources)}",
         )
     if args.sources:
-        agents.check(find_root())
+        chosen.headless(model=args.model, turns=turns, words=args.words).check(find_root())
         args.all_are_items = args.agent == "command" and "-" in args.sources
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}
@@ -170,18 +169,31 @@ def run(args: argparse.Namespace) -> int:
             return UsageError.exit_code if code == 1 else code
         sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
+        row = ledger.queues.get(args.queue)
         if ledger.queues.drained(args.queue):
             print(worker.why_nothing(ledger, args.queue)[0])
             return 3
-        granted = json.loads(ledger.queues.get(args.queue).commands or "[]")
+        granted = json.loads(row.commands or "[]")
         if granted and chosen.no_commands:
             words = " ".join(shell(command) for command in granted)
             raise UsageError(
                 f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
                 "open the queue without it, or take another --agent",
             )
-        agents.check(ledger.root)
-        agents.check_names(ledger.queries.columns(args.queue))
+        climbs = row.ladder if args.model is None and args.agent != "command" else None
+        wanted = [(args.agent, args.model)]
+        if climbs:
+            wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
+        clients = [
+            client(name).headless(model=model, turns=turns, words=args.words)
+            for name, model in wanted
+        ]
+        for agents in clients:
+            if row.budget_usd is not None or row.item_usd is not None:
+                budget.check_price(args.queue, agents.model, f"--agent {agents.name}")
+            agents.check(ledger.root)
+            agents.check_names(ledger.queries.columns(args.queue))
+        agents = clients[0]
         withheld = agents.hand_on(args.env)
         if args.dry_run:
             return _rehearse(ledger, args.queue, agents)
@@ -192,12 +204,14 @@ def run(args: argparse.Namespace) -> int:
             pool = Pool(
                 ledger,
                 args.queue,
-                agents,
+                clients[0],
                 workers=args.workers,
                 items_each=items,
                 seconds=args.max_minutes * 60,
                 force=args.force,
                 branch=args.branch,
+                rungs=clients if climbs else (),
+                model=args.model if row.ladder else None,
                 halt=args.halt,
                 printed=_printer(ledger) if args.keep_order else None,
                 show=show,
@@ -212,7 +226,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"hypervisor: {note}", file=sys.stderr)
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
-    end = [_next(args, why, pool.cause, resume_at, nothing)] if why != "drained" else []
+    end = (
+        [_next(args, why, pool.cause or pool.not_done, resume_at, nothing)]
+        if why != "drained"
+        else []
+    )
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
@@ -281,6 +299,12 @@ def _next(
         if args.agent == "command":
             mend = "Once that is fixed, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
+    if why == "not done":
+        return (
+            f"stopped: what was tried first is not done: {escaped(cause)}; nothing more was "
+            f"started. Once that is mended: hypervisor retry {args.queue}, then the same command; "
+            f"or go on all the same: hypervisor plan {args.queue} --go-on"
+        )
     if why == "halted":
         failed = count(args.halt, "failure")
         return f"stopped after {failed}; the same command goes on with what is left"

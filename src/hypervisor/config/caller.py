@@ -42,17 +42,24 @@ def around() -> str:
 
 class PoolAgent:
     """An agent of a pool: its pool's `session`, its own name, how many `items` it may claim in all
-    (None: as many as there are), and the `queue` that it is held to (None: not known here)."""
+    (None: as many as there are), the `queue` that it is held to (None: not known here), and its
+    `model`, where it stands on a rung of a ladder."""
 
-    __slots__ = ("items", "name", "queue", "session")
+    __slots__ = ("items", "model", "name", "queue", "session")
 
     def __init__(
-        self, session: str, name: str, items: int | None = None, queue: str | None = None
+        self,
+        session: str,
+        name: str,
+        items: int | None = None,
+        queue: str | None = None,
+        model: str | None = None,
     ) -> None:
         self.session = session
         self.name = name
         self.items = items
         self.queue = queue
+        self.model = model
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which `in_pool` knows this agent in its own processes."""
@@ -61,6 +68,8 @@ class PoolAgent:
             told["HYPERVISOR_ITEMS"] = str(self.items)
         if self.queue is not None:
             told["HYPERVISOR_QUEUE"] = self.queue
+        if self.model is not None:
+            told["HYPERVISOR_MODEL"] = self.model
         return told
 
 
@@ -71,7 +80,8 @@ def in_pool() -> PoolAgent | None:
         return None
     items = os.environ.get("HYPERVISOR_ITEMS", "")
     queue = os.environ.get("HYPERVISOR_QUEUE") or None
-    return PoolAgent(session, name, int(items) if items.isdecimal() else None, queue)
+    model = os.environ.get("HYPERVISOR_MODEL") or None
+    return PoolAgent(session, name, int(items) if items.isdecimal() else None, queue, model)
 
 
 def _client_above() -> int | None:

@@ -197,7 +197,8 @@ def _users(root: str) -> list[dict[str, object]]:
     except OSError:
         # Where a sandbox hides it, the defaults hold; no worker is stopped by that.
         told = {}
-    told.pop("store", None)
+    for name in ("store", "prices"):
+        told.pop(name, None)
     projects = told.pop("project", {})
     if not isinstance(projects, dict) or not all(map(_is_table, projects.values())):
         raise UsageError(

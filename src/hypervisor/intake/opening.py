@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from hypervisor.config.roots import create_state
 from hypervisor.config.settings import Settings
@@ -112,16 +112,16 @@ def note_tree(ledger: Ledger, queue: str) -> None:
         uncommitted.note(ledger.state, uncommitted.of_queue(row.no))
 
 
-def resume(ledger: Ledger, queue: str, *, tokens: int | None = None, ms: int | None = None) -> None:
-    """Hand out again after a pause; the budgets are those of `Terms.set_budget`.
+def resume(ledger: Ledger, queue: str, limits: Mapping[str, float]) -> None:
+    """Hand out again after a pause; the limits are those of `Terms.set_budget`.
 
     Raises UsageError for a queue that has ended, or whose budget is used up.
     """
-    if tokens is not None or ms is not None:
-        ledger.terms.set_budget(queue, tokens, ms)
-    why = budget.reached(ledger, ledger.queues.get(queue))
+    ledger.terms.set_budget(queue, limits)
+    row = ledger.queues.get(queue)
+    why = budget.reached(ledger, row)
     if why is not None:
-        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(queue)}")
+        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(row)}")
     ledger.pauses.resume(queue)
     ledger.pauses.forget_stop(queue)
     note_tree(ledger, queue)

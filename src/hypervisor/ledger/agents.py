@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.store import Store
-    from hypervisor.ledger.usage import Tokens
+    from hypervisor.ledger.usage import Cost, Tokens
 
 _SEEN_SECONDS = 3
 _USED_SECONDS = 15
+# What claims cost together: not known where that of one is not.
+DOLLARS = "case when count(c.usd) = count(*) then sum(c.usd) end"
 _ALL = f"select {columns(Agent, 'a')} from agent a"
 
 
@@ -154,22 +156,35 @@ class Agents:
         *,
         complete: bool,
         kept: str | None = None,
+        cost: Cost | None = None,
     ) -> None:
-        """Note what an agent has used in all (None: not known) and for each of its claims.
+        """Note what an agent has used in all (None: not known) and for each of its claims, and what
+        that has cost.
 
         The four figures are input, output, cache read and cache write tokens.
         """
+        usd, models, claims, billed = cost or (None, {}, {}, False)
+        if models:
+            from json import dumps
+
+            told = dumps(models)
         with self._store.write():
             self._store.change(
                 "update agent set known = ?, complete = ?, input_tokens = ?, output_tokens = ?, "
-                "cache_read_tokens = ?, cache_write_tokens = ?, kept = coalesce(?, kept) "
-                "where id = ?",
-                (int(total is not None), int(complete), *(total or (None,) * 4), kept, agent),
-            )
+                "cache_read_tokens = ?, cache_write_tokens = ?, kept = coalesce(?, kept), "
+                "usd = ?, models = ?, billed = ? where id = ?",
+                (int(total is not None), int(complete), *(total or (None,) * 4), kept,
+                 usd, told if models else None, int(billed), agent),
+            )  # fmt: skip
+            nothing: tuple[str | None, float | None] = (None, None)
             self._store.change_many(
                 "update claim set input_tokens = ?, output_tokens = ?, cache_read_tokens = ?, "
-                "cache_write_tokens = ? where no = ? and token = ? and agent = ?",
-                [(*figures, number_of(token), token, agent) for token, figures in items.items()],
+                "cache_write_tokens = ?, model = coalesce(?, model), usd = ? "
+                "where no = ? and token = ? and agent = ?",
+                [
+                    (*figures, *claims.get(token, nothing), number_of(token), token, agent)
+                    for token, figures in items.items()
+                ],
             )
 
     def set_unseen(self, agent: str, unseen: str) -> None:
@@ -190,31 +205,29 @@ class Agents:
         )
         return found is not None
 
-    def costs(self, queue: int) -> tuple[list[Agent], dict[int, list[int | None]]]:
-        """Return the agents of a queue, and the sums of the claims of each of its items, by the
-        item's number: input, output, read from the cache, written to it; None: not known."""
-        return self.of_queue(queue), dict(self.shares(queue))
-
-    def shares(self, queue: int) -> Iterator[tuple[int, list[int | None]]]:
-        """Yield the items' numbers and sums of `costs`, in the order of the numbers."""
+    def shares(self, queue: int) -> Iterator[tuple[int, list[int | None], float | None]]:
+        """Yield the sums of the claims of each item of a queue whose use is known, in the order of
+        the items' numbers: the number, tokens (input, output, read from the cache, written to it)
+        and dollars (None: not known)."""
         found = self._store.rows(
             "select c.item, sum(c.input_tokens), sum(c.output_tokens), sum(c.cache_read_tokens), "
-            "sum(c.cache_write_tokens) "
+            f"sum(c.cache_write_tokens), {DOLLARS} "
             "from claim c join item i on i.no = c.item where i.queue = ? "
             "and c.input_tokens is not null group by c.item order by c.item",
             (queue,),
         )
-        return ((item, tokens) for item, *tokens in found)
+        return ((item, tokens, usd) for item, *tokens, usd in found)
 
-    def tokens_of_items(self, queue: int) -> int:
-        """Return the tokens of the claims of a queue that are known."""
+    def used_by_items(self, queue: int) -> tuple[int, float | None]:
+        """Return the tokens of the claims of a queue that are known, and their dollars, None where
+        those of one are not."""
         found = self._store.row(
             "select sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
-            "+ c.cache_write_tokens) from claim c join item i on i.no = c.item "
+            f"+ c.cache_write_tokens), {DOLLARS} from claim c join item i on i.no = c.item "
             "where i.queue = ? and c.input_tokens is not null",
             (queue,),
         )
-        return int(found[0] or 0)
+        return int(found[0] or 0), found[1] if found[0] else 0.0
 
     def note_permission(self, queue: int, agent: str, call: str, rule: str) -> None:
         """Note that a worker asked for a permission, and the rule that would give it."""

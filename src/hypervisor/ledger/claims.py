@@ -7,6 +7,7 @@ import time
 
 from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.claim_ids import token_no
+from hypervisor.ledger.ladder import on_rung, place, rungs
 from hypervisor.ledger.overlaps import AT_WORK
 from hypervisor.ledger.reports import prepared
 from hypervisor.ledger.rows import Next, columns
@@ -42,9 +43,13 @@ if TYPE_CHECKING:
 # Without i, l, o, 0, 1: a small model copies the token by eye.
 _LETTERS = ("abcdefghjkmnpqrstuvwxyz23456789" * 9)[:256]
 _BATCH = 200
+# More attempts than an item can have.
+_MANY = 1 << 30
 _NEWEST = "select no from queue where project = ? and name = ? order by generation desc limit 1"
 _LATE = f"(select min(l.turn) from item l where l.queue = ({_NEWEST}) and l.turn < 0) < ? "
-_OTHERS = {"last_claim": "(select max(no) from claim)", "late": _LATE + "/*! + CLOCK */"}
+_OTHERS = {"last_claim": "(select max(no) from claim)", "late": _LATE + "/*! + CLOCK */",
+           "version": "(select version from queue where queue.no = item.queue)",
+           "ladder": "(select ladder from queue where queue.no = item.queue)"}  # fmt: skip
 _ITEM = (
     f"select {columns(Next, 'item', **_OTHERS)} from item where queue = ({_NEWEST}) "
     "and (select state from queue where queue.no = item.queue) = 'open' "
@@ -53,6 +58,10 @@ _ITEM = (
 _FREE = f"and (files is null or files not in ({AT_WORK})) "
 _ALONE = "/*! for update skip locked */"
 _READY = f"{_ITEM}and turn > ? and turn < ? {_FREE}order by turn limit ? {_ALONE}"
+_READY_ON = (
+    f"{_ITEM}and turn > ? and turn < ? and attempts - forgiven between ? and ? {_FREE}"
+    f"order by turn limit ? {_ALONE}"
+)
 _READY_ONE = f"{_ITEM}and id = ? and state = 'ready' {_ALONE}"
 _HOLD = (
     "update item set state = 'claimed', claim = ?, turn = ?, "
@@ -60,7 +69,8 @@ _HOLD = (
 )
 _NEW_CLAIM = (
     "insert into claim (no, token, item, worker, lease_ms, attempt, claimed_at, session, agent, "
-    "process, base_commit, ends_by, handout) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "process, base_commit, ends_by, handout, version, model, rung) "
+    "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -93,6 +103,7 @@ class Claims:
         process: str | None = None,
         base_commit: str | None = None,
         there: Presence | None = None,
+        model: str | None = None,
     ) -> list[Claim]:
         """Claim up to `n` ready items of `queue` (only the item `only`, if given), in order.
 
@@ -101,12 +112,14 @@ class Claims:
         client's session that the worker runs in, `agent` its name in there where that is known,
         `process` the process that it is where it is none of a client's (see `caller.process`);
         `base_commit` is the commit at which the tasks stand. What is not `there` keeps its place.
+        `model` is that of the worker, which on a queue with a ladder is a rung of it.
         """
         with self._store.write():
             self._claim_locks.last_lock.clear()
             held = self._claim(
-                queue, worker, n, lease_seconds, only, session, agent, process, base_commit, there
-            )
+                queue, worker, n, lease_seconds, only, session, agent, process, base_commit, there,
+                model,
+            )  # fmt: skip
         return [Claim(*one) for one in held]
 
     def finish_and_claim(
@@ -123,6 +136,7 @@ class Claims:
         process: str | None = None,
         base_commit: str | None = None,
         there: Presence | None = None,
+        model: str | None = None,
     ) -> tuple[list[str | None], list[Claim]]:
         """End items as `finish_many` does and claim the next ones, in one durable commit.
 
@@ -137,7 +151,7 @@ class Claims:
                 if any(states):
                     held = self._claim(
                         queue, worker, n, lease_seconds, None, session, agent, process,
-                        base_commit, there,
+                        base_commit, there, model,
                     )  # fmt: skip
             finally:
                 # What was not claimed is locked no longer: others may have it by the next claim.
@@ -183,18 +197,21 @@ class Claims:
         """True if one of an item's `files` (as its row tells them) is in work."""
         return files is not None and self._files_at_work().meet_text(files)
 
-    def place_of(self, token: str) -> tuple[str, str, bool, str | None]:
+    def place_of(self, token: str) -> tuple[str, str, bool, str | None, str | None]:
         """Return the queue and the worker of a claim that exists or existed, whether it has a
-        branch, and the folder that it worked in if that was its worker's own worktree."""
+        branch, the folder that it worked in if that was its worker's own worktree, and the rung of
+        the queue's ladder on which its worker stands."""
         row = self._store.row(
-            "select q.name, c.worker, c.branch, c.worktree from claim c "
+            "select q.name, c.worker, c.branch, c.worktree, q.ladder, c.rung from claim c "
             "join item i on i.no = c.item join queue q on q.no = i.queue where c.no = ?",
             (token_no(token),),
         )
         place: str = row["worktree"] or ""
         own = place.startswith(f"{STATE}/worktrees/{token}")
         here = os.path.join(self._store.root, place) if place and not own else None
-        return row["name"], row["worker"], row["branch"] is not None, here
+        known = rungs(row["ladder"]) if row["ladder"] and row["rung"] is not None else []
+        rung = known[row["rung"]].word if known else None
+        return row["name"], row["worker"], row["branch"] is not None, here, rung
 
     def follows(self, token: str) -> bool:
         """True if the agent or the process that has the claim `token` had one of its queue before;
@@ -241,19 +258,23 @@ class Claims:
         process: str | None,
         base_commit: str | None,
         there: Presence | None,
+        model: str | None,
     ) -> list[_Held]:
-        found, passed = self._lock_ready(queue, n, only, there)
+        found, passed = self._lock_ready(queue, n, only, there, model)
         self._ends.put_behind(passed)
         if not found:
             row = self._queues.get(queue)
             if row.state == "paused" and row.resume_at is not None and self._pauses.reopen_due():
-                found, passed = self._lock_ready(queue, n, only, there)
+                found, passed = self._lock_ready(queue, n, only, there, model)
                 self._ends.put_behind(passed)
             elif row.state == "open" and not passed and not self._any_claimed(row.no):
                 self._claim_locks.sweep(self._claim_locks.folder_of(row))
         if not found:
             return []
         known = self._queues.known(found[0][2].queue)
+        if known.version != found[0][2].version:
+            self._queues.forget_known(known.no)
+            known = self._queues.known(known.no)
         lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
         now, clock = time.time(), self._store.lease_clock()
         ends_by = None
@@ -263,12 +284,13 @@ class Claims:
             lease_ms = min(lease_ms, known.item_ms)
         until = LEASED + clock + lease_ms * 1000
         handout = found[0][0] if len(found) > 1 else None
+        rung = None if known.ladder is None else place(known.ladder, model)
         self._store.change_many(_HOLD, [(number, until, now, item.no) for number, _, item in found])
         self._store.change_many(
             _NEW_CLAIM,
             [
                 (number, token, item.no, worker, lease_ms, item.attempts + 1, now, session,
-                 agent, process, base_commit, ends_by, handout)
+                 agent, process, base_commit, ends_by, handout, known.version, model, rung)
                 for number, token, item in found
             ],
         )  # fmt: skip
@@ -276,7 +298,7 @@ class Claims:
         return [(token, known, item, lease_ms, base_commit) for _, token, item in found]
 
     def _lock_ready(
-        self, queue: str, n: int, only: str | None, there: Presence | None
+        self, queue: str, n: int, only: str | None, there: Presence | None, model: str | None
     ) -> tuple[list[tuple[int, str, Next]], list[int]]:
         """Lock up to `n` ready items; return their (claim, token, row), and those passed over."""
         found: list[tuple[int, str, Next]] = []
@@ -284,7 +306,7 @@ class Claims:
         made: list[str] = []
         looked = False
         at_work = None
-        for item in self._ready(queue, n, only):
+        for item in self._ready(queue, n, only, model):
             if there is not None and not there(item):
                 if there.enough():
                     break
@@ -315,13 +337,17 @@ class Claims:
                 passed.append(item.no)
         return found, passed
 
-    def _ready(self, queue: str, n: int, only: str | None) -> Iterable[Next]:
-        """End late claims, then yield the ready items in order, each at most once."""
+    def _ready(self, queue: str, n: int, only: str | None, model: str | None) -> Iterable[Next]:
+        """End late claims, then yield the ready items in order, each at most once: on a ladder
+        those of the worker's rung, then those of lower ones."""
         newest = (self._store.project, queue)
         late = self._ends.late()
         if only is not None:
             self._ends.expire_late(self._queues.get(queue).no)
-            yield from self._store.all(Next, _READY_ONE, (*newest, late, *newest, only))
+            for item in self._store.all(Next, _READY_ONE, (*newest, late, *newest, only)):
+                failed = item.attempts - item.forgiven
+                if item.ladder is None or on_rung(item.ladder, failed) <= place(item.ladder, model):
+                    yield item
             return
         after, size = -1, n
         while size > 0:
@@ -330,10 +356,29 @@ class Claims:
             late_ones = after < 0 and (not batch or batch[0].late)
             if late_ones and self._ends.expire_late(self._queues.get(queue).no):
                 batch = self._store.all(Next, _READY, values)
+            if batch and batch[0].ladder is not None:
+                yield from self._ready_on(newest, late, batch[0].ladder, model)
+                return
             yield from batch
             if len(batch) < min(size, _BATCH):
                 return
             after, size = batch[-1].turn, _BATCH
+
+    def _ready_on(
+        self, newest: tuple[str, str], late: int, ladder: str, model: str | None
+    ) -> Iterable[Next]:
+        rung = place(ladder, model)
+        highest = on_rung(ladder, _MANY)
+        for low, high in ((rung, _MANY if rung == highest else rung), (0, rung - 1)):
+            after = -1
+            while low <= high:
+                values = (*newest, late, *newest, after, WAITING, low, high,
+                          self._store.project, late, _BATCH)  # fmt: skip
+                found = self._store.all(Next, _READY_ON, values)
+                yield from found
+                if len(found) < _BATCH:
+                    break
+                after = found[-1].turn
 
     def _ready_values(
         self, newest: tuple[str, str], late: int, after: int, size: int

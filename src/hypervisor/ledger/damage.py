@@ -22,7 +22,7 @@ from hypervisor.system.text import one_line
 _KINDS = {"integer": "integer", "bigint": "integer", "real": "real", "text": "text"}
 # Unix time up to the year 5000, a span in milliseconds, a count: code adds to them and shows them.
 _TIMES = (0, 95_617_584_000)
-_RANGES = {"lease_ms": (0, 1 << 50), "budget_ms": (0, 1 << 50)}
+_RANGES = {"lease_ms": (0, 1 << 50), "budget_ms": (0, 1 << 50), "item_ms": (0, 1 << 50)}
 _COUNTS = (-1, 1 << 60)
 _CLOCK = (schema.LEASED, schema.NEVER)
 _ON_CLOCK = ("turn", "finish_no", "until", "value")
@@ -43,6 +43,7 @@ _JSON = {
     ("item", "named"): list,
     ("item", "plan"): dict,
     ("claim", "report"): dict,
+    ("agent", "models"): dict,
 }
 _LISTS_OF_TEXT = (
     "commands", "may_write", "folders", "check_env", "check_base", "tools", "files",

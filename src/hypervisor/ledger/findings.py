@@ -40,10 +40,15 @@ class ClaimRow(NamedTuple):
     ends_by: int | None
     calls: int
     proof: str | None
+    answer: str | None
     verdict: str | None
     reviewer: str | None
     verdict_at: float | None
     verdict_note: str | None
+    usd: float | None
+    model: str | None
+    version: int | None
+    rung: int | None
     id: str
     queue_name: str
     generation: int
@@ -115,8 +120,8 @@ class Span(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An item, and of the claim that was accepted or is live who had it when, how it ended, its
-    answer (JSON) and its report."""
+    """An item, and of the claim that was accepted or is live who had it when, with which model, how
+    it ended, its answer (JSON) and its report."""
 
     no: int
     id: str
@@ -147,6 +152,7 @@ class Result(NamedTuple):
     claimed_at: float | None
     ended_at: float | None
     clone: str | None
+    model: str | None
     proof: str | None
     answer: str | None
     report: Report | None
@@ -206,13 +212,10 @@ class Suggestion(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An item with its result, and of the claim that was accepted or is live the `attempt`, and by
-    which `model` and at which cost it was made."""
+    """An item with its result, and the `attempt` of the claim that was accepted or is live."""
 
     result: Result
     attempt: int | None
-    model: str | None
-    usd: float | None
 
 
 class KnownItem(NamedTuple):

@@ -43,6 +43,7 @@ _PARTS = (
     ("sample", "queue = ?"),
     ("sampled", "queue = ?"),
     ("suggestion", "queue = ?"),
+    ("instruction", "queue = ?"),
     ("queue", "no = ?"),
 )
 _PRUNABLE = (
@@ -113,9 +114,10 @@ class Generations:
         `source` has changed. What was accepted in any generation, with the same content, is left
         out. Where nothing is to be added, the last generation stays the last, if it is one of work.
         A budget that is given to a queue at work replaces its earlier one. Limits and bounds that
-        are named hold from then on. Raises UsageError if the queue is at work with other
-        instructions, or another check, scope, commands or paths, or has accepted answers by another
-        schema; where no schema, check, scope, commands or paths are named, those that it has stay.
+        are named hold from then on, and so do instructions, as a version of their own. Raises
+        UsageError if the queue is at work with another check, scope, commands or paths, or with
+        instructions where none are given, or has accepted answers by another schema; where no
+        schema, check, scope, commands or paths are named, those that it has stay.
         """
         # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
         if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
@@ -165,7 +167,9 @@ class Generations:
                     "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
                     (options.purpose, options.preflight, queue.no),
                 )
-            self._terms.put_budget(queue.no, options.budget_tokens, options.budget_ms)
+            if options.instructions is not None:
+                self._terms.put_instructions(queue, options.instructions)
+            self._terms.put_budget(queue.no, options.budget or {})
             limits = options.limits()
             if not goes_on:
                 limits = {**(options.usual or {}), **limits}
@@ -182,6 +186,10 @@ class Generations:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
                 )
+            if options.ladder is not None:
+                self._store.change(
+                    "update queue set ladder = ? where no = ?", (options.ladder, queue.no)
+                )
             if options.answer is not None:
                 self._store.change(
                     "update queue set answer = ? where no = ?", (options.answer, queue.no)
@@ -193,7 +201,7 @@ class Generations:
                 now = self._queues.get(name)
                 opened.changed = {
                     column: (getattr(queue, column), getattr(now, column))
-                    for column in (*limits, "budget_tokens", "budget_ms")
+                    for column in (*limits, "budget_usd", "budget_tokens", "budget_ms")
                     if getattr(queue, column) != getattr(now, column)
                 }
             self._items.add(queue, wanted, opened)
@@ -419,6 +427,8 @@ def _others(queue: Queue, options: Options) -> list[str]:
         ("another --allow-command", options.commands, queue.commands),
         ("another --may-write", options.may_write, queue.may_write),
         ("another --scope", options.scope, queue.scope),
+        ("another --ladder", options.ladder, queue.ladder),
     )
     others = [word for word, given, now in named if given is not None and given != now]
-    return ["other instructions", *others] if queue.instructions != options.instructions else others
+    without = options.instructions is None and queue.instructions is not None
+    return ["instructions", *others] if without else others

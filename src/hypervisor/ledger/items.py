@@ -86,7 +86,7 @@ class Opened:
         self.present = 0
         self.accepted = 0
         self.elsewhere: list[tuple[str, str]] = []
-        self.changed: dict[str, tuple[int | None, int | None]] = {}
+        self.changed: dict[str, tuple[float | None, float | None]] = {}
         self.is_new = False
 
 
@@ -252,6 +252,14 @@ class Items:
             "and (q.purpose <> 'pull' or i.turn < 0)",
             (self._store.project, self._store.project),
         )
+
+    def ready_by_failed(self, queue: int) -> list[tuple[int, int]]:
+        """Return (failed attempts, how many items with so many are ready) of a generation."""
+        return self._store.rows(
+            "select attempts - forgiven, count(*) from item where queue = ? and turn >= 0 "
+            "and turn < ? group by 1",
+            (queue, WAITING),
+        ).fetchall()
 
     # -- inside a write transaction --
 

@@ -20,8 +20,9 @@ class Options(NamedTuple):
     the user named them) as an event. `check_env` and `check_base` are those of `Terms.set_check`.
     `scope` "named" keeps workers to the files that their task names; `commands` (JSON) are the
     beginnings of command lines that headless workers may run, and `may_write` (JSON) the paths
-    that workers may change although they steer the next run. The budgets stop the hand-out when
-    they are used up (see `budget`); the minutes count from the first claim. `yes_up_to` is the
+    that workers may change although they steer the next run. `ladder` is one as
+    of `ladder.rungs`. The `budget` (as of `budget.limits`) stops the hand-out when it is used up;
+    its time counts from the first claim. `yes_up_to` is the
     number of items for which the user has agreed to the cost beforehand. `folders` (absolute) are
     those outside of the root whose files are among the items: these may be edited. `bounds` are
     those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
@@ -48,17 +49,17 @@ class Options(NamedTuple):
     scope: str | None = None
     commands: str | None = None
     may_write: str | None = None
-    budget_tokens: int | None = None
-    budget_ms: int | None = None
+    budget: Mapping[str, float] | None = None
+    ladder: str | None = None
     yes_up_to: int | None = None
     folders: Iterable[str] = ()
-    bounds: Mapping[str, int] | None = None
+    bounds: Mapping[str, float] | None = None
     usual: Mapping[str, int] | None = None
     again: bool = False
     answer: str | None = None
     sequence: Sequence[str] = ()
 
-    def limits(self) -> dict[str, int]:
+    def limits(self) -> dict[str, float]:
         """Return the limits and bounds that were named, by the queue's columns."""
         lease = self.lease_seconds
         named = {name: getattr(self, name) for name in LIMITS if name != "lease_ms"}
@@ -72,4 +73,6 @@ LIMITS = {
     "max_attempts": 3, "max_deaths": 3, "max_lost": 10, "max_releases": 3, "max_refusals": 3,
     "lease_ms": 900_000,
 }  # fmt: skip
+# What one claim may take, and how many items are tried first.
+BOUNDS = ("item_calls", "item_ms", "item_usd", "item_tokens", "canary")
 USUAL = Options()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.findings import (
@@ -47,7 +48,7 @@ _LAST_ENDS = (
 )
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
-_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone proof answer")
+_OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone model proof answer")
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -424,16 +425,16 @@ class Queries:
         )
         return (report for (report,) in rows)
 
-    def tokens(self, queues: Sequence[int]) -> dict[int, int]:
-        """Return the tokens of the items of some generations, where they are known, by number."""
+    def used(self, queues: Sequence[int]) -> dict[int, tuple[int, float | None]]:
+        """Return the tokens of the items of some generations, where they are known, and the dollars
+        (None: not known), by number."""
         marks = ", ".join("?" * len(queues))
-        return dict(
-            self._store.rows(
-                f"select c.item, sum({_USED}) from claim c join item i on i.no = c.item "
-                f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
-                queues,
-            )
+        found = self._store.rows(
+            f"select c.item, sum({_USED}), {DOLLARS} from claim c join item i on i.no = c.item "
+            f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
+            queues,
         )
+        return {item: (tokens, usd) for item, tokens, usd in found}
 
     def answers(self, numbers: Sequence[int]) -> Iterator[Answer]:
         """Yield the items with these numbers, in that order."""
@@ -442,17 +443,17 @@ class Queries:
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             rows = self._store.rows(
-                "select c.attempt, c.model, c.usd, "
+                "select c.attempt, "
                 f"{columns(Result, 'i', **_OF_CLAIM)} from item i "
                 f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
                 some,
             )
-            found = {row[3]: row for row in rows}
+            found = {row[1]: row for row in rows}
             for no in some:
                 if no in found:
-                    *beside, report = found[no]
-                    result = Result._make((*beside[3:], loads(report) if report else None))
-                    yield Answer(result, *beside[:3])
+                    attempt, *told, report = found[no]
+                    result = Result._make((*told, loads(report) if report else None))
+                    yield Answer(result, attempt)
 
     def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads

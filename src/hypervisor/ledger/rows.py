@@ -55,6 +55,11 @@ class Queue(NamedTuple):
     answer: str | None
     checks: str | None
     max_refusals: int
+    budget_usd: float | None
+    item_usd: float | None
+    item_tokens: int | None
+    version: int | None
+    ladder: str | None
 
 
 class Item(NamedTuple):
@@ -127,6 +132,9 @@ class Agent(NamedTuple):
     pid: int | None
     pid_start: str | None
     unseen: str | None
+    usd: float | None
+    models: str | None
+    billed: int | None
 
     @property
     def tokens(self) -> Tokens:
@@ -135,7 +143,8 @@ class Agent(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A live claim and its item: `claim_no` is the claim's number, `no` the item's."""
+    """A live claim and its item: `claim_no` is the claim's number, `no` the item's. `usd` and
+    `used`, tokens of all kinds, are what it has cost as far as is known."""
 
     no: int
     queue: int
@@ -161,6 +170,10 @@ class Held(NamedTuple):
     calls: int
     ends_by: int | None
     abrupt: int
+    usd: float | None
+    used: int | None
+    item_usd: float | None
+    item_tokens: int | None
 
 
 class Ending(NamedTuple):
@@ -348,8 +361,9 @@ class Brief(NamedTuple):
 
 
 class Next(NamedTuple):
-    """A ready item that is to be claimed; `late` says that a lease in its queue has run out, and
-    `last_claim` is the number of the ledger's last claim."""
+    """A ready item that is to be claimed; `late` says that a lease in its queue has run out,
+    `last_claim` is the number of the ledger's last claim, `version` that of the queue's
+    instructions, and `ladder` the queue's."""
 
     no: int
     queue: int
@@ -370,6 +384,9 @@ class Next(NamedTuple):
     note: str | None
     last_claim: int | None
     late: bool | None
+    version: int | None
+    ladder: str | None
+    forgiven: int
 
 
 class Ready(NamedTuple):

@@ -274,6 +274,14 @@ create table accepted (
 # each with its `stratum`; one that is `extra` stands for a stratum that had none. `clicked` is what
 # the user of a session has answered to a question of the review. A `suggestion` is work that the
 # worker of a claim has found, with the verdict on it.
+#
+# What an agent or a claim has cost in dollars (`usd`), null where that is not known. A claim's
+# `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
+# dollars of each of its models; `billed` says that these and its dollars are its client's own.
+# `budget_usd` is a queue's budget, `item_usd` and `item_tokens` are what a claim may use.
+# `version` is that of a queue's instructions, null for the first; a claim has the one that it was
+# made with. All versions stand in `instruction`, once there are several. `ladder` has the models on
+# which a queue's items are tried, and a claim's `rung` is that of its worker, from 0.
 SIXTH = """
 alter table claim add column proof text;
 update claim set proof = 'claimed' where outcome = 'done' and report not like '%"rule":%';
@@ -343,6 +351,23 @@ create table suggestion (
     reviewer text,
     primary key (queue, id)
 );
+alter table agent add column usd real;
+alter table agent add column models text;
+alter table agent add column billed integer;
+alter table queue add column budget_usd real;
+alter table queue add column item_usd real;
+alter table queue add column item_tokens bigint;
+alter table queue add column version integer;
+alter table claim add column version integer;
+alter table queue add column ladder text;
+alter table claim add column rung integer;
+create table instruction (
+    queue integer not null,
+    version integer not null,
+    content text not null,
+    at real not null,
+    primary key (queue, version)
+);
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
@@ -351,5 +376,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion",
+    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion", "instruction",
 )  # fmt: skip

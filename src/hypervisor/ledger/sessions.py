@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.config import caller
+from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import WORKED, sql
@@ -30,6 +31,8 @@ POOL = "pool-"
 _NOWHERE = ""
 # So many items tell the pace of a queue, at least and at most.
 _PACE_FROM, _PACE_OF = 3, 50
+# What is left costs what so many of the last have cost.
+_TELLING = 1000
 # A lease is renewed once so much of it is used up: a minute, of a short one its third.
 _RENEW_US = 60_000_000
 _ALL = f"select {columns(Session, 's')} from session s"
@@ -48,6 +51,9 @@ _OF_OTHERS = {
     "item_calls": "q.item_calls",
     "item_ms": "q.item_ms",
     "abrupt": "i.abrupt",
+    "used": "c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens",
+    "item_usd": "q.item_usd",
+    "item_tokens": "q.item_tokens",
 }
 _OF_AGENT = (
     f"select {columns(Held, 'c', **_OF_OTHERS)} "
@@ -223,6 +229,8 @@ class Sessions:
             elif row.item_calls is not None and row.calls >= row.item_calls:
                 cause = f"it took more than the {row.item_calls} tool calls that an item may take"
                 past.append((row, cause))
+            elif why := overspent(row):
+                past.append((row, why))
         return past
 
     def send_back(self, tokens: Sequence[str]) -> list[str]:
@@ -306,17 +314,18 @@ class Sessions:
         row = self._store.row("select commit_id from claim where no = ?", (token_no(token),))
         return row["commit_id"] if row else None
 
-    def cost_of_ended(self, queue: str) -> tuple[int, float | None, float | None]:
-        """Return how many items of `queue` have ended, and the seconds and the tokens that they
-        cost on average; None where that is not known of any."""
-        items, seconds, tokens = self._store.row(
-            "select count(*) as items, avg(c.ended_at - c.claimed_at) as seconds, "
-            "avg(c.input_tokens + c.output_tokens + c.cache_read_tokens + c.cache_write_tokens) "
-            "as tokens from item i join claim c on c.no = i.claim "
-            f"where i.queue = ? and i.state in {sql(WORKED)}",
-            (self._queues.get(queue).no,),
-        )
-        return items, seconds, tokens
+    def costs_of_ended(self, queue: str) -> list[tuple[float, int | None, float | None]]:
+        """Return what the last items of `queue` that were worked on and ended have cost, with all
+        their claims: seconds, tokens and dollars, None where not known."""
+        return self._store.rows(
+            "select sum(c.ended_at - c.claimed_at), case when count(c.input_tokens) = count(*) "
+            "then sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
+            f"+ c.cache_write_tokens) end, {DOLLARS} "
+            "from (select no from item where queue = ? and finish_no is not null "
+            f"and state in {sql(WORKED)} order by finish_no desc limit ?) as i "
+            "join claim c on c.item = i.no where c.ended_at is not null group by i.no",
+            (self._queues.get(queue).no, _TELLING),
+        ).fetchall()
 
     def pace(self, queue: int) -> float | None:
         """Return how many seconds an item of a generation (its number) takes, by the last that were
@@ -352,6 +361,18 @@ class Sessions:
                     "update claim set calls = calls + ? where no = ?",
                     [(calls, row.claim_no) for row in held],
                 )
+
+
+def overspent(held: Held) -> str | None:
+    """Return in words that a claim (a row as of `held_by`) has cost more than its queue allows for
+    an item; None where it has not, as far as is known."""
+    from hypervisor.ledger.usage import dollars
+
+    if held.item_usd is not None and (held.usd or 0) >= held.item_usd:
+        return f"it cost more than the {dollars(held.item_usd)} that an item may cost"
+    if held.item_tokens is not None and (held.used or 0) >= held.item_tokens:
+        return f"it used more than the {held.item_tokens:,} tokens that an item may use"
+    return None
 
 
 def _renewal(held: Held) -> int | None:

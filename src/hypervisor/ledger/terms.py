@@ -7,7 +7,7 @@ import time
 
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.ledger.claim import loads
-from hypervisor.ledger.options import LIMITS
+from hypervisor.ledger.options import BOUNDS, LIMITS
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
@@ -72,13 +72,30 @@ class Terms:
             self._queues.note(row.no, "check removed", name)
         return True
 
+    def set_instructions(self, queue: str, text: str) -> int:
+        """Give a queue other instructions, for what is claimed from then on; return the number of
+        that version."""
+        with self._store.write():
+            return self.put_instructions(self._queues.get(queue), text)
+
+    def instructions(self, queue: int, version: int | None) -> str | None:
+        """Return a version of a generation's instructions (None: the first, and of a queue that has
+        no other), None where there are none."""
+        row = self._store.row(
+            "select content from instruction where queue = ? and version = ?", (queue, version or 1)
+        )
+        if row is None:
+            row = self._store.row("select instructions from queue where no = ?", (queue,))
+        told: str | None = row[0]
+        return told
+
     def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
         """Have headless workers run command lines that begin so; return all that they may."""
         return self._allow(queue, "commands", "allowed", commands)
 
-    def set_bounds(self, queue: str, **bounds: int) -> None:
-        """Give a queue other bounds, those that are named: `item_calls` and `item_ms`, what one
-        claim may take of tool calls and time before that ends it as an attempt (0: no bound); and
+    def set_bounds(self, queue: str, **bounds: float) -> None:
+        """Give a queue other bounds, those that are named: `item_calls`, `item_ms`, `item_usd` and
+        `item_tokens`, what one claim may take before that ends it as an attempt (0: no bound); and
         `canary`, how many items are tried before the rest is (0: none).
 
         A bound of time holds for claims that are made from then on.
@@ -116,10 +133,10 @@ class Terms:
         over = not self._queues.at_work(row, None) and self._used(row)
         return () if over else tuple(loads(row.tools))
 
-    def set_budget(self, queue: str, tokens: int | None, ms: int | None) -> None:
-        """Give a queue other budgets; None leaves one as it is, 0 takes it away."""
+    def set_budget(self, queue: str, budget: Mapping[str, float]) -> None:
+        """Give a queue the limits of `budget.limits` that are named; 0 takes one away."""
         with self._store.write():
-            self.put_budget(self._queues.get(queue).no, tokens, ms)
+            self.put_budget(self._queues.get(queue).no, budget)
 
     def tokens_used(self, queue: int) -> int | None:
         """Return the tokens that the agents of a queue are known to have used; None: of nobody."""
@@ -129,6 +146,21 @@ class Terms:
             (queue,),
         )[0]
         return used
+
+    def usd_used(self, queue: int) -> tuple[float | None, list[str]]:
+        """Return the dollars that the agents of a queue are known to have cost, None where that is
+        known of nobody, and the models of those of which it is not though their tokens are."""
+        rows = self._store.rows(
+            "select usd, models from agent where queue = ? and input_tokens is not null", (queue,)
+        ).fetchall()
+        known = [row["usd"] for row in rows if row["usd"] is not None]
+        without: dict[str, None] = {}
+        for row in rows:
+            if row["usd"] is None:
+                models = loads(row["models"] or "{}")
+                priceless = [name for name, of in models.items() if of["usd"] is None]
+                without.update(dict.fromkeys(priceless))
+        return sum(known) if known else None, list(without)
 
     def started_at(self, queue: Queue) -> float | None:
         """Return when the first item of a queue (its row) was claimed, or None (Unix time)."""
@@ -254,19 +286,39 @@ class Terms:
 
             self._store.change("update queue set sequence = ? where no = ?", (dumps(ids), queue))
 
-    def put_bounds(self, queue: int, bounds: dict[str, int]) -> None:
-        columns = [one for one in (*LIMITS, "item_calls", "item_ms", "canary") if one in bounds]
+    def put_instructions(self, queue: Queue, text: str) -> int:
+        if text == queue.instructions:
+            return queue.version or 1
+        now = time.time()
+        version = (queue.version or 1) + 1
+        told = [(version, text, now)]
+        if queue.version is None:
+            told.append((1, queue.instructions or "", queue.opened_at))
+        self._store.change_many(
+            "insert into instruction (queue, version, content, at) values (?, ?, ?, ?)",
+            [(queue.no, *one) for one in told],
+        )
+        self._store.change(
+            "update queue set instructions = ?, version = ? where no = ?", (text, version, queue.no)
+        )
+        self._queues.forget_known(queue.no)
+        self._queues.note(queue.no, "instructions", f"version {version}")
+        return version
+
+    def put_bounds(self, queue: int, bounds: Mapping[str, float]) -> None:
+        columns = [one for one in (*LIMITS, *BOUNDS) if one in bounds]
         if columns:
             values = [bounds[one] if one == "canary" else bounds[one] or None for one in columns]
             sets = ", ".join(f"{one} = ?" for one in columns)
             self._store.change(f"update queue set {sets} where no = ?", (*values, queue))
             self._queues.forget_known(queue)
 
-    def put_budget(self, queue: int, tokens: int | None, ms: int | None) -> None:
-        for column, value in (("budget_tokens", tokens), ("budget_ms", ms)):
-            if value is not None:
+    def put_budget(self, queue: int, budget: Mapping[str, float]) -> None:
+        for name in ("usd", "tokens", "ms"):
+            if name in budget:
                 self._store.change(
-                    f"update queue set {column} = ? where no = ?", (value or None, queue)
+                    f"update queue set budget_{name} = ? where no = ?",
+                    (budget[name] or None, queue),
                 )
 
     def keep_tools(self, earlier: Queue, queue: Queue) -> None:

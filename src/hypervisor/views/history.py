@@ -152,6 +152,9 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
         "commit": claim.commit_id,
         "tokens": usage.by_kind(claim),
         "tokens_exact": not usage.missing_of(agent) if agent is not None else None,
+        "usd": None if claim.usd is None else round(claim.usd, 6),
+        "model": claim.model,
+        "version": claim.version or 1,
         "transcript": claim.kept,
         "review": None
         if claim.verdict is None

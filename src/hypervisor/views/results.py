@@ -59,12 +59,13 @@ class Results:
         """Yield of each item what it was made from, its answer as JSON, what its checks said, and
         ours by the names of `HEADS`, bare."""
         answers = self.answers()
-        tokens = self._ledger.queries.tokens(self._queues)
+        used = self._ledger.queries.used(self._queues)
         for one in answers:
             item = one.result
             # What is done has no reason, and of many items most are.
             told = _DONE if item.state == "done" else self._tell(item, None)
             given = given_row(item)
+            tokens, usd = used.get(item.no, (None, None))
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
                 item.answer,
@@ -75,9 +76,9 @@ class Results:
                     "reason": told.get("reason"),
                     "item": item.id,
                     "attempt": one.attempt,
-                    "model": one.model,
-                    "tokens": tokens.get(item.no),
-                    "usd": one.usd,
+                    "model": item.model,
+                    "tokens": tokens,
+                    "usd": None if usd is None else round(usd, 6),
                     "started": _moment(item.claimed_at),
                     "ended": _moment(item.ended_at),
                 },

@@ -23,6 +23,19 @@ class Tokens(TypedDict):
     tokens: dict[str, int] | None
     tokens_exact: bool | None
     tokens_unseen: list[str]
+    total_usd: float | None
+    overhead_usd: float | None
+    models: list[Model]
+
+
+class Model(TypedDict):
+    """What was used of a model, for how many items, and how many of those are done."""
+
+    model: str
+    items: int
+    done: int
+    tokens: dict[str, int] | None
+    usd: float | None
 
 
 class Notices(TypedDict):
@@ -53,6 +66,8 @@ class Always(TypedDict):
     lost: int
     abrupt: int
     tokens: Mapping[str, int | None] | None
+    usd: float | None
+    model: str | None
     runtime_seconds: float | None
     report_pending: str | None
 
@@ -176,6 +191,7 @@ class Status(TypedDict, total=False):
     eta_seconds: int | None
     tokens: int | None
     tokens_exact: bool | None
+    usd: float | None
     budget: Budget | None
     workers: list[Worker]
     problems: list[Problem]
@@ -220,6 +236,9 @@ class Claim(TypedDict):
     commit: str | None
     tokens: dict[str, int | None] | None
     tokens_exact: bool | None
+    usd: float | None
+    model: str | None
+    version: int
     transcript: str | None
     review: Verdict | None
 

@@ -50,6 +50,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
     aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     known = ledger.terms.tokens_used(queue.no)
+    usd, without = ledger.terms.usd_used(queue.no)
     told: Status = {
         "queue": queue.name,
         "state": state,
@@ -66,6 +67,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
         "eta_seconds": None if not pace else round(left / pace),
         "tokens": known,
         "tokens_exact": None if known is None else tokens_exact(ledger, queue.no),
+        "usd": None if usd is None or without else round(usd, 6),
         "budget": budget.spent(ledger, queue),
         "workers": workers,
     }
@@ -250,7 +252,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         rest = (
             f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
         )
-        problem("budget", f"{used_up}; {rest}", budget.more(name))
+        problem("budget", f"{used_up}; {rest}", budget.more(queue))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:

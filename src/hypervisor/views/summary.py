@@ -18,7 +18,7 @@ from hypervisor.ledger.usage import KINDS
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, either, one_line
 from hypervisor.tasks.report import UNCHANGED, beside
-from hypervisor.views.shapes import Head, Notices, Rest, Summary, Tokens, Told
+from hypervisor.views.shapes import Head, Model, Notices, Rest, Summary, Tokens, Told
 from hypervisor.worker import outbox
 from hypervisor.worker.branches import keeping
 
@@ -79,6 +79,8 @@ class _Parts:
         drained = row.state == "open" and not states["ready"] and not states["claimed"]
         self.counts = {standing.word: 0 for standing in STANDINGS}
         self._pending = 0
+        # By model, and whether they are done.
+        self._of_model = Counter[tuple[str | None, bool]]()
         self._first: float | None = None
         self._last: float | None = None
         self.head: Head = {
@@ -95,15 +97,17 @@ class _Parts:
         shares = self._ledger.agents.shares(self._row.no) if tokens else iter(())
         share = next(shares, None)
         for item in self._ledger.queries.results_in(self._row.no):
-            own = share[1] if share is not None and share[0] == item.no else None
-            told = tell(item, own)
+            own = share is not None and share[0] == item.no
+            told = tell(item, share[1] if own and share else None)
             if tokens and (row := given_row(item)) is not None:
                 told["row"] = row
             if item.no in self._gone:
                 told["report_gone"] = True
-            if own is not None:
+            if own and share:
+                told["usd"] = _dollars(share[2])
                 share = next(shares, None)
             self.counts[told["status"]] += 1
+            self._of_model[item.model, told["status"] == "success"] += item.model is not None
             self._pending += bool(told["report_pending"])
             begun, ended = item.first_claimed_at, item.finished_at
             if begun is not None:
@@ -123,7 +127,8 @@ class _Parts:
             "runtime_seconds": None if first is None or last is None else round(last - first, 3),
             **_tokens(
                 agents,
-                ledger.agents.tokens_of_items(row.no),
+                *ledger.agents.used_by_items(row.no),
+                self._of_model,
                 unaccounted=ledger.agents.unaccounted(row.no),
             ),
             "unknown_transcripts": [agent.id for agent in agents if agent.input_tokens is None],
@@ -179,27 +184,74 @@ def beside_of(told: Told) -> list[tuple[str, list[str]]]:
     )
 
 
-def _tokens(agents: list[Agent], items: int, *, unaccounted: bool) -> Tokens:
-    """Return the queue's tokens: all that its workers used, and what belongs to no item; `items`
-    are those that do.
+def _tokens(
+    agents: list[Agent],
+    items: int,
+    usd_of_items: float | None,
+    of_model: Counter[tuple[str | None, bool]],
+    *,
+    unaccounted: bool,
+) -> Tokens:
+    """Return the queue's tokens and dollars: all that its workers used, and what belongs to no
+    item; `items` and `usd_of_items` are those that do. `of_model` is how many were worked on with
+    each model, and whether they are done.
 
     `tokens_unseen` names what stands in no transcript: where that is something, the figures are
     lower bounds.
     """
+    models = _models(agents, of_model)
     if not agents or any(agent.input_tokens is None for agent in agents):
         unknown: Tokens = {"total_tokens": None, "overhead_tokens": None, "tokens": None,
-                           "tokens_exact": None, "tokens_unseen": []}  # fmt: skip
+                           "tokens_exact": None, "tokens_unseen": [], "total_usd": None,
+                           "overhead_usd": None, "models": models}  # fmt: skip
         return unknown
     total = {kind: sum(getattr(agent, f"{kind}_tokens") for agent in agents) for kind in KINDS}
     everything = sum(total.values())
     unseen = usage.missing(agents, unaccounted=unaccounted)
+    costs = [agent.usd for agent in agents if agent.usd is not None]
+    usd = sum(costs) if len(costs) == len(agents) else None
     return {
+        "total_usd": _dollars(usd),
+        "overhead_usd": None
+        if usd is None or usd_of_items is None
+        else _dollars(usd - usd_of_items),
+        "models": models,
         "total_tokens": everything,
         "overhead_tokens": everything - items,
         "tokens": total,
         "tokens_exact": not unseen,
         "tokens_unseen": unseen,
     }
+
+
+def _models(agents: list[Agent], of_model: Counter[tuple[str | None, bool]]) -> list[Model]:
+    """Return what was used of each model, by its name."""
+    found: dict[str, Model] = {
+        name: {"model": name, "items": of_model[name, True] + of_model[name, False],
+               "done": of_model[name, True], "tokens": None, "usd": None}
+        for name in sorted({name for name, _ in of_model if name is not None})
+    }  # fmt: skip
+    for agent in agents:
+        for name, used in json.loads(agent.models or "{}").items():
+            told = found.setdefault(
+                name, {"model": name, "items": 0, "done": 0, "tokens": None, "usd": None}
+            )
+            before = told["tokens"]
+            told["tokens"] = {
+                kind: used["tokens"][kind] + (before[kind] if before else 0) for kind in KINDS
+            }
+            if before is None:
+                told["usd"] = used["usd"]
+            elif told["usd"] is not None:
+                told["usd"] = None if used["usd"] is None else told["usd"] + used["usd"]
+    for told in found.values():
+        told["usd"] = _dollars(told["usd"])
+    return list(found.values())
+
+
+def _dollars(usd: float | None) -> float | None:
+    """Return dollars as they are told: to a millionth."""
+    return None if usd is None else round(usd, 6)
 
 
 def _notices(agents: list[Agent], told: list[tuple[str, float]]) -> Notices | None:
@@ -242,6 +294,8 @@ def _item(item: Result, share: list[int | None] | None, aside: str | None, untri
         "lost": item.lost,
         "abrupt": item.abrupt,
         "tokens": dict(zip(KINDS, share, strict=True)) if share else None,
+        "usd": None,
+        "model": item.model,
         "runtime_seconds": None,
         "report_pending": _pending(item),
     }
@@ -321,10 +375,12 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     which = f" (generation {summary['generation']} of {newest})" if newest > 1 else ""
     name = f"queue {summary['queue']}{which}"
     head = f"{name}: {summary['state']}{why}, {count(summary['total'], 'item')}"
+    kinds = usage.told(summary["tokens"]) if summary["tokens"] else ""
     shown = [
         f"{head}: {counts or 'none'}",
         *filter(None, [proofs.told(summary["proof"])]),
-        f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}'}",
+        f"time: {time}   tokens: {'not known' if tokens is None else f'{least}{tokens:,}{kinds}'}",
+        *_cost(summary, least),
     ]
     if unseen := summary["tokens_unseen"]:
         shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
@@ -386,6 +442,31 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         shown.append(f"to write {written} again: {mend}")
     if not brief:
         shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
+    return shown
+
+
+def _cost(summary: Summary, least: str) -> list[str]:
+    """Return what a queue has cost, and a line for each of several models."""
+    models = summary["models"]
+    if not models:
+        return []
+    usd = summary["total_usd"]
+    shown = [f"cost: {least}{usage.dollars(usd)} at list prices (a subscription covers it)"]
+    if usd is None:
+        without = [one["model"] for one in models if one["tokens"] and one["usd"] is None]
+        shown = ["cost: not known"]
+        if without:
+            from hypervisor.config import prices
+
+            names = ", ".join(one_line(name, 60) or "one without a name" for name in without)
+            shown = [f"cost: not known, without a price of {names}; {prices.line(without[0])}"]
+    for one in models if len(models) > 1 else ():
+        used = one["tokens"]
+        tokens = f"{sum(used.values()):,} tokens{usage.told(used)}" if used else "tokens not known"
+        share = f"{count(one['items'], 'item')}, {one['done']} done"
+        shown.append(
+            f"  {one_line(one['model'], 60)}: {share}, {tokens}, {usage.dollars(one['usd'])}"
+        )
     return shown
 
 

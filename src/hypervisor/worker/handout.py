@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         process: str | None
         base_commit: str | None
         lease_seconds: float | None
+        model: str | None
 
 
 def same_queue(agent: PoolAgent | None, queue: str) -> None:
@@ -114,6 +115,7 @@ def take(
     agent: caller.PoolAgent | None = None,
     branch: bool = False,
     here: str | None = None,
+    model: str | None = None,
 ) -> list[Claim]:
     """Claim up to `n` items that really want work, and return them; `claimed` are the first.
 
@@ -122,7 +124,8 @@ def take(
     instead. A task that is no longer at its path is looked for by its id; what is missing is passed
     over. What nobody works on any more is freed before nothing is returned.
     `agent` is the agent of a pool that asks, if this process is not its
-    own: it gets no more than its share, and of its own queue only (else NotAllowed). With
+    own: it gets no more than its share, and of its own queue only (else NotAllowed). `model` is the
+    worker's own, where it is known. With
     `branch`, each claim gets a branch and a working tree of its own; with `here`, the linked
     worktree around that folder is put on the branch. Should any of that fail, nothing stays
     claimed. A queue is paused, and hands out nothing, when its budget is used up, and when somebody
@@ -143,7 +146,7 @@ def take(
     try:
         while len(taken) < n:
             if not claimed:
-                marks = terms(ledger, queue, agent)
+                marks = terms(ledger, queue, agent, model)
                 claims = ledger.claims.claim(
                     queue, worker, n - len(taken), only=only, there=there, **marks
                 )
@@ -229,16 +232,20 @@ def give_back(ledger: Ledger, tokens: Iterable[str]) -> None:
             continue
 
 
-def terms(ledger: Ledger, queue: str, agent: caller.PoolAgent | None) -> Marks:
+def terms(
+    ledger: Ledger, queue: str, agent: caller.PoolAgent | None, model: str | None = None
+) -> Marks:
     """Return what is kept with a claim: the client's session around this process and the agent in
-    it, the commit at which the tasks stand, and a lease, where the queue's won't do.
+    it, its `model` (a pool knows that of its agents), the commit at which the tasks stand, and a
+    lease, where the queue's won't do.
 
     Hooks renew leases, and so does a pool. Where no hook has been heard of in a session, a claim
     has to last for as long as an item may take.
     """
-    marks: Marks = {"base_commit": head(ledger.root), "lease_seconds": None}
+    marks: Marks = {"base_commit": head(ledger.root), "lease_seconds": None, "model": model}
     if agent is not None:
-        return marks | {"session": agent.session, "agent": agent.name}
+        model = agent.model or model
+        return marks | {"session": agent.session, "agent": agent.name, "model": model}
     session = caller.session()
     if session is None:
         return marks | {"process": caller.process()}

@@ -23,12 +23,18 @@ _LOOKED_AT = 1000
 
 
 def why_nothing(
-    ledger: Ledger, queue: str, *, only: str | None = None, ready: str = ""
+    ledger: Ledger,
+    queue: str,
+    *,
+    only: str | None = None,
+    ready: str = "",
+    model: str | None = None,
 ) -> tuple[str, bool]:
     """Return in words why `queue` handed out nothing (of the item `only`, if that was asked for),
     and whether it has drained.
 
-    `ready` is what the caller knows of items that are ready, free, and were not handed out. Raises
+    `ready` is what the caller knows of items that are ready, free, and were not handed out; `model`
+    is the one that it has. Raises
     UsageError for an unknown queue or item.
     """
     from hypervisor.worker.handout import share_left
@@ -62,6 +68,9 @@ def why_nothing(
             for item_id, lock in locked[:_SHOWN]
         ]
         told += [f"{len(locked) - _SHOWN} more are locked"] if len(locked) > _SHOWN else []
+        above = _above(ledger, row, model or (agent.model if agent is not None else None))
+        free -= sum(number for _, number in above)
+        told += [f"{number} {either(number, 'waits', 'wait')} for {word}" for word, number in above]
     if counts["waiting"] > aside:
         told.append(f"{counts['waiting'] - aside} wait for other items")
     told += [f"{aside} are set aside"] if aside else []
@@ -79,6 +88,18 @@ def why_word(ledger: Ledger, queue: str) -> str:
         return "paused"
     gone = counts["ready"] and not counts["claimed"] and missing(ledger, queue)[1]
     return "world" if gone else "waiting"
+
+
+def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, int]]:
+    """Return the rungs above that of a model, and how many ready items of a queue (its row) wait
+    for each."""
+    if queue.ladder is None:
+        return []
+    from hypervisor.ledger import ladder
+
+    counts = list(zip(ladder.rungs(queue.ladder), ladder.ready(ledger, queue), strict=True))
+    higher = counts[ladder.place(queue.ladder, model) + 1 :]
+    return [(one.word, number) for one, number in higher if number]
 
 
 def told_missing(ids: list[str], number: int) -> str:
@@ -118,7 +139,7 @@ def paused(ledger: Ledger, queue: Queue) -> str:
     why = f" ({one_line(queue.reason, 80)})" if queue.reason else ""
     mend = f"hypervisor resume {queue.name} goes on"
     if budget.reached(ledger, queue):
-        mend = f"{budget.more(queue.name)} goes on"
+        mend = f"{budget.more(queue)} goes on"
     elif queue.resume_at is not None:
         from hypervisor.system.spans import until
 

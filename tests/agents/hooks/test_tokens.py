@@ -96,7 +96,8 @@ def test_the_plan_knows_the_cost_of_an_item_whose_worker_has_only_just_ended_it(
     # The hooks of its last calls, and of its end, are still to come.
     exact.reports(claim)
     found = next_step.plan(exact.ledger, "q", load(str(exact.root)))
-    assert (found["step"], found["left"], found["tokens"]) == ("workers", 5, 5 * 110)
+    assert (found["step"], found["left"], found["tokens"]) == ("workers", 5, None)
+    assert exact.ledger.sessions.costs_of_ended("q")[0][1] == 110
 
 
 def test_a_worker_that_goes_on_after_a_clear_is_counted_over_both_transcripts(
@@ -122,6 +123,69 @@ def test_a_worker_that_goes_on_after_a_clear_is_counted_over_both_transcripts(
     [kept] = found["transcripts"]
     assert (exact.root / kept).read_text() == first.read_text() + second.read_text()
     assert "tokens: 111,111" in "\n".join(summary.lines(found))
+
+
+def test_each_item_has_its_model_and_its_dollars_by_list_prices(exact: Session) -> None:
+    claims = [exact.takes("a1"), exact.takes("a1")]
+    rows = work(exact, claims).rows
+    for row in rows:
+        if row["type"] == "assistant":
+            row["message"] |= {"model": "claude-sonnet-5-5-20260901"}
+    write(exact.transcript_of("a1"), rows)
+    for claim in claims:
+        exact.reports(claim)
+    exact.stops("a1")
+    found = told(exact)
+    dollars = {one["task_id"]: one["usd"] for one in found["workers"] if one["model"]}
+    assert dollars == {claims[0].id: 110 * 10 / 1e6, claims[1].id: 11000 * 10 / 1e6}
+    assert (found["total_usd"], found["overhead_usd"]) == (1.11111, 1.00001)
+    tokens = {"input": 0, "output": 111111, "cache_read": 0, "cache_write": 0}
+    [model] = found["models"]
+    assert model == {
+        "model": "claude-sonnet-5-5-20260901", "items": 2, "done": 2, "tokens": tokens,
+        "usd": 1.11111,
+    }  # fmt: skip
+    shown = "\n".join(summary.lines(found))
+    assert "tokens: at least 111,111 (111,111 output)" in shown
+    assert "cost: at least $1.11 at list prices (a subscription covers it)" in shown
+
+
+def test_what_a_client_says_that_it_cost_counts_and_stays_though_transcripts_are_read_again(
+    exact: Session,
+) -> None:
+    claim = exact.takes("a1")
+    write(exact.transcript_of("a1"), work(exact, [claim]).rows)
+    exact.reports(claim)
+    tokens = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
+    use.collect(exact.ledger, "a1", bill=(2.0, {"m": {"tokens": tokens, "usd": 2.0}}))
+    exact.stops("a1")
+    found = told(exact)
+    assert found["total_usd"] == 2.0 and [one["model"] for one in found["models"]][1:] == ["m"]
+    [own] = [one["usd"] for one in found["workers"] if one["usd"] is not None]
+    assert own == pytest.approx(2.0 * 110 / 1111)
+
+
+def test_dollars_of_a_model_without_a_price_are_not_known_and_a_line_tells_it(
+    exact: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = exact.takes("a1")
+    rows = work(exact, [claim]).rows
+    for row in rows:
+        row["message"] |= {"model": "new-model"} if row["type"] == "assistant" else {}
+    write(exact.transcript_of("a1"), rows)
+    exact.reports(claim)
+    exact.stops("a1")
+    found = told(exact)
+    assert found["total_usd"] is None and found["models"][0]["usd"] is None
+    [line] = [line for line in summary.lines(found) if line.startswith("cost")]
+    assert "without a price of new-model; add to" in line
+    # The line that it tells is one that works.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    mine = tmp_path / "config" / "hypervisor" / "config.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(f"[prices]\n{line.partition('[prices]: ')[2]}\n")
+    use.collect_all(exact.ledger, "q")
+    assert told(exact)["total_usd"] == pytest.approx(1111 * 5 / 1e6)
 
 
 def test_the_end_of_a_worker_is_looked_for_in_its_last_transcript(exact: Session) -> None:

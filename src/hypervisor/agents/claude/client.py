@@ -13,14 +13,22 @@ from collections.abc import Sequence
 from hypervisor.agents import client, limits
 from hypervisor.agents.claude import bounds
 from hypervisor.ledger import Claim
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import at, objects
 from hypervisor.system.text import count, one_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.usage import Bill, OfModel
+
 INSTALL = "npm install -g @anthropic-ai/claude-code"
 _NOT_OURS = ("not logged in", "please run /login", "invalid api key", "authentication",
              "issue with the selected model", "not_found_error", "oauth token")  # fmt: skip
+
+
+_FIGURES = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
 
 
 class Claude(client.Headless):
@@ -30,7 +38,7 @@ class Claude(client.Headless):
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
-        self._model, self._turns, self._words = model or "haiku", turns, list(words)
+        self.model, self._turns, self._words = model or "haiku", turns, list(words)
         self._program = ""
 
     def check(self, root: str) -> None:
@@ -55,7 +63,7 @@ class Claude(client.Headless):
             *("--tools", ",".join(bounds.TOOLS)),
             *("--allowedTools", ",".join(bounds.allowed(place))),
             *("--disallowedTools", ",".join(bounds.denied())),
-            *("--model", self._model),
+            *("--model", self.model or "haiku"),
             *("--max-turns", str(self._turns)),
             *("--session-id", str(uuid.uuid4())),
         ]
@@ -100,6 +108,22 @@ def environment(place: client.Place) -> dict[str, str]:
     return told
 
 
+def _bill(result: dict[str, object]) -> Bill | None:
+    """Return what a `result` event says that the run has cost, None where it does not."""
+    usd = result.get("total_cost_usd")
+    if not isinstance(usd, (int, float)) or not 0 <= usd < 1e6:
+        return None
+    models: dict[str, OfModel] = {}
+    told = result.get("modelUsage")
+    for name, of in told.items() if isinstance(told, dict) else ():
+        figures = [at(of, key) for key in _FIGURES]
+        cost = at(of, "costUSD")
+        if all(isinstance(one, int) for one in figures) and isinstance(cost, (int, float)):
+            tokens = {kind: int(str(one)) for kind, one in zip(KINDS, figures, strict=True)}
+            models[name] = {"tokens": tokens, "usd": float(cost)}
+    return float(usd), models
+
+
 class ClaudeStream(client.Stream):
     """Reads `--output-format stream-json`."""
 
@@ -124,8 +148,10 @@ class ClaudeStream(client.Stream):
                 self._resume_at = float(then)
         elif kind == "result":
             self._result = event
+            self.bill = _bill(event) or self.bill
 
     def _assistant(self, message: object) -> None:
+        self.usages += at(message, "usage") is not None
         for block in objects(at(message, "content")):
             if block.get("type") == "text":
                 self.last = str(block.get("text", ""))[-4000:]

@@ -28,14 +28,15 @@ _HANDBACK = "SubagentHandback"
 
 
 class _Answer:
-    """One of the service's answers: the claim that it counts to, its figures, and whether a row
-    told its end."""
+    """One of the service's answers: the claim that it counts to, its model and figures (the last is
+    what was written to the cache for an hour), and whether a row told its end."""
 
-    __slots__ = ("ended", "figures", "token")
+    __slots__ = ("ended", "figures", "model", "token")
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, model: str) -> None:
         self.token = token
-        self.figures: list[int] = [0, 0, 0, 0]
+        self.model = model
+        self.figures: list[int] = [0, 0, 0, 0, 0]
         self.ended = False
 
 
@@ -69,10 +70,13 @@ def sum_up(rows: Iterable[str]) -> Usage:
             usage.compacted = True
     answers = list(seen.values())
     for answer in answers:
-        usage.total = add(usage.total, answer.figures)
+        sent, output, read, written, hour = answer.figures
+        figures = sent, output, read, written
+        usage.requests.append((answer.token, answer.model, figures, min(hour, written)))
+        usage.total = add(usage.total, figures)
         if answer.token is not None:
             share = usage.items.get(answer.token, (0, 0, 0, 0))
-            usage.items[answer.token] = add(share, answer.figures)
+            usage.items[answer.token] = add(share, figures)
     # The last one may still be under way.
     usage.partial = not all(answer.ended for answer in answers[:-1])
     return usage
@@ -100,7 +104,10 @@ def _assistant(
     if not all(isinstance(figure, int) for figure in figures) or KINDS[1] not in told:
         usage.known = False
         return
-    answer = seen.setdefault(name, _Answer(current[0] if current else None))
+    hour = at(told, "cache_creation", "ephemeral_1h_input_tokens")
+    figures.append(hour if isinstance(hour, int) else 0)
+    model = str(message.get("model") or "")
+    answer = seen.setdefault(name, _Answer(current[0] if current else None, model))
     answer.figures = [max(a, b) for a, b in zip(answer.figures, figures, strict=True)]
     reason = message.get("stop_reason")
     answer.ended = answer.ended or reason is not None

@@ -34,7 +34,7 @@ class Codex(client.Headless):
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
-        self._model, self._turns, self._words = model, turns, list(words)
+        self.model, self._turns, self._words = model, turns, list(words)
         self._program = ""
 
     def check(self, root: str) -> None:
@@ -81,8 +81,8 @@ class Codex(client.Headless):
             environment[login.KEYS[0]] = os.environ[name]
         words = [self._program, "exec", "--json", "--strict-config", "--ignore-rules"]
         words += ["--skip-git-repo-check"]
-        if self._model is not None:
-            words += ["-m", self._model]
+        if self.model is not None:
+            words += ["-m", self.model]
         return client.Start([*words, *self._words, "-"], environment, self._prompt(place))
 
     def stream(self, place: client.Place) -> CodexStream:

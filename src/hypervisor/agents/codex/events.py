@@ -40,6 +40,7 @@ class CodexStream(client.Stream):
     def feed(self, line: str) -> None:
         """Take in one event; what is none is passed over."""
         event = client.event(line)
+        self.usages += bool(event)
         kind, item = event.get("type"), event.get("item")
         self._waits = "" if event else self._waits
         if kind == "thread.started":

@@ -92,7 +92,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     """
     usage = Usage()
     items = usage.by_id
-    current = False
+    current, model = False, ""
     for row in json_rows(rows):
         if row is None:
             usage.known = False
@@ -105,8 +105,11 @@ def sum_up(rows: Iterable[str]) -> Usage:
                 usage.known = False
                 continue
             usage.total = add(usage.total, figures)
+            usage.requests.append((len(items) - 1 if current else None, model, figures, 0))
             if current:
                 items[-1] = items[-1][0], add(items[-1][1], figures)
+        elif kind == "turn_context":
+            model = str(at(payload, "model") or "")
         elif kind == "compacted":
             usage.compacted = True
         elif at(payload, "type") == _END:

@@ -44,7 +44,7 @@ class Gemini(client.Headless):
     start_gap = 0.5
 
     def __init__(self, model: str | None, turns: int, words: Sequence[str]) -> None:
-        self._model, self._turns, self._words = model, turns, list(words)
+        self.model, self._turns, self._words = model, turns, list(words)
         self._program = ""
         named = model is not None or any(_NAMES_MODEL.match(word) for word in words)
         # Without a model's name the client asks a small model first which one to take.
@@ -77,8 +77,8 @@ class Gemini(client.Headless):
                 (home / name).symlink_to(theirs.resolve())
         words = [self._program, "--skip-trust", "--approval-mode=default"]
         words += ["--policy", str(policy), "-o", "stream-json"]
-        if self._model is not None:
-            words += ["-m", self._model]
+        if self.model is not None:
+            words += ["-m", self.model]
         environment = client.scrubbed(place, prefixes=("GEMINI_", "GOOGLE_")) | {
             "GEMINI_CLI_HOME": str(home.parent),
             # By itself the client starts again as its own child, for a larger heap. An agent's
@@ -163,6 +163,7 @@ class GeminiStream(client.Stream):
             text = str(event.get("content", ""))
             self.last = (self.last + text if event.get("delta") else text)[-4000:]
         elif kind == "tool_use":
+            self.usages += 1
             self.tool = str(event.get("tool_name", "")).removeprefix(self._server_tool)
             self._calls[str(event.get("tool_id"))] = self.tool
             self.last = ""

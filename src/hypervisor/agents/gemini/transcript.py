@@ -27,7 +27,7 @@ def sum_up(rows: Iterable[str]) -> Usage:
     What is used between a claim and the call that ends the item, with that call, is the item's.
     """
     usage = Usage()
-    messages: dict[str, tuple[Tokens, list[dict[str, object]]]] = {}
+    messages: dict[str, tuple[Tokens, str, list[dict[str, object]]]] = {}
     for row in json_rows(rows):
         if row is None:
             usage.known = False
@@ -38,11 +38,12 @@ def sum_up(rows: Iterable[str]) -> Usage:
         if figures is None or not isinstance(name, str):
             usage.known = False
             continue
-        messages[name] = figures, objects(row.get("toolCalls"))
+        messages[name] = figures, str(row.get("model") or ""), objects(row.get("toolCalls"))
     items = usage.by_id
     current = False
-    for figures, calls in messages.values():
+    for figures, model, calls in messages.values():
         usage.total = add(usage.total, figures)
+        usage.requests.append((len(items) - 1 if current else None, model, figures, 0))
         if current:
             items[-1] = items[-1][0], add(items[-1][1], figures)
         for call in calls:

@@ -31,6 +31,9 @@ def agent_ended(ledger: Ledger, queue: str, session: str, agent: str, end: End) 
         if end.limit is not None:
             told = replace(end.limit, text=end.cause or end.limit.text)
             reconcile.pause_for(ledger, queue, told)
+    elif end.how == "over":
+        for row in ledger.sessions.held_by(session, agent):
+            ledger.ends.end(row.token, "unreported", end.cause)
     elif end.how in ("refused", "stopped"):
         reconcile.freed(ledger, session, agent, one_line(end.cause, 200))
     else:

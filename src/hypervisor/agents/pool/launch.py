@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from hypervisor.agents import retention
-from hypervisor.agents.client import Place, Start, Stream
+from hypervisor.agents.client import Headless, Place, Start, Stream
 from hypervisor.agents.limits import Windows
 from hypervisor.agents.pool import recovery
 from hypervisor.agents.pool.finishing import Finishing
@@ -29,6 +29,7 @@ class Running:
 
     slot: int
     place: Place
+    client: Headless
     claim: Claim | None = None
     finishing: Finishing | None = None
     process: Process = field(init=False)
@@ -37,6 +38,7 @@ class Running:
     tool: str = ""
     transcript: str = ""
     windows: Windows = field(default_factory=dict)
+    usages: int = 0
 
     @property
     def agent(self) -> PoolAgent:
@@ -116,12 +118,14 @@ class Launch:
         """Return the name of the agent of this kind and number."""
         return f"{kind}-{self._session[len(POOL) :]}-{number}"
 
-    def place(self, name: str, items: int | None, tree: str | None = None) -> Place:
-        """Return a place for the agent `name`: it may claim so many `items`, and works in `tree`
-        if it has a working tree of its own."""
+    def place(
+        self, name: str, items: int | None, tree: str | None = None, model: str | None = None
+    ) -> Place:
+        """Return a place for the agent `name`: it may claim so many `items`, works in `tree` if it
+        has a working tree of its own, and stands on the rung of `model`."""
         folder = self._folder / name
         (folder / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
-        agent = PoolAgent(self._session, name, items, self._queue)
+        agent = PoolAgent(self._session, name, items, self._queue, model)
         return Place(self._ledger.root, self._queue, agent, folder, self._commands, tree)
 
     def begin(self, running: Running, start: Start, stream: Stream, cwd: str) -> None:

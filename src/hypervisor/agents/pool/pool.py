@@ -6,7 +6,7 @@ import os
 import selectors
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
@@ -19,9 +19,10 @@ from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
-from hypervisor.ledger import Claim, Ledger
+from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.ledger.outcomes import WORKED
-from hypervisor.ledger.sessions import POOL
+from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
@@ -51,18 +52,25 @@ class Pool:
         seconds: float,
         force: bool = False,
         branch: bool = False,
+        rungs: Sequence[Headless] = (),
+        model: str | None = None,
         halt: int | None = None,
         printed: Callable[[Claim], None] | None = None,
         show: Callable[[View], None] = lambda view: None,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
-        with `branch` each item has a branch, and each command or agent a working tree. `halt` is
-        after how many failures of commands nothing more is started; `printed` is called with the
-        claim of each command that has ended, in the order in which they were started."""
+        with `branch` each item has a branch, and each command or agent a working tree. Of a queue
+        with a ladder, `rungs` are the clients of all of its rungs, or `model` is the one on which
+        all agents stand. `halt` is after how many failures of commands nothing more is started;
+        `printed` is called with the claim of each command that has ended, in the order in which
+        they were started."""
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
+        # Which of the items that are tried first is not done, and why.
+        self.not_done = ""
+        self._trying: int | None = None
         # What is told beside, in order.
         self.notes: dict[str, None] = {}
         self._workers, self._items_each, self._seconds = workers, items_each, seconds
@@ -73,6 +81,13 @@ class Pool:
         self._ended: dict[int, Claim] = {}
         self._told = 0
         self._row = ledger.queues.get(queue)
+        self._rungs = list(rungs)
+        # The names of the rungs that agents stand on, None where there is no ladder.
+        ladder_of = self._row.ladder
+        self._names: list[str | None] = [model]
+        if self._rungs and ladder_of:
+            self._names = [one.word for one in ladder.rungs(ladder_of)]
+        self._highest = ladder.place(ladder_of, model) if ladder_of and not self._rungs else None
         self._redactor = Redactor()
         self._selector = selectors.DefaultSelector()
         self._launch = Launch(ledger, self._row, self.session, self._selector, self._redactor)
@@ -84,11 +99,16 @@ class Pool:
         self._idle = False
         # Whether any process was started, and anything was handed out.
         self.begun = self.had_items = False
-        self._share = load(ledger.root).limits.window
+        limits = load(ledger.root).limits
+        self._share = limits.window
+        # What holds where nobody says is for workers without a bound of their own.
+        usual = max(limits.item_minutes * 60_000, self._row.lease_ms)
+        self._item_ms = self._row.item_ms if (self._row.item_ms or usual) < usual else None
 
     def run(self) -> str:
         """Work until nothing is left, and return why it ended: drained, idle (what is left is not
-        for these agents), paused, stopped, refused (`cause` says why).
+        for these agents), paused, stopped, refused (`cause` says why), not done (of what is tried
+        first; `not_done` says what).
 
         Raises HypervisorError where the ledger can't be used; agents are ended in any case.
         """
@@ -140,16 +160,21 @@ class Pool:
             self.ledger.state.folder.write(worker.drain_mark(self.session), b"")
 
     def _is_over(self) -> bool:
-        if self._requests.drain or self.cause or self._idle or self._halted():
+        if self._requests.drain or self._gives_up():
             return True
         row = self.ledger.queues.get(self.queue)
         if row.state == "paused":
             return row.resume_at is None
         return row.state != "open" or not self.ledger.queues.ready(row.no, 1)
 
+    def _gives_up(self) -> bool:
+        return bool(self.cause or self._idle or self.not_done or self._halted())
+
     def _why_over(self) -> str:
         if self.cause:
             return "refused"
+        if self.not_done:
+            return "not done"
         if self._requests.stop or self._requests.drain:
             return "stopped"
         if self._halted():
@@ -161,7 +186,7 @@ class Pool:
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
-        if not free or self._requests.drain or self.cause or self._idle or self._halted():
+        if not free or self._requests.drain or self._gives_up():
             return
         if time.monotonic() < self._next_start:
             return
@@ -169,6 +194,11 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state != "open":
             return
+        self._trying = self._untried(row)
+        if self._trying is not None:
+            free = free[: max(0, self._trying - len(self._running))]
+            if not free:
+                return
         if self._running and worker.goes_alone(self.ledger, self.queue, self.session):
             self._next_start = time.monotonic() + _TEND_SECONDS
             return
@@ -178,11 +208,39 @@ class Pool:
                     return
         else:
             holding = {held.agent for held in self.ledger.sessions.held_by(self.session)}
-            looking = sum(one.agent.name not in holding for one in self._running.values())
-            if self.ledger.queues.ready(row.no, self._workers + 1) > looking:
-                self._start_if_free(row.no, looking, free[0])
+            looking = [one for one in self._running.values() if one.agent.name not in holding]
+            rung = self._wanted(row, [one.place.agent.model for one in looking])
+            if rung is not None:
+                self._start_if_free(row.no, len(looking), free[0], rung)
+            elif not self._running and self._row.ladder:
+                # What is ready waits for a rung on which nobody stands here.
+                self._idle = True
 
-    def _start_if_free(self, queue: int, looking: int, slot: int) -> None:
+    def _wanted(self, row: Queue, looking: list[str | None]) -> int | None:
+        """Return on which rung the next agent is to stand: the highest that has more items ready
+        than agents `looking` for one, by their rungs; None where there is none. Without a ladder
+        all is one rung."""
+        if row.ladder is None:
+            ready = self.ledger.queues.ready(row.no, self._workers + 1)
+            return 0 if ready > len(looking) else None
+        counts = ladder.ready(self.ledger, row)
+        if self._highest is not None:
+            return 0 if sum(counts[: self._highest + 1]) > len(looking) else None
+        short = [at for at, name in enumerate(self._names) if counts[at] > looking.count(name)]
+        return short[-1] if short else None
+
+    def _untried(self, row: Queue) -> int | None:
+        """Return how many items of the queue (its row) may be tried at once before the rest is, by
+        what it was opened with; None: the rest may be started."""
+        left = (row.canary or 0) - self.ledger.queues.counts(row.no)["done"]
+        if left <= 0:
+            return None
+        tried = self.ledger.queries.not_done(row.no, 1)
+        if tried and not self._running:
+            self.not_done = f"{one_line(tried[0].id, 60)}: {one_line(tried[0].why, 200)}"
+        return 0 if tried else left
+
+    def _start_if_free(self, queue: int, looking: int, slot: int, rung: int) -> None:
         """Start an agent, unless what is ready waits for files that others work on: it would find
         nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
@@ -192,24 +250,26 @@ class Pool:
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
             self._next_start = time.monotonic() + _TEND_SECONDS
         else:
-            self._start_agent(slot)
+            self._start_agent(slot, rung)
 
     # -- starting --
 
-    def _start_agent(self, slot: int) -> None:
+    def _start_agent(self, slot: int, rung: int) -> None:
         self._started += 1
-        name = self._launch.name(self.client.name, self._started)
+        client = self._rungs[rung] if self._rungs else self.client
+        name = self._launch.name(client.name, self._started)
         try:
             tree = worktrees.lend(self.ledger.root, name) if self._branch else None
         except HypervisorError as error:
             self.cause = str(error)
             return
-        place = self._launch.place(name, self._items_each, tree)
+        items = self._items_each if self._trying is None else 1
+        place = self._launch.place(name, items, tree, self._names[rung])
         try:
-            self._begin(Running(slot, place), self.client.start(place), self.client.stream(place))
+            self._begin(Running(slot, place, client), client.start(place), client.stream(place))
         except OSError as error:
-            self.cause = f"{self.client.name} can't be started: {error.strerror or error}"
-        self._next_start = time.monotonic() + self.client.start_gap
+            self.cause = f"{client.name} can't be started: {error.strerror or error}"
+        self._next_start = time.monotonic() + client.start_gap
 
     def _start_command(self, slot: int) -> bool:
         """Claim an item and start its process; False if there is nothing to claim."""
@@ -229,7 +289,7 @@ class Pool:
             self._idle = not self._running
             return False
         self.had_items = True
-        running = Running(slot, place, claim=claims[0])
+        running = Running(slot, place, self.client, claim=claims[0])
         try:
             start = self.client.start(place, claims[0])
         except Unfit as unfit:
@@ -269,6 +329,8 @@ class Pool:
                     self._finished(running, running.finishing)
                 continue
             self._mind_windows(running)
+            if self._mind_use(running):
+                return
             if running.process.has_ended():
                 self._has_ended(running, None)
             elif time.monotonic() - running.process.begun > self._seconds:
@@ -286,6 +348,38 @@ class Pool:
             running.windows = windows
             reconcile.near_limit(self.ledger, self.queue, windows, self._share)
 
+    def _mind_use(self, running: Running) -> bool:
+        """End an agent that has used more for an item than that may cost, and all once the queue's
+        budget is used up; True if any was ended. What is used is looked at as often as the client
+        tells that it is."""
+        usages = running.process.stream.usages
+        row = self.ledger.queues.get(self.queue) if usages != running.usages else self._row
+        running.usages = usages
+        limits = (row.budget_usd, row.budget_tokens, row.item_usd, row.item_tokens)
+        if row is self._row or limits == (None,) * 4:
+            return False
+        name = running.agent.name
+        self._note(running)
+        use.note(self.ledger, name, quick=False)
+        why = budget.stop(self.ledger, self.queue, spending=True)
+        if why is not None:
+            for one in self._running.values():
+                one.process.terminate()
+            for one in list(self._running.values()):
+                self._has_ended(one, End("stopped", why))
+            return True
+        return self._end_over(
+            running, [overspent(held) for held in self.ledger.sessions.held_by(self.session, name)]
+        )
+
+    def _end_over(self, running: Running, causes: list[str | None]) -> bool:
+        """End an agent if there is a cause to, which costs its item an attempt."""
+        cause = next(filter(None, causes), None)
+        if cause is not None:
+            running.process.terminate()
+            self._has_ended(running, End("over", cause))
+        return cause is not None
+
     def _tend(self) -> None:
         """Renew leases, note what the agents are at, write what is pending."""
         held = self.ledger.sessions.held_by(self.session)
@@ -300,6 +394,13 @@ class Pool:
         for running in self._running.values():
             running.item = items.get(running.agent.name)
             self._note(running)
+        if self._item_ms is not None:
+            most = f"it took longer than the {span(self._item_ms / 1000)} that an item may take"
+            since = time.time() - self._item_ms / 1000
+            late_ones = {row.agent for row in held if row.claimed_at < since}
+            for running in list(self._running.values()):
+                if running.finishing is None and running.agent.name in late_ones:
+                    self._end_over(running, [most])
         reconcile.settle(self.ledger)
 
     def _note(self, running: Running) -> None:
@@ -308,10 +409,10 @@ class Pool:
             running.tool = stream.tool
             self.ledger.agents.saw_tool(running.agent.name, stream.tool)
         if not running.transcript:
-            found = self.client.transcript(running.place, stream)
+            found = running.client.transcript(running.place, stream)
             if found:
                 running.transcript = found
-                self.ledger.agents.writes(running.agent.name, found, self.client.unseen)
+                self.ledger.agents.writes(running.agent.name, found, running.client.unseen)
 
     def _view(self) -> View:
         running = [self._running[slot] for slot in sorted(self._running)]
@@ -339,15 +440,24 @@ class Pool:
         how = f"{end.how}: {one_line(end.cause, 200)}" if end.cause else end.how
         self._note_end(running, how)
         lag = 0 if end.how in ("stopped", "overtime") else _LAG
-        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines())
+        bill = running.process.stream.bill
+        use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines(), bill=bill)
         claims = self.ledger.agents.claims_of(name)
         self.had_items |= bool(claims)
         fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
-            paused = self.ledger.queues.get(self.queue).state == "paused"
-            self._idle = not self._running and not paused
+            row = self.ledger.queues.get(self.queue)
+            self._idle = not self._running and row.state != "paused" and self._is_stuck(running)
         self._consider(end, bool(claims), fruitful)
+
+    def _is_stuck(self, running: Running) -> bool:
+        """True if an agent that got nothing was one for which something is ready: on a ladder that
+        may have gone to another of its rung, and what is left waits on another rung."""
+        rung = self._wanted(self._row, [])
+        return not self._row.ladder or (
+            rung is not None and self._names[rung] == running.place.agent.model
+        )
 
     def _consider(self, end: End, had_items: bool, fruitful: bool) -> None:
         if self._breaker.gives_up(end, had_items=had_items, fruitful=fruitful):

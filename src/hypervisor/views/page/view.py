@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hypervisor import __version__
-from hypervisor.ledger import Ledger, proofs
+from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
@@ -258,6 +258,8 @@ def _facts(summary: Summary, claims: list[Span]) -> list[str]:
     if summary["total_tokens"] is not None:
         least = "" if summary["tokens_exact"] else "at least "
         shown.append(least + words.plural(summary["total_tokens"], "token"))
+        if summary["total_usd"] is not None:
+            shown.append(f"{least}{usage.dollars(summary['total_usd'])} at list prices")
     return shown
 
 

@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.text import Text
 
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, FINAL, OPEN_STATES, OUTCOME, UNTRIED
+from hypervisor.ledger.usage import dollars
 from hypervisor.system.spans import narrow, span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
@@ -184,6 +185,9 @@ def _counts(one: Status, width: int) -> list[Text]:
         limit = budget and budget["tokens"]
         of = f" of {status.tokens(limit)}" if limit else ""
         words.append((f" tokens {status.used(one)}{of}", ""))
+    if budget and budget["usd"]:
+        cost = dollars(budget["usd_used"] or 0)
+        words.append((f" {cost} of {dollars(budget['usd'])}", ""))
     if budget and budget["minutes"]:
         used = (budget["minutes_used"] or 0) * 60
         words.append((f" time {narrow(used)} of {narrow(budget['minutes'] * 60)}", ""))

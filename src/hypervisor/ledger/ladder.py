@@ -1,0 +1,66 @@
+"""A queue's ladder: the models on which its items are tried, one rung higher with each attempt."""
+
+from __future__ import annotations
+
+from hypervisor.system.errors import UsageError
+from hypervisor.system.records import NamedTuple
+from hypervisor.system.text import listed, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger import Ledger
+    from hypervisor.ledger.rows import Queue
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@[]")
+_MOST = 10
+
+
+class Rung(NamedTuple):
+    """A `model`, and the client that it is one of, where that is said; `word` names both."""
+
+    client: str | None
+    model: str
+    word: str
+
+
+def rungs(told: str) -> list[Rung]:
+    """Return the rungs of a ladder as a queue has it, from the lowest: `[CLIENT:]MODEL,…`. Raises
+    UsageError."""
+    found = []
+    for word in told.split(","):
+        client, _, model = word.strip().rpartition(":")
+        if not model or not _SAFE.issuperset(client + model):
+            raise UsageError(
+                f"{one_line(told, 80)} is no ladder", "write its models: haiku,sonnet,opus"
+            )
+        found.append(Rung(client or None, model, word.strip()))
+    if len(found) > _MOST:
+        raise UsageError(f"a ladder has at most {_MOST} rungs", "leave some out")
+    return found
+
+
+def place(ladder: str, model: str | None) -> int:
+    """Return the rung, counted from 0, on which a worker with `model` stands: the highest of that
+    name; the lowest where none is named. Raises UsageError for one that is not on the ladder."""
+    if model is None:
+        return 0
+    known = rungs(ladder)
+    found = [at for at, one in enumerate(known) if model in (one.model, one.word)]
+    if not found:
+        words = listed([one.word for one in known], _MOST, 60)
+        raise UsageError(f"{one_line(model, 60)} is no rung of the queue", f"its rungs are {words}")
+    return found[-1]
+
+
+def on_rung(ladder: str, failed: int) -> int:
+    """Return the rung of an item with so many failed attempts."""
+    return min(failed, len(rungs(ladder)) - 1)
+
+
+def ready(ledger: Ledger, queue: Queue) -> list[int]:
+    """Return how many items of a queue with a ladder (its row) are ready on each rung."""
+    assert queue.ladder is not None
+    counts = [0] * len(rungs(queue.ladder))
+    for failed, count in ledger.items.ready_by_failed(queue.no):
+        counts[min(failed, len(counts) - 1)] += count
+    return counts
