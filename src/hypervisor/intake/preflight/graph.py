@@ -150,6 +150,11 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
     """Have tasks call each other by their ids, as far as `names` knows who is meant; hold those
     that call one of several by a name."""
     for node in nodes:
+        done = node.verdict is not None and node.verdict.kind == "complete"
+        for name in node.blocks if not done else ():
+            for one in names.find(name, node.path):
+                if isinstance(one, Node) and node.id not in one.depends_on:
+                    one.depends_on = [*one.depends_on, node.id]
         if node.closed:
             continue
         if node.parent is not None:
@@ -162,10 +167,6 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
             depends_on.append(called[0].id if len(called) == 1 else name)
             _hold_doubtful(node, "depends on", name, called)
         node.depends_on = depends_on
-        for name in node.blocks:
-            for one in names.find(name, node.path):
-                if isinstance(one, Node) and node.id not in one.depends_on:
-                    one.depends_on = [*one.depends_on, node.id]
 
 
 def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) -> None:
@@ -178,8 +179,7 @@ def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) ->
 def _wait_for_outside(outside: Iterable[Known], names: Names) -> None:
     """Have tasks wait for those beside the batch that say that they do."""
     for known in outside:
-        # As in the batch, what is over blocks nothing.
-        for name in known.blocks if known.state not in _CLOSED else ():
+        for name in known.blocks:
             for one in names.find(name, known.path):
                 if isinstance(one, Node):
                     one.depends_on = [*one.depends_on, known.id]
