@@ -146,7 +146,7 @@ def _marks(
             faults.append(f"{name} is accepted and no branch holds its report")
     spec = (site.project / SOURCES["boxes"][0]).read_text()
     for number in range(1, site.items + 1):
-        ticked = f"- [x] T{number:03} [P] Write box {number}\n" in spec
+        ticked = f"- [X] T{number:03} [P] Write box {number}\n" in spec
         if not ticked and f"- [ ] T{number:03} [P] Write box {number}\n" not in spec:
             faults.append(f"the line of T{number:03} was changed")
         if ticked != (("boxes", f"{SOURCES['boxes'][0]}#T{number:03}") in done):

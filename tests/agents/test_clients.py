@@ -99,7 +99,7 @@ def test_a_new_client_works_off_a_queue(
     lay_out(project, 3)
     monkeypatch.chdir(project)
     assert main(["work", "q", "--agent", "throwaway", "--workers", "2"]) == 0
-    assert "more: hypervisor summary q" in capsys.readouterr().out
+    assert "next: hypervisor results q" in capsys.readouterr().out
     assert {item.state for item in items(project).values()} == {"done"}
     # Its transcripts are read, whatever is known of other clients'.
     with Ledger.open(str(project)) as ledger:

@@ -14,23 +14,26 @@ OWNERS = [
     "work q --agent command -- touch x", "demo", "pause q", "retry q", "undo q", "unlock a",
     "prune", "move sqlite postgresql://x", "serve", "adopt", "adopt --yes",
     "report q --output=/tmp/x", "report q --output x", "doctor --bundle x", "_hook Stop",
+    "doctor --adopt --yes", "doctor --unlock a",
     "results q --out x.csv", "results q --out=x.csv",
-    "_triage-worker",
+    "_triage-worker", "run q -- touch x", "-C /tmp status", "-q cancel q",
 ]  # fmt: skip
 ASKED = [
     "check q 'make test'", "allow q make", "work q --agent command -- touch x", "demo", "pause q",
     "retry q", "undo q", "unlock a", "prune", "move a b", "serve", "report q --output x",
     "report q --output=x", "report q \"$X\"", "report q --open", "doctor --bundle x",
+    "doctor --unlock a", "doctor --adopt",
     "cancel --all", "integrate q --into main", "triage ../other", "triage /etc", "triage ~/x",
     "results q --out ../x.csv", "results q --out=/tmp/x", "results q --out \"$X\"",
     "triage $HOME", "triage @/etc/list", "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",
+    "run q -- touch x", "start q --agent claude", "-C .. status", "-C /x cancel q", "-v status",
 ]  # fmt: skip
 LEFT = [
     "preflight tasks", "open q tasks", "plan q", "wait q", "status", "summary q", "show a",
     "log q", "resume q", "integrate q --json", "next q", "done t --summary 'see /etc'", "cancel q",
     "cancel q --reason 'see ../x'", "triage tasks", "triage tasks/*.md --dry-run", "pull a",
     "pull tasks/a.md", "report q", "doctor", "nonsense", "results q", "results q --closing",
-    "results q --jsonl --out out/q.jsonl",
+    "results q --jsonl --out out/q.jsonl", "ls q", "help run", "--help",
 ]  # fmt: skip
 
 

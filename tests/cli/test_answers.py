@@ -60,7 +60,9 @@ def test_the_schema_is_shown_once_and_again_if_asked_for(run: Run) -> None:
     first = run("next", "q")
     assert "answer: JSON that fits this schema:\n  {" in first.stdout
     claim = token(first.stdout)
-    assert f"hypervisor done {claim} --next --answer - <<'END_" in first.stdout
+    # With the fence it is the client's shell rules that let it through; see tests/e2e.
+    asked = rf"hypervisor done {claim} --next --answer - <<'(END_\w+)'\n```json\n.*\n```\n\1\n"
+    assert re.search(asked, first.stdout)
     following = run("done", claim, "--next", "--answer", '{"label": "yes"}').stdout
     assert "answer: schema as before (again: hypervisor next q --schema)" in following
     assert json.loads(run("next", "q", "--schema").stdout) == SCHEMA

@@ -64,6 +64,10 @@ def test_bash_offers_verbs_options_queues_tokens_and_items(project: Path, token:
     assert complete(project, "retry", "inbox", "t") == ["task-1", "task-2"]
     assert complete(project, "retry", "--failed", "inbox-2", "") == ["other"]
     assert complete(project, "completion", "") == ["bash", "zsh", "fish"]
+    assert complete(project, "help", "exit") == ["exit-codes"]
+    assert not {"expire", "unlock", "adopt"} & set(complete(project, ""))
+    assert "--where" in complete(project, "run", "--wh")
+    assert complete(project, "work", "inbox-") == ["inbox-2"]
 
 
 def test_what_the_help_leaves_out_is_not_offered(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""0 done, 1 something failed, 2 usage, 3 nothing left, 4 you no longer own this."""
+"""One table of exit codes over all verbs: `hypervisor help exit-codes`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.cli import VERBS
+from hypervisor.cli.exit_codes import CODES
 from worker.support import open_queue, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,82 +33,119 @@ def claim(run: Run, *options: str) -> str:
     return ended.stdout.split()[1]
 
 
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("next q", 0),
-        ("next q --id a", 0),
-        ("done TOKEN --summary x", 0),
-        ("done TOKEN --summary x --next", 0),
-        ("block TOKEN --reason x", 0),
-        ("block TOKEN --reason x --next --json", 0),
-        ("fail TOKEN --reason x", 0),
-        ("release TOKEN", 0),
-        ("heartbeat TOKEN", 0),
-        ("expire", 0),
-        ("status", 0),
-        ("status q --json", 0),
-        ("summary q", 0),
-        ("pause q", 0),
-        ("resume q", 0),
-        ("cancel q", 0),
-        ("show a", 0),
-        ("show nowhere", 2),
-        ("log q", 0),
-        ("log nowhere", 2),
-        ("retry q", 3),  # nothing has failed
-        ("retry nowhere", 2),
-        ("prune --dry-run", 0),
-        ("prune", 0),
-        ("completion bash", 0),
-        ("completion tcsh", 2),
-        ("open q tasks", 0),  # it keeps its check
-        ("open q tasks --verify true", 2),  # at work with another one
-        ("open q4 tasks --env A", 2),  # of no check
-        ("check q", 0),
-        ("check q true", 0),
-        ("check q ''", 2),
-        ("check q true --env A=b", 2),
-        ("check q true --from-base nowhere", 2),
-        ("check nowhere true", 2),
-        ("allow q make", 0),
-        ("allow q bash", 2),
-        ("allow nowhere make", 2),
-        ("open q2 tasks", 3),  # all held: open in queue q
-        ("open q2 nowhere.md", 1),
-        ("next", 2),
-        ("next q -n 0", 2),
-        ("next q -n x", 2),
-        ("next q --id nowhere", 2),
-        ("next nowhere", 2),
-        ("next q extra", 2),
-        ("next q --nonsense", 2),
-        ("done TOKEN", 2),
-        ("done TOKEN --summary", 2),
-        ("done --summary x", 2),
-        ("block TOKEN", 2),
-        ("fail TOKEN", 2),
-        ("heartbeat", 2),
-        ("pause nowhere", 2),
-        ("resume nowhere", 2),
-        ("cancel nowhere", 2),
-        ("status nowhere", 2),
-        ("summary nowhere", 2),
-        ("open q3 tasks --lease soon", 2),
-        ("open q3 tasks --max-attempts 0", 2),
-        ("open -q tasks", 2),
-        ("unlock a", 2),  # held by the live claim
-        ("unlock b", 3),
-        ("nonsense", 2),
-        ("done 99-aaaa --summary x", 4),
-        ("done nonsense --summary x", 4),
-        ("block 99-aaaa --reason x", 4),
-        ("fail 99-aaaa --reason x", 4),
-        ("release 99-aaaa", 4),
-        ("heartbeat 99-aaaa", 4),
-        ("heartbeat TOKEN 99-aaaa", 4),
-    ],
-)
+LINES = [
+    ("next q", 0),
+    ("next q --id a", 0),
+    ("done TOKEN --summary x", 0),
+    ("done TOKEN --summary x --next", 0),
+    ("block TOKEN --reason x", 0),
+    ("block TOKEN --reason x --next --json", 0),
+    ("fail TOKEN --reason x", 0),
+    ("release TOKEN", 0),
+    ("heartbeat TOKEN", 0),
+    ("expire", 0),
+    ("status", 0),
+    ("status q --json", 0),
+    ("summary q", 0),
+    ("pause q", 0),
+    ("resume q", 0),
+    ("cancel q", 0),
+    ("show a", 0),
+    ("show nowhere", 2),
+    ("log q", 0),
+    ("log nowhere", 2),
+    ("retry q", 3),  # nothing has failed
+    ("retry nowhere", 2),
+    ("prune --dry-run", 0),
+    ("prune", 0),
+    ("completion bash", 0),
+    ("completion tcsh", 2),
+    ("open q tasks", 0),  # it keeps its check
+    ("open q tasks --verify true", 2),  # at work with another one
+    ("open q4 tasks --env A", 2),  # of no check
+    ("check q", 0),
+    ("check q true", 0),
+    ("check q ''", 2),
+    ("check q true --env A=b", 2),
+    ("check q true --from-base nowhere", 2),
+    ("check nowhere true", 2),
+    ("allow q make", 0),
+    ("allow q bash", 2),
+    ("allow nowhere make", 2),
+    ("open q2 tasks", 3),  # all held: open in queue q
+    ("open q2 nowhere.md", 1),
+    ("next", 2),
+    ("next q -n 0", 2),
+    ("next q -n x", 2),
+    ("next q --id nowhere", 2),
+    ("next nowhere", 2),
+    ("next q extra", 2),
+    ("next q --nonsense", 2),
+    ("done TOKEN", 2),
+    ("done TOKEN --summary", 2),
+    ("done --summary x", 2),
+    ("block TOKEN", 2),
+    ("fail TOKEN", 2),
+    ("heartbeat", 2),
+    ("pause nowhere", 2),
+    ("resume nowhere", 2),
+    ("cancel nowhere", 2),
+    ("status nowhere", 2),
+    ("summary nowhere", 2),
+    ("open q3 tasks --lease soon", 2),
+    ("open q3 tasks --max-attempts 0", 2),
+    ("open -q tasks", 2),
+    ("unlock a", 2),  # held by the live claim
+    ("unlock b", 3),
+    ("nonsense", 2),
+    ("help", 0),
+    ("help nonsense", 2),
+    ("ls q", 0),
+    ("-C nowhere status", 1),
+    ("preflight tasks", 3),  # all held: open in queue q
+    ("preflight nowhere.md", 1),
+    ("triage tasks --dry-run", 0),
+    ("triage nowhere.md", 1),
+    ("report q", 0),
+    ("report nowhere", 2),
+    ("results q", 0),
+    ("results nowhere", 2),
+    ("plan q", 0),
+    ("plan nowhere", 2),
+    ("integrate nowhere", 2),
+    ("wait q --timeout 0", 1),  # at work
+    ("wait nowhere", 2),
+    ("undo q", 3),  # nothing was written yet
+    ("undo nowhere", 2),
+    ("retry q a", 1),  # at work
+    ("pull b", 0),
+    ("pull nowhere", 1),
+    ("commit TOKEN tasks/a.md -m x", 1),  # unchanged
+    ("commit 99-aaaa a -m x", 4),
+    ("work q", 2),  # nobody to work
+    ("work q -- true", 1),  # one is with another
+    ("work q --id -- true", 2),
+    ("work nowhere -- true", 2),
+    ("review q --sample 0", 2),
+    ("review nowhere", 2),
+    ("judge q", 2),  # by whom
+    ("suggest 99-aaaa --title x", 4),
+    ("doctor --timeout 0", 2),
+    ("adopt", 2),  # nobody can be asked
+    ("move here there", 2),
+    ("demo --workers 0", 2),
+    ("serve --nonsense", 2),
+    ("done 99-aaaa --summary x", 4),
+    ("done nonsense --summary x", 4),
+    ("block 99-aaaa --reason x", 4),
+    ("fail 99-aaaa --reason x", 4),
+    ("release 99-aaaa", 4),
+    ("heartbeat 99-aaaa", 4),
+    ("heartbeat TOKEN 99-aaaa", 4),
+]
+
+
+@pytest.mark.parametrize(("line", "code"), LINES)
 def test_every_verb_ends_with_the_code_of_the_table(
     project: Path, run: Run, token: str, line: str, code: int
 ) -> None:
@@ -114,10 +153,16 @@ def test_every_verb_ends_with_the_code_of_the_table(
     ended = run(*words)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
-    if code not in (0, 2, 3):
+    if code == 4:
         assert ended.stderr.startswith("hypervisor: ")
     if code == 4:
         assert states(project)["a"] == "claimed"
+
+
+def test_no_verb_and_no_code_is_missing_in_the_table() -> None:
+    tried = {verb for line, _ in LINES for verb in line.split()[:1]}
+    assert {verb for verb in VERBS if verb[0] != "_"} <= tried
+    assert {code for _, code in LINES} == CODES.keys() - {5}  # test_wait.py has that
 
 
 @pytest.mark.parametrize(
@@ -145,13 +190,19 @@ def test_next_is_3_only_when_the_queue_has_drained(project: Path, run: Run, toke
     assert ended.returncode == 0
     assert re.fullmatch(r"nothing ready now; a is with \S+; b is with \S+\n", ended.stdout)
     asked = run("next", "q", "--json")
-    assert (asked.returncode, asked.stdout) == (0, '{"claims": []}\n')
+    assert (asked.returncode, asked.stdout) == (
+        0,
+        '{"claims": [], "why": "waiting"}\n',
+    )
     for mine in (token, other):
         run("done", mine, "--summary", "x")
     ended = run("next", "q")
     assert (ended.returncode, ended.stdout) == (3, "nothing left\n")
     asked = run("next", "q", "--json")
-    assert (asked.returncode, asked.stdout) == (3, '{"claims": []}\n')
+    assert (asked.returncode, asked.stdout) == (
+        3,
+        '{"claims": [], "why": "drained"}\n',
+    )
 
 
 def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(

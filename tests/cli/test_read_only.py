@@ -58,7 +58,7 @@ def read_only(project: Path) -> Iterator[Run]:
         ("log q", "did it"),
         ("preflight tasks", "open in queue q"),
         ("report q --output ../page.html", "../page.html"),
-        ("doctor", "nothing to mend"),
+        ("doctor", "nothing to fix"),
     ],
 )
 def test_looking_verbs_work_in_a_project_that_can_not_be_written(

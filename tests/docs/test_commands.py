@@ -40,6 +40,8 @@ def calls(page: Path) -> set[tuple[str, str]]:
 def test_every_command_of_a_page_exists_and_takes_the_options_it_is_given(page: Path) -> None:
     wrong = []
     for verb, rest in sorted(calls(page)):
+        if verb == "help":
+            continue
         if verb not in cli.VERBS:
             wrong.append(verb)
             continue

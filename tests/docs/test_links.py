@@ -71,3 +71,13 @@ def test_every_file_that_contributing_names_is_there() -> None:
         if not ((REPO / name).exists() or (rooms / name).exists())
     ]
     assert len(named) > 40 and gone == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_every_table_has_a_head_and_rows_of_its_width(page: Path) -> None:
+    wrong = []
+    for table in re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE):
+        rows = [re.sub(r"`[^`]*`|\\\|", "", row).count("|") for row in table.splitlines()]
+        if not re.match(r"\|.*\n\|[ :|-]+\n", table) or len(set(rows)) != 1:
+            wrong.append(table.splitlines()[0])
+    assert wrong == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,13 @@ def test_a_reader_who_types_the_how_to_sees_what_it_shows(
         follow(page, shell, rewrite=pytestconfig.getoption("--rewrite"))
     finally:
         shell.close()
+
+
+def test_no_two_pages_work_in_one_folder_so_that_they_can_be_typed_in_any_order() -> None:
+    used: dict[str, set[str]] = {}
+    for page in [DOCS / "tutorial.md", *HOW_TO]:
+        typed = "\n".join(page.read_text(encoding="utf-8").split("```sh\n")[1:])
+        for folder in set(re.findall(r"\bcd (~/[\w-]+)", typed)):
+            used.setdefault(folder, set()).add(page.name)
+    assert len(used) > 5
+    assert {folder: pages for folder, pages in used.items() if len(pages) > 1} == {}

@@ -88,7 +88,9 @@ def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accep
         token, item = claim
         told = "about " if int(item) % 5 == 0 else ""
         answer = f'{{"n": {told}{item}}}'
-        return bash(f"hypervisor done {token} --next --answer - <<'END'\n{answer}\nEND")
+        return bash(
+            f"hypervisor done {token} --next --answer - <<'END'\n```json\n{answer}\n```\nEND"
+        )
 
     model.main = answering
     ran = claude.work("claude", "--workers", "2", "--items-per-agent", "5")

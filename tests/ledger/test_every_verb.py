@@ -9,6 +9,7 @@ from typing import Any
 
 from hypervisor.ledger import Ledger, NewItem, Options
 from hypervisor.ledger import part as parts
+from hypervisor.ledger.findings import Sample
 from ledger.support import items
 
 
@@ -133,6 +134,7 @@ def use(ledger: Ledger) -> None:
         ledger.claims.place_of(one),
         ledger.claims.live_tokens(),
         ledger.items.paths("q"),
+        ledger.items.has_below("q", "."),
         ledger.items.state_of("q", "f"),
     )
     (
@@ -268,6 +270,7 @@ def use(ledger: Ledger) -> None:
         ledger.narrowing.condition(number),
         ledger.queries.waits_in(number),
     )
+    review(ledger)
     ledger.retries.retry("q", ["task-00001"]), ledger.generations.cancel("other", "r")
     (
         ledger.agents.claims_of("p"),
@@ -279,3 +282,26 @@ def use(ledger: Ledger) -> None:
         ledger.generations.dependants("q"),
         ledger.generations.cancel_missing("q", ["w"]),
     )
+
+
+def review(ledger: Ledger) -> None:
+    ledger.generations.open("seen", [NewItem("m"), NewItem("n", after=["m"]), NewItem("o")])
+    for _ in range(3):
+        [claim] = ledger.claims.claim("seen", "w")
+        assert ledger.suggestions.suggest(claim.token, "T", None) == f"{claim.id}-s1"
+        ledger.ends.finish(claim.token, "done", {"summary": "s"})
+    seen = ledger.queues.get("seen").no
+    drawn = [(report.claim, "g", False) for report in ledger.reviews.reports(seen)]
+    ledger.reviews.keep(Sample(seen, 1, 1.0, "3", "7", None, 3), drawn)
+    sample = ledger.reviews.sample(seen)
+    assert sample is not None and len(ledger.reviews.sampled(sample)) == 3
+    ledger.reviews.accept("seen", "o", "me")
+    state, ran = ledger.reviews.reject("seen", "m", "me", "no", lambda item: item.path)
+    assert state == "ready" and ran == [("n", "seen", "done")]
+    assert ledger.reviews.verdicts(seen) == {"accepted": 1, "rejected": 1}
+    ledger.reviews.judge(drawn[1][0], {"pass": True}, passes=True)
+    ledger.reviews.clicked("s", "q?", "yes"), ledger.reviews.clicked("s", "q?", "no")
+    assert ledger.reviews.clicks("s") == {"q?": "no"}
+    ledger.reviews.spend_click("s", "q?")
+    ledger.suggestions.accept("seen", "m-s1", "me"), ledger.suggestions.reject("seen", "o-s1", "me")
+    assert ledger.suggestions.find(seen, "n-s1") in ledger.suggestions.of_queue(seen)

@@ -21,6 +21,7 @@ import pytest
 from hypervisor.config import store
 from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger, LedgerError, NewItem, NoLedger, Options, adopt, libpq
+from hypervisor.ledger.reports import prepared
 from hypervisor.ledger.server import Connection, Server, _guards
 from hypervisor.system import machine, waiting
 from hypervisor.system.errors import HypervisorError, NotOwner
@@ -195,9 +196,7 @@ def test_an_end_that_commits_late_is_told_all_the_same(root: str, ledger: Ledger
 
     def slow() -> None:
         with opened(root) as other, other.store.write():
-            other.ends.finish_all(
-                [(int(early.token.split("-")[0]), early.token, "done", "{}")], False
-            )
+            other.ends.finish_all(prepared([(early.token, "done", {})]), False)
             started.set()
             go_on.wait(30)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger, LedgerError, NoLedger, Options, adopt, schema
+from hypervisor.ledger import Ledger, LedgerError, NoLedger, Options, adopt, contents, schema
 from hypervisor.ledger.claim_ids import token_no
 from hypervisor.system import machine, mounts
 from hypervisor.system.errors import HypervisorError, NotOwner
@@ -313,6 +313,7 @@ def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
         assert ledger.store.row("pragma user_version")[0] == schema.VERSION
         assert ledger.project == "notes"
         assert next(ledger.queries.results("q")).report["commit"] == "0123abc"
+        assert ledger.queries.proofs(ledger.queues.get("q").no)["claimed"] == 1
         assert ledger.ends.finish(token, "done", {"summary": "still mine"}) == "done"
         claims = ledger.claims.claim("q", "w", 5)
         assert [claim.id for claim in claims] == ["c", "d", "e"]
@@ -322,6 +323,11 @@ def test_a_ledger_of_the_first_release_opens_and_works(root: str) -> None:
             assert ledger.ends.finish(claim.token, "blocked", {"reason": "why"}) == "blocked"
         assert counts(ledger) == {"done": 2, "blocked": 3}
         assert is_intact(ledger)
+
+
+def test_what_a_ledger_of_the_first_release_would_run_is_told(root: str) -> None:
+    first_release(root)
+    assert [(row.name, row.checks, row.items) for row in contents(root)] == [("q", None, 5)]
 
 
 def _break_migration(root: str) -> str:

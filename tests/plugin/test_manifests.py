@@ -129,9 +129,11 @@ def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_th
     for name in ("preflight", "status", "summary"):
         assert granted(f"commands/{name}.md") == {rights.rule(name)}
     assert granted("commands/results.md") == {rights.rule("results"), "Read(./**)"}
+    review = {rights.rule("review"), "Read(./**)", "AskUserQuestion"}
+    assert granted("commands/review.md") == review
     told = {path.stem for path in (REPO / "commands").glob("*.md")}
     looks = {"preflight", "status", "summary", "results"}
-    assert told == {"run", "resume", "pull", "triage", "cancel"} | looks
+    assert told == {"run", "resume", "pull", "triage", "cancel", "review"} | looks
 
 
 def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
@@ -149,8 +151,9 @@ def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
 
 
 def test_every_verb_is_in_the_table_of_rights() -> None:
-    assert set(rights.VERBS) == set(VERBS)
-    asked = {"work", "check", "allow", "demo", "move", "unlock", "prune", "serve"}
+    assert set(rights.VERBS) == {*VERBS, *rights.ALIASES}
+    asked = {"work", "run", "start", "judge", "check", "allow", "demo", "move", "unlock", "prune"}
+    asked |= {"serve"}
     asked |= {"pause", "retry", "undo"}
     assert {verb for verb, kind in rights.VERBS.items() if kind == rights.ASK} == asked
     assert rights.VERBS["adopt"] == rights.PERSON

@@ -23,6 +23,7 @@ from hypervisor.system.text import (
     indented,
     lines_kept,
     one_line,
+    prose,
     shell,
     whole,
 )
@@ -70,6 +71,12 @@ def test_one_line_is_one_line_and_never_longer_than_asked(text: str) -> None:
         assert not {chr(code) for code in ACTING} & set(shown)
     assert len(one_line(text, 40)) <= 40
     assert escaped(escaped(text)) == escaped(text)
+
+
+def test_what_somebody_said_is_one_line_with_its_own_lines_apart() -> None:
+    told = prose("exit code 1:\n worked \n\nno\x1bnetwork")
+    assert told == "exit code 1: worked / no\\u001bnetwork"
+    assert prose("a\n" + "b" * 300, 5) == "a / …"
 
 
 def test_a_block_keeps_its_newlines_and_is_indented() -> None:

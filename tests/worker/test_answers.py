@@ -86,6 +86,17 @@ def test_an_answer_may_come_as_text_in_a_fence_as_a_value_or_as_a_commands_outpu
     assert item.report == {"summary": 'answer: {"label": "no"}'}
 
 
+def test_each_refused_answer_is_kept_and_the_third_uses_up_the_attempt(ledger: Ledger) -> None:
+    for label in ("maybe", "perhaps", "who knows"):
+        with pytest.raises(worker.CheckFailed) as refused:
+            end(ledger, {"answer": {"label": label}})
+    assert "the item is no longer yours" in str(refused.value)
+    assert not ledger.claims.live_tokens()
+    kept = ledger.refusals.of_claims([1])[1]
+    assert [one.name for one in kept] == ["answer"] * 3
+    assert kept[0].why.startswith('answer.label: "maybe" is none of')
+
+
 def test_a_summary_stays_beside_the_answer(ledger: Ledger) -> None:
     end(ledger, {"answer": {"label": "no"}, "summary": "unsure"})
     [item] = [one for one in ledger.queries.results("q") if one.state == "done"]

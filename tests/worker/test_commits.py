@@ -73,7 +73,7 @@ def test_eight_workers_commit_at_once_and_each_gets_its_own_commit(repository: P
 def test_what_git_refuses_is_told_in_one_line(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did not match any file.*name files"):
         made(repository, "m", "nowhere")
-    with pytest.raises(HypervisorError, match=r"git commit: .*mend that"):
+    with pytest.raises(HypervisorError, match=r"git commit: .*fix that"):
         made(repository, "m", "old")
     outside = tmp_path / "outside"
     (outside / ".hypervisor").mkdir(parents=True)

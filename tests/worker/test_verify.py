@@ -96,7 +96,7 @@ def test_a_failed_check_refuses_done_shows_the_tail_and_the_item_stays(project: 
     with pytest.raises(worker.Refused) as refused:
         end(project)
     told = str(refused.value)
-    assert told.startswith("the check of this queue failed: it ended with exit code 3; mend it")
+    assert told.startswith("the check of this queue failed: it ended with exit code 3; fix it")
     assert told.endswith("\n  2000\n  the \\u001b[31mend")
     assert len(told) < 4000
     assert states(project) == {"a": "claimed"}

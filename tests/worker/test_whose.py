@@ -502,7 +502,9 @@ def test_a_commit_of_a_part_takes_back_nothing_that_somebody_commits_meanwhile(
         return ran(self, *words, **more)
 
     monkeypatch.setattr(Git, "__call__", run)
-    with pytest.raises(HypervisorError, match="somebody else has committed meanwhile; say it"):
+    with pytest.raises(
+        HypervisorError, match="somebody else has committed meanwhile; run the command"
+    ):
         tree.commit(claim)
     assert git(tree.root, "log", "-1", "--format=%s") == "meanwhile\n"
     tree.commit(claim)

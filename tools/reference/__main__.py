@@ -28,7 +28,8 @@ program (`tools/reference`) and compared with it by a test; don't edit it.
 
 def page() -> str:
     """Return the whole page."""
-    parts = [HEAD, *contents(), *command_line.exit_codes(), *command_line.verbs()]
+    parts = [HEAD, *contents(), *command_line.words(), *command_line.exit_codes()]
+    parts += [*command_line.verbs()]
     parts += [*settings.settings(), *faces.session_commands(), *faces.hooks(), *faces.monitors()]
     parts += [*faces.tools(), *faces.schemas(), *command_line.variables()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
@@ -36,7 +37,7 @@ def page() -> str:
 
 def contents() -> Iterator[str]:
     names = (
-        "Exit codes", "Commands", "Settings", "Commands in a session", "Hooks", "Monitors",
+        "Words", "Exit codes", "Commands", "Settings", "Commands in a session", "Hooks", "Monitors",
         "Tools of the MCP server", "Schemas", "Environment variables",
     )  # fmt: skip
     yield " · ".join(f"[{name}](#{name.lower().replace(' ', '-')})" for name in names)

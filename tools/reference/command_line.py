@@ -11,29 +11,34 @@ from pathlib import Path
 from markup import code, sentence, table
 
 from hypervisor import cli
-from hypervisor.system import errors
+from hypervisor.cli.exit_codes import CHANGES, CODES
+from hypervisor.cli.words import WORDS
 
 REPO = Path(__file__).resolve().parents[2]
 _VARIABLE = re.compile(r"\bHYPERVISOR_[A-Z]+(?:_[A-Z]+)*\b")
 
 
 def exit_codes() -> Iterator[str]:
-    """The codes of the errors, each with what its class says, and what `main` adds."""
-    last = " ".join(str(inspect.getdoc(cli.main)).rpartition("\n\n")[2].split())
-    told = dict(re.findall(r"(\d+) ([^,;]+)", last))
+    """The one table of them."""
     yield "## Exit codes"
-    meant = {
-        str(kind.exit_code): str(inspect.getdoc(kind)).partition("\n")[0]
-        for kind in (errors.UsageError, errors.NothingLeft, errors.NotOwner, errors.NobodyWorks)
-    }
-    rows = [(code(number), f"{what.rstrip('.')}. {meant.get(number, '')}".strip())
-            for number, what in told.items()]  # fmt: skip
-    yield table(("Code", "Meaning"), rows)
+    yield table(("Code", "Meaning"), [(code(one), sentence(told)) for one, told in CODES.items()])
+    yield " ".join(CHANGES.split())
+
+
+def words() -> Iterator[str]:
+    """The words that everything here keeps to."""
+    yield "## Words"
+    yield table(("Word", "Meaning"), [(word, sentence(told)) for word, told in WORDS.items()])
 
 
 def verbs() -> Iterator[str]:
     yield "## Commands"
-    yield "`hypervisor COMMAND --help` says the same. `hypervisor --version` prints the version."
+    yield (
+        "`hypervisor help COMMAND` says the same. `hypervisor -C DIR COMMAND` works as if it were "
+        "started in DIR; any command takes `-q`, to print only what was asked for, and `-v`, to "
+        "print lists in full. `run` and `start` mean `work`, `ls` means `status`. "
+        "`hypervisor --version` prints the version."
+    )
     for verb in cli.VERBS:
         if not verb.startswith("_"):
             yield from one_verb(verb)

@@ -217,6 +217,25 @@ class Headless:
         return None
 
 
+class Judge:
+    """How a client is asked for its word on one report: once, without tools."""
+
+    # What its verdicts go by.
+    name = ""
+
+    def check(self) -> None:
+        """Find the program. Raises HypervisorError."""
+
+    def start(self, place: Place, text: str) -> Start:
+        """Return how to put the question `text` to it."""
+        raise NotImplementedError
+
+    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
+        """Return the answer in what it printed, and its tokens by kind where it tells them. Raises
+        HypervisorError where it says that it could not answer."""
+        raise NotImplementedError
+
+
 def event(line: str) -> dict[str, object]:
     """Return the event in a line of a client's stream; an empty one for a line that is none."""
     try:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.notice import Notice
     from hypervisor.agents.transcripts import Failure, Usage
@@ -53,6 +53,12 @@ class Client:
         """Return how its workers are run: with `model` and so many `turns` at most. `words` are
         added to its command line."""
         raise NotImplementedError
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        """Return how it is asked for a verdict on a report. Raises UsageError where it isn't."""
+        from hypervisor.system.errors import UsageError
+
+        raise UsageError(f"{self.title} is not asked for verdicts", "--agent claude, or command")
 
     # -- the doctor --
 

@@ -25,37 +25,41 @@ PERSON = "person"  # for a person in a terminal
 OWN = "own"  # for our own processes
 
 _OF_KIND = {
-    WORKER: ("next", "done", "block", "fail", "release", "heartbeat", "commit"),
+    WORKER: ("next", "done", "block", "fail", "release", "heartbeat", "commit", "suggest"),
     LOOK: (
         "preflight", "wait", "status", "summary", "results", "show", "log", "expire", "report",
-        "doctor", "completion",
+        "doctor", "completion", "review",
     ),
     SESSION: ("open", "plan", "resume", "integrate"),
     COMMAND: ("cancel", "triage", "pull"),
     ASK: (
-        "check", "allow", "work", "demo", "pause", "retry", "undo", "unlock", "prune", "move",
-        "serve",
+        "check", "allow", "work", "judge", "demo", "pause", "retry", "undo", "unlock", "prune",
+        "move", "serve",
     ),
     PERSON: ("adopt",),
     OWN: ("_triage-worker", "_batch-worker", "_hook", "_monitor"),
 }  # fmt: skip
 VERBS = {verb: kind for kind, verbs in _OF_KIND.items() for verb in verbs}
+# Other words for a verb.
+ALIASES = {"run": "work", "start": "work", "ls": "status"}
+VERBS |= {word: VERBS[verb] for word, verb in ALIASES.items()}
 
 # Options that make more of a verb than what is granted: the user is asked.
 _MORE = {
     "report": ("--output", "--open"),
     "results": ("--out",),
-    "doctor": ("--bundle",),
+    "doctor": ("--bundle", "--unlock", "--adopt"),
     "integrate": ("--into",),
     "cancel": ("--all",),
     "open": ("--yes-up-to",),
+    "review": ("--sample", "--again", "--accept", "--reject"),
 }
 
 # What is granted to a worker, and to a session.
 WORKER_VERBS = _OF_KIND[WORKER]
 SESSION_VERBS = (
-    "preflight", "open", "plan", "wait", "status", "summary", "results", "show", "log", "resume",
-    "integrate",
+    "preflight", "open", "plan", "wait", "status", "summary", "results", "review", "show", "log",
+    "resume", "integrate",
 )  # fmt: skip
 # What a session does in later turns, too: the news of a batch comes after the one that began it.
 _LATER = ("plan", "integrate")
@@ -163,7 +167,8 @@ def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Ver
         return Verdict("deny", f"hypervisor {verb} is for the user, in a terminal of their own")
     if planning and (kind != LOOK or more) and not (verb == "plan" and not call.words[1:]):
         return Verdict("deny", f"plan mode: hypervisor {verb} would change something")
-    if kind == ASK or more:
+    # The program itself looks for the user's own click on a verdict.
+    if kind == ASK or (more and verb != "review"):
         return Verdict("ask", f"hypervisor {verb} is for the user to decide")
     if kind == COMMAND and (not call.known or _leaves(call, root, cwd)):
         return Verdict("ask", f"hypervisor {verb} names something outside of {root}")

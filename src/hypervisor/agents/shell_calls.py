@@ -7,6 +7,7 @@ read.
 from __future__ import annotations
 
 from hypervisor.agents import shell
+from hypervisor.agents.rights import ALIASES
 from hypervisor.agents.shell import ASSIGNS, Unreadable, Word
 from hypervisor.system.late import late
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 PROGRAM = "hypervisor"
+_ASKS_ONLY = ("-h", "--help", "-V", "--version")
 # A line that holds more texts inside of each other is not read to its end.
 _MOST_TEXTS = 50
 # Nor one that holds so much: whoever waits for a hook waits for this.
@@ -23,14 +25,16 @@ _MOST_CHARACTERS = 200_000
 
 class Call:
     """A call of our program: its `verb` and the `words` behind it. An empty verb is one that can't
-    be read; `known` is false where the words can't be."""
+    be read, or that has options in front of it, which may lead elsewhere; `known` is false where
+    the words can't be."""
 
     __slots__ = ("known", "verb", "words")
 
     def __init__(self, verb: str, words: tuple[str, ...] = (), known: bool = True) -> None:
-        self.verb = verb
+        elsewhere = verb[:1] == "-" and verb not in _ASKS_ONLY
+        self.verb = "" if elsewhere else ALIASES.get(verb, verb)
         self.words = words
-        self.known = known and bool(verb)
+        self.known = known and bool(self.verb)
 
 
 def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> list[Call]:

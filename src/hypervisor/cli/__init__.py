@@ -15,28 +15,39 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import TextIO
 
-# Verb -> its module in this package. A name that starts with `_` is for our own processes.
-VERBS = {
-    verb: verb.lstrip("_").replace("-", "_")
-    for verb in (
-        "demo", "preflight", "triage", "open", "next", "done", "block", "fail", "release",
-        "heartbeat", "expire", "pull", "check", "allow", "plan", "wait", "commit", "work",
-        "integrate", "status", "summary", "results", "report", "show", "log", "pause", "resume",
-        "cancel", "retry", "unlock", "undo", "prune", "adopt", "move", "doctor", "serve",
-        "completion", "_triage-worker", "_batch-worker", "_hook", "_monitor",
-    )
+# The verbs, by where help shows them: a new one is a word here. A name that starts with `_` is for
+# our own processes.
+GROUPS = {
+    "Start": ("preflight", "open", "check", "work"),
+    "Look": ("status", "show", "log", "results", "report"),
+    "Decide": ("review", "retry", "pause", "resume", "cancel"),
+    "Mend": ("undo", "doctor"),
+    "workers": (
+        "next", "done", "block", "fail", "release", "heartbeat", "commit", "suggest", "pull",
+    ),
+    "sessions": ("plan", "wait", "summary"),
+    "more": (
+        "judge", "integrate", "allow", "triage", "demo", "serve", "move", "prune", "completion",
+    ),
+    "hidden": (
+        "expire", "unlock", "adopt", "_triage-worker", "_batch-worker", "_hook", "_monitor",
+    ),
 }  # fmt: skip
+# How much is told: `loud` is -1 for what was asked for only, 1 for lists that are not cut.
+_LOUD = {"-q": -1, "--quiet": -1, "-v": 1, "--verbose": 1}
+loud = 0
+# Verb -> its module in this package.
+VERBS = {verb: verb.lstrip("_").replace("-", "_") for verbs in GROUPS.values() for verb in verbs}
 
 # What workers and hooks call all the time, and what says where things stand.
 QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
 
 
 def main(argv: list[str]) -> int:
-    """Carry out one command line and return its exit code.
-
-    0 done, 1 failed, 2 usage or not allowed, 3 nothing left, 4 no longer yours, 5 nobody works;
-    130 interrupted.
-    """
+    """Carry out one command line and return its exit code: one of `exit_codes`, or 130 where it was
+    interrupted."""
+    global loud
+    loud = 0
     # Whatever a verb prints goes out escaped.
     waiting.say = _complain
     streams = sys.stdout, sys.stderr
@@ -98,37 +109,76 @@ def load(verb: str) -> ModuleType:
     if verb not in VERBS:
         import difflib
 
-        offered = [name for name in VERBS if name[0] != "_" and name not in _TAKE_AWAY]
+        offered = [name for name in VERBS if name not in (*GROUPS["hidden"], *_TAKE_AWAY)]
         near = difflib.get_close_matches(verb, offered, 1)
-        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor --help"
-        raise UsageError(f"no command '{one_line(verb, 40)}'", hint)
+        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor help"
+        what = "option in front of a command" if verb[:1] == "-" else "command"
+        raise UsageError(f"no {what} '{one_line(verb, 40)}'", hint)
     # As `importlib.import_module`, which loads more than most verbs need.
     module: ModuleType = __import__(f"hypervisor.cli.{VERBS[verb]}", fromlist=["run"])
     return module
 
 
+def meant(word: str) -> str:
+    """Return the verb that is called by `word`: itself, or what that is another word for."""
+    if word in VERBS:
+        return word
+    from hypervisor.agents.rights import ALIASES
+
+    return ALIASES.get(word, word)
+
+
 def _dispatch(argv: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         return _complete()
+    argv = _everywhere(argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        _print_overview()
+        from hypervisor.cli import help
+
+        print(help.page(argv[1:] if argv[:1] == ["help"] else []))
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         from hypervisor import __version__
 
         print(f"hypervisor {__version__}")
         return 0
-    module = load(argv[0])
-    _refuse(argv[0], argv[1:])
-    if argv[0] == "move" or os.path.lexists(user_file()):
+    verb = meant(argv[0])
+    module = load(verb)
+    _refuse(verb, argv[1:])
+    if verb == "move" or os.path.lexists(user_file()):
         from hypervisor.config.extras import complete
 
         # Another process may take the place of this one.
         sys.stdout.flush()
         complete(argv)
-    code: int = module.run(_parse(argv[0], argv[1:], module))
+    code: int = module.run(_parse(verb, _without_loud(argv[1:]), module))
     sys.stdout.flush()
     return code
+
+
+def _everywhere(argv: list[str]) -> list[str]:
+    """Change to the folder of `-C` in front of the verb, and return the line without it; `-q` and
+    `-v` are put behind the verb."""
+    loud: list[str] = []
+    while argv and argv[0] in ("-C", *_LOUD):
+        if argv[0] in _LOUD:
+            loud.append(argv[0])
+        elif len(argv) < 2:
+            raise UsageError("-C takes a folder", "hypervisor -C DIR COMMAND …")
+        else:
+            os.chdir(argv[1])
+            argv = argv[1:]
+        argv = argv[1:]
+    return [*argv[:1], *loud, *argv[1:]]
+
+
+def _without_loud(words: list[str]) -> list[str]:
+    """Return the words behind a verb without those that say how much it tells, which are heard."""
+    global loud
+    end = words.index("--") if "--" in words else len(words)
+    for word in words[:end]:
+        loud = _LOUD.get(word, loud)
+    return [word for word in words[:end] if word not in _LOUD] + words[end:]
 
 
 def _complete() -> int:
@@ -166,29 +216,13 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
             return parsed
     import argparse
 
-    from hypervisor.cli.parser import Parser
+    from hypervisor.cli.parser import of_verb
 
-    parser = Parser(
-        prog=f"hypervisor {verb}",
-        description=module.SUMMARY,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
     words: list[str] = []
     if getattr(module, "TAKES_WORDS", False) and "--" in line:
         at = line.index("--")
         line, words = line[:at], line[at + 1 :]
-    return parser.parse_args(line, argparse.Namespace(words=words))
-
-
-def _print_overview() -> None:
-    print("usage: hypervisor COMMAND …   (hypervisor COMMAND --help tells more)\n")
-    for verb in VERBS:
-        if not verb.startswith("_"):
-            print(f"  {verb:<11}{load(verb).SUMMARY.splitlines()[0]}")
-    print("\nexit codes: 0 done, 1 something failed, 2 usage or not allowed, 3 nothing left,")
-    print("4 no longer yours, 5 nobody works on it")
+    return of_verb(verb, module).parse_args(line, argparse.Namespace(words=words))
 
 
 def _drop_output() -> None:

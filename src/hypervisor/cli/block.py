@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "end an item as blocked: a person has to look at it"
+EXAMPLE = "hypervisor block 17-x7q2 --reason 'the picture it names is missing'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

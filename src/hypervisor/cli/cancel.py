@@ -13,7 +13,8 @@ from hypervisor.system.spans import span
 from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
-SUMMARY = "end a queue, or all, now: what is open is cancelled, half done named, accepted kept"
+SUMMARY = "end a queue now, or all of them; what was accepted stays"
+EXAMPLE = "hypervisor cancel inbox"
 _SHOWN = 50
 _FILES = 10
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--missing", action="store_true", help="end only the items whose files are missing"
     )
-    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads standard input")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 

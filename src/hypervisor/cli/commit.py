@@ -11,7 +11,8 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.claims import keep_every
 from hypervisor.system.errors import SetupError
 
-SUMMARY = "commit what is the item's in these files, one committer at a time"
+SUMMARY = "commit what belongs to the item in these files, one committer at a time"
+EXAMPLE = "hypervisor commit 17-x7q2 -m 'Say what it is for' README.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from argcomplete.completers import BaseCompleter
 from argcomplete.shell_integration import shellcode
 
 from hypervisor import cli
+from hypervisor.cli.help import TOPICS
 from hypervisor.cli.parser import Parser
 from hypervisor.config.roots import root_in_use
 from hypervisor.ledger import Ledger, LedgerError
@@ -26,18 +27,21 @@ def complete() -> None:
     line = os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", "0"))]
     _, *words = line.split(maxsplit=2) or [""]
     verb = words[0] if len(words) > 1 or (line[-1:].isspace() and words) else ""
-    if verb and (verb not in cli.VERBS or verb.startswith("_")):
+    if verb and (cli.meant(verb) not in (*cli.VERBS, "help") or verb.startswith("_")):
         return
     parser = Parser(prog="hypervisor", add_help=False)
     verbs = parser.add_subparsers()
-    for name in cli.VERBS:
-        if not name.startswith("_"):
-            # A verb's summary is a look into its module, and bash shows none.
-            shown = not verb and os.environ.get("_ARGCOMPLETE_SHELL") != "bash"
-            of_verb = verbs.add_parser(name, help=cli.load(name).SUMMARY if shown else None)
-            if name == verb:
-                cli.load(name).add_arguments(of_verb)
-                _set_completers(of_verb)
+    topics = verbs.add_parser("help", help="what there is to type")
+    topics.add_argument("topic", choices=[*(v for v in cli.VERBS if v[0] != "_"), *TOPICS])
+    # Hidden words are not offered, but what may stand behind them is.
+    offered = set(cli.VERBS) - set(cli.GROUPS["hidden"])
+    for name in sorted(offered | ({verb} - {"", "help"})):
+        # A verb's summary is a look into its module, and bash shows none.
+        shown = not verb and os.environ.get("_ARGCOMPLETE_SHELL") != "bash"
+        of_verb = verbs.add_parser(name, help=cli.load(name).SUMMARY if shown else None)
+        if name == verb:
+            cli.load(cli.meant(name)).add_arguments(of_verb)
+            _set_completers(of_verb, cli.meant(name))
     argcomplete.autocomplete(parser, always_complete_options=False, default_completer=_Files())
 
 
@@ -46,8 +50,10 @@ def script(shell: str) -> str:
     return shellcode(["hypervisor"], shell=shell)
 
 
-def _set_completers(parser: argparse.ArgumentParser) -> None:
+def _set_completers(parser: argparse.ArgumentParser, verb: str) -> None:
     known = {"queue": _queues, "token": _tokens, "tokens": _tokens, "id": _ids, "key": _ids}
+    if verb == "work":
+        known["sources"] = _queues_and_files
     for action in parser._actions:
         if action.dest in known and not action.choices:
             # Where argcomplete looks for it; argparse knows no such attribute.
@@ -60,6 +66,10 @@ def _queues(**_: object) -> list[str]:
             return [row.name for row in ledger.queues.all()]
     except LedgerError:
         return []
+
+
+def _queues_and_files(prefix: str, **_: object) -> list[str]:
+    return _queues() + _Files()(prefix=prefix)
 
 
 def _tokens(**_: object) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-SUMMARY = "print what makes a shell complete verbs, options, queues and tokens"
+SUMMARY = "print the completion script for a shell"
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -6,15 +6,17 @@ import argparse
 import json
 import time
 
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.text import escaped, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.agents.doctor import Finding
 
-SUMMARY = "check this machine, the ledger and the clients; each line names what mends it"
+SUMMARY = "check this machine, the ledger and the clients, and say how to fix what is wrong"
+EXAMPLE = "hypervisor doctor"
 _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
 
 
@@ -29,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write diagnostics for a bug report, without keys, texts and names",
     )
     parser.add_argument(
+        "--unlock", metavar="KEY", help="end the lock that another tool left on this item"
+    )
+    parser.add_argument(
+        "--adopt", action="store_true", help="take over a ledger that was copied or restored"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --adopt: without being asked")
+    parser.add_argument(
         "--timeout",
         type=float,
         default=20.0,
@@ -40,7 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings: 0, or 1 if something does not work until it is mended."""
     from hypervisor.agents import doctor
+    from hypervisor.cli import adopt, unlock
 
+    if args.unlock is not None:
+        return unlock.run(argparse.Namespace(key=args.unlock))
+    if args.adopt:
+        if caller.around():
+            raise NotAllowed(
+                "hypervisor doctor --adopt is for a person, in a terminal of their own"
+            )
+        return adopt.run(args)
     if not args.timeout > 0:
         raise UsageError("--timeout takes a number of seconds above 0")
     root = find_root()
@@ -76,4 +94,4 @@ def _show(findings: list[Finding], wrong: int) -> None:
         mend = f"  → {escaped(finding.mend)}" if finding.mend else ""
         words = f": {finding.words}" if finding.words else ""
         print(f"  {finding.state:<6}{finding.what:<12} {one_line(finding.text, 400)}{words}{mend}")
-    print(f"\n{wrong} to mend" if wrong else "\nnothing to mend")
+    print(f"\n{wrong} to fix" if wrong else "\nnothing to fix")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "end an item as done, with a report; --next also claims the next one"
+EXAMPLE = "hypervisor done 17-x7q2 --summary 'rewrote the two paragraphs'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "end an attempt as failed; the item is tried again while attempts are left"
+EXAMPLE = "hypervisor fail 17-x7q2 --reason 'the build broke'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

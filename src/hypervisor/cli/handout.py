@@ -36,12 +36,16 @@ def hand_out(
     as_json: bool,
     known: bool = False,
     ended: dict[str, object] | None = None,
+    why: str = "",
 ) -> None:
     """Print claims. `known` says that this worker has read the queue's instructions before; `ended`
-    is the item that it has ended in the same call, for the JSON. Where the output can't be written
+    is the item that it has ended in the same call, and `why` says why there are no claims, both for
+    the JSON. Where the output can't be written
     nobody has heard of them: they go back."""
     try:
-        text = _as_json(ledger.root, claims, ended) if as_json else _text(ledger, claims, known)
+        text = (
+            _as_json(ledger.root, claims, ended, why) if as_json else _text(ledger, claims, known)
+        )
         if claims and sys.__stdout__ is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
         print(text, flush=True)
@@ -50,10 +54,12 @@ def hand_out(
         raise
 
 
-def _as_json(root: str, claims: list[Claim], ended: dict[str, object] | None) -> str:
+def _as_json(root: str, claims: list[Claim], ended: dict[str, object] | None, why: str) -> str:
     from hypervisor.system.quick_json import dumps
 
     told: dict[str, object] = {"claims": [_as_dict(root, claim) for claim in claims]}
+    if why:
+        told["why"] = why
     if ended is not None:
         told["ended"] = ended
     return dumps(told, ensure_ascii=False)
@@ -109,6 +115,8 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
     shown.append(f"{again}yours for {span(claim.lease_seconds)}{_longer(claim, known)}")
     if claim.instructions and known and len(claim.instructions) > _REPEAT_INSTRUCTIONS:
         shown.append("instructions: the same as before")
+        if claim.asked is not None:
+            shown += _indented(claim.asked)
     elif claim.instructions:
         shown.append("instructions:")
         shown += _indented(claim.instructions)
@@ -116,9 +124,10 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
         shown.append(
             f"instructions: do what the {'file' if claim.payload is None else 'item'} asks for"
         )
-    what, text = "summary", "what you did, in a sentence or two"
+    what, text = "summary", ["what you did, in a sentence or two"]
     if claim.answer is not None:
-        what, text = "answer", "the JSON, and nothing else"
+        # Without a fence a client takes braces and quotes for what a shell expands, and asks.
+        what, text = "answer", ["```json", "the JSON, and nothing else", "```"]
         repeat = f"hypervisor next {claim.queue} --schema"
         if known or schema_known:
             shown.append(f"answer: schema as before (again: {repeat})")
@@ -132,7 +141,7 @@ def _lines(root: str, claim: Claim, known: bool, schema_known: bool) -> list[str
         *shown,
         "then:" if known else "then this, which writes status and report, and hands you the next:",
         f"hypervisor done {claim.token} --next --{what} - <<'{end}'",
-        text,
+        *text,
         end,
         "if it can't be done:",
         f"hypervisor block {claim.token} --next --reason - <<'{end}'",

@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "keep claims for another lease, and learn which are still held"
+SUMMARY = "extend claims by another lease, and see which are still yours"
+EXAMPLE = "hypervisor heartbeat 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

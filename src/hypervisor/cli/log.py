@@ -19,7 +19,8 @@ from hypervisor.system.text import one_line, prose
 from hypervisor.views import history
 from hypervisor.views.shapes import Event
 
-SUMMARY = "what happened in a queue, in order; --follow goes on as it happens"
+SUMMARY = "what happened in a queue, in order"
+EXAMPLE = "hypervisor log inbox --follow"
 _TICK = 0.5
 _SETTLE = 10
 
@@ -27,8 +28,8 @@ _SETTLE = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor log`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("-f", "--follow", action="store_true", help="stay, and go on")
-    parser.add_argument("-n", type=int, metavar="N", help="only the last N events until now")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing as it happens")
+    parser.add_argument("-n", type=int, metavar="N", help="only the last N events")
     parser.add_argument("--json", action="store_true", help="an object per line, for scripts")
 
 

@@ -11,7 +11,7 @@ from hypervisor.config.roots import find_root
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line, shell
 
-SUMMARY = "carry the ledger to another store, with the work in flight"
+SUMMARY = "move the ledger to another store, even with work in flight"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM", help=stores)
     parser.add_argument("target", metavar="TO", help="the same")
     parser.add_argument(
-        "--yes", action="store_true", help="don't ask before the ledger is sent to an address"
+        "--yes", action="store_true", help="send the ledger to an address without asking"
     )
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.rows import Queue
 
-SUMMARY = "claim the next item of a queue: nobody else gets it"
+SUMMARY = "claim the next item of a queue; nobody else gets it"
+EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="claim up to N items, if a lease carries them by the queue's own pace",
+        help="claim up to N items, as many as one lease carries at the queue's own pace",
     )
     parser.add_argument("--id", help="this item, if it is ready")
     parser.add_argument("--branch", action="store_true", help="with a branch and a working tree")
-    parser.add_argument("--here", action="store_true", help="put this linked worktree on it")
+    parser.add_argument("--here", action="store_true", help="in this linked worktree")
     parser.add_argument(
         "--model", metavar="NAME", help="the worker's model: a rung, of a queue with a ladder"
     )
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 
-            hand_out(ledger, claims, as_json=args.json)
+            why = "" if claims else worker.why_word(ledger, args.queue)
+            hand_out(ledger, claims, as_json=args.json, why=why)
         if claims:
             return 0
         text, drained = worker.why_nothing(ledger, args.queue, only=args.id, model=args.model)

@@ -15,7 +15,7 @@ from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, NoLedger, Options, budget
+from hypervisor.ledger import Ledger, NoLedger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.spans import span
@@ -25,7 +25,6 @@ from hypervisor.system.text import count, either, one_line, shell
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
-    from hypervisor.ledger import Opened
 
 # What options are called whose columns have another name.
 _OPTIONS = {"lease_ms": "lease"} | {
@@ -34,14 +33,21 @@ _OPTIONS = {"lease_ms": "lease"} | {
     for name in ("usd", "tokens", "ms")
 }
 SUMMARY = "pre-flight sources and open a queue of what can run"
+EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor open`."""
-    parser.add_argument("queue", help="a name for the queue; adding to one at work is fine")
+    parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
+    add_options(parser)
+    options.add_check(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def add_options(parser: argparse._ActionsContainer) -> None:
+    """Declare what a queue may be opened with, for `work` too."""
     preflight_verb.add_source_arguments(parser)
     parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
-    options.add_check(parser)
     parser.add_argument(
         "--files-from",
         metavar="KEY",
@@ -49,13 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "modified_files of a task); items that share one are never out at once",
     )
     parser.add_argument(
-        "--max-attempts", type=int, metavar="N", help="failed attempts before an item has failed"
+        "--max-attempts",
+        type=int,
+        metavar="N",
+        help="failed attempts before an item counts as failed",
     )
     parser.add_argument(
         "--max-deaths",
         type=int,
         metavar="N",
-        help="workers that may die with an item, or go down with their pool or session (3)",
+        help="workers that may die while they hold an item, alone or with their pool (3)",
     )
     parser.add_argument(
         "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
@@ -66,16 +75,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="reports of one claim that its checks may refuse before that uses up the attempt (3)",
     )
-    parser.add_argument("--lease", metavar="TIME", help="how long a silent claim stands, e.g. 15m")
     parser.add_argument(
-        "--scope", choices=["named"], help="named: workers change only files that their task names"
+        "--lease", metavar="TIME", help="how long a claim lives without a heartbeat, e.g. 15m"
+    )
+    parser.add_argument(
+        "--scope",
+        choices=["named"],
+        help="named: workers may change only the files that their task names",
     )
     parser.add_argument(
         "--allow-command",
         action="append",
         default=[],
         metavar="WORDS",
-        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+        help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
     parser.add_argument(
         "--may-write",
@@ -85,9 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="workers may change this file, or what is in this folder, although it steers agents, "
         "git, editors or shells, e.g. .vscode/tasks.json",
     )
-    parser.add_argument(
-        "--again", action="store_true", help="what was accepted before is done once more, too"
-    )
+    parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
         "--answer",
         metavar="FILE",
@@ -113,13 +124,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--yes-up-to",
         type=int,
         metavar="N",
-        help="go on without a question about the cost while the queue has up to N items",
+        help="don't ask about the cost while the queue has up to N items",
     )
-    parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the queue: 0 if it has items to work on, 3 if nothing can run, 1 if a source failed."""
+    """Open the queue: 0 if it has items to work on, 1 if a source failed, 3 if nothing can run: a
+    queue that there is stays as it is, and a new one is not opened."""
+    code = open_queue(args)
+    if code == 0 and not args.json:
+        options.tell_next(args.queue, f"a worker's first command: hypervisor next {args.queue}")
+    return code
+
+
+def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
+    """Open the queue, as `run` does; `for_work` only if each source can be read, and where there is
+    no task, rows and files are items without instructions if `args.agent` is a command."""
     from hypervisor.intake import opening
 
     root = find_root()
@@ -154,11 +174,12 @@ def run(args: argparse.Namespace) -> int:
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
-    if failed and not checked.ready:
-        # A misspelt source leaves no queue behind of which `next` says that nothing is left.
-        print(json.dumps(checked.to_json()) if args.json else "\n".join(checked.lines()))
-        print("hypervisor: no queue was opened", file=sys.stderr)
-        return 1
+    if for_work and args.agent == "command" and not failed and _no_task(checked):
+        args.all_are_items = True
+        checked, failed = preflight_verb.check(args, root, settings)
+    if not checked.ready or (failed and for_work):
+        # No queue is left behind of which `next` says that nothing is left.
+        return _not_opened(args, checked, failed)
     beyond = max(0, len(checked.ready) - args.first) if args.first else 0
     if args.first:
         checked.take_first(args.first)
@@ -196,14 +217,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"hypervisor: {count(beyond, 'item')} left out by --first", file=sys.stderr)
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
-    _tell(opened, checked, as_json=args.json)
+    _tell(opened, checked, args)
     if args.verify is not None:
         from hypervisor.cli.check import details
 
         told = details(Check(USUAL, args.verify, args.env, base))
         print("\n".join(["the check:", *told]), file=sys.stderr)
     elif opened.is_new and opened.added and not args.json:
-        print(
+        options.tell(
             f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
             "command prove it"
         )
@@ -239,6 +260,30 @@ def _instruct(args: argparse.Namespace, root: str) -> int:
     if counts["claimed"]:
         print(f"{count(counts['claimed'], 'item')} at work keep the version that they began with")
     return 0 if unclaimed else 3
+
+
+def _no_task(checked: Preflight) -> bool:
+    """True where nothing that was found is a task or was one."""
+    return (
+        not checked.ready
+        and all(entry.kind == "instructions" for entry in checked.held)
+        and all(entry.kind != "complete" for entry in checked.skipped)
+    )
+
+
+def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> int:
+    """Say what was found instead of something to work on; return 1 if a source failed, else 3."""
+    if args.json and failed:
+        print(json.dumps(checked.to_json()))
+    elif args.json:
+        _tell(Opened(args.queue, 0), checked, args)
+    else:
+        print("\n".join(preflight_verb.told(args, checked)))
+    counts = checked.counts
+    groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
+    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
+    print(f"hypervisor: no queue was opened: {why}", file=sys.stderr)
+    return 1 if failed else 3
 
 
 def _schema(path: str) -> str:
@@ -408,9 +453,9 @@ def _settle(root: str) -> None:
         pass
 
 
-def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
-    """Print what was opened, and what comes next."""
-    if as_json:
+def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
+    """Print what was opened."""
+    if args.json:
         told = {
             "queue": opened.queue,
             "generation": opened.generation,
@@ -422,16 +467,14 @@ def _tell(opened: Opened, checked: Preflight, *, as_json: bool) -> None:
         }
         print(json.dumps(told, ensure_ascii=False))
         return
-    print("\n".join(checked.lines()))
-    present = f", {opened.present} were in it already" if opened.present else ""
+    options.tell(*preflight_verb.told(args, checked))
+    present = f", {opened.present} already in it" if opened.present else ""
     left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
     print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
     for column, (before, now) in opened.changed.items():
         print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
-    if opened.added or opened.present:
-        print(f"a worker's first command: hypervisor next {opened.queue}")
 
 
 def _change(column: str, before: float | None, now: float | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor import cli
+from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
@@ -43,6 +45,23 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     return told
 
 
+def tell(*lines: str) -> None:
+    """Print lines that are told beside what was asked for: not with `-q`."""
+    if lines and cli.loud >= 0:
+        print("\n".join(lines))
+
+
+def tell_next(queue: str, *of_session: str) -> None:
+    """Print how `queue` is worked off: `of_session` in the session of a client, else for people."""
+    line = f"next: hypervisor work {queue} -- COMMAND {{path}}   (or --agent NAME)"
+    tell(*(of_session if caller.around() else (line,)))
+
+
+def add_queue(parser: argparse.ArgumentParser) -> None:
+    """Declare a queue that may be left out where there is only one: see `place.queue_and_root`."""
+    parser.add_argument("queue", nargs="?", help="the queue's name (default: the only one)")
+
+
 def add_generation(parser: argparse.ArgumentParser) -> None:
     """Declare which generation of a queue is shown."""
     parser.add_argument(
@@ -50,7 +69,7 @@ def add_generation(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_tools(parser: argparse.ArgumentParser) -> None:
+def add_tools(parser: argparse._ActionsContainer) -> None:
     """Declare the option that gives tools of MCP servers to workers."""
     parser.add_argument(
         "--tools",
@@ -74,7 +93,7 @@ def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
     return allowed
 
 
-def add_budget(parser: argparse.ArgumentParser) -> None:
+def add_budget(parser: argparse._ActionsContainer) -> None:
     """Declare the options of a queue's budget, with those of earlier versions."""
     from argparse import SUPPRESS
 
@@ -95,7 +114,7 @@ def budget(args: argparse.Namespace) -> dict[str, float]:
     return budget.earlier(args.budget_tokens, args.budget_minutes) | budget.limits(args.budget)
 
 
-def add_bounds(parser: argparse.ArgumentParser) -> None:
+def add_bounds(parser: argparse._ActionsContainer) -> None:
     """Declare the options of what workers may take for an item, and of how many are tried first."""
     from argparse import SUPPRESS
 
@@ -145,7 +164,7 @@ def bounds(args: argparse.Namespace) -> dict[str, float]:
     return given | {f"item_{name}": value for name, value in item.items()}
 
 
-def add_check(parser: argparse.ArgumentParser) -> None:
+def add_check(parser: argparse._ActionsContainer) -> None:
     """Declare the options of a queue's check."""
     parser.add_argument(
         "--from-base",
@@ -312,6 +331,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         before = ledger.queries.claim_of(args.token)
         now = ledger.queries.claim_of(claims[0].token) if claims else before
         known = before is None or now is None or before.version == now.version
-        handout.hand_out(ledger, claims, as_json=args.json, known=known, ended=told)
+        why = "" if claims else worker.why_word(ledger, queue)
+        handout.hand_out(ledger, claims, as_json=args.json, known=known, ended=told, why=why)
     else:
         print(text)

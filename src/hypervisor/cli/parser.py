@@ -3,14 +3,71 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+import sys
 from typing import NoReturn
 
 from hypervisor.system.text import escaped
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
 
 class Parser(argparse.ArgumentParser):
-    """As argparse has it, but that an error is one line."""
+    """As argparse has it, but that an error is one line, and names first an option that there is
+    not: whoever mistypes a required one has not forgotten it."""
+
+    _line: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """See argparse; the line is kept for its errors."""
+        self._line = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the error, and exit with 2."""
-        super().error(escaped(message))
+        """Print the error, and exit with 2."""
+        told = self._unknown()
+        if told is None:
+            told = message.replace("unrecognized arguments", "too many words")
+            told = told.replace("the following arguments are required", "missing")
+            told = re.sub(r"^argument (\S+): expected one argument", r"\1 takes a value", told)
+        self.exit(2, f"hypervisor: {escaped(told)}; see: {self.prog} --help\n")
+
+    def _unknown(self) -> str | None:
+        """Return in words which option of the line there is not, and which one is close to it."""
+        known = self._option_string_actions
+        for word in self._line:
+            name = word.partition("=")[0]
+            if word == "--":
+                break
+            if name[:1] != "-" or name == "-" or name in known or self._is_glued(name):
+                continue
+            if name == "-C":
+                return "-C DIR stands in front of the command: hypervisor -C DIR COMMAND"
+            offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
+            near = difflib.get_close_matches(name, offered, 1)
+            return f"no option {name}" + (f"; did you mean {near[0]}?" if near else "")
+        return None
+
+    def _is_glued(self, name: str) -> bool:
+        """True for `-n3`, and for a negative number."""
+        short = name[:2] in self._option_string_actions and name[1] != "-"
+        return short or bool(self._negative_number_matcher.match(name))
+
+
+def of_verb(verb: str, module: ModuleType) -> Parser:
+    """Return the parser of a verb, whose module this is."""
+    parser = Parser(
+        prog=f"hypervisor {verb}",
+        description=module.SUMMARY,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    if example := getattr(module, "EXAMPLE", ""):
+        told = f"{parser.epilog}\n\n" if parser.epilog else ""
+        parser.epilog = f"{told}example:\n  {example}"
+    return parser

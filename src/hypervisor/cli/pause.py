@@ -9,12 +9,13 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 
 SUMMARY = "hand out nothing more for now; what is claimed may still be reported"
+EXAMPLE = "hypervisor pause inbox --reason 'back after lunch'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor pause`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads standard input")
 
 
 def run(args: argparse.Namespace) -> int:

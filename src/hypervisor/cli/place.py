@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from hypervisor.config.roots import find_root, roots_in_use
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 def root_of_queue(name: str | None) -> str:
     """Return the nearest root that has a queue of that name; without one the nearest."""
     return find_root() if name is None else _nearest(lambda ledger: bool(ledger.queues.find(name)))
+
+
+def queue_and_root(name: str | None) -> tuple[str, str]:
+    """Return the queue `name`, without one the only queue that there is, and its root. Raises
+    UsageError where there are none or more."""
+    root = root_of_queue(name)
+    if name is not None:
+        return name, root
+    with Ledger.open(root, look=True) as ledger:
+        names = sorted({row.name for row in ledger.queues.all()})
+    if len(names) != 1:
+        there = f"there are {listed(names, 10, 60)}" if names else "none was opened here"
+        raise UsageError(f"which queue? {there}", "name one, as in: hypervisor status QUEUE")
+    return names[0], root
 
 
 def root_of_claim(token: str) -> str:

@@ -16,6 +16,7 @@ _ACTS = ("canary", "workers", "permissions", "not_done", "stopped")
 # What the user says after these is the answer. A stop is undone by a command of the user's only.
 _ASKS = ("permissions", "not_done")
 SUMMARY = "the next step with a queue: how many workers, and what they will cost"
+EXAMPLE = "hypervisor plan inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--go-on",
         action="store_true",
-        help="the user agreed to the cost, and to go on without the permissions workers lacked",
+        help="the user has agreed to the cost, and to go on without missing permissions",
     )
     parser.add_argument(
         "--branch",
         action="store_true",
         default=None,
-        help="with workers that work on branches of their own; the queue remembers it",
+        help="each worker on a branch of its own; the queue remembers it",
     )
     parser.add_argument(
         "--no-branch",

@@ -9,6 +9,7 @@ import stat
 import sys
 from contextlib import ExitStack
 
+from hypervisor import cli
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.intake.preflight import Preflight
@@ -21,18 +22,19 @@ from hypervisor.system.text import one_line, shell
 
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
-SUMMARY = "say of each item whether it can run: ready, skipped, held or broken; changes nothing"
+SUMMARY = "sort items into ready, skipped, held and broken, and say why; changes nothing"
+EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor preflight`."""
     add_source_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="for scripts, and without bounds")
+    parser.add_argument("--json", action="store_true", help="for scripts, and in full")
     # For our script, whose words are a preset's where no settings name one.
     parser.add_argument("--preset", default="", help=argparse.SUPPRESS)
 
 
-def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+def add_source_arguments(parser: argparse._ActionsContainer) -> None:
     """Declare the arguments that name items, as every verb that takes sources has them."""
     parser.add_argument(
         "sources",
@@ -46,13 +48,13 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CONDITION",
-        help="only items whose front matter or row says so, in quotes: 'priority<=1', project=web; "
-        "=, !=, <, <=, >, >=; all: no condition; may be repeated",
+        help="only items whose front matter or row matches, e.g. 'priority<=1' or project=web "
+        "(=, !=, <, <=, >, >=); all drops the condition; may be repeated",
     )
     parser.add_argument(
         "--instructions",
         metavar="FILE",
-        help="what to do with each item: with it, rows and files that are not tasks are items too",
+        help="a file that says what to do with each item; rows and any files are items then",
     )
     parser.add_argument("--children-of", metavar="ID", help="the tasks below this one")
     parser.add_argument("--id", metavar="COLUMN", help="the column of a row's id")
@@ -60,7 +62,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         action=_Formats,
-        help="the format of the files named; help lists them",
+        help="the format of these files; hypervisor help formats lists them",
     )
 
 
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(checked.to_json()))
     else:
-        print("\n".join(checked.lines()))
+        print("\n".join(told(args, checked)))
     if failed:
         return 1
     return 0 if checked.ready else 3
@@ -112,6 +114,8 @@ def check(
     if not args.sources and args.children_of is None:
         raise UsageError("no source", "name a folder, a file, a list or a task's id")
     failed: list[SourceError] = []
+    # A command says itself what is done with an item.
+    all_are_items = args.instructions is not None or getattr(args, "all_are_items", False)
     found = expand(
         args.sources,
         root=root,
@@ -119,7 +123,7 @@ def check(
         settings=settings,
         id_column=args.id,
         children_of=args.children_of,
-        files_are_items=args.instructions is not None,
+        files_are_items=all_are_items,
         format=args.format,
         on_error=failed.append,
     )
@@ -138,7 +142,7 @@ def check(
             settings=settings,
             ledger=ledger,
             where=args.where,
-            instructions=args.instructions is not None,
+            instructions=all_are_items,
             purpose=purpose,
             queue=queue,
             files_from=getattr(args, "files_from", None),
@@ -149,6 +153,17 @@ def check(
     for error in failed:
         print(f"hypervisor: {error}", file=sys.stderr)
     return checked, bool(failed)
+
+
+def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
+    """Return what people are told of a pre-flight; of sources without any item, what they hold."""
+    from hypervisor.intake.sources.instead import found_instead
+
+    lines = checked.lines(in_full=cli.loud > 0)
+    if not checked.counts["total"] and not checked.not_matching:
+        cwd = os.getcwd()
+        lines += [one for spec in args.sources if (one := found_instead(spec, cwd)) is not None]
+    return lines
 
 
 def asked(args: argparse.Namespace) -> str:

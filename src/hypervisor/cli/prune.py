@@ -14,7 +14,7 @@ from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
-SUMMARY = "remove old ended queues and claims, transcripts and undo; never what is open or pending"
+SUMMARY = "remove old ended queues, claims, transcripts and undo records; keep what is open"
 _DAYS = 30.0
 _SHOWN = 30
 
@@ -22,9 +22,13 @@ _SHOWN = 30
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor prune`."""
     parser.add_argument(
-        "--days", type=float, default=_DAYS, metavar="N", help="queues that ended so long ago (30)"
+        "--days",
+        type=float,
+        default=_DAYS,
+        metavar="N",
+        help="only queues that ended more than N days ago (30)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 

@@ -10,7 +10,8 @@ from hypervisor.intake import preflight
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
-SUMMARY = "claim one task to do it here: nobody else gets it meanwhile"
+SUMMARY = "claim one task to do it here; nobody else gets it meanwhile"
+EXAMPLE = "hypervisor pull inbox-7"
 _QUEUE = "pull"
 # What holds a task back from background workers alone.
 _DONE_HERE = ("needs_tool", "needs_human", "unknown_assignee", "slow_pattern")

@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "give an item back; somebody else gets it"
+SUMMARY = "give an item back, for somebody else to take"
+EXAMPLE = "hypervisor release 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
 
-SUMMARY = "one HTML file that shows what was asked, what came out and what is next"
+SUMMARY = "one HTML page: what was asked, what came out and what to do next"
+EXAMPLE = "hypervisor report inbox --open"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor report`."""
-    parser.add_argument("queue", help="the queue's name")
+    options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(
         "--plain", action="store_true", help="for readers without hypervisor: no commands in it"
@@ -30,25 +31,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
-    from hypervisor.views import page
-
-    root = root_of_queue(args.queue)
+    args.queue, root = queue_and_root(args.queue)
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None)
         use.collect_all(ledger, args.queue)
-        queue = ledger.queues.get(args.queue, args.generation)
-        text = page.render(ledger, args.queue, plain=args.plain, generation=queue.generation)
-        try:
-            path = args.output or page.keep(ledger.state, queue, text, plain=args.plain)
-        except OSError as error:
-            raise HypervisorError(
-                f"the page can't be kept in the project: {error.strerror or error}",
-                "name another place for it: --output FILE",
-            ) from None
-    if args.output:
-        page.write(path, text)
+        path = written(ledger, args.queue, args.generation, plain=args.plain, output=args.output)
     print(path)
     return _show(path) if args.open else 0
+
+
+def written(
+    ledger: Ledger,
+    name: str,
+    generation: int | None = None,
+    *,
+    plain: bool = False,
+    output: str | None = None,
+) -> str:
+    """Write the page on a queue, to `output` or where pages are kept; return its path."""
+    from hypervisor.views import page
+
+    queue = ledger.queues.get(name, generation)
+    text = page.render(ledger, name, plain=plain, generation=queue.generation)
+    if output is not None:
+        page.write(output, text)
+        return output
+    try:
+        return page.keep(ledger.state, queue, text, plain=plain)
+    except OSError as error:
+        raise HypervisorError(
+            f"the page can't be kept in the project: {error.strerror or error}",
+            "name another place for it: --output FILE",
+        ) from None
 
 
 def _show(path: str) -> int:

@@ -7,7 +7,8 @@ import os
 import sys
 
 from hypervisor.agents import reconcile, use
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli import options
+from hypervisor.cli.place import queue_and_root
 from hypervisor.config import caller
 from hypervisor.config.roots import is_outside
 from hypervisor.ledger import Ledger
@@ -20,30 +21,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.views.results import Results
 
-SUMMARY = "what came out of each item, as CSV or JSON lines: the source's own columns, then ours"
+SUMMARY = "what came out of each item, as CSV or JSON lines"
+EXAMPLE = "hypervisor results inbox --csv --out results.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor results`."""
-    parser.add_argument("queue", help="the queue's name")
+    options.add_queue(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="a table (the default)")
     shape.add_argument("--jsonl", action="store_true", help="JSON lines")
     shape.add_argument(
         "--closing",
         action="store_true",
-        help="for each item that is done, the command by which the tool that its row comes from "
-        "closes it; none is run",
+        help="for each done item, print the command that closes it in the tool that its row came "
+        "from; none is run",
     )
-    parser.add_argument("--out", metavar="FILE", help="where to write it, whole or not at all")
+    parser.add_argument("--out", metavar="FILE", help="write it to this file, whole or not at all")
     parser.add_argument(
         "--generation",
         type=int,
         metavar="N",
-        help="those of one generation alone; without it each item once, with its newest report",
+        help="only this generation (default: each item once, with its newest report)",
     )
     parser.add_argument(
-        "--raw", action="store_true", help="texts that spreadsheets would run stay as they are"
+        "--raw", action="store_true", help="leave texts that a spreadsheet would run as they are"
     )
 
 
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.closing and args.out is not None:
         raise UsageError("--closing prints commands, and writes no file", "leave --out out")
-    root = root_of_queue(args.queue)
+    args.queue, root = queue_and_root(args.queue)
     if args.out is not None:
         _may_write(root, args.out)
     with Ledger.open(root, look=True) as ledger:

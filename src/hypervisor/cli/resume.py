@@ -13,7 +13,8 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 
-SUMMARY = "hand out again after a pause"
+SUMMARY = "go on after a pause"
+EXAMPLE = "hypervisor resume inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,4 +37,5 @@ def run(args: argparse.Namespace) -> int:
         use.collect_all(ledger, args.queue)
         opening.resume(ledger, args.queue, limits)
         print(told_of(ledger, args.queue))
+    options.tell_next(args.queue)
     return 0

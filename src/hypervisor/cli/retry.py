@@ -16,7 +16,8 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, one_line, prose, shortened
 from hypervisor.worker import retry
 
-SUMMARY = "make failed and blocked items ready again, with as many attempts as a new one"
+SUMMARY = "make failed and blocked items ready again, with fresh attempts"
+EXAMPLE = "hypervisor retry inbox --failed"
 _SHOWN = 20
 
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {line}")
         print(standing)
         if told.ready:
-            print(f"what comes next: hypervisor plan {args.queue}")
+            options.tell_next(args.queue, f"what comes next: hypervisor plan {args.queue}")
     if told.left:
         return 1
     return 0 if told.ready else 3

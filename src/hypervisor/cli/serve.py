@@ -11,7 +11,7 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
 
-SUMMARY = "be the MCP server task_manager, on standard input and output"
+SUMMARY = "run the MCP server task_manager on standard input and output"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--setup",
         action="store_true",
-        help="only see that its libraries are there: the first `serve` installs them",
+        help="only install its libraries, if they are missing",
     )
 
 

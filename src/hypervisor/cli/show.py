@@ -15,7 +15,8 @@ from hypervisor.system.spans import span, stamp
 from hypervisor.system.text import count, one_line, prose, shell, shortened
 from hypervisor.views import history, shapes
 
-SUMMARY = "one item: why it is not done, its claims, reports, tokens, file and locks"
+SUMMARY = "everything about one item, and first of all why it is not done"
+EXAMPLE = "hypervisor show inbox-7"
 _SHOWN = 20
 _TAIL_LINES = 5
 
@@ -153,6 +154,9 @@ def _claim(claim: shapes.Claim) -> list[str]:
             f"{one_line(refusal['why'], 300)}"
         )
         shown += [f"      {line}" for line in _last_lines(refusal["tail"])]
+    if review := claim["review"]:
+        why = f": “{one_line(review['note'], 300)}”" if review["note"] else ""
+        shown.append(f"    {review['verdict']} by {one_line(review['by'], 60)}{why}")
     if claim["commit"] or report.get("commit"):
         shown.append(f"    commit: {one_line(claim['commit'] or report['commit'], 80)}")
     if files := report.get("files"):

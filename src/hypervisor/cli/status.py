@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hypervisor.views.shapes import Left, Status, Worker
 
-SUMMARY = "where the queues stand: items by state, who works, what is amiss; of one: what is left"
+SUMMARY = "where each queue stands: items by state, workers, problems; of one: what is left"
+EXAMPLE = "hypervisor status inbox"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
 _PROBLEMS = 6
 _WORKERS = 6
@@ -36,8 +37,8 @@ _GROUPS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor status`."""
-    parser.add_argument("queue", nargs="?", help="only this queue (default: all of this root)")
-    parser.add_argument("--watch", action="store_true", help="stay, and show it as it changes")
+    parser.add_argument("queue", nargs="?", help="only this queue (default: all of this project)")
+    parser.add_argument("--watch", action="store_true", help="keep showing it, live")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
@@ -98,12 +99,11 @@ def _lines(told: list[Status], named: bool) -> list[str]:
     for one in told:
         if id(one) in hidden:
             continue
-        shown.append(status.line(one))
-        if named or (one["state"] in ("open", "paused") and detailed < _DETAILED):
+        more = named or (one["state"] in ("open", "paused") and detailed < _DETAILED)
+        shown.append(status.line(one, proof=not more))
+        if more:
             shown += detail(one)
             detailed += 1
-        elif proof := proofs.told(one["proof"]):
-            shown[-1] += f"; {proof}"
     if hidden:
         shown.append(f"… and {count(len(hidden), 'queue')} that ended before (--json lists all)")
     return shown

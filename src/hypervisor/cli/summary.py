@@ -6,17 +6,18 @@ import argparse
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import as_json, lines, summarize
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"
+EXAMPLE = "hypervisor summary inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor summary`."""
-    parser.add_argument("queue", help="the queue's name")
+    options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(
         "--write", action="store_true", help="write accepted reports again that were thrown away"
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of one generation of a queue."""
-    with Ledger.open(root_of_queue(args.queue), look=not args.write) as ledger:
+    args.queue, root = queue_and_root(args.queue)
+    with Ledger.open(root, look=not args.write) as ledger:
         if args.write:
             queue = ledger.queues.get(args.queue, args.generation)
             ledger.outbox.write_again(list(outbox.thrown_away(ledger, queue.no)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hypervisor.triage import Unnamed
     from hypervisor.views.shapes import Summary
 
-SUMMARY = "close, assign and link tasks by rules, with several processes"
+SUMMARY = "close, assign and link tasks by rules, in several processes"
 _WORKERS = 4
 
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"
     )
     parser.add_argument(
-        "--batch", type=int, default=50, metavar="N", help="items that a process claims at a time"
+        "--batch", type=int, default=50, metavar="N", help="items that a process claims at once"
     )
     parser.add_argument(
         "--name", dest="queue", default="triage", metavar="QUEUE", help="default: triage"
@@ -57,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
     settings = load(root)
     checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
     if not args.json:
-        print("\n".join(checked.lines()), flush=True)
+        print("\n".join(preflight_verb.told(args, checked)), flush=True)
+    if unreadable and not checked.ready:
+        if args.json:
+            print(json.dumps(checked.to_json()))
+        print("hypervisor: no queue was opened: a source can't be read", file=sys.stderr)
+        return 1
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
         print(nobody, flush=True)

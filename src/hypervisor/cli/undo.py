@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
     from hypervisor.worker.what_stays import Stays, WhatStays
 
-SUMMARY = "take our own edits of task files back; what workers did stays"
+SUMMARY = "take back what hypervisor wrote into task files; what workers did stays"
+EXAMPLE = "hypervisor undo inbox"
 _SHOWN = 50
 # How the JSON calls what stays.
 _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
@@ -26,12 +27,13 @@ _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor undo`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("id", nargs="?", help="only the file of this item (default: all)")
+    parser.add_argument("id", nargs="?", help="only this item's file (default: all)")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Restore what nobody has edited since: 0, or 1 if a file was left as it is."""
+    """Restore what nobody has edited since: 0, 1 if a file was left as it is, 3 if nothing was
+    written."""
     from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = root_of_queue(args.queue)
@@ -67,13 +69,18 @@ def run(args: argparse.Namespace) -> int:
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
-        lines = [_shown("commit ", one) for one in stays.commits]
-        lines += [_shown("", one) for one in stays.files]
-        lines += [_shown("what its worker changed in ", one) for one in stays.edits]
-        end = ", the newest first:" if lines else " (git diff, git log)"
-        print(f"that is what hypervisor wrote; what workers changed stays{end}")
-        _list(lines)
+        tell_stays(stays, "that is what hypervisor wrote; ")
     return 1 if left else 0
+
+
+def tell_stays(stays: WhatStays, before: str = "") -> None:
+    """Print what stays of workers' work, each with the command against it."""
+    lines = [_shown("commit ", one) for one in stays.commits]
+    lines += [_shown("", one) for one in stays.files]
+    lines += [_shown("what its worker changed in ", one) for one in stays.edits]
+    end = ", the newest first:" if lines else " (git diff, git log)"
+    print(f"{before}what workers changed stays{end}")
+    _list(lines)
 
 
 def _settle(

@@ -15,6 +15,7 @@ from hypervisor.views import news
 from hypervisor.worker.presence import missing
 
 SUMMARY = "wait until a queue comes to rest, and say what has ended"
+EXAMPLE = "hypervisor wait inbox --timeout 600"
 # A client ends a foreground command after two minutes unless it is told otherwise.
 _SLICE = 100
 _TICK = 0.5
@@ -24,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor wait`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
-        "--timeout", type=float, default=_SLICE, metavar="SECONDS", help="at most so long (100)"
+        "--timeout",
+        type=float,
+        default=_SLICE,
+        metavar="SECONDS",
+        help="for at most this long (100)",
     )
 
 

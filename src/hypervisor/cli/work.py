@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 
@@ -11,24 +12,28 @@ from hypervisor import worker
 from hypervisor.agents import retention
 from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.cli import open as open_verb
+from hypervisor.cli import options, work_on
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
+from hypervisor.config import caller
+from hypervisor.config.roots import find_root
 from hypervisor.ledger import Claim, Ledger, budget, ladder
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
 
-_TITLES = [client(name).title for name in CLIENTS]
-SUMMARY = f"have headless agents ({', '.join(_TITLES[:-1])} or {_TITLES[-1]}) work off a queue"
+SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
+EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
-    f"hypervisor work QUEUE --agent {{{','.join(CLIENTS)}}} [--workers N] [--items-per-agent K]\n"
-    "       [--max-minutes M] [--max-turns T] [--model NAME] [--force] [--branch] [--env NAME]\n"
-    "       [--keep-order] [--halt N] [--dry-run] [-- WORDS…]"
+    "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
+    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]"
 )
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 
 _BRANCHING = [name for name in CLIENTS if not client(name).no_branch]
+_OF_SOURCES = "with SOURCE, as for `hypervisor open`"
 _ITEMS_EACH = 10
 _TURNS_PER_ITEM = 40
 _SHOWN = 3
@@ -38,17 +43,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
-        "WORDS are the command line of --agent command, one process per item, without a shell: "
+        "A SOURCE is opened first, in a queue named after it, without the suffix; typed again, it "
+        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without "
+        "a shell: "
         "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
     )
-    parser.add_argument("queue", help="the queue's name")
+    # An option that both have is our own.
+    parser.conflict_handler = "resolve"
+    open_verb.add_options(parser.add_argument_group(_OF_SOURCES))
     parser.add_argument(
-        "--agent", required=True, choices=tuple(CLIENTS), help="what runs as worker"
+        "--agent",
+        choices=tuple(CLIENTS),
+        help="who works (default, where words follow --: command)",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="agents at a time (default 1)"
+        "--queue",
+        metavar="NAME",
+        help="the queue's name; with SOURCE, the name of the queue to open",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="how many work at a time (default 1)"
     )
     parser.add_argument(
         "--items-per-agent",
@@ -57,7 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"items before a fresh agent takes over (default {_ITEMS_EACH}; a command gets one)",
     )
     parser.add_argument(
-        "--max-minutes", type=float, default=60, metavar="M", help="an agent's time (default 60)"
+        "--max-minutes",
+        type=float,
+        default=60,
+        metavar="M",
+        help="time limit of one agent (default 60)",
     )
     parser.add_argument(
         "--max-turns",
@@ -67,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
-        "--force", action="store_true", help="command: accept open boxes of a task; it is noted"
+        "--force",
+        action="store_true",
+        help="command: accept tasks with open boxes; the report says so",
     )
     parser.add_argument(
         "--branch",
@@ -98,11 +120,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work the queue off: 0 when it has drained, 1 if not or if an item failed, 3 if nothing was
-    left to do."""
+    """Work the queue off: 0 when it has drained and all is done, 1 if not or if an item failed or
+    was blocked, 2 if there is no such queue or source, 3 if nothing was handed out."""
     from hypervisor.agents.pool.pool import Pool
     from hypervisor.views.summary import lines, summarize
 
+    if args.agent is None and not args.words:
+        raise UsageError("nobody to work", "add -- COMMAND {path}, or --agent NAME")
+    args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
         if not 1 <= value <= most:
@@ -123,6 +148,27 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
         raise UsageError("--halt takes a number from 1 up")
+    agents = chosen.headless(model=args.model, turns=turns, words=args.words)
+    args.queue, args.sources = work_on.chosen(args.sources, args.queue)
+    if not args.sources and (given := _of_sources(args)):
+        raise UsageError(
+            f"{given[0]} is for sources, and {args.queue} is a queue",
+            f"name its sources as well, or see: hypervisor status {args.queue}",
+        )
+    if args.sources and args.dry_run:
+        raise UsageError(
+            "--dry-run shows what is done with the items of a queue",
+            f"open it first: hypervisor open {args.queue} {shell(args.sources)}",
+        )
+    if args.sources:
+        agents.check(find_root())
+        args.all_are_items = args.agent == "command" and "-" in args.sources
+        # A variable that is kept is the command's here, not a check's.
+        opened = {**vars(args), "env": [], "from_base": [], "json": False}
+        if code := open_verb.open_queue(argparse.Namespace(**opened), for_work=True):
+            # A source that is not there is a name that nobody knows.
+            return UsageError.exit_code if code == 1 else code
+        sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         row = ledger.queues.get(args.queue)
         if ledger.queues.drained(args.queue):
@@ -175,11 +221,49 @@ def run(args: argparse.Namespace) -> int:
         summary = summarize(ledger, args.queue)
         resume_at = ledger.queues.get(args.queue).resume_at
         nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
+        page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
         print(f"hypervisor: {note}", file=sys.stderr)
-    print(_next(args, why, pool.cause or pool.not_done, resume_at, nothing))
-    return int(why != "drained" or bool(summary["counts"]["failed"]))
+    counts = summary["counts"]
+    bad = counts["failed"] + counts["blocked"]
+    end = (
+        [_next(args, why, pool.cause or pool.not_done, resume_at, nothing)]
+        if why != "drained"
+        else []
+    )
+    if caller.around():
+        end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
+    elif page:
+        verbs = ["retry" if bad else "results", "review"]
+        first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
+        end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
+    options.tell(*end)
+    if not pool.had_items and (why == "idle" or (why == "paused" and not pool.begun)):
+        return NothingLeft.exit_code
+    return int(why != "drained" or bool(bad))
+
+
+def _of_sources(args: argparse.Namespace) -> list[str]:
+    """Return the options that were given and are about sources alone."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    [group] = [one for one in parser._action_groups if one.title == _OF_SOURCES]
+    return [
+        action.option_strings[0]
+        for action in group._group_actions
+        if action.option_strings and getattr(args, action.dest) != action.default
+    ]
+
+
+def _page(ledger: Ledger, queue: str) -> str:
+    """Write the page on what came out, and return where it is told to be."""
+    from hypervisor.cli.report import written
+
+    try:
+        return f"page: {os.path.relpath(written(ledger, queue))}"
+    except (HypervisorError, OSError) as error:
+        return f"no page was written: {error}"
 
 
 def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
@@ -214,7 +298,7 @@ def _next(
     if why == "refused":
         mend = "What to do: hypervisor doctor"
         if args.agent == "command":
-            mend = "Once that is mended, the same command goes on"
+            mend = "Once that is fixed, the same command goes on"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
     if why == "not done":
         return (
@@ -233,6 +317,4 @@ def _next(
         return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
     if why == "idle":
         return f"these agents got nothing more: {nothing}; see: hypervisor status {args.queue}"
-    if why == "drained":
-        return f"more: hypervisor summary {args.queue} --json"
     return f"the queue is {why}"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hypervisor import cli
 from hypervisor.system.spans import moment, narrow, span
 from hypervisor.system.text import count, one_line
 
@@ -23,6 +24,9 @@ _STEPS = 10
 @contextmanager
 def shown(queue: str) -> Iterator[Callable[[View], None]]:
     """Yield a function that shows a view of the pool on `queue`, on standard error."""
+    if cli.loud < 0:
+        yield lambda view: None
+        return
     if not sys.stderr.isatty():
         yield Plain(queue).show
         return

@@ -54,7 +54,7 @@ def parse(told: str | None, where: str) -> str | None:
     if told.startswith(SCHEMES):
         return told
     raise UsageError(
-        f"{where}: {one_line(shown(told), 80)} is no address of a store",
+        f"{where}: {one_line(shown(told), 80)} is not the address of a store",
         "use postgresql://HOST/DATABASE, or sqlite for the embedded store",
     )
 

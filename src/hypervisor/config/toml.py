@@ -10,7 +10,7 @@ _LARGEST = 256 * KIB
 # The parser takes the cube of a key's parts to read it, and no key of ours has half as many.
 _PART = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
 _LONG_KEY = rf"(?a)(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{16}}"
-_MEND = "mend the file, then run the command again"
+_MEND = "fix the file, then run the command again"
 
 
 def read_raw(path: str) -> bytes:

@@ -16,12 +16,13 @@ class Claim:
     claim stands without a heartbeat; `deaths` is how many workers died with the item or were lost,
     `plan` what one of them had stored; `renewed` is false where no hook renews the lease while the
     worker works; `base_commit` is the commit at which the task stood, `branch` and `worktree` are
-    where to work, for work on branches; `file` is the path at which a worker finds the item's file,
-    from the root or whole; `before` is why an earlier attempt ended, where a reason is known;
-    `number` is the item's in the ledger; `answer` is the JSON schema of what its end brings."""
+    where to work, for work on branches; `asked` is what a reviewer wants otherwise, which the
+    instructions say too; `file` is the path at which a worker finds the item's file, from the root
+    or whole; `before` is why an earlier attempt ended, where a reason is known; `number` is the
+    item's in the ledger; `answer` is the JSON schema of what its end brings."""
 
     __slots__ = (
-        "answer", "attempt", "base_commit", "before", "branch", "checks", "deaths", "file",
+        "answer", "asked", "attempt", "base_commit", "before", "branch", "checks", "deaths", "file",
         "fingerprint",
         "format", "id",
         "instructions", "lease_seconds", "number", "path", "payload", "plan", "queue", "renewed",
@@ -46,6 +47,14 @@ class Claim:
         self.attempt = item.attempts + 1
         self.deaths = item.deaths + item.lost + item.abrupt
         self.before = item.cause
+        self.asked = None
+        if item.note is not None:
+            self.asked = f"An earlier report on this was rejected: {item.note}"
+            rest = queue.instructions or "Do what the item asks for."
+            self.instructions = f"{rest.rstrip()}\n\n{self.asked}"
+            if (item.cause or "").endswith(f": {item.note}"):
+                # The instructions say it.
+                self.before = None
         self.plan = item.plan
         self.lease_seconds: float = lease_ms / 1000
         self.renewed = True

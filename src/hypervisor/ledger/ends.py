@@ -421,6 +421,11 @@ class Ends:
             "select item from dependency where project = ? and after = ?", (project, item_id)
         ).fetchall()
         self._store.change(
+            "insert into met (project, after, item) select project, after, item from dependency "
+            "where project = ? and after = ? on conflict do nothing",
+            (project, item_id),
+        )
+        self._store.change(
             "delete from dependency where project = ? and after = ?", (project, item_id)
         )
         for (item,) in waiting:

@@ -40,6 +40,10 @@ class ClaimRow(NamedTuple):
     ends_by: int | None
     calls: int
     proof: str | None
+    verdict: str | None
+    reviewer: str | None
+    verdict_at: float | None
+    verdict_note: str | None
     usd: float | None
     model: str | None
     version: int | None
@@ -151,6 +155,59 @@ class Result(NamedTuple):
     proof: str | None
     answer: str | None
     report: Report | None
+
+
+class Reviewed(NamedTuple):
+    """An accepted report (`claim` is its number) as it is reviewed, with its item as that is now;
+    `stratum` and `extra` are those in a sample."""
+
+    claim: int
+    token: str
+    worker: str
+    model: str | None
+    report: str | None
+    answer: str | None
+    verdict: str | None
+    reviewer: str | None
+    verdict_at: float | None
+    verdict_note: str | None
+    judged: str | None
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    format: str | None
+    fingerprint: str | None
+    state: str
+    stratum: str | None
+    extra: int | None
+
+
+class Sample(NamedTuple):
+    """A sample of the reports of a queue (its number), drawn as `asked` from a `population`."""
+
+    queue: int
+    number: int
+    at: float
+    asked: str
+    seed: str
+    strata: str | None
+    population: int
+
+
+class Suggestion(NamedTuple):
+    """Work that a worker has found while it had the item `origin`; without a `verdict` it waits
+    for one."""
+
+    id: str
+    origin: str
+    worker: str
+    title: str
+    body: str | None
+    at: float
+    verdict: str | None
+    reviewer: str | None
 
 
 class Answer(NamedTuple):

@@ -31,7 +31,7 @@ class Content(NamedTuple):
 
 _ITEMS = "(select count(*) from item where queue = q.no)"
 _CONTENTS = (
-    f"select {columns(Content, 'q', items=_ITEMS, checks='{}')} from queue q "
+    "select {} from queue q "
     "where generation = (select max(generation) from queue "
     "where project = q.project and name = q.name) order by no limit 1000"
 )
@@ -95,8 +95,9 @@ def contents(root: str) -> list[Content]:
         with unproven.copied(folder) as connection:
             refuse_programs(connection, f"{folder.path}/{LEDGER}")
             known = {row["name"] for row in connection.execute("pragma table_info (queue)")}
-            # Older ones have no such column.
-            told = _CONTENTS.format("q.checks" if "checks" in known else "null")
+            # Older ones lack columns.
+            others = {name: "null" for name in Content._fields if name not in known}
+            told = _CONTENTS.format(columns(Content, "q", **{**others, "items": _ITEMS}))
             return [Content._make(row) for row in connection.execute(told)]
     except (OSError, sqlite3.Error) as error:
         raise unusable(f"{folder.path}/{LEDGER}", error) from None

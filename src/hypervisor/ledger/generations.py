@@ -33,12 +33,16 @@ _OF_ITEMS = "item in (select no from item where queue = ?)"
 _PARTS = (
     ("refusal", f"claim in (select no from claim where {_OF_ITEMS})"),
     ("dependency", _OF_ITEMS),
+    ("met", _OF_ITEMS),
     ("claim", _OF_ITEMS),
     ("item", "queue = ?"),
     ("agent", "queue = ?"),
     ("permission", "queue = ?"),
     ("told", "queue = ?"),
     ("event", "queue = ?"),
+    ("sample", "queue = ?"),
+    ("sampled", "queue = ?"),
+    ("suggestion", "queue = ?"),
     ("instruction", "queue = ?"),
     ("queue", "no = ?"),
 )
@@ -59,7 +63,10 @@ _OLD_CLAIMS = (
     "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
     "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
     f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
-    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done')"
+    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done') "
+    # Without what was judged a rate would tell less, or more, than was seen.
+    "and c.verdict is null and c.no not in (select claim from sampled) "
+    "and c.no not in (select claim from suggestion)"
 )
 
 

@@ -158,6 +158,16 @@ class Items:
         )
         return [path for (path,) in rows.fetchall()]
 
+    def has_below(self, queue: str, place: str) -> bool:
+        """True if an item of `queue` is or stands in the file `place`, or lies in that folder; a
+        path from the root."""
+        below = "" if place == "." else f"{place}/"
+        row = self._store.row(
+            "select 1 from item where queue = ? and (path = ? or substr(path, 1, ?) = ?) limit 1",
+            (self._queues.get(queue).no, place, len(below), below),
+        )
+        return row is not None
+
     def ids(self, queue: str) -> list[str]:
         """Return the ids of all items that any generation of `queue` has had."""
         rows = self._store.rows(
@@ -366,13 +376,18 @@ class Items:
     def _wait(self, queue: int, number: int, after: tuple[str, ...]) -> None:
         """Have an open item wait for `after`, or be ready where all of that is satisfied."""
         self._store.change("delete from dependency where item = ?", (number,))
-        missing = []
+        missing: list[str] = []
+        met: list[str] = []
         for other in dict.fromkeys(after):
             row = self._store.row(
                 "select state from item where queue = ? and id = ?", (queue, other)
             )
-            if row is None or row["state"] not in SATISFYING:
-                missing.append(other)
+            is_met = row is not None and row["state"] in SATISFYING
+            (met if is_met else missing).append(other)
+        self._store.change_many(
+            "insert into met (project, after, item) values (?, ?, ?) on conflict do nothing",
+            [(self._store.project, other, number) for other in met],
+        )
         self._store.change_many(
             "insert into dependency (project, after, item) values (?, ?, ?)",
             [(self._store.project, other, number) for other in missing],

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.refusals import Refusals
     from hypervisor.ledger.retries import Retries
+    from hypervisor.ledger.reviews import Reviews
     from hypervisor.ledger.sessions import Sessions
+    from hypervisor.ledger.suggestions import Suggestions
     from hypervisor.ledger.terms import Terms
 
 
@@ -158,6 +160,20 @@ class Ledger:
         from hypervisor.ledger.retries import Retries
 
         return Retries(self.store, self.queues)
+
+    @part
+    def reviews(self) -> Reviews:
+        """What people say of accepted reports."""
+        from hypervisor.ledger.reviews import Reviews
+
+        return Reviews(self.store, self.queues, self.items, self.ends)
+
+    @part
+    def suggestions(self) -> Suggestions:
+        """Work that workers have found."""
+        from hypervisor.ledger.suggestions import Suggestions
+
+        return Suggestions(self.store, self.queues, self.items, self.ends)
 
     @part
     def narrowing(self) -> Narrowing:

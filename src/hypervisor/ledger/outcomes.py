@@ -237,9 +237,12 @@ def by_state(tried: Sequence[Brief]) -> dict[str, int]:
     return {state: states.count(state) for state in OPEN_STATES if state != "claimed"}
 
 
-def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> str:
+def counted(
+    counts: dict[str, int], again: dict[str, int], aside: int = 0, done: str | None = None
+) -> str:
     """Return in words how many items of a queue are what: of its `counts` by state, those that are
-    to be tried `again` and those that are set `aside` are told by themselves."""
+    to be tried `again` and those that are set `aside` are told by themselves. `done` tells more of
+    those that are done (`proofs.told`)."""
     told = {
         "waiting": counts["waiting"] - again["waiting"] - aside,
         "ready": counts["ready"] - again["ready"],
@@ -248,7 +251,10 @@ def counted(counts: dict[str, int], again: dict[str, int], aside: int = 0) -> st
         **{word: counts[word] for word in FINAL},
         "set aside": aside,
     }
-    return ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
+    if done is not None:
+        told["done"] = 0
+    listed = ", ".join(f"{count} {what}" for what, count in told.items() if count)
+    return "; ".join(filter(None, (listed, done))) or "none"
 
 
 def earlier(state: str, first_claimed_at: float | None, cause: str | None) -> str | None:

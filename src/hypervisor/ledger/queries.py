@@ -81,7 +81,7 @@ class Queries:
         """Return when the queue was last set going: opened, added to, resumed or retried."""
         found = self._store.row(
             "select max(at) from event where queue = ? "
-            "and kind in ('opened', 'added', 'open', 'retried')",
+            "and kind in ('opened', 'added', 'open', 'retried', 'rejected')",
             (queue,),
         )
         return found[0] or 0.0

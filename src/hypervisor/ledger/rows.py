@@ -381,6 +381,7 @@ class Next(NamedTuple):
     abrupt: int
     turn: int
     files: str | None
+    note: str | None
     last_claim: int | None
     late: bool | None
     version: int | None

@@ -266,6 +266,14 @@ create table accepted (
 # A queue's `answer` is the JSON schema of what its items are to be answered with, `sequence` (JSON)
 # the ids of its items in their source's order at the last `open`. A claim's `answer` (JSON) is the
 # accepted one.
+# A claim's `verdict` is what a person has said of its report, accepted or rejected, with
+# `reviewer`, `verdict_at` and `verdict_note`; `judged` (JSON) is what a second model has; an item's
+# `note` is what a rejection asks of whoever takes it up again. `met` are the dependencies that were
+# satisfied. A `sample` of the reports of a queue was drawn from a `population` by `seed`, as
+# `asked`, in proportion by what `strata` names; `sampled` are its claims, in the order of `place`,
+# each with its `stratum`; one that is `extra` stands for a stratum that had none. `clicked` is what
+# the user of a session has answered to a question of the review. A `suggestion` is work that the
+# worker of a claim has found, with the verdict on it.
 #
 # What an agent or a claim has cost in dollars (`usd`), null where that is not known. A claim's
 # `model` is the one that it was worked on with. An agent's `models` (JSON) has the tokens and the
@@ -294,6 +302,55 @@ alter table queue add column sequence text;
 alter table claim add column answer text;
 alter table claim add column usd real;
 alter table claim add column model text;
+alter table claim add column verdict text;
+alter table claim add column reviewer text;
+alter table claim add column verdict_at real;
+alter table claim add column verdict_note text;
+alter table claim add column judged text;
+alter table item add column note text;
+create table met (
+    project text not null,
+    after text not null,
+    item integer not null,
+    primary key (project, after, item)
+);
+create index met_item on met (item);
+create table sample (
+    queue integer not null,
+    number integer not null,
+    at real not null,
+    asked text not null,
+    seed text not null,
+    strata text,
+    population integer not null,
+    primary key (queue, number)
+);
+create table sampled (
+    queue integer not null,
+    number integer not null,
+    place integer not null,
+    claim bigint not null,
+    stratum text not null,
+    extra integer not null,
+    primary key (queue, number, place)
+);
+create table clicked (
+    session text not null,
+    question text not null,
+    answer text not null,
+    primary key (session, question)
+);
+create table suggestion (
+    queue integer not null,
+    id text not null,
+    claim bigint not null,
+    title text not null,
+    body text,
+    at real not null,
+    verdict text,
+    reviewer text,
+    primary key (queue, id)
+);
 alter table agent add column usd real;
 alter table agent add column models text;
 alter table agent add column billed integer;
@@ -319,5 +376,6 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "refusal", "instruction",
+    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion",
+    "instruction",
 )  # fmt: skip

@@ -175,7 +175,7 @@ class Connection:
         if error.state == _RAISED and " was moved to " in text:
             return LedgerError(_first_line(error), f"name its new store in {store.VARIABLE}")
         if error.state in _OWNERS:
-            return LedgerError(text, "mend it on the server, then run the command again")
+            return LedgerError(text, "fix it on the server, then run the command again")
         return LedgerError(text, "see docs/postgresql.md")
 
 

@@ -51,7 +51,7 @@ def missing(filters: dict[str, str]) -> FilterError:
     return FilterError(
         f"{listed(sorted(filters), _SHOWN)}: {_names(filters)} not set up here, so git would "
         "keep them as they are",
-        "set it up (git lfs install, git-crypt unlock), then say it again",
+        "set it up (git lfs install, git-crypt unlock), then run the command again",
     )
 
 
@@ -68,7 +68,7 @@ def stage(git: Git, *words: str, input: str | None = None) -> None:
             f"{one_line(failed[1])}: filter {one_line(failed[2], 60)!r}" if failed else "a filter"
         )
         raise FilterError(
-            f"{what} fails: {one_line(error.said, 200)}", "mend it, then say it again"
+            f"{what} fails: {one_line(error.said, 200)}", "fix it, then run the command again"
         ) from None
 
 

@@ -356,7 +356,7 @@ class Git:
             code, told, said = self.run("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)
             if code > 1 and where is not None:
                 # One is what it ends with where nothing is set.
-                raise GitError("config", said, "mend that; git 2.26 is the oldest that will do")
+                raise GitError("config", said, "fix that; git 2.26 or later is needed")
             words = told.split("\0")[:-1]
             found: dict[str, str] = {}
             foreign: list[str] = []

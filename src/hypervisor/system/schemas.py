@@ -102,7 +102,7 @@ def load(text: str, path: str) -> str:
     try:
         schema: object = decoder().decode(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown}: not JSON: {one_line(error, 120)}", "mend it") from None
+        raise UsageError(f"{shown}: not JSON: {one_line(error, 120)}", "fix it") from None
     if not isinstance(schema, dict):
         raise UsageError(
             f"{shown}: {KINDS[type(schema)]}, no schema", 'write an object, e.g. {"type": "object"}'
@@ -111,7 +111,7 @@ def load(text: str, path: str) -> str:
         Draft202012Validator.check_schema(schema, format_checker=_checker())
     except SchemaError as error:
         where = _place("schema", error.absolute_path)
-        raise UsageError(f"{shown}: {where}: {one_line(error.message, 200)}", "mend it") from None
+        raise UsageError(f"{shown}: {where}: {one_line(error.message, 200)}", "fix it") from None
     resource = DRAFT202012.create_resource(schema)
     registry = EMPTY_REGISTRY.with_resource("", resource)
     for part, resolver in _parts(resource, registry.resolver_with_root(resource)):

@@ -58,7 +58,7 @@ def trouble(value: object, text: str) -> tuple[str, str] | None:
             return "nested too deep", "write the row flat"
     if "\\u" in text:
         if not _is_unicode(value):
-            return "half of a character", "mend its \\u escape"
+            return "half of a character", "fix its \\u escape"
         if "\\u0000" in text and any("\0" in one for one in _values(value) if isinstance(one, str)):
             return "a NUL character", "remove its \\u escape"
     return None

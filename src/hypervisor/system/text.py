@@ -59,8 +59,9 @@ def one_line(value: object, limit: int = 200) -> str:
 
 def prose(value: object, limit: int = 200) -> str:
     """Return what somebody said as one line, as `one_line` does; its own lines stand apart by ` / `
-    in it."""
-    return one_line(" / ".join(filter(None, map(str.strip, str(value).splitlines()))), limit)
+    in it, unless one leads to the next with a colon."""
+    lines = filter(None, map(str.strip, str(value).splitlines()))
+    return one_line(" / ".join(lines).replace(": / ", ": "), limit)
 
 
 def listed(values: Sequence[object], most: int, limit: int = 120, apart: str = ", ") -> str:

@@ -63,7 +63,7 @@ def explained(error: yaml.YAMLError, text: str) -> HeaderError:
 def _mend(line: str) -> str:
     """Return how to write `line` so that YAML reads it, as one line."""
     if len(line) > _LONGEST_MENDED:
-        return "mend the YAML of this line"
+        return "fix the YAML of this line"
     found = re.fullmatch(r"((?:- )?[\w.-]+)[ \t]*:([ \t]+|(?=[^\s:]))(.+)", line)
     if line.lstrip(" ").startswith("\t") or "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent this line with blanks, not with a tab"
@@ -79,8 +79,8 @@ def _mend(line: str) -> str:
         try:
             yaml.safe_load(written)
         except yaml.YAMLError:
-            return "mend the YAML of this line"
+            return "fix the YAML of this line"
         return f"quote the value of this line: {written}"
     if line.lstrip().startswith("- "):
         return "quote the text of this list entry"
-    return "mend the YAML of this line"
+    return "fix the YAML of this line"

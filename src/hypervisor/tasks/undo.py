@@ -56,6 +56,8 @@ _SPLICE = {"start": int, "old": str, "new": str}
 class NothingToUndo(HypervisorError):
     """No edit of ours is recorded for what was asked."""
 
+    exit_code = 3
+
 
 class Outside(HypervisorError):
     """A file that this project has no right to edit."""

@@ -160,7 +160,7 @@ class Walk:
         if name.casefold() in self._skip if is_folder else not self._accept(name):
             return
         if not is_folder and not os.path.isfile(path):
-            problem = Problem("broken", "link", "a link that leads nowhere", "remove or mend it")
+            problem = Problem("broken", "link", "a link that leads nowhere", "remove or fix it")
             yield Found(path, origin=self.folder, problem=problem)
         elif not os.path.join(os.path.realpath(path), "").startswith(self._trees):
             yield Found(

@@ -13,6 +13,7 @@ from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal
 from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.reviews import ACCEPTED, REJECTED
 from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
@@ -155,6 +156,14 @@ def _claim(ledger: Ledger, claim: ClaimRow) -> shapes.Claim:
         "model": claim.model,
         "version": claim.version or 1,
         "transcript": claim.kept,
+        "review": None
+        if claim.verdict is None
+        else {
+            "verdict": claim.verdict,
+            "by": claim.reviewer or "",
+            "at": claim.verdict_at or 0.0,
+            "note": claim.verdict_note,
+        },
     }
 
 
@@ -188,6 +197,7 @@ def file_at(root: str, path: str | None) -> shapes.File | None:
 
 
 _CHANGES = {"open": "resumed"}
+_ABOUT_ITEMS = ("retried", ACCEPTED, REJECTED, "suggested")
 _AT_ONCE = 500
 
 
@@ -250,7 +260,7 @@ class Log:
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
         event = _CHANGES.get(row.kind, row.kind)
-        about_item = event == "retried"
+        about_item = event in _ABOUT_ITEMS
         return {
             "at": row.at,
             "event": event,

@@ -171,11 +171,9 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
     aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
     again = outcomes.by_state(ledger.queries.tried_before(queue.no))
-    told = outcomes.counted(counts, again, aside)
     proof = proofs.told(ledger.queries.proofs(queue.no)) if state != "working" else None
-    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}" + (
-        f"; {proof}" if proof else ""
-    )
+    told = outcomes.counted(counts, again, aside, proof)
+    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}"
 
 
 def _stands(queue: Queue, state: str, left: int) -> str:

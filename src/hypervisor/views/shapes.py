@@ -201,6 +201,15 @@ class Status(TypedDict, total=False):
 # -- show and log --
 
 
+class Verdict(TypedDict):
+    """What a person said of a report."""
+
+    verdict: str
+    by: str
+    at: float
+    note: str | None
+
+
 class Refusal(TypedDict):
     """A report that was refused: by which check, why, and the end of what that printed."""
 
@@ -231,6 +240,7 @@ class Claim(TypedDict):
     model: str | None
     version: int
     transcript: str | None
+    review: Verdict | None
 
 
 class InQueue(TypedDict):
@@ -305,3 +315,17 @@ class Event(TypedDict):
     token: str | None
     worker: str | None
     detail: str | None
+
+
+# -- review --
+
+
+class Rate(TypedDict):
+    """How many of some reviewed reports were accepted, and the interval of 95 % of that rate."""
+
+    name: str
+    accepted: int
+    reviewed: int
+    rate: float | None
+    low: float
+    high: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger import budget, outcomes, schema
+from hypervisor.ledger import budget, outcomes, proofs, schema
 from hypervisor.ledger.outcomes import ODD
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
@@ -106,10 +106,12 @@ def state_of(state: str, counts: dict[str, int]) -> str:
     return state
 
 
-def line(told: Status) -> str:
-    """Return one line of text for a standing."""
+def line(told: Status, *, proof: bool = False) -> str:
+    """Return one line of text for a standing; with `proof` it says how far what is done is known
+    to be so."""
     aside = told["set_aside"]["items"] if told["set_aside"] else 0
-    counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside)
+    done = proofs.told(told["proof"]) if proof else None
+    counts = outcomes.counted(told["counts"], told["to_be_tried_again"], aside, done)
     why = f" ({one_line(told['reason'], 80)})" if told["reason"] else ""
     name = one_line(told["queue"], 60)
     return f"{name}: {told['state']}{why}, {count(told['total'], 'item')}: {counts}"

@@ -352,6 +352,12 @@ _NOT_TRIED = dict.fromkeys(("report", "cause"), "not written yet") | {
 }
 
 
+def without_transcript(summary: Summary) -> list[str]:
+    """Return the workers whose transcript could not be read; commands never have one."""
+    unread = summary["unknown_transcripts"]
+    return [agent for agent in unread if not agent.startswith("command-")]
+
+
 def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
     to be `brief`, all the others."""
@@ -378,11 +384,10 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     ]
     if unseen := summary["tokens_unseen"]:
         shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
-    if unread := summary["unknown_transcripts"]:
+    if unread := without_transcript(summary):
         shown.append(
-            f"tokens are not known of {count(len(unread), 'worker')}: commands have none, other "
-            "transcripts are missing or of an unknown format "
-            f"(the first: agent {one_line(unread[0], 60)})"
+            f"tokens are not known of {count(len(unread), 'worker')}: transcripts are missing or "
+            f"of an unknown format (the first: agent {one_line(unread[0], 60)})"
         )
     notices = summary["notices"]
     if notices:

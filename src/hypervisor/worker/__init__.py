@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         share_left,
         take,
     )
-    from hypervisor.worker.nothing_ready import why_nothing
+    from hypervisor.worker.nothing_ready import why_nothing, why_word
     from hypervisor.worker.requirements import asks
 
 
@@ -43,6 +43,7 @@ __all__ = [
     "share_left",
     "take",
     "why_nothing",
+    "why_word",
 ]
 
 __getattr__ = face(
@@ -65,5 +66,6 @@ __getattr__ = face(
         "share_left": "handout",
         "take": "handout",
         "why_nothing": "nothing_ready",
+        "why_word": "nothing_ready",
     },
 )

@@ -18,7 +18,7 @@ LARGEST = 256 * 1024
 LARGEST_OUTPUT = 1 << 20
 _SUMMARY = 400
 _FENCES = ("```json", "```")
-_MEND = "mend it and say done again; the item is still yours"
+_MEND = "fix it, then run done again; the item is still yours"
 
 
 class Unfit(checks.CheckFailed):

@@ -6,7 +6,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.folder import Folder
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
         shown = listed(boxes, _SHOWN_BOXES, 80, "; ")
         raise Refused(
             f"not ticked in {one_line(path)}: {shown}",
-            "tick what is done and say done again, add --force, or block the item",
+            "tick what is done and run done again, add --force, or block the item",
         )
     return boxes
 
@@ -93,22 +93,17 @@ def passed(
 
 
 def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
-    """Keep a refusal by what is called `name`. Raises Spent, with the claim ended, for the last
-    that its queue allows."""
+    """Keep that what is called `name` has refused a report. Raises Spent, with the claim ended,
+    for the last refusal that its queue allows."""
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text
-    count = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
-    if count < row.max_refusals:
+    number = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
+    if number < row.max_refusals:
         return
-    from hypervisor.worker import off_limits, outbox, scope
-
     ledger.ends.end(row.token, "refused", clean(refused.cause))
-    scope.end(ledger.state, row.token)
-    off_limits.look_after(ledger)
-    outbox.flush(ledger)
     raise Spent(
-        f"{refused.message}. Its reports were refused {count} times, which uses up the attempt: "
+        f"{refused.message}. That was {count(number, 'refusal')}, which uses up the attempt: "
         "the item is no longer yours",
         f"go on with: hypervisor next {row.queue_name}",
         refused.output,
@@ -128,7 +123,7 @@ def _in_scope(ledger: Ledger, row: Holding, changed: list[str] | None) -> None:
     if strays:
         raise Refused(
             f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
-            "put them back as they were and say done again, or block the item",
+            "restore them and run done again, or block the item",
         )
 
 
@@ -178,7 +173,7 @@ def _verified(
         which = "" if check.name == USUAL else f"{check.name}: "
         raise CheckFailed(
             f"the check of this queue failed: {which}{checked.why}{checked.lacked}",
-            "mend it and say done again; the item is still yours",
+            "fix it, then run done again; the item is still yours",
             checked.tail,
         )
     return checked

@@ -74,9 +74,13 @@ def finish(
         ended.stands = _says_more(ledger, token, report)
         return ended
     if outcome == "done" and (row.answer is not None or "answer" in report):
-        from hypervisor.worker import answers
+        from hypervisor.worker import answers, checks
 
-        report = answers.given(ledger, row, report)
+        try:
+            report = answers.given(ledger, row, report)
+        except checks.Spent:
+            _look_after(ledger)
+            raise
     if outcome == "done" and row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
@@ -104,9 +108,14 @@ def release(ledger: Ledger, token: str, reason: str = "") -> str:
     """Give an item back and return its state: a release is counted, and the last one that the queue
     allows fails the item. Raises NotOwner."""
     state = ledger.ends.release(token, reason=reason)
+    _look_after(ledger)
+    return state
+
+
+def _look_after(ledger: Ledger) -> None:
+    """See to what the end of a claim without an accepted report leaves."""
     off_limits.look_after(ledger)
     outbox.flush(ledger)
-    return state
 
 
 def _accept(
@@ -282,7 +291,11 @@ def _checked(
     if checks_of(row):
         from hypervisor.worker import checks
 
-        report = checks.passed(ledger, row, report, folder, turns, agent, changed)
+        try:
+            report = checks.passed(ledger, row, report, folder, turns, agent, changed)
+        except checks.Spent:
+            _look_after(ledger)
+            raise
     return report
 
 

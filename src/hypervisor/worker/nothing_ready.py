@@ -78,6 +78,18 @@ def why_nothing(
     return asked + "; ".join([head, *told]), False
 
 
+def why_word(ledger: Ledger, queue: str) -> str:
+    """Return in a word, for programs, why `queue` hands out nothing: drained, paused, world (what
+    is left has no file here) or waiting (for who works, or for other items)."""
+    row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
+    if not counts["ready"] and not counts["claimed"]:
+        return "drained"
+    if row.state == "paused":
+        return "paused"
+    gone = counts["ready"] and not counts["claimed"] and missing(ledger, queue)[1]
+    return "world" if gone else "waiting"
+
+
 def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, int]]:
     """Return the rungs above that of a model, and how many ready items of a queue (its row) wait
     for each."""

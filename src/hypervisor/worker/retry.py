@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypervisor.ledger.rows import Item
+    from hypervisor.tasks.undo import UndoLog
 
 
 class Retried:
@@ -43,7 +44,7 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     ended: dict[str, str] = {}
     for item_id in ids:
         row = ledger.items.find(queue, item_id)
-        why = _complete(ledger.root, queue, row) if row is not None else None
+        why = complete(ledger.root, queue, row) if row is not None else None
         if why is None:
             ended[item_id] = row.state if row is not None else ""
         else:
@@ -59,7 +60,7 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     return Retried([told for _, told in sorted(ready)], left + refused)
 
 
-def _complete(root: str, queue: str, row: Item) -> str | None:
+def complete(root: str, queue: str, row: Item) -> str | None:
     """Return why a task is none to work on any more, going by its file, or None."""
     if row.path is None or not is_written(row.path, row.fingerprint, row.format):
         return None
@@ -80,7 +81,7 @@ def _complete(root: str, queue: str, row: Item) -> str | None:
 
 
 def _ticked(path: str, queue: str, row: Item, format: str) -> str | None:
-    """Do as `_complete` for one of the many items of the file at `path`."""
+    """Do as `complete` for one of the many items of the file at `path`."""
     from hypervisor.tasks import formats
     from hypervisor.tasks.formats import mark
 
@@ -103,9 +104,7 @@ def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
     the status back alone. What can't be written stays: the next report replaces it."""
     if row.path is None or not is_task(row.path, row.fingerprint):
         return
-    from hypervisor.config.settings import load
-    from hypervisor.tasks import edit, read, task_of, undo, write
-    from hypervisor.tasks.locate import expect
+    from hypervisor.tasks import undo
 
     log = undo.UndoLog(ledger.state, queue, lambda: ledger.terms.folders(queue))
     try:
@@ -113,14 +112,23 @@ def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
             return
     except undo.NothingToUndo:
         pass
-    path = os.path.join(ledger.root, row.path)
+    set_back(ledger, row, "blocked", log)
+
+
+def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
+    """Have a task's file that says `state` say that it is ready, if that can be written."""
+    from hypervisor.config.settings import load
+    from hypervisor.tasks import edit, read, task_of, write
+    from hypervisor.tasks.locate import expect
+
+    path = os.path.join(ledger.root, row.path or "")
     try:
         document = read.read(path)
         task = task_of(document, load(ledger.root))
         word = task.family.words.get("ready") if task is not None else None
-        if task is None or word is None or task.state != "blocked":
+        if task is None or word is None or task.state != state:
             return
-        expect(task, document, row.id, row.path)
+        expect(task, document, row.id, row.path or "")
         edited = edit.edit(document, [edit.SetKey(task.family.fields["status"], word)])
         log.record([(path, edited.before, edited.after, row.id)])
         write.replace(path, document, edited.after)

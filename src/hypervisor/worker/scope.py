@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypedDict
 
 from hypervisor.ledger.findings import Named
@@ -131,11 +132,12 @@ def committed(git: Git, base: str, root: str) -> set[str]:
     return {path for path in inside if not path.startswith("../")}
 
 
-def look(root: str) -> Looks:
-    """Return the commit and the looks of the files that differ from it; of all without git."""
+def look(root: str, most: int | None = None) -> Looks:
+    """Return the commit and the looks of the files that differ from it; without git of all, or of
+    so many at `most`."""
     top = top_of(root)
     if top is None:
-        return {"head": None, "files": dict(_walk(root, ""))}
+        return {"head": None, "files": dict(islice(_walk(root, ""), most))}
     git, below = Git(root), os.path.relpath(root, top)
     told = git(
         "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 
-from hypervisor.ledger.outcomes import FINAL
+from hypervisor.ledger.outcomes import OUTCOME
+from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint
 from hypervisor.worker import scope
 from hypervisor.worker.commits import edits
@@ -28,15 +29,17 @@ if TYPE_CHECKING:
 
 # The time of a change is that of the kernel's last tick.
 _TICK = 0.02
+# Without git, so many files are looked at: there may be one for each of many items.
+_MOST = 20_000
 
 
 def touched(ledger: Ledger, row: Holding, told: Iterable[str] = ()) -> tuple[list[str], list[str]]:
     """Return the files (from the root) that were changed for the item in `row` since it was handed
     out, and those that were changed meanwhile, nobody knows for what; both sorted. What earlier
     attempts have changed is the item's, too. `told` are files that its report names: git may
-    ignore them. Raises HypervisorError, OSError."""
+    ignore them."""
     claims = ledger.queries.claims_on(row.no)
-    ended = [place for place, claim in enumerate(claims, 1) if claim.outcome in FINAL]
+    ended = [place for place, claim in enumerate(claims, 1) if _is_over(claim.outcome)]
     own = claims[ended[-1] if ended else 0 :]
     since = own[0].claimed_at
     tokens = {claim.token for claim in own}
@@ -45,13 +48,20 @@ def touched(ledger: Ledger, row: Holding, told: Iterable[str] = ()) -> tuple[lis
     for edit in edits.all_seen(ledger.state):
         if edit.at >= since - _TICK and edit.what != edits.BEFORE:
             (of_others if tokens.isdisjoint(edit.tokens) else seen).add(edit.path)
-    named = [os.path.normpath(path) for path in told]
+    root = ledger.root
+    named = [os.path.relpath(os.path.join(root, path), root) for path in told]
     named += [path for text in (row.named, row.files) for path in json.loads(text or "[]")]
-    changed = _changed(ledger.root, row, named, since - _TICK) - seen
-    others = [_alone(one) for one in ledger.queries.held_since(since) if one.no != row.no]
-    elsewhere = set(scope.unnamed(ledger.root, changed, [_alone(row)]))
-    alone = set(scope.unnamed(ledger.root, changed - elsewhere, others)) - of_others
-    return sorted(seen | alone), sorted(changed - alone)
+    changed = _changed(root, row, named, since - _TICK) - seen
+    own_names = changed - of_others - set(scope.unnamed(root, changed, [_alone(row)]))
+    if own_names:
+        others = [_alone(one) for one in ledger.queries.held_since(since) if one.no != row.no]
+        own_names = set(scope.unnamed(root, own_names, others))
+    return sorted(seen | own_names), sorted(changed - own_names)
+
+
+def _is_over(outcome: str | None) -> bool:
+    """True for the end of a claim that was no attempt among others."""
+    return outcome is not None and OUTCOME[outcome].final and OUTCOME[outcome].costs is None
 
 
 def _alone(item: Item) -> Item:
@@ -66,16 +76,18 @@ def _changed(root: str, row: Holding, named: Iterable[str], since: float) -> set
     from hypervisor.system.git import Git
     from hypervisor.worker.branches.worktrees import home_of
 
-    home = home_of(root, row.path)
-    look = scope.look(home)
-    looks = {
-        os.path.relpath(os.path.join(home, path), root): seen
-        for path, seen in look["files"].items()
-    }
-    looks |= {path: fingerprint(os.path.join(root, path)) for path in named}
-    found = {path for path, seen in looks.items() if _changed_at(root, path, seen) >= since}
-    if home == root and look["head"] and row.base_commit not in (None, look["head"]):
-        found |= scope.committed(Git(root), row.base_commit or "", root)
+    looks = {path: fingerprint(os.path.join(root, path)) for path in named}
+    home, found = home_of(root, row.path), set[str]()
+    try:
+        look = scope.look(home, _MOST)
+        for path, seen in look["files"].items():
+            looks[os.path.relpath(os.path.join(home, path), root)] = seen
+        if home == root and look["head"] and row.base_commit not in (None, look["head"]):
+            found |= scope.committed(Git(root), row.base_commit or "", root)
+    except (HypervisorError, OSError):
+        # A repository that git can't read keeps no report: less is known of its files.
+        pass
+    found |= {path for path, seen in looks.items() if _changed_at(root, path, seen) >= since}
     return {path for path in found if not path.startswith("../")}
 
 

@@ -56,7 +56,7 @@ def test_a_project_without_a_ledger_is_in_order_and_none_is_made(
     folder.mkdir()
     done = run_forked("doctor", cwd=folder, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "has none yet" in done.stdout and done.stdout.endswith("nothing to mend\n")
+    assert "has none yet" in done.stdout and done.stdout.endswith("nothing to fix\n")
     assert list(folder.iterdir()) == []
 
 
@@ -116,7 +116,7 @@ def test_each_line_that_is_not_right_ends_with_its_mend(machine: Machine, run_fo
     wrong = [line for line in done.stdout.splitlines() if line.startswith("  wrong")]
     assert done.returncode == 1 and len(wrong) == 2
     assert all(re.search("  → .*claude", line) for line in wrong)
-    assert done.stdout.endswith(f"{len(wrong)} to mend\n")
+    assert done.stdout.endswith(f"{len(wrong)} to fix\n")
 
 
 @pytest.mark.parametrize("words", [("--timeout", "0"), ("--timeout", "x"), ("more",)], ids=str)

@@ -76,7 +76,7 @@ def test_of_two_watches_one_prints_one_line_when_the_queue_has_drained(
     first = next(watch for watch in watches * 100 if watch.lines(0.2))
     time.sleep(2)
     told = [line for watch in watches for line in watch.lines(0)]
-    assert told == ["hypervisor: queue q has drained; 6 done"]
+    assert told == ["hypervisor: queue q has drained; 6 done: 6 only claimed"]
     heard = text_of(
         session.event(
             "UserPromptSubmit",

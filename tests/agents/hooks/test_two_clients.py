@@ -94,7 +94,7 @@ def test_a_gemini_session_hears_of_the_queue_that_it_opened_once_by_a_reason_at_
 
 
 def test_a_session_follows_the_queue_to_which_it_has_added_a_single_item(session: Session) -> None:
-    shell(session, "hypervisor open q tasks", "queue q: 1 item added, 5 were in it already\n")
+    shell(session, "hypervisor open q tasks", "queue q: 1 item added, 5 already in it\n")
     assert [row.name for row in session.ledger.followers.followed(GEMINI)] == ["q"]
 
 

@@ -43,7 +43,7 @@ def test_what_steers_the_next_run_is_found_in_the_tree_too(
 ) -> None:
     support.lay_out(project, 1)
     ran = run_hypervisor(*WORK, "--", script(project, "echo obey >CLAUDE.md"))
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 1, ran.stderr
     assert counts(project) == {"blocked": 1}
     assert "CLAUDE.md" in items(project)["t0"].report["reason"]
     run_hypervisor("integrate", "q")

@@ -66,7 +66,7 @@ def test_a_command_may_report_by_itself(project: Path, run_hypervisor: Run) -> N
     )
     # It calls the program that has started it, which need not be on anybody's PATH.
     ran = run_hypervisor(*WORK, "--", own, env={"PATH": "/usr/bin:/bin"})
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 1, ran.stderr
     found = items(project)
     assert found["t-001"].report == {"summary": "by myself"}
     assert found["t-002"].state == "blocked"
@@ -151,7 +151,7 @@ def test_a_value_that_would_be_an_option_blocks_its_item_and_the_others_go_on(
     (project / "rows.csv").write_text("id,name\n1,--version\n2,b\n3,-x\n")
     open_queue(project, ["rows.csv"], instructions="print it", id_column="id")
     ran = run_hypervisor(*WORK, "--workers", "2", "--", "echo", "{name}")
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 1, ran.stderr
     found = items(project)
     assert [found[name].state for name in "123"] == ["blocked", "done", "blocked"]
     assert "begins with a dash" in found["1"].report["reason"]

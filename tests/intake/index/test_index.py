@@ -88,6 +88,8 @@ def change(root: Path, rng: random.Random) -> None:
         if rng.random() < 0.5:
             others = ", ".join(f"T-{rng.randrange(12)}" for _ in range(rng.randrange(1, 3)))
             keys["depends_on"] = f"[{others}]"
+        if rng.random() < 0.2:
+            keys["blocks"] = f"[T-{rng.randrange(12)}]"
         write(path, name, **keys)
 
 
@@ -149,3 +151,16 @@ def test_a_project_without_state_gets_none(tmp_path: Path) -> None:
     tasks.refresh()
     tasks.save()
     assert [entry.name for entry in tmp_path.iterdir()] == ["t-1.md"]
+
+
+def test_what_another_task_blocks_is_ready_once_that_is_done(root: Path) -> None:
+    tasks = TaskIndex(str(root))
+    write(root / "tasks" / "a.md", "a")
+    write(root / "tasks" / "b.md", "b", blocks="[a]")
+    assert index_says(tasks) == preflight_says(root) == {"tasks/b.md"}
+    write(root / "tasks" / "b.md", "b", blocks="[a]", status="done")
+    assert index_says(tasks) == preflight_says(root) == {"tasks/a.md"}
+    write(root / "tasks" / "b.md", "b", blocks="[a]", status="waiting")
+    assert index_says(tasks) == preflight_says(root) == set()
+    write(root / "tasks" / "b.md", "b", status="waiting")
+    assert index_says(tasks) == preflight_says(root) == {"tasks/a.md"}

@@ -70,6 +70,8 @@ def test_a_spec_kit_item_has_a_title_and_names_its_files() -> None:
 
 
 def test_spec_kit_boxes_are_ticked_as_the_others_are() -> None:
+    bare = "- [ ] T001 a\n"
+    assert ended("spec-kit", bare, "T001") == "- [X] T001 a\n", "as its own command does"
     upper = SPEC.replace("[x]", "[X]")
     assert ended("spec-kit", upper, "T004") == upper.replace("- [ ] T004", "- [X] T004")
     assert ended("spec-kit", SPEC, "T004") == SPEC.replace("- [ ] T004", "- [x] T004")

@@ -51,8 +51,8 @@ def test_placeholders_legends_and_closing_boxes_of_spec_kit_are_no_items() -> No
 
 def test_spec_kit_lines_end_as_they_ended_and_keep_their_mark_of_byte_order() -> None:
     text = "\ufeff- [ ] T001 a\r\n\t- [ ] T002 b\r\n"
-    assert ended("spec-kit", text, "T001") == text.replace("[ ] T001", "[x] T001")
-    assert ended("spec-kit", text, "T002") == text.replace("[ ] T002", "[x] T002")
+    assert ended("spec-kit", text, "T001") == text.replace("[ ] T001", "[X] T001")
+    assert ended("spec-kit", text, "T002") == text.replace("[ ] T002", "[X] T002")
 
 
 def test_the_folder_of_spec_kit_stands_for_the_feature_that_the_project_is_at(

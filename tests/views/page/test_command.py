@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -83,3 +84,15 @@ def test_the_sources_are_shown_as_they_were_typed(project: Path, run: Run) -> No
     page = Path(said.strip()).read_text(encoding="utf-8")
     assert '<dd class="c">&#39;my tasks&#39; --where type=task\n&#39;my tasks&#39;</dd>' in page
     assert "</time><span>asked" in page, "what was added later is told with its time"
+
+
+def test_the_page_on_commands_speaks_of_no_client_and_the_summary_of_no_transcript(
+    project: Path, run: Run
+) -> None:
+    (project / "rows.csv").write_text("prompt\na\n")
+    code, out, _ = run("work", "rows.csv", "--", "true")
+    assert (code, "transcript" in out) == (0, False)
+    page = (project / ".hypervisor" / "reports" / "rows.html").read_text(encoding="utf-8")
+    shown = re.sub(r"<(style|script)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    assert "rows.csv" in shown
+    assert re.findall(r"\b(?:clients?|sessions?|transcripts?)\b", shown, re.IGNORECASE) == []

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.notice import Notice
     from hypervisor.agents.transcripts import Failure, Usage
@@ -26,6 +26,11 @@ class ClaudeCode(Client):
         from hypervisor.agents.claude.client import Claude
 
         return Claude(model, turns, words)
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        from hypervisor.agents.claude.judging import ClaudeJudge
+
+        return ClaudeJudge(model, words)
 
     def look(self, root: str, seconds: float) -> list[Finding]:
         from hypervisor.agents.claude import doctor

@@ -67,19 +67,7 @@ class Claude(client.Headless):
             *("--max-turns", str(self._turns)),
             *("--session-id", str(uuid.uuid4())),
         ]
-        environment = client.scrubbed(
-            place, frozenset(("IS_SANDBOX",)), ("ANTHROPIC_", "CLAUDE_", "AWS_", "DISABLE_")
-        )
-        for name in ("CLAUDE_CODE_SESSION_ID", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT"):
-            environment.pop(name, None)
-        folder = os.path.dirname(client.own_program())
-        environment["PATH"] = f"{folder}:{environment.get('PATH', os.defpath)}"
-        environment["CLAUDE_CODE_TMPDIR"] = str(place.tmp)
-        # The pool waits better: it starts no further agent meanwhile.
-        environment.setdefault("CLAUDE_CODE_MAX_RETRIES", "3")
-        # A command that outlives its call would outlive the item.
-        environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
-        return client.Start([*words, *self._words], environment, self._prompt(place))
+        return client.Start([*words, *self._words], environment(place), self._prompt(place))
 
     def stream(self, place: client.Place) -> ClaudeStream:
         """Return a reader of one run's output."""
@@ -101,6 +89,23 @@ class Claude(client.Headless):
         allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
         role = "worker" if place.tree is None else "worker-isolated"
         return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{most}{allowed}\n"
+
+
+def environment(place: client.Place) -> dict[str, str]:
+    """Return the whole environment of a client in `place`."""
+    told = client.scrubbed(
+        place, frozenset(("IS_SANDBOX",)), ("ANTHROPIC_", "CLAUDE_", "AWS_", "DISABLE_")
+    )
+    for name in ("CLAUDE_CODE_SESSION_ID", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT"):
+        told.pop(name, None)
+    folder = os.path.dirname(client.own_program())
+    told["PATH"] = f"{folder}:{told.get('PATH', os.defpath)}"
+    told["CLAUDE_CODE_TMPDIR"] = str(place.tmp)
+    # The pool waits better: it starts no further agent meanwhile.
+    told.setdefault("CLAUDE_CODE_MAX_RETRIES", "3")
+    # A command that outlives its call would outlive the item.
+    told["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
+    return told
 
 
 def _bill(result: dict[str, object]) -> Bill | None:

@@ -117,14 +117,14 @@ def _secrets(home: Path) -> list[str]:
 
 
 def _provider() -> list[str]:
+    # Without an address it is the client's own service, by the kind of login.
     address = os.environ.get(login.ADDRESS)
-    if not address:
-        return []
+    where = [f"base_url = {text(address)}"] if address else []
     how = f"env_key = {text(login.KEYS[0])}" if login.key() else "requires_openai_auth = true"
     return [
         f"model_provider = {text(NAME)}",
         f"[model_providers.{NAME}]", f"name = {text(NAME)}",
-        f"base_url = {text(address)}", 'wire_api = "responses"', how,
+        *where, 'wire_api = "responses"', how,
         # The pool waits better: it starts no further agent meanwhile.
         "request_max_retries = 3", "stream_max_retries = 1",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
 
 
 class AnyCommand(Client):
@@ -20,6 +20,11 @@ class AnyCommand(Client):
         from hypervisor.agents.command.client import Command
 
         return Command(words)
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        from hypervisor.agents.command.judging import CommandJudge
+
+        return CommandJudge(words)
 
 
 CLIENT = AnyCommand()

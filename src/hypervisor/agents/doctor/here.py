@@ -84,7 +84,7 @@ def _sqlite() -> Finding:
     if sqlite_may_lose(sqlite3.sqlite_version_info):
         text = f"{version}, which can lose a commit when a log is reset during a checkpoint"
         text += "; a lock around our writes keeps them apart. A Python with SQLite 3.51.3, 3.50.7 "
-        return note(ABOUT, "sqlite", f"{text}or 3.44.6, named in HYPERVISOR_PYTHON, has it mended")
+        return note(ABOUT, "sqlite", f"{text}or 3.44.6, named in HYPERVISOR_PYTHON, has it fixed")
     return ok(ABOUT, "sqlite", version)
 
 

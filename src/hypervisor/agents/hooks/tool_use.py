@@ -171,10 +171,20 @@ def note_unseen(ledger: Ledger, event: Event) -> None:
 
 
 def _answered(ledger: Ledger, event: Event) -> None:
-    """The session has asked its user, who chose an answer: all but a no let it go on."""
+    """The session has asked its user, who chose an answer: it is a verdict on a report; or all but
+    a no let it go on."""
+    from hypervisor.ledger.reviews import QUESTION
+
     answers = at(event.payload, "tool_response", "answers")
-    chosen = answers.values() if isinstance(answers, dict) else ()
-    if not any(_NO.match(str(one).strip().lower()) for one in chosen):
+    chosen = answers.items() if isinstance(answers, dict) else ()
+    told = {str(asked).replace("`", "").strip(): str(one) for asked, one in chosen}
+    verdicts = [asked for asked in told if asked.startswith(QUESTION)]
+    for asked in verdicts:
+        ledger.reviews.clicked(event.session, asked, told.pop(asked))
+    if verdicts and not told:
+        # What is said of reports is no answer to what the work costs.
+        return
+    if not any(_NO.match(str(one).strip().lower()) for one in told.values()):
         ledger.followers.note_answer(event.session)
 
 

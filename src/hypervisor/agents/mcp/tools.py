@@ -208,7 +208,7 @@ class Tools:
             raise UsageError(f"{one_line(item_id, 80)} is {holder}", "its status is theirs to set")
         if self.index.settings.status_class(status or None) == "done":
             raise UsageError(
-                "a task is completed with a report", "call complete_task, or say it with force"
+                "a task is completed with a report", "call complete_task, with force if need be"
             )
 
     # -- many tasks --

@@ -97,6 +97,8 @@ class Pool:
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
         self._idle = False
+        # Whether any process was started, and anything was handed out.
+        self.begun = self.had_items = False
         limits = load(ledger.root).limits
         self._share = limits.window
         # What holds where nobody says is for workers without a bound of their own.
@@ -286,6 +288,7 @@ class Pool:
             # What is ready can't be had; `why_nothing` tells why.
             self._idle = not self._running
             return False
+        self.had_items = True
         running = Running(slot, place, self.client, claim=claims[0])
         try:
             start = self.client.start(place, claims[0])
@@ -307,6 +310,7 @@ class Pool:
         return True
 
     def _begin(self, running: Running, start: Start, stream: Stream) -> None:
+        self.begun = True
         tree = running.claim.worktree if running.claim else running.place.tree
         self._launch.begin(running, start, stream, tree or self.ledger.root)
         self._running[running.slot] = running
@@ -439,6 +443,7 @@ class Pool:
         bill = running.process.stream.bill
         use.collect(self.ledger, name, wait=lag, clean=self._redactor.lines(), bill=bill)
         claims = self.ledger.agents.claims_of(name)
+        self.had_items |= bool(claims)
         fruitful = any(outcome in WORKED for _, _, outcome in claims)
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.

@@ -155,7 +155,8 @@ class TaskIndex:
 
     def search(self, wanted: set[str], above: Collection[str] = ()) -> Iterator[Known]:
         """Yield the tasks that have an id of `wanted`, or one of them for a parent; then those
-        that are not archived and have a parent of `above`. Of one id, what is open comes first."""
+        that are not archived and have a parent of `above`, and those that say that they block one
+        of these. Of one id, what is open comes first."""
         paths: dict[str, None] = {}
         for item_id in wanted:
             folded = item_id.casefold()
@@ -166,8 +167,10 @@ class TaskIndex:
             ):
                 paths |= table.get(key, {})
         for item_id in above:
-            below = self._by_parent.get(item_id.casefold(), {})
+            folded = item_id.casefold()
+            below = self._by_parent.get(folded, {})
             paths |= {path: None for path in below if not self._entries[path].archived}
+            paths |= self._by_blocked.get(folded, {})
         found = [self._entries[path] for path in paths]
         for entry in sorted(found, key=lambda entry: (entry.archived, entry.is_closed)):
             known = entry.known(self.root)
@@ -191,6 +194,7 @@ class TaskIndex:
         self._by_stem: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_parent: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_dependency: dict[str, dict[str, None]] = defaultdict(dict)
+        self._by_blocked: dict[str, dict[str, None]] = defaultdict(dict)
         self._in_order = None
         self._ready: list[tuple[tuple[float, float], str]] = []
         self._odd: set[str] = set()
@@ -311,12 +315,14 @@ class TaskIndex:
         if entry.id is None:
             return near
         folded = entry.id.casefold()
-        stem = os.path.splitext(os.path.basename(path))[0].casefold()
+        stem = _stem(path).casefold()
         near.update(self._by_folded.get(folded, ()))
         for key in {folded, stem}:
             near.update(self._by_dependency.get(key, ()))
         if entry.task is not None and entry.task.parent is not None:
             near.update(self._by_folded.get(entry.task.parent.casefold(), ()))
+        for name in map(_last, entry.task.blocks if entry.task is not None else ()):
+            near.update(self._by_folded.get(name.casefold(), ()), self._by_stem.get(name, ()))
         return near
 
     def _of(self, table: dict[str, dict[str, None]], item_id: str) -> list[Entry]:
@@ -334,7 +340,7 @@ class TaskIndex:
             entry.verdict, entry.is_judged = None, True
             look.place(entry.task, entry.judged, entry.path, path, entry.identity)
         inside = set(chosen)
-        own = {self._entries[path].id or "" for path in chosen}
+        own = {self._entries[path].id or "" for path in chosen} | {*map(_stem, chosen)}
 
         def outside(wanted: set[str]) -> Iterator[Known]:
             for known in self.search(wanted, own):
@@ -361,7 +367,7 @@ def _places(entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield the tables that lead to an entry, each with the key there."""
     if entry.id is None and entry.broken is None:
         return
-    stem = os.path.splitext(os.path.basename(entry.path))[0]
+    stem = _stem(entry.path)
     yield "_by_stem", stem
     item_id = entry.id or stem
     yield "_by_id", item_id
@@ -370,7 +376,17 @@ def _places(entry: Entry) -> Iterator[tuple[str, str]]:
         if entry.task.parent is not None:
             yield "_by_parent", entry.task.parent.casefold()
         for other in entry.task.depends_on:
-            yield "_by_dependency", other.rpartition("/")[2].casefold()
+            yield "_by_dependency", _last(other).casefold()
+        for other in entry.task.blocks:
+            yield "_by_blocked", _last(other).casefold()
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _looks(path: str) -> Identity:

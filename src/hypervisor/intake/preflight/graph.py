@@ -178,7 +178,8 @@ def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) ->
 def _wait_for_outside(outside: Iterable[Known], names: Names) -> None:
     """Have tasks wait for those beside the batch that say that they do."""
     for known in outside:
-        for name in known.blocks:
+        # As in the batch, what is over blocks nothing.
+        for name in known.blocks if known.state not in _CLOSED else ():
             for one in names.find(name, known.path):
                 if isinstance(one, Node):
                     one.depends_on = [*one.depends_on, known.id]

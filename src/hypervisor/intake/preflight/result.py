@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,8 +27,9 @@ _SKIPPED = {
 }
 
 
-def lines(checked: Preflight) -> list[str]:
+def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
     """Return the lines: first what is skipped as complete, then counts, then each odd item."""
+    most = sys.maxsize if in_full else _SHOWN
     counts = checked.counts
     skipped = checked.kinds()["skipped"]
     complete = skipped.pop("complete", 0)
@@ -47,22 +49,26 @@ def lines(checked: Preflight) -> list[str]:
             shown = [_unknown(name) for name in checked.unknown_assignees()]
         else:
             shown = [_held(entry) for entry in entries]
-        told += _section(f"held, {kind.replace('_', ' ')}", shown, items=len(entries))
-    told += _section("broken", [_broken(entry) for entry in checked.broken], _BROKEN_SHOWN)
+        told += _section(f"held, {kind.replace('_', ' ')}", shown, most, items=len(entries))
+    broken = [_broken(entry) for entry in checked.broken]
+    told += _section("broken", broken, max(most, _BROKEN_SHOWN))
     told += _section(
-        "formats", [f"{one_line(path)}: {name}" for path, name in checked.formats.items()]
+        "formats", [f"{one_line(path)}: {name}" for path, name in checked.formats.items()], most
     )
     told += _section(
         "warnings",
         [f"{_place(warned.path)}: {one_line(warned.reason)}" for warned in checked.warnings],
+        most,
     )
     told += _section(
         "hints, nothing is held for them",
         [f"{_place(hinted.path)}: {one_line(hinted.reason, 300)}" for hinted in checked.hints],
+        most,
     )
     told += _section(
         "left out, name a folder as a source to include it",
         [f"{one_line(path)}: {count(files, 'file')}" for path, files in checked.left_out.items()],
+        most,
         items=sum(checked.left_out.values()),
     )
     if settings := checked.settings():
@@ -81,9 +87,7 @@ def _no_tasks(checked: Preflight) -> list[str]:
     return [f"{count(number, noun)} that {are}: add --instructions FILE to work on {each}"]
 
 
-def _section(
-    name: str, entries: list[str], bound: int = _SHOWN, *, items: int | None = None
-) -> list[str]:
+def _section(name: str, entries: list[str], bound: int, *, items: int | None = None) -> list[str]:
     """Return the entries below their name and the number of items they tell of."""
     if not entries:
         return []
@@ -316,10 +320,10 @@ class Preflight:
             ],
         }
 
-    def lines(self) -> list[str]:
-        """Return the result as lines of text for people, of bounded number."""
+    def lines(self, *, in_full: bool = False) -> list[str]:
+        """Return the result as lines of text for people, of bounded number unless `in_full`."""
 
-        return lines(self)
+        return lines(self, in_full=in_full)
 
 
 def _told(entry: Entry) -> dict[str, object]:

@@ -117,7 +117,7 @@ class Rules:
             tool, pattern = error.args
             reason = (
                 f"whether it needs {one_line(tool, 60)} can't be told: the pattern "
-                f"{one_line(repr(pattern), 80)} takes too long; mend it in [preflight.tools]"
+                f"{one_line(repr(pattern), 80)} takes too long; fix it in [preflight.tools]"
             )
             return Verdict("held", "slow_pattern", reason)
         if tool is None:

@@ -206,7 +206,7 @@ class _Expander:
             return error
         except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None)
-            return BrokenFile(path, line, f"not JSON: {one_line(error, 120)}", "mend it")
+            return BrokenFile(path, line, f"not JSON: {one_line(error, 120)}", "fix it")
         return None
 
     def _folder(self, path: str, spec: str) -> Iterator[Found]:
@@ -317,7 +317,7 @@ class _Expander:
                             "broken",
                             "missing",
                             f"no such {what} (line {line} of {_shown(listed)})",
-                            "mend or remove the line",
+                            "fix or remove the line",
                         ),
                     )
 

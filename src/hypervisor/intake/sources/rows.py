@@ -104,7 +104,7 @@ class Rows:
             self._broken[origin] += 1
             if self._broken[origin] > _MOST_BROKEN:
                 what = f"{origin}: more than {_MOST_BROKEN:,} rows can't be read"
-                raise SourceError(what, "mend the first ones; it may be no file of rows")
+                raise SourceError(what, "fix the first ones; it may not be a file of rows")
             return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
         kind = self._kinds.get(origin)
         if kind is None:
@@ -222,7 +222,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         reader = csv.reader(_Again(first, lines), delimiter=delimiter, strict=True)
         header = next(reader, [])
     except (csv.Error, _BadLine) as error:
-        raise SourceError(f"{path}:1: not a table: {error}", "mend its first line") from None
+        raise SourceError(f"{path}:1: not a table: {error}", "fix its first line") from None
     doubled = [name for name, count in Counter(header).items() if count > 1]
     # Jira has a column for each value of many.
     several = set(doubled) if {"Issue key", "Summary"} <= set(header) else set()
@@ -337,7 +337,7 @@ def _json_array(text: str, origin: str) -> Iterator[_Row]:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
-            raise SourceError(what, "mend it") from None
+            raise SourceError(what, "fix it") from None
         trouble = strict_json.trouble(value, text[at:end])
         if trouble is not None:
             yield _Row(line, None, *trouble)
@@ -368,7 +368,7 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
         try:
             value = strict_json.decoder().decode(text)
         except (ValueError, RecursionError) as error:
-            yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "mend or remove the line")
+            yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "fix or remove the line")
             continue
         trouble = strict_json.trouble(value, text)
         if trouble is not None:

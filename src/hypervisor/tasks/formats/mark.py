@@ -51,7 +51,7 @@ def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) ->
             path,
             same[1].line if same else None,
             f"the item {own_id} {what}",
-            "mend the file, or cancel the item",
+            "fix the file, or cancel the item",
         )
     return same[0]
 

@@ -74,7 +74,7 @@ class SpecKit(BoxFormat):
         if state != "done":
             return None
         ticked = _TICKED.findall(text)
-        return tick(text, item.at, "x" if ticked.count("x") * 2 >= len(ticked) else "X")
+        return tick(text, item.at, "x" if ticked.count("x") * 2 > len(ticked) else "X")
 
     def context(self, path: str, root: str) -> list[str]:
         """The feature's plan, spec and design, and the project's constitution."""

@@ -64,7 +64,7 @@ class Taskmaster(Format):
             places = spans(text)
         except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None)
-            raise BrokenFile(path, line, f"not JSON: {error}", "mend it") from None
+            raise BrokenFile(path, line, f"not JSON: {error}", "fix it") from None
         found = []
         for tag, at, tasks in _tagged(text):
             prefix = "" if tag == _MASTER else f"{tag}/"

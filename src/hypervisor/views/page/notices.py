@@ -37,5 +37,6 @@ def _wake(what: str, way: str, late: list[float]) -> Wake:
 
 
 def unheard(agents: list[Agent]) -> int:
-    """Return how many workers ended without a notice of it."""
-    return sum(a.ended_at is not None and a.noticed_at is None for a in agents)
+    """Return how many workers of the session ended without a notice of it; a pool needs none."""
+    ended = (a for a in agents if a.ended_at is not None and a.pid is None)
+    return sum(agent.noticed_at is None for agent in ended)

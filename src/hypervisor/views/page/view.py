@@ -16,18 +16,20 @@ from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
+from hypervisor.views import acceptance
 from hypervisor.views.page import advice, costs, items, notices, words
 from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
-from hypervisor.views.summary import summarize, teller
+from hypervisor.views.summary import summarize, teller, without_transcript
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
 _EVENTS = {"open": "resumed"}
 _OPENING = ("opened", "asked", "added")
 _EVENTS_SHOWN = 100
+_SAMPLE_SHOWN = 100
 # What means nothing to a reader without the program.
 _OF_THE_PROGRAM = (
     "Check before done", "Allowed commands", "Checked by", "Report pending", "Transcript",
@@ -44,6 +46,16 @@ class Group(NamedTuple):
     reason: str
     size: int
     first: list[tuple[int, str]]
+
+
+class Review(NamedTuple):
+    """The newest sample of the reports: what it is, its rates, and of each report its item, its
+    verdict and why; `more` are not shown."""
+
+    what: str
+    rates: list[tuple[str, str]]
+    rows: list[tuple[str, str, str]]
+    more: int
 
 
 class View(NamedTuple):
@@ -66,7 +78,9 @@ class View(NamedTuple):
     kinds: list[tuple[str, int]]
     wakes: list[notices.Wake]
     unheard: int
+    unread: int
     rows: list[items.Row]
+    review: Review | None
     transcripts: str | None
     base: float
     ended: int
@@ -124,13 +138,44 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
         else [],
         wakes=notices.wakes(agents, ledger.followers.told_of(row.no)),
         unheard=notices.unheard(agents),
+        unread=len(without_transcript(summary)),
         rows=rows,
+        review=_review(ledger, row),
         transcripts=one_line(os.path.dirname(next(iter(stand.values()))), 300) if stand else None,
         base=base,
         ended=summary["total"] - sum(summary["counts"][row.word] for row in UNENDED),
         busy=sum(share.values()) or 1.0,
         has_tokens=any(row.tokens is not None for row in rows),
     )
+
+
+def _review(ledger: Ledger, queue: Queue) -> Review | None:
+    sample = ledger.reviews.sample(queue.no)
+    if sample is None:
+        return None
+    sampled = ledger.reviews.sampled(sample)
+    by = f", by {sample.strata}" if sample.strata else ""
+    rates = acceptance.rates(sampled)
+    rows = [
+        (
+            one_line(one.title or one.id, 200),
+            f"{one.verdict} by {one_line(one.reviewer, 60)}" if one.verdict else "not reviewed",
+            one_line(one.verdict_note or "", 300),
+        )
+        for one in sampled[:_SAMPLE_SHOWN]
+    ]
+    return Review(
+        f"{words.plural(len(sampled), 'report')} of {sample.population:,}{by}, seed {sample.seed}",
+        [
+            ("all" if kind == "all" else f"{kind} {one_line(one['name'] or 'none', 60)}",
+             acceptance.told(one))
+            for kind, told in rates.items()
+            for one in told
+            if one["reviewed"] or kind == "all"
+        ][:_SAMPLE_SHOWN],
+        rows,
+        len(sampled) - len(rows),
+    )  # fmt: skip
 
 
 def plain(view: View) -> View:

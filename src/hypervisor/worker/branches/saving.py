@@ -67,7 +67,7 @@ def push(tree: Tree, commit: str) -> None:
             "--no-signed", remote, f"+{commit}:refs/heads/{tree.branch}",
         )  # fmt: skip
     except GitError as error:
-        raise NotPushed(error.what, error.said, "mend that, then say done again") from None
+        raise NotPushed(error.what, error.said, "fix that, then run done again") from None
 
 
 def _commit(tree: Tree, message: str, *options: str) -> str:

@@ -13,7 +13,7 @@ from hypervisor.system.text import one_line
 
 _LINK = f"{GITLINK:o}"
 _FILES = ("100644", "100755")
-_AGAIN = "then say it again"
+_AGAIN = "then run the command again"
 
 
 class Unsaved(HypervisorError):

@@ -129,7 +129,7 @@ def _refuse_others(git: Git, before: str, tree: str) -> None:
     # Another tree is that of somebody who has put a commit upon ours.
     if told[1] == tree and told[2:] and before not in told[2:]:
         git("update-ref", "-m", "hypervisor: taken back", "HEAD", told[2], told[0])
-        raise HypervisorError("somebody else has committed meanwhile", "say it again")
+        raise HypervisorError("somebody else has committed meanwhile", "run the command again")
 
 
 def _merged(git: Git, path: str, one: str, base: str, other: str, whose: Whose) -> str:
@@ -158,7 +158,7 @@ def _from_top(top: str, cwd: str, name: str) -> str:
     if top_of(folder) != os.path.realpath(top):
         raise UsageError(
             f"{shown}: not in the repository at {one_line(top, 200)}",
-            "go into the file's own repository and say it there",
+            "go into the file's own repository and run it there",
         )
     return os.path.relpath(os.path.join(folder, os.path.basename(path)), os.path.realpath(top))
 
@@ -217,4 +217,4 @@ def _regular(top: str, paths: list[str]) -> list[str]:
 def _told(error: GitError) -> HypervisorError:
     if error.fix:
         return error
-    return type(error)(error.what, error.said, "mend that and commit again")
+    return type(error)(error.what, error.said, "fix that and commit again")

@@ -38,6 +38,10 @@ class Target:
         self._git = git
         if into is None:
             code, told, _ = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD")
+            if code and not git.ok("rev-parse", "--git-dir"):
+                raise UsageError(
+                    f"{git.folder}: not in a git repository, so there are no branches to merge"
+                )
             if code:
                 raise UsageError(
                     f"{git.folder}: no branch is checked out, so none can be integrated into",

@@ -1,0 +1,107 @@
+"""Reports put to a judge, several at once, each in a process without tools; what can't be judged
+stays as it is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from hypervisor.agents.client import Judge, Place, prompt
+from hypervisor.agents.judge.parts import shown
+from hypervisor.agents.judge.verdict import Verdict, verdict
+from hypervisor.config.caller import PoolAgent
+from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Reviewed
+from hypervisor.system import processes
+from hypervisor.system.errors import HypervisorError
+from hypervisor.system.redact import Redactor
+from hypervisor.system.text import one_line
+
+_SECONDS = 300.0
+# So many that can't be judged in a row are the judge's fault, and cost only time.
+_IN_A_ROW = 3
+
+
+class Judged(NamedTuple):
+    """What became of a report: its `verdict`, or `why` there is none."""
+
+    report: Reviewed
+    verdict: Verdict | None
+    why: str
+
+
+def judge(
+    ledger: Ledger, queue: str, reports: Sequence[Reviewed], asked: Judge, workers: int
+) -> Iterator[Judged]:
+    """Have each report judged, so many at once; yield them as they are. Ends early where a few in a
+    row can't be."""
+    rules, redactor = prompt("prompts/judge.md"), Redactor()
+    over = threading.Event()
+    in_a_row = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="hypervisor-judge-") as folder,
+        processes.requests_to_end(()) as requests,
+    ):
+        agent = PoolAgent("judge", "judge", 0, queue)
+        (Path(folder) / "tmp").mkdir()
+        place = Place(ledger.root, queue, agent, Path(folder))
+
+        def ask(report: Reviewed, text: str) -> Judged:
+            if over.is_set():
+                return Judged(report, None, "")
+            with processes.obeying(requests):
+                return _ask(report, text, asked, place)
+
+        with ThreadPoolExecutor(workers) as pool:
+            # What a report is shown by is read here: the ledger is this thread's.
+            texts = (redactor.text(_text(ledger, queue, report, rules)) for report in reports)
+            waiting = []
+            for report, text in zip(reports, texts, strict=True):
+                waiting.append(pool.submit(ask, report, text))
+                if len(waiting) < 2 * workers:
+                    continue
+                told = waiting.pop(0).result()
+                in_a_row = 0 if told.verdict else in_a_row + 1
+                if in_a_row >= _IN_A_ROW:
+                    over.set()
+                yield told
+                if over.is_set():
+                    break
+            for one in waiting:
+                told = one.result()
+                if told.verdict or told.why:
+                    yield told
+
+
+def _text(ledger: Ledger, queue: str, report: Reviewed, rules: str) -> str:
+    mark = secrets.token_hex(8)
+    parts = [
+        f"{mark} {name}\n{text}\n{mark} end of {name}"
+        for name, text in shown(ledger, queue, report)
+    ]
+    return "\n\n".join([rules.replace("{mark}", mark), *parts]) + "\n"
+
+
+def _ask(report: Reviewed, text: str, asked: Judge, place: Place) -> Judged:
+    start = asked.start(place, text)
+    try:
+        code, out, said = processes.run(
+            start.words,
+            cwd=str(place.folder),
+            env={**start.environment, "TMPDIR": str(place.tmp)},
+            seconds=_SECONDS,
+            input=start.stdin.encode("utf-8", "replace"),
+        )
+        if code:
+            tail = one_line((said or out).decode("utf-8", "replace").strip()[-300:], 300)
+            raise HypervisorError(f"{processes.exit_text(code)}: {tail or os.devnull}")
+        answer, tokens = asked.read(out.decode("utf-8", "replace"))
+        return Judged(report, verdict(answer, tokens), "")
+    except (HypervisorError, OSError, processes.Overtime) as error:
+        return Judged(report, None, one_line(error, 300))

@@ -1,0 +1,78 @@
+"""`hypervisor help`: what there is to type, from the few words that most people need on down."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+from hypervisor.cli import GROUPS, VERBS, load, meant
+from hypervisor.cli.exit_codes import CHANGES, CODES
+from hypervisor.cli.words import WORDS
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+
+# Groups with a page of their own, and for whom it is.
+PAGES = {
+    "workers": "what a worker types, item by item",
+    "sessions": "what the session of a client types for a batch",
+    "more": "what is needed now and then",
+}
+TOPICS = (*PAGES, "formats", "words", "exit-codes")
+FIRST = [name for name in GROUPS if name not in (*PAGES, "hidden")]
+
+
+def page(words: list[str]) -> str:
+    """Return the page on what `words` name: nothing, a verb or a topic. Raises UsageError."""
+    if not words:
+        return _first()
+    topic = words[0]
+    if topic in PAGES:
+        return "\n".join([f"{PAGES[topic]}:", *_verbs(topic), "", _MORE])
+    if topic == "formats":
+        from hypervisor.tasks import formats
+
+        head = "formats of --format NAME; most are known by their files:"
+        return "\n".join([head, *_table(formats.about())])
+    if topic == "words":
+        return "\n".join(_table(WORDS))
+    if topic == "exit-codes":
+        codes = {str(code): meaning for code, meaning in CODES.items()}
+        return "\n".join([*_table(codes), "", CHANGES])
+    from hypervisor.cli.parser import of_verb
+
+    verb = meant(topic)
+    if verb not in VERBS:
+        raise UsageError(f"no help on '{one_line(topic, 40)}'", f"name a COMMAND, or {_ALL}")
+    return of_verb(verb, load(verb)).format_help().rstrip("\n")
+
+
+_ALL = ", ".join(TOPICS)
+_MORE = "more on one: hypervisor help COMMAND"
+_EVERYWHERE = (
+    "hypervisor -C DIR COMMAND works as if started in DIR. Any command takes -q, to print only",
+    "what was asked for, and -v, to print lists in full. hypervisor --version",
+)
+
+
+def _first() -> str:
+    lines = ["usage: hypervisor COMMAND …", ""]
+    for name in FIRST:
+        lines += [name, *_verbs(name), ""]
+    return "\n".join([*lines, *_EVERYWHERE, "", _MORE, f"on the rest: hypervisor help {_ALL}"])
+
+
+def _verbs(group: str) -> list[str]:
+    return _table({f"{verb:10}": load(verb).SUMMARY for verb in GROUPS[group]})
+
+
+def _table(rows: dict[str, str]) -> list[str]:
+    """Return names with what they mean, wrapped to the width of the terminal."""
+    width = max(map(len, rows))
+    columns = max(40, shutil.get_terminal_size().columns)
+    return [
+        line
+        for name, told in rows.items()
+        for line in textwrap.wrap(
+            told, columns, initial_indent=f"  {name:{width}} ", subsequent_indent=" " * (width + 3)
+        )
+    ]

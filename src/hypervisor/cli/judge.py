@@ -1,0 +1,150 @@
+"""`hypervisor judge`: a second model's word on accepted reports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+
+from hypervisor.agents import reconcile
+from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.agents.judge import Judged, judge
+from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.review import tell_rejected
+from hypervisor.ledger import Ledger
+from hypervisor.ledger.findings import Reviewed
+from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.quick_json import loads
+from hypervisor.system.text import count, one_line, shortened
+from hypervisor.worker import review
+
+SUMMARY = "have a second model, without tools, say of each accepted report whether it is true"
+EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
+# What stands behind `--` is not ours to read.
+TAKES_WORDS = True
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor judge`."""
+    parser.epilog = (
+        "WORDS are the command line of --agent command: it reads task, report and change from "
+        'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'
+    )
+    parser.add_argument("queue", help="the queue's name")
+    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="what is asked")
+    parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
+    parser.add_argument(
+        "--sample", metavar="SIZE", help="those of the review's sample alone, which is laid out"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="questions at a time (default 1)"
+    )
+    parser.add_argument(
+        "--redo",
+        action="store_true",
+        help="what does not pass is rejected and handed out again, with the reason",
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Have the reports judged that nobody has judged yet: 0, 1 where one could not be, 3 if there
+    was none."""
+    if not 1 <= args.workers <= 64:
+        raise UsageError("--workers takes a number from 1 to 64")
+    asked = client(args.agent).judge(model=args.model, words=args.words)
+    asked.check()
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
+        reconcile.settle(ledger, limit=None)
+        queue = ledger.queues.get(args.queue)
+        if args.sample is not None:
+            review.lay_out(ledger, args.queue, args.sample, None, None, again=False)
+        sample = ledger.reviews.sample(queue.no) if args.sample is not None else None
+        reports = ledger.reviews.reports(queue.no) if sample is None else (
+            ledger.reviews.sampled(sample)
+        )  # fmt: skip
+        open_to_it = [one for one in reports if one.verdict is None and one.state == "done"]
+        wanted = [one for one in open_to_it if one.judged is None]
+        told = _Told()
+        for one in judge(ledger, args.queue, wanted, asked, args.workers):
+            _keep(ledger, one, asked.name, told)
+        no = [(one, loads(one.judged)) for one in open_to_it if one.judged is not None]
+        told.refused += [(one, said["reason"]) for one, said in no if not said["pass"]]
+        if args.redo:
+            for report, reason in told.refused:
+                _redo(ledger, args, report, f"judge {asked.name}", reason, told)
+    _print(args, asked.name, len(wanted), told)
+    if told.failed:
+        return 1
+    return 0 if wanted or told.refused else 3
+
+
+class _Told:
+    """What came out: how many passed, what did not and why, what could not be judged, what was
+    handed out again, and the tokens of it all."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.refused: list[tuple[Reviewed, str]] = []
+        self.failed: list[tuple[Reviewed, str]] = []
+        self.redone: list[str] = []
+        self.tokens: Counter[str] = Counter()
+
+
+def _keep(ledger: Ledger, one: Judged, name: str, told: _Told) -> None:
+    said = one.verdict
+    if said is None:
+        told.failed.append((one.report, one.why))
+        return
+    kept = {
+        "pass": said.passes, "reason": said.reason, "evidence": said.evidence, "by": name,
+        "at": time.time(), "tokens": said.tokens,
+    }  # fmt: skip
+    ledger.reviews.judge(one.report.claim, kept, passes=said.passes)
+    told.tokens.update(said.tokens or {})
+    if said.passes:
+        told.passed += 1
+    else:
+        told.refused.append((one.report, said.reason))
+
+
+def _redo(
+    ledger: Ledger, args: argparse.Namespace, one: Reviewed, by: str, reason: str, told: _Told
+) -> None:
+    try:
+        done = review.reject(ledger, args.queue, one.id, by, reason, person=False)
+    except HypervisorError as error:
+        told.failed.append((one, str(error)))
+        return
+    told.redone.append(one.id)
+    if not args.json:
+        tell_rejected(ledger, args.queue, one.id, done)
+
+
+def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> None:
+    if args.json:
+        shown = {
+            "queue": args.queue,
+            "judge": name,
+            "asked": wanted,
+            "passed": told.passed,
+            "refused": [{"id": one.id, "reason": why} for one, why in told.refused],
+            "failed": [{"id": one.id, "reason": why} for one, why in told.failed],
+            "redone": told.redone,
+            "tokens": dict(told.tokens) or None,
+        }
+        print(json.dumps(shown, ensure_ascii=False))
+        return
+    print(f"judge {name}: {told.passed} of {count(wanted, 'report')} passed")
+    lines = [f"  no: {one_line(one.id, 60)}: “{one_line(why, 300)}”" for one, why in told.refused]
+    print("\n".join(shortened(lines, _SHOWN)), end="\n" if lines else "")
+    if told.tokens:
+        print(f"its tokens, which are none of the workers': {sum(told.tokens.values()):,}")
+    if told.refused and not args.redo:
+        print("they stay as they are; handed out again: the same command with --redo")
+    for one, why in told.failed[:_SHOWN]:
+        print(f"hypervisor: not judged: {one_line(one.id, 60)}: {one_line(why, 300)}",
+              file=sys.stderr)  # fmt: skip

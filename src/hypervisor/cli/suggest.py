@@ -1,0 +1,44 @@
+"""`hypervisor suggest`: tell of more work, which becomes an item once a person says so."""
+
+from __future__ import annotations
+
+from hypervisor.cli import options
+from hypervisor.cli.place import root_of_claim
+from hypervisor.ledger import Ledger
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line
+from hypervisor.worker.handout import own_claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "tell of more work that you found, at most 5 a claim; a person decides on it"
+EXAMPLE = "hypervisor suggest 17-x7q2 --title 'The picture on page 3 is missing'"
+_LONGEST_TITLE = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `hypervisor suggest`."""
+    parser.add_argument("token", help="from the line 'claim TOKEN'")
+    parser.add_argument("--title", required=True, metavar="TEXT", help="what is to be done")
+    parser.add_argument("--body", metavar="TEXT", help="what its worker has to know; - reads it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Keep the suggestion (0), refuse a sixth (1), or learn that the item is not ours (4)."""
+    from hypervisor.system.redact import Redactor
+
+    told = options.texts(args, "title", "body")
+    clean = Redactor()
+    title = clean.text(told["title"])
+    if "\n" in title or len(title) > _LONGEST_TITLE:
+        raise UsageError(
+            f"a title is one line of up to {_LONGEST_TITLE} characters", "the rest: --body -"
+        )
+    body = clean.text(told["body"]) if "body" in told else None
+    with Ledger.open(root_of_claim(args.token)) as ledger:
+        own_claim(args.token, ledger.ends.holding(args.token))
+        item_id = ledger.suggestions.suggest(args.token, title, body)
+    print(f"suggested {one_line(item_id, 120)}; a person decides on it. Go on with your item.")
+    return 0

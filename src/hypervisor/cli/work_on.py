@@ -1,0 +1,95 @@
+"""What `hypervisor work` was given to work on: a queue that there is, or sources to open one of."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from contextlib import contextmanager
+
+from hypervisor.cli.place import root_of_queue
+from hypervisor.config.roots import find_root
+from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.system.errors import UsageError
+from hypervisor.system.text import one_line, shell
+from hypervisor.tasks.walk import has_magic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
+    """Return the queue that is meant, and the sources that are to be opened in it first, if any.
+
+    `words` are a queue's name or sources; `queue` is a queue's name that was given by itself.
+    Raises UsageError where it can't be told which of them is meant.
+    """
+    if queue is not None:
+        return queue, words
+    if not words:
+        raise UsageError("nothing to work on", "name a queue, or a folder, file or list of items")
+    first, *more = words
+    is_source = os.path.exists(first)
+    with _ledger(root_of_queue(first)) as ledger:
+        is_queue = ledger is not None and ledger.queues.find(first) is not None
+        if ledger and is_queue and is_source and not _is_made_of(ledger, first, first):
+            raise UsageError(
+                f"{one_line(first, 100)} is a queue, and a file or folder here",
+                f"say ./{one_line(first, 100)} or --queue {one_line(first, 100)}",
+            )
+    if not is_queue:
+        return _name_for(first), words
+    if is_source:
+        return first, words
+    if more:
+        raise UsageError(
+            f"{first} is a queue, and {one_line(more[0], 100)} is none of its words",
+            f"to add to it: hypervisor open {first} {shell(more)}",
+        )
+    return first, []
+
+
+def _name_for(source: str) -> str:
+    """Return the name of the queue of a source: that which it was opened in before, or a new one by
+    its last part."""
+    path = source.removeprefix("@").rstrip("/")
+    while has_magic(os.path.basename(path)):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path or "."):
+        # `plan.md#setup` is a part of a file.
+        path = os.path.splitext(path.partition("#")[0])[0]
+    last = os.path.basename(os.path.abspath(path))
+    name = _NOT_IN_A_NAME.sub("-", last).strip("-.")[:90]
+    if not name or source == "-":
+        raise UsageError(f"{one_line(source, 100)} gives no name for a queue", "add --queue NAME")
+    with _ledger(find_root()) as ledger:
+        told, number = name, 1
+        while ledger and ledger.queues.find(told) and not _is_made_of(ledger, told, source):
+            number += 1
+            told = f"{name}-{number}"
+    return told
+
+
+@contextmanager
+def _ledger(root: str) -> Iterator[Ledger | None]:
+    try:
+        opened = Ledger.open(root, look=True)
+    except NoLedger:
+        yield None
+        return
+    with opened:
+        yield opened
+
+
+def _is_made_of(ledger: Ledger, queue: str, source: str) -> bool:
+    """True if the queue was opened of this source: its items lie there, or it was named so."""
+    if os.path.exists(source):
+        place = os.path.relpath(os.path.realpath(source), os.path.realpath(ledger.root))
+        if ledger.items.has_below(queue, place):
+            return True
+    row = ledger.queues.get(queue)
+    asked = (e.detail or "" for e in ledger.queries.events_after([row.no], 0) if e.kind == "asked")
+    return any(source in shlex.split(one) for one in asked)

@@ -1,0 +1,36 @@
+"""What stands in a folder in which nothing was found to work on."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from itertools import islice
+
+from hypervisor.system.text import count, one_line
+
+# A folder is looked at no further: enough to see that it is another one than was meant.
+_LOOKED_AT = 10_000
+_SHOWN = 4
+
+
+def found_instead(spec: str, cwd: str) -> str | None:
+    """Return in words what the folder `spec` holds, None where that is no folder."""
+    folder = os.path.join(cwd, spec)
+    if not os.path.isdir(folder):
+        return None
+    kinds: Counter[str] = Counter()
+    folders = 0
+    with os.scandir(folder) as entries:
+        for entry in islice(entries, _LOOKED_AT):
+            if entry.is_dir(follow_symlinks=False):
+                folders += 1
+            else:
+                kinds[os.path.splitext(entry.name)[1] or "other"] += 1
+    told = [
+        count(number, f"{one_line(kind, 20)} file") for kind, number in kinds.most_common(_SHOWN)
+    ]
+    told += [count(folders, "folder")] if folders else []
+    if not told:
+        return f"{one_line(spec, 200)} holds nothing"
+    mend = "name one of them, or add --instructions FILE to work on any file"
+    return f"{one_line(spec, 200)} holds {', '.join(told)}; {mend}"

@@ -1,0 +1,159 @@
+"""One call: `hypervisor work SOURCE… -- COMMAND` opens a queue of that and works it off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypervisor.ledger import Ledger
+from worker.support import open_queue, states, write_task
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_rows_go_to_a_command_without_instructions(run: Run, project: Path) -> None:
+    (project / "prompts.csv").write_text("prompt\na\nb\n")
+    told = run("work", "prompts.csv", "--", "test", "{prompt}", "!=", "c")
+    assert told.returncode == 0, told.stderr
+    assert set(states(project, "prompts").values()) == {"done"}
+    assert "queue prompts: 2 items added" in told.stdout
+    page = told.stdout.partition("page: ")[2].splitlines()[0]
+    assert (project / page).is_file()
+    assert "next: hypervisor results prompts" in told.stdout
+
+
+def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> None:
+    (project / "notes").mkdir()
+    for name in "ab":
+        (project / f"notes/{name}.txt").write_text(name)
+    line = ("work", "notes", "--", "grep", "-q", "a", "{path}")
+    first = run(*line)
+    assert first.returncode == 1
+    assert "next: hypervisor retry notes" in first.stdout
+    assert states(project, "notes") == {"notes/a.txt": "done", "notes/b.txt": "failed"}
+    (project / "notes/b.txt").write_text("a")
+    (project / "notes/c.txt").write_text("a")
+    assert run(*line, cwd=project).returncode == 0
+    assert run("work", "../notes", *line[2:], cwd=project / "notes").returncode == 3
+    assert run("work", "notes", *line[2:]).returncode == 3
+
+
+def test_tasks_are_told_from_the_files_beside_them(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    (project / "tasks/README.md").write_text("# About these\n")
+    assert run("work", "tasks", "--", "true").returncode == 0
+    assert states(project, "tasks") == {"a": "done"}
+    assert run("work", "tasks", "--", "true").returncode == 3
+
+
+def test_a_name_that_is_a_queue_and_a_folder_is_refused_unless_one_was_opened_of_the_other(
+    run: Run, project: Path
+) -> None:
+    write_task(project, "a")
+    open_queue(project, queue="inbox")
+    (project / "inbox").mkdir()
+    (project / "inbox/b.txt").write_text("b")
+    refused = run("work", "inbox", "--", "true")
+    assert refused.returncode == 2
+    assert "say ./inbox or --queue inbox" in refused.stderr
+    assert states(project, "inbox") == {"a": "ready"}
+    assert run("work", "./inbox", "--", "true").returncode == 0
+    assert states(project, "inbox-2") == {"inbox/b.txt": "done"}
+    assert run("work", "./inbox", "--", "true").returncode == 3
+    assert run("work", "--queue", "inbox", "--", "true").returncode == 0
+    assert states(project, "inbox") == {"a": "done"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("tasks", "tasks"),
+        ("./tasks/", "tasks"),
+        ("tasks/*.md", "tasks"),
+        ("tasks/a.md", "a"),
+        ("a", "a"),
+        ("My list.v1.csv", "My-list.v1"),
+        (".", "project"),
+    ],
+)
+def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
+    run: Run, project: Path, source: str, name: str
+) -> None:
+    write_task(project, "a")
+    (project / "My list.v1.csv").write_text("x\n1\n")
+    assert run("-q", "work", source, "--", "true").returncode == 0
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.queues.names() == {name}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("work nowhere -- true", 2, "nowhere: no such file"),
+        ("work nowhere tasks -- true", 2, "no queue was opened"),
+        ("work empty -- true", 3, "empty holds nothing"),
+        ("work other -- missing-command", 1, "missing-command"),
+        ("work odd -- true", 3, "no queue was opened: 1 held"),
+        ("work - -- true", 2, "add --queue NAME"),
+        ("work tasks", 2, "add -- COMMAND {path}, or --agent NAME"),
+        ("work -- true", 2, "name a queue"),
+        ("open x nowhere", 1, "no queue was opened"),
+        ("open x empty", 3, "empty holds nothing"),
+        ("open x pictures", 3, "pictures holds 2 .png files, 1 folder; "),
+        ("open x odd", 3, "no queue was opened: 1 held"),
+    ],
+)
+def test_a_source_that_gives_no_item_opens_no_queue_and_says_what_was_found(
+    run: Run, project: Path, line: str, code: int, said: str
+) -> None:
+    write_task(project, "a")
+    (project / "empty").mkdir()
+    (project / "pictures/more").mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        (project / "pictures" / name).write_bytes(b"x")
+    (project / "odd").mkdir()
+    (project / "odd/c.md").write_text("---\nid: c\nstatus: odd\n---\nx\n")
+    (project / "other").mkdir()
+    (project / "other/d.txt").write_text("d")
+    before = set(os.listdir(project))
+    told = run(*line.split())
+    assert told.returncode == code, told.stderr
+    assert said in told.stdout + told.stderr
+    assert set(os.listdir(project)) == before
+
+
+def test_what_is_only_for_sources_is_refused_with_a_queue(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    refused = run("work", "q", "--verify", "false", "--", "true")
+    assert (refused.returncode, "--verify is for sources" in refused.stderr) == (2, True)
+    assert run("work", "q", "tasks", "--", "true").returncode == 2
+    assert states(project) == {"a": "ready"}
+
+
+def test_what_was_claimed_elsewhere_or_blocked_is_no_success(run: Run, project: Path) -> None:
+    for name in "ab":
+        write_task(project, name)
+    open_queue(project)
+    token = run("next", "q").stdout.split()[1]
+    other = run("next", "q").stdout.split()[1]
+    nothing = run("work", "q", "--", "true")
+    assert (nothing.returncode, "a is with " in nothing.stdout) == (3, True)
+    run("release", other)
+    run("block", token, "--reason", "no")
+    assert run("work", "q", "--", "true").returncode == 1
+
+
+def test_a_session_is_told_a_workers_command_and_a_person_the_next_one(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "a")
+    told = run("open", "q", "tasks").stdout
+    assert "next: hypervisor work q " in told and "worker's first command" not in told
+    monkeypatch.setenv("CLAUDECODE", "1")
+    told = run("open", "q", "tasks").stdout
+    assert told.endswith("a worker's first command: hypervisor next q\n")
