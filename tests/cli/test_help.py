@@ -137,7 +137,7 @@ def test_less_and_more_are_told_on_either_side_of_the_verb(run: Run, project: Pa
         ("work q --agnet x", "no option --agnet; did you mean --agent?"),
         ("retry --xyz", "no option --xyz; see: "),
         ("--jsn status", "no option in front of a command '--jsn'"),
-        ("done 1-aaaa", "missing: --summary"),
+        ("block 1-aaaa", "missing: --reason"),
         ("status a b", "too many words: b"),
     ],
 )

@@ -258,6 +258,31 @@ def test_a_report_that_differs_from_the_one_that_stands_is_told(run: Run) -> Non
     assert json.loads(told)["ended"]["first_stands"] is True
 
 
+def test_answers_are_checked_counted_where_they_are_refused_and_kept_once(
+    run: Run, project: Path
+) -> None:
+    schema = {
+        "type": "object",
+        "required": ["label"],
+        "properties": {"label": {"enum": ["a", "b"]}},
+    }
+    (project / "schema.json").write_text(json.dumps(schema))
+    opened(run, "--answer", "schema.json", "--max-refusals", "2", "--verify", "cat >seen")
+    token = claimed(run)
+    refused = [run("done", token, "--answer", '{"label": "c"}') for _ in range(2)]
+    assert [ran.returncode for ran in refused] == [1, 1]
+    assert "the item is no longer yours" in refused[1].stderr
+    [claim] = json.loads(run("show", "1", "--json").stdout)["queues"][0]["claims"]
+    assert [one["check"] for one in claim["refusals"]] == ["answer", "answer"]
+    token = claimed(run)
+    assert run("done", token, "--answer", '{"label": "a"}').returncode == 0
+    seen = json.loads((project / "seen").read_text())
+    assert (seen["answer"], seen["summary"]) == ({"label": "a"}, 'answer: {"label": "a"}')
+    assert "stands" not in run("done", token, "--answer", ' {"label":"a"}').stdout
+    other = run("done", token, "--answer", '{"label": "b"}')
+    assert other.returncode == 0 and "its first report stands" in other.stdout
+
+
 def test_the_summary_holds_the_row_of_each_item(run: Run) -> None:
     opened(run)
     done(run, "x")

@@ -102,6 +102,7 @@ def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
         ("work tasks", 2, "add -- COMMAND {path}, or --agent NAME"),
         ("work -- true", 2, "name a queue"),
         ("open x nowhere", 1, "no queue was opened"),
+        ("pull nowhere", 1, "nowhere: no such file"),
         ("open x empty", 3, "empty holds nothing"),
         ("open x pictures", 3, "pictures holds 2 .png files, 1 folder; "),
         ("open x odd", 3, "no queue was opened: 1 held"),

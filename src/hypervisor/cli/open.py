@@ -233,6 +233,30 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     return 0 if opened.added or opened.present else 3
 
 
+def _no_task(checked: Preflight) -> bool:
+    """True where nothing that was found is a task or was one."""
+    return (
+        not checked.ready
+        and all(entry.kind == "instructions" for entry in checked.held)
+        and all(entry.kind != "complete" for entry in checked.skipped)
+    )
+
+
+def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> int:
+    """Say what was found instead of something to work on; return 1 if a source failed, else 3."""
+    if args.json and failed:
+        print(json.dumps(checked.to_json()))
+    elif args.json:
+        _tell(Opened(args.queue, 0), checked, args)
+    else:
+        print("\n".join(preflight_verb.told(args, checked)))
+    counts = checked.counts
+    groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
+    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
+    print(f"hypervisor: no queue was opened: {why}", file=sys.stderr)
+    return 1 if failed else 3
+
+
 def _names_only(args: argparse.Namespace, option: str) -> bool:
     """True where nothing is named but a queue and this."""
     others = vars(args).keys() - {"queue", option, "json"}
@@ -260,30 +284,6 @@ def _instruct(args: argparse.Namespace, root: str) -> int:
     if counts["claimed"]:
         print(f"{count(counts['claimed'], 'item')} at work keep the version that they began with")
     return 0 if unclaimed else 3
-
-
-def _no_task(checked: Preflight) -> bool:
-    """True where nothing that was found is a task or was one."""
-    return (
-        not checked.ready
-        and all(entry.kind == "instructions" for entry in checked.held)
-        and all(entry.kind != "complete" for entry in checked.skipped)
-    )
-
-
-def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> int:
-    """Say what was found instead of something to work on; return 1 if a source failed, else 3."""
-    if args.json and failed:
-        print(json.dumps(checked.to_json()))
-    elif args.json:
-        _tell(Opened(args.queue, 0), checked, args)
-    else:
-        print("\n".join(preflight_verb.told(args, checked)))
-    counts = checked.counts
-    groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
-    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
-    print(f"hypervisor: no queue was opened: {why}", file=sys.stderr)
-    return 1 if failed else 3
 
 
 def _schema(path: str) -> str:

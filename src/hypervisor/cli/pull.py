@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
+    found = list(sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings))
     with Ledger.open(root, create=True, project=settings.project) as ledger:
-        found = sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
         elsewhere = ledger.items.all_open()
         ids = {entry.id for entry in [*checked.ready, *checked.held]}

@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
             f"open it first: hypervisor open {args.queue} {shell(args.sources)}",
         )
     if args.sources:
-        agents.check(find_root())
+        chosen.headless(model=args.model, turns=turns, words=args.words).check(find_root())
         args.all_are_items = args.agent == "command" and "-" in args.sources
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}

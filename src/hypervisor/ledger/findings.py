@@ -40,6 +40,7 @@ class ClaimRow(NamedTuple):
     ends_by: int | None
     calls: int
     proof: str | None
+    answer: str | None
     verdict: str | None
     reviewer: str | None
     verdict_at: float | None

@@ -376,6 +376,5 @@ VERSION = len(MIGRATIONS)
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
-    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion",
-    "instruction",
+    "accepted", "refusal", "met", "sample", "sampled", "clicked", "suggestion", "instruction",
 )  # fmt: skip

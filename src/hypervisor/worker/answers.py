@@ -55,6 +55,17 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
     return report
 
 
+def differs(answer: object, kept: str | None) -> bool:
+    """True if an answer, as `given` takes it, is another than the one (JSON) that was accepted."""
+    from hypervisor.system.redact import Redactor
+
+    try:
+        value = _read(answer, LARGEST) if isinstance(answer, str) else answer
+        return bool(_clean(value, Redactor()) != json.loads(kept or "null"))
+    except ValueError:
+        return True
+
+
 def _value(row: Holding, report: dict[str, object]) -> object:
     """Return the answer in a report. Raises ValueError."""
     if "output" in report:

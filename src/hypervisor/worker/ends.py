@@ -67,7 +67,25 @@ def finish(
     item is another's, or was given back since it can't be told who changed what steers the next
     run; SetupError, which no item is charged for.
     """
-    report = dict(report)
+    try:
+        return _finish(ledger, token, outcome, dict(report), force, more, agent)
+    except HypervisorError as error:
+        from hypervisor.worker import checks
+
+        if isinstance(error, checks.Spent):
+            _look_after(ledger)
+        raise
+
+
+def _finish(
+    ledger: Ledger,
+    token: str,
+    outcome: str,
+    report: dict[str, object],
+    force: bool,
+    more: bool,
+    agent: caller.PoolAgent | None,
+) -> Ended:
     row = _row(ledger, token, outcome, agent)
     if row is None:
         ended = _accept(ledger, None, token, outcome, report, more=more)
@@ -291,11 +309,7 @@ def _checked(
     if checks_of(row):
         from hypervisor.worker import checks
 
-        try:
-            report = checks.passed(ledger, row, report, folder, turns, agent, changed)
-        except checks.Spent:
-            _look_after(ledger)
-            raise
+        report = checks.passed(ledger, row, report, folder, turns, agent, changed)
     return report
 
 
@@ -307,7 +321,13 @@ def _says_more(ledger: Ledger, token: str, report: Mapping[str, object]) -> bool
     claim = ledger.queries.claim_of(token)
     kept = loads(claim.report) if claim is not None and claim.report else {}
     told = Redactor().report(report)
-    return any(name in told and kept.get(name) != told[name] for name in _SAID)
+    if any(name in told and kept.get(name) != told[name] for name in _SAID):
+        return True
+    if "answer" not in report or claim is None:
+        return False
+    from hypervisor.worker import answers
+
+    return answers.differs(report["answer"], claim.answer)
 
 
 def _row(
