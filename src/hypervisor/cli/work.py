@@ -148,7 +148,6 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
         raise UsageError("--halt takes a number from 1 up")
-    agents = chosen.headless(model=args.model, turns=turns, words=args.words)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
         raise UsageError(
