@@ -59,6 +59,7 @@ def test_a_worker_stays_on_its_rung_and_hears_for_whom_the_rest_waits(
     ended = fails(run, token)
     assert "nothing ready now; 2 wait for middle" in ended
     assert "2 wait for middle" in run("next", "q").stdout
+    assert json.loads(run("next", "q", "--json").stdout)["why"] == "rung"
     plan = json.loads(run("plan", "q", "--json").stdout)
     assert (plan["step"], plan["model"], plan["workers"]) == ("workers", "middle", 1)
     words = run("plan", "q").stdout

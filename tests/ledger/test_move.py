@@ -355,7 +355,7 @@ def test_a_password_in_the_command_is_refused_and_not_repeated(
 
 def test_a_store_that_is_none_is_refused(base: str, use: Use) -> None:
     use("mysql://x")
-    with pytest.raises(UsageError, match="no address of a store"):
+    with pytest.raises(UsageError, match="not the address of a store"):
         Ledger.open(base)
 
 

@@ -19,8 +19,9 @@ from hypervisor.views import status
 from repository import REPO
 
 SOURCE = REPO / "src/hypervisor"
-# The classes of the words by which task files tell their own state are another idea.
-OF_FILES = {"config/defaults.py", "tasks/family.py"} | {
+# The classes of the words by which task files tell their own state are another idea, and so is what
+# words mean to people.
+OF_FILES = {"config/defaults.py", "tasks/family.py", "cli/words.py"} | {
     str(path.relative_to(SOURCE)) for path in (SOURCE / "tasks/formats").glob("*.py")
 }
 

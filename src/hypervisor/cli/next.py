@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 
-            why = "" if claims else worker.why_word(ledger, args.queue)
+            why = "" if claims else worker.why_word(ledger, args.queue, model=args.model)
             hand_out(ledger, claims, as_json=args.json, why=why)
         if claims:
             return 0

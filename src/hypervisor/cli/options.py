@@ -356,7 +356,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         before = ledger.queries.claim_of(args.token)
         now = ledger.queries.claim_of(claims[0].token) if claims else before
         known = before is None or now is None or before.version == now.version
-        why = "" if claims else worker.why_word(ledger, queue)
+        why = "" if claims else worker.why_word(ledger, queue, model=rung)
         handout.hand_out(ledger, claims, as_json=args.json, known=known, ended=told, why=why)
     else:
         print(text)

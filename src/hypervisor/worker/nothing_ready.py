@@ -78,16 +78,20 @@ def why_nothing(
     return asked + "; ".join([head, *told]), False
 
 
-def why_word(ledger: Ledger, queue: str) -> str:
+def why_word(ledger: Ledger, queue: str, *, model: str | None = None) -> str:
     """Return in a word, for programs, why `queue` hands out nothing: drained, paused, world (what
-    is left has no file here) or waiting (for who works, or for other items)."""
+    is left has no file here), rung (for a higher one of its ladder than `model`) or waiting (for
+    who works, or for other items)."""
     row, counts = ledger.queues.get(queue), ledger.queues.stats(queue)
     if not counts["ready"] and not counts["claimed"]:
         return "drained"
     if row.state == "paused":
         return "paused"
     gone = counts["ready"] and not counts["claimed"] and missing(ledger, queue)[1]
-    return "world" if gone else "waiting"
+    if gone:
+        return "world"
+    above = sum(number for _, number in _above(ledger, row, model)) if counts["ready"] else 0
+    return "rung" if above and above == counts["ready"] else "waiting"
 
 
 def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, int]]:

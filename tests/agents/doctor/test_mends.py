@@ -155,7 +155,7 @@ def assert_typed(machine: Machine, finding: Finding) -> None:
 
 KNOWN = {
     "claude": ("auth login", "mcp ", "plugin ", "--version", ""),
-    "codex": ("login", "sandbox -- true"),
+    "codex": ("login", "sandbox -- true", "--version"),
     "gemini": ("mcp ", "extensions ", "--version", ""),
     "npm": tuple(
         f"install -g @{name}@"

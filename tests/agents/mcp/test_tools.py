@@ -71,7 +71,7 @@ def test_a_worker_claims_completes_blocks_and_releases(
     assert server.claim() is None
 
     status = run("status").stdout
-    assert status == "task_manager: drained, 2 items: 1 done, 1 blocked\n"
+    assert status == "task_manager: drained, 2 items: 1 blocked; 1 done: 1 only claimed\n"
     assert run("undo", "task_manager", "t-1").returncode == 0
     assert first.read_bytes() == before
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 
 from hypervisor.agents.notify import SECONDS, Lost
+from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.processes import Late, ask
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, one_line
@@ -51,7 +52,7 @@ def show(news: Body) -> None:
 def words(news: Body) -> str:
     """Return a piece of news in a few words."""
     counts = dict(news["counts"])
-    left = sum(counts.pop(state) for state in ("waiting", "ready", "claimed"))
+    left = sum(counts.pop(state) for state in OPEN_STATES)
     text = _WORDS[news["event"]].format(left=left, ended=count(sum(counts.values()), "item"))
     return f"{text}, until {until(news['until'])}" if news["until"] else text
 

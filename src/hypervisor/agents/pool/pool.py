@@ -21,7 +21,7 @@ from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger, budget, ladder
-from hypervisor.ledger.outcomes import WORKED
+from hypervisor.ledger.outcomes import OUTCOME, WORKED
 from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
@@ -35,7 +35,6 @@ from hypervisor.worker.presence import missing
 TICK = 0.1
 _TEND_SECONDS = 1.0
 _SHOW_SECONDS = 0.25
-_FAILURES = ("failed", "blocked", "died", "unreported")
 _LAG = 0.5  # a transcript may lag behind the end of its agent
 
 
@@ -490,7 +489,8 @@ class Pool:
 
     def _count(self, claim: Claim) -> None:
         """Count an end that speaks against its item."""
-        self.failures += self.ledger.ends.said(claim.token) in _FAILURES
+        ended = OUTCOME.get(self.ledger.ends.said(claim.token) or "")
+        self.failures += ended is not None and (ended.odd or ended.costs in ("attempts", "deaths"))
 
     def _halted(self) -> bool:
         return self._halt is not None and self.failures >= self._halt
