@@ -110,6 +110,18 @@ def test_done_undone_and_done_again_can_be_undone_again(log: UndoLog, tmp_path: 
         assert Path(path).read_bytes() == before
 
 
+def test_an_undo_is_wanted_while_a_file_is_as_we_left_it(log: UndoLog, tmp_path: Path) -> None:
+    assert not log.is_wanted()
+    first, second = made(tmp_path, "a"), made(tmp_path, "b")
+    change(log, first, "done", "a")
+    change(log, second, "done", "b")
+    assert log.is_wanted()
+    Path(first).write_text("theirs")
+    assert log.is_wanted()
+    log.restore()
+    assert not log.is_wanted()
+
+
 def test_nothing_to_undo_is_said(log: UndoLog, tmp_path: Path) -> None:
     with pytest.raises(NothingToUndo, match="nothing to undo"):
         log.restore()

@@ -77,6 +77,7 @@ class AtWork(NamedTuple):
     """A live claim as people look at it; `lease_until` is by the lease clock, in microseconds."""
 
     id: str
+    title: str | None
     lease_until: int
     token: str
     worker: str

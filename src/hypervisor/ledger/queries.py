@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 500
 _LEASE = f"i.turn - ({LEASED})"
 _WORKERS = (
-    f"select {columns(AtWork, 'c', id='i.id', lease_until=_LEASE)} "
+    f"select {columns(AtWork, 'c', id='i.id', title='i.title', lease_until=_LEASE)} "
     "from item i join claim c on c.no = i.claim where i.queue = ? and i.turn < 0 order by c.no"
 )
 _LAST = (

@@ -103,6 +103,20 @@ class UndoLog:
         log = cls(state, queue)
         return bool(log._packs(log._open()))
 
+    def is_wanted(self) -> bool:
+        """True while a file is as one of our edits left it: there is something to restore."""
+        written: dict[str, set[str]] = {}
+        for entry in self._entries():
+            if entry["was"] != entry["after"]:
+                written.setdefault(entry["path"], set()).add(entry["after"])
+        return any(self._stands(path, those) for path, those in written.items())
+
+    def _stands(self, path: str, written: set[str]) -> bool:
+        try:
+            return _digest(write.look(os.path.join(self._root, path)).raw) in written
+        except (HypervisorError, OSError):
+            return False
+
     @property
     def folder(self) -> str:
         """Where the packs are, for messages."""

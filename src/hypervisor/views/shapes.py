@@ -131,6 +131,7 @@ class Held(TypedDict):
     """An item in a worker's hands."""
 
     id: str
+    title: str | None
     token: str
     claimed_at: float
     lease_seconds: float

@@ -209,6 +209,7 @@ def _workers(ledger: Ledger, queue: int) -> list[Worker]:
         told = found.get(row.agent or row.worker)
         held: Held = {
             "id": row.id,
+            "title": row.title,
             "token": row.token,
             "claimed_at": round(row.claimed_at, 3),
             "lease_seconds": row.lease_ms / 1000,

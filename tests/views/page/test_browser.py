@@ -156,6 +156,27 @@ def test_it_is_dark_where_the_system_is_and_where_the_reader_says_so(
     assert page.evaluate(paper) == dark
 
 
+def test_a_command_is_copied_or_where_that_is_forbidden_selected(show: Show, small: Path) -> None:
+    page = show(small)
+    command = page.locator(".steps code").first.inner_text()
+    copy = page.get_by_role("button", name="Copy").first
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', { configurable: true, value: "
+        "{ writeText: async (text) => { document.title = text; } } })"
+    )
+    copy.click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.title() == command
+    copy.wait_for()
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+        "document.execCommand = () => false"
+    )
+    copy.click()
+    page.get_by_role("button", name="Selected").wait_for()
+    assert page.evaluate("getSelection().toString()") == command
+
+
 def test_a_hostile_title_is_shown_as_text(show: Show, small: Path, typed: Path) -> None:
     for path in (small, typed):
         page = show(path)
@@ -172,8 +193,16 @@ def test_paper_shows_every_row_and_no_control(show: Show, small: Path) -> None:
     assert page.locator(SHOWN).count() == 60
     assert page.locator("#controls:visible, .theme:visible, .skip:visible").count() == 0
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 27, 25)"
+    page.set_viewport_size({"width": 680, "height": 900})
+    assert page.evaluate(CUT) == []
     sheets = len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
     assert 4 <= sheets <= 9
+
+
+# What is wider than the cell in which it stands.
+CUT = """[...document.querySelectorAll("td, th")]
+    .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth + 1)
+    .map((cell) => cell.textContent.trim())"""
 
 
 def test_without_javascript_all_of_it_can_be_read(show: Show, small: Path) -> None:

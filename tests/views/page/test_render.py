@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.tasks.undo import UndoLog
 from hypervisor.views import page as pages
 from hypervisor.views.page import items, view
 from views.page import batches
@@ -176,3 +177,68 @@ def test_the_costs_of_a_batch_add_up(tmp_path: Path) -> None:
     assert ways >= {("items", "hook"), ("workers’ ends", "notice")}
     assert shown.unheard == 1
     assert [idle for _, idle in shown.timeline.axis.folds] == ["40 min"]
+
+
+def test_what_ended_badly_is_grouped_by_its_cause_the_worst_first(project: Path) -> None:
+    blocked = ["the archive is missing: a/1.tar", "the archive is missing: a/2.tar"]
+    failed = [
+        "exit code 1: can't parse Row of one",
+        "exit code 1: can't parse Row of two",
+        "exit code 2: can't parse Row of three",
+        *("HTTP 503", "HTTP 429"),
+        *("timeout after 30.5 s", "timeout after 31 s", "timeout after 30.5 s"),
+    ]
+    titles = ["a", "b", "Row of one", "Row of two", "Row of three", *"fghij"]
+    with Ledger.open(str(project), create=True) as ledger:
+        added = [NewItem(f"i{n}", title=title) for n, title in enumerate(titles)]
+        ledger.generations.open("q", added, Options(max_attempts=1))
+        for outcome, reasons in (("blocked", blocked), ("failed", failed)):
+            for reason in reasons:
+                end(ledger, outcome, {"reason": reason})
+        shown = view.gather(ledger, "q", batches.START)
+    assert [(group.outcome, group.size, group.reason) for group in shown.groups] == [
+        ("failed", 3, "timeout after … s"),
+        ("failed", 2, "exit code 1: can't parse …"),
+        ("failed", 1, "exit code 2: can't parse Row of three"),
+        ("failed", 1, "HTTP 503"),
+        ("failed", 1, "HTTP 429"),
+        ("blocked", 2, "the archive is missing: a/….tar"),
+    ]
+
+
+def test_a_row_shows_its_data_its_answer_and_what_tells_its_worker_from_others(
+    project: Path,
+) -> None:
+    rows = [{"text": f"It broke.\nTwice {n}", "stars": n} for n in range(2)]
+    with Ledger.open(str(project), create=True) as ledger:
+        added = [NewItem(f"r{n}", "in.csv", payload=row) for n, row in enumerate(rows)]
+        ledger.generations.open("q", added)
+        for n in range(2):
+            end(ledger, "done", {"summary": "Read."}, worker=f"command-of-the-night-7044-{n}")
+        ledger.store.change("update claim set answer = ?", ('{"label": "bad", "score": 0.5}',))
+        shown = view.gather(ledger, "q", batches.START)
+    facts = [{fact.label: fact.text for fact in row.facts} for row in shown.rows]
+    assert [fact["Data"] for fact in facts] == [
+        f"text: It broke. / Twice {n}\nstars: {n}" for n in range(2)
+    ]
+    assert facts[0]["Answer"] == "label: bad\nscore: 0.5"
+    assert [row.worker for row in shown.rows] == ["…0", "…1"]
+
+
+def test_undo_is_offered_only_where_an_edit_stands(project: Path) -> None:
+    path = project / "t.md"
+    path.write_text("before")
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.generations.open("q", [NewItem("a")])
+        log = UndoLog(ledger.state, "q")
+
+        def is_offered() -> bool:
+            steps = view.gather(ledger, "q", batches.START).steps
+            return "hypervisor undo q" in [step.command for step in steps]
+
+        assert not is_offered()
+        log.record([(str(path), b"before", b"after", "a")])
+        path.write_text("after")
+        assert is_offered()
+        log.restore()
+        assert not is_offered()

@@ -30,8 +30,8 @@ def queue(name: str = "q", **changes: Any) -> dict[str, Any]:
     return told
 
 
-def worker(name: str, item: str, tool: str) -> dict[str, Any]:
-    held = {"id": item, "token": "1-aaaa", "claimed_at": time.time() - 100}
+def worker(name: str, item: str, tool: str, title: str | None = None) -> dict[str, Any]:
+    held = {"id": item, "title": title, "token": "1-aaaa", "claimed_at": time.time() - 100}
     held |= {"lease_seconds": 900.0, "lease_left_seconds": 800.0}
     return {
         "worker": name, "session": None, "holds": [held], "last_tool": tool,
@@ -69,7 +69,7 @@ def test_a_screen_fits_whatever_its_size_and_its_words(
         queue(
             f"q{number}",
             counts=dict(zip(STATES, [*some, 0], strict=True)),
-            workers=[worker(f"{name}{place}", item, tool) for place in range(workers)],
+            workers=[worker(f"{name}{place}", item, tool, name) for place in range(workers)],
             problems=[problem] * number,
         )
         for number, some in enumerate(counts)
@@ -104,3 +104,29 @@ def test_the_most_pressing_problem_of_all_queues_comes_first() -> None:
     view.error = "a hook failed"
     shown = [line for line in lines(view, 80, 24) if line.startswith("!")]
     assert shown == ["! a hook failed", "! b: paused", "! a: failed a"]
+
+
+@given(st.integers(50, 200))
+@example(50)
+@example(200)
+def test_a_reason_is_cut_before_what_mends_it(width: int) -> None:
+    view = View("/x")
+    fix = "hypervisor retry q --failed"
+    why = {"kind": "failed", "text": f"failed a: {'no such table ' * 20}", "fix": fix}
+    view.queues = [queue(problems=[why])]
+    [shown] = [line for line in lines(view, width, 24) if line.startswith("!")]
+    assert shown.startswith("! q: failed a") and shown.endswith(f"…  {fix}")
+    assert cell_len(shown) == width
+
+
+def test_titles_stand_beside_ids_and_workers_are_shown_by_what_tells_them_apart() -> None:
+    view = View("/x")
+    view.at = time.time()
+    names = [f"command-of-the-night-70445124-{number}" for number in range(12)]
+    held = [worker(name, "t-1", "Bash: x" * 20, "Rename the parser") for name in names]
+    view.queues = [queue(workers=held)]
+    for width in (50, 80, 120, 200):
+        shown = [line for line in lines(view, width, 30) if "t-1" in line]
+        assert len({line.split()[0] for line in shown}) == 12
+        assert all("t-1  Rename" in line for line in shown)
+    assert "t-1  Rename the parser  " in shown[0]

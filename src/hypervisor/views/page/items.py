@@ -10,7 +10,7 @@ from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.proofs import CLAIMED
 from hypervisor.ledger.refusals import Refusal
 from hypervisor.ledger.reports import reason_of
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, prose
 from hypervisor.tasks.report import UNCHANGED
 from hypervisor.views.page import words
 from hypervisor.views.page.outcomes import claim_words
@@ -22,6 +22,7 @@ LISTED = 5000
 _TITLE = 160
 _GIST = 90
 _FILES = 40
+_DATA, _COLUMNS, _COLUMN = 4000, 40, 400
 _TRIES = 12
 _REFUSALS, _TAIL = 3, 5
 # News that reaches the session later than this is worth a word on the item.
@@ -133,9 +134,11 @@ def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
     shown = []
     if item.path and item.path != item.id:
         shown.append(Fact("File", one_line(item.path, 400), False))
-    if item.payload and not item.path:
-        data = json.dumps(json.loads(item.payload), ensure_ascii=False)
-        shown.append(Fact("Data", one_line(data, 4000), False))
+    # What is kept of a task is no row.
+    if item.payload and item.format is None and item.fingerprint is None:
+        shown.append(Fact("Data", _data(json.loads(item.payload)), False))
+    if item.answer:
+        shown.append(Fact("Answer", _data(json.loads(item.answer)), False))
     if report.get("commit"):
         shown.append(Fact("Commit", one_line(report["commit"], 80), False))
     if report.get("unchanged"):
@@ -159,6 +162,18 @@ def _work(item: Result, told: Told, verify: str | None) -> list[Fact]:
     if told["report_pending"]:
         shown.append(Fact("Report pending", one_line(told["report_pending"], 400)))
     return shown
+
+
+def _data(row: object) -> str:
+    """Return a row or an answer, one column a line."""
+    if not isinstance(row, dict):
+        return one_line(json.dumps(row, ensure_ascii=False), _DATA)
+    told = []
+    for name, value in list(row.items())[:_COLUMNS]:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        told.append(f"{one_line(name, 80)}: {prose(shown, _COLUMN)}")
+    left = len(row) - len(told)
+    return "\n".join([*told, f"… and {left} more columns"] if left else told)
 
 
 def _branch(claims: list[ClaimRow]) -> list[Fact]:

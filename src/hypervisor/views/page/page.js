@@ -32,6 +32,25 @@
   system.addEventListener("change", name);
   name();
 
+  // A command is copied; where the browser forbids that, it is selected for the reader to copy.
+  const select = (code) => {
+    getSelection().selectAllChildren(code);
+    return document.execCommand("copy");
+  };
+  for (const code of document.querySelectorAll(".steps code")) {
+    const copy = make("button", code.parentElement, "Copy", { type: "button", "aria-live": "polite" });
+    copy.addEventListener("click", async () => {
+      let copied = true;
+      try {
+        await navigator.clipboard.writeText(code.textContent);
+      } catch {
+        copied = select(code);
+      }
+      copy.textContent = copied ? "Copied" : "Selected";
+      setTimeout(() => (copy.textContent = "Copy"), 2000);
+    });
+  }
+
   const table = document.getElementById("list");
   if (!table) return;
   const body = table.tBodies[0];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,6 +13,14 @@ from hypervisor.system.text import one_line
 from hypervisor.views.shapes import Told
 
 _NAMED = 5
+# A shorter name may be any word.
+_NAME = 3
+# Figures differ from item to item, but for those that name the cause: `exit code 2`, `HTTP 503`.
+_FIGURE = re.compile(
+    r"(\b(?:code|errno|error|exit|http|signal|status)\W{0,2}\d+|\b[45]\d\d\b)"
+    r"|\d+(?:[.,:]\d+)*",
+    re.IGNORECASE,
+)
 
 
 class Seen:
@@ -41,8 +50,8 @@ class Items:
 
     def __init__(self) -> None:
         self.all: list[Seen] = []
-        # (outcome, reason) -> how many, and number and title of the first.
-        self.reasons: dict[tuple[str, str], tuple[int, list[tuple[int, str]]]] = {}
+        # (outcome, cause) -> how many, the reason, and number and title of the first.
+        self.reasons: dict[tuple[str, str], tuple[int, str, list[tuple[int, str]]]] = {}
 
     def note(self, item: Result, told: Told) -> None:
         """Note the next item, and what the summary says of it."""
@@ -50,11 +59,14 @@ class Items:
         self.all.append(seen)
         if seen.standing in ODD:
             reason = one_line(told["reason"].strip().partition("\n")[0], 240)
-            count, first = self.reasons.get((seen.standing, reason), (0, []))
+            cause = cause_of(reason, item)
+            count, shown, first = self.reasons.get((seen.standing, cause), (0, reason, []))
             if len(first) < _NAMED:
                 title = one_line(item.title or item.id, 60)
                 first.append((len(self.all), title))
-            self.reasons[seen.standing, reason] = count + 1, first
+            # Where the reasons differ, what they have in common is told.
+            shown = reason if reason == shown else cause
+            self.reasons[seen.standing, cause] = count + 1, shown, first
 
     def add(self, claims: Iterable[Span], share: dict[int, float]) -> None:
         """Add the claims on them; `share` is by the claim's number."""
@@ -71,6 +83,14 @@ class Items:
             numbered.sort(key=lambda entry: STANDING[entry[1].standing].rank)
             numbered = sorted(numbered[:most], key=lambda entry: entry[0])
         return {seen.no: place for place, seen in numbered}
+
+
+def cause_of(reason: str, item: Result) -> str:
+    """Return a reason without what is only this item's: its names, and figures."""
+    for name in (item.path, item.title, item.id):
+        if name and len(name) >= _NAME:
+            reason = reason.replace(one_line(name, 240), "…")
+    return _FIGURE.sub(lambda found: found[1] or "…", reason)
 
 
 def by_item(claims: Iterable[Span], items: dict[int, int]) -> dict[int, list[int]]:

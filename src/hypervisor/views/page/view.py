@@ -17,6 +17,7 @@ from hypervisor.ledger.usage import KINDS
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views import acceptance
+from hypervisor.views.names import apart
 from hypervisor.views.page import advice, costs, items, notices, words
 from hypervisor.views.page.seen import Items, by_item
 from hypervisor.views.page.shares import shares
@@ -30,6 +31,8 @@ _EVENTS = {"open": "resumed"}
 _OPENING = ("opened", "asked", "added")
 _EVENTS_SHOWN = 100
 _SAMPLE_SHOWN = 100
+# So much of a worker's name has room in the table of the items.
+_WORKER = 16
 # What means nothing to a reader without the program.
 _OF_THE_PROGRAM = (
     "Check before done", "Allowed commands", "Checked by", "Report pending", "Transcript",
@@ -125,7 +128,7 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
             states,
             row.purpose,
             escaped(asked[0]) if len(asked) == 1 else "",
-            undoable=UndoLog.is_kept(ledger.state, row.name),
+            undoable=UndoLog(ledger.state, row.name).is_wanted(),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
@@ -220,6 +223,8 @@ def _rows(
             item, tell(item, None), tries, refusals, one.seconds, one.tokens, queue.verify
         )
         shown.append(items.row(place, history, kept, base))
+    names = apart([row.worker for row in shown], _WORKER)
+    shown = [row._replace(worker=names[row.worker]) for row in shown]
     return sorted(shown, key=lambda row: row.number)
 
 
@@ -290,7 +295,7 @@ def _groups(seen: Items) -> list[Group]:
     worst = sorted(found, key=lambda key: (STANDING[key[0]].rank, -found[key][0]))
     return [
         Group(row.title, row.mark, reason, count, first)
-        for row, reason, (count, first) in ((STANDING[key[0]], key[1], found[key]) for key in worst)
+        for row, (count, reason, first) in ((STANDING[key[0]], found[key]) for key in worst)
     ]
 
 

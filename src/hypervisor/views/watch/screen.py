@@ -17,6 +17,7 @@ from hypervisor.ledger.usage import dollars
 from hypervisor.system.spans import narrow, span
 from hypervisor.system.text import one_line
 from hypervisor.views import status
+from hypervisor.views.names import apart
 from hypervisor.views.shapes import Status, Worker
 
 
@@ -106,6 +107,9 @@ def _problems(view: View, width: int) -> list[Text]:
             style = "red" if problem["kind"] in _URGENT else "yellow"
             line = Text(f"! {name}: {problem['text']}", style)
             fix = f"  {problem['fix']}" if problem["fix"] else ""
+            # A reason gives way to what mends it, as long as something is left of it.
+            if line.cell_len > (room := width - cell_len(fix)) >= width // 3:
+                line.truncate(room, overflow="ellipsis")
             if line.cell_len + cell_len(fix) <= width:
                 line.append(fix, "bold")
             found.append((status.KINDS.index(problem["kind"]), line))
@@ -221,6 +225,9 @@ def _workers(view: View, width: int) -> list[Text]:
     widths["holds"] = min(widths["holds"], max(8, free // (2 if "last tool" in columns else 1)))
     if "last tool" not in columns:
         widths["holds"] = min(widths["holds"], max(8, free - widths["worker"]))
+    names = apart([row["worker"] for row in rows], widths["worker"])
+    for row in rows:
+        row["worker"] = names[row["worker"]]
     lines = []
     for place, row in enumerate(table):
         text = "  ".join(set_cell_size(row[c], widths[c]) for c in columns[:-1])
@@ -232,12 +239,13 @@ def _workers(view: View, width: int) -> list[Text]:
 
 def _worker(worker: Worker, queue: str | None, view: View) -> dict[str, str]:
     now = time.time()
-    row = {"worker": one_line(worker["worker"], 40), "holds": "nothing", "for": "", "lease": ""}
+    row = {"worker": one_line(worker["worker"], 200), "holds": "nothing", "for": "", "lease": ""}
     row |= {"tokens": status.tokens(worker["tokens"]), "last tool": "", "style": ""}
     if worker["holds"]:
         first = min(worker["holds"], key=lambda held: held["lease_left_seconds"])
         more = f" +{len(worker['holds']) - 1}" if len(worker["holds"]) > 1 else ""
-        row["holds"] = one_line(first["id"], 60) + more
+        title = f"  {one_line(first['title'])}" if first["title"] not in (None, first["id"]) else ""
+        row["holds"] = one_line(first["id"], 60) + more + title
         row["for"] = narrow(now - first["claimed_at"])
         left = first["lease_left_seconds"] - (now - view.at)
         row["lease"] = narrow(left)
