@@ -227,7 +227,9 @@ def test_the_page_has_the_sample_with_its_verdicts(done: Path, run: Run) -> None
         page = render(ledger, "q")
     assert review is not None and review.what == "4 reports of 4, seed 1"
     assert review.rates[0] == ("all", "0 of 1 accepted: 0 % (95 %: 0 to 97.5 %)")
-    verdicts = {title: (verdict.partition(" by ")[0], note) for title, verdict, note in review.rows}
+    verdicts = {
+        title: (verdict.partition(" by ")[0], note) for title, _, verdict, note in review.rows
+    }
     assert verdicts["Task a"] == ("rejected", "the colour")
     assert verdicts["Task b"] == ("not reviewed", "")
     assert "<td>the colour</td>" in page and "0 of 1 accepted: 0 % (95 %: 0 to 97.5 %)" in page

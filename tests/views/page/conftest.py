@@ -97,8 +97,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page on a queue without items."""
 
     def make(root: Path) -> None:
-        (root / "done.md").write_text(_TASK.format(id="d-1", title="D").replace("active", "done"))
-        assert _hypervisor(root, "open", "inbox", "done.md").returncode == 3
+        with Ledger.open(str(root), create=True) as ledger:
+            ledger.generations.open("inbox", [])
         assert _hypervisor(root, "report", "inbox").returncode == 0
 
     return _made_once(tmp_path_factory, "empty", make)

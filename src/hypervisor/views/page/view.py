@@ -53,11 +53,11 @@ class Group(NamedTuple):
 
 class Review(NamedTuple):
     """The newest sample of the reports: what it is, its rates, and of each report its item, its
-    verdict and why; `more` are not shown."""
+    mark, its verdict and why; `more` are not shown."""
 
     what: str
     rates: list[tuple[str, str]]
-    rows: list[tuple[str, str, str]]
+    rows: list[tuple[str, str, str, str]]
     more: int
 
 
@@ -162,6 +162,7 @@ def _review(ledger: Ledger, queue: Queue) -> Review | None:
     rows = [
         (
             one_line(one.title or one.id, 200),
+            {"accepted": "s", "rejected": "f"}.get(one.verdict or "", "n"),
             f"{one.verdict} by {one_line(one.reviewer, 60)}" if one.verdict else "not reviewed",
             one_line(one.verdict_note or "", 300),
         )
