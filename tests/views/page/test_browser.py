@@ -151,6 +151,7 @@ def test_it_is_dark_where_the_system_is_and_where_the_reader_says_so(
     page.get_by_role("button", name="Light").click()
     assert page.evaluate(paper) == light
     page.reload()
+    assert page.evaluate("localStorage.getItem('hypervisor-theme')") == "light"
     assert page.evaluate(paper) == light, "the choice is kept"
     page.get_by_role("button", name="Dark").click()
     assert page.evaluate(paper) == dark
