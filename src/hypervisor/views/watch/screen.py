@@ -221,13 +221,14 @@ def _workers(view: View, width: int) -> list[Text]:
     # The names give way to the rest, the last column gets what is left.
     fixed = sum(widths[c] for c in columns if c not in ("worker", "holds", "last tool"))
     free = width - fixed - 2 * len(columns)
-    widths["worker"] = min(widths["worker"], max(8, free // 4))
+    room = min(widths["worker"], max(8, free // 4))
+    names = apart([row["worker"] for row in rows], room)
+    for row in rows:
+        row["worker"] = names[row["worker"]]
+    widths["worker"] = min(room, max(cell_len(row["worker"]) for row in table))
     widths["holds"] = min(widths["holds"], max(8, free // (2 if "last tool" in columns else 1)))
     if "last tool" not in columns:
         widths["holds"] = min(widths["holds"], max(8, free - widths["worker"]))
-    names = apart([row["worker"] for row in rows], widths["worker"])
-    for row in rows:
-        row["worker"] = names[row["worker"]]
     lines = []
     for place, row in enumerate(table):
         text = "  ".join(set_cell_size(row[c], widths[c]) for c in columns[:-1])
