@@ -163,6 +163,21 @@ def test_each_row_is_repeated_with_a_column_for_the_run(run: Run, project: Path)
     assert ran.returncode == 2 and "--repeat is for rows" in ran.stderr
 
 
+def test_more_repetitions_than_anybody_means_are_refused(run: Run) -> None:
+    assert "more than" in opened(run, "--repeat", "100000000", rc=2).stderr
+
+
+def test_a_rejected_answer_is_in_no_table(run: Run, project: Path) -> None:
+    opened(run, "--max-attempts", "1")
+    answer(project, '{"label": "no", "why": {"page": 3}}')
+    assert run("review", "q", "a", "--reject", "--note", "wrong").returncode == 0
+    [one] = csv.DictReader(io.StringIO(run("results", "q").stdout.split("\nb,")[0]))
+    assert (one["hv.status"], one["hv.proof"], one["answer.label"]) == ("failed", "", "")
+    told = json.loads(run("results", "q", "--jsonl").stdout.splitlines()[0])
+    assert told["answer"] is None and told["hv"]["proof"] is None
+    assert "answer" not in json.loads(run("summary", "q", "--json").stdout)["workers"][0]
+
+
 def test_what_is_advised_after_a_cancel_repeats_no_run_that_is_done(
     run: Run, project: Path
 ) -> None:

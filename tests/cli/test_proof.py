@@ -79,6 +79,15 @@ def test_the_page_tells_the_proof_and_the_refusals(run: Run, project: Path) -> N
     assert "refused by check: the check of this queue failed" in page and "NO-SUCH-LABEL" in page
 
 
+def test_what_may_be_left_out_may_stand_behind_an_option(run: Run) -> None:
+    opened(run)
+    assert run("check", "q", "--name", "last", "true").stdout.startswith(
+        "before an item of q is done (last): true"
+    )
+    told = run("review", "q", "--reject", "--note", "no", "x").stderr
+    assert "queue q has no item 'x'" in told
+
+
 def test_a_queue_may_have_several_checks_by_name(run: Run) -> None:
     opened(run, "--scope", "named", "--verify", "grep -q a")
     assert run("check", "q", "grep -q b", "--name", "lint").returncode == 0

@@ -136,6 +136,30 @@ def test_a_file_is_written_whole_and_never_over_another(run: Run, project: Path)
     assert sorted(os.listdir(project)) == before
 
 
+def test_no_device_no_pipe_and_no_source_is_written_over(run: Run, project: Path) -> None:
+    (project / "r.csv").write_text("id,hv.status\na,x\n")
+    opened(run, "r.csv", "--id", "id")
+    os.mkfifo(project / "pipe")
+    (project / "link").symlink_to("pipe")
+    for path, why in (
+        ("pipe", "is no file"), ("link", "is no file"), (".", "is no file"), ("", "is no file"),
+        ("none/r.csv", "no such folder"), ("r.csv", "is a source of queue q"),
+    ):  # fmt: skip
+        ran = run("results", "q", "--out", path)
+        assert ran.returncode == 2 and why in ran.stderr, (path, ran.stderr)
+    assert (project / "r.csv").read_text() == "id,hv.status\na,x\n"
+    assert (project / "pipe").is_fifo() and (project / "link").is_symlink()
+
+
+def test_a_column_that_the_source_and_we_have_is_told(run: Run, project: Path) -> None:
+    (project / "r.csv").write_text("id,hv.status\na,x\n")
+    opened(run, "r.csv", "--id", "id")
+    ran = run("results", "q")
+    assert "called hv.status; ours come after" in ran.stderr
+    assert next(csv.reader(io.StringIO(ran.stdout)))[:3] == ["id", "hv.status", "hv.status"]
+    assert run("results", "q", "--jsonl").stderr == ""
+
+
 def test_a_session_writes_inside_of_the_project_and_nothing_that_steers(
     run: Run, project: Path
 ) -> None:

@@ -207,7 +207,7 @@ def test_ending_the_caller_ends_its_check_and_the_item_stays(project: Path, numb
 def test_a_check_that_is_killed_is_a_failed_check(project: Path) -> None:
     checked = check(project, "kill -9 $$")
     assert not checked.ok
-    assert checked.why == "it ended with exit code -9"
+    assert checked.why == "it ended with SIGKILL"
 
 
 def test_a_check_gets_the_report_and_the_item_on_standard_input_and_by_variables(

@@ -27,6 +27,15 @@ class Parser(argparse.ArgumentParser):
         self._line = sys.argv[1:] if args is None else args
         return super().parse_known_args(args, namespace)
 
+    def _match_arguments_partial(
+        self, actions: Sequence[argparse.Action], arg_strings_pattern: str
+    ) -> list[int]:
+        """See argparse; a word that may be left out may stand behind an option as well."""
+        counts = super()._match_arguments_partial(actions, arg_strings_pattern)
+        while counts and not counts[-1] and "O" in arg_strings_pattern:
+            counts.pop()
+        return counts
+
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with 2."""
         told = self._unknown()

@@ -15,7 +15,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import protected
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
         results = Results(ledger, args.queue, args.generation)
         if args.closing:
             return _closing(results)
+        there = args.out is not None and os.path.isfile(args.out)
+        if there and ledger.items.has_below(args.queue, _inside(root, args.out)):
+            told = f"{one_line(args.out)} is a source of queue {args.queue}"
+            raise UsageError(told, "name another file")
         texts = results.jsonl() if args.jsonl else results.csv(raw=args.raw)
         if args.out is None:
             sys.stdout.writelines(texts)
@@ -73,6 +77,11 @@ def run(args: argparse.Namespace) -> int:
     if results.quoted:
         told = f"a ' was put before {count(results.quoted, 'text')} that a spreadsheet would run"
         print(f"hypervisor: {told} (--raw: before none)", file=sys.stderr)
+    if results.twice:
+        told = (
+            f"the source has columns of its own called {listed(results.twice, 5)}; ours come after"
+        )
+        print(f"hypervisor: {told} (--jsonl keeps them apart)", file=sys.stderr)
     return 0
 
 
@@ -86,12 +95,16 @@ def _closing(results: Results) -> int:
     return 1 if without else 0
 
 
+def _inside(root: str, path: str) -> str:
+    """Return a path from the root, links to folders on the way followed."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.relpath(os.path.join(os.path.realpath(folder), name), root)
+
+
 def _may_write(root: str, path: str) -> None:
     """Raise NotAllowed for a file that is not a session's to write, UsageError for our own."""
-    folder, name = os.path.split(os.path.abspath(path))
-    place = os.path.join(os.path.realpath(folder), name)
-    inside = os.path.relpath(place, root)
-    outside = is_outside(root, os.path.dirname(place))
+    inside = _inside(root, path)
+    outside = is_outside(root, os.path.dirname(os.path.join(root, inside)))
     if not outside and inside.split("/")[0] == STATE:
         raise UsageError(f"{one_line(path)} is in the program's own folder", "name another file")
     if caller.around() and (outside or protected.steers(inside)):

@@ -49,6 +49,11 @@ _LAST_ENDS = (
 _OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
 _OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone model proof answer")
+# What was rejected after its last attempt has failed: nothing that it brought is accepted.
+_ACCEPTED = "(c.outcome <> 'done' or i.state <> 'failed')"
+_OF_RESULT = _OF_CLAIM | {
+    name: f"case when {_ACCEPTED} then c.{name} end" for name in ("proof", "answer")
+}
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -387,7 +392,7 @@ class Queries:
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
             "select c.answer from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and c.answer is not null",
+            f"where i.queue in ({marks}) and c.answer is not null and {_ACCEPTED}",
             queues,
         )
         return (answer for (answer,) in rows)
@@ -419,7 +424,8 @@ class Queries:
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
             "select c.report from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and c.report like '%\"checks\":%' order by i.no",
+            f"where i.queue in ({marks}) and c.report like '%\"checks\":%' "
+            f"and {_ACCEPTED} order by i.no",
             queues,
         )
         return (report for (report,) in rows)
@@ -443,7 +449,7 @@ class Queries:
             some = numbers[start : start + _AT_ONCE]
             rows = self._store.rows(
                 "select c.attempt, "
-                f"{columns(Result, 'i', **_OF_CLAIM)} from item i "
+                f"{columns(Result, 'i', **_OF_RESULT)} from item i "
                 f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
                 some,
             )
@@ -458,7 +464,7 @@ class Queries:
         from hypervisor.system.quick_json import loads
 
         found = self._store.rows(
-            f"select {columns(Result, 'i', **_OF_CLAIM)} "
+            f"select {columns(Result, 'i', **_OF_RESULT)} "
             f"from item i left join claim c on c.no = i.claim {which}",
             values,
         )

@@ -50,8 +50,10 @@ class Results:
         self._queues = [row.no for row in chosen]
         self._schema = chosen[-1].answer
         self._tell = teller(ledger, chosen[-1])
-        # How many texts were kept from acting as formulas.
+        # How many texts were kept from acting as formulas, and which columns of a table the source
+        # has that are ours as well.
         self.quoted = 0
+        self.twice: list[str] = []
 
     def answers(self) -> Iterator[Answer]:
         """Yield the items, in the order of their source."""
@@ -67,11 +69,12 @@ class Results:
             # What is done has no reason, and of many items most are.
             told = _DONE if item.state == "done" else self._tell(item, None)
             given = given_row(item)
+            checks = item.report.get("checks", {}) if item.report and item.proof else {}
             tokens, usd = used.get(item.no, (None, None))
             yield (
                 {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
                 item.answer,
-                {**item.report.get("checks", {})} if item.report else {},
+                {**checks},
                 {
                     "status": told["status"],
                     "proof": item.proof,
@@ -104,6 +107,7 @@ class Results:
         safe = str if raw else self._safe
         said = self._said()
         heads = *names, *map(".".join, paths), *map(".".join, said), *HEADS
+        self.twice = [name for name in names if heads.count(name) > 1]
         write([safe(name) for name in heads])
         for number, (given, answer, checks, ours) in enumerate(self.rows(), 1):
             flat = {} if answer is None else _flat(loads(answer), {}, _ANSWER)
@@ -217,16 +221,18 @@ def _named(schema: object, path: Path) -> Iterator[Path]:
 def write(path: str, texts: Iterable[str]) -> None:
     """Write a table, or JSON lines, to `path`, whole or not at all; earlier ones there are
     replaced. Raises UsageError where something else is there, and OSError."""
-    try:
+    shown, start = one_line(path), b""
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise UsageError(f"{shown}: there is no such folder", "make it, or name another file")
+    if not os.path.basename(path) or (os.path.exists(path) and not os.path.isfile(path)):
+        # A device would be replaced, and a pipe waited for.
+        raise UsageError(f"--out '{shown}' is no file", "name one, or leave --out out to print it")
+    if os.path.exists(path):
         with open(path, "rb") as there:
             start = there.readline(100_000)
-    except FileNotFoundError:
-        start = b""
-    except IsADirectoryError:
-        raise UsageError(f"{one_line(path)} is a folder", "name a file") from None
     if start and b"hv.status" not in start and b'"hv": {"status": ' not in start:
         raise UsageError(
-            f"{one_line(path)} is there, and holds no results", "name another file, or move it away"
+            f"{shown} is there, and holds no results", "name another file, or move it away"
         )
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hypervisor.system.folder import Folder, Lock
-from hypervisor.system.processes import obey, requests_to_end
+from hypervisor.system.processes import exit_text, obey, requests_to_end
 from hypervisor.system.redact import secrets
 from hypervisor.system.spans import span
 from hypervisor.system.text import listed
@@ -177,7 +177,7 @@ def _run(
         except BlockingIOError:
             pass
     if not why and process.returncode != 0:
-        why = f"it ended with exit code {process.returncode}"
+        why = f"it ended with {exit_text(process.returncode)}"
     return why, tail.decode("utf-8", "replace").strip(), time.monotonic() - begin
 
 

@@ -19,6 +19,7 @@ from hypervisor.tasks.walk import is_markdown
 _SHOWN = 20
 # Each broken file needs its own mend, so most are named.
 _BROKEN_SHOWN = 200
+_MOST_RUNS = 1_000_000
 _SKIPPED = {
     "complete": "already complete",
     "duplicate": "named twice",
@@ -230,6 +231,10 @@ class Preflight:
                 raise UsageError(
                     "--repeat adds a column run, and the rows have one", "rename that column"
                 )
+        if len(self.ready) * times > _MOST_RUNS:
+            raise UsageError(
+                f"--repeat {times} would make more than {_MOST_RUNS} items", "repeat less often"
+            )
         runs = range(1, times + 1)
         self.ready = [
             replace(entry, id=f"{entry.id}-{run}", payload={**(entry.payload or {}), "run": run})
