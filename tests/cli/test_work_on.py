@@ -149,6 +149,20 @@ def test_a_call_goes_on_with_an_open_queue_though_its_sources_have_nothing_new(
     assert sorted(states(project, "rows").values()) == ["done", "failed"]
 
 
+def test_a_named_format_holds_for_each_file_of_a_folder_that_has_items_of_it(
+    run: Run, project: Path
+) -> None:
+    (project / "notes").mkdir()
+    (project / "notes/a.md").write_text("# A\n\n- [ ] one\n- [ ] two\n")
+    (project / "notes/b.md").write_text("# B\n")
+    line = ("work", "notes", "--format", "checklist", "--", "true")
+    assert run(*line).returncode == 0
+    assert set(states(project, "notes").values()) == {"done"}
+    assert (project / "notes/a.md").read_text() == "# A\n\n- [x] one\n- [x] two\n"
+    assert run(*line).returncode == 3
+    assert "next: " not in run("resume", "notes").stdout
+
+
 def test_a_pool_goes_on_when_nobody_reads_its_progress(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

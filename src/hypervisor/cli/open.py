@@ -145,7 +145,7 @@ def open_queue(
 ) -> int:
     """Open the queue, as `run` does; `for_work` only if each source can be read and it says so of
     what is ready, and where there is no task, rows and files are items without instructions if
-    `args.agent` is a command."""
+    `args.agent` is a command and no format of tasks was named."""
     from hypervisor.intake import opening
 
     root = find_root()
@@ -181,7 +181,8 @@ def open_queue(
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
-    if for_work and args.agent == "command" and not failed and _no_task(checked):
+    whole = for_work and args.agent == "command" and args.format in (None, "rows")
+    if whole and not failed and _no_task(checked):
         args.all_are_items = True
         checked, failed = preflight_verb.check(args, root, settings)
     if not checked.ready or (failed and for_work):
