@@ -35,7 +35,7 @@ def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> Non
     line = ("work", "notes", "--", "grep", "-q", "a", "{path}")
     first = run(*line)
     assert first.returncode == 1
-    assert "next: hypervisor retry notes" in first.stdout
+    assert "next: hypervisor retry notes, hypervisor review notes or " in first.stdout
     assert states(project, "notes") == {"notes/a.txt": "done", "notes/b.txt": "failed"}
     (project / "notes/b.txt").write_text("a")
     (project / "notes/c.txt").write_text("a")
@@ -161,6 +161,13 @@ def test_a_named_format_holds_for_each_file_of_a_folder_that_has_items_of_it(
     assert (project / "notes/a.md").read_text() == "# A\n\n- [x] one\n- [x] two\n"
     assert run(*line).returncode == 3
     assert "next: " not in run("resume", "notes").stdout
+
+
+def test_nothing_is_offered_for_review_where_nothing_is_done(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    told = run("work", "tasks", "--max-attempts", "1", "--", "false").stdout
+    assert "next: hypervisor retry tasks or hypervisor report tasks --open" in told
+    assert run("review", "tasks").stdout == "queue tasks: 0 accepted reports\n"
 
 
 def test_a_pool_goes_on_when_nobody_reads_its_progress(

@@ -290,7 +290,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        verbs = ["retry" if bad else "results", "review"]
+        verbs = ["retry" if bad else "results", *(["review"] if counts["success"] else [])]
         first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
         end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
     options.tell(*end)
