@@ -139,13 +139,13 @@ def test_a_text_too_long_is_cut_and_says_so(project: Path, run: Run) -> None:
     assert "> … (cut here)\n" in (project / "tasks/a.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("verb", ["help", "status"])
-def test_output_that_nobody_reads_ends_it_without_a_word(project: Path, verb: str) -> None:
+@pytest.mark.parametrize("line", ["help", "status", "status --help"])
+def test_output_that_nobody_reads_ends_it_without_a_word(project: Path, line: str) -> None:
     write_task(project, "a")
     open_queue(project)
     reader, writer = os.pipe()
     os.close(reader)
-    program = [str(REPO / "bin/hypervisor"), verb]
+    program = [str(REPO / "bin/hypervisor"), *line.split()]
     for stderr in (subprocess.PIPE, writer):
         told = subprocess.run(program, cwd=project, stdout=writer, stderr=stderr)
         assert (told.returncode, told.stderr or b"") == (1, b"")

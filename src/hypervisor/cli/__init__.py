@@ -66,9 +66,11 @@ def _nobody() -> TextIO:
 
 def _carry_out(argv: list[str]) -> int:
     try:
-        code = _dispatch(argv)
-        sys.stdout.flush()
-        return code
+        try:
+            return _dispatch(argv)
+        finally:
+            # Not at the end of Python, where nobody would hear that it can't be written.
+            sys.stdout.flush()
     except HypervisorError as error:
         _complain(str(error))
         return error.exit_code
@@ -140,7 +142,7 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         from hypervisor.cli import help
 
-        print(help.page(argv[1:] if argv[:1] == ["help"] else []))
+        print(help.page(_without_loud(argv[1:]) if argv[:1] == ["help"] else []))
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         from hypervisor import __version__
@@ -176,7 +178,7 @@ def _everywhere(argv: list[str]) -> list[str]:
                 raise UsageError(f"-C {one_line(argv[1], 200)}: {error.strerror}") from None
             argv = argv[1:]
         argv = argv[1:]
-    return [*argv[:1], *loud, *argv[1:]]
+    return [*argv[:1], *loud, *argv[1:]] if argv else []
 
 
 def _without_loud(words: list[str]) -> list[str]:

@@ -117,7 +117,8 @@ def _state(view: View) -> str:
         then = ""
         if view.resume_at is not None:
             then = f"; goes on at {moment(view.resume_at)}"
-        return f"paused ({one_line(view.reason, 100)}){then}"
+        why = f" ({one_line(view.reason, 100)})" if view.reason else ""
+        return f"paused{why}{then}"
     if view.draining:
         return "draining: no new items; Ctrl-C again stops at once"
     return ""
