@@ -149,6 +149,8 @@ def test_output_that_nobody_reads_ends_it_without_a_word(project: Path, line: st
     for stderr in (subprocess.PIPE, writer):
         told = subprocess.run(program, cwd=project, stdout=writer, stderr=stderr)
         assert (told.returncode, told.stderr or b"") == (1, b"")
+    refused = subprocess.run([*program[:1], "status", "other"], cwd=project, stderr=writer)
+    assert refused.returncode == 2
     os.close(writer)
 
 

@@ -246,6 +246,8 @@ def _drop_output() -> None:
 def _complain(text: str) -> None:
     """Print an error. A block below it is indented, so that no line of it can pass for ours."""
     first, *rest = text.split("\n")
-    print(f"hypervisor: {first}", file=sys.stderr)
-    for line in rest:
-        print(line if line.startswith("  ") else indented(line), file=sys.stderr)
+    told = [line if line.startswith("  ") else indented(line) for line in rest]
+    try:
+        print("\n".join([f"hypervisor: {first}", *told]), file=sys.stderr)
+    except BrokenPipeError:
+        _drop_output()
