@@ -101,7 +101,9 @@ LINES = [
     ("help", 0),
     ("help nonsense", 2),
     ("ls q", 0),
-    ("-C nowhere status", 1),
+    ("-C nowhere status", 2),
+    ("-q help", 0),
+    ("help help", 0),
     ("preflight tasks", 3),  # all held: open in queue q
     ("preflight nowhere.md", 1),
     ("triage tasks --dry-run", 0),

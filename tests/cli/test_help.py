@@ -108,7 +108,7 @@ def test_a_folder_in_front_of_the_verb_is_where_it_works(run: Run, project: Path
     open_queue(project)
     told = run("-C", project, "status", "q", cwd=project.parent)
     assert (told.returncode, told.stdout.startswith("q: ")) == (0, True)
-    assert run("-C", project / "nowhere", "status").returncode == 1
+    assert run("-C", project / "nowhere", "status").returncode == 2
     assert run("-C").returncode == 2
     behind = run("status", "-C", project)
     assert (behind.returncode, "hypervisor -C DIR COMMAND" in behind.stderr) == (2, True)
@@ -136,7 +136,11 @@ def test_less_and_more_are_told_on_either_side_of_the_verb(run: Run, project: Pa
         ("open q --wher x", "no option --wher; did you mean --where?"),
         ("work q --agnet x", "no option --agnet; did you mean --agent?"),
         ("retry --xyz", "no option --xyz; see: "),
-        ("--jsn status", "no option in front of a command '--jsn'"),
+        ("--jsn status", "no option '--jsn' in front of a command"),
+        ("--verison", "no option '--verison' in front of a command; did you mean"),
+        ("delete q", "no command 'delete'; see: hypervisor help"),
+        ("work q --workers x", "--workers takes a whole number, not 'x'"),
+        ("work q --agent clade", "--agent takes one of 'claude'"),
         ("block 1-aaaa", "missing: --reason"),
         ("status a b", "too many words: b"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -136,6 +137,21 @@ def test_a_text_too_long_is_cut_and_says_so(project: Path, run: Run) -> None:
         kept = next(iter(ledger.queries.results("q"))).report["summary"]
     assert kept == "日" * 65536 + "\n… (cut here)"
     assert "> … (cut here)\n" in (project / "tasks/a.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", ["help", "status", "status --help"])
+def test_output_that_nobody_reads_ends_it_without_a_word(project: Path, line: str) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [str(REPO / "bin/hypervisor"), *line.split()]
+    for stderr in (subprocess.PIPE, writer):
+        told = subprocess.run(program, cwd=project, stdout=writer, stderr=stderr)
+        assert (told.returncode, told.stderr or b"") == (1, b"")
+    refused = subprocess.run([*program[:1], "status", "other"], cwd=project, stderr=writer)
+    assert refused.returncode == 2
+    os.close(writer)
 
 
 def test_a_closed_standard_input_is_answered_in_a_line(project: Path) -> None:

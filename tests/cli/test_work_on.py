@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.ledger import Ledger
+from hypervisor.agents.pool.launch import View
+from hypervisor.cli.workers import shown
+from hypervisor.ledger import STATES, Ledger
 from worker.support import open_queue, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -33,7 +35,7 @@ def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> Non
     line = ("work", "notes", "--", "grep", "-q", "a", "{path}")
     first = run(*line)
     assert first.returncode == 1
-    assert "next: hypervisor retry notes" in first.stdout
+    assert "next: hypervisor retry notes, hypervisor review notes or " in first.stdout
     assert states(project, "notes") == {"notes/a.txt": "done", "notes/b.txt": "failed"}
     (project / "notes/b.txt").write_text("a")
     (project / "notes/c.txt").write_text("a")
@@ -77,6 +79,7 @@ def test_a_name_that_is_a_queue_and_a_folder_is_refused_unless_one_was_opened_of
         ("tasks/a.md", "a"),
         ("a", "a"),
         ("My list.v1.csv", "My-list.v1"),
+        ("Überblick.csv", "Uberblick"),
         (".", "project"),
     ],
 )
@@ -84,7 +87,8 @@ def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
     run: Run, project: Path, source: str, name: str
 ) -> None:
     write_task(project, "a")
-    (project / "My list.v1.csv").write_text("x\n1\n")
+    for table in ("My list.v1.csv", "Überblick.csv"):
+        (project / table).write_text("x\n1\n")
     assert run("-q", "work", source, "--", "true").returncode == 0
     with Ledger.open(str(project)) as ledger:
         assert ledger.queues.names() == {name}
@@ -103,6 +107,9 @@ def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
         ("work -- true", 2, "name a queue"),
         ("open x nowhere", 1, "no queue was opened"),
         ("pull nowhere", 1, "nowhere: no such file"),
+        ("work header.csv -- true", 3, "header.csv has a header and no rows"),
+        ("work rows.csv -- echo {promt}", 2, "did you mean {prompt}?"),
+        ("work rows.csv --repeat 2 --dry-run -- echo {prompt} {run}", 0, "echo x 1\necho x 2\n"),
         ("open x empty", 3, "empty holds nothing"),
         ("open x pictures", 3, "pictures holds 2 .png files, 1 folder; "),
         ("open x odd", 3, "no queue was opened: 1 held"),
@@ -116,6 +123,8 @@ def test_a_source_that_gives_no_item_opens_no_queue_and_says_what_was_found(
     (project / "pictures/more").mkdir(parents=True)
     for name in ("a.png", "b.png"):
         (project / "pictures" / name).write_bytes(b"x")
+    (project / "header.csv").write_text("prompt\n")
+    (project / "rows.csv").write_text("prompt\nx\n")
     (project / "odd").mkdir()
     (project / "odd/c.md").write_text("---\nid: c\nstatus: odd\n---\nx\n")
     (project / "other").mkdir()
@@ -125,6 +134,62 @@ def test_a_source_that_gives_no_item_opens_no_queue_and_says_what_was_found(
     assert told.returncode == code, told.stderr
     assert said in told.stdout + told.stderr
     assert set(os.listdir(project)) == before
+
+
+def test_a_call_goes_on_with_an_open_queue_though_its_sources_have_nothing_new(
+    run: Run, project: Path
+) -> None:
+    (project / "rows.csv").write_text("prompt\na\nb\n")
+    assert run("work", "rows.csv", "--", "true").returncode == 0
+    again = run("work", "rows.csv", "--again", "--halt", "1", "--max-attempts", "1", "--", "false")
+    assert again.returncode == 1
+    assert sorted(states(project, "rows").values()) == ["failed", "ready"]
+    assert "echo b" in run("work", "rows.csv", "--dry-run", "--", "echo", "{prompt}").stdout
+    assert run("work", "rows.csv", "--", "true").returncode == 1
+    assert sorted(states(project, "rows").values()) == ["done", "failed"]
+
+
+def test_a_named_format_holds_for_each_file_of_a_folder_that_has_items_of_it(
+    run: Run, project: Path
+) -> None:
+    (project / "notes").mkdir()
+    (project / "notes/a.md").write_text("# A\n\n- [ ] one\n- [ ] two\n")
+    (project / "notes/b.md").write_text("# B\n")
+    line = ("work", "notes", "--format", "checklist", "--", "true")
+    assert run(*line).returncode == 0
+    assert set(states(project, "notes").values()) == {"done"}
+    assert (project / "notes/a.md").read_text() == "# A\n\n- [x] one\n- [x] two\n"
+    assert run(*line).returncode == 3
+    assert "next: " not in run("resume", "notes").stdout
+
+
+def test_nothing_is_offered_for_review_where_nothing_is_done(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    told = run("work", "tasks", "--max-attempts", "1", "--", "false").stdout
+    assert "next: hypervisor retry tasks or hypervisor report tasks --open" in told
+    assert run("review", "tasks").stdout == "queue tasks: 0 accepted reports\n"
+
+
+def test_a_pool_goes_on_when_nobody_reads_its_progress(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(os.dup(writer), "w", buffering=1) as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        with shown("q") as show:
+            show(View(dict.fromkeys(STATES, 0), "open", "", None, True, []))
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stderr.fileno())
+    os.close(writer)
+
+
+def test_the_log_of_an_unknown_queue_is_refused_as_everywhere(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    refused = run("work", "inbx", "--attach")
+    assert (refused.returncode, "no queue 'inbx'" in refused.stderr) == (2, True)
+    assert "no pool of q was detached" in run("work", "q", "--attach").stderr
 
 
 def test_what_is_only_for_sources_is_refused_with_a_queue(run: Run, project: Path) -> None:

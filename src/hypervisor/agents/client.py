@@ -13,14 +13,13 @@ from pathlib import Path
 from hypervisor.agents.limits import Limit, Windows
 from hypervisor.config import store
 from hypervisor.config.caller import PoolAgent
-from hypervisor.ledger import Claim
-from hypervisor.ledger.rows import OpenItem
+from hypervisor.ledger import Claim, NewItem
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import json_value
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ class Headless:
             raise UsageError("--env is for --agent command", "the client's own keys are handed on")
         return []
 
-    def rehearse(self, item: OpenItem, queue: str) -> list[str]:
+    def rehearse(self, item: NewItem, queue: str) -> list[str]:
         """Return the command line for an item that is still to be claimed. Raises UsageError, Unfit
         among them."""
         raise UsageError("--dry-run is for --agent command")
@@ -275,6 +274,8 @@ def find(program: str, install: str) -> str:
     import shutil
 
     found = shutil.which(program)
+    if found is None and "/" in program and os.path.isfile(program):
+        raise HypervisorError(f"{program} is not executable", f"chmod +x {shell(program)}")
     if found is None:
         raise HypervisorError(f"{program} is not on PATH", install)
     return found

@@ -66,7 +66,11 @@ def _nobody() -> TextIO:
 
 def _carry_out(argv: list[str]) -> int:
     try:
-        return _dispatch(argv)
+        try:
+            return _dispatch(argv)
+        finally:
+            # Not at the end of Python, where nobody would hear that it can't be written.
+            sys.stdout.flush()
     except HypervisorError as error:
         _complain(str(error))
         return error.exit_code
@@ -102,6 +106,8 @@ def _carry_out(argv: list[str]) -> int:
 
 # What takes something away is never offered to somebody who has typed something else.
 _TAKE_AWAY = frozenset(("cancel", "prune", "undo", "unlock"))
+# From here on up two words are alike: `delete` is no misspelt `release`.
+_CLOSE = 0.65
 
 
 def load(verb: str) -> ModuleType:
@@ -110,10 +116,11 @@ def load(verb: str) -> ModuleType:
         import difflib
 
         offered = [name for name in VERBS if name not in (*GROUPS["hidden"], *_TAKE_AWAY)]
-        near = difflib.get_close_matches(verb, offered, 1)
+        offered += ["--version", "--help"]
+        near = difflib.get_close_matches(verb, offered, 1, _CLOSE)
         hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor help"
-        what = "option in front of a command" if verb[:1] == "-" else "command"
-        raise UsageError(f"no {what} '{one_line(verb, 40)}'", hint)
+        what, where = ("option", " in front of a command") if verb[:1] == "-" else ("command", "")
+        raise UsageError(f"no {what} '{one_line(verb, 40)}'{where}", hint)
     # As `importlib.import_module`, which loads more than most verbs need.
     module: ModuleType = __import__(f"hypervisor.cli.{VERBS[verb]}", fromlist=["run"])
     return module
@@ -135,7 +142,7 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         from hypervisor.cli import help
 
-        print(help.page(argv[1:] if argv[:1] == ["help"] else []))
+        print(help.page(_without_loud(argv[1:]) if argv[:1] == ["help"] else []))
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         from hypervisor import __version__
@@ -152,7 +159,6 @@ def _dispatch(argv: list[str]) -> int:
         sys.stdout.flush()
         complete(argv)
     code: int = module.run(_parse(verb, _without_loud(argv[1:]), module))
-    sys.stdout.flush()
     return code
 
 
@@ -166,10 +172,13 @@ def _everywhere(argv: list[str]) -> list[str]:
         elif len(argv) < 2:
             raise UsageError("-C takes a folder", "hypervisor -C DIR COMMAND …")
         else:
-            os.chdir(argv[1])
+            try:
+                os.chdir(argv[1])
+            except OSError as error:
+                raise UsageError(f"-C {one_line(argv[1], 200)}: {error.strerror}") from None
             argv = argv[1:]
         argv = argv[1:]
-    return [*argv[:1], *loud, *argv[1:]]
+    return [*argv[:1], *loud, *argv[1:]] if argv else []
 
 
 def _without_loud(words: list[str]) -> list[str]:
@@ -226,16 +235,19 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
 
 
 def _drop_output() -> None:
-    """Forget what can't be written to standard output, so that the end of Python doesn't try."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Forget what can't be written, so that the end of Python doesn't try."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _complain(text: str) -> None:
     """Print an error. A block below it is indented, so that no line of it can pass for ours."""
     first, *rest = text.split("\n")
-    print(f"hypervisor: {first}", file=sys.stderr)
-    for line in rest:
-        print(line if line.startswith("  ") else indented(line), file=sys.stderr)
+    told = [line if line.startswith("  ") else indented(line) for line in rest]
+    try:
+        print("\n".join([f"hypervisor: {first}", *told]), file=sys.stderr)
+    except BrokenPipeError:
+        _drop_output()

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.state import State
 from hypervisor.worker import detached
@@ -20,6 +21,8 @@ def attach(root: str, queue: str) -> int:
     state = State.find(root)
     told = None if state is None else detached.find(state, queue)
     if state is None or told is None:
+        with Ledger.open(root, look=True) as ledger:
+            ledger.queues.get(queue)
         raise UsageError(
             f"no pool of {queue} was detached here",
             f"hypervisor work {queue} --agent AGENT --detach",

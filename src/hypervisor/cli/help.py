@@ -23,7 +23,7 @@ FIRST = [name for name in GROUPS if name not in (*PAGES, "hidden")]
 
 def page(words: list[str]) -> str:
     """Return the page on what `words` name: nothing, a verb or a topic. Raises UsageError."""
-    if not words:
+    if not words or words[0] in ("help", "-h", "--help"):
         return _first()
     topic = words[0]
     if topic in PAGES:

@@ -9,7 +9,7 @@ import sys
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
-from hypervisor.cli import options
+from hypervisor.cli import options, work_on
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.config import caller
 from hypervisor.config.roots import find_root
@@ -24,6 +24,8 @@ from hypervisor.system.text import count, either, one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypervisor.intake.preflight import Preflight
 
 # What options are called whose columns have another name.
@@ -138,9 +140,12 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
-    """Open the queue, as `run` does; `for_work` only if each source can be read, and where there is
-    no task, rows and files are items without instructions if `args.agent` is a command."""
+def open_queue(
+    args: argparse.Namespace, *, for_work: Callable[[Preflight], bool] | None = None
+) -> int:
+    """Open the queue, as `run` does; `for_work` only if each source can be read and it says so of
+    what is ready, and where there is no task, rows and files are items without instructions if
+    `args.agent` is a command and no format of tasks was named."""
     from hypervisor.intake import opening
 
     root = find_root()
@@ -176,7 +181,8 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
-    if for_work and args.agent == "command" and not failed and _no_task(checked):
+    whole = for_work and args.agent == "command" and args.format in (None, "rows")
+    if whole and not failed and _no_task(checked):
         args.all_are_items = True
         checked, failed = preflight_verb.check(args, root, settings)
     # A tool that items lack is given to a queue, which has to be there for that.
@@ -189,6 +195,8 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
         checked.take_first(args.first)
     if args.repeat:
         checked.repeat(args.repeat)
+    if for_work and not for_work(checked):
+        return 0
     opened = opening.open_queue(
         root,
         settings,
@@ -260,7 +268,8 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     counts = checked.counts
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
     why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
-    print(f"hypervisor: no queue was opened: {why}", file=sys.stderr)
+    what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
+    print(f"hypervisor: {what}: {why}", file=sys.stderr)
     return 1 if failed else 3
 
 

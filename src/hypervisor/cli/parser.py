@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+_SAID = (
+    ("expected one argument", r"\1 takes a value"),
+    (r"invalid int value: (.*)", r"\1 takes a whole number, not \2"),
+    (r"invalid float value: (.*)", r"\1 takes a number, not \2"),
+    (r"invalid choice: (.*) \(choose from (.*)\)", r"\1 takes one of \3, not \2"),
+)
+
 
 class Parser(argparse.ArgumentParser):
     """As argparse has it, but that an error is one line, and names first an option that there is
@@ -42,7 +49,8 @@ class Parser(argparse.ArgumentParser):
         if told is None:
             told = message.replace("unrecognized arguments", "too many words")
             told = told.replace("the following arguments are required", "missing")
-            told = re.sub(r"^argument (\S+): expected one argument", r"\1 takes a value", told)
+            for argparse_says, we_say in _SAID:
+                told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
         self.exit(2, f"hypervisor: {escaped(told)}; see: {self.prog} --help\n")
 
     def _unknown(self) -> str | None:

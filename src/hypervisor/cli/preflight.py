@@ -160,7 +160,7 @@ def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     from hypervisor.intake.sources.instead import found_instead
 
     lines = checked.lines(in_full=cli.loud > 0)
-    if not checked.counts["total"] and not checked.not_matching:
+    if not (checked.counts["total"] or checked.not_matching or checked.failed):
         cwd = os.getcwd()
         lines += [one for spec in args.sources if (one := found_instead(spec, cwd)) is not None]
     return lines

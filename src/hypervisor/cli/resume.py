@@ -37,5 +37,7 @@ def run(args: argparse.Namespace) -> int:
         use.collect_all(ledger, args.queue)
         opening.resume(ledger, args.queue, limits)
         print(told_of(ledger, args.queue))
-    options.tell_next(args.queue)
+        drained = ledger.queues.drained(args.queue)
+    if not drained:
+        options.tell_next(args.queue)
     return 0

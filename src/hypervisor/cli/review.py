@@ -232,7 +232,8 @@ def _show(ledger: Ledger, args: argparse.Namespace) -> None:
         return
     told = f"queue {row.name}: {count(len(reports), 'accepted report')}"
     if sample is None:
-        print(f"{told}, no sample; a sample: hypervisor review {row.name} --sample 5%")
+        hint = f", no sample; a sample: hypervisor review {row.name} --sample 5%"
+        print(told + (hint if reports else ""))
         judged = sum(verdicts.values())
         if judged:
             print(f"judged: {judged}, of which {verdicts['accepted']} accepted")

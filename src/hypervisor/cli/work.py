@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from hypervisor import worker
 from hypervisor.agents import retention
@@ -18,7 +19,8 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Claim, Ledger, budget, ladder
+from hypervisor.intake.preflight import Preflight
+from hypervisor.ledger import Claim, Ledger, NewItem, budget, ladder
 from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
@@ -171,19 +173,27 @@ def run(args: argparse.Namespace) -> int:
             f"{given[0]} is for sources, and {args.queue} is a queue",
             f"name its sources as well, or see: hypervisor status {args.queue}",
         )
-    if args.sources and args.dry_run:
-        raise UsageError(
-            "--dry-run shows what is done with the items of a queue",
-            f"open it first: hypervisor open {args.queue} {shell(args.sources)}",
-        )
-    if args.sources:
-        chosen.headless(model=args.model, turns=turns, words=args.words).check(find_root())
+    if args.sources and not (args.dry_run and work_on.has_more(args.queue)):
+        agents = chosen.headless(model=args.model, turns=turns, words=args.words)
+        agents.check(find_root())
+
+        def fit(checked: Preflight) -> bool:
+            agents.check_names(entry.payload for entry in checked.ready)
+            if args.dry_run:
+                new = (NewItem(one.id, one.path, title=one.title, payload=one.payload)
+                       for one in checked.ready)  # fmt: skip
+                _rehearse(new, args.queue, agents)
+            return not args.dry_run
+
         args.all_are_items = args.agent == "command" and "-" in args.sources
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}
-        if code := open_verb.open_queue(argparse.Namespace(**opened), for_work=True):
+        code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
+        if code == 1:
             # A source that is not there is a name that nobody knows.
-            return UsageError.exit_code if code == 1 else code
+            return UsageError.exit_code
+        if args.dry_run or (code and not work_on.has_more(args.queue)):
+            return code
         sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         if args.detached is not None:
@@ -228,7 +238,11 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     agents = clients[0]
     withheld = agents.hand_on(args.env)
     if args.dry_run:
-        return _rehearse(ledger, args.queue, agents), ""
+        rows = ledger.items.next_rows(args.queue, _SHOWN)
+        new = (NewItem(row.id, row.path, title=row.title, payload=json.loads(row.payload or "null"))
+               for row in rows)  # fmt: skip
+        _rehearse(new, args.queue, agents)
+        return 0, ""
     if withheld:
         told = f"the command runs without {listed(withheld, 20, 60)}"
         print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
@@ -276,7 +290,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        verbs = ["retry" if bad else "results", "review"]
+        verbs = ["retry" if bad else "results", *(["review"] if counts["success"] else [])]
         first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
         end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
     options.tell(*end)
@@ -347,14 +361,13 @@ def _page(ledger: Ledger, queue: str) -> str:
         return f"no page was written: {error}"
 
 
-def _rehearse(ledger: Ledger, queue: str, agents: Headless) -> int:
-    """Show the command lines of the items that come next."""
-    for row in ledger.items.next_rows(queue, _SHOWN):
+def _rehearse(items: Iterable[NewItem], queue: str, agents: Headless) -> None:
+    """Show the command lines of the first of these items."""
+    for item in islice(items, _SHOWN):
         try:
-            print(shell(agents.rehearse(row, queue)))
+            print(shell(agents.rehearse(item, queue)))
         except Unfit as unfit:
-            print(f"{one_line(row.id, 60)} would be blocked: {unfit}")
-    return 0
+            print(f"{one_line(item.id, 60)} would be blocked: {unfit}")
 
 
 def _printer(ledger: Ledger) -> Callable[[Claim], None]:

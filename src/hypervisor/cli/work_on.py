@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import unicodedata
 from contextlib import contextmanager
 
 from hypervisor.cli.place import root_of_queue
@@ -46,10 +47,17 @@ def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
         return first, words
     if more:
         raise UsageError(
-            f"{first} is a queue, and {one_line(more[0], 100)} is none of its words",
-            f"to add to it: hypervisor open {first} {shell(more)}",
+            f"{first} is a queue, and {one_line(more[0], 100)} is a source",
+            f"to add that to it, say --queue {first} {shell(more)}",
         )
     return first, []
+
+
+def has_more(queue: str) -> bool:
+    """True if there is a queue of that name in which something is left."""
+    with _ledger(root_of_queue(queue)) as ledger:
+        known = ledger is not None and ledger.queues.find(queue) is not None
+        return ledger is not None and known and not ledger.queues.drained(queue)
 
 
 def _name_for(source: str) -> str:
@@ -61,7 +69,8 @@ def _name_for(source: str) -> str:
     if not os.path.isdir(path or "."):
         # `plan.md#setup` is a part of a file.
         path = os.path.splitext(path.partition("#")[0])[0]
-    last = os.path.basename(os.path.abspath(path))
+    last = unicodedata.normalize("NFKD", os.path.basename(os.path.abspath(path)))
+    last = last.encode("ascii", "ignore").decode()
     name = _NOT_IN_A_NAME.sub("-", last).strip("-.")[:90]
     if not name or source == "-":
         raise UsageError(f"{one_line(source, 100)} gives no name for a queue", "add --queue NAME")

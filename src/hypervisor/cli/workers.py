@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from hypervisor import cli
 from hypervisor.system.spans import moment, narrow, span
@@ -82,7 +82,9 @@ class Plain:
                 self._say(state)
 
     def _say(self, text: str) -> None:
-        print(f"{self._queue}: {text}", file=sys.stderr, flush=True)
+        # Nobody has to read it: the pool goes on.
+        with suppress(BrokenPipeError):
+            print(f"{self._queue}: {text}", file=sys.stderr, flush=True)
 
 
 def _screen(queue: str, view: View, pace: Pace) -> RenderableType:
@@ -115,7 +117,8 @@ def _state(view: View) -> str:
         then = ""
         if view.resume_at is not None:
             then = f"; goes on at {moment(view.resume_at)}"
-        return f"paused ({one_line(view.reason, 100)}){then}"
+        why = f" ({one_line(view.reason, 100)})" if view.reason else ""
+        return f"paused{why}{then}"
     if view.draining:
         return "draining: no new items; Ctrl-C again stops at once"
     return ""

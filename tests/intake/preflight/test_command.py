@@ -103,6 +103,14 @@ def test_the_result_for_people_says_first_what_is_complete(of_every_kind: None, 
     assert any(line.startswith("  broken.md:3: not YAML") for line in lines)
 
 
+def test_what_is_skipped_is_told_first_of_tasks_alone(task: Write, write: Write, run: Run) -> None:
+    write("r.csv", "text\na\n")
+    write("do.txt", "Translate it.\n")
+    assert run("r.csv", "--instructions", "do.txt")[1].startswith("1 item: 1 ready")
+    task("a.md")
+    assert run("a.md")[1].startswith("0 tasks skipped (already complete)\n1 item: 1 ready")
+
+
 def test_the_result_for_people_is_bounded(task: Write, run: Run) -> None:
     for number in range(300):
         task(f"t{number:03}.md", status="blocked")

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hypervisor.agents import client
 from hypervisor.agents.command import holes
 from hypervisor.config import store
-from hypervisor.ledger import Claim
-from hypervisor.ledger.rows import OpenItem
+from hypervisor.ledger import Claim, NewItem
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 from hypervisor.worker import verify
@@ -87,10 +86,9 @@ class Command(client.Headless):
         environment["PATH"] = f"{own}{os.pathsep}{environment.get('PATH', os.defpath)}"
         return client.Start(words, environment)
 
-    def rehearse(self, item: OpenItem, queue: str) -> list[str]:
+    def rehearse(self, item: NewItem, queue: str) -> list[str]:
         """See `Headless`."""
-        payload = json.loads(item.payload) if item.payload else None
-        return self._filled(item.id, item.path or "", item.title, "TOKEN", queue, payload)
+        return self._filled(item.id, item.path or "", item.title, "TOKEN", queue, item.payload)
 
     def _filled(
         self, item_id: str, path: str, title: str | None, token: str, queue: str, payload: object

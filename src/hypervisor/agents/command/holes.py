@@ -111,14 +111,15 @@ def check_names(words: Sequence[str], rows: Iterable[Mapping[str, object] | None
             if all(name in columns for name in missing):
                 return
     name = next(name for name in missing if name not in columns)
-    known = ", ".join(one_line(one, 40) for one in [*OWN, *list(columns)[:_NAMES_SHOWN]])
+    there_are = dict.fromkeys([*OWN, *list(columns)[:_NAMES_SHOWN]])
+    known = ", ".join(one_line(one, 40) for one in there_are)
     import difflib
 
     near = difflib.get_close_matches(name, [*columns, *OWN], 1)
     hint = f"did you mean {{{near[0]}}}? " if near else ""
     raise UsageError(
         f"nothing is called {{{name}}} in this queue",
-        f"{hint}There are: {known}; for the braces as they stand write {{{{{name}}}}}",
+        f"{hint}known: {known}; for the braces as they stand write {{{{{name}}}}}",
     )
 
 

@@ -38,7 +38,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
     groups += [f"{number} skipped ({_SKIPPED.get(kind, kind)})" for kind, number in skipped.items()]
     left_out = f"; {checked.not_matching} left out by --where" if checked.not_matching else ""
     told = [
-        f"{count(complete, 'task')} skipped (already complete)",
+        *([f"{count(complete, 'task')} skipped (already complete)"] if _of_tasks(checked) else []),
         f"{count(counts['total'], 'item')}: {', '.join(groups)}{left_out}",
         *_no_tasks(checked),
     ]
@@ -75,6 +75,15 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
     if settings := checked.settings():
         told += ["for what is not known, to paste into hypervisor.toml:", "", *settings]
     return told
+
+
+def _of_tasks(checked: Preflight) -> bool:
+    """True where anything that was found is a task, complete or not."""
+    entries = [*checked.ready, *checked.held, *checked.skipped]
+    return bool(checked.broken) or any(
+        entry.fingerprint is not None or entry.format is not None or entry.kind == "complete"
+        for entry in entries
+    )
 
 
 def _no_tasks(checked: Preflight) -> list[str]:

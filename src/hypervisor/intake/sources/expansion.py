@@ -227,7 +227,9 @@ class _Expander:
             yield found
             return
         folder, name = os.path.split(found.path)
-        if self._names(name) or self._is_asked_about(folder):
+        if self._format is not None and not isinstance(self._format, RowFormat):
+            yield from self._items(found.path, found.origin, self._format, instead=found)
+        elif self._names(name) or self._is_asked_about(folder):
             yield from self._file(found.path, found.origin)
         else:
             yield found if self._told is None else found._replace(format=self._told)
@@ -251,14 +253,23 @@ class _Expander:
             yield from self._items(path, spec, kind)
 
     def _items(
-        self, path: str, spec: str, kind: Format, name: str | None = None
+        self,
+        path: str,
+        spec: str,
+        kind: Format,
+        name: str | None = None,
+        instead: Found | None = None,
     ) -> Iterator[Found]:
+        """Yield the items of a file, or of one that has none `instead`, without which that is told
+        as a problem."""
         try:
             items = kind.chosen(path, kind.items(path, mark.text_of(path)[1]), name)
         except BrokenFile as error:
-            yield _broken(error, path, spec)
+            yield _broken(error, path, spec) if instead is None else instead
             return
-        if not items:
+        if not items and instead is not None:
+            yield instead
+        elif not items:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
             problem = Problem("broken", "empty", f"{what} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)

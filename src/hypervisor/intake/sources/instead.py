@@ -1,4 +1,4 @@
-"""What stands in a folder in which nothing was found to work on."""
+"""What a source holds in which nothing was found to work on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from hypervisor.system.text import count, one_line
 # A folder is looked at no further: enough to see that it is another one than was meant.
 _LOOKED_AT = 10_000
 _SHOWN = 4
+_TABLES = (".csv", ".tsv")
 
 
 def found_instead(spec: str, cwd: str) -> str | None:
-    """Return in words what the folder `spec` holds, None where that is no folder."""
+    """Return in words what the folder or table `spec` holds that could be read, None where it is
+    neither."""
     folder = os.path.join(cwd, spec)
+    if spec.endswith(_TABLES) and os.path.isfile(folder):
+        return f"{one_line(spec, 200)} has a header and no rows"
     if not os.path.isdir(folder):
         return None
     kinds: Counter[str] = Counter()
