@@ -123,7 +123,7 @@ def test_scripts_that_any_python_starts_are_of_an_old_grammar() -> None:
 def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     env, source = tmp_path / "env", tmp_path / "source"
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
-    for name in ("src", "schemas"):
+    for name in ("src", "schemas", "prompts"):
         shutil.copytree(REPO / name, source / name, symlinks=True, ignore=unwanted)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO / name, source)
@@ -139,6 +139,8 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     (installed,) = env.glob("lib/*/site-packages/hypervisor")
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
+    prompts = {path.name: path.read_bytes() for path in (installed / "prompts").iterdir()}
+    assert prompts == {path.name: path.read_bytes() for path in (REPO / "prompts").glob("*.md")}
     defaults = "config/defaults.toml"
     assert (installed / defaults).read_bytes() == (REPO / "src/hypervisor" / defaults).read_bytes()
     presets = {path.name: path.read_bytes() for path in (installed / "config/presets").iterdir()}
