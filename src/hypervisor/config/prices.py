@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 FILE = f"{__file__.rpartition('/')[0]}/prices.toml"
 _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-# Services and clients write one model in several ways: its host, its day, its context.
-_BEFORE = re.compile(r"^(?:.*/|(?:[a-z]{2,6}\.)?anthropic\.)")
+# Services and clients write one model in several ways: its region and maker, its day, its context.
+_BEFORE = re.compile(r"^(?:.*/|(?:[a-z]{2,6}\.)?[a-z]+\.)")
 _AFTER = re.compile(r"(?:\[1m\]|-latest|[-@]20\d{6}(?:-v\d+(?::\d+)?)?|-20\d\d-\d\d-\d\d)$")
 _ALIASES = re.compile(r"[a-z]+")
 _known: dict[str, dict[str, Price]] = {}

@@ -26,7 +26,7 @@ def test_an_agent_is_started_when_the_files_are_free(
         write_task(project, name, extra="files: [a.py]\n")
     open_queue(project)
     started: list[Any] = []
-    monkeypatch.setattr(Pool, "_start_agent", lambda self, slot: started.append(slot))
+    monkeypatch.setattr(Pool, "_start_agent", lambda self, slot, rung: started.append(slot))
     with Ledger.open(str(project)) as ledger:
         pool = Pool(ledger, "q", Client(), workers=2, items_each=1, seconds=60)
         [claim] = ledger.claims.claim("q", "somebody")
