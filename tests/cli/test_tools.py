@@ -62,6 +62,14 @@ def test_it_may_be_given_when_the_rest_is_done_and_does_not_outlive_the_next_bat
     assert ready(run_forked) == []
 
 
+def test_it_can_be_given_where_every_item_is_held_for_it(tasks: Path, run_forked: Run) -> None:
+    (tasks / "a.md").unlink()
+    opened = run_forked("open", "q", "tasks")
+    assert opened.returncode == 3 and "hypervisor allow QUEUE --tools zotero" in opened.stdout
+    assert run_forked("allow", "q", "--tools", "zotero").returncode == 0
+    assert ready(run_forked) == ["b-1"]
+
+
 def test_a_session_can_not_give_it_when_it_opens_a_queue(tasks: Path, run_forked: Run) -> None:
     session = {"CLAUDE_CODE_SESSION_ID": "s", "CLAUDECODE": "1"}
     refused = run_forked("open", "q", "tasks", "--tools", "zotero", env=session)

@@ -179,7 +179,9 @@ def open_queue(args: argparse.Namespace, *, for_work: bool = False) -> int:
     if for_work and args.agent == "command" and not failed and _no_task(checked):
         args.all_are_items = True
         checked, failed = preflight_verb.check(args, root, settings)
-    if not checked.ready or (failed and for_work):
+    # A tool that items lack is given to a queue, which has to be there for that.
+    lacks_tool = any(entry.kind == "needs_tool" for entry in checked.held)
+    if (not checked.ready and not lacks_tool) or (failed and for_work):
         # No queue is left behind of which `next` says that nothing is left.
         return _not_opened(args, checked, failed)
     beyond = max(0, len(checked.ready) - args.first) if args.first else 0
