@@ -1,4 +1,4 @@
-"""Makes the pictures of the README and the docs, in docs/images.
+"""Makes the pictures of the docs, in docs/images.
 
     python bench/screenshots.py
 

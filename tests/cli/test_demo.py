@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.pages import agree
 from hypervisor.cli.demo_files import files, lay_out
 from hypervisor.config.settings import load
 from hypervisor.system.errors import BrokenFile, UsageError
@@ -48,8 +49,7 @@ def test_the_demo_triages_with_several_processes_and_its_advice_works(run_hyperv
     assert ran.returncode == 0, ran.stderr
     assert "tasks skipped (already complete)" in ran.stdout
     assert "broken (5)" in ran.stdout
-    for line in shown_in_the_readme():
-        assert line in ran.stdout.splitlines(), "the README shows what the demo prints"
+    assert agree(shown_in_the_readme(), ran.stdout.splitlines()), ran.stdout
     assert "53 success" in ran.stdout
     before = {path: raw for path, raw in files() if "broken" not in path}
     assert sum((folder / path).read_bytes() != raw for path, raw in before.items()) > 40
@@ -70,7 +70,7 @@ def test_the_demos_settings_name_the_preset_by_which_its_tasks_are_assigned(tmp_
 def shown_in_the_readme() -> list[str]:
     readme = (REPO / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("says what to try next:\n\n```\n")[2].partition("```")[0].splitlines()
-    assert len(shown) == 5
+    assert len([line for line in shown if line != "…"]) > 4
     return shown
 
 

@@ -323,18 +323,17 @@ def server_environment(place: Place) -> tuple[list[str], dict[str, str]]:
 
 
 def plugin_folder() -> Path:
-    """Return the folder of the plugin, which holds `bin/`, `prompts/` and `agents/`."""
+    """Return the folder of the plugin, where the program runs from it: it holds `bin/`."""
     return Path(__file__).resolve().parents[3]
 
 
 def prompt(name: str) -> str:
-    """Return a text of the plugin without its front matter. Raises HypervisorError."""
+    """Return a text of the program without its front matter. Raises HypervisorError."""
+    path = Path(__file__).resolve().parents[1] / name
     try:
-        text = (plugin_folder() / name).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise HypervisorError(
-            f"{plugin_folder() / name}: {error.strerror}", "install the whole plugin"
-        ) from None
+        raise HypervisorError(f"{path}: {error.strerror}", "install the whole plugin") from None
     if text.startswith("---\n"):
         text = text[text.index("\n---\n", 4) + 5 :]
     return text.strip() + "\n"

@@ -2,7 +2,7 @@
 
 The name `hypervisor` on the public index is not this program, so no command installs that name. The
 launcher makes an environment from the pins; where there is no launcher, pip installs the library
-itself, in the range that this installation asks for.
+itself, in the range that this installation asks for, or uv, whose environments have no pip.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ def mend(extra: str, call: str) -> str:
     if program is not None:
         return call.replace("{}", shell(program))
     from importlib.metadata import PackageNotFoundError, requires
+    from importlib.util import find_spec
 
     try:
         told = requires("hypervisor") or []
     except PackageNotFoundError:
         told = []
     wanted = [one.partition(";")[0].strip() for one in told if f'extra == "{extra}"' in one]
-    return shell([sys.executable, "-m", "pip", "install", *(wanted or [_LIBRARIES[extra]])])
+    pip, uv = [sys.executable, "-m", "pip", "install"], ["uv", "pip", "install", "--python"]
+    install = pip if find_spec("pip") else [*uv, sys.executable]
+    return shell([*install, *(wanted or [_LIBRARIES[extra]])])
 
 
 _LIBRARIES = {"mcp": "mcp", "postgres": "psycopg-binary"}
