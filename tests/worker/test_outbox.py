@@ -44,7 +44,10 @@ def test_the_same_done_said_again_writes_what_the_first_could_not(
     with Ledger.open(str(project)) as ledger:
         token = accept(ledger, text="the first word")
     again = run_forked("done", token, "--summary", "another word")
-    assert (again.returncode, again.stdout) == (0, f"accepted {token}: done\n")
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"accepted {token}: done; its first report stands, and this one was not kept\n",
+    )
     assert "> the first word\n" in path.read_text()
 
 

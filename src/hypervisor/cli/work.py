@@ -276,6 +276,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     summary = summarize(ledger, args.queue)
     resume_at = ledger.queues.get(args.queue).resume_at
     nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
+    gone = worker.why_word(ledger, args.queue) == "world"
     page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
@@ -294,7 +295,8 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
         end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
     options.tell(*end)
-    if not pool.had_items and (why == "idle" or (why == "paused" and not pool.begun)):
+    nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
+    if nothing_to_do and not pool.had_items:
         return NothingLeft.exit_code, why
     return int(why != "drained" or bool(bad)), why
 

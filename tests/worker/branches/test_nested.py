@@ -72,6 +72,7 @@ def test_what_a_lost_claim_left_is_saved_in_the_inner_repository(
     with Ledger.open(str(project)) as ledger:
         with ledger.store.write():
             ledger.store.change("update claim set ended_at = ended_at - 7200")
+            ledger.store.change("update item set lapsed = null")
         claim_tree.clear(ledger)
     assert git(inner, "show", f"{claim.branch}:part.txt") == "precious"
     assert support.trees(project) == [] and git(inner, "worktree", "list").count("\n") == 1
