@@ -107,6 +107,9 @@ def test_a_rejected_report_is_taken_back_and_its_item_handed_out_with_the_note(
     told = run("review", "q", "a", "--reject", "--note", "no")
     assert told.returncode == 0 and "no attempt is left" in told.stdout
     assert states(done)["a"] == "failed"
+    assert run("summary", "q").returncode == 0
+    text = (done / "tasks/a.md").read_text()
+    assert "## Rejected" in text and "> in blue" in text and "status: active" in text
 
 
 def test_what_went_on_by_a_rejected_report_and_has_not_run_waits_again(

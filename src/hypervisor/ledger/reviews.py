@@ -220,12 +220,11 @@ class Reviews:
         self._ends.ahead = None
         spent = self._store.row("select attempts - forgiven from item where no = ?", (item.no,))[0]
         if spent + 1 >= queue.max_attempts:
-            pending = "cause" if item.path is not None else None
+            # Nothing is owed to its file: the report stands there as rejected.
             self._store.change(
                 "update item set state = 'failed', attempts = attempts + 1, cause = ?, note = ?, "
-                "finished_at = ?, finish_no = ?, pending = ?, told_at = null, told_by = null "
-                "where no = ?",
-                (cause, note, time.time(), self._store.engine.end_number(), pending, item.no),
+                "finished_at = ?, finish_no = ?, told_at = null, told_by = null where no = ?",
+                (cause, note, time.time(), self._store.engine.end_number(), item.no),
             )
             return "failed"
         self._store.change(

@@ -270,7 +270,8 @@ class Terms:
             return
         found = self._store.row(
             "select 1 from queue q join item i on i.queue = q.no join claim c on c.no = i.claim "
-            "where q.project = ? and q.name = ? and c.answer is not null limit 1",
+            "where q.project = ? and q.name = ? and c.answer is not null "
+            "and (c.verdict is null or c.verdict <> 'rejected') limit 1",
             (self._store.project, queue.name),
         )
         if found is not None:
