@@ -124,7 +124,7 @@ def test_scripts_that_any_python_starts_are_of_an_old_grammar() -> None:
 def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     env, source = tmp_path / "env", tmp_path / "source"
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
-    for name in ("src", "schemas", "prompts"):
+    for name in ("src", "schemas", "prompts", "agents"):
         shutil.copytree(REPO / name, source / name, symlinks=True, ignore=unwanted)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO / name, source)

@@ -88,7 +88,7 @@ class Claude(client.Headless):
         granted = ", ".join(f"`{command}`" for command in place.commands)
         allowed = f" Besides `hypervisor`, you may run {granted}." if granted else ""
         role = "worker" if place.tree is None else "worker-isolated"
-        return client.prompt(f"agents/{role}.md") + f"\nqueue {place.queue}.{most}{allowed}\n"
+        return client.prompt(f"prompts/{role}.md") + f"\nqueue {place.queue}.{most}{allowed}\n"
 
 
 def environment(place: client.Place) -> dict[str, str]:
