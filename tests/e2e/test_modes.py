@@ -61,7 +61,6 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
 
 
 @pytest.mark.every_way
-@pytest.mark.oldest_too
 def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sitting) -> None:
     sitting.lay_out(4, ask_above=2)
     sitting.model.worker = edits()
@@ -93,7 +92,6 @@ def test_the_user_is_asked_once_for_the_cost_or_says_yes_beforehand(sitting: Sit
     assert all("Renamed." in path.read_text() for path in sitting.tasks)
 
 
-@pytest.mark.oldest_too
 def test_an_unrelated_prompt_in_mid_batch_takes_no_right_away(sitting: Sitting) -> None:
     sitting.lay_out(6)
     work = edits()

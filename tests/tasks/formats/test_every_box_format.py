@@ -77,7 +77,7 @@ def laid_out(root: Path, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
 def test_any_items_in_any_order_are_ended_each_by_its_mark_and_undone(
     name: str, data: st.DataObject
