@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all",
         action="store_true",
-        help="also what takes long: the older client, every mode of the newest, the soak, "
+        help="also what takes long: the older client, more modes of the newest, the soak, "
         "the long random kills, the launcher's matrix",
     )
     parser.addoption(

@@ -20,7 +20,7 @@ from e2e.model import Model
 from e2e.network import Network
 from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY
-from e2e.ways import EACH_MODE, MANUAL, OFTEN, ON_A_SCREEN, WAYS, Sitting, Way
+from e2e.ways import BOTH, MANUAL, OFTEN, ON_A_SCREEN, WAYS, Sitting, Way
 from e2e.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take `client` on each Claude Code, or on those that their mark names, and
-    those that take `way` on the newest, once in every mode, or in every way."""
+    those that take `way` on the newest, in manual and in auto mode, or in every way."""
     older, newest = clients.VERSIONS[:-1], clients.VERSIONS[-1]
     newest_alone = metafunc.definition.get_closest_marker("newest_client")
     if metafunc.definition.get_closest_marker("modes"):
@@ -55,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.definition.get_closest_marker("screen_too"):
             often.append(ON_A_SCREEN)
         every_way = metafunc.definition.get_closest_marker("every_way")
-        runs = [_run(newest, way, often=way in often) for way in (WAYS if every_way else EACH_MODE)]
+        runs = [_run(newest, way, often=way in often) for way in (WAYS if every_way else BOTH)]
         if metafunc.definition.get_closest_marker("oldest_too"):
             runs += [_run(old, ON_A_SCREEN) for old in older]
         metafunc.parametrize(("client", "way"), runs, indirect=["client"], ids=str, scope="session")

@@ -1,7 +1,7 @@
 """Ways in which a session is disturbed in mid-batch, in manual mode, on the client's own screen:
 nothing is lost, nothing is done twice, no dialog comes, and the user is told.
 
-An unrelated prompt, a kill and a stop of all agents are in test_modes.py, for every mode.
+An unrelated prompt, a kill and a stop of all agents are in test_modes.py.
 """
 
 from __future__ import annotations

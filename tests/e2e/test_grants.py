@@ -25,6 +25,7 @@ REFUSED = re.compile(
 )
 
 
+@pytest.mark.newest_client
 def test_a_worker_that_was_talked_into_it_gets_nothing_done_whatever_way_it_writes_it(
     workspace: Workspace, model: Model, tmp_path: Path, home: str
 ) -> None:

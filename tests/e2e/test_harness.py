@@ -106,6 +106,7 @@ def test_dropped_notices_reach_neither_the_model_nor_the_plugins_own_hook(
     assert seen.read_text().count("UserPromptSubmit") == 1  # the user's prompt alone
 
 
+@pytest.mark.newest_client
 def test_dropped_notices_do_not_reach_a_model_in_mid_turn(
     workspace: Workspace, model: Model, plugin: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_dropped_notices_do_not_reach_a_model_in_mid_turn(
     assert len(model.lost) == (2 if workspace.client.version == "2.1.197" else 0)
 
 
+@pytest.mark.newest_client
 def test_a_workers_api_error_is_seen_by_stop_failure_and_told(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:

@@ -76,6 +76,7 @@ def test_an_item_that_kills_every_worker_ends_as_failed_and_the_others_get_done(
     assert "“3 workers died while they held it" in model.of("")[-1].conversation.text
 
 
+@pytest.mark.newest_client
 @pytest.mark.thorough
 def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
     workspace: Workspace, model: Model, home: str, tmp_path: Path

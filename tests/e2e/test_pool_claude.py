@@ -36,6 +36,7 @@ def claude(machine: PoolMachine, client: Client, model: Model) -> PoolMachine:
     return machine
 
 
+@pytest.mark.newest_client
 def test_claude_processes_drain_a_queue_and_tokens_are_exact(
     claude: PoolMachine, model: Model
 ) -> None:

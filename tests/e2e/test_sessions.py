@@ -26,6 +26,7 @@ def claims(project: Path) -> list[tuple[str, str, str, str]]:
         ).fetchall()
 
 
+@pytest.mark.newest_client
 @pytest.mark.parametrize(
     "how",
     [pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.thorough),
@@ -83,6 +84,7 @@ def test_a_batch_that_its_session_left_goes_on_in_the_next_one(
     assert "4 items left" in "\n".join(model.of("")[-1].conversation.results)
 
 
+@pytest.mark.newest_client
 def test_two_sessions_on_overlapping_folders_share_no_item(
     workspace: Workspace, model: Model, home: str
 ) -> None:

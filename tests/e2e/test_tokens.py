@@ -21,6 +21,7 @@ def counted(model: Model) -> int:
     return sum(model.tokens(agent).total for agent in model.agents)
 
 
+@pytest.mark.newest_client
 def test_a_clear_in_mid_batch_loses_no_token(workspace: Workspace, model: Model, home: str) -> None:
     tasks = lay_out(workspace.project / "tasks", 9)
     worker = by_the_book("inbox")

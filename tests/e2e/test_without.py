@@ -31,6 +31,7 @@ def test_without_hooks_a_batch_is_still_correct_and_its_leases_are_long(
     assert "yours for 1 h (no hook is heard; longer: hypervisor heartbeat " in first
 
 
+@pytest.mark.newest_client
 def test_a_session_that_never_uses_hypervisor_sees_no_difference_and_leaves_no_files(
     workspace: Workspace, model: Model, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_session_that_never_uses_hypervisor_sees_no_difference_and_leaves_no_f
     assert not list((workspace.home / ".claude").glob("plugins/data/*/*"))
 
 
+@pytest.mark.newest_client
 def test_it_installs_from_a_copy_with_spaces_in_its_path_and_runs(
     workspace: Workspace, model: Model, home: str
 ) -> None:

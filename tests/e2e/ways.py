@@ -57,7 +57,7 @@ class Way(NamedTuple):
 WAYS = [Way(mode, screen) for mode in (MANUAL, AUTO, BYPASS) for screen in (True, False)]
 # The one that costs least, and the one that most people meet; the others are shown with `--all`.
 OFTEN, ON_A_SCREEN = Way(AUTO, False), Way(MANUAL, True)
-EACH_MODE = [ON_A_SCREEN, OFTEN, Way(BYPASS, False)]
+BOTH = [ON_A_SCREEN, OFTEN]
 
 
 def unended(counts: dict[str, int]) -> int:
