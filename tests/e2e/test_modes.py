@@ -1,4 +1,4 @@
-"""What hangs on permissions, notices and ends, in manual and auto mode, some in every mode, with a screen and with `-p`."""
+"""What hangs on permissions, notices and ends, in manual and auto mode, some of it in every way."""
 
 from __future__ import annotations
 
