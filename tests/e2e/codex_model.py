@@ -12,12 +12,11 @@ serves both.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from e2e.answers import Answer, Failure, Part, Slow, Text, error
+from e2e.answers import Answer, Failure, Part, Slow, Text
 from e2e.conversation import MAIN, ToolUse
 from e2e.model import Model, Request
 from e2e.network import Network
@@ -106,15 +105,7 @@ class CodexModel(Model):
         """Let the script answer one request; called by the server's threads."""
         with self._changed:
             asked = CodexConversation(len(self.requests) + 1, MAIN, body)
-            request = Request(asked, time.time())  # type: ignore[arg-type]
-            self.requests.append(request)
-            try:
-                request.answer = self.main(asked)  # type: ignore[arg-type]
-            except BaseException as raised:  # told by check(), in the test's own thread
-                self._failures.append(raised)
-                request.answer = error(400, f"the script failed: {raised!r}")
-            self._changed.notify_all()
-        return request
+            return self.scripted(asked, self.main)
 
 
 class _Handler(BaseHTTPRequestHandler):

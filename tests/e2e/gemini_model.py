@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from e2e.answers import Answer, Failure, Part, Slow, Text, error
+from e2e.answers import Answer, Failure, Part, Slow, Text
 from e2e.conversation import MAIN, ToolUse
 from e2e.model import Model, Request
 from e2e.network import Network
@@ -127,16 +126,7 @@ class GeminiModel(Model):
         """Let the script answer one request; called by the server's threads."""
         with self._changed:
             asked = GeminiConversation(len(self.requests) + 1, name, model, body)
-            request = Request(asked, time.time())  # type: ignore[arg-type]
-            self.requests.append(request)
-            try:
-                script = self.main if name == MAIN else self.worker
-                request.answer = script(asked)  # type: ignore[arg-type]
-            except BaseException as raised:  # told by check(), in the test's own thread
-                self._failures.append(raised)
-                request.answer = error(400, f"the script failed: {raised!r}")
-            self._changed.notify_all()
-        return request
+            return self.scripted(asked, self.main if name == MAIN else self.worker)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -123,15 +123,18 @@ class Model:
                 body, found = without_notices(body)
                 self.lost += [notice for notice in found if notice not in self.lost]
             conversation = Conversation(len(self.requests) + 1, agent, session, body)
-            request = Request(conversation, time.time())
-            self.requests.append(request)
-            try:
-                script = self.main if agent == MAIN else self.worker
-                request.answer = script(conversation)
-            except BaseException as raised:  # told by check(), in the test's own thread
-                self._failures.append(raised)
-                request.answer = error(400, f"the script failed: {raised!r}")
-            self._changed.notify_all()
+            return self.scripted(conversation, self.main if agent == MAIN else self.worker)
+
+    def scripted(self, conversation: Any, script: Callable[[Any], Answer]) -> Request:
+        """Keep a request with what the script answers it; with the changes locked."""
+        request = Request(conversation, time.time())
+        self.requests.append(request)
+        try:
+            request.answer = script(conversation)
+        except BaseException as raised:  # told by check(), in the test's own thread
+            self._failures.append(raised)
+            request.answer = error(400, f"the script failed: {raised!r}")
+        self._changed.notify_all()
         return request
 
     def counted(self, request: Request, tokens: Tokens) -> None:
