@@ -93,7 +93,7 @@ def test_codex_is_held_by_its_sandbox_and_hears_nothing_of_the_project_s_own_con
     codex.open()
     codex_model.main = script
     ran = codex.work("codex", "--items-per-agent", "1")
-    assert ran.returncode == 0, ran.stdout + ran.stderr + codex.logs(".err")
+    assert ran.returncode == 1, ran.stdout + ran.stderr + codex.logs(".err")
     for command, said in zip(tries, told, strict=False):
         assert "ENDED" in said and "ENDED 0" not in said, (command, said)
         assert "SECRET" not in said and said.rstrip().endswith("\n0"), (command, said)
