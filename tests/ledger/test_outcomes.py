@@ -158,7 +158,7 @@ module = sys.modules[name] = hypervisor.ledger.outcomes = types.ModuleType(name)
 exec(compile(source, sys.argv[1], "exec"), module.__dict__)
 
 from hypervisor.ledger import Ledger, NewItem
-from hypervisor.views import history, news, status, summary
+from hypervisor.views import history, news, status, summary, summary_text
 from hypervisor.views.page import render as page
 from hypervisor.views.watch import screen
 with Ledger.open(sys.argv[2], create=True) as ledger:
@@ -169,7 +169,7 @@ with Ledger.open(sys.argv[2], create=True) as ledger:
     told = status.standing(ledger, ledger.queues.get("q"))
     assert "2 items: 1 ready, 1 declined" in status.line(told), status.line(told)
     assert told["problems"][0]["text"] == "declined a: not mine"
-    text = "\\n".join(summary.lines(summary.summarize(ledger, "q")))
+    text = "\\n".join(summary_text.lines(summary.summarize(ledger, "q")))
     assert "1 declined, 1 not attempted" in text and "declined (1):" in text, text
     assert "1</b> declined" in page(ledger, "q")
     assert history.item(ledger, "a")["why"].startswith("declined: ")

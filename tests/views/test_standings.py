@@ -11,7 +11,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Ledger, NewItem, Options
-from hypervisor.views import history, news, status, summary
+from hypervisor.views import history, news, status, summary, summary_text
 from hypervisor.views.page import render
 from hypervisor.views.watch import screen
 
@@ -68,7 +68,7 @@ def test_a_summary_tells_the_reason_of_the_earlier_attempt(queue: Path, paused: 
     assert reasons["c"] == SHOWN
     assert reasons["d"] == ("not tried: rate limit" if paused else "not tried yet")
     assert reasons["f"] == f"{SHOWN}; waits for another item"
-    text = summary.lines(told)
+    text = summary_text.lines(told)
     assert text[0].endswith("1 success, 1 at work, 2 to be tried again, 2 not attempted")
     assert f"  c: {SHOWN}" in text
     assert text.index("to be tried again (2):") < text.index("success (1):")

@@ -9,7 +9,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Ledger
-from hypervisor.views import summary
+from hypervisor.views import summary, summary_text
 from hypervisor.worker import outbox
 from ledger.support import Child
 from worker.support import open_queue, reports, states, write_task
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
         told = summary.summarize(ledger, "q")
         assert why in told["workers"][0]["report_pending"]
         assert told["reports_pending"] == 1
-        assert any("report pending: a: " in line for line in summary.lines(told))
+        assert any("report pending: a: " in line for line in summary_text.lines(told))
     if trouble == "settings":
         toml.unlink()
     elif path.is_dir():

@@ -114,7 +114,8 @@ def _print_stats(counts: Stats, *, as_json: bool) -> None:
 def _print_summary(batch: Batch, *, as_json: bool) -> None:
     from hypervisor.agents.reconcile import settle
     from hypervisor.ledger import Ledger
-    from hypervisor.views.summary import lines, summarize
+    from hypervisor.views.summary import summarize
+    from hypervisor.views.summary_text import lines
 
     with Ledger.open(batch.root) as ledger:
         settle(ledger)

@@ -8,7 +8,8 @@ from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
 from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
-from hypervisor.views.summary import as_json, lines, summarize
+from hypervisor.views.summary import as_json, summarize
+from hypervisor.views.summary_text import lines
 from hypervisor.worker import outbox
 
 SUMMARY = "what became of every item of a queue, and what it cost"

@@ -87,7 +87,8 @@ def carry_out(
     from hypervisor.ledger import Ledger
     from hypervisor.triage import run as triage_run
     from hypervisor.triage.processes import Processes
-    from hypervisor.views.summary import lines, summarize
+    from hypervisor.views.summary import summarize
+    from hypervisor.views.summary_text import lines
 
     triage_run.tidy(root, args.queue, settings, checked)
     opened = opening.open_queue(

@@ -210,7 +210,8 @@ def run(args: argparse.Namespace) -> int:
 def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
     """Work the queue off, or have it worked off; return the exit code, and why it is over."""
     from hypervisor.agents.pool.pool import Pool
-    from hypervisor.views.summary import lines, summarize
+    from hypervisor.views.summary import summarize
+    from hypervisor.views.summary_text import lines
 
     row, chosen = ledger.queues.get(args.queue), client(args.agent)
     if ledger.queues.drained(args.queue):

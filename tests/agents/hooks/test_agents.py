@@ -14,7 +14,8 @@ from agents.hooks.conftest import SESSION, Session
 from hypervisor.agents import hooks, reconcile, retention
 from hypervisor.agents.hooks import permission
 from hypervisor.cli import main
-from hypervisor.views.summary import lines, summarize
+from hypervisor.views.summary import summarize
+from hypervisor.views.summary_text import lines
 from hypervisor.worker.commits import edits as commits
 
 

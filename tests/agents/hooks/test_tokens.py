@@ -15,7 +15,7 @@ from hypervisor.agents.claude import failure, transcript
 from hypervisor.cli import main
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, usage
-from hypervisor.views import summary
+from hypervisor.views import summary, summary_text
 
 Row = dict[str, Any]
 
@@ -122,7 +122,7 @@ def test_a_worker_that_goes_on_after_a_clear_is_counted_over_both_transcripts(
     assert found["overhead_tokens"] == 100001
     [kept] = found["transcripts"]
     assert (exact.root / kept).read_text() == first.read_text() + second.read_text()
-    assert "tokens: 111,111" in "\n".join(summary.lines(found))
+    assert "tokens: 111,111" in "\n".join(summary_text.lines(found))
 
 
 def test_each_item_has_its_model_and_its_dollars_by_list_prices(exact: Session) -> None:
@@ -145,7 +145,7 @@ def test_each_item_has_its_model_and_its_dollars_by_list_prices(exact: Session) 
         "model": "claude-sonnet-5-5-20260901", "items": 2, "done": 2, "tokens": tokens,
         "usd": 1.11111,
     }  # fmt: skip
-    shown = "\n".join(summary.lines(found))
+    shown = "\n".join(summary_text.lines(found))
     assert "tokens: at least 111,111 (111,111 output)" in shown
     assert "cost: at least $1.11 at list prices (a subscription covers it)" in shown
 
@@ -177,7 +177,7 @@ def test_dollars_of_a_model_without_a_price_are_not_known_and_a_line_tells_it(
     exact.stops("a1")
     found = told(exact)
     assert found["total_usd"] is None and found["models"][0]["usd"] is None
-    [line] = [line for line in summary.lines(found) if line.startswith("cost")]
+    [line] = [line for line in summary_text.lines(found) if line.startswith("cost")]
     assert "without a price of new-model; add to" in line
     # The line that it tells is one that works.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -235,7 +235,7 @@ def test_tokens_are_exact_only_where_the_client_asks_for_nothing_that_no_transcr
     session.stops("a1")
     found = told(session)
     assert (found["tokens_exact"], found["tokens_unseen"]) == (not unseen, unseen)
-    text = "\n".join(summary.lines(found))
+    text = "\n".join(summary_text.lines(found))
     assert ("tokens: at least 1,111" in text) == bool(unseen)
     assert all(kind in text for kind in unseen)
 

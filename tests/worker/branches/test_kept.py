@@ -258,7 +258,8 @@ def test_the_tree_of_a_lost_claim_is_saved_on_its_branch_before_it_is_cleared(
     assert support.branches(project) == [claim.branch] and kept.exists()
     with Ledger.open(str(project)) as ledger:
         from hypervisor.views import page
-        from hypervisor.views.summary import lines, summarize
+        from hypervisor.views.summary import summarize
+        from hypervisor.views.summary_text import lines
 
         summary = summarize(ledger, "q")
         shown = page.render(ledger, "q")
