@@ -9,18 +9,17 @@ import sys
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
-from hypervisor.cli import options, work_on
+from hypervisor.cli import open_again, open_for_agents, options, work_on
 from hypervisor.cli import preflight as preflight_verb
-from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, NoLedger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
-from hypervisor.system.errors import NotAllowed, UsageError
+from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import STATE
-from hypervisor.system.text import count, either, one_line, shell
+from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
 
     from hypervisor.intake.preflight import Preflight
 
-# What options are called whose columns have another name.
-_OPTIONS = {"lease_ms": "lease"} | {
-    f"{of}_{name}": option
-    for of, option in (("item", "item-budget"), ("budget", "budget"))
-    for name in ("usd", "tokens", "ms")
-}
 SUMMARY = "pre-flight sources and open a queue of what can run"
 EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
@@ -151,9 +144,9 @@ def open_queue(
     root = find_root()
     settings = load(root)
     if _names_only(args, "where"):
-        return _narrow(args, root, settings)
+        return open_again.narrow(args, root, settings)
     if _names_only(args, "instructions"):
-        return _instruct(args, root)
+        return open_again.instruct(args, root)
     for line in settings.raised:
         print(f"hypervisor: {line}", file=sys.stderr)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
@@ -176,8 +169,8 @@ def open_queue(
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")
-    _not_for_agents(args, root, limits)
-    _not_more_for_agents(bounds, usual)
+    open_for_agents.check(args, root, limits)
+    open_for_agents.check_bounds(bounds, usual)
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
     checked, failed = preflight_verb.check(args, root, settings)
@@ -279,29 +272,6 @@ def _names_only(args: argparse.Namespace, option: str) -> bool:
     return bool(getattr(args, option)) and not any(getattr(args, name) for name in others)
 
 
-def _instruct(args: argparse.Namespace, root: str) -> int:
-    """Give the queue other instructions: 0, or 3 if nobody is left who would read them."""
-    text = preflight_verb.read_instructions(args)
-    assert text is not None
-    with Ledger.open(root) as ledger:
-        reconcile.settle(ledger, limit=None)
-        version = ledger.terms.set_instructions(args.queue, text)
-        counts = ledger.queues.stats(args.queue)
-    unclaimed = counts["ready"] + counts["waiting"]
-    if args.json:
-        told = {"queue": args.queue, "version": version, "for": unclaimed,
-                "at_work": counts["claimed"]}  # fmt: skip
-        print(json.dumps(told))
-        return 0 if unclaimed else 3
-    print(
-        f"instructions of {args.queue}, version {version}: “{one_line(text, 100)}”, for "
-        f"{count(unclaimed, 'item')} that nobody has claimed yet"
-    )
-    if counts["claimed"]:
-        print(f"{count(counts['claimed'], 'item')} at work keep the version that they began with")
-    return 0 if unclaimed else 3
-
-
 def _schema(path: str) -> str:
     """Return the schema of answers in a file, as it is kept. Raises UsageError."""
     from hypervisor.system import schemas
@@ -319,44 +289,6 @@ def _schema(path: str) -> str:
     return schemas.load(text, path)
 
 
-def _narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
-    from hypervisor.intake import narrowing, opening
-    from hypervisor.ledger import markers
-
-    with Ledger.open(root) as ledger:
-        reconcile.settle(ledger, limit=None)
-        told = narrowing.narrow(ledger, settings, args.queue, args.where)
-        if told.back:
-            markers.mark(ledger, args.queue)
-            opening.attend(ledger, args.queue)
-    if args.json:
-        groups = {name: getattr(told, name) for name in ("left", "aside", "at_work", "back")}
-        print(json.dumps({"queue": args.queue, "where": args.where, **groups}, ensure_ascii=False))
-        return 0 if told.left else 3
-    are = either(len(told.left), "is", "are")
-    those = f"{count(len(told.left), 'item')} of {args.queue} {are}"
-    print(f"{those} left to work on{options.named(told.left)}")
-    if told.aside:
-        print(f"{len(told.aside)} set aside{options.named(told.aside)}")
-    if told.aside and not told.left:
-        from hypervisor.intake.preflight.where import Where
-        from hypervisor.system.text import one_line, shell
-
-        for key in Where(args.where).keys:
-            line = f"hypervisor open {args.queue} --where {shell(f'{key}=')}"
-            print(f"those without {one_line(key, 40)} match no comparison; they alone: {line}")
-    if told.at_work:
-        print(
-            f"{len(told.at_work)} don't match, but a worker has them: they go on, and are set "
-            f"aside if they come back{options.named(told.at_work)}"
-        )
-    if told.back:
-        print(f"{len(told.back)} came back{options.named(told.back)}")
-    if told.aside or told.at_work:
-        print(f"all of them back: hypervisor open {args.queue} --where all")
-    return 0 if told.left else 3
-
-
 def _from_root(root: str, paths: list[str]) -> list[str]:
     """Return the paths that a person names, from the root. Raises UsageError for one outside."""
     named = []
@@ -369,36 +301,6 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
             )
         named.append(inside)
     return sorted(set(named))
-
-
-def _not_for_agents(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None:
-    """Raise NotAllowed where an agent would let workers run, reach or spend more: the user decides
-    about that, and is asked by verbs of their own."""
-    if not caller.around():
-        return
-    queue, instead = args.queue, ""
-    if args.verify is not None:
-        what, instead = "--verify", f"hypervisor check {queue} {shell(args.verify)}"
-        instead += "".join(f" --from-base {shell(path)}" for path in args.from_base)
-        instead += "".join(f" --env {name}" for name in args.env)
-    elif args.may_write:
-        raise NotAllowed(
-            "--may-write is for the user to decide, not for a session",
-            "open the queue without it; the user may open it with that in a terminal",
-        )
-    elif args.allow_command:
-        words = " ".join(shell(command) for command in args.allow_command)
-        what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
-    elif args.tools:
-        what, instead = "--tools", f"hypervisor allow {queue} --tools {','.join(args.tools)}"
-    elif limits and _raised(root, queue, limits):
-        what = "a larger budget"
-        instead = f"hypervisor allow {queue} --budget {budget.words(limits)}"
-    if instead:
-        raise NotAllowed(
-            f"{what} is for the user to decide, not for a session",
-            f"open the queue without it, then run this, which asks the user: {instead}",
-        )
 
 
 def _climbs(args: argparse.Namespace, usd: float | None) -> None:
@@ -429,35 +331,6 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     limits = settings.limits
     ms = max(limits.item_minutes * 60_000, round(lease * 1000))
     return {"item_calls": limits.item_calls, "item_ms": ms}
-
-
-def _not_more_for_agents(bounds: dict[str, float], usual: dict[str, int]) -> None:
-    """Raise NotAllowed where an agent would let workers take more for an item than is usual, or
-    start on all items with none tried."""
-    if not caller.around():
-        return
-    for name, value in bounds.items():
-        most = usual.get(name)
-        if value == 0 or (most is not None and value > most):
-            option = "--" + _OPTIONS.get(name, name.replace("_", "-"))
-            raise NotAllowed(
-                f"a higher bound by {option} is for the user to decide, not for a session",
-                "open the queue without it; the user may open it with that in a terminal",
-            )
-
-
-def _raised(root: str, queue: str, limits: dict[str, float]) -> bool:
-    try:
-        with Ledger.open(root) as ledger:
-            at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
-            return (
-                at_work is not None
-                and at_work.state in ("open", "paused")
-                and not ledger.queues.drained(queue)
-                and budget.raised(at_work, limits)
-            )
-    except NoLedger:
-        return False
 
 
 def _settle(root: str) -> None:
@@ -495,7 +368,7 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
 
 def _change(column: str, before: float | None, now: float | None) -> str:
     """Return in words what a limit of a queue is now, and was, by the option that sets it."""
-    option = _OPTIONS.get(column, column)
+    option = open_for_agents.OPTIONS.get(column, column)
     name = column.partition("_")[2] if "budget" in option else ""
     told = [
         "no limit"
