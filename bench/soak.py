@@ -43,6 +43,12 @@ CLOCKS = {"h1": "+600s", "h2": "-600s"}
 STILL = 240
 # The work: in one of ten files, an item's own line tells the claim that it was done under.
 COMMAND = 'sleep "$1" && sed -i "s/^$HYPERVISOR_ID:.*/$HYPERVISOR_ID: $HYPERVISOR_TOKEN/" out/*'
+# Items that another host has taken over from the one that was cut off.
+TAKEN = (
+    "select count(*) from hypervisor_soak.claim a join hypervisor_soak.claim b on b.item = a.item "
+    "and b.no > a.no where a.worker like 'h1-%' and a.outcome = 'expired' "
+    "and b.worker not like 'h1-%'"
+)
 POOL = (
     'while :; do hypervisor work "$1" --agent command --branch --workers "$2" -- '
     'sh -c "$3" sh "$4"; [ $? != 3 ] || exit 0; sleep 2; done'
@@ -186,6 +192,8 @@ class Soak(Site):
         self.figures["claims of the host that was cut off"] = self.count(f"select count(*) {held}")
         self._await("the lost claims to expire",
                     lambda: self.count(f"select count(*) {held}") == 0)  # fmt: skip
+        # What nobody else has taken meanwhile is still its own.
+        self._await("another host to take what it has lost", lambda: self.count(TAKEN) > 0)
         self.hosts.join("h1")
 
     def _kill(self) -> None:
