@@ -42,12 +42,7 @@ class Codex(client.Headless):
         Raises HypervisorError."""
         self._program = client.find("codex", INSTALL)
         check_words(self._words)
-        if not login.key() and not login.file().exists():
-            named = " nor ".join(login.KEYS)
-            raise HypervisorError(
-                f"codex is not logged in: neither {named} is set, nor is there {login.file()}",
-                "codex login",
-            )
+        login.check()
         client.set_up_server()
         # Of another pool's sandboxes at the same place one may fail now and then.
         why = self._refused(root) and self._refused(root)
@@ -70,15 +65,11 @@ class Codex(client.Headless):
         )  # fmt: skip
         told = profile.config(place.root, folder, home, server)
         (home / "config.toml").write_text(told, encoding="utf-8")
-        if not login.key() and login.file().exists() and not (home / "auth.json").is_symlink():
-            (home / "auth.json").symlink_to(login.file().resolve())
         # In it the sandboxes of one folder count what they have laid there, one for all of them.
         shared = place.folder.parent / "sandboxes"
         shared.mkdir(mode=0o700, exist_ok=True)
         environment = client.scrubbed(place, frozenset((*login.KEYS, *login.SERVICE)))
-        environment |= {"CODEX_HOME": str(home), "TMPDIR": str(shared)}
-        if name := login.key():
-            environment[login.KEYS[0]] = os.environ[name]
+        environment |= {**login.lend(home), "TMPDIR": str(shared)}
         words = [self._program, "exec", "--json", "--strict-config", "--ignore-rules"]
         words += ["--skip-git-repo-check"]
         if self.model is not None:

@@ -3,7 +3,6 @@ stays as it is."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 import threading
@@ -49,14 +48,12 @@ def judge(
         processes.requests_to_end(()) as requests,
     ):
         agent = PoolAgent("judge", "judge", 0, queue)
-        (Path(folder) / "tmp").mkdir()
-        place = Place(ledger.root, queue, agent, Path(folder))
 
         def ask(report: Reviewed, text: str) -> Judged:
             if over.is_set():
                 return Judged(report, None, "")
-            with processes.obeying(requests):
-                return _ask(report, text, asked, place)
+            with processes.obeying(requests), tempfile.TemporaryDirectory(dir=folder) as own:
+                return _ask(report, text, asked, Place(ledger.root, queue, agent, Path(own)))
 
         with ThreadPoolExecutor(workers) as pool:
             # What a report is shown by is read here: the ledger is this thread's.
@@ -89,19 +86,17 @@ def _text(ledger: Ledger, queue: str, report: Reviewed, rules: str) -> str:
 
 
 def _ask(report: Reviewed, text: str, asked: Judge, place: Place) -> Judged:
-    start = asked.start(place, text)
     try:
-        code, out, said = processes.run(
+        place.tmp.mkdir()
+        start = asked.start(place, text)
+        code, *told = processes.run(
             start.words,
-            cwd=str(place.folder),
-            env={**start.environment, "TMPDIR": str(place.tmp)},
+            cwd=str(place.tmp),
+            env=start.environment,
             seconds=_SECONDS,
             input=start.stdin.encode("utf-8", "replace"),
         )
-        if code:
-            tail = one_line((said or out).decode("utf-8", "replace").strip()[-300:], 300)
-            raise HypervisorError(f"{processes.exit_text(code)}: {tail or os.devnull}")
-        answer, tokens = asked.read(out.decode("utf-8", "replace"))
-        return Judged(report, verdict(answer, tokens), "")
+        out, err = (one.decode("utf-8", "replace") for one in told)
+        return Judged(report, verdict(asked.read(place, processes.Said(code, out, err))), "")
     except (HypervisorError, OSError, processes.Overtime) as error:
         return Judged(report, None, one_line(error, 300))
