@@ -75,4 +75,11 @@ def test_a_judge_that_gives_no_verdict_changes_nothing_and_is_told(
     code, told = judged(done, run, source)
     assert code == 1 and told["passed"] == 0 and len(told["failed"]) == 3
     assert proofs(done) == ["claimed"] * 3 and states(done) == dict.fromkeys("abc", "done")
-    assert run("judge", "q", "--agent", "gemini").returncode == 2
+
+
+@pytest.mark.parametrize("agent", ["claude", "gemini", "codex"])
+def test_a_judge_with_tools_is_refused_before_anything_is_asked(
+    done: Path, run: Run, agent: str
+) -> None:
+    told = run("judge", "q", "--agent", agent, "--", "--tools", "Bash")
+    assert told.returncode == 2 and "--tools" in told.stderr

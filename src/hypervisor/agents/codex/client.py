@@ -16,7 +16,7 @@ from hypervisor.agents.codex import login, profile, rollout
 from hypervisor.agents.codex.events import CodexStream
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @openai/codex"
@@ -25,6 +25,8 @@ _TRY_SECONDS = 60.0
 # What a user may add of the client's options; all else might open the profile.
 _MODELS = ("-m", "--model", "-i", "--image")
 _SETTINGS = ("-c", "--config")
+# A model, its provider, how it is to think; no key of another kind begins so.
+_OF_MODELS = ("model", "service_tier")
 
 
 class Codex(client.Headless):
@@ -105,8 +107,9 @@ class Codex(client.Headless):
         )
 
 
-def check_words(words: Sequence[str]) -> None:
-    """Raise HypervisorError for a word of a user's that might open a worker's profile."""
+def check_words(words: Sequence[str], settings: tuple[str, ...] = _OF_MODELS) -> None:
+    """Raise UsageError for a word of a user's that might open the profile; `settings` are the
+    beginnings of those that may be set."""
     rest = iter(words)
     for word in rest:
         name, _, value = word.partition("=")
@@ -115,10 +118,9 @@ def check_words(words: Sequence[str]) -> None:
                 next(rest, "")
             continue
         setting = next(rest, "") if name in _SETTINGS and not value else value
-        # A model, its provider, how it is to think; no key of another kind begins so.
-        if name not in _SETTINGS or not setting.startswith(("model", "service_tier")):
-            raise HypervisorError(
-                f"workers run in a permission profile of their own, so not with {one_line(word)}",
-                f"leave it out; {', '.join(_MODELS)} and {' or '.join(_SETTINGS)} model…=VALUE "
-                "may be added",
+        if name not in _SETTINGS or not setting.startswith(settings):
+            raise UsageError(
+                f"it runs in a permission profile of its own, so not with {one_line(word)}",
+                f"leave it out; {', '.join(_MODELS)} and {' or '.join(_SETTINGS)} "
+                f"{settings[0]}…=VALUE may be added",
             )

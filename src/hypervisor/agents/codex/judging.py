@@ -20,6 +20,8 @@ from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.reading import at, objects
 
 _SECONDS = 60.0
+# The catalog of models is ours.
+_MAY_SET = ("model_reasoning", "model_provider", "service_tier")
 _BARE: dict[str, object] = {
     "tool_mode": None, "apply_patch_tool_type": None, "experimental_supported_tools": [],
     "model_messages": None, "base_instructions": "You judge work by what is written of it.",
@@ -36,7 +38,7 @@ class CodexJudge(client.Judge):
 
     def check(self) -> None:
         """Find the client, its login and its models. Raises HypervisorError."""
-        check_words(self._words)
+        check_words(self._words, _MAY_SET)
         self._program = client.find("codex", INSTALL)
         login.check()
         try:
