@@ -219,6 +219,10 @@ class Headless:
         return None
 
 
+# What a judge is told in the place of the client's own instructions; the rest is its question.
+SYSTEM = "You judge work by what is written of it."
+
+
 class Answer(NamedTuple):
     """What a judge has answered; its tokens by kind and the dollars, where they are known."""
 
@@ -257,6 +261,12 @@ def only(words: Iterable[str], may: Sequence[str] = ()) -> None:
             raise UsageError(f"a judge is asked without {one_line(word, 80)}", told)
         if not has_value:
             next(rest, "")
+
+
+def unmentioned(text: str) -> str:
+    """Return a question in which `@` begins no name of a file or an agent: a client would add what
+    stands there, outside of all marks."""
+    return text.replace("@", "\\@")
 
 
 def finished(stream: Stream, said: Said) -> None:

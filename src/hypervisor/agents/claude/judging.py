@@ -37,10 +37,14 @@ class ClaudeJudge(client.Judge):
             *("--setting-sources", ""),
             "--strict-mcp-config",
             *("--tools", ""),
+            *("--system-prompt", client.SYSTEM),
+            "--disable-slash-commands",
+            # Each question would be kept as a session of the user's.
+            "--no-session-persistence",
             *("--model", self.name),
             *("--max-turns", "1"),
         ]
-        return client.Start([*words, *self._words], environment(place), text)
+        return client.Start([*words, *self._words], environment(place), client.unmentioned(text))
 
     def read(self, place: client.Place, said: Said) -> client.Answer:
         """Return its answer, with its own figures. Raises HypervisorError."""

@@ -24,7 +24,7 @@ _SECONDS = 60.0
 _MAY_SET = ("model_reasoning", "model_provider", "service_tier")
 _BARE: dict[str, object] = {
     "tool_mode": None, "apply_patch_tool_type": None, "experimental_supported_tools": [],
-    "model_messages": None, "base_instructions": "You judge work by what is written of it.",
+    "model_messages": None, "base_instructions": client.SYSTEM,
 }  # fmt: skip
 
 

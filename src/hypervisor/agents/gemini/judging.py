@@ -17,7 +17,6 @@ _SETTINGS: dict[str, object] = {
     "context": {"memoryBoundaryMarkers": [], "discoveryMaxDirs": 0, "includeDirectoryTree": False},
     "skills": {"enabled": False},
 }
-_SYSTEM = "You judge work by what is written of it."
 
 
 class GeminiJudge(client.Judge):
@@ -38,7 +37,7 @@ class GeminiJudge(client.Judge):
         environment = lay_out(place, _SETTINGS)
         rules, system = place.folder / "policy.toml", place.folder / "system.md"
         rules.write_text(policy.closed(), encoding="utf-8")
-        system.write_text(_SYSTEM, encoding="utf-8")
+        system.write_text(client.SYSTEM, encoding="utf-8")
         # The client looks for one from here up to the root, and takes the first.
         theirs = place.folder / "home/.gemini/.env"
         (place.tmp / ".env").symlink_to(theirs) if theirs.exists() else (place.tmp / ".env").touch()
@@ -46,8 +45,7 @@ class GeminiJudge(client.Judge):
         words += ["--policy", str(rules), "-o", "stream-json"]
         words += ["-m", self._model] if self._model is not None else []
         environment["GEMINI_SYSTEM_MD"] = str(system)
-        # To the client `@` begins the name of a file or an agent, and it adds a text of its own.
-        return client.Start(words, environment, text.replace("@", "\\@"))
+        return client.Start(words, environment, client.unmentioned(text))
 
     def read(self, place: client.Place, said: Said) -> client.Answer:
         """Return its answer, with its own figures. Raises HypervisorError."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +40,8 @@ def judge(
 ) -> Iterator[Judged]:
     """Have each report judged, so many at once; yield them as they are. Ends early where a few in a
     row can't be."""
-    rules, redactor = prompt("prompts/judge.md"), Redactor()
+    # Over the marks it would take them for a part of what a text begins: they are 16 digits.
+    rules, clean = prompt("prompts/judge.md"), Redactor().text
     over = threading.Event()
     in_a_row = 0
     with (
@@ -57,7 +58,7 @@ def judge(
 
         with ThreadPoolExecutor(workers) as pool:
             # What a report is shown by is read here: the ledger is this thread's.
-            texts = (redactor.text(_text(ledger, queue, report, rules)) for report in reports)
+            texts = (_text(ledger, queue, report, rules, clean) for report in reports)
             waiting = []
             for report, text in zip(reports, texts, strict=True):
                 waiting.append(pool.submit(ask, report, text))
@@ -76,11 +77,13 @@ def judge(
                     yield told
 
 
-def _text(ledger: Ledger, queue: str, report: Reviewed, rules: str) -> str:
+def _text(
+    ledger: Ledger, queue: str, report: Reviewed, rules: str, clean: Callable[[str], str]
+) -> str:
     mark = secrets.token_hex(8)
     parts = [
         f"{mark} {name}\n{text}\n{mark} end of {name}"
-        for name, text in shown(ledger, queue, report)
+        for name, text in shown(ledger, queue, report, clean)
     ]
     return "\n\n".join([rules.replace("{mark}", mark), *parts]) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from hypervisor.agents.client import Answer
@@ -10,6 +11,7 @@ from hypervisor.system.reading import json_value
 from hypervisor.system.text import one_line
 
 _LONGEST = 1000
+_KEY = re.compile(r'"pass"\s*:')
 # For a client that holds its model to one.
 SCHEMA = {
     "type": "object",
@@ -34,11 +36,12 @@ class Verdict(NamedTuple):
 
 def verdict(answer: Answer) -> Verdict:
     """Return the verdict that an answer is: a JSON object, by itself, in one fence or in the last
-    line. Raises HypervisorError."""
+    line. One beside another, which may be a work's own, is none. Raises HypervisorError."""
     text = answer.text.strip()
     if text.startswith("```") and text.endswith("```") and "\n" in text:
         text = text[text.index("\n") : -3].strip()
-    for candidate in (text, text.rpartition("\n")[2]):
+    alone = len(_KEY.findall(text)) == 1
+    for candidate in (text, text.rpartition("\n")[2]) if alone else ():
         try:
             told = json_value(candidate)
         except (ValueError, RecursionError):
