@@ -156,7 +156,7 @@ def test_every_verb_ends_with_the_code_of_the_table(
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     if code == 4:
-        assert ended.stderr.startswith("hypervisor: ")
+        assert ended.stderr.startswith("error: ")
     if code == 4:
         assert states(project)["a"] == "claimed"
 
@@ -294,7 +294,7 @@ def test_a_heartbeat_names_what_is_held_and_what_is_lost(
     ended = run("heartbeat", token, "99-aaaa")
     assert ended.stdout == f"held {token}\nlost 99-aaaa\n"
     assert ended.stderr == (
-        "hypervisor: 99-aaaa names no claim; copy it from the line 'claim TOKEN'\n"
+        "error: 99-aaaa names no claim\nhint: copy it from the line 'claim TOKEN'\n"
     )
 
 
@@ -306,8 +306,8 @@ def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: st
     assert ended.returncode == 4
     assert ended.stdout == ""
     assert ended.stderr == (
-        f"hypervisor: you no longer own this: claim {token} ended when the queue was cancelled, "
-        "and its item is cancelled; nothing was written; go on with: hypervisor next q\n"
+        f"error: you no longer own this: claim {token} ended when the queue was cancelled, "
+        "and its item is cancelled; nothing was written\nhint: go on with: hypervisor next q\n"
     )
     assert path.read_bytes() == before
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
+from hypervisor.cli.messages import note
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line
@@ -44,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
         counts = f"{len(done.merged)} merged, {len(done.aside)} set aside, {len(done.left)} left"
         print(f"{one_line(done.into)}: {counts}")
         for line in done.warnings[-1:]:
-            print(f"hypervisor: {line}", file=sys.stderr)
+            note(line)
     return 1 if done.aside or done.left else 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.judge import Judged, judge
+from hypervisor.cli.messages import complain
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.review import tell_rejected
 from hypervisor.ledger import Ledger
@@ -146,5 +146,4 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
     if told.refused and not args.redo:
         print("they stay as they are; handed out again: the same command with --redo")
     for one, why in told.failed[:_SHOWN]:
-        print(f"hypervisor: not judged: {one_line(one.id, 60)}: {one_line(why, 300)}",
-              file=sys.stderr)  # fmt: skip
+        complain(f"not judged: {one_line(one.id, 60)}: {one_line(why, 300)}")

@@ -11,6 +11,7 @@ from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import open_again, open_for_agents, options, work_on
 from hypervisor.cli import preflight as preflight_verb
+from hypervisor.cli.messages import complain, note
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
@@ -148,7 +149,7 @@ def open_queue(
     if _names_only(args, "instructions"):
         return open_again.instruct(args, root)
     for line in settings.raised:
-        print(f"hypervisor: {line}", file=sys.stderr)
+        note(line)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
     if lease is None:
         raise UsageError(
@@ -219,7 +220,7 @@ def open_queue(
         ),
     )
     if beyond:
-        print(f"hypervisor: {count(beyond, 'item')} left out by --first", file=sys.stderr)
+        note(f"{count(beyond, 'item')} left out by --first")
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
     if args.notify is not None:
@@ -262,7 +263,7 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
     why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
-    print(f"hypervisor: {what}: {why}", file=sys.stderr)
+    complain(f"{what}: {why}")
     return 1 if failed else 3
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from hypervisor import cli
+from hypervisor.cli.messages import complain
 from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -348,7 +349,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
-        print(f"hypervisor: {error}", file=sys.stderr)
+        complain(error if isinstance(error, HypervisorError) else str(error))
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None

@@ -13,8 +13,8 @@ from hypervisor import worker
 from hypervisor.agents import retention
 from hypervisor.agents.client import Headless, Unfit
 from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.cli import messages, options, work_on
 from hypervisor.cli import open as open_verb
-from hypervisor.cli import options, work_on
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
@@ -246,7 +246,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         return 0, ""
     if withheld:
         told = f"the command runs without {listed(withheld, 20, 60)}"
-        print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
+        messages.note(f"{told}; --env NAME hands one on")
     options.subscribe(ledger, args.queue, args.notify)
     if args.detach:
         return _detach(args, ledger), ""
@@ -281,7 +281,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
-        print(f"hypervisor: {note}", file=sys.stderr)
+        messages.note(note)
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
     end = (
