@@ -391,7 +391,7 @@ def test_the_summary_names_every_item_with_its_title_outcome_and_note(
     assert "  b “Title of b”: which port?\n    note: “ask Ann”\n" in said
     assert "  c “Title of c”: to be tried again (after: no network)\n" in said
     assert "  d “Title of d”: not tried yet\n" in said
-    assert said.index("blocked (1)") < said.index("success (1)") < said.index("not attempted (3)")
+    assert said.index("blocked (1)") < said.index("done (1)") < said.index("not attempted (3)")
     told = json.loads(run("summary", "q", "--json").stdout)
     check("summary", told)
     notes = {one["title"]: one["note"] for one in told["workers"]}
@@ -409,7 +409,7 @@ def test_a_long_summary_names_first_what_wants_a_look_and_is_bounded(
         for held in ledger.claims.claim("q", "w", 90):
             ledger.ends.finish(held.token, "blocked", {"reason": "z" * 900})
     said = run("summary", "q").stdout
-    assert "blocked (90):\n" in said and "success (30):\n" in said
+    assert "blocked (90):\n" in said and "done (30):\n" in said
     assert "  … and 20 more (--json lists all)\n" in said
     assert "not attempted (30):\n  … and 30 more (--json lists all)\n" in said
     assert len(said) < 30_000, "a conversation shows all of it"

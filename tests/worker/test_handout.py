@@ -196,7 +196,9 @@ def test_claims_that_nobody_can_have_read_go_back(
             text=True,
         )
     assert ended.returncode == 1
-    assert ended.stderr.endswith("error: system: No space left on device\nhint: free some space on the disk\n")
+    assert ended.stderr.endswith(
+        "error: system: No space left on device\nhint: free some space on the disk\n"
+    )
     assert "claimed" not in states(project).values()
     assert states(project)["a"] == ("done" if verb == "done" else "ready")
 

@@ -12,6 +12,7 @@ from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import open_again, open_for_agents, options, work_on
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.cli.messages import complain, note
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
@@ -174,6 +175,11 @@ def open_queue(
     open_for_agents.check_bounds(bounds, usual)
     answer = None if args.answer is None else _schema(args.answer)
     _settle(root)
+    instructions = preflight_verb.read_instructions(args)
+    if for_work and instructions is None:
+        # A queue that goes on is worked off as it was opened.
+        instructions = work_on.instructions_of(args.queue)
+        args.all_are_items = args.all_are_items or instructions is not None
     checked, failed = preflight_verb.check(args, root, settings)
     whole = for_work and args.agent == "command" and args.format in (None, "rows")
     if whole and not failed and _no_task(checked):
@@ -197,7 +203,7 @@ def open_queue(
         args.queue,
         checked,
         Options(
-            instructions=preflight_verb.read_instructions(args),
+            instructions=instructions,
             verify=args.verify,
             check_env=args.env,
             check_base=base,
@@ -260,6 +266,12 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     else:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
+    complete = checked.kinds()["skipped"].get("complete", 0)
+    if complete and complete == counts["total"] and not failed:
+        known = work_on.is_known(args.queue)
+        again = f"hypervisor undo {args.queue}, then the same command" if known else ""
+        _tell_done(args, complete, again)
+        return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
     why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
@@ -358,6 +370,9 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
         print(json.dumps(told, ensure_ascii=False))
         return
     options.tell(*preflight_verb.told(args, checked))
+    if opened.accepted and opened.accepted == len(checked.ready):
+        _tell_done(args, opened.accepted, "the same command with --again")
+        return
     present = f", {opened.present} already in it" if opened.present else ""
     left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
     print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
@@ -365,6 +380,18 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
         print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+
+
+def _tell_done(args: argparse.Namespace, number: int, again: str) -> None:
+    """Say that all was done before, and how a person looks at it or has it done `again`; where that
+    is empty, no queue of ours has done it."""
+    if args.json:
+        return
+    which = {1: "the one item is", 2: "both items are"}.get(number, f"all {number:,} items are")
+    print(f"nothing to do: {which} done already")
+    if not caller.around():
+        look = f"hypervisor results {args.queue}   (to do it again: {again})"
+        options.tell(f"next: {look}" if again else "to do one again, set its status back to open")
 
 
 def _change(column: str, before: float | None, now: float | None) -> str:

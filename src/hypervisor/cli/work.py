@@ -16,6 +16,7 @@ from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli import messages, options, work_on
 from hypervisor.cli import open as open_verb
 from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.status import told_of
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
 from hypervisor.config.roots import find_root
@@ -216,6 +217,10 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     row, chosen = ledger.queues.get(args.queue), client(args.agent)
     if ledger.queues.drained(args.queue):
         print(worker.why_nothing(ledger, args.queue)[0])
+        if not caller.around():
+            counts = ledger.queues.stats(args.queue)
+            options.tell(told_of(ledger, args.queue), _looks(args.queue, counts["done"],
+                         counts["failed"] + counts["blocked"]))  # fmt: skip
         return NothingLeft.exit_code, "drained"
     granted = json.loads(row.commands or "[]")
     if granted and chosen.no_commands:
@@ -292,14 +297,19 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        verbs = ["retry" if bad else "results", *(["review"] if counts["success"] else [])]
-        first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
-        end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
+        end += [page, _looks(args.queue, counts["success"], bad)]
     options.tell(*end)
     nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
     if nothing_to_do and not pool.had_items:
         return NothingLeft.exit_code, why
     return int(why != "drained" or bool(bad)), why
+
+
+def _looks(queue: str, done: int, bad: int) -> str:
+    """Return a person's next commands on a queue that has drained."""
+    verbs = ["retry" if bad else "results", *(["review"] if done else [])]
+    first = ", ".join(f"hypervisor {verb} {queue}" for verb in verbs)
+    return f"next: {first} or hypervisor report {queue} --open"
 
 
 def _detach(args: argparse.Namespace, ledger: Ledger) -> int:

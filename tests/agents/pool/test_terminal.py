@@ -49,7 +49,7 @@ def test_a_terminal_shows_a_line_per_worker_a_bar_and_the_time_left(project: Pat
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
     assert "command-" in shown and "t-003" in shown
     assert "━" in shown and "/6" in shown and re.search(r"about \d+ s", shown)
-    assert "queue q: drained, 6 items: 6 success" in shown
+    assert "queue q: drained, 6 items: 6 done" in shown
 
 
 def test_a_pool_whose_terminal_is_gone_ends_its_agents_and_loses_nothing(project: Path) -> None:
