@@ -175,7 +175,7 @@ def test_without_a_ledger_the_verbs_say_so_and_make_none(
 ) -> None:
     ended = run(*line.split(), cwd=tmp_path)
     assert ended.returncode == 2
-    assert "no queue was ever opened here; hypervisor open QUEUE SOURCE" in ended.stderr
+    assert "no queue was ever opened here\nhint: hypervisor open QUEUE SOURCE" in ended.stderr
     assert list(tmp_path.glob(".hypervisor")) == []
 
 

@@ -52,7 +52,7 @@ def test_a_session_can_t_open_a_queue_that_runs_more_and_gets_the_command_that_a
 ) -> None:
     refused = run_forked("open", "q", "tasks", *options, env=env)
     assert refused.returncode == 2
-    assert "is for the user to decide" in refused.stderr and refused.stderr.count("\n") == 1
+    assert "is for the user to decide" in refused.stderr and refused.stderr.count("\n") == 2
     assert refused.stderr.endswith(f"which asks the user: {instead}\n")
     assert "no queue was ever opened here" in run_forked("status").stdout + (
         run_forked("status", "q").stderr

@@ -122,7 +122,7 @@ def test_a_report_without_words_is_refused(project: Path, run: Run, text: str, p
     token = run("next", "q").stdout.split()[1]
     ended = run("done", token, "--summary", "-" if piped else text, input=text)
     assert ended.returncode == 2
-    assert "--summary is empty; say in a sentence" in ended.stderr
+    assert "--summary is empty\nhint: say in a sentence" in ended.stderr
     assert states(project) == {"a": "claimed"}
 
 

@@ -212,8 +212,9 @@ class Ends:
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
         again = f" --id {shell(row['id'])}" if row["state"] == "ready" else ""
         return (
-            f"you no longer own this: claim {token} {how}, and its item is {state}",
-            f"nothing was written; go on with: hypervisor next {row['name']}{again}",
+            f"you no longer own this: claim {token} {how}, and its item is {state}; "
+            "nothing was written",
+            f"go on with: hypervisor next {row['name']}{again}",
         )
 
     # -- inside a write transaction --
