@@ -52,11 +52,19 @@ def main(argv: list[str]) -> int:
     # Whatever a verb prints goes out escaped.
     waiting.say = note
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (Shown(stream or _nobody()) for stream in streams)
+    sys.stdout, sys.stderr = (_shown(stream or _nobody()) for stream in streams)
     try:
         return _carry_out(argv)
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def _shown(stream: TextIO) -> Shown:
+    if not stream.isatty():
+        return Shown(stream)
+    from hypervisor.cli import colour
+
+    return colour.Coloured(stream) if colour.fit() else Shown(stream)
 
 
 def _nobody() -> TextIO:

@@ -85,6 +85,8 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # From Python 3.14 on it would write control sequences, which what we print with escapes.
+    parser.color = False  # type: ignore[attr-defined,unused-ignore]
     module.add_arguments(parser)
     if example := getattr(module, "EXAMPLE", ""):
         told = f"{parser.epilog}\n\n" if parser.epilog else ""
