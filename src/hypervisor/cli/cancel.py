@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.missing and args.queue and not args.all:
         return _missing(args)
     if bool(args.queue) == args.all or args.missing:
-        raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
+        raise UsageError("name a queue, or say --all", "hypervisor status shows them")
     reason = options.texts(args, "reason").get("reason", "")
     cancelled, lines = [], []
     with Ledger.open(root_of_queue(args.queue)) as ledger:
