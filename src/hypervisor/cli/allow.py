@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         row = ledger.queues.get(args.queue)
+        drained = ledger.queues.drained(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
     if tools:
@@ -53,4 +54,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"they may take {span(row.budget_ms / 1000)}")
     if row.state == "paused":
         print(f"it is paused; go on with: hypervisor resume {args.queue}")
+    elif not drained:
+        options.tell_next(args.queue)
     return 0

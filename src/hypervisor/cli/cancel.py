@@ -51,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
     elif cancelled:
         print("\n".join(lines))
+        options.tell_person(
+            f"hypervisor summary {args.queue}" if args.queue else "hypervisor status"
+        )
     else:
         print("no queue has open items")
     return 0 if cancelled else 3
@@ -72,6 +75,7 @@ def _missing(args: argparse.Namespace) -> int:
         named = options.named(gone)
         print(f"{count(ended, 'item')} of {one_line(args.queue, 60)} ended as missing{named}")
         print("\n".join(_waited(told)), end="\n" if told else "")
+        options.tell_person(f"hypervisor summary {one_line(args.queue, 60)}")
     return 0 if ended else 3
 
 

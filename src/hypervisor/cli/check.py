@@ -62,11 +62,14 @@ def run(args: argparse.Namespace) -> int:
                 f"it has: {known or 'none'}",
             )
         checks = checks_of(ledger.queues.get(args.queue))
+        drained = ledger.queues.drained(args.queue)
     if not checks:
         print(f"queue {args.queue} has no check")
         return 0 if args.remove is not None else 1
     for check in checks:
         print("\n".join(about(args.queue, check)))
+    if args.command is not None and not drained:
+        options.tell_next(args.queue)
     return 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
+from hypervisor.cli import options
 from hypervisor.cli.messages import note
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "merge the accepted branches of a queue, one by one"
 
@@ -45,4 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{one_line(done.into)}: {counts}")
         for line in done.warnings[-1:]:
             note(line)
+        first = done.aside[0][0] if done.aside else None
+        look = f"show {shell(first)}" if first else f"summary {args.queue}"
+        options.tell_person(f"hypervisor {look}")
     return 1 if done.aside or done.left else 0

@@ -53,6 +53,12 @@ def tell(*lines: str) -> None:
         print("\n".join(lines))
 
 
+def tell_person(command: str) -> None:
+    """Print the command that a person types next; nobody reads it in the session of a client."""
+    if not caller.around():
+        tell(f"next: {command}")
+
+
 def tell_next(queue: str, *of_session: str) -> None:
     """Print how `queue` is worked off: `of_session` in the session of a client, else for people."""
     line = f"next: hypervisor work {queue} -- COMMAND {{path}}   (or --agent NAME)"

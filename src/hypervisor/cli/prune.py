@@ -7,6 +7,7 @@ import json
 import time
 
 from hypervisor.agents import pruning, reconcile
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for name, gone in (("transcripts", told["outputs"]), ("undo", told["undo"])):
         files, size = gone["files"], gone["bytes"]
         print(f"{name} {verb}: {count(files, 'file')}, {size / 1e6:.1f} MB")
+    if args.dry_run:
+        options.tell_person(f"hypervisor prune --days {args.days:g}")
     return 0
 
 

@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             write(args.out, texts)
             print(args.out)
+            if sys.stdout.isatty():
+                options.tell_person(f"hypervisor report {args.queue} --open")
     if results.quoted:
         told = f"a ' was put before {count(results.quoted, 'text')} that a spreadsheet would run"
         note(f"{told} (--raw: before none)")

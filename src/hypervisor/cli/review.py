@@ -126,6 +126,7 @@ def _verdict(ledger: Ledger, args: argparse.Namespace, item_id: str) -> int:
         ledger.reviews.spend_click(person.session, person.question)
     if suggestion is None:
         print(_rate(ledger, queue.no))
+        options.tell_person(f"hypervisor review {args.queue} or hypervisor results {args.queue}")
     return code
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 
+from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
         tell_stays(stays, "that is what hypervisor wrote; ")
+        options.tell_person("hypervisor status" + (f" {args.queue}" if args.queue else ""))
     return 1 if left else 0
 
 
