@@ -12,7 +12,7 @@ from hypervisor.ledger import Ledger, usage
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
-SUMMARY = "let the workers of a queue run or call more, or spend more; or show what they may"
+SUMMARY = "grant the workers of a queue commands, tools or more budget, or show what they have"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="WORDS",
-        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+        help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
     options.add_tools(parser)
     options.add_budget(parser)

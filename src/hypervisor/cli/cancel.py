@@ -13,7 +13,7 @@ from hypervisor.system.spans import span
 from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
-SUMMARY = "end a queue now, or all of them; what was accepted stays"
+SUMMARY = "end a queue now, or all of them; accepted work stays"
 EXAMPLE = "hypervisor cancel inbox"
 _SHOWN = 50
 _FILES = 10

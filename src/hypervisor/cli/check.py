@@ -11,7 +11,7 @@ from hypervisor.ledger.check import BUILT_IN, USUAL, Check, checks_of
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import listed, one_line
 
-SUMMARY = "give a queue a check that must pass before done counts, or show those that it has"
+SUMMARY = "set a command that must pass before an item counts as done, or show those that are set"
 EXAMPLE = "hypervisor check inbox 'make test'"
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _IN_WORDS = {

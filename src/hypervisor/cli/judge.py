@@ -20,7 +20,7 @@ from hypervisor.system.quick_json import loads
 from hypervisor.system.text import count, one_line, shortened
 from hypervisor.worker import review
 
-SUMMARY = "have a second model, without tools, say of each accepted report whether it is true"
+SUMMARY = "have a second model, without tools, judge whether each accepted report is true"
 EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -34,18 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="what is asked")
+    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="who judges")
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
-        "--sample", metavar="SIZE", help="those of the review's sample alone, which is laid out"
+        "--sample", metavar="SIZE", help="only a sample of them, which hypervisor review shows"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="questions at a time (default 1)"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="reports at a time (default 1)",
     )
     parser.add_argument(
         "--redo",
         action="store_true",
-        help="what does not pass is rejected and handed out again, with the reason",
+        help="reject what does not pass, and hand it out again with the reason",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse._ActionsContainer) -> None:
     """Declare what a queue may be opened with, for `work` too."""
     preflight_verb.add_source_arguments(parser)
-    parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
+    parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done")
     parser.add_argument(
         "--files-from",
         metavar="KEY",
@@ -62,16 +62,19 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--max-deaths",
         type=int,
         metavar="N",
-        help="workers that may die while they hold an item, alone or with their pool (3)",
+        help="workers that may die while holding an item before it counts as failed (3)",
     )
     parser.add_argument(
-        "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
+        "--max-lost",
+        type=int,
+        metavar="N",
+        help="leases that may run out before an item counts as failed (10)",
     )
     parser.add_argument(
         "--max-refusals",
         type=int,
         metavar="N",
-        help="reports of one claim that its checks may refuse before that uses up the attempt (3)",
+        help="reports that the checks may refuse before the attempt is used up (3)",
     )
     parser.add_argument(
         "--lease", metavar="TIME", help="how long a claim lives without a heartbeat, e.g. 15m"
@@ -93,8 +96,8 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="workers may change this file, or what is in this folder, although it steers agents, "
-        "git, editors or shells, e.g. .vscode/tasks.json",
+        help="workers may change this file, or the files in this folder, although it steers "
+        "agents, git, editors or shells, e.g. .vscode/tasks.json",
     )
     parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
@@ -103,11 +106,12 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         help="a JSON schema (2020-12): each item done brings an answer that fits it, and "
         "`hypervisor results` has its columns",
     )
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N ready items")
     parser.add_argument(
-        "--first", type=int, metavar="N", help="only the first N items of those that are ready"
-    )
-    parser.add_argument(
-        "--repeat", type=int, metavar="K", help="each row K times, with a column run from 1 to K"
+        "--repeat",
+        type=int,
+        metavar="K",
+        help="each row K times, with a column run that counts them",
     )
     options.add_tools(parser)
     options.add_budget(parser)
@@ -122,7 +126,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--yes-up-to",
         type=int,
         metavar="N",
-        help="don't ask about the cost while the queue has up to N items",
+        help="don't ask about the cost of up to N items",
     )
 
 

@@ -154,23 +154,23 @@ def add_bounds(parser: argparse._ActionsContainer) -> None:
         "--item-calls",
         type=int,
         metavar="N",
-        help="tool calls that a client's worker may take for an item; past them, an attempt is "
-        "used up (200; 0: no limit)",
+        help="tool calls that a client's worker may make for an item before the attempt is used up "
+        "(200; 0: no limit)",
     )
     parser.add_argument(
         "--item-budget",
         metavar="LIMITS",
-        help="dollars, tokens and time that a worker may take for an item, e.g. 0.10usd,10min, "
-        "however often it renews its lease; past them, an attempt is used up (60min, and a lease "
-        "at least; 0min: no limit)",
+        help="dollars, tokens and time that a worker may use for an item before the attempt is "
+        "used up, however often it renews its lease, e.g. 0.10usd,10min (60min, but never less than a "
+        "lease; 0min: no limit)",
     )
     parser.add_argument("--item-minutes", type=float, help=SUPPRESS)
     parser.add_argument(
         "--canary",
         type=int,
         metavar="N",
-        help="so many items have to be done before workers are started on the rest (in a session "
-        "1, above 100 items 3; in a pool none)",
+        help="try N items first, and start on the rest once they are done (in a session 1, above "
+        "100 items 3; in a pool none)",
     )
 
 
@@ -203,15 +203,15 @@ def add_check(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="the check takes this file or folder from the commit at which an item began, "
-        "whatever its worker has made of it; may be repeated",
+        help="the check uses this file or folder as it was when the item began, whatever the "
+        "worker has made of it; may be repeated",
     )
     parser.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="the check keeps this variable, though it looks like a secret; may be repeated",
+        help="pass this variable on to the check although it looks like a secret; may be repeated",
     )
 
 

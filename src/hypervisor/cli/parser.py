@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import shutil
 import sys
+import textwrap
 from typing import NoReturn
 
 from hypervisor.cli.messages import complain
@@ -88,7 +90,9 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
     # From Python 3.14 on it would write control sequences, which what we print with escapes.
     parser.color = False  # type: ignore[attr-defined,unused-ignore]
     module.add_arguments(parser)
+    width = shutil.get_terminal_size().columns - 2
+    told = [textwrap.fill(part, width) for part in (parser.epilog or "").split("\n\n") if part]
     if example := getattr(module, "EXAMPLE", ""):
-        told = f"{parser.epilog}\n\n" if parser.epilog else ""
-        parser.epilog = f"{told}example:\n  {example}"
+        told.append(f"example:\n  {example}")
+    parser.epilog = "\n\n".join(told)
     return parser

@@ -22,7 +22,7 @@ from hypervisor.system.text import one_line, shell
 
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
-SUMMARY = "sort items into ready, skipped, held and broken, and say why; changes nothing"
+SUMMARY = "show which items are ready, skipped, held or broken, and why; changes nothing"
 EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 

@@ -15,7 +15,7 @@ from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
-SUMMARY = "remove old ended queues, claims, transcripts and undo records; keep what is open"
+SUMMARY = "remove what is left of queues that ended long ago; what is open stays"
 _DAYS = 30.0
 _SHOWN = 30
 

@@ -24,7 +24,7 @@ from hypervisor.system.text import count, either, indented, one_line, shell, sho
 from hypervisor.views import acceptance
 from hypervisor.worker import review
 
-SUMMARY = "look at accepted reports, a sample of them for instance, and judge them one by one"
+SUMMARY = "read accepted reports, or a sample of them, and accept or reject each"
 EXAMPLE = "hypervisor review inbox --sample 20"
 _SHOWN = 20
 
@@ -36,32 +36,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         metavar="SIZE",
-        help="lay out a sample of the reports that are accepted now: 5%%, or a number",
+        help="draw a sample of the reports accepted so far: 5%%, or a number",
     )
-    parser.add_argument("--seed", help="the same seed draws the same sample (default: by chance)")
+    parser.add_argument("--seed", help="the same seed draws the same sample (default: random)")
     parser.add_argument(
         "--by",
         metavar="KEY",
-        help="in proportion, and at least one each: by a column, by a key of the tasks' headers, "
-        "by answer.KEY, or by model, worker or folder",
+        help="draw in proportion, at least one of each: a column, a key of the tasks' headers, "
+        "answer.KEY, model, worker or folder",
     )
-    parser.add_argument("--again", action="store_true", help="another sample in place of the last")
+    parser.add_argument(
+        "--again", action="store_true", help="draw another sample instead of the last"
+    )
     verdict = parser.add_mutually_exclusive_group()
     verdict.add_argument(
-        "--accept", nargs="?", const="", metavar="ID", help="it is right; the first verdict counts"
+        "--accept",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="it is right; the first verdict counts",
     )
     verdict.add_argument(
         "--reject",
         nargs="?",
         const="",
         metavar="ID",
-        help="it is not: its mark is taken back, and it is handed out again with the note",
+        help="it is wrong: its mark is taken back, and the item is handed out again with the note",
     )
     parser.add_argument("--note", metavar="TEXT", help="what is wrong with it; - reads it")
     parser.add_argument(
         "--suggested",
         action="store_true",
-        help="the work that workers suggest, in place of reports",
+        help="show the work that workers suggest instead",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 

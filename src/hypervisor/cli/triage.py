@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypervisor.triage import Unnamed
     from hypervisor.views.shapes import Summary
 
-SUMMARY = "close, assign and link tasks by rules, in several processes"
+SUMMARY = "close, assign and link tasks by fixed rules, in several processes"
 _WORKERS = 4
 
 

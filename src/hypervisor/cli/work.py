@@ -27,7 +27,7 @@ from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
 from hypervisor.worker import detached
 
-SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
+SUMMARY = "run a command or headless agents on a queue, or on a source in one call"
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
-        "A SOURCE is opened first, in a queue named after it, without the suffix; typed again, it "
-        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without "
-        "a shell: "
+        "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
+        "again goes on with that queue.\n\nWORDS are the command line of --agent command, one "
+        "process per item, without a shell: "
         "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
         "For the other agents\nthey are added to the client's command line."
@@ -83,13 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60,
         metavar="M",
-        help="time limit of one agent (default 60)",
+        help="minutes that one agent may take (default 60)",
     )
     parser.add_argument(
         "--max-turns",
         type=int,
         metavar="T",
-        help=f"an agent's turns with its model (default {_TURNS_PER_ITEM} per item)",
+        help=f"turns that an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
