@@ -161,8 +161,8 @@ def add_bounds(parser: argparse._ActionsContainer) -> None:
         "--item-budget",
         metavar="LIMITS",
         help="dollars, tokens and time that a worker may use for an item before the attempt is "
-        "used up, however often it renews its lease, e.g. 0.10usd,10min (60min, but never less than a "
-        "lease; 0min: no limit)",
+        "used up, however often it renews its lease, e.g. 0.10usd,10min (60min, never less than "
+        "a lease; 0min: no limit)",
     )
     parser.add_argument("--item-minutes", type=float, help=SUPPRESS)
     parser.add_argument(

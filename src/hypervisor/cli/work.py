@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
         "again goes on with that queue.\n\nWORDS are the command line of --agent command, one "
         "process per item, without a shell: "
-        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
-        "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
-        "For the other agents\nthey are added to the client's command line."
+        "{path}, {id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
+        "but not in code that a shell or an interpreter is given; {{name}} is {name} as it is. "
+        "For the other agents they are added to the client's command line."
     )
     # An option that both have is our own.
     parser.conflict_handler = "resolve"
