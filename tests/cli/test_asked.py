@@ -154,7 +154,7 @@ def test_a_queue_that_matches_nothing_says_so_with_exit_code_three(batch: Path, 
     [
         (["q"], "no source"),
         (["q", "--where", "priority<=1", "--lease", "5m"], "no source"),
-        (["q", "--where", "priority"], "is no condition\nhint: write it in quotes"),
+        (["q", "--where", "priority"], "is not a condition\nhint: write it in quotes"),
         (["nowhere", "--where", "priority<=1"], "no queue 'nowhere'"),
     ],
 )

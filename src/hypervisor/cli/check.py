@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     UsageError."""
     given = args.command is not None or args.name is not None
     if given and (args.list or args.remove is not None):
-        raise UsageError("--list and --remove take no check", "say one thing at a time")
+        raise UsageError("--list and --remove take no check", "use one of them at a time")
     root = root_of_queue(args.queue)
     base = options.check_base(args, root, args.command, "CMD")
     name = _name(args)

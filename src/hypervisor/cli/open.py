@@ -313,7 +313,7 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
         inside = os.path.relpath(os.path.abspath(path), root)
         if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
             raise UsageError(
-                f"--may-write {one_line(path, 200)} is no path in {one_line(root, 200)}",
+                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
                 "name one file or folder in it",
             )
         named.append(inside)

@@ -224,7 +224,7 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
         raise UsageError("--from-base and --env belong to a check", f"add {option}")
     for name in args.env:
         if not name.isidentifier():
-            raise UsageError(f"--env {name!r} is no variable's name", "write the name alone")
+            raise UsageError(f"--env {name!r} is not a variable's name", "write the name alone")
     from hypervisor.worker import base_files
 
     return base_files.named(root, os.getcwd(), args.from_base) if args.from_base else []

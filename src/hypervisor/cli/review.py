@@ -81,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
     if given is not None and item_id is None:
         raise UsageError("a verdict is on one item", f"hypervisor review {args.queue} ID --accept")
     if args.reject is None and args.note is not None:
-        raise UsageError("--note says why a report is rejected", "with --reject")
+        raise UsageError("--note says why a report is rejected", "use it with --reject")
     if args.sample is None and (args.seed or args.by or args.again):
-        raise UsageError("--seed, --by and --again are about a sample", "with --sample 5%")
+        raise UsageError("--seed, --by and --again are about a sample", "use them with --sample 5%")
     if args.sample is not None and (item_id or args.suggested):
-        raise UsageError("a sample is laid out by itself", "leave the rest out")
+        raise UsageError("a sample is drawn on its own", "leave the rest out")
     looks = given is None and args.sample is None
     with Ledger.open(root_of_queue(args.queue), look=looks) as ledger:
         reconcile.settle(ledger, limit=None)
@@ -118,7 +118,9 @@ def _verdict(ledger: Ledger, args: argparse.Namespace, item_id: str) -> int:
     queue = ledger.queues.get(args.queue)
     suggestion = ledger.suggestions.find(queue.no, item_id)
     if args.reject is not None and note is None and suggestion is None:
-        raise UsageError("a rejection says why", "--note 'what is wrong'; the next worker reads it")
+        raise UsageError(
+            "a rejection needs a reason", "--note 'what is wrong'; the next worker reads it"
+        )
     person = _person(ledger, args.queue, item_id, note if args.reject is not None else None)
     code = 0
     if suggestion is not None:

@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
         queue, _ = work_on.chosen(args.sources, args.queue)
         return attach(root_of_queue(queue), queue)
     if args.agent is None and not args.words:
-        raise UsageError("nobody to work", "add -- COMMAND {path}, or --agent NAME")
+        raise UsageError("nobody is named to do the work", "add -- COMMAND {path}, or --agent NAME")
     args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):

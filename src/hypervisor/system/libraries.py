@@ -28,15 +28,14 @@ def origin() -> str:
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))
     import json
     from importlib.metadata import PackageNotFoundError, distribution
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+    from urllib.parse import unquote, urlsplit
 
     try:
         told = json.loads(distribution("hypervisor").read_text("direct_url.json") or "{}")
         url = str(told.get("url", ""))
         if "vcs_info" in told:
             return url
-        folder = url2pathname(urlsplit(url).path) if url.startswith("file:") else ""
+        folder = unquote(urlsplit(url).path) if url.startswith("file:") else ""
     except (PackageNotFoundError, ValueError, AttributeError):
         return ""
     return folder if os.path.exists(os.path.join(folder, "bin", "hypervisor")) else ""

@@ -192,7 +192,7 @@ class Results:
 
 
 def _flat(value: object, flat: dict[Path, object], path: Path) -> dict[Path, object]:
-    """Note in `flat` each value in `value` that is no object, or an empty one, by where it
+    """Note in `flat` each value in `value` that is not an object, or an empty one, by where it
     stands, and return it."""
     if type(value) is dict and value:
         for name, inner in value.items():
@@ -238,7 +238,7 @@ def write(path: str, texts: Iterable[str]) -> None:
 
 
 def _cell(value: object) -> object:
-    """Return how what is no text stands in a table; nothing in it can begin a formula."""
+    """Return how what is not text stands in a table; nothing in it can begin a formula."""
     plain = value is None or type(value) in (int, float)
     return value if plain else _encode(value)
 

@@ -324,7 +324,7 @@ def test_a_name_that_is_taken_is_never_replaced(project: Path, lay: Lay) -> None
         taken.write_text("mine\n")
         worker.finish(ledger, claim.token, "done", {"summary": "did it"})
         [(_, why)] = outbox.flush(ledger)
-        assert "stands already" in why
+        assert "already exists" in why
     assert (taken.read_text(), path.exists()) == ("mine\n", True)
 
 

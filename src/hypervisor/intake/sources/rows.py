@@ -70,7 +70,7 @@ class Rows:
     def of_file(self, path: str, origin: str) -> Iterator[Found]:
         """Yield the rows of the file at `path`; a row that can't be read is one broken entry.
 
-        Raises SourceError for a file that is no table at all, or too large.
+        Raises SourceError for a file that is not a table at all, or too large.
         """
         try:
             descriptor, status = open_file(path)

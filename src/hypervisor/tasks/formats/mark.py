@@ -25,7 +25,7 @@ def local_id(item_id: str, path: str) -> str:
 
 
 def text_of(path: str) -> tuple[write.Seen, str]:
-    """Read a file that holds many items. Raises OSError, and BrokenFile for what is no text."""
+    """Read a file that holds many items. Raises OSError, and BrokenFile for what is not text."""
     seen = write.look(path)
     try:
         text = seen.raw.decode()
