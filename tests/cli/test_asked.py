@@ -266,7 +266,7 @@ def test_everything_is_stopped_and_what_was_half_done_is_named(batch: Path, run:
     assert rest[0].endswith("; changed: tasks/b.md")
     assert rest[1].startswith("  c “Title of c”: bob had it")
     assert rest[1].endswith("; no change of a file is known")
-    assert rest[-1] == "cancelled other: 1 open item ended"
+    assert rest[-2:] == ["cancelled other: 1 open item ended", "next: hypervisor status"]
     assert set(states(batch).values()) == {"done", "cancelled"}
     said = run("summary", "q").stdout
     assert "  b “Title of b”: half done; enough\n" in said
@@ -337,6 +337,7 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
         "that is what hypervisor wrote; what workers changed stays, the newest first:",
         "  commit 1a2b3c4 (b)",
         "  src/x.py (a)",
+        "next: hypervisor status q",
     ]
     assert (batch / "tasks/a.md").read_bytes() == before
     told = json.loads(run("undo", "q", "--json").stdout)

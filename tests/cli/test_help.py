@@ -25,7 +25,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def named(page: str) -> list[str]:
     """The verbs that a page of help lists."""
-    return re.findall(r"^  (\S+)", page, re.MULTILINE)
+    return re.findall(r"^  (\w\S*)", page, re.MULTILINE)
 
 
 def test_the_first_page_has_at_most_16_verbs_and_leads_to_all_others(run: Run) -> None:
