@@ -410,7 +410,7 @@ def _next(
     if why == "not done":
         return (
             f"stopped: what was tried first is not done: {escaped(cause)}; nothing more was "
-            f"started. Once that is mended: hypervisor retry {args.queue}, then the same command; "
+            f"started. Once that is fixed: hypervisor retry {args.queue}, then the same command; "
             f"or go on all the same: hypervisor plan {args.queue} --go-on"
         )
     if why == "halted":

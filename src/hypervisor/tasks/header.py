@@ -439,6 +439,6 @@ def _twice(key: str, first: int, second: Node, text: str) -> HeaderError:
     lines = [text.count("\n", 0, index) + 2 for index in (first, second.start_mark.index)]
     return HeaderError(
         second.start_mark.index,
-        f"the key '{key}' stands twice, in lines {lines[0]} and {lines[1]}",
+        f"the key '{key}' appears twice, in lines {lines[0]} and {lines[1]}",
         "keep one of the two lines",
     )

@@ -245,7 +245,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield _Row(line, None, f"not a row: {error}", "mend the quotes of the row")
+            yield _Row(line, None, f"not a row: {error}", "fix the quotes of the row")
             continue
         except _BadLine as error:
             yield _Row(lines.number, None, str(error), error.fix)
