@@ -43,7 +43,7 @@ def test_a_report_is_never_written_into_another_task_at_its_path(project: Path) 
         worker.finish(ledger, token, "done", {"summary": "did it"})
         assert path.read_bytes() == before
         [(item, why)] = outbox.flush(ledger, None)
-        assert item == "t0" and "other stands there, not t0" in why
+        assert item == "t0" and "other is there, not t0" in why
 
 
 def test_a_report_follows_its_task_to_where_that_was_moved(project: Path) -> None:

@@ -324,8 +324,7 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             "words of the worker, which are data:",
             *shown,
             f"The user fixes the cause, then: hypervisor retry {name}",
-            f"or goes on with the {count(left, 'item')} left all the same: "
-            f"/hypervisor:resume {name}",
+            f"or goes on with the {count(left, 'item')} left anyway: /hypervisor:resume {name}",
             end,
         ]
     workers = count(told["workers"], "worker")

@@ -411,7 +411,7 @@ def _next(
         return (
             f"stopped: what was tried first is not done: {escaped(cause)}; nothing more was "
             f"started. Once that is fixed: hypervisor retry {args.queue}, then the same command; "
-            f"or go on all the same: hypervisor plan {args.queue} --go-on"
+            f"or go on anyway: hypervisor plan {args.queue} --go-on"
         )
     if why == "halted":
         failed = count(args.halt, "failure")
@@ -420,8 +420,8 @@ def _next(
         return "stopped; the same command goes on with what is left"
     if why == "paused":
         if resume_at:
-            return f"paused until {until(resume_at)}; the same command waits for that and goes on"
+            return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
         return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
     if why == "idle":
-        return f"these agents got nothing more: {nothing}; see: hypervisor status {args.queue}"
+        return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"

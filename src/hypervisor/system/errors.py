@@ -87,15 +87,15 @@ class FileChanged(HypervisorError):
 
 
 class NoSuchItem(BrokenFile):
-    """An item that is no longer in its file, or stands there more than once."""
+    """An item that is no longer in its file, or is there more than once."""
 
 
 class OtherItem(HypervisorError):
     """Another task, or none that goes by its id, stands where an item's file was."""
 
     def __init__(self, path: str, item_id: str, found: str | None) -> None:
-        stands = "a task without an id" if found is None else one_line(found, 80)
-        super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")
+        other = "a task without an id" if found is None else one_line(found, 80)
+        super().__init__(f"{one_line(path)}: {other} is there, not {one_line(item_id, 80)}")
 
 
 def mend_of(error: OSError, otherwise: str = "run the command again") -> str:

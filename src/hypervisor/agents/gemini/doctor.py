@@ -75,7 +75,7 @@ def _login(folder: str, settings: dict[str, object]) -> Finding:
         if os.path.exists(os.path.join(folder, name)):
             return ok(ABOUT, "login", f"{told}, {name} is there (not tried)")
     if any(_in_env_file(folder, name) for name in variables):
-        return ok(ABOUT, "login", f"{told}, its key stands in the client's .env (not tried)")
+        return ok(ABOUT, "login", f"{told}, its key is in the client's .env (not tried)")
     if variables and os.path.exists(os.path.join(folder, "gemini-credentials.json")):
         # The client may keep a key there, encrypted; it makes the file for other ends as well.
         text = f"{told}: {variables[0]} is not set, and the client's own store can't be looked into"

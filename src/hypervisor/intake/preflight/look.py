@@ -186,7 +186,7 @@ class Look:
 
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
-        assert path is not None and found.path is not None, "it stands in a file"
+        assert path is not None and found.path is not None, "it is in a file"
         if self._where and not self._where.holds(item._asdict(), None):
             self.result.not_matching += 1
             return

@@ -46,7 +46,7 @@ def read(path: str, kind: Format, own_id: str, title: str | None) -> Item:
 def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) -> Item:
     same = kind.find(path, text, own_id, title)
     if len(same) != 1:
-        what = "stands there more than once" if same else "is no longer there"
+        what = "is there more than once" if same else "is no longer there"
         raise NoSuchItem(
             path,
             same[1].line if same else None,

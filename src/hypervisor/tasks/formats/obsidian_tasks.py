@@ -337,7 +337,7 @@ def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
             told = json.load(source) if size <= _LARGEST else None
     except (OSError, ValueError, RecursionError) as error:
         told = None
-        what = f"{_SETTINGS}: {one_line(error, 120)}, so nobody knows which boxes are tasks"
+        what = f"{_SETTINGS}: {one_line(error, 120)}, so it is unclear which boxes are tasks"
         broken = BrokenFile(file, getattr(error, "lineno", None), what, "fix it")
     told = told if isinstance(told, dict) else {}
     listed = told.get("statusSettings")
