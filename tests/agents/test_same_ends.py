@@ -147,6 +147,7 @@ def run_pool(root: Path, client: Any) -> None:
 
 def one_line(said: str) -> str:
     """What the MCP server says of the same: the error and its hint in one line."""
+    said = said.replace("\nthe end of its output:", ". The end of its output:")
     return said.rstrip().removeprefix("error: ").replace("\nhint: ", "; ")
 
 

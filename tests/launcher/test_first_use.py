@@ -131,10 +131,11 @@ def test_an_unreachable_index_is_told_in_one_line_and_nothing_is_half_made(
     plugin.env = dict(UNREACHABLE)
     run = plugin.run()
     assert (run.code, run.out) == (1, "")
-    setting_up, complaint = run.err.splitlines()
+    setting_up, complaint, hint = run.err.splitlines()
     assert "setting up" in setting_up
     (log,) = plugin.home.glob("*.log")
-    assert f"the whole output is in {log};" in complaint
+    assert complaint.startswith("error: ") and complaint.endswith(f"the whole output is in {log}")
+    assert hint.startswith("hint: run the command again")
     assert ("uv pip install" in log.read_text()) is uv
     assert "-m pip install" in log.read_text()
     assert plugin.environments() == []

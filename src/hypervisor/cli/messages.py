@@ -11,15 +11,16 @@ from hypervisor.system.text import indented
 
 
 def complain(error: HypervisorError | str, hint: str = "") -> None:
-    """Print an error and what its reader can do about it, a line each. What a program printed
-    stands between them, indented, so that no line of it can pass for one of ours."""
-    what = error if isinstance(error, str) else error.cause
-    hint = hint if isinstance(error, str) else error.fix
-    first, *block = what.split("\n")
-    lines = [f"error: {first}"]
-    lines += [line if line.startswith("  ") else indented(line) for line in block]
+    """Print an error and what its reader can do about it, a line each, and below them the end of
+    what a program printed, indented, so that no line of it can pass for one of ours."""
+    output = ""
+    if isinstance(error, HypervisorError):
+        error, hint, output = error.message, error.fix, error.output
+    lines = [f"error: {indented(error).strip()}"]
     if hint:
         lines.append(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
+    if output:
+        lines += ["the end of its output:", indented(output)]
     _print("\n".join(lines))
 
 
