@@ -13,10 +13,10 @@ from hypervisor.system.text import indented
 def complain(error: HypervisorError | str, hint: str = "") -> None:
     """Print an error and what its reader can do about it, a line each, and below them the end of
     what a program printed, indented, so that no line of it can pass for one of ours."""
-    output = ""
+    what, output = error, ""
     if isinstance(error, HypervisorError):
-        error, hint, output = error.message, error.fix, error.output
-    lines = [f"error: {indented(error).strip()}"]
+        what, hint, output = error.message, error.fix, error.output
+    lines = [f"error: {indented(what).strip()}"]
     if hint:
         lines.append(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
     if output:
