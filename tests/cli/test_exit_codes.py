@@ -217,10 +217,10 @@ def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(
     waiting = run("next", "q")
     assert waiting.returncode == 0
     assert waiting.stdout.startswith("nothing ready now; a is with ")
-    assert waiting.stdout.endswith("; 1 wait for other items\n")
+    assert waiting.stdout.endswith("; 1 waits for other items\n")
     ended = run("block", mine, "--reason", "no", "--next")
     assert ended.returncode == 0
-    assert ended.stdout.endswith("nothing left; 1 wait for a (blocked)\n")
+    assert ended.stdout.endswith("nothing left; 1 waits for a (blocked)\n")
     assert run("next", "q").returncode == 3
 
 
