@@ -7,7 +7,7 @@ from hypervisor.ledger import locks
 from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
-from hypervisor.system.text import count, either, listed, one_line
+from hypervisor.system.text import either, listed, one_line
 from hypervisor.worker.presence import lock_on, lock_view, missing
 
 TYPE_CHECKING = False
@@ -115,7 +115,8 @@ def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, i
 def told_missing(ids: list[str], number: int) -> str:
     """Return in words that the files of `number` items, of these among others, are not here."""
     named = listed(ids, _SHOWN, 60)
-    return f"{either(number, 'the file of 1 item is', f'the files of {number} items are')} missing: {named}"
+    which = either(number, "the file of 1 item is", f"the files of {number} items are")
+    return f"{which} missing: {named}"
 
 
 def at_work(ledger: Ledger, queue: int) -> list[str]:
