@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
+# What is skipped beside tasks that are done, and is nothing to work on either.
+_BESIDE = {"duplicate", "malformed", "not_a_task"}
 EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
@@ -270,8 +272,14 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     else:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
-    complete = checked.kinds()["skipped"].get("complete", 0)
-    if complete and complete == counts["total"] and not failed:
+    skipped = checked.kinds()["skipped"]
+    complete = skipped.pop("complete", 0)
+    if (
+        complete
+        and not failed
+        and skipped.keys() <= _BESIDE
+        and counts["skipped"] == counts["total"]
+    ):
         known = work_on.is_known(args.queue)
         again = f"hypervisor undo {args.queue}, then the same command" if known else ""
         _tell_done(args, complete, again)
