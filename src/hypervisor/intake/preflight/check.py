@@ -202,10 +202,12 @@ class _Sorting:
             paths = [_place(item) for item in same]
             if item_id in self._look.left_out:
                 paths.append(self._look.left_out[item_id])
-            if len(paths) < 2 or all(item.closed for item in same):
+            if len(paths) < 2:
                 continue
             more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
             for item in same:
+                if item.closed:
+                    continue
                 other = one_line(paths[1] if item is same[0] else paths[0])
                 mend = "remove the copy, or give it an id of its own"
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
