@@ -3,6 +3,7 @@ and files that are broken."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +71,30 @@ def test_a_todo_whose_name_alone_says_how_it_stands_is_a_task(write: Write, sort
 def test_an_issue_of_tbd_that_was_opened_again_is_open(write: Write, sort: Sort) -> None:
     write(".tbd/issues/is-a.md", "---\nid: is-a\nstatus: open\nclose_reason: done before\n---\n")
     assert [entry.id for entry in sort(".tbd/issues").ready] == ["is-a"]
+
+
+def issues(**told: str) -> str:
+    """Return rows of beads: of each issue its status, its parent and what it waits for."""
+    lines = []
+    for name, words in told.items():
+        status, parent, *waits = words.split()
+        kinds = [("parent-child", parent), *(("blocks", other) for other in waits)]
+        links = [{"depends_on_id": other, "type": kind} for kind, other in kinds if other != "-"]
+        row = {"id": name, "title": name, "status": status, "dependencies": links}
+        lines.append(json.dumps(row | {"issue_type": "epic" if "epic" in name else "task"}))
+    return "\n".join(lines)
+
+
+def test_in_beads_what_keeps_a_parent_keeps_all_below_it(write: Write, sort: Sort) -> None:
+    write("issues.jsonl", issues(
+        epic="open - first", first="open epic", a="open epic", b="open a",
+        late="deferred -", c="open late", epic2="blocked -", d="open epic2", epic3="open -",
+        e="open epic3", epic4="closed - a", f="open epic4",
+    ))  # fmt: skip
+    checked = sort("issues.jsonl")
+    assert {entry.id for entry in checked.ready} == {"first", "e", "f"}
+    told = {entry.id: entry.after or entry.reason for entry in checked.held}
+    assert told["b"] == ("first",)
+    assert told["c"] == "waits for late (deferred)"
+    assert told["d"] == "waits for epic2 (blocked)"
+    assert told["epic3"] == "worked on by its parts"

@@ -34,7 +34,9 @@ BEADS = {"id": "bd-1", "title": "T", "status": "open", "issue_type": "task"}
         ({"status": "deferred"}, "waiting"),
         ({"status": "hooked"}, "in_progress"),
         ({"status": "custom"}, "unknown"),
-        ({"issue_type": "epic"}, "waiting"),
+        ({"issue_type": "epic"}, ""),
+        ({"issue_type": "epic", "status": "in_progress"}, ""),
+        ({"issue_type": "epic", "status": "blocked"}, "blocked"),
     ],
 )
 def test_an_issue_of_beads_stands_as_its_tool_says(more: dict[str, str], state: str) -> None:

@@ -105,6 +105,8 @@ class Node:
     warnings: list[str] = field(default_factory=list)
     # True where the tool that wrote it takes what is cancelled for as good as done.
     cancelled_will_do: bool = False
+    # True where it has an item wait with its parent.
+    waits_with_parent: bool = False
 
     @property
     def closed(self) -> bool:
@@ -142,6 +144,7 @@ def relate(
             node.warnings += [f"blocks {one_line(name, 80)}, which does not exist" for name in lost]
     _settle_doubts(nodes, names)
     graph.judge_parents()
+    graph.wait_with_parents()
     graph.judge_containers()
     graph.judge_dependencies()
 
@@ -271,6 +274,23 @@ class _Graph:
                 node.warnings.append(f"parents form a circle: {shown}")
             elif not self._inside(node.parent) and node.parent.casefold() not in self._known:
                 node.warnings.append(f"its parent {one_line(node.parent, 80)} does not exist")
+
+    def wait_with_parents(self) -> None:
+        """Have items wait for what those above them wait for, where their tool does so."""
+        own = {id(node): node.depends_on for node in self._nodes if node.waits_with_parent}
+        for node in self._nodes:
+            line = [node.id]
+            at = node
+            while at.waits_with_parent and at.parent is not None:
+                above = self._inside(at.parent)
+                if len(above) != 1 or above[0].id in line or above[0].closed:
+                    break
+                at = above[0]
+                line.append(at.id)
+                if node.verdict is None and at.state in ("blocked", "waiting"):
+                    node.verdict = Verdict("held", "waits_for", _waits(at.id, _state(at)))
+                others = [one for one in own.get(id(at), ()) if one not in line]
+                node.depends_on = [*node.depends_on, *others]
 
     def judge_containers(self) -> None:
         """Hold what others still have to be done for."""

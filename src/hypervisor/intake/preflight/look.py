@@ -147,6 +147,7 @@ class Look:
             return
         assert found.item is not None, "a row was read as an item"
         item = self._settled(found.item)
+        kind = formats.get(found.format or "rows")
         if found.is_work and path is not None and found.format is not None:
             self.result.formats[path] = found.format
         verdict = None
@@ -156,6 +157,8 @@ class Look:
             verdict = finished(item.state, item.word)
             if verdict is None and not (self._files_are_items or found.is_work):
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
+            if verdict is None and not item.state:
+                verdict = Verdict("held", "container", "worked on by its parts")
             verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and item.held:
                 verdict = Verdict("held", KEY, item.held)
@@ -181,6 +184,8 @@ class Look:
                 payload=found.row,
                 rank=(priority_or_usual(item.priority if found.is_work else None), 0.0),
                 files=files,
+                cancelled_will_do=kind.cancelled_will_do,
+                waits_with_parent=kind.waits_with_parent,
             )
         )
 

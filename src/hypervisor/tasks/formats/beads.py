@@ -31,6 +31,7 @@ class Beads(Rows):
     about = "issues.jsonl of beads: an export, read only"
     is_work = True
     id_key = "id"
+    waits_with_parent = True
 
     def knows(self, row: Row) -> bool:
         """By the kind that each issue has."""
@@ -46,10 +47,10 @@ class Beads(Rows):
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the tool's own word; an epic is worked on by its children."""
-        if row.get("issue_type") == "epic" and word != "closed":
-            return "waiting"
         later = word == "open" and is_later(str(row.get("defer_until") or ""))
-        return "waiting" if later else _WORDS.get(word, "unknown")
+        state = "waiting" if later else _WORDS.get(word, "unknown")
+        by_parts = row.get("issue_type") == "epic" and state in ("ready", "in_progress")
+        return "" if by_parts else state
 
     def links(self, row: Row) -> Dependencies:
         """Return what the issue says it waits for; it is the one that waits, whatever the type."""
