@@ -98,3 +98,31 @@ def test_in_beads_what_keeps_a_parent_keeps_all_below_it(write: Write, sort: Sor
     assert told["c"] == "waits for late (deferred)"
     assert told["d"] == "waits for epic2 (blocked)"
     assert told["epic3"] == "worked on by its parts"
+
+
+def test_two_items_of_one_id_on_one_line_are_both_held(write: Write, sort: Sort) -> None:
+    tasks = [{"id": one, "title": "t", "status": "pending"} for one in (1, 1, 2)]
+    write("tasks.json", json.dumps({"tasks": tasks}))
+    for sources in (["tasks.json"], ["tasks.json", "tasks.json"]):
+        checked = sort(*sources)
+        assert [entry.kind for entry in checked.held] == ["same_id", "same_id"]
+        assert [entry.id for entry in checked.ready] == ["tasks.json#2"]
+
+
+def test_what_is_closed_for_whatever_reason_keeps_no_issue_waiting(
+    write: Write, sort: Sort
+) -> None:
+    nodes = [{"number": 2, "state": "OPEN"}, {"number": 9, "state": "CLOSED"}]
+    rows = [
+        {"number": 1, "title": "a", "state": "OPEN", "blockedBy": nodes},
+        {"number": 2, "title": "b", "state": "CLOSED", "stateReason": "NOT_PLANNED"},
+    ]
+    write("issues.json", json.dumps(rows))
+    assert [entry.id for entry in sort("issues.json").ready] == ["1"]
+    write(".obsidian/plugins/obsidian-tasks-plugin/data.json", "{}")
+    write("notes/a.md", "- [ ] a ⛔ x\n- [-] b 🆔 x\n- [ ] c 🔁 every day\n- [x] d 🔁 every day\n")
+    checked = sort("notes")
+    assert [entry.title for entry in checked.ready] == ["a"]
+    assert [entry.reason.split(":")[0] for entry in checked.held] == [
+        "it recurs, and only the plugin writes the next",
+    ]  # fmt: skip

@@ -109,6 +109,15 @@ def test_what_lies_among_the_completed_satisfies_whatever_it_says(
     assert list(found.values()) == ["ready", "ready", "ready", "missing_dependency"]
 
 
+@pytest.mark.parametrize("name", ["7", "'007'", "b-7"])
+def test_what_is_archived_is_found_by_its_number_alone(
+    name: str, project: Path, board: Lay
+) -> None:
+    board("backlog/archive/tasks/b-007 - x.md", "id: B-007", "status: Doing")
+    board("backlog/tasks/b-1 - x.md", "id: B-1", "status: Todo", f"dependencies: [{name}]")
+    assert [entry.reason for entry in sort(project, "backlog").held] == ["waits for B-007 (Doing)"]
+
+
 def test_an_id_that_is_also_archived_is_held_with_what_waits_for_it(
     project: Path, board: Lay
 ) -> None:

@@ -204,7 +204,8 @@ class Look:
         item = self._settled(item)
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
         if item.held:
-            verdict = Verdict("held", "disagreement", item.held)
+            why = "waiting" if item.state == "waiting" else "disagreement"
+            verdict = Verdict("held", why, item.held)
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
         files = tuple(sorted(set(map(os.path.normpath, item.files))))
@@ -220,7 +221,7 @@ class Look:
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[self._called(path, other) for other in item.depends_on],
                 blocks=[self._called(path, other) for other in item.blocks],
-                verdict=verdict or self._seen_before((found.path, (item.line, item.id)), path),
+                verdict=verdict or self._seen_before((found.path, (found.number, item.id)), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}

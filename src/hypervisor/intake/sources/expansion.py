@@ -263,7 +263,8 @@ class _Expander:
         """Yield the items of a file, or of one that has none `instead`, without which that is told
         as a problem."""
         try:
-            items = kind.chosen(path, kind.items(path, mark.text_of(path)[1]), name)
+            every = kind.items(path, mark.text_of(path)[1])
+            items = kind.chosen(path, every, name)
         except BrokenFile as error:
             yield _broken(error, path, spec) if instead is None else instead
             return
@@ -273,9 +274,13 @@ class _Expander:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
             problem = Problem("broken", "empty", f"{what} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)
+        numbers = {id(item): number for number, item in enumerate(every, 1)}
         for item in items:
             if item.state:
-                yield Found(path, origin=spec, line=item.line, item=item, format=kind.name)
+                yield Found(
+                    path, origin=spec, line=item.line, item=item, format=kind.name,
+                    number=numbers.get(id(item), 0),
+                )  # fmt: skip
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
         try:
