@@ -215,6 +215,16 @@ def test_taskmd_has_its_own_words_and_ids_from_names(project: Path, lay: Lay) ->
     assert after.startswith(before.replace("pending", "completed"))
 
 
+def test_what_taskmd_leaves_out_is_no_task_and_its_archive_satisfies(
+    project: Path, lay: Lay
+) -> None:
+    lay(".taskmd.yaml", text="dir: ./tasks\n")
+    lay("tasks/build/001-a.md", 'id: "001"', "status: pending")
+    lay("tasks/archive/002-b.md", 'id: "002"', "status: completed")
+    lay("tasks/003-c.md", 'id: "003"', "status: pending", 'dependencies: ["002"]')
+    assert kinds(sort(project, "tasks")) == {"003-c.md": "ready", "001-a.md": "not_a_task"}
+
+
 # -- tbd --
 
 

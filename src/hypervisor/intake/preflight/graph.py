@@ -294,11 +294,17 @@ class _Graph:
 
     def judge_containers(self) -> None:
         """Hold what others still have to be done for."""
+        # A child that waits for its own parent comes after it.
+        behind = Counter(
+            node.parent.casefold()
+            for node in self._nodes
+            if node.parent is not None
+            and not node.closed
+            and node.parent in (node.id, *node.depends_on)
+        )
         for node in self._nodes:
             children = self._open_children.get(node.id.casefold(), 0)
-            if node.verdict is None and children:
-                own = node.parent is not None and node.parent.casefold() == node.id.casefold()
-                children -= own
+            children -= behind.get(node.id.casefold(), 0)
             if node.verdict is None and children:
                 count = f"{children} open child{'ren' if children > 1 else ''}"
                 node.verdict = Verdict("held", "container", f"has {count}")

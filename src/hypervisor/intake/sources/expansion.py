@@ -89,7 +89,7 @@ class _Expander:
         self._settings = settings
         self._stdin = stdin
         self._files_are_items = files_are_items
-        self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
+        self._accept = walk.is_no_leftover if files_are_items else self._is_looked_at
         self._lists_lead_out = lists_lead_out
         self._told = format if format in formats.TASK_FILES else None
         self._format = formats.get(format) if formats.holds_many(format) and format else None
@@ -233,6 +233,9 @@ class _Expander:
             yield from self._file(found.path, found.origin)
         else:
             yield found if self._told is None else found._replace(format=self._told)
+
+    def _is_looked_at(self, name: str) -> bool:
+        return walk.is_markdown(name) or bool(self._names(name))
 
     def _is_asked_about(self, folder: str) -> bool:
         """True where any file in `folder` may hold items."""

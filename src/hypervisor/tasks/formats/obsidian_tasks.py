@@ -216,7 +216,7 @@ class ObsidianTasks(BoxFormat):
             if not any(name in text for name in names):
                 continue
             for mark, _, line in _lines(text, vault):
-                name = _fields(line, vault)[1].get("id")
+                name = _fields(line, vault)[1].get("id", "")
                 if name in names and vault.types.get(mark) not in ("DONE", "CANCELLED"):
                     told.setdefault(name, []).append(f"{found.path}#{name}")
         return told
