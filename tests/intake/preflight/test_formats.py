@@ -126,3 +126,35 @@ def test_what_is_closed_for_whatever_reason_keeps_no_issue_waiting(
     assert [entry.reason.split(":")[0] for entry in checked.held] == [
         "it recurs, and only the plugin writes the next",
     ]  # fmt: skip
+
+
+def test_items_of_a_file_and_of_a_link_to_it_are_the_same(
+    write: Write, sort: Sort, project: Path
+) -> None:
+    write("specs/1/tasks.md", "- [ ] T001 a\n")
+    (project / "specs/2").mkdir()
+    (project / "specs/2/tasks.md").symlink_to("../1/tasks.md")
+    write("r.jsonl", '{"number": 1, "title": "a", "state": "OPEN"}\n')
+    (project / "s.jsonl").symlink_to("r.jsonl")
+    checked = sort("specs", "r.jsonl", "s.jsonl")
+    assert [entry.id for entry in checked.ready] == ["specs/1/tasks.md#T001", "1"]
+    assert [entry.kind for entry in checked.skipped] == ["duplicate", "duplicate"]
+
+
+def test_as_many_issues_as_a_page_has_are_told(write: Write, sort: Sort) -> None:
+    rows = [{"number": number, "title": "t", "state": "OPEN"} for number in range(30)]
+    write("a.json", json.dumps(rows))
+    write("b.json", json.dumps(rows[1:]))
+    told = [(one.path, one.reason) for one in sort("a.json", "b.json").warnings]
+    assert told == [("a.json", "30 issues, as many as are listed unless more are asked for")]
+
+
+def test_the_folder_of_beads_is_its_issues_and_one_for_a_failure_is_held(
+    write: Write, sort: Sort
+) -> None:
+    link = {"depends_on_id": "a", "type": "conditional-blocks"}
+    row = {"id": "b", "title": "b", "status": "open", "issue_type": "task", "dependencies": [link]}
+    write(".beads/issues.jsonl", issues(a="open -") + "\n" + json.dumps(row))
+    checked = sort(".beads")
+    assert [entry.id for entry in checked.ready] == ["a"]
+    assert checked.held[0].reason.startswith("it is for the case that a fails")

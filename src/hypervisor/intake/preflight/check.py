@@ -60,6 +60,7 @@ def check(
     """
     look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
     look_at(look, found)
+    look.tell_pages()
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
     open_items = ledger.items.all_open() if ledger else {}

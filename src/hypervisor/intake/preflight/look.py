@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from typing import NamedTuple
 
 from hypervisor.config.roots import is_outside
@@ -24,6 +25,7 @@ from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.dependencies import is_read
 from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats.rows import Rows
 from hypervisor.tasks.ids import guess_state, is_a_note
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
@@ -87,6 +89,7 @@ class Look:
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
         self._context: dict[str, list[str]] = {}
+        self._files: dict[str, object] = {}
         self._outside: dict[str, tuple[bool, bool]] = {}
 
     def at(self, found: Found) -> None:
@@ -159,11 +162,12 @@ class Look:
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
             if verdict is None and not item.state:
                 verdict = Verdict("held", "container", "worked on by its parts")
-            verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and item.held:
-                verdict = Verdict("held", KEY, item.held)
+                why = "waiting" if item.state == "waiting" else KEY
+                verdict = Verdict("held", why, item.held)
+            verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and found.path is not None:
-                verdict = self._seen_before((found.path, found.number), path)
+                verdict = self._seen_before((self._same(found.path), found.number), path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
@@ -188,6 +192,15 @@ class Look:
                 waits_with_parent=kind.waits_with_parent,
             )
         )
+
+    def tell_pages(self) -> None:
+        """Warn of files with just as many rows as their tool prints unless more are asked for."""
+        rows = Counter(one.path for one in self.candidates if one.file is None)
+        for path, name in self.result.formats.items():
+            kind = formats.get(name) if formats.holds_many(name) else None
+            if isinstance(kind, Rows) and rows[path] == kind.page > 0:
+                what = f"{kind.page} issues, as many as are listed unless more are asked for"
+                self.result.warnings.append(Warned(None, path, what))
 
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
@@ -221,7 +234,7 @@ class Look:
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[self._called(path, other) for other in item.depends_on],
                 blocks=[self._called(path, other) for other in item.blocks],
-                verdict=verdict or self._seen_before((found.path, (found.number, item.id)), path),
+                verdict=verdict or self._seen_before((self._same(found.path), (found.number, item.id)), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}
@@ -414,6 +427,16 @@ class Look:
         first = self._seen[key]
         same = "named twice" if first == path else f"the same file as {one_line(first)}"
         return Verdict("skipped", "duplicate", same)
+
+    def _same(self, file: str) -> object:
+        """Return what a file of many items has in common with links to it."""
+        if file not in self._files:
+            try:
+                seen = os.stat(file)
+                self._files[file] = seen.st_dev, seen.st_ino
+            except OSError:
+                self._files[file] = file
+        return self._files[file]
 
     def _told_twice(self, file: str, path: str) -> bool:
         """Say whether a broken file was told before; the second time it is a duplicate."""

@@ -213,7 +213,8 @@ class _Expander:
         """Yield what is below a folder, or the items of the files that it stands for."""
         own = [] if self._format or self._told else formats.in_folder(path)
         for kind, file in own:
-            yield from self._items(file, spec, kind)
+            rows = isinstance(kind, RowFormat)
+            yield from self._rows.of_file(file, spec) if rows else self._items(file, spec, kind)
         if own:
             return
         listing = walk.Walk(path, self._root, self._accept, self._settings.skip_folders)

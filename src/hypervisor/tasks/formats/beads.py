@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypervisor.tasks.dependencies import Dependencies, in_row
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows
@@ -33,6 +35,12 @@ class Beads(Rows):
     id_key = "id"
     waits_with_parent = True
 
+    def below(self, folder: str) -> list[str]:
+        """`.beads` stands for the export in it."""
+        file = os.path.join(folder, "issues.jsonl")
+        named = os.path.basename(os.path.realpath(folder)) == ".beads"
+        return [file] if named and os.path.isfile(file) else []
+
     def knows(self, row: Row) -> bool:
         """By the kind that each issue has."""
         return {"id", "title", "status", "issue_type"} <= row.keys() or "_type" in row
@@ -43,7 +51,12 @@ class Beads(Rows):
             return None
         if "_type" in row or row.get("pinned") or row.get("ephemeral") or row.get("is_template"):
             return None
-        return super().item(row, status_class)
+        told = super().item(row, status_class)
+        other = _link(row, "conditional-blocks")
+        if told and other and told.state == "ready":
+            why = f"it is for the case that {other} fails: work on it by hand then"
+            return told._replace(state="waiting", held=why)
+        return told
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the tool's own word; an epic is worked on by its children."""
@@ -60,15 +73,20 @@ class Beads(Rows):
 
     def parent(self, row: Row) -> str:
         """Return the id of the issue's parent."""
-        links = row.get("dependencies")
-        for link in links if isinstance(links, list) else ():
-            if isinstance(link, dict) and link.get("type") == "parent-child":
-                return str(link.get("depends_on_id") or "")
-        return ""
+        return _link(row, "parent-child")
 
     def closing(self, item_id: str) -> list[str]:
         """Close the issue."""
         return ["bd", "close", item_id, "--reason", "done"]
+
+
+def _link(row: Row, kind: str) -> str:
+    """Return the id of the first issue that a link of this kind leads to, "" for none."""
+    links = row.get("dependencies")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("type") == kind:
+            return str(link.get("depends_on_id") or "")
+    return ""
 
 
 FORMAT = Beads()

@@ -19,6 +19,7 @@ class GitHub(Rows):
     name = "github"
     about = "JSON of GitHub issues: read only"
     is_work = True
+    page = 30
     id_key = "number"
     cancelled_will_do = True
 
