@@ -158,3 +158,17 @@ def test_the_folder_of_beads_is_its_issues_and_one_for_a_failure_is_held(
     checked = sort(".beads")
     assert [entry.id for entry in checked.ready] == ["a"]
     assert checked.held[0].reason.startswith("it is for the case that a fails")
+
+
+def test_a_box_comes_after_those_in_it_and_a_list_that_is_done_stays_one(
+    write: Write, sort: Sort
+) -> None:
+    write("TODO.md", "- [ ] a\n  - [ ] b\n    - [ ] c\n  - [x] d\n")
+    checked = sort("TODO.md")
+    assert [entry.id for entry in checked.ready] == ["TODO.md#c"]
+    assert {entry.id: entry.after for entry in checked.held} == {
+        "TODO.md#a": ("TODO.md#b",), "TODO.md#b": ("TODO.md#c",),
+    }  # fmt: skip
+    write("TODO.md", "- [x] a\n  - [X] b\n")
+    checked = sort("TODO.md")
+    assert [entry.kind for entry in checked.skipped] == ["complete", "complete"]

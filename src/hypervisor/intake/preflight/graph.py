@@ -294,20 +294,23 @@ class _Graph:
 
     def judge_containers(self) -> None:
         """Hold what others still have to be done for."""
-        # A child that waits for its own parent comes after it.
-        behind = Counter(
+        ordered = Counter(
             node.parent.casefold()
             for node in self._nodes
-            if node.parent is not None
-            and not node.closed
-            and node.parent in (node.id, *node.depends_on)
+            if node.parent is not None and not node.closed and self._is_ordered(node, node.parent)
         )
         for node in self._nodes:
             children = self._open_children.get(node.id.casefold(), 0)
-            children -= behind.get(node.id.casefold(), 0)
+            children -= ordered.get(node.id.casefold(), 0)
             if node.verdict is None and children:
                 count = f"{children} open child{'ren' if children > 1 else ''}"
                 node.verdict = Verdict("held", "container", f"has {count}")
+
+    def _is_ordered(self, node: Node, parent: str) -> bool:
+        """True if one of the two says itself that it waits for the other."""
+        if parent in (node.id, *node.depends_on):
+            return True
+        return any(node.id in above.depends_on for above in self._inside(parent))
 
     def judge_dependencies(self) -> None:
         """Hold what waits: for tasks of the batch with `after`, for others with the reason."""

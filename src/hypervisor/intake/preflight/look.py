@@ -234,7 +234,8 @@ class Look:
                 parent=item.parent and f"{path}#{item.parent}",
                 depends_on=[self._called(path, other) for other in item.depends_on],
                 blocks=[self._called(path, other) for other in item.blocks],
-                verdict=verdict or self._seen_before((self._same(found.path), (found.number, item.id)), path),
+                verdict=verdict
+                or self._seen_before((self._same(found.path), (found.number, item.id)), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}

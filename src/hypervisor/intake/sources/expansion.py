@@ -180,7 +180,7 @@ class _Expander:
         """Return the format of a file of many items, None if it is none."""
         if self._format is not None and not isinstance(self._format, RowFormat):
             return self._format
-        if self._told is not None:
+        if self._told is not None or self._format is not None:
             return None
         if self._files_are_items and walk.is_markdown(path):
             return None
