@@ -47,7 +47,7 @@ class Found(NamedTuple):
     standard input). `row` is the row of a CSV or JSONL source, `row_id` its id; `number` is the
     place of a row or an item among those of its file, `line` the line of one or of a problem, both
     from 1. `origin` is what the user named. `is_work` says of a row that it tells what to do, since
-    a tool for tasks has made it.
+    a tool for tasks has made it. What is `beside` was not named, and others may wait for it.
     """
 
     path: str | None
@@ -60,6 +60,7 @@ class Found(NamedTuple):
     format: str | None = None
     is_work: bool = False
     number: int = 0
+    beside: bool = False
 
 
 MARKDOWN = (".md", ".markdown")

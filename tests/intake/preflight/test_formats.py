@@ -172,3 +172,32 @@ def test_a_box_comes_after_those_in_it_and_a_list_that_is_done_stays_one(
     write("TODO.md", "- [x] a\n  - [X] b\n")
     checked = sort("TODO.md")
     assert [entry.kind for entry in checked.skipped] == ["complete", "complete"]
+
+
+def test_what_was_not_asked_for_is_found_by_those_that_wait_for_it(
+    write: Write, sort: Sort
+) -> None:
+    write("specs/1/tasks.md", "- [X] T001 a\n- [ ] T002 b\n- [ ] T003 c\n")
+    assert [entry.id for entry in sort("specs/1/tasks.md#T002").ready] == ["specs/1/tasks.md#T002"]
+    checked = sort("specs/1/tasks.md#T003")
+    assert checked.held[0].reason == "waits for specs/1/tasks.md#T002 ([ ])"
+    rows = [
+        {"id": "a", "team": "x", "done": True},
+        {"id": "b", "team": "y", "depends_on": ["a"]},
+        {"id": "c", "team": "y", "depends_on": ["d"]},
+        {"id": "d", "team": "x", "blocks": ["e"]},
+        {"id": "e", "team": "y"},
+    ]
+    write("r.json", json.dumps(rows))
+    checked = sort("r.json", where=["team=y"], instructions=True, id_column="id")
+    assert [entry.id for entry in checked.ready] == ["b"]
+    told = {entry.id: entry.reason for entry in checked.held}
+    assert told == {"c": "waits for d (ready)", "e": "waits for d (ready)"}
+
+
+def test_a_task_of_taskmaster_is_named_with_its_subtasks(write: Write, sort: Sort) -> None:
+    subtasks = [{"id": 1, "title": "s", "status": "pending"}]
+    tasks = [{"id": 2, "title": "t", "status": "pending", "subtasks": subtasks}]
+    write("tasks.json", json.dumps({"tasks": tasks}))
+    for name in ("2", "2.1", "master"):
+        assert [entry.id for entry in sort(f"tasks.json#{name}").ready] == ["tasks.json#2.1"]

@@ -132,7 +132,8 @@ class _Sorting:
         if self._for_work:
             # A task beside the sources may say that it blocks one of them.
             tasks = any(item.identity is not None for item in items)
-            relate(items, self._beside, always=self._knows_all or tasks)
+            always = self._knows_all or tasks or any(one.blocks for one in self._look.beside)
+            relate(items, self._beside, always=always)
         ready = []
         for candidate in self._look.candidates:
             if candidate.verdict is None:
@@ -214,7 +215,13 @@ class _Sorting:
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
 
     def _beside(self, wanted: set[str]) -> Iterable[Known]:
-        """Yield what the search finds, with paths from the root, by which what has no id goes."""
+        """Yield what the search finds, with paths from the root, by which what has no id goes, and
+        the rows and items that were not asked for."""
+        folded = {name.casefold() for name in wanted}
+        for known in self._look.beside:
+            names = (known.id, known.parent or "", *known.aliases)
+            if known.blocks or any(name.casefold() in folded for name in names):
+                yield known
         for known in self._search(wanted):
             path = os.path.relpath(known.path, self._root)
             yield known._replace(path=path, id=known.id if known.has_id else path)

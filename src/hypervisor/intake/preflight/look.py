@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypervisor.config.roots import is_outside
@@ -17,7 +18,7 @@ from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.unknown import KEY
 from hypervisor.intake.preflight.where import Where
-from hypervisor.intake.sources import Found, guess_id
+from hypervisor.intake.sources import Found, Known, guess_id
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
@@ -65,7 +66,8 @@ class Look:
 
     What becomes an item, or would if it weren't for its own file, goes to `candidates` in the order
     of the sources; what is broken or can't be one goes straight to `result`. `left_out` holds the
-    ids that `where` left out, with a path for each. With `hold_unknown`, assignees that nobody
+    ids that `where` left out, with a path for each, `beside` the rows and items of files that were
+    not asked for. With `hold_unknown`, assignees that nobody
     knows hold a task.
     """
 
@@ -75,6 +77,7 @@ class Look:
     ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
+        self.beside: list[Known] = []
         self.result = Preflight()
         self._root = root
         self._prefix = os.path.join(root, "")
@@ -145,11 +148,13 @@ class Look:
             self._broken(path, found.line, kind, reason, fix)
 
     def _row(self, found: Found, path: str | None) -> None:
-        if self._where and not self._where.holds(found.row, None):
-            self.result.not_matching += 1
-            return
         assert found.item is not None, "a row was read as an item"
         item = self._settled(found.item)
+        if self._where and not self._where.holds(found.row, None):
+            self.result.not_matching += 1
+            names = (item.id, *item.aliases) if item.id else item.aliases
+            self._beside(found.row_id or "", path, item, item.parent, names, item.blocks)
+            return
         kind = formats.get(found.format or "rows")
         if found.is_work and path is not None and found.format is not None:
             self.result.formats[path] = found.format
@@ -205,8 +210,13 @@ class Look:
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
         assert path is not None and found.path is not None, "it stands in a file"
-        if self._where and not self._where.holds(item._asdict(), None):
-            self.result.not_matching += 1
+        item = self._settled(item)
+        blocks = [self._called(path, other) for other in item.blocks]
+        parent = item.parent and f"{path}#{item.parent}"
+        matches = not self._where or self._where.holds(item._asdict(), None)
+        if found.beside or not matches:
+            self.result.not_matching += not matches and not found.beside
+            self._beside(f"{path}#{item.id}", path, item, parent, (), blocks)
             return
         if path not in self.result.formats:
             kind = formats.get(found.format or "")
@@ -214,7 +224,6 @@ class Look:
             self.result.warnings += [Warned(None, path, note) for note in kind.notes(found.path)]
             context = kind.context(found.path, self._root)
             self._context[path] = [os.path.relpath(file, self._root) for file in context]
-        item = self._settled(item)
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
         if item.held:
             why = "waiting" if item.state == "waiting" else "disagreement"
@@ -231,9 +240,9 @@ class Look:
                 id=f"{path}#{item.id}",
                 status=item.word,
                 state=item.state,
-                parent=item.parent and f"{path}#{item.parent}",
+                parent=parent,
                 depends_on=[self._called(path, other) for other in item.depends_on],
-                blocks=[self._called(path, other) for other in item.blocks],
+                blocks=blocks,
                 verdict=verdict
                 or self._seen_before((self._same(found.path), (found.number, item.id)), path),
                 path=path,
@@ -246,6 +255,18 @@ class Look:
                 cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
             )
         )
+
+    def _beside(
+        self, item_id: str, path: str | None, item: Item, parent: str | None,
+        aliases: Sequence[str], blocks: Sequence[str],
+    ) -> None:  # fmt: skip
+        """Take in an item that nobody asked for, and others may wait for."""
+        self.beside.append(
+            Known(
+                item_id, path or "", item.state, item.word or None, None, parent,
+                (*aliases,), (*blocks,),
+            )
+        )  # fmt: skip
 
     def _settled(self, item: Item) -> Item:
         """Return an item with the class that the settings give to a word of which its format knows

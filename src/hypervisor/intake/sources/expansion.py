@@ -278,12 +278,12 @@ class _Expander:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
             problem = Problem("broken", "empty", f"{what} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)
-        numbers = {id(item): number for number, item in enumerate(every, 1)}
-        for item in items:
+        named = set(map(id, items))
+        for number, item in enumerate(every, 1) if items else ():
             if item.state:
                 yield Found(
-                    path, origin=spec, line=item.line, item=item, format=kind.name,
-                    number=numbers.get(id(item), 0),
+                    path, origin=spec, line=item.line, item=item, format=kind.name, number=number,
+                    beside=id(item) not in named,
                 )  # fmt: skip
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
