@@ -137,6 +137,7 @@ class Walk:
         enter = self._most_slashes is None or folder.count("/") < self._most_slashes
         kept = []
         links = []
+        skipped = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
@@ -146,12 +147,13 @@ class Walk:
                     links.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
                     if name.casefold() in self._skip:
-                        self.skipped.append(entry.path)
+                        skipped.append(entry.path)
                     elif enter:
                         kept.append((entry.path, True))
                 elif self._accept(name) and entry.is_file(follow_symlinks=False):
                     kept.append((entry.path, False))
         self.links.extend(sorted(links))
+        self.skipped.extend(sorted(skipped))
         kept.sort()
         return kept
 

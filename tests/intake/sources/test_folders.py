@@ -33,7 +33,7 @@ def test_hidden_and_skipped_folders_are_left_out(write: Write, names: Names) -> 
     assert names(".") == ["tasks/a.md", "archive"]
     write("Draft/a.md")
     write("TEMPLATE/a.md")
-    assert names(".") == ["tasks/a.md", "TEMPLATE", "archive", "Draft"]
+    assert names(".") == ["tasks/a.md", "Draft", "TEMPLATE", "archive"]
 
 
 def test_a_skipped_folder_that_is_named_itself_is_walked(write: Write, names: Names) -> None:
