@@ -132,8 +132,7 @@ class Rules:
 def _recurs(task: Task) -> Verdict | None:
     if not task.recurs:
         return None
-    reason = "it recurs, and done would end it for good: do it by hand this time"
-    return Verdict("held", "recurring", reason)
+theirs    return Verdict("held", "recurring", reason)
 
 
 def _unread(task: Task) -> Verdict | None:
