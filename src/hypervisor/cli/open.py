@@ -340,6 +340,8 @@ def _climbs(args: argparse.Namespace, usd: float | None) -> None:
             raise UsageError(
                 f"no client is called {one_line(one.client, 40)}", f"known: {', '.join(CLIENTS)}"
             )
+        if one.client == "command":
+            raise UsageError("a command has no model", "leave its rung out of the ladder")
         if usd:
             budget.check_price(args.queue, one.model, one.word)
     if args.max_attempts is None:

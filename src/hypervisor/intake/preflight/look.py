@@ -209,7 +209,15 @@ class Look:
 
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
-theirs            return
+        assert path is not None and found.path is not None, "it is in a file"
+        item = self._settled(item)
+        blocks = [self._called(path, other) for other in item.blocks]
+        parent = item.parent and f"{path}#{item.parent}"
+        matches = not self._where or self._where.holds(item._asdict(), None)
+        if found.beside or not matches:
+            self.result.not_matching += not matches and not found.beside
+            self._beside(f"{path}#{item.id}", path, item, parent, (), blocks)
+            return
         if path not in self.result.formats:
             kind = formats.get(found.format or "")
             self.result.formats[path] = kind.name

@@ -132,7 +132,8 @@ class Rules:
 def _recurs(task: Task) -> Verdict | None:
     if not task.recurs:
         return None
-theirs    return Verdict("held", "recurring", reason)
+    reason = "it recurs: done would end it for good; complete this time in the tool that repeats it"
+    return Verdict("held", "recurring", reason)
 
 
 def _unread(task: Task) -> Verdict | None:
