@@ -28,8 +28,11 @@ class Told(NamedTuple):
     faults: list[str]
 
 
-def check(site: Site, texts: dict[str, dict[str, str]]) -> Told:
-    """Compare the ledger, the files and the commits with what the workers and the chaos noted."""
+def check(site: Site, texts: dict[str, dict[str, str]], again: Counter[str]) -> Told:
+    """Compare the ledger, the files and the commits with what the workers and the chaos noted.
+
+    `again` is how often a person asked for a queue's items once more.
+    """
     faults: list[str] = []
     notes = [json.loads(line) for line in Path(site.log).read_text().splitlines()]
     before = dict(os.environ)
@@ -51,7 +54,7 @@ def check(site: Site, texts: dict[str, dict[str, str]]) -> Told:
     finally:
         os.environ.clear()
         os.environ.update(before)
-    faults += _ledger(site, texts, rows, claims, notes)
+    faults += _ledger(site, texts, again, rows, claims, notes)
     faults += _marks(site, texts, rows, claims)
     faults += _bytes(site, notes)
     states = Counter(row[3] for row in rows)
@@ -68,6 +71,7 @@ def check(site: Site, texts: dict[str, dict[str, str]]) -> Told:
 def _ledger(
     site: Site,
     texts: dict[str, dict[str, str]],
+    again: Counter[str],
     rows: list[Any],
     claims: list[Any],
     notes: list[Any],
@@ -81,7 +85,7 @@ def _ledger(
             faults.append(f"{one.get('said', 'next')}: {one['told'][-1500:]}")
     newest: dict[tuple[str, str], Any] = {}
     for row in rows:
-        newest[row[0], row[2]] = row
+        newest[_of(row[0]), row[2]] = row
     want = {
         "files": [f"t{number:03}" for number in range(site.items)],
         "boxes": [f"{SOURCES['boxes'][0]}#T{n:03}" for n in range(1, site.items + 1)],
@@ -97,19 +101,24 @@ def _ledger(
                 faults.append(f"{queue}/{name} is {row[3]} after peace:\n{told}")
             elif row[5] is not None:
                 faults.append(f"{queue}/{name}: its {row[5]} is still owed")
-    accepted = Counter((q, i) for q, _, i, *_, n, _ in rows if n)
+    accepted = Counter((_of(q), i) for q, _, i, *_, n, _ in rows if n)
     # What a person has edited, on the branch where its report is not, is work again.
     edited = {name for files in texts.values() for name in files if files[name] != task(name)}
-    again = [(name, n) for name, n in accepted.items() if n > 1 and name[1] not in edited]
-    faults += [f"{q}/{i} was accepted in {n} generations" for (q, i), n in again]
+    often = [(q, i, n) for (q, i), n in accepted.items() if n > 1 + again[q] and i not in edited]
+    faults += [f"{q}/{i} was accepted in {n} generations" for q, i, n in often]
     return faults
+
+
+def _of(queue: str) -> str:
+    """Return whose items a queue has: what is pulled is a task of `files`."""
+    return "files" if queue == "pull" else queue
 
 
 def _marks(
     site: Site, texts: dict[str, dict[str, str]], rows: list[Any], claims: list[Any]
 ) -> list[str]:
     faults = []
-    done = {(q, i) for q, _, i, *_, n, _ in rows if n}
+    done = {(_of(q), i) for q, _, i, *_, n, _ in rows if n}
     owner = {token: item for token, _, _, item, _ in claims}
     accepted = {token for token, how, *_ in claims if how == "done"}
     said: dict[str, set[str]] = defaultdict(set)

@@ -92,9 +92,9 @@ class Site:
         self.git("switch", "--quiet", "main")
         if self.engine == "postgres":
             self._start_server()
+        self.terms = ("--lease", f"{lease}s", "--max-attempts", "9")
         for queue in SOURCES:
-            terms = ("--lease", f"{lease}s", "--max-attempts", "9")
-            done = self.hypervisor("open", queue, *SOURCES[queue], *terms)
+            done = self.open(queue)
             if done.returncode:
                 raise SystemExit(f"open {queue}: {done.stdout}{done.stderr}")
 
@@ -133,6 +133,10 @@ class Site:
         if check and done.returncode:
             raise SystemExit(f"git {' '.join(words)}: {done.stdout}{done.stderr}")
         return done
+
+    def open(self, queue: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Open a queue on its source, with the terms of this run."""
+        return self.hypervisor("open", queue, *SOURCES[queue], *self.terms, *words)
 
     def hypervisor(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project as a person does."""
