@@ -121,10 +121,12 @@ class Accepted:
             self._store.change("update item set content = ? where no = ?", (content, item))
 
     def forget(self, queue: str, ids: Sequence[str]) -> None:
-        """Forget that tasks of `queue` were done: somebody took their reports back."""
+        """Forget that items of `queue` were done: somebody took their reports and marks back."""
         with self._store.write():
             self._store.change_many(
-                "update item set content = null where id = ? and fingerprint is not null "
+                # Of an item in a file of many nothing but this is known of what its file held.
+                "update item set content = case when fingerprint is null then '' end "
+                "where id = ? and (fingerprint is not null or format is not null) "
                 "and queue in (select no from queue where project = ? and name = ?)",
                 [(item_id, self._store.project, queue) for item_id in ids],
             )
