@@ -7,7 +7,7 @@ import sys
 
 from hypervisor.config.roots import user_file
 from hypervisor.system import waiting
-from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError
+from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError, mend_of
 from hypervisor.system.text import Shown, escaped, indented, one_line
 
 TYPE_CHECKING = False
@@ -81,8 +81,9 @@ def _carry_out(argv: list[str]) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        where = one_line(error.filename) if error.filename else "system"
-        _complain(f"{where}: {escaped(error.strerror or error)}")
+        where = f"{one_line(error.filename)}: " if error.filename else ""
+        mend = mend_of(error, "")
+        _complain(f"{where}{escaped(error.strerror or error)}{mend and f'; {mend}'}")
         _drop_output()
         return 1
     except UnicodeEncodeError as error:

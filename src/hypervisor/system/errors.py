@@ -98,8 +98,8 @@ class OtherItem(HypervisorError):
         super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")
 
 
-def mend_of(error: OSError) -> str:
-    """Return what the reader can do about an error of the system."""
+def mend_of(error: OSError, usual: str = "run the command again") -> str:
+    """Return what the reader can do about an error of the system, `usual` where that is unknown."""
     import errno
 
     return {
@@ -109,4 +109,4 @@ def mend_of(error: OSError) -> str:
         errno.EPERM: "make the folder and its files writable for you",
         errno.EROFS: "mount the file system for writing",
         errno.ENAMETOOLONG: "the path is too long: shorten a name, or move it up",
-    }.get(error.errno or 0, "run the command again")
+    }.get(error.errno or 0, usual)
