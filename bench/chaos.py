@@ -232,7 +232,7 @@ class Chaos:
 
     def server(self) -> None:
         if self.site.server is not None:
-            self.site.restart(self.dice)
+            self.site.restart()
 
     def branch(self) -> str:
         return self.site.git("branch", "--show-current").stdout.strip()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from server import Server
@@ -101,26 +101,30 @@ class Site:
     def _start_server(self) -> None:
         self.server = Server(self.folder / "pg")
         os.chmod(self.folder, 0o711)
-        kept = dict(os.environ)
-        # The server's own clock steps as well.
-        os.environ.update({k: self.env[k] for k in ("LD_PRELOAD", "CHAOS_CLOCK") if k in self.env})
         self.clock.chmod(0o644)
-        try:
-            self.server.start()
-        finally:
-            os.environ.clear()
-            os.environ.update(kept)
+        self._boot(self.server)
         self.server.sql("create database work")
         self.env["HYPERVISOR_STORE"] = self.server.address("work")
 
-    def restart(self, dice: random.Random) -> None:
-        """Kill the server and start it again after a while."""
+    def restart(self) -> None:
+        """Kill the server and start it again."""
         assert self.server is not None
         self.server.stop(signal.SIGKILL)
+        for _ in range(60):
+            try:
+                self._boot(self.server)
+                return
+            except AssertionError:
+                # One of its processes was born meanwhile, and has not seen yet that it is alone.
+                time.sleep(0.5)
+        self._boot(self.server)
+
+    def _boot(self, server: Server) -> None:
         kept = dict(os.environ)
+        # The server's own clock steps as well.
         os.environ.update({k: self.env[k] for k in ("LD_PRELOAD", "CHAOS_CLOCK") if k in self.env})
         try:
-            self.server.start()
+            server.start()
         finally:
             os.environ.clear()
             os.environ.update(kept)

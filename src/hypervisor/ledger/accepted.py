@@ -84,13 +84,13 @@ class Accepted:
             if row.state == "done" and row.pending is None and row.content is not None
         }
 
-    def blocked(self, ids: Sequence[str]) -> dict[str, str]:
+    def blocked(self, ids: Sequence[str]) -> dict[str, tuple[str, bool]]:
         """Return those of these tasks whose newest end is a report that they are blocked, each with
-        the queue in whose newest generation it stands."""
+        its queue, and whether it stands in the newest generation of that."""
         return {
-            row.id: row.queue
+            row.id: (row.queue, row.queue_state != "replaced")
             for row in self._newest(ids)
-            if row.state == "blocked" and row.queue_state != "replaced"
+            if row.state == "blocked"
         }
 
     def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
