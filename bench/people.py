@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -90,8 +89,8 @@ echo 'Nothing to do in here.' >Notes/Methods.md
 """
 PROMPTS = """
 mkdir -p ~/tickets && cd ~/tickets
-{ echo id,text; seq 1 2000 | awk '{ print "t" $1 ",Customer " $1 " says that the app crashes" }'; } \
-    >tickets.csv
+echo id,text >tickets.csv
+seq 1 2000 | awk '{ print "t" $1 ",Customer " $1 " says that the app crashes" }' >>tickets.csv
 cat >answer.json <<'EOF'
 {"type": "object", "properties": {"label": {"enum": ["bug", "feature"]}}, "required": ["label"]}
 EOF
@@ -99,7 +98,10 @@ echo 'Say whether `text` reports a bug or asks for a feature.' >instructions.md
 printf '#!/bin/sh\\necho "{\\\\"label\\\\": \\\\"bug\\\\"}"\\n' >label.sh
 chmod +x label.sh
 """
-OPEN = "hypervisor open tickets tickets.csv --id id --instructions instructions.md --answer answer.json"
+OPEN = (
+    "hypervisor open tickets tickets.csv --id id --instructions instructions.md "
+    "--answer answer.json"
+)
 PEOPLE = (
     Person(
         "a developer with 300 task files",
@@ -232,11 +234,8 @@ def main() -> int:
             continue
         tally, seconds = play(person)
         stuck += [f"{person.name}: {told}" for told in tally.stuck]
-        minutes = f"{seconds / 60:.1f}"
-        print(
-            f"| {person.name} | {tally.commands} | {tally.lines} | {len(tally.stuck)} | {minutes} |",
-            flush=True,
-        )
+        told = (person.name, tally.commands, tally.lines, len(tally.stuck), f"{seconds / 60:.1f}")
+        print(f"| {' | '.join(map(str, told))} |", flush=True)
     print("", *stuck, sep="\n")
     return 1 if stuck else 0
 
