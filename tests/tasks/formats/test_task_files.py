@@ -425,6 +425,15 @@ def test_a_property_makes_a_task_where_the_plugin_is_told_so(project: Path, lay:
     assert header(path)["status"] is True
 
 
+def test_a_vault_whose_plugin_nobody_has_set_up_has_the_words_that_it_is_shipped_with(
+    project: Path, lay: Lay
+) -> None:
+    lay("v/.obsidian/plugins/tasknotes/manifest.json", text="{}")
+    lay("v/a.md", "status: open", "tags: [task]")
+    lay("v/b.md", "status: open")
+    assert kinds(sort(project, "v")) == {"a.md": "ready", "b.md": "not_a_task"}
+
+
 # -- all of them --
 
 
