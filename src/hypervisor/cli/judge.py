@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.judge import Judged, judge
+from hypervisor.cli.messages import complain
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.review import tell_rejected
 from hypervisor.ledger import Ledger
@@ -21,7 +21,7 @@ from hypervisor.system.quick_json import loads
 from hypervisor.system.text import count, one_line, shortened
 from hypervisor.worker import review
 
-SUMMARY = "have a second model, without tools, say of each accepted report whether it is true"
+SUMMARY = "have a second model, without tools, judge whether each accepted report is true"
 EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -35,18 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="what is asked")
+    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="who judges")
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
-        "--sample", metavar="SIZE", help="those of the review's sample alone, which is laid out"
+        "--sample", metavar="SIZE", help="only a sample of them, which hypervisor review shows"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="questions at a time (default 1)"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="reports at a time (default 1)",
     )
     parser.add_argument(
         "--redo",
         action="store_true",
-        help="what does not pass is rejected and handed out again, with the reason",
+        help="reject what does not pass, and hand it out again with the reason",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -151,5 +155,4 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
     if told.refused and not args.redo:
         print("they stay as they are; handed out again: the same command with --redo")
     for one, why in told.failed[:_SHOWN]:
-        print(f"hypervisor: not judged: {one_line(one.id, 60)}: {one_line(why, 300)}",
-              file=sys.stderr)  # fmt: skip
+        complain(f"not judged: {one_line(one.id, 60)}: {one_line(why, 300)}")

@@ -31,7 +31,7 @@ def rungs(told: str) -> list[Rung]:
         client, _, model = word.strip().rpartition(":")
         if not model or not _SAFE.issuperset(client + model):
             raise UsageError(
-                f"{one_line(told, 80)} is no ladder", "write its models: haiku,sonnet,opus"
+                f"{one_line(told, 80)} is not a ladder", "write its models: haiku,sonnet,opus"
             )
         rung = Rung(client or None, model, word.strip())
         for one in found:

@@ -1,4 +1,4 @@
-"""A judge's answer, read strictly: what is no verdict is none."""
+"""A judge's answer, read strictly: what is not a verdict is none."""
 
 from __future__ import annotations
 
