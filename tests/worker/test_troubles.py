@@ -84,6 +84,13 @@ def test_next_on_a_full_disk_is_one_line_and_claims_nothing(project: Path) -> No
     assert os.listdir(project / ".hypervisor/locks") == []
 
 
+@pytest.mark.parametrize("line", ["status q", "summary q", "log q", "show a", "results q"])
+def test_who_only_looks_may_do_so_on_a_full_disk(project: Path, line: str) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    assert Child(on_a_full_disk, project, 0, *line.split()).result() == [0, ""]
+
+
 def as_nobody(root: Path, *line: str) -> list[Any]:
     if os.geteuid() == 0:
         os.setgroups([])

@@ -180,7 +180,7 @@ def open_queue(
     open_for_agents.check(args, root, limits)
     open_for_agents.check_bounds(bounds, usual)
     answer = None if args.answer is None else _schema(args.answer)
-    _settle(root)
+    over = _settle(root, args.queue)
     instructions = preflight_verb.read_instructions(args)
     if for_work and instructions is None:
         # A queue that goes on is worked off as it was opened.
@@ -229,6 +229,7 @@ def open_queue(
             yes_up_to=args.yes_up_to,
             again=args.again,
             answer=answer,
+            over=over,
         ),
     )
     if beyond:
@@ -251,7 +252,7 @@ def open_queue(
         )
     if failed:
         return 1
-    return 0 if opened.added or opened.present else 3
+    return 0 if opened.added or opened.again or opened.present else 3
 
 
 def _no_task(checked: Preflight) -> bool:
@@ -340,6 +341,8 @@ def _climbs(args: argparse.Namespace, usd: float | None) -> None:
             raise UsageError(
                 f"no client is called {one_line(one.client, 40)}", f"known: {', '.join(CLIENTS)}"
             )
+        if one.client == "command":
+            raise UsageError("a command has no model", "leave its rung out of the ladder")
         if usd:
             budget.check_price(args.queue, one.model, one.word)
     if args.max_attempts is None:
@@ -358,13 +361,15 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     return {"item_calls": limits.item_calls, "item_ms": ms}
 
 
-def _settle(root: str) -> None:
-    """See to housekeeping: a file without its accepted report looks like open work."""
+def _settle(root: str, queue: str) -> frozenset[tuple[int, int]]:
+    """See to housekeeping, since a file without its accepted report looks like open work; return
+    what is over in the queue then."""
     try:
         with Ledger.open(root) as ledger:
             reconcile.settle(ledger, limit=None)
+            return ledger.items.over(queue)
     except NoLedger:
-        pass
+        return frozenset()
 
 
 def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
@@ -375,6 +380,7 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
             "generation": opened.generation,
             "added": opened.added,
             "present": opened.present,
+            "again": opened.again,
             "accepted": opened.accepted,
             "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
             "preflight": checked.to_json(),
@@ -385,9 +391,10 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
     if opened.accepted and opened.accepted == len(checked.ready):
         _tell_done(args, opened.accepted, "the same command with --again")
         return
+    again = f", {opened.again} open again" if opened.again else ""
     present = f", {opened.present} already in it" if opened.present else ""
     left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
-    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{again}{present}{left_out}")
     for column, (before, now) in opened.changed.items():
         print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:

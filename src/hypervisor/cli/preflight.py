@@ -157,13 +157,16 @@ def check(
 
 def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     """Return what people are told of a pre-flight; of sources without any item, what they hold."""
-    from hypervisor.intake.sources.instead import found_instead
+    from hypervisor.intake.sources.instead import found_instead, hidden_instead
 
     lines = checked.lines(in_full=cli.loud > 0)
-    if not (checked.counts["total"] or checked.not_matching or checked.failed):
-        cwd = os.getcwd()
+    cwd = os.getcwd()
+    if checked.counts["ready"] or checked.not_matching or checked.failed:
+        return lines
+    hidden = [one for spec in args.sources if (one := hidden_instead(spec, cwd)) is not None]
+    if not (hidden or checked.counts["total"]):
         lines += [one for spec in args.sources if (one := found_instead(spec, cwd)) is not None]
-    return lines
+    return lines + hidden
 
 
 def asked(args: argparse.Namespace) -> str:

@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from hypervisor import worker
 from hypervisor.agents import retention
 from hypervisor.agents.client import Headless, Unfit
-from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.agents.clients import CLIENTS, Client, client
 from hypervisor.cli import messages, options, work_on
 from hypervisor.cli import open as open_verb
 from hypervisor.cli.place import root_of_queue
@@ -157,11 +157,7 @@ def run(args: argparse.Namespace) -> int:
     if turns < 1:
         raise UsageError("--max-turns takes a number from 1 up")
     chosen = client(args.agent)
-    if args.branch and chosen.no_branch:
-        raise UsageError(
-            f"--branch is for --agent {', '.join(_BRANCHING)}",
-            f"{chosen.title}: {chosen.no_branch}",
-        )
+    _check_fit(chosen, (), branch=args.branch)
     for option in ("halt", "keep_order", "dry_run"):
         if getattr(args, option) and args.agent != "command":
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
@@ -208,13 +204,29 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def _check_fit(chosen: Client, granted: Sequence[str], *, branch: bool) -> None:
+    """Raise UsageError for what a client can't keep: a `branch` for each item, or the commands that
+    a queue has `granted`."""
+    if branch and chosen.no_branch:
+        raise UsageError(
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
+            f"{chosen.title}: {chosen.no_branch}",
+        )
+    if granted and chosen.no_commands:
+        words = " ".join(shell(command) for command in granted)
+        raise UsageError(
+            f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
+            "open the queue without it, or take another --agent",
+        )
+
+
 def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
     """Work the queue off, or have it worked off; return the exit code, and why it is over."""
     from hypervisor.agents.pool.pool import Pool
     from hypervisor.views.summary import summarize
     from hypervisor.views.summary_text import lines
 
-    row, chosen = ledger.queues.get(args.queue), client(args.agent)
+    row = ledger.queues.get(args.queue)
     if ledger.queues.drained(args.queue):
         print(worker.why_nothing(ledger, args.queue)[0])
         if not caller.around():
@@ -222,17 +234,16 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
             options.tell(told_of(ledger, args.queue), _looks(args.queue, counts["done"],
                          counts["failed"] + counts["blocked"]))  # fmt: skip
         return NothingLeft.exit_code, "drained"
-    granted = json.loads(row.commands or "[]")
-    if granted and chosen.no_commands:
-        words = " ".join(shell(command) for command in granted)
-        raise UsageError(
-            f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
-            "open the queue without it, or take another --agent",
-        )
     climbs = row.ladder if args.model is None and args.agent != "command" else None
-    wanted = [(args.agent, args.model)]
+    wanted, rung = [(args.agent, args.model)], None
     if climbs:
         wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
+    elif row.ladder and args.model is not None:
+        rung = ladder.of_client(row.ladder, args.agent, args.model)
+        wanted = [(args.agent, rung.model)]
+    granted = json.loads(row.commands or "[]")
+    for name in dict.fromkeys(name for name, _ in wanted):
+        _check_fit(client(name), granted, branch=args.branch)
     clients = [
         client(name).headless(model=model, turns=turns, words=args.words) for name, model in wanted
     ]
@@ -272,7 +283,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
             force=args.force,
             branch=args.branch,
             rungs=clients if climbs else (),
-            model=args.model if row.ladder else None,
+            model=rung.word if rung is not None else None,
             halt=args.halt,
             printed=_printer(ledger) if args.keep_order else None,
             show=show,

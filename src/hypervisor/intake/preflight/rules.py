@@ -132,7 +132,7 @@ class Rules:
 def _recurs(task: Task) -> Verdict | None:
     if not task.recurs:
         return None
-    reason = "it recurs, and done would end it for good: do it by hand this time"
+    reason = "it recurs: done would end it for good; complete this time in the tool that repeats it"
     return Verdict("held", "recurring", reason)
 
 

@@ -29,6 +29,8 @@ class Rows(Format):
     about = "CSV, TSV, JSON lines or a JSON array: a row an item, with --instructions"
     is_work = False
     id_key: str | None = None
+    # So many rows are all that the tool prints where nobody asks for more.
+    page = 0
 
     def recognises(self, path: str, text: str) -> bool:
         """Rows are known by their columns; see `knows`."""
