@@ -28,7 +28,7 @@ def test_a_link_of_a_row_that_nobody_understands_holds_it(write: Write, sort: So
     write("r.jsonl", '{"id":"a","depends_on":[{"when":"later"}]}\n{"id":"b","depends_on":{}}\n')
     checked = sort("r.jsonl", id_column="id", instructions=True)
     assert [entry.id for entry in checked.ready] == ["b"]
-    assert "under depends_on can't be read" in checked.held[0].reason
+    assert "value of depends_on can't be read" in checked.held[0].reason
 
 
 def test_rows_of_names_are_no_issues(write: Write, sort: Sort) -> None:
