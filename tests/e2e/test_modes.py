@@ -49,7 +49,7 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
     sitting.assert_each_is_done_once()
     sitting.assert_notices_are_counted()
     assert all("Renamed." in path.read_text() for path in sitting.tasks)
-    assert "drained, 5 items: 5 success" in sitting.main.summary
+    assert "drained, 5 items: 5 done" in sitting.main.summary
     told, used = sitting.summary(), sum(map(sitting.tokens, sitting.model.agents))
     # What stands in no transcript is only asked for with a screen, or in auto mode.
     assert told["tokens_exact"] == (not sitting.way.screen and sitting.way.mode != AUTO), told

@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import stat
-import sys
 from contextlib import ExitStack
 
 from hypervisor import cli
+from hypervisor.cli.messages import complain
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.intake.preflight import Preflight
@@ -22,7 +22,7 @@ from hypervisor.system.text import one_line, shell
 
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
-SUMMARY = "sort items into ready, skipped, held and broken, and say why; changes nothing"
+SUMMARY = "show which items are ready, skipped, held or broken, and why; changes nothing"
 EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
@@ -151,7 +151,7 @@ def check(
         )
     checked.failed = failed
     for error in failed:
-        print(f"hypervisor: {error}", file=sys.stderr)
+        complain(error)
     return checked, bool(failed)
 
 

@@ -259,13 +259,13 @@ def test_conditions_compare_numbers_as_numbers_and_priorities_in_their_order(
 def test_a_comparison_with_nothing_or_with_what_is_no_priority_is_refused(
     condition: str, sort: Sort
 ) -> None:
-    with pytest.raises(UsageError, match=r"compares with nothing|hihg is no priority"):
+    with pytest.raises(UsageError, match=r"compares with nothing|hihg is not a priority"):
         sort(where=[condition])
 
 
 @pytest.mark.parametrize("condition", ["project", "=x", ""])
 def test_a_condition_that_is_none_is_refused(condition: str, sort: Sort) -> None:
-    with pytest.raises(UsageError, match="is no condition"):
+    with pytest.raises(UsageError, match="is not a condition"):
         sort(where=[condition])
 
 

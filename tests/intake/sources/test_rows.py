@@ -145,7 +145,7 @@ def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
         ('{"a": [' + "1," * 30_000 + "1]}", "more than 20,000 values"),
         ('{"a": ' + "9" * 5_000 + "}", "not JSON"),
         ('{"a": "' + "x" * (1 << 20) + '"}', "longer than 1 MiB"),
-        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": 1, "a": 2}', "'a' appears twice"),
         ('{"a": "\\u0000"}', "NUL"),
         ('{"a": "\0"}', "NUL"),
         ('{"id": "' + "x" * 501 + '"}', "longer than 500"),

@@ -343,7 +343,7 @@ def test_a_name_that_is_taken_is_never_replaced(project: Path, lay: Lay) -> None
         taken.write_text("mine\n")
         worker.finish(ledger, claim.token, "done", {"summary": "did it"})
         [(_, why)] = outbox.flush(ledger)
-        assert "stands already" in why
+        assert "already exists" in why
     assert (taken.read_text(), path.exists()) == ("mine\n", True)
 
 
@@ -423,6 +423,15 @@ def test_a_property_makes_a_task_where_the_plugin_is_told_so(project: Path, lay:
     assert kinds(sort(project, "v")) == {"a.md": "ready", "b.md": "not_a_task"}
     end(project, "v").close()
     assert header(path)["status"] is True
+
+
+def test_a_vault_whose_plugin_nobody_has_set_up_has_the_words_that_it_is_shipped_with(
+    project: Path, lay: Lay
+) -> None:
+    lay("v/.obsidian/plugins/tasknotes/manifest.json", text="{}")
+    lay("v/a.md", "status: open", "tags: [task]")
+    lay("v/b.md", "status: open")
+    assert kinds(sort(project, "v")) == {"a.md": "ready", "b.md": "not_a_task"}
 
 
 # -- all of them --

@@ -193,7 +193,12 @@ class _Sorting:
         queues = self._ledger.accepted.blocked([item.id for item, _ in told])
         for item, verdict in told:
             if item.id in queues:
-                mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
+                queue, is_newest = queues[item.id]
+                # Older generations are over: its report is taken back, and it is opened anew.
+                verb, then = (
+                    ("retry", "works on it again") if is_newest else ("undo", "takes that back")
+                )
+                mend = f"hypervisor {verb} {queue} {shell(item.id)} {then}"
                 item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:

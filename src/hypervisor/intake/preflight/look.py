@@ -210,7 +210,7 @@ class Look:
 
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
-        assert path is not None and found.path is not None, "it stands in a file"
+        assert path is not None and found.path is not None, "it is in a file"
         item = self._settled(item)
         blocks = [self._called(path, other) for other in item.blocks]
         parent = item.parent and f"{path}#{item.parent}"

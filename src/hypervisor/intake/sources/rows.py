@@ -70,7 +70,7 @@ class Rows:
     def of_file(self, path: str, origin: str) -> Iterator[Found]:
         """Yield the rows of the file at `path`; a row that can't be read is one broken entry.
 
-        Raises SourceError for a file that is no table at all, or too large.
+        Raises SourceError for a file that is not a table at all, or too large.
         """
         try:
             descriptor, status = open_file(path)
@@ -245,7 +245,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield _Row(line, None, f"not a row: {error}", "mend the quotes of the row")
+            yield _Row(line, None, f"not a row: {error}", "fix the quotes of the row")
             continue
         except _BadLine as error:
             yield _Row(lines.number, None, str(error), error.fix)

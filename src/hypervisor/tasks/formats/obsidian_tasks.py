@@ -319,19 +319,21 @@ def _is_task(text: str) -> bool:
 
 
 def _vault_of(path: str) -> _Vault | None:
-    """Return the vault with the plugin that a file is in."""
+    """Return the vault with the plugin that a file is in. As long as nobody has changed a setting,
+    the plugin has no file of them."""
     folder = os.path.dirname(path)
     while True:
         file = os.path.join(folder, _SETTINGS)
         try:
             seen = os.stat(file)
+            return _read(folder, file, seen.st_mtime_ns, seen.st_size)
         except OSError:
-            above = os.path.dirname(folder)
-            if above == folder:
-                return None
-            folder = above
-            continue
-        return _read(folder, file, seen.st_mtime_ns, seen.st_size)
+            if os.path.isdir(os.path.dirname(file)):
+                return _DEFAULT._replace(folder=folder)
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
 
 
 @lru_cache(maxsize=8)
@@ -342,7 +344,7 @@ def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
             told = json.load(source) if size <= _LARGEST else None
     except (OSError, ValueError, RecursionError) as error:
         told = None
-        what = f"{_SETTINGS}: {one_line(error, 120)}, so nobody knows which boxes are tasks"
+        what = f"{_SETTINGS}: {one_line(error, 120)}, so it is unclear which boxes are tasks"
         broken = BrokenFile(file, getattr(error, "lineno", None), what, "fix it")
     told = told if isinstance(told, dict) else {}
     listed = told.get("statusSettings")
