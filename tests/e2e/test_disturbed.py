@@ -19,7 +19,7 @@ from e2e.queue_scripts import QUEUE, REPOSITORY, ByPlan, by_the_book, edits
 from e2e.ways import MANUAL, Sitting, Way
 from e2e.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.newest_client, pytest.mark.thorough]
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 BOOK = by_the_book(QUEUE)
 

@@ -16,7 +16,7 @@ from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY, hypervisor, lay_out
 from e2e.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.newest_client, pytest.mark.thorough]
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def test_a_click_in_the_clients_question_is_the_verdict_and_without_one_there_is_none(

@@ -76,6 +76,7 @@ def test_with_uv_it_is_made_once_said_in_one_line_and_holds_the_pins(
     assert set(pins) - set(installed) <= {"typing-extensions"}  # newer Pythons need it not
 
 
+@pytest.mark.thorough
 def test_what_uv_cannot_do_venv_and_pip_do(make_plugin: Callable[..., Plugin]) -> None:
     plugin = make_plugin(python3=PYTHON, uv=FAILING_UV)
     run = plugin.run()
@@ -245,6 +246,7 @@ def test_changed_pins_get_an_environment_of_their_own(make_plugin: Callable[...,
     assert len(plugin.environments()) == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", ["bin/python", ".complete"])
 def test_a_damaged_environment_is_made_again(make_plugin: Callable[..., Plugin], lost: str) -> None:
     plugin = make_plugin(python3=PYTHON, uv=real_uv())
