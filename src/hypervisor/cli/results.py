@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for each done item, print the command that closes it in the tool that its row came "
         "from; none is run",
     )
-    parser.add_argument("--out", metavar="FILE", help="write it to this file, whole or not at all")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write it to this file, whole or not at all; - prints it"
+    )
     parser.add_argument(
         "--generation",
         type=int,
@@ -53,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the results, or write them to a file: 0, or 1 where items have no closing command."""
     from hypervisor.views.results import Results, write
 
+    if args.out == "-":
+        args.out = None
     if args.closing and args.out is not None:
         raise UsageError("--closing prints commands, and writes no file", "leave --out out")
     args.queue, root = queue_and_root(args.queue)

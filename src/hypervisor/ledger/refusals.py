@@ -29,6 +29,11 @@ class Refusal(NamedTuple):
     tail: str
 
 
+def worded(name: str, why: str) -> str:
+    """Return what has refused, and why, where that does not begin with it."""
+    return why if why.startswith(name) else f"{name}: {why}"
+
+
 _ALL = f"select {columns(Refusal, 'r')} from refusal r "
 
 

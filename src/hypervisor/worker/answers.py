@@ -9,7 +9,6 @@ from hypervisor.worker import checks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Holding
     from hypervisor.system.redact import Redactor
 
@@ -25,7 +24,7 @@ class Unfit(checks.CheckFailed):
     """An answer is missing, or does not fit the schema of its queue."""
 
 
-def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, object]:
+def given(row: Holding, report: dict[str, object]) -> dict[str, object]:
     """Return a report with its `answer` as a value that fits the queue's schema, and a summary.
 
     The answer comes as JSON text, as what a command printed (`output`), or as a value. Raises
@@ -44,9 +43,7 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
         value = _clean(value, Redactor())
         _fits(row.answer, value)
     except ValueError as error:
-        refused = Unfit(str(error), _MEND)
-        checks.keep(ledger, row, "answer", refused)
-        raise refused from None
+        raise Unfit(str(error), _MEND, by="answer") from None
     from hypervisor.ledger.reports import dumps
 
     report = {name: one for name, one in report.items() if name != "output"} | {"answer": value}
