@@ -15,10 +15,13 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import protected
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import count, listed, one_line
+from hypervisor.system.text import count, lines_kept, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
     from hypervisor.views.results import Results
 
 SUMMARY = "what came out of each item, as CSV or JSON lines"
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(told, "name another file")
         texts = results.jsonl() if args.jsonl else results.csv(raw=args.raw)
         if args.out is None:
-            sys.stdout.writelines(texts)
+            _print(texts)
         else:
             write(args.out, texts)
             print(args.out)
@@ -83,10 +86,21 @@ def run(args: argparse.Namespace) -> int:
         print(f"hypervisor: {told} (--raw: before none)", file=sys.stderr)
     if results.twice:
         told = (
-            f"the source has columns of its own called {listed(results.twice, 5)}; ours come after"
+            f"more than one column is called {listed(results.twice, 5)}; "
+            "the source's come first, ours last"
         )
         print(f"hypervisor: {told} (--jsonl keeps them apart)", file=sys.stderr)
     return 0
+
+
+def _print(texts: Iterable[str]) -> None:
+    """Print a table, or JSON lines; cells keep their ends of lines where no terminal shows them."""
+    if sys.stdout.isatty():
+        sys.stdout.writelines(texts)
+        return
+    stream: TextIO = getattr(sys.stdout, "unguarded", sys.stdout)
+    for text in texts:
+        stream.write("\r".join(map(lines_kept, text.split("\r"))))
 
 
 def _closing(results: Results) -> int:

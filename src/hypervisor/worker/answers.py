@@ -116,7 +116,9 @@ def _read(text: str, most: int) -> object:
         raise ValueError(f"answer: it is longer than {most // 1024} KB")
     try:
         value: object = strict_json.decoder().decode(told)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError("answer: nested too deep") from None
+    except ValueError as error:
         raise ValueError(f"answer: not JSON: {one_line(error, 120)}") from None
     if trouble := strict_json.trouble(value, told):
         raise ValueError(f"answer: {trouble[0]}")
