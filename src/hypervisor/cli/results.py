@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generation",
         type=int,
         metavar="N",
-        help="only this generation (default: each item once, with its newest report)",
+        help="only this generation (default: each item once, as it was last done, if it ever was)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="leave texts that a spreadsheet would run as they are"

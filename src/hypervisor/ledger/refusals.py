@@ -30,8 +30,8 @@ class Refusal(NamedTuple):
 
 
 def worded(name: str, why: str) -> str:
-    """Return what has refused, and why, where that does not begin with it."""
-    return why if why.startswith(name) else f"{name}: {why}"
+    """Return what has refused, and why; the name once, although the reason may hold it, too."""
+    return why if why.startswith(name) else f"{name}: {why.replace(f': {name}: ', ': ', 1)}"
 
 
 _ALL = f"select {columns(Refusal, 'r')} from refusal r "
