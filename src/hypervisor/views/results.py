@@ -203,7 +203,7 @@ class Results:
 
 
 def _flat(value: object, flat: dict[Path, object], path: Path) -> dict[Path, object]:
-    """Note in `flat` each value in `value` that is no object, or an empty one, by where it
+    """Note in `flat` each value in `value` that is not an object, or an empty one, by where it
     stands, and return it."""
     if type(value) is dict and value:
         for name, inner in value.items():
