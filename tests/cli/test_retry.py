@@ -307,6 +307,23 @@ def test_a_mark_that_was_undone_is_open_work_where_its_queue_is_still_at_work(
     assert set(states(project).values()) == {"ready"}
 
 
+def test_a_row_that_was_done_and_has_changed_is_tried_again_and_its_old_content_stays_done(
+    project: Path, run_forked: Run
+) -> None:
+    rows = project / "rows.csv"
+    rows.write_text("id,what\nr1,x\nr2,y\n")
+    (project / "what.md").write_text("Do it.")
+    line = ("open", "q", "rows.csv", "--id", "id", "--instructions", "what.md")
+    run_forked(*line)
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "r1", "done")
+    assert "1 already in it, 1 left out" in run_forked(*line).stdout
+    rows.write_text("id,what\nr1,other\nr2,y\n")
+    assert "1 open again, 1 already in it" in run_forked(*line).stdout
+    rows.write_text("id,what\nr1,x\nr2,y\n")
+    assert "1 already in it, 1 left out" in run_forked(*line).stdout
+
+
 def test_the_summary_of_what_was_done_is_told_to_who_tries_it_again(
     ended: Path, run_forked: Run
 ) -> None:

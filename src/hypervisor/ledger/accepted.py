@@ -133,12 +133,14 @@ class Accepted:
 
     # -- inside a write transaction --
 
-    def keep(self, queue: int) -> None:
-        """Remember what was done in a generation (its number) that is forgotten otherwise."""
+    def keep(self, queue: int, item: int | None = None) -> None:
+        """Remember what was done in a generation, or of it in one item (their numbers), that is
+        forgotten otherwise."""
         self._store.change(
             "insert into accepted (project, queue, id, path, content) "
             "select i.project, q.name, i.id, coalesce(i.path, ''), i.content from item i "
-            "join queue q on q.no = i.queue where i.queue = ? and i.state = 'done' "
-            "and i.content is not null and i.fingerprint is null on conflict do nothing",
-            (queue,),
+            "join queue q on q.no = i.queue where i.queue = ? and i.no = coalesce(?, i.no) "
+            "and i.state = 'done' and i.content is not null and i.fingerprint is null "
+            "and i.format is null on conflict do nothing",
+            (queue, item),
         )
