@@ -243,6 +243,38 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
         ] == ["a"]
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("verb", ["retry", "undo"])
+def test_a_task_that_was_moved_is_open_work_again_where_it_is_now(
+    ended: Path, run_forked: Run, verb: str, edited: bool
+) -> None:
+    b, e = ended / "tasks/b.md", ended / "tasks/e.md"
+    text = b.read_text().replace("# Task", "# Edited") if edited else b.read_text()
+    b.write_text(e.read_text())
+    e.write_text(text)
+    told = run_forked(verb, "q", "b")
+    if verb == "undo" and edited:
+        assert "edited since" in told.stdout and "status: blocked" in e.read_text()
+        return
+    assert told.returncode == 0, told
+    run_forked("cancel", "q")
+    assert "status: active" in e.read_text() and "id: e\n" in b.read_text()
+    assert "2 ready" in run_forked("preflight", "tasks/b.md", "tasks/e.md").stdout
+
+
+def test_what_was_blocked_and_then_cancelled_names_its_mend(ended: Path, run_forked: Run) -> None:
+    b = ended / "tasks/b.md"
+    text = b.read_text()
+    b.unlink()
+    run_forked("retry", "q", "b")
+    run_forked("cancel", "q")
+    b.write_text(text)
+    told = run_forked("preflight", "tasks/b.md").stdout
+    assert "hypervisor retry q b works on it again" in told
+    assert run_forked("retry", "q", "b").returncode == 0
+    assert "status: active" in b.read_text()
+
+
 def reopened_by_hand(ended: Path, run: Run) -> None:
     path = ended / "tasks/b.md"
     path.write_text(path.read_text().replace("status: blocked", "status: open"))

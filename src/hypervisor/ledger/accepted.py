@@ -85,12 +85,13 @@ class Accepted:
         }
 
     def blocked(self, ids: Sequence[str]) -> dict[str, tuple[str, bool]]:
-        """Return those of these tasks whose newest end is a report that they are blocked, each with
-        its queue, and whether it stands in the newest generation of that."""
+        """Return those of these tasks whose newest end is a report that they are blocked, or that
+        were cancelled after one, each with its queue, and whether it stands in the newest
+        generation of that."""
         return {
             row.id: (row.queue, row.queue_state != "replaced")
             for row in self._newest(ids)
-            if row.state == "blocked"
+            if row.state == "blocked" or (row.state == "cancelled" and row.content is not None)
         }
 
     def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
