@@ -18,7 +18,7 @@ from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger
 from hypervisor.views.summary import summarize
-from repository import REPO
+from repository import REPO, parsed
 
 SOURCE = REPO / "src" / "hypervisor"
 # One that is still to come is named nowhere either.
@@ -31,10 +31,9 @@ MAY_NAME = {
 SESSION = "99999999-0000-7777-6666-555555555555"
 
 
-def names_in(text: str) -> set[str]:
+def names_in(tree: ast.Module) -> set[str]:
     """Return what names a client in a module: identifiers, modules, texts; no comments and no
     docstrings."""
-    tree = ast.parse(text)
     told = {
         id(node.value)
         for node in ast.walk(tree)
@@ -60,7 +59,7 @@ def names_in(text: str) -> set[str]:
     ],
 )  # fmt: skip
 def test_what_names_a_client_is_found(text: str) -> None:
-    assert names_in(text)
+    assert names_in(ast.parse(text))
 
 
 def test_only_the_table_and_a_clients_own_folder_name_it() -> None:
@@ -73,7 +72,7 @@ def test_only_the_table_and_a_clients_own_folder_name_it() -> None:
         looked += 1
         text = path.read_text("utf-8")
         if place not in MAY_NAME:
-            assert names_in(text) == set(), place
+            assert names_in(parsed(path)) == set(), place
         for name in CLIENTS:
             assert f"agents.{name}" not in text or place == "agents/clients.py", place
     assert looked > 200
@@ -83,7 +82,7 @@ def test_each_folder_has_no_client_but_its_own() -> None:
     for name in CLIENTS:
         for other in {"claude", "gemini", "codex"} - {name}:
             for path in (SOURCE / "agents" / name).glob("*.py"):
-                assert other not in {text.lower() for text in names_in(path.read_text("utf-8"))}
+                assert other not in {text.lower() for text in names_in(parsed(path))}
 
 
 @pytest.fixture

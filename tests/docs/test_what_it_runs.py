@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs.typist import REPO
+from repository import parsed
 
 PAGE = (REPO / "docs/what-it-runs.md").read_text(encoding="utf-8")
 SOURCES = {
@@ -40,7 +41,7 @@ def named(title: str) -> set[str]:
 
 
 def calls(path: Path) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call):
             yield node
 
@@ -107,7 +108,7 @@ def test_every_place_that_can_reach_an_address_is_named_and_no_other() -> None:
     found = {"launcher/setup.py", "system/remote.py"}
     reaching = tuple(_REACHES.split())
     for name, path in SOURCES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             modules = []
             if isinstance(node, ast.Import):
                 modules = [alias.name for alias in node.names]
@@ -120,7 +121,7 @@ def test_every_place_that_can_reach_an_address_is_named_and_no_other() -> None:
 
 def test_no_address_stands_in_the_source() -> None:
     for name, path in SOURCES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 hosts = re.findall(r"\b(?:https?|wss?|ftp)://([\w.-]+\.[a-z]{2,})", node.value)
                 assert set(hosts) <= {"json-schema.org"}, name
@@ -129,7 +130,9 @@ def test_no_address_stands_in_the_source() -> None:
 def test_every_place_that_has_to_do_with_files_outside_is_named_and_no_other() -> None:
     found = {"views/page/write.py", "agents/doctor/bundle.py", "agents/claude/upgrade.py"}
     for name, path in SOURCES.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not _OUTSIDE.search(path.read_text(encoding="utf-8")):
+            continue
+        tree = parsed(path)
         texts = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
         named_files = (
             node.value

@@ -15,18 +15,17 @@ from pathlib import Path
 from docs.pages import Block, agree, blocks, swap, tokens
 from repository import REPO
 
-# What moves the cursor of a terminal, or does something else that is no text.
+# What moves the cursor of a terminal, or does something else that is not text.
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[()][A-Z0-9]|[\r\n]")
 # Said by whichever command is the first on a machine: not for a page to foresee.
 _SETTING_UP = re.compile(r"hypervisor: (setting up its env|waiting for another process that is se)")
-_TOO_LONG = 170.0
 
 
 class Shell:
     """A bash with a terminal, 100 columns wide, in the home of a reader who has nothing yet.
 
     `words` are those of the pages, each with what this machine has for it. A `fresh` machine shows
-    how the program is set up.
+    how the program is set up. What is typed may take `patience` seconds.
     """
 
     def __init__(
@@ -36,8 +35,10 @@ class Shell:
         words: dict[str, str] | None = None,
         *,
         fresh: bool = False,
+        patience: float = 170.0,
     ) -> None:
         self.home = home
+        self._patience = patience
         self._fresh = fresh
         self._words = {"/path/to/hypervisor": str(REPO), "/home/you": str(home)} | (words or {})
         self._script = home.parent / "typed.sh"
@@ -77,10 +78,10 @@ class Shell:
 
     def _read(self, mark: str) -> tuple[str, int]:
         end = re.compile(rf"{mark} (\d+)\.".encode())
-        seen, limit = b"", time.monotonic() + _TOO_LONG
+        seen, limit = b"", time.monotonic() + self._patience
         while (found := end.search(seen)) is None:
             ready, _, _ = select.select([self._screen], [], [], limit - time.monotonic())
-            assert ready, f"no end after {_TOO_LONG:.0f} s: {seen.decode()}"
+            assert ready, f"no end after {self._patience:.0f} s: {seen.decode()}"
             seen += os.read(self._screen, 65536)
         return seen[: found.start()].decode(), int(found[1])
 

@@ -16,7 +16,7 @@ import pytest
 from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import OUTCOME, OUTCOMES, STANDING, STANDINGS, STATES
 from hypervisor.views import status
-from repository import REPO
+from repository import REPO, parsed
 
 SOURCE = REPO / "src/hypervisor"
 # The classes of the words by which task files tell their own state are another idea, and so is what
@@ -48,7 +48,7 @@ def lists(words: set[str], most: int, but: set[str]) -> list[str]:
         f"{path.relative_to(SOURCE)}:{line}: {', '.join(sorted(map(str, told & words)))}"
         for path in sorted(SOURCE.rglob("*.py"))
         if str(path.relative_to(SOURCE)) not in {"ledger/outcomes.py", *but}
-        for line, told in literals(ast.parse(path.read_text()))
+        for line, told in literals(parsed(path))
         if len(told & words) > most
     ]
 

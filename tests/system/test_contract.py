@@ -18,7 +18,7 @@ import pytest
 
 from hypervisor.cli import main
 from hypervisor.system.state import STATE, State
-from repository import REPO
+from repository import REPO, parsed
 
 SOURCE = REPO / "src" / "hypervisor"
 # What takes a path and acts on what is there.
@@ -47,7 +47,7 @@ def modules() -> list[tuple[str, ast.Module]]:
     """Return each module's place below the sources, and what it says."""
     paths = sorted(SOURCE.rglob("*.py"))
     assert len(paths) > 300
-    return [(path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text())) for path in paths]
+    return [(path.relative_to(SOURCE).as_posix(), parsed(path)) for path in paths]
 
 
 def texts(tree: ast.AST) -> Iterator[ast.Constant]:

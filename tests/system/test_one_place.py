@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from repository import REPO
+from repository import REPO, parsed
 
 _UNIT = re.compile(r" (?:ms|s|seconds?|min|minutes?|h|hours?|d|days?)\b(?! *[({])")
 SOURCES = REPO / "src" / "hypervisor"
@@ -20,13 +20,15 @@ def callers_of(name: str, *, of: str = "") -> set[str]:
     asked of where several have that name."""
     found = set()
     for path in sorted(SOURCES.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func
             own = getattr(called, "attr", getattr(called, "id", ""))
+            if own != name:
+                continue
             asked = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-            if own == name and (asked.endswith(of) or (not asked and "." not in of)):
+            if asked.endswith(of) or (not asked and "." not in of):
                 found.add(str(path.relative_to(SOURCES)))
     return found
 
@@ -42,10 +44,10 @@ def test_reports_are_written_by_housekeeping_and_by_what_accepted_them() -> None
     assert callers_of("pending", of="ledger.outbox") == {"worker/outbox.py"}
 
 
-def spans_in(text: str) -> list[int]:
+def spans_in(tree: ast.Module) -> list[int]:
     """Return the lines of a program in whose texts a figure comes before a unit of time."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             for figure, unit in zip(node.values, node.values[1:], strict=False):
                 if isinstance(figure, ast.FormattedValue) and isinstance(unit, ast.Constant):
@@ -57,13 +59,14 @@ def spans_in(text: str) -> list[int]:
     "text", ["f'{age:.0f} min old'", "f'over {limit:g} s'", "f'{ms / 60_000:g} minutes'"]
 )
 def test_a_span_that_is_written_by_hand_is_found(text: str) -> None:
-    assert spans_in(text) and not spans_in(text.replace("{", "").replace("}", ""))
+    assert spans_in(ast.parse(text))
+    assert not spans_in(ast.parse(text.replace("{", "").replace("}", "")))
 
 
 def test_only_system_spans_writes_spans_of_time() -> None:
     found = {
         str(path.relative_to(SOURCES)): lines
         for path in sorted(SOURCES.rglob("*.py"))
-        if (lines := spans_in(path.read_text(encoding="utf-8")))
+        if (lines := spans_in(parsed(path)))
     }
     assert list(found) == ["system/spans.py"], found

@@ -6,17 +6,16 @@ import ast
 
 import pytest
 
-from repository import REPO
+from repository import REPO, parsed
 
 SOURCES = REPO / "src" / "hypervisor"
 # What the doctor writes before its findings.
 _LABELS = ("note", "ok", "wrong", "_install")
 
 
-def starts_of_git(text: str) -> list[int]:
+def starts_of_git(tree: ast.Module) -> list[int]:
     """Return the lines of a program that name git as a program to start: alone, as the first of
     several words, or in a shell's words."""
-    tree = ast.parse(text)
     above = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     found = set()
     for node in ast.walk(tree):
@@ -65,7 +64,7 @@ def _text(node: ast.AST) -> str:
     ],
 )
 def test_a_start_of_git_is_found(text: str) -> None:
-    assert starts_of_git(text)
+    assert starts_of_git(ast.parse(text))
 
 
 def test_only_system_git_starts_git() -> None:
@@ -74,6 +73,6 @@ def test_only_system_git_starts_git() -> None:
     found = {
         str(path.relative_to(SOURCES)): lines
         for path in files
-        if (lines := starts_of_git(path.read_text(encoding="utf-8")))
+        if (lines := starts_of_git(parsed(path)))
     }
     assert list(found) == ["system/git.py"]

@@ -327,9 +327,8 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             "Stop: what was tried first is not done. Start nothing more; tell the user why, in the",
             "words of the worker, which are data:",
             *shown,
-            f"The user mends the cause, then: hypervisor retry {name}",
-            f"or goes on with the {count(left, 'item')} left all the same: "
-            f"/hypervisor:resume {name}",
+            f"The user fixes the cause, then: hypervisor retry {name}",
+            f"or goes on with the {count(left, 'item')} left anyway: /hypervisor:resume {name}",
             end,
         ]
     workers = count(told["workers"], "worker")

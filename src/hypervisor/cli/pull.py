@@ -10,7 +10,7 @@ from hypervisor.intake import preflight
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
-SUMMARY = "claim one task to do it here; nobody else gets it meanwhile"
+SUMMARY = "claim one task to work on it here; nobody else gets it meanwhile"
 EXAMPLE = "hypervisor pull inbox-7"
 _QUEUE = "pull"
 # What holds a task back from background workers alone.

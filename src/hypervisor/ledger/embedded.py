@@ -260,5 +260,5 @@ def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> N
         raise LedgerError(
             f"{path}: an older state was put back: of {count(noted, 'report')} accepted here "
             f"{missing} {either(missing, 'is', 'are')} missing",
-            "where you want to go on from it all the same: hypervisor adopt",
+            "where you want to go on from it anyway: hypervisor adopt",
         )

@@ -25,7 +25,7 @@ TASK_FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ccpm": ("ccpm", ("epic.md", ".claude/epics")),
     "taskmd": ("taskmd", (".taskmd.yaml", ".taskmd.yml")),
     "tbd": ("tbd", (".tbd",)),
-    "tasknotes": ("tasknotes", (".obsidian/plugins/tasknotes/data.json", "tasknotes.yaml")),
+    "tasknotes": ("tasknotes", (".obsidian/plugins/tasknotes", "tasknotes.yaml")),
     "backlog": (
         "backlog",
         ("config.yml", "config.yaml", "backlog.config.yml", "backlog", ".backlog"),

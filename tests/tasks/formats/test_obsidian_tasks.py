@@ -128,6 +128,16 @@ def test_a_note_that_is_a_task_has_no_items_in_it(vault: Path) -> None:
     assert kind.everywhere(str(vault)) and not kind.everywhere("/elsewhere")
 
 
+def test_a_plugin_whose_settings_nobody_has_changed_has_its_own(tmp_path: Path) -> None:
+    (tmp_path / ".obsidian/plugins/obsidian-tasks-plugin").mkdir(parents=True)
+    kind = formats.get("obsidian-tasks")
+    assert kind.recognises(str(tmp_path / "a.md"), "- [ ] Read it\n")
+    found = items(tmp_path, "- [ ] Read it 🆔 a\n- [/] Sum it up ⛔ a\n")
+    assert [(one.state, one.depends_on) for one in found.values()] == [
+        ("ready", ()), ("in_progress", ("a",))
+    ]  # fmt: skip
+
+
 def test_settings_that_nobody_can_read_make_no_box_a_task(tmp_path: Path) -> None:
     configure(tmp_path)
     (tmp_path / ".obsidian/plugins/obsidian-tasks-plugin/data.json").write_text("{")

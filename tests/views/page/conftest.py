@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.reviews import Sample
 from hypervisor.views import page as pages
 from repository import REPO
 from views.page import batches
@@ -81,6 +82,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that has every section: a sample is reviewed, answers and budgets are asked for,
+    and checks have refused reports."""
+    return _made_once(tmp_path_factory, "full", _reviewed)
+
+
+@pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page on 2,000 items that fifty agents worked on."""
     return _made_once(tmp_path_factory, "large", lambda root: _simulated(root, 2000, 50))
@@ -110,6 +118,31 @@ def _simulated(root: Path, count: int, workers: int) -> None:
         pages.keep(
             ledger.state, ledger.queues.get("inbox"), pages.render(ledger, "inbox", end + 60)
         )
+
+
+def _reviewed(root: Path) -> None:
+    end = batches.work_off(root, "inbox", 60, 6)
+    with Ledger.open(str(root)) as ledger, batches.Clock(end).running():
+        queue = ledger.queues.get("inbox")
+        ledger.store.change(
+            "update queue set answer = ?, budget_usd = 5, budget_tokens = 9000000, item_usd = 0.5",
+            ('{"type": "object", "properties": {"label": {"enum": ["bug", "feature"]}}}',),
+        )
+        ledger.store.change(
+            "update claim set answer = ? where outcome = 'done'", ('{"label": "bug", "sure": 0.9}',)
+        )
+        drawn = ledger.reviews.reports(queue.no)[:5]
+        ledger.reviews.keep(
+            Sample(queue.no, 5, 50, "5", "7", "folder", end),
+            [(report.claim, "tasks/inbox", False) for report in drawn],
+        )
+        ledger.reviews.accept("inbox", drawn[0].id, "ada")
+        ledger.reviews.reject("inbox", drawn[1].id, "ada", "This is a feature.", lambda item: None)
+        [again] = ledger.claims.claim("inbox", "worker-1")
+        for why in ("answer.sure: 11 is above 1", "the check failed: exit code 2"):
+            ledger.refusals.note(again.token, "answer", why, "")
+        page = pages.render(ledger, "inbox", end + 60)
+        pages.keep(ledger.state, ledger.queues.get("inbox"), page)
 
 
 def _typed(root: Path) -> None:

@@ -212,17 +212,31 @@ def test_a_row_shows_its_data_its_answer_and_what_tells_its_worker_from_others(
     rows = [{"text": f"It broke.\nTwice {n}", "stars": n} for n in range(2)]
     with Ledger.open(str(project), create=True) as ledger:
         added = [NewItem(f"r{n}", "in.csv", payload=row) for n, row in enumerate(rows)]
-        ledger.generations.open("q", added)
+        ledger.generations.open("q", [*added, NewItem("never tried")])
         for n in range(2):
             end(ledger, "done", {"summary": "Read."}, worker=f"command-of-the-night-7044-{n}")
         ledger.store.change("update claim set answer = ?", ('{"label": "bad", "score": 0.5}',))
         shown = view.gather(ledger, "q", batches.START)
-    facts = [{fact.label: fact.text for fact in row.facts} for row in shown.rows]
+    facts = [{fact.label: fact.text for fact in row.facts} for row in shown.rows[:2]]
     assert [fact["Data"] for fact in facts] == [
         f"text: It broke. / Twice {n}\nstars: {n}" for n in range(2)
     ]
     assert facts[0]["Answer"] == "label: bad\nscore: 0.5"
-    assert [row.worker for row in shown.rows] == ["…0", "…1"]
+    assert [row.worker for row in shown.rows] == ["…0", "…1", "–"]
+
+
+def test_what_was_asked_has_the_budgets_and_the_schema_of_the_answers(project: Path) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        given = Options(
+            answer='{"type": "object"}',
+            budget={"usd": 5, "ms": 1_800_000},
+            bounds={"item_tokens": 90_000},
+        )
+        ledger.generations.open("q", [NewItem("a")], given)
+        asked = {fact.label: fact.text for fact in view.gather(ledger, "q", batches.START).asked}
+    assert asked["Budget"] == "$5.00, 30 min"
+    assert asked["Budget of an item"] == "90,000 tokens"
+    assert asked["Answer"] == '{"type": "object"}'
 
 
 def test_undo_is_offered_only_where_an_edit_stands(project: Path) -> None:

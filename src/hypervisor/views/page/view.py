@@ -13,7 +13,7 @@ from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
 from hypervisor.ledger.rows import Queue
-from hypervisor.ledger.usage import KINDS
+from hypervisor.ledger.usage import KINDS, dollars
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views import acceptance
@@ -224,8 +224,8 @@ def _rows(
             item, tell(item, None), tries, refusals, one.seconds, one.tokens, queue.verify
         )
         shown.append(items.row(place, history, kept, base))
-    names = apart([row.worker for row in shown], _WORKER)
-    shown = [row._replace(worker=names[row.worker]) for row in shown]
+    names = apart([row.worker for row in shown if row.worker != words.NOTHING], _WORKER)
+    shown = [row._replace(worker=names.get(row.worker, row.worker)) for row in shown]
     return sorted(shown, key=lambda row: row.number)
 
 
@@ -324,10 +324,15 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
     if row.commands:
         commands = [one_line(command, 200) for command in json.loads(row.commands)]
         shown.append(items.Fact("Allowed commands", "\n".join(commands), False))
-    if row.budget_tokens is not None:
-        shown.append(items.Fact("Budget", words.plural(row.budget_tokens, "token")))
-    if row.budget_ms is not None:
-        shown.append(items.Fact("Time budget", words.duration(row.budget_ms / 1000)))
+    for label, tokens, usd, ms in (
+        ("Budget", row.budget_tokens, row.budget_usd, row.budget_ms),
+        ("Budget of an item", row.item_tokens, row.item_usd, None),
+    ):
+        budget = [words.plural(tokens, "token")] if tokens is not None else []
+        budget += [dollars(usd)] if usd is not None else []
+        budget += [words.duration(ms / 1000)] if ms is not None else []
+        if budget:
+            shown.append(items.Fact(label, ", ".join(budget)))
     left = [f"{count:,} {name}" for name, count in (summary["preflight"] or {}).items() if count]
     shown.append(items.Fact("Left out by pre-flight", ", ".join(left) or "nothing"))
     if summary["newest_generation"] > 1:
@@ -335,4 +340,6 @@ def _asked(row: Queue, summary: Summary, asked: list[str]) -> list[items.Fact]:
         shown.append(items.Fact("Generation", which))
     if row.instructions:
         shown.append(items.Fact("Instructions", words.text(row.instructions)))
+    if row.answer:
+        shown.append(items.Fact("Answer", words.text(row.answer), False))
     return shown
