@@ -31,8 +31,6 @@ from hypervisor.views import page as pages
 from views.page import batches
 from views.watch.support import Screen
 
-# As the tests have it; anybody else's is where the launcher has put it.
-os.environ.setdefault("HYPERVISOR_HOME", str(Path.home() / ".cache" / "hypervisor"))
 SIZE = {"width": 1180, "height": 1630}
 COLUMNS, LINES = 104, 15
 TOOLS = ("Edit: loader.py", "Bash: npm test", "Read: slug.md", "Grep: retries", "Write: notes.md")
@@ -55,6 +53,9 @@ def main() -> int:
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as at, sync_playwright() as playwright:
+        # A terminal is started with these.
+        os.environ.setdefault("HYPERVISOR_HOME", str(Path.home() / ".cache" / "hypervisor"))
+        os.environ["HYPERVISOR_STATE"] = f"{at}/state"
         page = batch_page(Path(at))
         browser = playwright.chromium.launch(executable_path=browser_path, args=sandbox)
         for scheme in ("light", "dark"):
