@@ -122,9 +122,9 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     "workers", `workers` is how many to start. With "workers", `ask` is whether the user is to be
     asked before, and `tokens`, `usd` and `seconds` are what is left will cost by what the ended
     items did (None where that is not known, as it is below three), and `forecast` what that hangs
-    on; below three `first` is what those took that have ended. With "not_done", `not_done` are the items that were tried first and
-    did not end as done: their `id`, `state` and `reason`. The rest is started once they have, or
-    the user has agreed.
+    on; below three `first` is what those took that have ended. With "not_done", `not_done` are the
+    items that were tried first and did not end as done: their `id`, `state` and `reason`. The rest
+    is started once they have, or the user has agreed.
 
     `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
     many items can be out in one tree until two of them name one file, None for any number, and no
