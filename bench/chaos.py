@@ -35,6 +35,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests"), str(HERE.parent / "src")]
 
 import chaos_check
 from chaos_site import SOURCES, Site, task
+from chaos_worker import note
 
 SESSION = "CLAUDE_CODE_SESSION_ID"
 VERBS = (
@@ -42,6 +43,7 @@ VERBS = (
     ("expire",), ("retry", "{queue}"), ("retry", "{queue}", "--failed"), ("pause", "{queue}"),
     ("resume", "{queue}"), ("resume", "{queue}"), ("integrate", "rows"), ("integrate", "rows"),
     ("log", "{queue}"), ("report", "{queue}"), ("doctor",), ("prune",),
+    ("cancel", "{queue}", "--missing"), ("plan", "{queue}"), ("results", "rows"),
 )  # fmt: skip
 
 
@@ -58,6 +60,8 @@ class Chaos:
             "side": {name: task(name) for name in names[::2]},
         }
         self.faults: list[str] = []
+        # How often a person has asked for a queue's items once more, by `undo` or `open --again`.
+        self.again: Counter[str] = Counter()
 
     # -- who works --
 
@@ -105,15 +109,53 @@ class Chaos:
     # -- what is done to them --
 
     def verb(self) -> None:
-        words = [word.format(queue=self.dice.choice(list(SOURCES)))
-                 for word in self.dice.choice(VERBS)]  # fmt: skip
+        self.say(*(word.format(queue=self.queue()) for word in self.dice.choice(VERBS)))
+
+    def queue(self) -> str:
+        return self.dice.choice(list(SOURCES))
+
+    def say(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a person does, and keep it if it broke."""
         done = self.site.hypervisor(*words)
         if "Traceback" in done.stdout + done.stderr or done.returncode == 124:
             self.faults.append(f"{' '.join(words)}: {done.stderr[-1500:]}")
+        return done
 
     def open(self) -> None:
-        queue = self.dice.choice(list(SOURCES))
-        self.site.hypervisor("open", queue, *SOURCES[queue])
+        self.site.open(self.queue())
+
+    def mend(self) -> None:
+        """Do one of what takes something back, and retry what that left."""
+        queue = self.queue()
+        how = self.dice.choice(("undo", "undo one", "cancel", "again", "pull"))
+        self.did[f"mends: {how}"] += 1
+        if how in ("undo", "again"):
+            self.again[queue] += 1
+        if how == "undo":
+            self.say("undo", queue)
+        elif how == "undo one":
+            self.again["files"] += 1
+            self.say("undo", "files", self.dice.choice(sorted(self.texts["main"])))
+        elif how == "cancel":
+            self.say("cancel", queue, "--reason", "a person's choice")
+        elif how == "again":
+            self.site.open(queue, "--again")
+        else:
+            self.pull()
+        self.say("retry", queue)
+        if how == "cancel" or self.dice.random() < 0.5:
+            self.site.open(queue)
+
+    def pull(self) -> None:
+        """Claim a task as a person does, and end it, give it back, or forget it."""
+        got = self.say("pull", self.dice.choice(sorted(self.texts["main"])), "--worker", "person")
+        found = re.search(r"^claim (\S+)", got.stdout, re.MULTILINE)
+        if found:
+            verb = self.dice.choice((("done", "--summary", "by hand"), ("release",), ()))
+            if verb:
+                said = self.say(verb[0], found[1], *verb[1:])
+                told = said.stdout + said.stderr
+                note(self.site.log, said=verb[0], token=found[1], code=said.returncode, told=told)
 
     def edit(self) -> None:
         """Append a line to a task's text, under the lock that editors of one file share."""
@@ -190,7 +232,7 @@ class Chaos:
 
     def server(self) -> None:
         if self.site.server is not None:
-            self.site.restart(self.dice)
+            self.site.restart()
 
     def branch(self) -> str:
         return self.site.git("branch", "--show-current").stdout.strip()
@@ -211,7 +253,7 @@ class Chaos:
     def run(self, minutes: float) -> None:
         """Hurt for so long."""
         acts = {
-            self.verb: 8, self.kill: 6, self.open: 2, self.edit: 4, self.rename: 3,
+            self.verb: 8, self.mend: 3, self.kill: 6, self.open: 2, self.edit: 4, self.rename: 3,
             self.checkout: 2, self.commit: 1, self.step: 1, self.fill: 1, self.server: 1,
         }  # fmt: skip
         until = time.monotonic() + minutes * 60
@@ -241,7 +283,7 @@ class Chaos:
                     self.site.hypervisor("release", held["token"])
         for _ in range(3):
             for queue in SOURCES:
-                self.site.hypervisor("open", queue, *SOURCES[queue])
+                self.site.open(queue)
                 self.site.hypervisor("resume", queue)
                 self.site.hypervisor("retry", queue)
             while time.monotonic() < until and self._drain():
@@ -283,7 +325,7 @@ def chaos(args: argparse.Namespace, engine: str, folder: Path) -> list[str]:
         site.lay_out(args.lease)
         run.run(args.minutes)
         run.settle(args.settle)
-        told = chaos_check.check(site, run.texts)
+        told = chaos_check.check(site, run.texts, run.again)
         if args.keep:
             shutil.copytree(site.disk, folder / "kept", symlinks=True)
     finally:

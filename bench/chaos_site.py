@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from server import Server
@@ -92,35 +92,39 @@ class Site:
         self.git("switch", "--quiet", "main")
         if self.engine == "postgres":
             self._start_server()
+        self.terms = ("--lease", f"{lease}s", "--max-attempts", "9")
         for queue in SOURCES:
-            terms = ("--lease", f"{lease}s", "--max-attempts", "9")
-            done = self.hypervisor("open", queue, *SOURCES[queue], *terms)
+            done = self.open(queue)
             if done.returncode:
                 raise SystemExit(f"open {queue}: {done.stdout}{done.stderr}")
 
     def _start_server(self) -> None:
         self.server = Server(self.folder / "pg")
         os.chmod(self.folder, 0o711)
-        kept = dict(os.environ)
-        # The server's own clock steps as well.
-        os.environ.update({k: self.env[k] for k in ("LD_PRELOAD", "CHAOS_CLOCK") if k in self.env})
         self.clock.chmod(0o644)
-        try:
-            self.server.start()
-        finally:
-            os.environ.clear()
-            os.environ.update(kept)
+        self._boot(self.server)
         self.server.sql("create database work")
         self.env["HYPERVISOR_STORE"] = self.server.address("work")
 
-    def restart(self, dice: random.Random) -> None:
-        """Kill the server and start it again after a while."""
+    def restart(self) -> None:
+        """Kill the server and start it again."""
         assert self.server is not None
         self.server.stop(signal.SIGKILL)
+        for _ in range(60):
+            try:
+                self._boot(self.server)
+                return
+            except AssertionError:
+                # One of its processes was born meanwhile, and has not seen yet that it is alone.
+                time.sleep(0.5)
+        self._boot(self.server)
+
+    def _boot(self, server: Server) -> None:
         kept = dict(os.environ)
+        # The server's own clock steps as well.
         os.environ.update({k: self.env[k] for k in ("LD_PRELOAD", "CHAOS_CLOCK") if k in self.env})
         try:
-            self.server.start()
+            server.start()
         finally:
             os.environ.clear()
             os.environ.update(kept)
@@ -133,6 +137,10 @@ class Site:
         if check and done.returncode:
             raise SystemExit(f"git {' '.join(words)}: {done.stdout}{done.stderr}")
         return done
+
+    def open(self, queue: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Open a queue on its source, with the terms of this run."""
+        return self.hypervisor("open", queue, *SOURCES[queue], *self.terms, *words)
 
     def hypervisor(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project as a person does."""

@@ -47,7 +47,7 @@ MISLEADING = {
 
 
 class Refused(Exception):
-    """What went wrong and how to mend it, in one line."""
+    """What went wrong, and how to mend it."""
 
 
 def main(home: str, pointer: str, prefix: str, *requirements: str) -> None:
@@ -63,7 +63,7 @@ def main(home: str, pointer: str, prefix: str, *requirements: str) -> None:
             write_pointer(os.path.join(home, pointer), name)
     except OSError as error:
         raise Refused(
-            f"cannot write to {home} ({error.strerror}); set HYPERVISOR_HOME to a folder of yours"
+            f"cannot write to {home} ({error.strerror})", "set HYPERVISOR_HOME to a folder of yours"
         ) from None
     print(env)
 
@@ -140,8 +140,9 @@ def made_by(env: str, requirements: tuple[str, ...], log: int, lock: int) -> Non
         if all(run(command, os.path.dirname(env), log, lock) for command in commands):
             return
     raise Refused(
-        f"its libraries could not be installed: {last_error(env + '.log')}; the whole output is in "
-        f"{env}.log; run the command again when the package index can be reached"
+        f"hypervisor's libraries could not be installed: {last_error(env + '.log')}; the whole "
+        f"output is in {env}.log",
+        "run the command again when the package index can be reached",
     )
 
 
@@ -209,5 +210,6 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except Refused as refused:
-        say(str(refused))
+        what, hint = refused.args
+        print(f"error: {what}\nhint: {hint}", file=sys.stderr)
         sys.exit(1)

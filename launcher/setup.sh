@@ -5,8 +5,9 @@
 # from: $HYPERVISOR_PYTHON, else the newest that PATH and uv have; setup.py does the rest.
 set -u
 
+# refuse WHAT HINT
 refuse() {
-    printf 'hypervisor: %s\n' "$1" >&2
+    printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
     exit 1
 }
 
@@ -38,7 +39,7 @@ consider() {
 
 if [ -n "${HYPERVISOR_PYTHON:-}" ]; then
     consider "$HYPERVISOR_PYTHON" || [ -n "$without_ensurepip" ] ||
-        refuse "HYPERVISOR_PYTHON=$HYPERVISOR_PYTHON is not a Python 3.11 or later that runs; name one, or unset it"
+        refuse "HYPERVISOR_PYTHON=$HYPERVISOR_PYTHON is not a Python 3.11 or later that runs" "name one, or unset it"
 else
     for name in python3.14 python3.13 python3.12 python3.11 python3; do
         consider "$name" && break
@@ -49,10 +50,10 @@ else
 fi
 if [ -z "$python" ]; then
     [ -z "$without_ensurepip" ] ||
-        refuse "$without_ensurepip lacks ensurepip, so it cannot make an environment; run: apt install python3-venv (Debian, Ubuntu), or install uv"
+        refuse "$without_ensurepip lacks ensurepip, so it cannot make an environment" "apt install python3-venv (Debian, Ubuntu), or install uv"
     mend="install Python 3.11 or later, or name one in HYPERVISOR_PYTHON"
-    [ -z "$have_uv" ] || mend="run: uv python install 3.13"
-    refuse "no Python 3.11 or later on PATH; $mend"
+    [ -z "$have_uv" ] || mend="uv python install 3.13"
+    refuse "no Python 3.11 or later on PATH" "$mend"
 fi
 
 exec "$python" -I "${0%/*}/setup.py" "$@"

@@ -80,7 +80,7 @@ def by_command_line(root: Path, case: Case) -> str:
     if ended.returncode == 0:
         return ""
     assert ended.returncode == 1
-    told = ended.stderr.removeprefix("hypervisor: ").rstrip()
+    told = one_line(ended.stderr)
     assert_still_held(root)
     assert run("block", token, "--reason", cause(told)).returncode == 0
     return told
@@ -112,11 +112,11 @@ def by_agent(root: Path, case: Case) -> str:
         f"""token=$({HYPERVISOR} next q | sed -n 's/^claim //p')
 {case.work}
 if ! {HYPERVISOR} done "$token" --summary - <../summary >/dev/null 2>../told; then
-  {HYPERVISOR} block "$token" --reason "$(sed -n '1s/^hypervisor: //; 1s/; .*//p' ../told)"
+  {HYPERVISOR} block "$token" --reason "$(sed -n '1s/^error: //p' ../told)"
 fi""",
     )
     run_pool(root, Agent(work))
-    return told.read_text().removeprefix("hypervisor: ").rstrip()
+    return one_line(told.read_text())
 
 
 def by_command(root: Path, case: Case) -> str:
@@ -143,6 +143,12 @@ class Agent(client.Headless):
 def run_pool(root: Path, client: Any) -> None:
     with Ledger.open(str(root)) as ledger:
         Pool(ledger, "q", client, workers=1, items_each=1, seconds=60).run()
+
+
+def one_line(said: str) -> str:
+    """What the MCP server says of the same: the error and its hint in one line."""
+    said = said.replace("\nthe end of its output:", ". The end of its output:")
+    return said.rstrip().removeprefix("error: ").replace("\nhint: ", "; ")
 
 
 def cause(told: str) -> str:

@@ -56,7 +56,8 @@ def test_opening_rows_again_adds_what_is_new_or_changed(rows: Path, run: Run) ->
     }  # fmt: skip
     assert done(run, "r") == ["b", "c"]
     said = run("open", "r", "rows.csv", "--id", "key", "--instructions", "i.md").stdout
-    assert "0 items added, 3 left out: done before (--again)" in said
+    assert "nothing to do: all 3 items are done already\nnext: hypervisor results r " in said
+    assert "(to do it again: the same command with --again)" in said
 
 
 def test_an_open_that_adds_nothing_opens_no_generation(rows: Path, run: Run) -> None:
@@ -141,9 +142,9 @@ def test_older_generations_stay_within_reach(rows: Path, run: Run, project: Path
     opened(run, "r", "rows.csv", "--id", "key")
     done(run, "r")
     newest = run("summary", "r").stdout
-    assert newest.startswith("queue r (generation 2 of 2): drained, 1 item: 1 success")
+    assert newest.startswith("queue r (generation 2 of 2): drained, 1 item: 1 done")
     older = run("summary", "r", "--generation", "1").stdout
-    assert older.startswith("queue r (generation 1 of 2): replaced, 2 items: 2 success")
+    assert older.startswith("queue r (generation 1 of 2): replaced, 2 items: 2 done")
     assert "did a" in older and "did c" not in older
     told = json.loads(run("summary", "r", "--generation", "1", "--json").stdout)
     assert (told["generation"], told["newest_generation"]) == (1, 2)

@@ -75,7 +75,7 @@ def test_a_refused_answer_leaves_the_item_with_its_worker(run: Run) -> None:
     claim = token(run("next", "q").stdout)
     ran = run("done", claim, "--answer", "-", input='{"label": "maybe"}')
     assert ran.returncode == 1
-    assert ran.stderr.startswith('hypervisor: answer.label: "maybe" is none of "yes", "no"; ')
+    assert ran.stderr.startswith('error: answer.label: "maybe" is none of "yes", "no"\nhint: ')
     assert "the item is still yours" in ran.stderr
     assert run("done", claim, "--answer", '{"label": "no"}').returncode == 0
 

@@ -154,7 +154,7 @@ def test_a_queue_that_matches_nothing_says_so_with_exit_code_three(batch: Path, 
     [
         (["q"], "no source"),
         (["q", "--where", "priority<=1", "--lease", "5m"], "no source"),
-        (["q", "--where", "priority"], "is no condition; write it in quotes"),
+        (["q", "--where", "priority"], "is not a condition\nhint: write it in quotes"),
         (["nowhere", "--where", "priority<=1"], "no queue 'nowhere'"),
     ],
 )
@@ -266,7 +266,7 @@ def test_everything_is_stopped_and_what_was_half_done_is_named(batch: Path, run:
     assert rest[0].endswith("; changed: tasks/b.md")
     assert rest[1].startswith("  c “Title of c”: bob had it")
     assert rest[1].endswith("; no change of a file is known")
-    assert rest[-1] == "cancelled other: 1 open item ended"
+    assert rest[-2:] == ["cancelled other: 1 open item ended", "next: hypervisor status"]
     assert set(states(batch).values()) == {"done", "cancelled"}
     said = run("summary", "q").stdout
     assert "  b “Title of b”: half done; enough\n" in said
@@ -337,6 +337,7 @@ def test_files_back_as_they_were_says_what_was_put_back_and_what_was_not_and_why
         "that is what hypervisor wrote; what workers changed stays, the newest first:",
         "  commit 1a2b3c4 (b)",
         "  src/x.py (a)",
+        "next: hypervisor status q",
     ]
     assert (batch / "tasks/a.md").read_bytes() == before
     told = json.loads(run("undo", "q", "--json").stdout)
@@ -391,7 +392,7 @@ def test_the_summary_names_every_item_with_its_title_outcome_and_note(
     assert "  b “Title of b”: which port?\n    note: “ask Ann”\n" in said
     assert "  c “Title of c”: to be tried again (after: no network)\n" in said
     assert "  d “Title of d”: not tried yet\n" in said
-    assert said.index("blocked (1)") < said.index("success (1)") < said.index("not attempted (3)")
+    assert said.index("blocked (1)") < said.index("done (1)") < said.index("not attempted (3)")
     told = json.loads(run("summary", "q", "--json").stdout)
     check("summary", told)
     notes = {one["title"]: one["note"] for one in told["workers"]}
@@ -409,7 +410,7 @@ def test_a_long_summary_names_first_what_wants_a_look_and_is_bounded(
         for held in ledger.claims.claim("q", "w", 90):
             ledger.ends.finish(held.token, "blocked", {"reason": "z" * 900})
     said = run("summary", "q").stdout
-    assert "blocked (90):\n" in said and "success (30):\n" in said
+    assert "blocked (90):\n" in said and "done (30):\n" in said
     assert "  … and 20 more (--json lists all)\n" in said
     assert "not attempted (30):\n  … and 30 more (--json lists all)\n" in said
     assert len(said) < 30_000, "a conversation shows all of it"

@@ -68,7 +68,7 @@ def test_a_queue_goes_on_with_a_larger_budget_or_none(tasks: Path, run_forked: R
     run_forked("next", "q")
     refused = run_forked("resume", "q")
     assert refused.returncode == 2
-    assert f"queue q: {USED_UP}; give it more: hypervisor resume q --budget" in refused.stderr
+    assert f"queue q: {USED_UP}\nhint: give it more: hypervisor resume q --budget" in refused.stderr
     assert run_forked("resume", "q", "--budget-tokens", "2000").returncode == 0
     assert run_forked("next", "q").stdout.startswith("claim ")
     uses(tasks, 5000)

@@ -156,7 +156,7 @@ def test_every_verb_ends_with_the_code_of_the_table(
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     if code == 4:
-        assert ended.stderr.startswith("hypervisor: ")
+        assert ended.stderr.startswith("error: ")
     if code == 4:
         assert states(project)["a"] == "claimed"
 
@@ -175,7 +175,7 @@ def test_without_a_ledger_the_verbs_say_so_and_make_none(
 ) -> None:
     ended = run(*line.split(), cwd=tmp_path)
     assert ended.returncode == 2
-    assert "no queue was ever opened here; hypervisor open QUEUE SOURCE" in ended.stderr
+    assert "no queue was ever opened here\nhint: hypervisor open QUEUE SOURCE" in ended.stderr
     assert list(tmp_path.glob(".hypervisor")) == []
 
 
@@ -217,10 +217,10 @@ def test_what_waits_for_an_item_that_did_not_succeed_does_not_keep_a_queue_open(
     waiting = run("next", "q")
     assert waiting.returncode == 0
     assert waiting.stdout.startswith("nothing ready now; a is with ")
-    assert waiting.stdout.endswith("; 1 wait for other items\n")
+    assert waiting.stdout.endswith("; 1 waits for other items\n")
     ended = run("block", mine, "--reason", "no", "--next")
     assert ended.returncode == 0
-    assert ended.stdout.endswith("nothing left; 1 wait for a (blocked)\n")
+    assert ended.stdout.endswith("nothing left; 1 waits for a (blocked)\n")
     assert run("next", "q").returncode == 3
 
 
@@ -294,7 +294,7 @@ def test_a_heartbeat_names_what_is_held_and_what_is_lost(
     ended = run("heartbeat", token, "99-aaaa")
     assert ended.stdout == f"held {token}\nlost 99-aaaa\n"
     assert ended.stderr == (
-        "hypervisor: 99-aaaa names no claim; copy it from the line 'claim TOKEN'\n"
+        "error: 99-aaaa names no claim\nhint: copy it from the line 'claim TOKEN'\n"
     )
 
 
@@ -306,8 +306,8 @@ def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: st
     assert ended.returncode == 4
     assert ended.stdout == ""
     assert ended.stderr == (
-        f"hypervisor: you no longer own this: claim {token} ended when the queue was cancelled, "
-        "and its item is cancelled; nothing was written; go on with: hypervisor next q\n"
+        f"error: you no longer own this: claim {token} ended when the queue was cancelled, "
+        "and its item is cancelled; nothing was written\nhint: go on with: hypervisor next q\n"
     )
     assert path.read_bytes() == before
 

@@ -52,7 +52,7 @@ def test_a_session_can_t_open_a_queue_that_runs_more_and_gets_the_command_that_a
 ) -> None:
     refused = run_forked("open", "q", "tasks", *options, env=env)
     assert refused.returncode == 2
-    assert "is for the user to decide" in refused.stderr and refused.stderr.count("\n") == 1
+    assert "is for the user to decide" in refused.stderr and refused.stderr.count("\n") == 2
     assert refused.stderr.endswith(f"which asks the user: {instead}\n")
     assert "no queue was ever opened here" in run_forked("status").stdout + (
         run_forked("status", "q").stderr
@@ -99,14 +99,15 @@ def test_a_check_is_set_shown_kept_by_a_later_opening_and_told_in_the_log(
     secret = {"DEPLOY_KEY": "x", "MY_TOKEN": "y"}
     told = run_forked("check", "q", "test -e ok", "--env", "MY_TOKEN", env=secret)
     assert told.returncode == 0, told.stderr
-    first, *more = told.stdout.splitlines()
+    first, *more, then = told.stdout.splitlines()
+    assert then.startswith("next: hypervisor work q ")
     assert first == "before an item of q is done: test -e ok"
     assert "files that a worker may edit decide what it runs" in more[0]
     assert more[1:] == [
         "  it keeps MY_TOKEN",
         "  it runs without DEPLOY_KEY, which look like secrets; --env NAME keeps one",
     ]
-    assert run_forked("check", "q", env=secret).stdout == told.stdout
+    assert f"{run_forked('check', 'q', env=secret).stdout}{then}\n" == told.stdout
     write_task(tasks, "c")
     again = run_forked("open", "q", "tasks", env={"CLAUDECODE": "1"})
     assert again.returncode == 0 and "1 item added" in again.stdout

@@ -67,3 +67,33 @@ def test_a_worker_stays_on_its_rung_and_hears_for_whom_the_rest_waits(
     with Ledger.open(str(opened)) as ledger:
         rungs = [one.rung for item in (1, 2, 3) for one in ledger.queries.claims_on(item)]
     assert sorted(rungs) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("haiku,haiku", "has haiku twice"),
+        ("haiku,claude:haiku", "has haiku twice"),
+        ("command:x", "a command has no model"),
+    ],
+)
+def test_a_ladder_that_can_t_be_climbed_is_refused(
+    project: Path, run: Run, told: str, why: str
+) -> None:
+    write_task(project, "a")
+    refused = run("open", "q", "tasks", "--ladder", told)
+    assert refused.returncode == 2 and why in refused.stderr, refused.stderr
+
+
+def test_a_pool_stands_on_no_rung_of_another_client_and_starts_none_that_can_t_be_held(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a")
+    told = run("open", "q", "tasks", "--ladder", "claude:a,codex:a,codex:b",
+               "--allow-command", "npm test")  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    refused = run("work", "q", "--agent", "claude", "--model", "b")
+    assert refused.returncode == 2 and "b is a rung for codex, not for claude" in refused.stderr
+    # The pool would start agents of both clients.
+    refused = run("work", "q", "--agent", "claude")
+    assert refused.returncode == 2 and "Codex CLI can't keep --allow-command" in refused.stderr

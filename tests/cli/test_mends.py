@@ -25,7 +25,13 @@ def command(said: str, start: str) -> list[str]:
     """Return the words of the command in `said` that begins so, as a shell reads them."""
     found = re.search(rf"{re.escape(start)}[^;\n`]*", said)
     assert found is not None, said
-    line = found[0].split(" works on it again")[0].split(" writes it")[0].split(" says why")[0]
+    line = (
+        found[0]
+        .split(" works on it again")[0]
+        .split(" takes that back")[0]
+        .split(" writes it")[0]
+        .split(" says why")[0]
+    )
     return shlex.split(line.split(" goes on")[0].split(" ends them")[0].rstrip("."))[1:]
 
 
@@ -44,6 +50,13 @@ def blocked_in_a_cancelled_queue(project: Path, run: Run) -> str:
     end(project, "blocked")
     run("cancel", "q")
     return run("status", "q").stdout
+
+
+def blocked_in_an_older_generation(project: Path, run: Run) -> str:
+    end(project, "blocked")
+    write_task(project, "b")
+    run("open", "q", "tasks/b.md", "--again")
+    return run("preflight", "tasks/a.md").stdout
 
 
 def failed_in_a_page(project: Path, run: Run) -> str:
@@ -100,6 +113,16 @@ def test_a_printed_command_brings_the_item_where_it_says(
     told = run(*command(situation(project, run), start))
     assert told.returncode == 0, told
     assert states(project) == {"a": after}
+
+
+def test_what_was_blocked_in_an_older_generation_is_open_work_after_the_printed_undo(
+    project: Path, run: Run
+) -> None:
+    write_task(project, "a")
+    run("open", "q", "tasks")
+    told = blocked_in_an_older_generation(project, run)
+    assert run(*command(told, "hypervisor undo")).returncode == 0
+    assert "1 ready" in run("preflight", "tasks/a.md").stdout
 
 
 def test_a_done_item_is_tried_again_after_the_printed_undo(project: Path, run: Run) -> None:

@@ -53,3 +53,16 @@ def test_who_waits_for_an_item_of_a_cancelled_queue_is_told(project: Path, run: 
 def test_cancel_missing_is_about_one_queue(project: Path, run: Run) -> None:
     assert run("cancel", "--missing").returncode == 2
     assert run("cancel", "--all", "--missing").returncode == 2
+
+
+def test_no_worker_is_started_for_items_that_are_all_missing(project: Path, run: Run) -> None:
+    for name in "abc":
+        write_task(project, name)
+    open_queue(project)
+    for name in "abc":
+        (project / f"tasks/{name}.md").unlink()
+    told = run("plan", "q")
+    assert told.returncode == 3
+    assert "nothing left to hand out (the files of 3 items missing: a, b, c; " in told.stdout
+    write_task(project, "b")
+    assert "Start one worker" in run("plan", "q").stdout

@@ -83,7 +83,7 @@ def test_what_a_queue_at_work_cannot_change_is_refused_by_its_name(
     told = run_hypervisor("open", "q", "tasks", *words, "--lease", "1h")
     assert told.returncode == 2
     assert told.stderr == (
-        f"hypervisor: queue q is at work with {named}; choose another name, or end it first: "
+        f"error: queue q is at work with {named}\nhint: choose another name, or end it first: "
         "hypervisor cancel q\n"
     )
     with Ledger.open(str(opened)) as ledger:
@@ -94,7 +94,7 @@ def test_what_a_queue_at_work_cannot_change_is_refused_by_its_name(
 def test_a_limit_is_at_least_one(opened: Path, run_hypervisor: Run, option: str) -> None:
     told = run_hypervisor("open", "q", "tasks", option, "0")
     assert (told.returncode, told.stderr) == (
-        2, f"hypervisor: {option} takes a number from 1 up\n",
+        2, f"error: {option} takes a number from 1 up\n",
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_no_more_is_handed_out_at_once_than_a_lease_carries(
     told = run_hypervisor("next", "q", "-n", "5", "--json")
     assert len(json.loads(told.stdout)["claims"]) == 3
     assert told.stderr == (
-        "hypervisor: at 3 s for an item, a lease of 10 s carries no more than 3 of the 5 that were "
+        "note: at 3 s for an item, a lease of 10 s carries no more than 3 of the 5 that were "
         "asked for (hypervisor open --lease)\n"
     )
     assert run_hypervisor("next", "q", "-n", "2").stderr == ""

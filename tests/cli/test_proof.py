@@ -108,7 +108,7 @@ def test_a_queue_may_have_several_checks_by_name(run: Run) -> None:
     refused = run("done", "1-aaaa", "--summary", "b")
     assert refused.returncode == 4
     gone = run("check", "q", "--remove", "check")
-    assert gone.returncode == 2 and "no check check; it has: lint" in gone.stderr
+    assert gone.returncode == 2 and "no check check\nhint: it has: lint" in gone.stderr
     assert run("check", "q", "--remove", "lint").returncode == 0
     assert run("check", "q", "--list").returncode == 1
 

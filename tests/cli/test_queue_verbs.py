@@ -32,7 +32,7 @@ def test_a_queue_from_its_opening_to_its_summary(project: Path, run_forked: Run)
         shown = run_forked("done", claimed(shown), "--summary", "did it", "--next").stdout
     assert shown.endswith("nothing left\n")
     text = run_forked("summary", "q").stdout
-    assert text.startswith("queue q: drained, 3 items: 3 success\n")
+    assert text.startswith("queue q: drained, 3 items: 3 done\n")
     assert "pre-flight: 1 skipped\n" in text
     for name in "abc":
         assert "status: done\n" in (project / f"tasks/{name}.md").read_text()

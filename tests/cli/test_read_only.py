@@ -84,5 +84,6 @@ def test_what_has_to_write_there_is_refused_in_a_line_with_the_mend(
 ) -> None:
     told = read_only(line)
     assert told.returncode == 1, told
-    [said] = told.stderr.splitlines()
+    said = told.stderr
+    assert said.startswith("error: ") and said.count("\n") == said.count("\nhint: ") + 1
     assert mend in said and ("ead-only" in said or "ermission denied" in said)

@@ -11,7 +11,7 @@ import pytest
 
 from cli.test_shapes import check
 from hypervisor import worker
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, NewItem, Options
 from worker.support import open_queue, reports, states, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -241,3 +241,74 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
                 row.no, ledger.followers.told("s-1")[row.no].no
             )
         ] == ["a"]
+
+
+def reopened_by_hand(ended: Path, run: Run) -> None:
+    path = ended / "tasks/b.md"
+    path.write_text(path.read_text().replace("status: blocked", "status: open"))
+
+
+def undone(ended: Path, run: Run) -> None:
+    assert run("undo", "q", "c").returncode == 0
+
+
+def cancelled_and_retried(ended: Path, run: Run) -> None:
+    run("cancel", "q")
+    assert run("retry", "q", "b").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("happens", "again"),
+    [(reopened_by_hand, {"b"}), (undone, {"c"}), (cancelled_and_retried, {"d", "e"})],
+)
+def test_what_is_open_work_again_is_tried_again_where_its_queue_is_still_at_work(
+    ended: Path, run_forked: Run, happens: Callable[[Path, Run], None], again: set[str]
+) -> None:
+    happens(ended, run_forked)
+    before = states(ended)
+    told = run_forked("open", "q", "tasks")
+    assert f"queue q: 0 items added, {len(again)} open again, " in told.stdout
+    now = states(ended)
+    assert {item for item in now if now[item] != before[item]} == again
+    assert all(now[item] in ("ready", "waiting") for item in again)
+    assert "open again" not in run_forked("open", "q", "tasks").stdout
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_what_is_done_while_its_source_is_read_is_not_tried_again(
+    ended: Path, drained: bool
+) -> None:
+    with Ledger.open(str(ended)) as ledger:
+        over = ledger.items.over("q")
+        if not drained:
+            ledger.generations.open("q", [NewItem("f", "tasks/f.md", fingerprint="x")])
+        end(ledger, "e", "done")
+        opened = ledger.generations.open(
+            "q", [NewItem("e", "tasks/e.md", fingerprint="x")], Options(over=over)
+        )
+        assert opened.again == 0
+    assert states(ended)["e"] == "done"
+
+
+def test_a_mark_that_was_undone_is_open_work_where_its_queue_is_still_at_work(
+    project: Path, run_forked: Run
+) -> None:
+    path = project / "specs/001-x/tasks.md"
+    path.parent.mkdir(parents=True)
+    path.write_text("# Tasks: X\n\n## Phase 1: A\n\n- [ ] T001 [P] One\n- [ ] T002 [P] Two\n")
+    run_forked("open", "q", "specs/001-x/tasks.md")
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "specs/001-x/tasks.md#T001", "done")
+    assert "[X] T001" in path.read_text()
+    # Before it was undone, it was done.
+    assert "open again" not in run_forked("open", "q", "specs/001-x/tasks.md").stdout
+    run_forked("undo", "q")
+    assert "1 open again, 1 already" in run_forked("open", "q", "specs/001-x/tasks.md").stdout
+    assert set(states(project).values()) == {"ready"}
+
+
+def test_the_summary_of_what_was_done_is_told_to_who_tries_it_again(
+    ended: Path, run_forked: Run
+) -> None:
+    run_forked("undo", "q", "c")
+    assert "c “Task c” was done: “no”" in run_forked("retry", "q", "c").stdout

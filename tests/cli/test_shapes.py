@@ -114,7 +114,7 @@ def test_a_summary_has_its_shape_and_its_counts_add_up(
     assert by_id["d"]["status"] == ("cancelled" if then == "cancel" else "at_work")
     text = run("summary", "q").stdout
     d = "1 cancelled" if then == "cancel" else "1 at work"
-    assert f"8 items: 1 success, 1 blocked, 1 failed, 1 skipped, {d}, 3 not attempted\n" in text
+    assert f"8 items: 1 done, 1 blocked, 1 failed, 1 skipped, {d}, 3 not attempted\n" in text
 
 
 def test_what_is_not_known_is_null(project: Path, run: Run) -> None:

@@ -116,4 +116,4 @@ def test_an_item_that_nobody_knows_is_told_in_a_line(project: Path, run: Run) ->
         ledger.generations.open("q", [NewItem("a")])
     ended = run("show", "b\n")
     assert ended.returncode == 2
-    assert ended.stderr == "hypervisor: no item 'b\\u000a' in any queue; hypervisor status\n"
+    assert ended.stderr == "error: no item 'b\\u000a' in any queue\nhint: hypervisor status\n"

@@ -53,7 +53,7 @@ def test_the_lock_of_a_live_claim_is_refused_with_the_verb_that_gives_it_back(
     token = run("next", "q").stdout.split()[1]
     told = run("unlock", "a")
     assert told.returncode == 2
-    assert f"held by the live claim {token}; hypervisor release {token}" in told.stderr
+    assert f"held by the live claim {token}\nhint: hypervisor release {token}" in told.stderr
     assert locks(project) == ["a"]
     assert run("done", token, "--summary", "x").returncode == 0
     assert locks(project) == []

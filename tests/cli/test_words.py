@@ -110,7 +110,7 @@ def test_two_texts_from_standard_input_are_refused_and_the_item_stays(
     token = run("next", "q").stdout.split()[1]
     ended = run("block", token, "--reason", "-", "--evidence", "-", input="x")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("hypervisor: only one text can come from standard input; ")
+    assert ended.stderr.startswith("error: only one text can come from standard input\nhint: ")
     assert states(project) == {"a": "claimed"}
 
 
@@ -122,7 +122,7 @@ def test_a_report_without_words_is_refused(project: Path, run: Run, text: str, p
     token = run("next", "q").stdout.split()[1]
     ended = run("done", token, "--summary", "-" if piped else text, input=text)
     assert ended.returncode == 2
-    assert "--summary is empty; say in a sentence" in ended.stderr
+    assert "--summary is empty\nhint: say in a sentence" in ended.stderr
     assert states(project) == {"a": "claimed"}
 
 
@@ -163,7 +163,7 @@ def test_a_closed_standard_input_is_answered_in_a_line(project: Path) -> None:
     )
     ended = subprocess.run(["sh", "-c", script], cwd=project, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert ended.stderr == "hypervisor: there is no standard input to read the text from\n"
+    assert ended.stderr == "error: there is no standard input to read the text from\n"
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,6 @@ def test_words_that_are_no_text_are_refused_without_a_traceback(
     open_queue(project)
     ended = run(*line)
     assert ended.returncode in (1, 2, 4)
-    assert ended.stderr.startswith("hypervisor: ")
-    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == ended.stderr.count("\nhint: ") + 1
     assert states(project) == {"a": "ready"}

@@ -41,7 +41,11 @@ def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> Non
     (project / "notes/c.txt").write_text("a")
     assert run(*line, cwd=project).returncode == 0
     assert run("work", "../notes", *line[2:], cwd=project / "notes").returncode == 3
-    assert run("work", "notes", *line[2:]).returncode == 3
+    again = run("work", "notes", *line[2:])
+    assert again.returncode == 3 and again.stdout.endswith(
+        "nothing to do: all 3 items are done already\n"
+        "next: hypervisor results notes   (to do it again: the same command with --again)\n"
+    )
 
 
 def test_tasks_are_told_from_the_files_beside_them(run: Run, project: Path) -> None:
@@ -49,7 +53,22 @@ def test_tasks_are_told_from_the_files_beside_them(run: Run, project: Path) -> N
     (project / "tasks/README.md").write_text("# About these\n")
     assert run("work", "tasks", "--", "true").returncode == 0
     assert states(project, "tasks") == {"a": "done"}
-    assert run("work", "tasks", "--", "true").returncode == 3
+    again = run("work", "tasks", "--", "true")
+    assert again.returncode == 3 and again.stderr == ""
+    assert "nothing to do: the one item is done already" in again.stdout
+    assert "hypervisor results tasks   (to do it again: hypervisor undo tasks, then" in again.stdout
+    assert run("undo", "tasks").returncode == 0
+    assert run("preflight", "tasks").returncode == 0
+
+
+def test_a_queue_that_was_opened_with_instructions_is_gone_on_with(run: Run, project: Path) -> None:
+    (project / "notes").mkdir()
+    (project / "notes/a.md").write_text("# A\n")
+    (project / "i.md").write_text("Write a line.\n")
+    assert run("open", "notes", "notes", "--instructions", "i.md").returncode == 0
+    told = run("work", "notes", "--", "true")
+    assert told.returncode == 0, told.stderr
+    assert states(project, "notes") == {"notes/a.md": "done"}
 
 
 def test_a_name_that_is_a_queue_and_a_folder_is_refused_unless_one_was_opened_of_the_other(

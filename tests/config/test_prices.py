@@ -67,5 +67,5 @@ def test_the_user_s_own_prices_go_first_and_a_project_has_none(mine: Path, tmp_p
 )  # fmt: skip
 def test_odd_prices_are_refused_with_an_example(mine: Path, line: str) -> None:
     mine.write_text(f"[prices]\n{line}\n")
-    with pytest.raises(UsageError, match=r"prices.m is no price"):
+    with pytest.raises(UsageError, match=r"prices.m is not a price"):
         prices.of("m")

@@ -15,7 +15,7 @@ from pathlib import Path
 from docs.pages import Block, agree, blocks, swap, tokens
 from repository import REPO
 
-# What moves the cursor of a terminal, or does something else that is no text.
+# What moves the cursor of a terminal, or does something else that is not text.
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[()][A-Z0-9]|[\r\n]")
 # Said by whichever command is the first on a machine: not for a page to foresee.
 _SETTING_UP = re.compile(r"hypervisor: (setting up its env|waiting for another process that is se)")

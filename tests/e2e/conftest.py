@@ -27,17 +27,23 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that start real clients the time that a busy machine takes for it."""
+    """Give tests that start real clients the time that a busy machine takes for it, and leave all
+    to `--all` that are not marked `often`."""
     for item in items:
-        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+        if not item.path.is_relative_to(HERE):
+            continue
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(480))
+        if item.get_closest_marker("often") is None:
+            item.add_marker(pytest.mark.thorough)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: runs a real client, offline")
+    config.addinivalue_line("markers", "often: runs without `--all`, too")
     config.addinivalue_line("markers", "newest_client: runs on the newest Claude Code alone")
     config.addinivalue_line("markers", "oldest_too: takes `way`: in manual mode on the oldest, too")
-    config.addinivalue_line("markers", "screen_too: takes `way`: on a screen without `--all`, too")
+    config.addinivalue_line("markers", "screen_too: takes `way`: often on a screen, too")
     config.addinivalue_line("markers", "every_way: takes `way`: each mode, on a screen and with -p")
     config.addinivalue_line("markers", "modes: takes `mode`: manual, with `--all` auto too")
 

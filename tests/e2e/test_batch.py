@@ -32,7 +32,6 @@ def test_three_workers_do_thirty_items_once_each_with_exact_tokens(workspace, mo
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_the_model_is_told_of_all_thirty_though_every_notice_is_lost(
     workspace, model, tmp_path, home
 ):

@@ -19,7 +19,7 @@ from e2e.queue_scripts import QUEUE, REPOSITORY, ByPlan, by_the_book, edits
 from e2e.ways import MANUAL, Sitting, Way
 from e2e.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.newest_client, pytest.mark.thorough]
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 BOOK = by_the_book(QUEUE)
 
@@ -47,7 +47,7 @@ def assert_all_is_well(batch: Sitting) -> None:
     """Everything is done once, with all rights, and told to the session; it cost nothing."""
     batch.assert_each_is_done_once()
     assert all("Renamed." in path.read_text() for path in batch.tasks)
-    assert "drained, 5 items: 5 success" in batch.main.summary
+    assert "drained, 5 items: 5 done" in batch.main.summary
 
 
 def test_esc_ends_turns_of_the_session_and_not_its_batch(batch: Sitting) -> None:
@@ -175,7 +175,7 @@ def test_a_second_session_on_the_same_batch(
     other.until(lambda: len(sessions) == 2 and other.done() == 5)
     batch.until(batch.summed_up)
     # It has been told how the batch stood, and what became of it.
-    other.until(lambda: "5 success" in other.main.summary or said(model, sessions[1]))
+    other.until(lambda: "5 done" in other.main.summary or said(model, sessions[1]))
     batch.end()
     other.end()
     assert_all_is_well(batch)

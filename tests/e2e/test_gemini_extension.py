@@ -85,7 +85,6 @@ def test_a_session_with_the_extension_prints_no_warning_and_its_hooks_no_error(
     assert "hook" not in run.stderr.lower()
 
 
-@pytest.mark.thorough
 def test_commands_of_the_extension_are_expanded(
     gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
 ) -> None:
@@ -180,6 +179,7 @@ def work(conversation: GeminiConversation) -> Answer:
     return text(f"COMPLETED: {task[1]} wrote its file")
 
 
+@pytest.mark.often
 def test_the_server_of_the_extension_is_connected_and_its_command_works_off_the_tasks(
     gemini: GeminiMachine, gemini_model: GeminiModel, plugin: Path, served_home: str
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_worker_that_was_talked_into_it_gets_nothing_done_whatever_way_it_writ
     assert "has no check" in shown.stdout
 
 
+@pytest.mark.often
 @pytest.mark.modes
 def test_the_user_is_asked_once_with_the_command_in_sight(
     workspace: Workspace, model: Model, home: str, mode: str

@@ -145,7 +145,6 @@ def test_a_workers_api_error_is_seen_by_stop_failure_and_told(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_a_stopped_worker_ends_without_a_stop_hook(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -182,7 +181,6 @@ def test_workers_inherit_a_narrow_grant_of_the_skill(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_an_interactive_session_answers_and_wakes_at_a_notice(
     workspace: Workspace, model: Model, plugin: Path, recorder: Recorder
 ) -> None:
@@ -215,7 +213,6 @@ def test_a_killed_session_leaves_nothing_running(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_a_plugin_installs_from_a_copy_without_git_at_a_path_with_spaces(
     workspace: Workspace, model: Model, tmp_path: Path
 ) -> None:
@@ -233,6 +230,7 @@ def test_a_plugin_installs_from_a_copy_without_git_at_a_path_with_spaces(
     assert "Start the workers. now" in model.requests[0].conversation.last
 
 
+@pytest.mark.often
 @pytest.mark.newest_client
 def test_the_client_reaches_the_model_and_nothing_else(
     workspace: Workspace, model: Model, network: Network
@@ -246,6 +244,7 @@ def test_the_client_reaches_the_model_and_nothing_else(
     assert [line.split(":")[0].strip() for line in devices] == ["lo"]
 
 
+@pytest.mark.often
 def test_what_a_script_raises_is_raised_in_the_test(network: Network) -> None:
     model = Model(network)
     model.main = lambda conversation: 1 / 0

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_the_session_is_told_of_all_thirty_at_once_or_at_the_next_prompt(
     workspace: Workspace, model: Model, tmp_path: Path, home: str
 ) -> None:

@@ -77,7 +77,6 @@ def test_an_item_that_kills_every_worker_ends_as_failed_and_the_others_get_done(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_a_session_goes_on_at_the_reset_with_no_key_typed_and_the_hook_missing(
     workspace: Workspace, model: Model, home: str, tmp_path: Path
 ) -> None:
@@ -148,7 +147,6 @@ def looked_at(project: Path, queue: str, state: str, **counts: int) -> dict[str,
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_a_pool_hands_out_nothing_at_nine_tenths_of_a_window_and_goes_on_after_it(
     machine: PoolMachine, client: Client, model: Model
 ) -> None:

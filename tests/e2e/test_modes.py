@@ -37,6 +37,7 @@ def is_canary(conversation: Conversation) -> bool:
     return "one item only" in conversation.first
 
 
+@pytest.mark.often
 @pytest.mark.every_way
 @pytest.mark.oldest_too
 @pytest.mark.screen_too
@@ -49,7 +50,7 @@ def test_a_batch_drains_with_no_dialog_and_the_session_sums_it_up(sitting: Sitti
     sitting.assert_each_is_done_once()
     sitting.assert_notices_are_counted()
     assert all("Renamed." in path.read_text() for path in sitting.tasks)
-    assert "drained, 5 items: 5 success" in sitting.main.summary
+    assert "drained, 5 items: 5 done" in sitting.main.summary
     told, used = sitting.summary(), sum(map(sitting.tokens, sitting.model.agents))
     # What stands in no transcript is only asked for with a screen, or in auto mode.
     assert told["tokens_exact"] == (not sitting.way.screen and sitting.way.mode != AUTO), told
@@ -195,6 +196,7 @@ def test_workers_that_a_person_stops_cost_nothing_and_none_are_started(sitting: 
     sitting.end()
 
 
+@pytest.mark.often
 @pytest.mark.every_way
 def test_what_a_worker_may_not_is_told_and_no_more_are_started(sitting: Sitting) -> None:
     sitting.lay_out(4)
@@ -223,7 +225,6 @@ def test_what_a_worker_may_not_is_told_and_no_more_are_started(sitting: Sitting)
         assert '{"permissions": {"allow": ["Bash(make check' in sitting.heard()
 
 
-@pytest.mark.thorough
 def test_a_worker_that_was_talked_into_it_gets_nothing_done(
     sitting: Sitting, tmp_path: Path
 ) -> None:
@@ -287,6 +288,7 @@ def test_the_session_is_told_of_all_though_every_notice_is_lost(
     assert all(path.stem in sitting.heard() for path in sitting.tasks)
 
 
+@pytest.mark.often
 def test_what_a_killed_session_has_left_is_done_by_the_next(sitting: Sitting) -> None:
     sitting.lay_out(5)
 
@@ -309,6 +311,7 @@ def test_what_a_killed_session_has_left_is_done_by_the_next(sitting: Sitting) ->
     assert sum(claimed.outcome in ("freed", "gone") for claimed in sitting.claims()) == 2
 
 
+@pytest.mark.often
 @pytest.mark.oldest_too
 def test_a_limit_of_the_service_pauses_the_queue_at_no_cost(sitting: Sitting) -> None:
     sitting.lay_out(4)

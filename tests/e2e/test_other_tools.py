@@ -76,6 +76,7 @@ def test_backlog_lists_what_we_ended_as_what_it_ended(
     assert tool.run(project, "task", "list", "--plain") == listed
 
 
+@pytest.mark.often
 @pytest.mark.parametrize("tool", ["openspec"], indirect=True)
 def test_openspec_counts_what_we_ended_and_nothing_else(
     tool: Tool, project: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
@@ -105,7 +106,6 @@ def test_openspec_counts_what_we_ended_and_nothing_else(
 
 
 # Installed it is close to a gigabyte.
-@pytest.mark.thorough
 @pytest.mark.parametrize("tool", ["task-master"], indirect=True)
 def test_taskmaster_lists_what_we_ended_as_what_it_ended(
     tool: Tool, project: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +146,7 @@ def test_taskmaster_lists_what_we_ended_as_what_it_ended(
     assert listed(project) == listed(theirs)
 
 
+@pytest.mark.often
 @pytest.mark.parametrize("tool", ["topydo"], indirect=True)
 def test_topydo_lists_what_we_ended_as_what_it_ended(
     tool: Tool, project: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,7 @@ def claude(machine: PoolMachine, client: Client, model: Model) -> PoolMachine:
     return machine
 
 
+@pytest.mark.often
 @pytest.mark.newest_client
 def test_claude_processes_drain_a_queue_and_tokens_are_exact(
     claude: PoolMachine, model: Model
@@ -65,7 +66,6 @@ def test_claude_processes_drain_a_queue_and_tokens_are_exact(
         assert path.read_text().count("## Completion report") == 1
 
 
-@pytest.mark.thorough
 @pytest.mark.newest_client
 def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accepted(
     claude: PoolMachine, model: Model
@@ -105,7 +105,6 @@ def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accep
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_items_that_fail_climb_the_ladder_and_nobody_starves(
     claude: PoolMachine, model: Model
 ) -> None:
@@ -218,7 +217,6 @@ def test_claude_s_bounds_hold_and_nothing_of_the_user_s_settings_has_a_part(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) -> None:
     claude.tasks(3)
     claude.open()

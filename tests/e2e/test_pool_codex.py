@@ -49,7 +49,7 @@ def test_codex_processes_drain_24_tasks_each_once_and_tokens_are_exact(
     assert list(codex.tmp.glob("hypervisor-pool-*")) == []
 
 
-@pytest.mark.thorough
+@pytest.mark.often
 def test_codex_is_held_by_its_sandbox_and_hears_nothing_of_the_project_s_own_configuration(
     codex: PoolMachine, codex_model: CodexModel
 ) -> None:
@@ -107,7 +107,6 @@ def test_codex_is_held_by_its_sandbox_and_hears_nothing_of_the_project_s_own_con
     assert "refused: " in item["reason"]
 
 
-@pytest.mark.thorough
 def test_what_codex_did_on_a_branch_is_committed_for_it(
     codex: PoolMachine, codex_model: CodexModel
 ) -> None:
@@ -132,7 +131,6 @@ def test_what_codex_did_on_a_branch_is_committed_for_it(
         assert "/.hypervisor/worktrees/" in (codex.project / f"{task}.txt").read_text()
 
 
-@pytest.mark.thorough
 def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_another(
     codex: PoolMachine, codex_model: CodexModel
 ) -> None:

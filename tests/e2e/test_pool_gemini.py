@@ -89,6 +89,7 @@ def test_what_gemini_writes_through_a_link_into_a_file_that_steers_is_never_done
     assert told["workers"][0]["off_limits"] == [".claude/settings.json"]
 
 
+@pytest.mark.often
 def test_bounds_hold_and_what_is_refused_is_blocked_with_the_reason(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -150,7 +151,6 @@ def test_bounds_hold_and_what_is_refused_is_blocked_with_the_reason(
     assert not declared & {"web_fetch", "google_web_search", "invoke_agent"}
 
 
-@pytest.mark.thorough
 def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -176,7 +176,6 @@ def test_a_client_that_fails_twice_at_once_stops_the_pool_with_the_cause(
     assert len(machine.pools()) == 3
 
 
-@pytest.mark.thorough
 def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -208,7 +207,6 @@ def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
     assert unended(machine.summary()["counts"]) == 1
 
 
-@pytest.mark.thorough
 def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_another(
     machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:
@@ -260,7 +258,6 @@ def _runs_gemini(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("what", ["pool", "everything"])
-@pytest.mark.thorough
 def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_done_twice(
     what: str, machine: PoolMachine, gemini_model: GeminiModel
 ) -> None:

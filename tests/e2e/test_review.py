@@ -16,7 +16,7 @@ from e2e.pools import PoolMachine
 from e2e.queue_scripts import REPOSITORY, hypervisor, lay_out
 from e2e.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.newest_client, pytest.mark.thorough]
+pytestmark = [pytest.mark.e2e, pytest.mark.newest_client]
 
 
 def test_a_click_in_the_clients_question_is_the_verdict_and_without_one_there_is_none(
@@ -59,11 +59,13 @@ def test_a_click_in_the_clients_question_is_the_verdict_and_without_one_there_is
     assert "a person's" in results[1] and "accepted demo-0001" in results[3]
 
 
-def test_a_judge_of_the_client_has_no_tools_and_its_tokens_are_told_apart(
+def test_a_judge_of_the_client_has_no_tools_reads_no_file_and_its_tokens_are_told_apart(
     machine: PoolMachine, client: Client, model: Model
 ) -> None:
     machine.with_claude(client, model)
-    machine.tasks(2)
+    named = machine.project / "named.md"
+    named.write_text("SESAME")
+    machine.tasks(2, f"Rename it.\n@{named} and @../named.md")
     machine.open()
     for _ in range(2):
         handed = hypervisor(machine.project, "next", "q", home=machine.home).stdout
@@ -73,6 +75,8 @@ def test_a_judge_of_the_client_has_no_tools_and_its_tokens_are_told_apart(
     def main(c: Conversation) -> Answer:
         assert not c.tools, c.tools
         assert "did it" in c.text and "Rename it." in c.text
+        # The client would add what stands in a file that a work names.
+        assert "SESAME" not in c.text + c.system
         return text('{"pass": true, "reason": "it is there", "evidence": "did it"}')
 
     model.main = main

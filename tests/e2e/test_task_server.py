@@ -40,6 +40,7 @@ def from_git(workspace: Workspace) -> None:
         assert done.returncode == 0, f"{step}: {done.stdout}{done.stderr}"
 
 
+@pytest.mark.often
 def test_the_main_session_calls_get_task_and_get_index_stats(
     workspace: Workspace, model: Model, served_home: str
 ) -> None:

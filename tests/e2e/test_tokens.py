@@ -48,7 +48,6 @@ def test_a_clear_in_mid_batch_loses_no_token(workspace: Workspace, model: Model,
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_in_auto_mode_every_notice_counts_and_tokens_are_a_lower_bound(
     workspace: Workspace, model: Model, home: str
 ) -> None:
@@ -88,7 +87,6 @@ def test_in_auto_mode_every_notice_counts_and_tokens_are_a_lower_bound(
 
 
 @pytest.mark.newest_client
-@pytest.mark.thorough
 def test_summaries_of_progress_stand_in_no_transcript_and_make_a_lower_bound(
     workspace: Workspace, model: Model, home: str
 ) -> None:

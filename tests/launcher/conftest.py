@@ -26,7 +26,7 @@ def make_plugin(tmp_path: Path) -> Callable[..., Plugin]:
 
 @pytest.fixture(scope="session")
 def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose environment stands already."""
+    """A home whose environment already exists."""
     folder = tmp_path_factory.mktemp("ready")
     path = commands(folder / "commands", python3=PYTHON, uv=real_uv())
     plugin = Plugin(copy_plugin(folder / "plugin"), folder / "home", path)

@@ -188,13 +188,13 @@ def test_the_places_of_the_environment(ready_plugin: Plugin, tmp_path: Path) -> 
     [
         (
             {"HYPERVISOR_HOME": None, "HOME": None},
-            "HOME is not set, so there is no place for its environment; "
-            "set HOME, or HYPERVISOR_HOME to a folder",
+            "HOME is not set, so there is no place for hypervisor's environment\n"
+            "hint: set HOME, or HYPERVISOR_HOME to a folder",
         ),
         (
             {"HYPERVISOR_HOME": "here"},
-            "the folder of its environment, here, is not an absolute path; "
-            "set HYPERVISOR_HOME to one",
+            "the folder of hypervisor's environment, here, is not an absolute path\n"
+            "hint: set HYPERVISOR_HOME to one",
         ),
     ],
     ids=["no HOME", "relative"],
@@ -203,4 +203,4 @@ def test_no_place_for_the_environment_is_one_line(
     ready_plugin: Plugin, changes: dict[str, str | None], complaint: str
 ) -> None:
     run = ready_plugin.run(**changes)
-    assert (run.code, run.err) == (1, f"hypervisor: {complaint}\n")
+    assert (run.code, run.err) == (1, f"error: {complaint}\n")

@@ -60,6 +60,7 @@ def test_each_call_finds_the_libraries_that_it_uses_and_no_command_is_run(
 
 
 @pytest.mark.parametrize(("text", "address"), [*NAMED, *((text, None) for text in REFUSED)])
+@pytest.mark.thorough
 def test_the_users_own_configuration_names_a_store_as_the_environment_does(
     tmp_path: Path, full_home: Path, text: str, address: str | None
 ) -> None:

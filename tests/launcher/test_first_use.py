@@ -76,6 +76,7 @@ def test_with_uv_it_is_made_once_said_in_one_line_and_holds_the_pins(
     assert set(pins) - set(installed) <= {"typing-extensions"}  # newer Pythons need it not
 
 
+@pytest.mark.thorough
 def test_what_uv_cannot_do_venv_and_pip_do(make_plugin: Callable[..., Plugin]) -> None:
     plugin = make_plugin(python3=PYTHON, uv=FAILING_UV)
     run = plugin.run()
@@ -131,10 +132,11 @@ def test_an_unreachable_index_is_told_in_one_line_and_nothing_is_half_made(
     plugin.env = dict(UNREACHABLE)
     run = plugin.run()
     assert (run.code, run.out) == (1, "")
-    setting_up, complaint = run.err.splitlines()
+    setting_up, complaint, hint = run.err.splitlines()
     assert "setting up" in setting_up
     (log,) = plugin.home.glob("*.log")
-    assert f"the whole output is in {log};" in complaint
+    assert complaint.startswith("error: ") and complaint.endswith(f"the whole output is in {log}")
+    assert hint.startswith("hint: run the command again")
     assert ("uv pip install" in log.read_text()) is uv
     assert "-m pip install" in log.read_text()
     assert plugin.environments() == []
@@ -149,8 +151,8 @@ def test_a_python_without_ensurepip_is_answered_with_the_package_to_install(
     run = plugin.run()
     assert run.code == 1
     assert run.err == (
-        f"hypervisor: {python} lacks ensurepip, so it cannot make an environment; "
-        "run: apt install python3-venv (Debian, Ubuntu), or install uv\n"
+        f"error: {python} lacks ensurepip, so it cannot make an environment\n"
+        "hint: apt install python3-venv (Debian, Ubuntu), or install uv\n"
     )
     assert not plugin.home.exists()
 
@@ -202,8 +204,8 @@ def test_no_suitable_python_is_one_line(
     run = make_plugin(**targets).run()
     assert run.code == 1
     assert run.err == (
-        "hypervisor: no Python 3.11 or later on PATH; "
-        "install Python 3.11 or later, or name one in HYPERVISOR_PYTHON\n"
+        "error: no Python 3.11 or later on PATH\n"
+        "hint: install Python 3.11 or later, or name one in HYPERVISOR_PYTHON\n"
     )
 
 
@@ -227,8 +229,8 @@ def test_the_python_that_was_asked_for_is_taken(make_plugin: Callable[..., Plugi
     wrong = plugin.run(HYPERVISOR_PYTHON="/nonexistent/python")
     assert wrong.code == 1
     assert wrong.err == (
-        "hypervisor: HYPERVISOR_PYTHON=/nonexistent/python is not a Python 3.11 or later that "
-        "runs; name one, or unset it\n"
+        "error: HYPERVISOR_PYTHON=/nonexistent/python is not a Python 3.11 or later that "
+        "runs\nhint: name one, or unset it\n"
     )
 
 
@@ -244,6 +246,7 @@ def test_changed_pins_get_an_environment_of_their_own(make_plugin: Callable[...,
     assert len(plugin.environments()) == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", ["bin/python", ".complete"])
 def test_a_damaged_environment_is_made_again(make_plugin: Callable[..., Plugin], lost: str) -> None:
     plugin = make_plugin(python3=PYTHON, uv=real_uv())
@@ -263,8 +266,8 @@ def test_a_home_that_cannot_be_written_is_answered_with_the_mend(
     run = plugin.run()
     assert run.code == 1
     assert run.err == (
-        f"hypervisor: cannot write to {plugin.home} (Not a directory); "
-        "set HYPERVISOR_HOME to a folder of yours\n"
+        f"error: cannot write to {plugin.home} (Not a directory)\n"
+        "hint: set HYPERVISOR_HOME to a folder of yours\n"
     )
 
 

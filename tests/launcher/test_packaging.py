@@ -154,7 +154,7 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     def mend_of_serve() -> str:
         missing = subprocess.run([env / "bin/hypervisor", "serve"], capture_output=True, text=True)
         assert missing.returncode == 1
-        return missing.stderr.partition("run: ")[2].strip()
+        return missing.stderr.partition("hint: ")[2].strip()
 
     assert mend_of_serve() == f"uv pip install --python {env}/bin/python 'mcp<3,>=2.3'"
     pip = [real_uv(), "pip", "install", "--python", env / "bin/python", "pip"]

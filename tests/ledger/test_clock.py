@@ -236,7 +236,7 @@ def test_three_reboots_charge_no_item_with_a_death(
             now.ends.expire()
             row = result(now, "task-00000")
             assert (row.state, row.deaths, row.attempts) == ("ready", 0, 0)
-            assert row.cause == (None if boot == 0 else "the machine was started anew")
+            assert row.cause == (None if boot == 0 else "the machine was restarted")
             [claim] = now.claims.claim("q", "w", only="task-00000")
     monkeypatch.setattr(machine, "boot_id", lambda: "the last boot")
     with Ledger.open(root) as now:

@@ -280,6 +280,9 @@ def use(ledger: Ledger) -> None:
         ledger.queries.waits_in(number),
     )
     review(ledger)
+    over = ledger.items.over("q")
+    with ledger.store.write():
+        ledger.retries.again(ledger.queues.get("q"), ["task-00001"], over)
     ledger.retries.retry("q", ["task-00001"]), ledger.generations.cancel("other", "r")
     (
         ledger.agents.claims_of("p"),

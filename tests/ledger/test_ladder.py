@@ -56,3 +56,21 @@ def test_what_is_no_ladder_and_no_rung_is_refused(ledger: Ledger) -> None:
         takes(ledger, "huge")
     with pytest.raises(UsageError, match="another --ladder"):
         ledger.generations.open("q", items(2), Options(ladder="small"))
+
+
+@pytest.mark.parametrize("twice", ["a,a", "a,b,a", "a,claude:a", "claude:a,a", "codex:a,codex:a"])
+def test_a_model_stands_on_one_rung(twice: str) -> None:
+    with pytest.raises(UsageError, match="the ladder has a twice"):
+        ladder.rungs(twice)
+    # Two clients may call different models the same.
+    assert [one.client for one in ladder.rungs("claude:a,codex:a")] == ["claude", "codex"]
+
+
+def test_a_rung_that_names_its_client_is_that_client_s_alone() -> None:
+    told = "claude:a,codex:a,b"
+    assert ladder.of_client(told, "claude", "a").word == "claude:a"
+    assert ladder.of_client(told, "codex", "codex:a").word == "codex:a"
+    assert ladder.of_client(told, "codex", "b").word == "b"
+    for client, model in (("gemini", "a"), ("claude", "codex:a"), ("claude", "c")):
+        with pytest.raises(UsageError):
+            ladder.of_client(told, client, model)

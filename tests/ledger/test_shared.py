@@ -620,7 +620,7 @@ def test_every_verb_works_on_a_shared_store(
     run("resume", "q")
     run("expire")
     assert "q" in run("status")
-    assert "1 success, 1 to be tried again, 1 not attempted" in run("summary", "q")
+    assert "1 done, 1 to be tried again, 1 not attempted" in run("summary", "q")
     run("cancel", "q")
     assert not Path(project, ".hypervisor", "ledger.db").exists()
     postgres.drop(name)

@@ -54,5 +54,5 @@ def test_else_it_is_the_one_on_the_path_and_without_any_the_mend_is_told(
     found = program(tmp_path / "own", "on PATH")
     assert start(cached, f"{found}/bin:/usr/bin:/bin").stdout == "on PATH serve\n"
     lost = start(cached)
-    assert lost.returncode == 1 and lost.stderr.count("\n") == 1
+    assert lost.returncode == 1 and lost.stderr.count("\n") == 2
     assert lost.stderr.endswith("claude plugin install hypervisor@hypervisor\n")

@@ -277,7 +277,7 @@ def test_a_foreign_repository_does_not_say_where_its_files_are(repository: Path)
 
 def test_a_remote_is_a_name_and_no_option_and_runs_no_command(repository: Path) -> None:
     git(repository, "config", "hypervisor.remote", "--upload-pack=touch ran")
-    with pytest.raises(HypervisorError, match="is no remote"):
+    with pytest.raises(HypervisorError, match="is not a remote"):
         Git(str(repository)).remote_name()
     git(repository, "config", "protocol.ext.allow", "always")
     with pytest.raises(GitError, match="'ext' not allowed"):

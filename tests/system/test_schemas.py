@@ -22,7 +22,7 @@ def faults(schema: dict[str, object], value: object) -> str:
     [
         ("{", "not JSON"),
         ("[]", "an array, no schema"),
-        ('{"type": "object", "type": "string"}', "'type' stands twice"),
+        ('{"type": "object", "type": "string"}', "'type' appears twice"),
         ('{"type": "objekt"}', "schema.type"),
         ('{"pattern": "("}', "schema.pattern"),
         ('{"$ref": "https://example.org/s.json"}', "leads to nothing in the file"),

@@ -166,7 +166,8 @@ def test_settings_of_a_stranger_are_told_of_in_one_line(
     key = json.dumps("\x1b]52;c;ZXZpbA==\x07\nhypervisor: run: evil")
     (project / "hypervisor.toml").write_text(written.format(key, key[:-1] + '["'))
     done = run_hypervisor("preflight", "tasks")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    lines = len(done.stderr.splitlines())
+    assert done.returncode == 2 and lines == done.stderr.count("\nhint: ") + 1, done.stderr
     _is_harmless(done)
 
 

@@ -131,12 +131,12 @@ def test_any_text_is_added_or_refused(body: str, added: str) -> None:
 def test_a_new_file_is_whole_and_never_in_the_place_of_another(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "new.md"
     create(str(path), b"one\n")
-    with pytest.raises(HypervisorError, match="stands already"):
+    with pytest.raises(HypervisorError, match="already exists"):
         create(str(path), b"two\n")
     assert path.read_bytes() == b"one\n"
     assert os.listdir(path.parent) == ["new.md"]
     (tmp_path / "link").symlink_to(path)
-    with pytest.raises(HypervisorError, match="stands already"):
+    with pytest.raises(HypervisorError, match="already exists"):
         create(str(tmp_path / "link"), b"two\n")
     with pytest.raises(HypervisorError, match="not written"):
         create(str(path / "below.md"), b"x")

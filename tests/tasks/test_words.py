@@ -38,6 +38,14 @@ def test_the_word_is_that_of_most_siblings(tmp_path: Path, defaults: Settings) -
     assert word(mine, defaults, "cancelled") == "cancelled"
 
 
+def test_the_word_of_a_sibling_of_another_format_is_none(
+    tmp_path: Path, defaults: Settings
+) -> None:
+    mine = write(tmp_path, "mine.md", "---\nstatus: open\n---\n")
+    write(tmp_path, "002-complete-p2-x.md", "---\nstatus: complete\n---\n")
+    assert word(mine, defaults) == "done"
+
+
 def test_a_project_that_lists_its_words_has_the_last_one_for_done(
     tmp_path: Path, defaults: Settings
 ) -> None:

@@ -199,7 +199,7 @@ def test_a_second_command_goes_on_after_an_interrupt(write_tasks, project):
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
     assert all("assignee: bot" in path.read_text() for path in paths)
-    assert "600 items: 600 success" in ran.stdout
+    assert "600 items: 600 done" in ran.stdout
 
 
 def test_children_are_known_to_the_complexity_rules(project, run_hypervisor):

@@ -14,7 +14,7 @@ from hypervisor.system.state import State
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.triage.processes import Processes, worker_command
 
-FILES = 400
+FILES = 160
 SEED = 20261123
 
 
@@ -28,7 +28,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_do_nothing_twice(
     worker.work()
     after = {path: path.read_bytes() for path in paths}
     assert all(before[path] != after[path] for path in paths)
-    kills, wanted = 0, 60 if thorough else 30
+    kills, wanted = 0, 50 if thorough else 30
     deaths = 0
     while kills < wanted:
         for path in paths:

@@ -69,9 +69,9 @@ def test_a_summary_tells_the_reason_of_the_earlier_attempt(queue: Path, paused: 
     assert reasons["d"] == ("not tried: rate limit" if paused else "not tried yet")
     assert reasons["f"] == f"{SHOWN}; waits for another item"
     text = summary_text.lines(told)
-    assert text[0].endswith("1 success, 1 at work, 2 to be tried again, 2 not attempted")
+    assert text[0].endswith("1 done, 1 at work, 2 to be tried again, 2 not attempted")
     assert f"  c: {SHOWN}" in text
-    assert text.index("to be tried again (2):") < text.index("success (1):")
+    assert text.index("to be tried again (2):") < text.index("done (1):")
 
 
 def test_the_page_and_the_live_view_show_them_apart(queue: Path) -> None:

@@ -47,7 +47,7 @@ def end(ledger: Ledger, report: dict[str, object]) -> str:
         ({"answer": '{"label": "yes"} {}'}, "answer: not JSON"),
         ({"answer": '{"label": "yes", "score": NaN}'}, "NaN is no number of JSON"),
         ({"answer": '{"label": "yes", "score": 1e999}'}, "too large a number"),
-        ({"answer": '{"label": "no", "label": "yes"}'}, "the key 'label' stands twice"),
+        ({"answer": '{"label": "no", "label": "yes"}'}, "the key 'label' appears twice"),
         ({"answer": '{"label": "\\ud800"}'}, "half of a character"),
         ({"answer": f'{{"label": "{"x" * (256 * 1024)}"}}'}, "longer than 256 KB"),
         ({"answer": '{"label": "yes", "extra": 1}'}, "extra"),

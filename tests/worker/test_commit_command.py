@@ -78,7 +78,7 @@ def test_a_commit_that_would_take_others_changes_along_is_refused_in_one_line(
     ran = run_hypervisor("commit", token, "-m", "m", "--", "f.txt")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
-        "hypervisor: f.txt may hold changes of t-1 (at work): nothing was committed; leave that "
+        "error: f.txt may hold changes of t-1 (at work): nothing was committed\nhint: leave that "
         "file out, or end the item without a commit and name it in the summary; on branches each "
         "has its own: hypervisor plan q --branch\n"
     )

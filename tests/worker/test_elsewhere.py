@@ -102,7 +102,7 @@ def test_a_process_of_an_earlier_boot_is_gone(
         assert not ledger.followers.followed("s")
         [item] = ledger.queries.results("q")
         told = (item.state, item.deaths, item.abrupt, item.cause)
-        assert told == ("ready", 0, 0, "the machine was started anew")
+        assert told == ("ready", 0, 0, "the machine was restarted")
 
 
 def test_where_the_boot_or_the_namespace_is_hidden_no_process_is_judged(

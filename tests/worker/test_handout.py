@@ -196,7 +196,9 @@ def test_claims_that_nobody_can_have_read_go_back(
             text=True,
         )
     assert ended.returncode == 1
-    assert ended.stderr.endswith("hypervisor: system: No space left on device\n")
+    assert ended.stderr.endswith(
+        "error: system: No space left on device\nhint: free some space on the disk\n"
+    )
     assert "claimed" not in states(project).values()
     assert states(project)["a"] == ("done" if verb == "done" else "ready")
 
@@ -213,7 +215,7 @@ def test_claims_go_back_where_the_output_was_closed_before_the_start(
         [*line, *words], cwd=project, stderr=subprocess.PIPE, text=True, check=False
     )
     assert ended.returncode == 1
-    assert ended.stderr == "hypervisor: standard output: Bad file descriptor\n"
+    assert ended.stderr == "error: standard output: Bad file descriptor\n"
     assert set(states(project).values()) == {"ready"}
     # What says nothing that has to be read does its work.
     with Ledger.open(str(project)) as ledger:

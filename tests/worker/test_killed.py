@@ -326,7 +326,7 @@ def test_a_done_stopped_past_its_lease_gets_4_and_writes_nothing_when_it_goes_on
     os.kill(child.pid, signal.SIGCONT)
     code, said = child.result()
     assert code == 4
-    assert said.startswith(f"hypervisor: you no longer own this: claim {token} ")
+    assert said.startswith(f"error: you no longer own this: claim {token} ")
     assert path.read_bytes() == after
     assert b"> in time\n" in after
     with Ledger.open(str(project)) as ledger:

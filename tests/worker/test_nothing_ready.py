@@ -31,7 +31,7 @@ def test_what_is_in_work_is_told_with_its_workers(ledger: Ledger) -> None:
     ledger.claims.claim("q", "w", 5)
     assert why(ledger) == (
         "nothing ready now; a is with w; b is with w; c is with w and 2 more with others; "
-        "1 wait for other items",
+        "1 waits for other items",
         False,
     )
     assert why(ledger, only="z")[0].startswith("z is waiting; nothing ready now; ")
@@ -60,7 +60,7 @@ def test_a_lock_is_told_by_what_stands_in_it_and_none_is_guessed(
     for name in "ef":
         (folder / name).mkdir()
     assert worker.take(ledger, "q", "w", only="c")
-    assert why(ledger)[0].endswith("; 1 more are locked")
+    assert why(ledger)[0].endswith("; 1 more is locked")
 
 
 def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger) -> None:
@@ -79,7 +79,7 @@ def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger
     [claim] = ledger.claims.claim("q2", "w")
     ledger.ends.finish(claim.token, "done", {})
     assert why(ledger, "q2") == (
-        "nothing left; 1 wait for far, which is ready in queue other",
+        "nothing left; 1 waits for far, which is ready in queue other",
         True,
     )
     ledger.claims.claim("other", "w")

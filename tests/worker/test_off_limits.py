@@ -298,7 +298,7 @@ def test_a_person_names_at_open_what_workers_may_change(repository: Path, run_fo
     assert ran.returncode == 2 and "--may-write" in ran.stderr
     for outside in ("..", ".", "/etc", ".hypervisor/x"):
         ran = run_forked("open", "r", "tasks", "--may-write", outside)
-        assert ran.returncode == 2 and "is no path in" in ran.stderr, outside
+        assert ran.returncode == 2 and "is not a path in" in ran.stderr, outside
 
 
 def test_the_file_of_an_item_may_be_written_wherever_it_lies(project: Path) -> None:

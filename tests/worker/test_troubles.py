@@ -43,7 +43,7 @@ def claim(root: Path) -> str:
 
 
 def one_clear_line(said: str) -> bool:
-    return said.startswith("hypervisor: ") and said.count("\n") == 1 and "; " in said
+    return said.startswith("error: ") and said.count("\n") == 2 and "\nhint: " in said
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, 4096, 20_000, 60_000, 100_000, 140_000])
@@ -82,6 +82,13 @@ def test_next_on_a_full_disk_is_one_line_and_claims_nothing(project: Path) -> No
     assert one_clear_line(said) and "space" in said
     assert states(project) == {"a": "ready"}
     assert os.listdir(project / ".hypervisor/locks") == []
+
+
+@pytest.mark.parametrize("line", ["status q", "summary q", "log q", "show a", "results q"])
+def test_who_only_looks_may_do_so_on_a_full_disk(project: Path, line: str) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    assert Child(on_a_full_disk, project, 0, *line.split()).result() == [0, ""]
 
 
 def as_nobody(root: Path, *line: str) -> list[Any]:
@@ -176,5 +183,5 @@ def test_a_lock_folder_that_may_not_be_written_claims_nothing(project: Path) -> 
     with owned_by_nobody(project):
         code, said = Child(as_nobody, project, "next", "q").result()
     assert code == 1
-    assert said.startswith("hypervisor: ") and "ermission denied" in said and said.count("\n") == 1
+    assert one_clear_line(said) and "ermission denied" in said
     assert states(project) == {"a": "ready"}

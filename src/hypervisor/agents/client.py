@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hypervisor.agents.limits import Limit, Windows
-from hypervisor.config import store
+from hypervisor.config import prices, store
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim, NewItem
+from hypervisor.ledger.usage import KINDS
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
@@ -23,7 +25,8 @@ from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.usage import Bill
+    from hypervisor.ledger.usage import Bill, Tokens
+    from hypervisor.system.processes import Said
 
 # What a program needs to find its way about; nothing else of the caller's environment goes in.
 GIVEN = frozenset(
@@ -216,6 +219,18 @@ class Headless:
         return None
 
 
+# What a judge is told in the place of the client's own instructions; the rest is its question.
+SYSTEM = "You judge work by what is written of it."
+
+
+class Answer(NamedTuple):
+    """What a judge has answered; its tokens by kind and the dollars, where they are known."""
+
+    text: str
+    tokens: dict[str, int] | None = None
+    usd: float | None = None
+
+
 class Judge:
     """How a client is asked for its word on one report: once, without tools."""
 
@@ -223,16 +238,55 @@ class Judge:
     name = ""
 
     def check(self) -> None:
-        """Find the program. Raises HypervisorError."""
+        """Find the program, and whatever else it can't be asked without. Raises HypervisorError."""
 
     def start(self, place: Place, text: str) -> Start:
-        """Return how to put the question `text` to it."""
+        """Return how to put the question `text` to it. It runs in the empty folder `place.tmp`; the
+        place is for this question alone."""
         raise NotImplementedError
 
-    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
-        """Return the answer in what it printed, and its tokens by kind where it tells them. Raises
-        HypervisorError where it says that it could not answer."""
+    def read(self, place: Place, said: Said) -> Answer:
+        """Return its answer in what it printed. Raises HypervisorError where there is none."""
         raise NotImplementedError
+
+
+def only(words: Iterable[str], may: Sequence[str] = ()) -> None:
+    """Raise UsageError for a word of a user's that is none of the options that a judge `may` be
+    given, each with its value: others might give it tools, or settings of somebody's."""
+    rest = iter(words)
+    for word in rest:
+        name, has_value, _ = word.partition("=")
+        if name not in may:
+            told = f"leave it out; {', '.join(may)} may be added" if may else "leave it out"
+            raise UsageError(f"a judge is asked without {one_line(word, 80)}", told)
+        if not has_value:
+            next(rest, "")
+
+
+def unmentioned(text: str) -> str:
+    """Return a question in which `@` begins no name of a file or an agent: a client would add what
+    stands there, outside of all marks."""
+    return text.replace("@", "\\@")
+
+
+def finished(stream: Stream, said: Said) -> None:
+    """Have `stream` read what a judge printed. Raises HypervisorError if it did not finish."""
+    stream.asked = True
+    for line in said.out.split("\n"):
+        stream.feed(line)
+    for line in said.err.split("\n"):
+        stream.complain(line)
+    end = stream.end(said.code)
+    if end.how != "finished":
+        raise HypervisorError(end.cause)
+
+
+def priced(text: str, used: Mapping[str, Tokens]) -> Answer:
+    """Return the answer `text` with the tokens `used` of each model, at list prices."""
+    costs = [prices.usd(model, figures) for model, figures in used.items()]
+    known = [cost for cost in costs if cost is not None]
+    tokens = {kind: sum(of[at] for of in used.values()) for at, kind in enumerate(KINDS)}
+    return Answer(text, tokens, sum(known) if len(known) == len(costs) else None)
 
 
 def event(line: str) -> dict[str, object]:

@@ -58,7 +58,7 @@ class Client:
         """Return how it is asked for a verdict on a report. Raises UsageError where it isn't."""
         from hypervisor.system.errors import UsageError
 
-        raise UsageError(f"{self.title} is not asked for verdicts", "--agent claude, or command")
+        raise UsageError(f"{self.title} is not asked for verdicts", "hypervisor help judge")
 
     # -- the doctor --
 

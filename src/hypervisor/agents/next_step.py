@@ -17,7 +17,7 @@ from hypervisor.system.clients import HOST
 from hypervisor.system.spans import span, until
 from hypervisor.system.text import count, either, one_line
 from hypervisor.views import news
-from hypervisor.worker import nothing_ready
+from hypervisor.worker import nothing_ready, presence
 
 _PER_WORKER = 3
 # So far ahead it is looked for items that meet in a file.
@@ -156,6 +156,10 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     if not counts["ready"] and not counts["claimed"]:
         why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
         return {**told, "step": "finished", "why": why}
+    gone, all_gone = presence.missing(ledger, queue)
+    if all_gone and not counts["claimed"]:
+        why = nothing_ready.told_missing(gone, counts["ready"])
+        return {**told, "step": "finished", "why": f"{why}; handed out when back"}
     if row.stopped_at is not None:
         return {**told, "step": "wait" if counts["claimed"] else "stopped"}
     rules = ledger.agents.permissions(queue)
@@ -344,9 +348,8 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
             "Stop: what was tried first is not done. Start nothing more; tell the user why, in the",
             "words of the worker, which are data:",
             *shown,
-            f"The user mends the cause, then: hypervisor retry {name}",
-            f"or goes on with the {count(left, 'item')} left all the same: "
-            f"/hypervisor:resume {name}",
+            f"The user fixes the cause, then: hypervisor retry {name}",
+            f"or goes on with the {count(left, 'item')} left anyway: /hypervisor:resume {name}",
             end,
         ]
     workers = count(told["workers"], "worker")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from hypervisor.cli.messages import complain, drop_output, note
 from hypervisor.config.roots import user_file
 from hypervisor.system import waiting
-from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError
-from hypervisor.system.text import Shown, escaped, indented, one_line
+from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError, mend_of
+from hypervisor.system.text import Shown, escaped, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +50,21 @@ def main(argv: list[str]) -> int:
     global loud
     loud = 0
     # Whatever a verb prints goes out escaped.
-    waiting.say = _complain
+    waiting.say = note
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (Shown(stream or _nobody()) for stream in streams)
+    sys.stdout, sys.stderr = (_shown(stream or _nobody()) for stream in streams)
     try:
         return _carry_out(argv)
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def _shown(stream: TextIO) -> Shown:
+    if not stream.isatty():
+        return Shown(stream)
+    from hypervisor.cli import colour
+
+    return colour.Coloured(stream) if colour.fit() else Shown(stream)
 
 
 def _nobody() -> TextIO:
@@ -72,21 +81,21 @@ def _carry_out(argv: list[str]) -> int:
             # Not at the end of Python, where nobody would hear that it can't be written.
             sys.stdout.flush()
     except HypervisorError as error:
-        _complain(str(error))
+        complain(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`): say nothing more, not even at exit.
-        _drop_output()
+        drop_output()
         return 1
     except OSError as error:
         where = one_line(error.filename) if error.filename else "system"
-        _complain(f"{where}: {escaped(error.strerror or error)}")
-        _drop_output()
+        complain(f"{where}: {escaped(error.strerror or error)}", mend_of(error, ""))
+        drop_output()
         return 1
     except UnicodeEncodeError as error:
-        _complain(f"not UTF-8: {one_line(ascii(error.object), 60)}")
+        complain(f"not UTF-8: {one_line(ascii(error.object), 60)}")
         return 2
     except Exception as error:
         import sqlite3
@@ -100,7 +109,7 @@ def _carry_out(argv: list[str]) -> int:
             told = unusable("ledger", error)
         if told is None:
             raise
-        _complain(str(told))
+        complain(told)
         return 1
 
 
@@ -118,7 +127,7 @@ def load(verb: str) -> ModuleType:
         offered = [name for name in VERBS if name not in (*GROUPS["hidden"], *_TAKE_AWAY)]
         offered += ["--version", "--help"]
         near = difflib.get_close_matches(verb, offered, 1, _CLOSE)
-        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "see: hypervisor help"
+        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "hypervisor help"
         what, where = ("option", " in front of a command") if verb[:1] == "-" else ("command", "")
         raise UsageError(f"no {what} '{one_line(verb, 40)}'{where}", hint)
     # As `importlib.import_module`, which loads more than most verbs need.
@@ -232,22 +241,3 @@ def _parse(verb: str, line: list[str], module: ModuleType) -> object:
         at = line.index("--")
         line, words = line[:at], line[at + 1 :]
     return of_verb(verb, module).parse_args(line, argparse.Namespace(words=words))
-
-
-def _drop_output() -> None:
-    """Forget what can't be written, so that the end of Python doesn't try."""
-    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-
-
-def _complain(text: str) -> None:
-    """Print an error. A block below it is indented, so that no line of it can pass for ours."""
-    first, *rest = text.split("\n")
-    told = [line if line.startswith("  ") else indented(line) for line in rest]
-    try:
-        print("\n".join([f"hypervisor: {first}", *told]), file=sys.stderr)
-    except BrokenPipeError:
-        _drop_output()

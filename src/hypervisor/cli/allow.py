@@ -12,7 +12,7 @@ from hypervisor.ledger import Ledger, usage
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
-SUMMARY = "let the workers of a queue run or call more, or spend more; or show what they may"
+SUMMARY = "grant the workers of a queue commands, tools or more budget, or show what they have"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="WORDS",
-        help="headless workers may run command lines that begin so, e.g. 'npm test'",
+        help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
     options.add_tools(parser)
     options.add_budget(parser)
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         row = ledger.queues.get(args.queue)
+        drained = ledger.queues.drained(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
     if tools:
@@ -53,4 +54,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"they may take {span(row.budget_ms / 1000)}")
     if row.state == "paused":
         print(f"it is paused; go on with: hypervisor resume {args.queue}")
+    elif not drained:
+        options.tell_next(args.queue)
     return 0

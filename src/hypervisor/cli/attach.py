@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from hypervisor.cli.messages import complain
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.state import State
@@ -43,8 +44,7 @@ def attach(root: str, queue: str) -> int:
     finally:
         os.close(log)
     if told.code is None:
-        print(f"hypervisor: {told.id} is gone: it was killed, or the machine was restarted",
-              file=sys.stderr)  # fmt: skip
-        print(f"  go on with: {told.command(root)}", file=sys.stderr)
+        what = f"{told.id} is gone: it was killed, or the machine was restarted"
+        complain(what, told.command(root))
         return 1
     return told.code

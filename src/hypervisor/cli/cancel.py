@@ -13,7 +13,7 @@ from hypervisor.system.spans import span
 from hypervisor.system.text import count, listed, one_line, shortened
 from hypervisor.worker import half_done
 
-SUMMARY = "end a queue now, or all of them; what was accepted stays"
+SUMMARY = "end a queue now, or all of them; accepted work stays"
 EXAMPLE = "hypervisor cancel inbox"
 _SHOWN = 50
 _FILES = 10
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.missing and args.queue and not args.all:
         return _missing(args)
     if bool(args.queue) == args.all or args.missing:
-        raise UsageError("name a queue, or say --all", "see where they stand: hypervisor status")
+        raise UsageError("name a queue, or say --all", "hypervisor status shows them")
     reason = options.texts(args, "reason").get("reason", "")
     cancelled, lines = [], []
     with Ledger.open(root_of_queue(args.queue)) as ledger:
@@ -51,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
     elif cancelled:
         print("\n".join(lines))
+        options.tell_person(
+            f"hypervisor summary {args.queue}" if args.queue else "hypervisor status"
+        )
     else:
         print("no queue has open items")
     return 0 if cancelled else 3
@@ -72,6 +75,7 @@ def _missing(args: argparse.Namespace) -> int:
         named = options.named(gone)
         print(f"{count(ended, 'item')} of {one_line(args.queue, 60)} ended as missing{named}")
         print("\n".join(_waited(told)), end="\n" if told else "")
+        options.tell_person(f"hypervisor summary {one_line(args.queue, 60)}")
     return 0 if ended else 3
 
 

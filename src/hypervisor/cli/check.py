@@ -11,7 +11,7 @@ from hypervisor.ledger.check import BUILT_IN, USUAL, Check, checks_of
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import listed, one_line
 
-SUMMARY = "give a queue a check that must pass before done counts, or show those that it has"
+SUMMARY = "set a command that must pass before an item counts as done, or show those that are set"
 EXAMPLE = "hypervisor check inbox 'make test'"
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _IN_WORDS = {
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     UsageError."""
     given = args.command is not None or args.name is not None
     if given and (args.list or args.remove is not None):
-        raise UsageError("--list and --remove take no check", "say one thing at a time")
+        raise UsageError("--list and --remove take no check", "use one of them at a time")
     root = root_of_queue(args.queue)
     base = options.check_base(args, root, args.command, "CMD")
     name = _name(args)
@@ -62,11 +62,14 @@ def run(args: argparse.Namespace) -> int:
                 f"it has: {known or 'none'}",
             )
         checks = checks_of(ledger.queues.get(args.queue))
+        drained = ledger.queues.drained(args.queue)
     if not checks:
         print(f"queue {args.queue} has no check")
         return 0 if args.remove is not None else 1
     for check in checks:
         print("\n".join(about(args.queue, check)))
+    if args.command is not None and not drained:
+        options.tell_next(args.queue)
     return 0
 
 

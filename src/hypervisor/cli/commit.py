@@ -11,7 +11,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.ledger.claims import keep_every
 from hypervisor.system.errors import SetupError
 
-SUMMARY = "commit what belongs to the item in these files, one committer at a time"
+SUMMARY = "commit the item's changes to these files; workers take turns"
 EXAMPLE = "hypervisor commit 17-x7q2 -m 'Say what it is for' README.md"
 
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Have the report accepted (0), refused (1), or learn that the item is not ours (4)."""
     report: dict[str, object] = {**options.texts(args, "answer", "summary", "note")}
     if not report.keys() & {"answer", "summary"}:
-        raise UsageError("nothing is said of what was done", "say it with --summary, or --answer")
+        raise UsageError("the report is empty", "say what was done: --summary, or --answer")
     for name, value in (("commit", args.commit), ("files", args.file)):
         if value:
             report[name] = value

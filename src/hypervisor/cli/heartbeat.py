@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "extend claims by another lease, and see which are still yours"
+SUMMARY = "renew the leases of claims, and see which are still yours"
 EXAMPLE = "hypervisor heartbeat 17-x7q2"
 
 

@@ -13,9 +13,9 @@ from hypervisor.system.text import one_line
 
 # Groups with a page of their own, and for whom it is.
 PAGES = {
-    "workers": "what a worker types, item by item",
-    "sessions": "what the session of a client types for a batch",
-    "more": "what is needed now and then",
+    "workers": "for workers, item by item",
+    "sessions": "for the session of a client that runs a batch",
+    "more": "needed now and then",
 }
 TOPICS = (*PAGES, "formats", "words", "exit-codes")
 FIRST = [name for name in GROUPS if name not in (*PAGES, "hidden")]
@@ -47,18 +47,31 @@ def page(words: list[str]) -> str:
 
 
 _ALL = ", ".join(TOPICS)
-_MORE = "more on one: hypervisor help COMMAND"
-_EVERYWHERE = (
-    "hypervisor -C DIR COMMAND works as if started in DIR. Any command takes -q, to print only",
-    "what was asked for, and -v, to print lists in full. hypervisor --version",
-)
+_MORE = "on one command: hypervisor help COMMAND"
+_EVERYWHERE = {
+    "-C DIR": "in front of a command: work as if started in DIR",
+    "-q, -v": "print only what was asked for, or lists in full",
+    "--version": "print the version",
+}
 
 
 def _first() -> str:
     lines = ["usage: hypervisor COMMAND …", ""]
     for name in FIRST:
         lines += [name, *_verbs(name), ""]
-    return "\n".join([*lines, *_EVERYWHERE, "", _MORE, f"on the rest: hypervisor help {_ALL}"])
+    return "\n".join([*lines, "Everywhere", *_table(_EVERYWHERE), "", _MORE, *_rest()])
+
+
+def _rest() -> list[str]:
+    """Return what other pages there are, wrapped to the width of the terminal."""
+    topics = "|".join(TOPICS)
+    return textwrap.wrap(
+        f"on the rest: hypervisor help {topics}", _columns(), subsequent_indent="  "
+    )
+
+
+def _columns() -> int:
+    return max(40, shutil.get_terminal_size().columns)
 
 
 def _verbs(group: str) -> list[str]:
@@ -68,7 +81,7 @@ def _verbs(group: str) -> list[str]:
 def _table(rows: dict[str, str]) -> list[str]:
     """Return names with what they mean, wrapped to the width of the terminal."""
     width = max(map(len, rows))
-    columns = max(40, shutil.get_terminal_size().columns)
+    columns = _columns()
     return [
         line
         for name, told in rows.items()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
+from hypervisor.cli import options
+from hypervisor.cli.messages import note
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 SUMMARY = "merge the accepted branches of a queue, one by one"
 
@@ -44,5 +45,8 @@ def run(args: argparse.Namespace) -> int:
         counts = f"{len(done.merged)} merged, {len(done.aside)} set aside, {len(done.left)} left"
         print(f"{one_line(done.into)}: {counts}")
         for line in done.warnings[-1:]:
-            print(f"hypervisor: {line}", file=sys.stderr)
+            note(line)
+        first = done.aside[0][0] if done.aside else None
+        look = f"show {shell(first)}" if first else f"summary {args.queue}"
+        options.tell_person(f"hypervisor {look}")
     return 1 if done.aside or done.left else 0

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.judge import Judged, judge
+from hypervisor.cli.messages import complain
 from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.review import tell_rejected
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Reviewed
+from hypervisor.ledger.usage import dollars
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.quick_json import loads
 from hypervisor.system.text import count, one_line, shortened
 from hypervisor.worker import review
 
-SUMMARY = "have a second model, without tools, say of each accepted report whether it is true"
+SUMMARY = "have a second model, without tools, judge whether each accepted report is true"
 EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
@@ -34,18 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="what is asked")
+    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="who judges")
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
-        "--sample", metavar="SIZE", help="those of the review's sample alone, which is laid out"
+        "--sample", metavar="SIZE", help="only a sample of them, which hypervisor review shows"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="questions at a time (default 1)"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="reports at a time (default 1)",
     )
     parser.add_argument(
         "--redo",
         action="store_true",
-        help="what does not pass is rejected and handed out again, with the reason",
+        help="reject what does not pass, and hand it out again with the reason",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -84,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 class _Told:
     """What came out: how many passed, what did not and why, what could not be judged, what was
-    handed out again, and the tokens of it all."""
+    handed out again, and the tokens and dollars of it all (None: not known)."""
 
     def __init__(self) -> None:
         self.passed = 0
@@ -92,6 +97,7 @@ class _Told:
         self.failed: list[tuple[Reviewed, str]] = []
         self.redone: list[str] = []
         self.tokens: Counter[str] = Counter()
+        self.usd: float | None = 0.0
 
 
 def _keep(ledger: Ledger, one: Judged, name: str, told: _Told) -> None:
@@ -101,10 +107,11 @@ def _keep(ledger: Ledger, one: Judged, name: str, told: _Told) -> None:
         return
     kept = {
         "pass": said.passes, "reason": said.reason, "evidence": said.evidence, "by": name,
-        "at": time.time(), "tokens": said.tokens,
+        "at": time.time(), "tokens": said.tokens, "usd": said.usd,
     }  # fmt: skip
     ledger.reviews.judge(one.report.claim, kept, passes=said.passes)
     told.tokens.update(said.tokens or {})
+    told.usd = None if told.usd is None or said.usd is None else told.usd + said.usd
     if said.passes:
         told.passed += 1
     else:
@@ -135,6 +142,7 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
             "failed": [{"id": one.id, "reason": why} for one, why in told.failed],
             "redone": told.redone,
             "tokens": dict(told.tokens) or None,
+            "usd": told.usd if told.tokens else None,
         }
         print(json.dumps(shown, ensure_ascii=False))
         return
@@ -142,9 +150,9 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
     lines = [f"  no: {one_line(one.id, 60)}: “{one_line(why, 300)}”" for one, why in told.refused]
     print("\n".join(shortened(lines, _SHOWN)), end="\n" if lines else "")
     if told.tokens:
-        print(f"its tokens, which are none of the workers': {sum(told.tokens.values()):,}")
+        cost = f"{sum(told.tokens.values()):,}, {dollars(told.usd)}"
+        print(f"its tokens, which are none of the workers': {cost}")
     if told.refused and not args.redo:
         print("they stay as they are; handed out again: the same command with --redo")
     for one, why in told.failed[:_SHOWN]:
-        print(f"hypervisor: not judged: {one_line(one.id, 60)}: {one_line(why, 300)}",
-              file=sys.stderr)  # fmt: skip
+        complain(f"not judged: {one_line(one.id, 60)}: {one_line(why, 300)}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from hypervisor import worker
 from hypervisor.cli import options
+from hypervisor.cli.messages import note
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             ledger, args.queue, name, most, args.id, branch=args.branch, here=here, model=args.model
         )
         if told and len(claims) == most:
-            print(f"hypervisor: {told}", file=sys.stderr)
+            note(told)
         if claims or args.json:
             from hypervisor.cli.handout import hand_out
 

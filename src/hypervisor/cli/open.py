@@ -11,6 +11,8 @@ from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import open_again, open_for_agents, options, work_on
 from hypervisor.cli import preflight as preflight_verb
+from hypervisor.cli.messages import complain, note
+from hypervisor.config import caller
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from hypervisor.intake.preflight import Preflight
 
 SUMMARY = "pre-flight sources and open a queue of what can run"
+# What is skipped beside tasks that are done, and is nothing to work on either.
+_BESIDE = {"duplicate", "malformed", "not_a_task"}
 EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse._ActionsContainer) -> None:
     """Declare what a queue may be opened with, for `work` too."""
     preflight_verb.add_source_arguments(parser)
-    parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done counts")
+    parser.add_argument("--verify", metavar="CMD", help="a check that must pass before done")
     parser.add_argument(
         "--files-from",
         metavar="KEY",
@@ -60,16 +64,19 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--max-deaths",
         type=int,
         metavar="N",
-        help="workers that may die while they hold an item, alone or with their pool (3)",
+        help="workers that may die while holding an item before it counts as failed (3)",
     )
     parser.add_argument(
-        "--max-lost", type=int, metavar="N", help="leases of an item that may run out (10)"
+        "--max-lost",
+        type=int,
+        metavar="N",
+        help="leases that may run out before an item counts as failed (10)",
     )
     parser.add_argument(
         "--max-refusals",
         type=int,
         metavar="N",
-        help="reports of one claim that its checks may refuse before that uses up the attempt (3)",
+        help="reports that the checks may refuse before the attempt is used up (3)",
     )
     parser.add_argument(
         "--lease", metavar="TIME", help="how long a claim lives without a heartbeat, e.g. 15m"
@@ -91,8 +98,8 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="workers may change this file, or what is in this folder, although it steers agents, "
-        "git, editors or shells, e.g. .vscode/tasks.json",
+        help="workers may change this file, or the files in this folder, although it steers "
+        "agents, git, editors or shells, e.g. .vscode/tasks.json",
     )
     parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
@@ -101,11 +108,12 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         help="a JSON schema (2020-12): each item done brings an answer that fits it, and "
         "`hypervisor results` has its columns",
     )
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N ready items")
     parser.add_argument(
-        "--first", type=int, metavar="N", help="only the first N items of those that are ready"
-    )
-    parser.add_argument(
-        "--repeat", type=int, metavar="K", help="each row K times, with a column run from 1 to K"
+        "--repeat",
+        type=int,
+        metavar="K",
+        help="each row K times, with a column run that counts them",
     )
     options.add_tools(parser)
     options.add_budget(parser)
@@ -120,7 +128,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         "--yes-up-to",
         type=int,
         metavar="N",
-        help="don't ask about the cost while the queue has up to N items",
+        help="don't ask about the cost of up to N items",
     )
 
 
@@ -148,7 +156,7 @@ def open_queue(
     if _names_only(args, "instructions"):
         return open_again.instruct(args, root)
     for line in settings.raised:
-        print(f"hypervisor: {line}", file=sys.stderr)
+        note(line)
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
     if lease is None:
         raise UsageError(
@@ -172,7 +180,12 @@ def open_queue(
     open_for_agents.check(args, root, limits)
     open_for_agents.check_bounds(bounds, usual)
     answer = None if args.answer is None else _schema(args.answer)
-    _settle(root)
+    over = _settle(root, args.queue)
+    instructions = preflight_verb.read_instructions(args)
+    if for_work and instructions is None:
+        # A queue that goes on is worked off as it was opened.
+        instructions = work_on.instructions_of(args.queue)
+        args.all_are_items = args.all_are_items or instructions is not None
     checked, failed = preflight_verb.check(args, root, settings)
     whole = for_work and args.agent == "command" and args.format in (None, "rows")
     if whole and not failed and _no_task(checked):
@@ -196,7 +209,7 @@ def open_queue(
         args.queue,
         checked,
         Options(
-            instructions=preflight_verb.read_instructions(args),
+            instructions=instructions,
             verify=args.verify,
             check_env=args.env,
             check_base=base,
@@ -216,10 +229,11 @@ def open_queue(
             yes_up_to=args.yes_up_to,
             again=args.again,
             answer=answer,
+            over=over,
         ),
     )
     if beyond:
-        print(f"hypervisor: {count(beyond, 'item')} left out by --first", file=sys.stderr)
+        note(f"{count(beyond, 'item')} left out by --first")
     if args.tools:
         options.give_tools(root, args.queue, args.tools)
     if args.notify is not None:
@@ -238,7 +252,7 @@ def open_queue(
         )
     if failed:
         return 1
-    return 0 if opened.added or opened.present else 3
+    return 0 if opened.added or opened.again or opened.present else 3
 
 
 def _no_task(checked: Preflight) -> bool:
@@ -259,10 +273,22 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
     else:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
+    skipped = checked.kinds()["skipped"]
+    complete = skipped.pop("complete", 0)
+    if (
+        complete
+        and not failed
+        and skipped.keys() <= _BESIDE
+        and counts["skipped"] == counts["total"]
+    ):
+        known = work_on.is_known(args.queue)
+        again = f"hypervisor undo {args.queue}, then the same command" if known else ""
+        _tell_done(args, complete, again)
+        return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
     why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
-    print(f"hypervisor: {what}: {why}", file=sys.stderr)
+    complain(f"{what}: {why}")
     return 1 if failed else 3
 
 
@@ -296,7 +322,7 @@ def _from_root(root: str, paths: list[str]) -> list[str]:
         inside = os.path.relpath(os.path.abspath(path), root)
         if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
             raise UsageError(
-                f"--may-write {one_line(path, 200)} is no path in {one_line(root, 200)}",
+                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
                 "name one file or folder in it",
             )
         named.append(inside)
@@ -315,6 +341,8 @@ def _climbs(args: argparse.Namespace, usd: float | None) -> None:
             raise UsageError(
                 f"no client is called {one_line(one.client, 40)}", f"known: {', '.join(CLIENTS)}"
             )
+        if one.client == "command":
+            raise UsageError("a command has no model", "leave its rung out of the ladder")
         if usd:
             budget.check_price(args.queue, one.model, one.word)
     if args.max_attempts is None:
@@ -333,13 +361,15 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     return {"item_calls": limits.item_calls, "item_ms": ms}
 
 
-def _settle(root: str) -> None:
-    """See to housekeeping: a file without its accepted report looks like open work."""
+def _settle(root: str, queue: str) -> frozenset[tuple[int, int]]:
+    """See to housekeeping, since a file without its accepted report looks like open work; return
+    what is over in the queue then."""
     try:
         with Ledger.open(root) as ledger:
             reconcile.settle(ledger, limit=None)
+            return ledger.items.over(queue)
     except NoLedger:
-        pass
+        return frozenset()
 
 
 def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
@@ -350,6 +380,7 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
             "generation": opened.generation,
             "added": opened.added,
             "present": opened.present,
+            "again": opened.again,
             "accepted": opened.accepted,
             "elsewhere": [{"id": item, "queue": queue} for item, queue in opened.elsewhere],
             "preflight": checked.to_json(),
@@ -357,13 +388,29 @@ def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:
         print(json.dumps(told, ensure_ascii=False))
         return
     options.tell(*preflight_verb.told(args, checked))
+    if opened.accepted and opened.accepted == len(checked.ready):
+        _tell_done(args, opened.accepted, "the same command with --again")
+        return
+    again = f", {opened.again} open again" if opened.again else ""
     present = f", {opened.present} already in it" if opened.present else ""
     left_out = f", {opened.accepted} left out: done before (--again)" if opened.accepted else ""
-    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{present}{left_out}")
+    print(f"queue {opened.queue}: {count(opened.added, 'item')} added{again}{present}{left_out}")
     for column, (before, now) in opened.changed.items():
         print(_change(column, before, now))
     for item, queue in opened.elsewhere[:20]:
         print(f"  held: {one_line(item, 60)} is open in queue {queue}")
+
+
+def _tell_done(args: argparse.Namespace, number: int, again: str) -> None:
+    """Say that all was done before, and how a person looks at it or has it done `again`; where that
+    is empty, no queue of ours has done it."""
+    if args.json:
+        return
+    which = {1: "the one item is", 2: "both items are"}.get(number, f"all {number:,} items are")
+    print(f"nothing to do: {which} done already")
+    if not caller.around():
+        look = f"hypervisor results {args.queue}   (to do it again: {again})"
+        options.tell(f"next: {look}" if again else "to do one again, set its status back to open")
 
 
 def _change(column: str, before: float | None, now: float | None) -> str:

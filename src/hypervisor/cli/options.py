@@ -6,6 +6,7 @@ import os
 import sys
 
 from hypervisor import cli
+from hypervisor.cli.messages import complain
 from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -50,6 +51,12 @@ def tell(*lines: str) -> None:
     """Print lines that are told beside what was asked for: not with `-q`."""
     if lines and cli.loud >= 0:
         print("\n".join(lines))
+
+
+def tell_person(command: str) -> None:
+    """Print the command that a person types next; nobody reads it in the session of a client."""
+    if not caller.around():
+        tell(f"next: {command}")
 
 
 def tell_next(queue: str, *of_session: str) -> None:
@@ -147,23 +154,23 @@ def add_bounds(parser: argparse._ActionsContainer) -> None:
         "--item-calls",
         type=int,
         metavar="N",
-        help="tool calls that a client's worker may take for an item; past them, an attempt is "
-        "used up (200; 0: no limit)",
+        help="tool calls that a client's worker may make for an item before the attempt is used up "
+        "(200; 0: no limit)",
     )
     parser.add_argument(
         "--item-budget",
         metavar="LIMITS",
-        help="dollars, tokens and time that a worker may take for an item, e.g. 0.10usd,10min, "
-        "however often it renews its lease; past them, an attempt is used up (60min, and a lease "
-        "at least; 0min: no limit)",
+        help="dollars, tokens and time that a worker may use for an item before the attempt is "
+        "used up, however often it renews its lease, e.g. 0.10usd,10min (60min, never less than "
+        "a lease; 0min: no limit)",
     )
     parser.add_argument("--item-minutes", type=float, help=SUPPRESS)
     parser.add_argument(
         "--canary",
         type=int,
         metavar="N",
-        help="so many items have to be done before workers are started on the rest (in a session "
-        "1, above 100 items 3; in a pool none)",
+        help="try N items first, and start on the rest once they are done (in a session 1, above "
+        "100 items 3; in a pool none)",
     )
 
 
@@ -196,15 +203,15 @@ def add_check(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="the check takes this file or folder from the commit at which an item began, "
-        "whatever its worker has made of it; may be repeated",
+        help="the check uses this file or folder as it was when the item began, whatever the "
+        "worker has made of it; may be repeated",
     )
     parser.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="the check keeps this variable, though it looks like a secret; may be repeated",
+        help="pass this variable on to the check although it looks like a secret; may be repeated",
     )
 
 
@@ -217,7 +224,7 @@ def check_base(args: argparse.Namespace, root: str, command: str | None, option:
         raise UsageError("--from-base and --env belong to a check", f"add {option}")
     for name in args.env:
         if not name.isidentifier():
-            raise UsageError(f"--env {name!r} is no variable's name", "write the name alone")
+            raise UsageError(f"--env {name!r} is not a variable's name", "write the name alone")
     from hypervisor.worker import base_files
 
     return base_files.named(root, os.getcwd(), args.from_base) if args.from_base else []
@@ -348,7 +355,7 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
         text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
         # The report was accepted, and the exit code says that.
-        print(f"hypervisor: {error}", file=sys.stderr)
+        complain(error if isinstance(error, HypervisorError) else str(error))
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None

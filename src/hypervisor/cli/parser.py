@@ -1,13 +1,16 @@
-"""The parser of a command line, whose errors quote what was typed."""
+"""The parser of a command line, whose errors name what was typed."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import re
+import shutil
 import sys
+import textwrap
 from typing import NoReturn
 
+from hypervisor.cli.messages import complain
 from hypervisor.system.text import escaped
 
 TYPE_CHECKING = False
@@ -24,8 +27,8 @@ _SAID = (
 
 
 class Parser(argparse.ArgumentParser):
-    """As argparse has it, but that an error is one line, and names first an option that there is
-    not: whoever mistypes a required one has not forgotten it."""
+    """As argparse has it, but that an error is told as any other, and names first an option that
+    does not exist: whoever mistypes a required one has not forgotten it."""
 
     _line: Sequence[str] = ()
 
@@ -45,16 +48,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with 2."""
-        told = self._unknown()
-        if told is None:
+        told, hint = self._unknown() or ("", "")
+        if not told:
             told = message.replace("unrecognized arguments", "too many words")
             told = told.replace("the following arguments are required", "missing")
             for argparse_says, we_say in _SAID:
                 told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
-        self.exit(2, f"hypervisor: {escaped(told)}; see: {self.prog} --help\n")
+        complain(escaped(told), escaped(hint) or f"{self.prog} --help")
+        self.exit(2)
 
-    def _unknown(self) -> str | None:
-        """Return in words which option of the line there is not, and which one is close to it."""
+    def _unknown(self) -> tuple[str, str] | None:
+        """Return in words which option of the line there is not, and which one may be meant."""
         known = self._option_string_actions
         for word in self._line:
             name = word.partition("=")[0]
@@ -63,10 +67,10 @@ class Parser(argparse.ArgumentParser):
             if name[:1] != "-" or name == "-" or name in known or self._is_glued(name):
                 continue
             if name == "-C":
-                return "-C DIR stands in front of the command: hypervisor -C DIR COMMAND"
+                return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
             near = difflib.get_close_matches(name, offered, 1)
-            return f"no option {name}" + (f"; did you mean {near[0]}?" if near else "")
+            return f"no option {name}", f"did you mean {near[0]}?" if near else ""
         return None
 
     def _is_glued(self, name: str) -> bool:
@@ -83,8 +87,12 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # From Python 3.14 on it would write control sequences, which what we print with escapes.
+    parser.color = False  # type: ignore[attr-defined,unused-ignore]
     module.add_arguments(parser)
+    width = shutil.get_terminal_size().columns - 2
+    told = [textwrap.fill(part, width) for part in (parser.epilog or "").split("\n\n") if part]
     if example := getattr(module, "EXAMPLE", ""):
-        told = f"{parser.epilog}\n\n" if parser.epilog else ""
-        parser.epilog = f"{told}example:\n  {example}"
+        told.append(f"example:\n  {example}")
+    parser.epilog = "\n\n".join(told)
     return parser

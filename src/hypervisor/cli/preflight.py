@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import stat
-import sys
 from contextlib import ExitStack
 
 from hypervisor import cli
+from hypervisor.cli.messages import complain
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.intake.preflight import Preflight
@@ -22,7 +22,7 @@ from hypervisor.system.text import one_line, shell
 
 # Every worker is given them with each item.
 _INSTRUCTIONS = MIB
-SUMMARY = "sort items into ready, skipped, held and broken, and say why; changes nothing"
+SUMMARY = "show which items are ready, skipped, held or broken, and why; changes nothing"
 EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
@@ -151,19 +151,22 @@ def check(
         )
     checked.failed = failed
     for error in failed:
-        print(f"hypervisor: {error}", file=sys.stderr)
+        complain(error)
     return checked, bool(failed)
 
 
 def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     """Return what people are told of a pre-flight; of sources without any item, what they hold."""
-    from hypervisor.intake.sources.instead import found_instead
+    from hypervisor.intake.sources.instead import found_instead, hidden_instead
 
     lines = checked.lines(in_full=cli.loud > 0)
-    if not (checked.counts["total"] or checked.not_matching or checked.failed):
-        cwd = os.getcwd()
+    cwd = os.getcwd()
+    if checked.counts["ready"] or checked.not_matching or checked.failed:
+        return lines
+    hidden = [one for spec in args.sources if (one := hidden_instead(spec, cwd)) is not None]
+    if not (hidden or checked.counts["total"]):
         lines += [one for spec in args.sources if (one := found_instead(spec, cwd)) is not None]
-    return lines
+    return lines + hidden
 
 
 def asked(args: argparse.Namespace) -> str:

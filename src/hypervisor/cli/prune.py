@@ -7,6 +7,7 @@ import json
 import time
 
 from hypervisor.agents import pruning, reconcile
+from hypervisor.cli import options
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
@@ -14,7 +15,7 @@ from hypervisor.system import notes
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
-SUMMARY = "remove old ended queues, claims, transcripts and undo records; keep what is open"
+SUMMARY = "remove what is left of queues that ended long ago; what is open stays"
 _DAYS = 30.0
 _SHOWN = 30
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     for name, gone in (("transcripts", told["outputs"]), ("undo", told["undo"])):
         files, size = gone["files"], gone["bytes"]
         print(f"{name} {verb}: {count(files, 'file')}, {size / 1e6:.1f} MB")
+    if args.dry_run:
+        options.tell_person(f"hypervisor prune --days {args.days:g}")
     return 0
 
 

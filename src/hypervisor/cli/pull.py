@@ -10,7 +10,7 @@ from hypervisor.intake import preflight
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.text import one_line
 
-SUMMARY = "claim one task to do it here; nobody else gets it meanwhile"
+SUMMARY = "claim one task to work on it here; nobody else gets it meanwhile"
 EXAMPLE = "hypervisor pull inbox-7"
 _QUEUE = "pull"
 # What holds a task back from background workers alone.
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load(root)
     found = list(sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings))
     with Ledger.open(root, create=True, project=settings.project) as ledger:
+        over = ledger.items.over(_QUEUE)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
         elsewhere = ledger.items.all_open()
         ids = {entry.id for entry in [*checked.ready, *checked.held]}
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             # Workers lack what these need; whoever is here may have it.
             checked.ready += [one for one in checked.held if one.kind in _DONE_HERE]
         if queue is None and checked.ready:
-            opening.open_queue(root, settings, _QUEUE, checked, Options(purpose="pull"))
+            opening.open_queue(root, settings, _QUEUE, checked, Options(purpose="pull", over=over))
             queue = _QUEUE
         claims = worker.take(ledger, queue, name, only=item_id) if queue else []
         if not claims:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
+from hypervisor.cli.messages import complain
 from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import HypervisorError
+from hypervisor.system.text import shell
 
 SUMMARY = "one HTML page: what was asked, what came out and what to do next"
 EXAMPLE = "hypervisor report inbox --open"
@@ -71,5 +73,5 @@ def _show(path: str) -> int:
     sys.stdout.flush()
     if webbrowser.open(Path(path).absolute().as_uri()):
         return 0
-    print("hypervisor: no browser was found; open the file yourself", file=sys.stderr)
+    complain("no browser was found", f"open {shell(path)} yourself")
     return 1

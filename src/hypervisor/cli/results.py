@@ -8,6 +8,7 @@ import sys
 
 from hypervisor.agents import reconcile, use
 from hypervisor.cli import options
+from hypervisor.cli.messages import note
 from hypervisor.cli.place import queue_and_root
 from hypervisor.config import caller
 from hypervisor.config.roots import is_outside
@@ -74,14 +75,16 @@ def run(args: argparse.Namespace) -> int:
         else:
             write(args.out, texts)
             print(args.out)
+            if sys.stdout.isatty():
+                options.tell_person(f"hypervisor report {args.queue} --open")
     if results.quoted:
         told = f"a ' was put before {count(results.quoted, 'text')} that a spreadsheet would run"
-        print(f"hypervisor: {told} (--raw: before none)", file=sys.stderr)
+        note(f"{told} (--raw: before none)")
     if results.twice:
         told = (
             f"the source has columns of its own called {listed(results.twice, 5)}; ours come after"
         )
-        print(f"hypervisor: {told} (--jsonl keeps them apart)", file=sys.stderr)
+        note(f"{told} (--jsonl keeps them apart)")
     return 0
 
 
@@ -91,7 +94,7 @@ def _closing(results: Results) -> int:
         print(command)
     if without:
         told = f"{count(without, 'done item')} came from no tool that has a command to close it"
-        print(f"hypervisor: {told}", file=sys.stderr)
+        note(told)
     return 1 if without else 0
 
 

@@ -13,7 +13,7 @@ from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 
-SUMMARY = "go on after a pause"
+SUMMARY = "hand out items again after a pause"
 EXAMPLE = "hypervisor resume inbox"
 
 

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     states = [word for word in ODD if getattr(args, word)]
     if args.id and states:
         named = " or ".join(f"--{word}" for word in ODD)
-        raise UsageError(f"name items, or say {named}", "not both")
+        raise UsageError(f"name items, or use {named}", "not both")
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None, tell=True)
         told = retry.retry(ledger, args.queue, args.id or None, states or ODD)

@@ -24,7 +24,7 @@ from hypervisor.system.text import count, either, indented, one_line, shell, sho
 from hypervisor.views import acceptance
 from hypervisor.worker import review
 
-SUMMARY = "look at accepted reports, a sample of them for instance, and judge them one by one"
+SUMMARY = "read accepted reports, or a sample of them, and accept or reject each"
 EXAMPLE = "hypervisor review inbox --sample 20"
 _SHOWN = 20
 
@@ -36,32 +36,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         metavar="SIZE",
-        help="lay out a sample of the reports that are accepted now: 5%%, or a number",
+        help="draw a sample of the reports accepted so far: 5%%, or a number",
     )
-    parser.add_argument("--seed", help="the same seed draws the same sample (default: by chance)")
+    parser.add_argument("--seed", help="the same seed draws the same sample (default: random)")
     parser.add_argument(
         "--by",
         metavar="KEY",
-        help="in proportion, and at least one each: by a column, by a key of the tasks' headers, "
-        "by answer.KEY, or by model, worker or folder",
+        help="draw in proportion, at least one of each: a column, a key of the tasks' headers, "
+        "answer.KEY, model, worker or folder",
     )
-    parser.add_argument("--again", action="store_true", help="another sample in place of the last")
+    parser.add_argument(
+        "--again", action="store_true", help="draw another sample instead of the last"
+    )
     verdict = parser.add_mutually_exclusive_group()
     verdict.add_argument(
-        "--accept", nargs="?", const="", metavar="ID", help="it is right; the first verdict counts"
+        "--accept",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="it is right; the first verdict counts",
     )
     verdict.add_argument(
         "--reject",
         nargs="?",
         const="",
         metavar="ID",
-        help="it is not: its mark is taken back, and it is handed out again with the note",
+        help="it is wrong: its mark is taken back, and the item is handed out again with the note",
     )
     parser.add_argument("--note", metavar="TEXT", help="what is wrong with it; - reads it")
     parser.add_argument(
         "--suggested",
         action="store_true",
-        help="the work that workers suggest, in place of reports",
+        help="show the work that workers suggest instead",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -75,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
     if given is not None and item_id is None:
         raise UsageError("a verdict is on one item", f"hypervisor review {args.queue} ID --accept")
     if args.reject is None and args.note is not None:
-        raise UsageError("--note says why a report is rejected", "with --reject")
+        raise UsageError("--note says why a report is rejected", "use it with --reject")
     if args.sample is None and (args.seed or args.by or args.again):
-        raise UsageError("--seed, --by and --again are about a sample", "with --sample 5%")
+        raise UsageError("--seed, --by and --again are about a sample", "use them with --sample 5%")
     if args.sample is not None and (item_id or args.suggested):
-        raise UsageError("a sample is laid out by itself", "leave the rest out")
+        raise UsageError("a sample is drawn on its own", "leave the rest out")
     looks = given is None and args.sample is None
     with Ledger.open(root_of_queue(args.queue), look=looks) as ledger:
         reconcile.settle(ledger, limit=None)
@@ -112,7 +118,9 @@ def _verdict(ledger: Ledger, args: argparse.Namespace, item_id: str) -> int:
     queue = ledger.queues.get(args.queue)
     suggestion = ledger.suggestions.find(queue.no, item_id)
     if args.reject is not None and note is None and suggestion is None:
-        raise UsageError("a rejection says why", "--note 'what is wrong'; the next worker reads it")
+        raise UsageError(
+            "a rejection needs a reason", "--note 'what is wrong'; the next worker reads it"
+        )
     person = _person(ledger, args.queue, item_id, note if args.reject is not None else None)
     code = 0
     if suggestion is not None:
@@ -126,6 +134,7 @@ def _verdict(ledger: Ledger, args: argparse.Namespace, item_id: str) -> int:
         ledger.reviews.spend_click(person.session, person.question)
     if suggestion is None:
         print(_rate(ledger, queue.no))
+        options.tell_person(f"hypervisor review {args.queue} or hypervisor results {args.queue}")
     return code
 
 

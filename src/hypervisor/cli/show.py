@@ -15,7 +15,7 @@ from hypervisor.system.spans import span, stamp
 from hypervisor.system.text import count, one_line, prose, shell, shortened
 from hypervisor.views import history, shapes
 
-SUMMARY = "everything about one item, and first of all why it is not done"
+SUMMARY = "everything about one item, starting with why it is not done"
 EXAMPLE = "hypervisor show inbox-7"
 _SHOWN = 20
 _TAIL_LINES = 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hypervisor.views.shapes import Left, Status, Worker
 
-SUMMARY = "where each queue stands: items by state, workers, problems; of one: what is left"
+SUMMARY = "where each queue stands: items by state, workers and problems"
 EXAMPLE = "hypervisor status inbox"
 # A conversation shows all of it: so many lines for a queue, and queues with more than one line.
 _PROBLEMS = 6

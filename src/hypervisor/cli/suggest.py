@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "tell of more work that you found, at most 5 a claim; a person decides on it"
+SUMMARY = "suggest work that you came across, at most 5 per claim; a person decides on it"
 EXAMPLE = "hypervisor suggest 17-x7q2 --title 'The picture on page 3 is missing'"
 _LONGEST_TITLE = 200
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor suggest`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--title", required=True, metavar="TEXT", help="what is to be done")
-    parser.add_argument("--body", metavar="TEXT", help="what its worker has to know; - reads it")
+    parser.add_argument("--body", metavar="TEXT", help="what a worker has to know; - reads it")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
+from hypervisor.cli.messages import complain
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hypervisor.triage import Unnamed
     from hypervisor.views.shapes import Summary
 
-SUMMARY = "close, assign and link tasks by rules, in several processes"
+SUMMARY = "close, assign and link tasks by fixed rules, in several processes"
 _WORKERS = 4
 
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if unreadable and not checked.ready:
         if args.json:
             print(json.dumps(checked.to_json()))
-        print("hypervisor: no queue was opened: a source can't be read", file=sys.stderr)
+        complain("no queue was opened: a source can't be read")
         return 1
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):

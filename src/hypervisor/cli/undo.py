@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 
+from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hypervisor.tasks.undo import Restored
     from hypervisor.worker.what_stays import Stays, WhatStays
 
-SUMMARY = "take back what hypervisor wrote into task files; what workers did stays"
+SUMMARY = "restore the task files that hypervisor wrote into; what workers changed stays"
 EXAMPLE = "hypervisor undo inbox"
 _SHOWN = 50
 # How the JSON calls what stays.
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
         tell_stays(stays, "that is what hypervisor wrote; ")
+        options.tell_person(f"hypervisor status {args.queue}")
     return 1 if left else 0
 
 

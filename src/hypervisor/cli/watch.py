@@ -6,6 +6,7 @@ import os
 import sys
 
 from hypervisor.agents import reconcile
+from hypervisor.cli.messages import complain
 from hypervisor.ledger import Ledger
 from hypervisor.views.watch import Look
 
@@ -25,7 +26,7 @@ def watch(root: str, queue: str | None, *, as_json: bool) -> int:
 
         with Ledger.open(root, look=True) as ledger:
             look = Look(ledger, queue, reconcile.settle)
-            plain.follow(look, _say, _complain, as_json=as_json)
+            plain.follow(look, _say, complain, as_json=as_json)
         return 0
     from hypervisor.views.watch import loop
 
@@ -38,7 +39,3 @@ def watch(root: str, queue: str | None, *, as_json: bool) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _complain(text: str) -> None:
-    print(f"hypervisor: {text}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 WORDS = {
     "source": "what you name to be worked on: a folder, file, list, table, pattern or task id",
-    "format": "how a file holds tasks; most are known by themselves",
+    "format": "how a file holds tasks; most are recognised automatically",
     "task": "something with a state of its own in its source: front matter, a check box, a row",
     "item": "what a worker gets: a task, a row or a file",
     "queue": "items that were opened under one name, and how they are to be worked on",

@@ -6,16 +6,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from hypervisor import worker
 from hypervisor.agents import retention
 from hypervisor.agents.client import Headless, Unfit
-from hypervisor.agents.clients import CLIENTS, client
+from hypervisor.agents.clients import CLIENTS, Client, client
+from hypervisor.cli import messages, options, work_on
 from hypervisor.cli import open as open_verb
-from hypervisor.cli import options, work_on
 from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.status import told_of
 from hypervisor.cli.workers import shown
 from hypervisor.config import caller
 from hypervisor.config.roots import find_root
@@ -26,7 +27,7 @@ from hypervisor.system.spans import until
 from hypervisor.system.text import count, escaped, listed, one_line, shell
 from hypervisor.worker import detached
 
-SUMMARY = "have a command or headless agents work off a queue, or a source in one call"
+SUMMARY = "run a command or headless agents on a queue, or on a source in one call"
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
@@ -48,12 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
-        "A SOURCE is opened first, in a queue named after it, without the suffix; typed again, it "
-        "goes on.\n\nWORDS are the command line of --agent command, one process per item, without "
-        "a shell: "
-        "{path},\n{id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
-        "but not in code\nthat a shell or an interpreter is given; {{name}} is {name} as it is. "
-        "For the other agents\nthey are added to the client's command line."
+        "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
+        "again goes on with that queue.\n\nWORDS are the command line of --agent command, one "
+        "process per item, without a shell: "
+        "{path}, {id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
+        "but not in code that a shell or an interpreter is given; {{name}} is {name} as it is. "
+        "For the other agents they are added to the client's command line."
     )
     # An option that both have is our own.
     parser.conflict_handler = "resolve"
@@ -82,13 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60,
         metavar="M",
-        help="time limit of one agent (default 60)",
+        help="minutes that one agent may take (default 60)",
     )
     parser.add_argument(
         "--max-turns",
         type=int,
         metavar="T",
-        help=f"an agent's turns with its model (default {_TURNS_PER_ITEM} per item)",
+        help=f"turns that an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
@@ -144,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
         queue, _ = work_on.chosen(args.sources, args.queue)
         return attach(root_of_queue(queue), queue)
     if args.agent is None and not args.words:
-        raise UsageError("nobody to work", "add -- COMMAND {path}, or --agent NAME")
+        raise UsageError("nobody is named to do the work", "add -- COMMAND {path}, or --agent NAME")
     args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
@@ -156,11 +157,7 @@ def run(args: argparse.Namespace) -> int:
     if turns < 1:
         raise UsageError("--max-turns takes a number from 1 up")
     chosen = client(args.agent)
-    if args.branch and chosen.no_branch:
-        raise UsageError(
-            f"--branch is for --agent {', '.join(_BRANCHING)}",
-            f"{chosen.title}: {chosen.no_branch}",
-        )
+    _check_fit(chosen, (), branch=args.branch)
     for option in ("halt", "keep_order", "dry_run"):
         if getattr(args, option) and args.agent != "command":
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
@@ -207,27 +204,46 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
-    """Work the queue off, or have it worked off; return the exit code, and why it is over."""
-    from hypervisor.agents.pool.pool import Pool
-    from hypervisor.views.summary import summarize
-    from hypervisor.views.summary_text import lines
-
-    row, chosen = ledger.queues.get(args.queue), client(args.agent)
-    if ledger.queues.drained(args.queue):
-        print(worker.why_nothing(ledger, args.queue)[0])
-        return NothingLeft.exit_code, "drained"
-    granted = json.loads(row.commands or "[]")
+def _check_fit(chosen: Client, granted: Sequence[str], *, branch: bool) -> None:
+    """Raise UsageError for what a client can't keep: a `branch` for each item, or the commands that
+    a queue has `granted`."""
+    if branch and chosen.no_branch:
+        raise UsageError(
+            f"--branch is for --agent {', '.join(_BRANCHING)}",
+            f"{chosen.title}: {chosen.no_branch}",
+        )
     if granted and chosen.no_commands:
         words = " ".join(shell(command) for command in granted)
         raise UsageError(
             f"{chosen.title} can't keep --allow-command {words}: {chosen.no_commands}",
             "open the queue without it, or take another --agent",
         )
+
+
+def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
+    """Work the queue off, or have it worked off; return the exit code, and why it is over."""
+    from hypervisor.agents.pool.pool import Pool
+    from hypervisor.views.summary import summarize
+    from hypervisor.views.summary_text import lines
+
+    row = ledger.queues.get(args.queue)
+    if ledger.queues.drained(args.queue):
+        print(worker.why_nothing(ledger, args.queue)[0])
+        if not caller.around():
+            counts = ledger.queues.stats(args.queue)
+            options.tell(told_of(ledger, args.queue), _looks(args.queue, counts["done"],
+                         counts["failed"] + counts["blocked"]))  # fmt: skip
+        return NothingLeft.exit_code, "drained"
     climbs = row.ladder if args.model is None and args.agent != "command" else None
-    wanted = [(args.agent, args.model)]
+    wanted, rung = [(args.agent, args.model)], None
     if climbs:
         wanted = [(one.client or args.agent, one.model) for one in ladder.rungs(climbs)]
+    elif row.ladder and args.model is not None:
+        rung = ladder.of_client(row.ladder, args.agent, args.model)
+        wanted = [(args.agent, rung.model)]
+    granted = json.loads(row.commands or "[]")
+    for name in dict.fromkeys(name for name, _ in wanted):
+        _check_fit(client(name), granted, branch=args.branch)
     clients = [
         client(name).headless(model=model, turns=turns, words=args.words) for name, model in wanted
     ]
@@ -246,7 +262,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         return 0, ""
     if withheld:
         told = f"the command runs without {listed(withheld, 20, 60)}"
-        print(f"hypervisor: {told}; --env NAME hands one on", file=sys.stderr)
+        messages.note(f"{told}; --env NAME hands one on")
     options.subscribe(ledger, args.queue, args.notify)
     if args.detach:
         return _detach(args, ledger), ""
@@ -267,7 +283,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
             force=args.force,
             branch=args.branch,
             rungs=clients if climbs else (),
-            model=args.model if row.ladder else None,
+            model=rung.word if rung is not None else None,
             halt=args.halt,
             printed=_printer(ledger) if args.keep_order else None,
             show=show,
@@ -281,7 +297,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     page = _page(ledger, args.queue) if pool.had_items else ""
     print("\n".join(lines(summary, brief=True)))
     for note in pool.notes:
-        print(f"hypervisor: {note}", file=sys.stderr)
+        messages.note(note)
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
     end = (
@@ -292,14 +308,19 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        verbs = ["retry" if bad else "results", *(["review"] if counts["success"] else [])]
-        first = ", ".join(f"hypervisor {verb} {args.queue}" for verb in verbs)
-        end += [page, f"next: {first} or hypervisor report {args.queue} --open"]
+        end += [page, _looks(args.queue, counts["success"], bad)]
     options.tell(*end)
     nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
     if nothing_to_do and not pool.had_items:
         return NothingLeft.exit_code, why
     return int(why != "drained" or bool(bad)), why
+
+
+def _looks(queue: str, done: int, bad: int) -> str:
+    """Return a person's next commands on a queue that has drained."""
+    verbs = ["retry" if bad else "results", *(["review"] if done else [])]
+    first = ", ".join(f"hypervisor {verb} {queue}" for verb in verbs)
+    return f"next: {first} or hypervisor report {queue} --open"
 
 
 def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
@@ -400,8 +421,8 @@ def _next(
     if why == "not done":
         return (
             f"stopped: what was tried first is not done: {escaped(cause)}; nothing more was "
-            f"started. Once that is mended: hypervisor retry {args.queue}, then the same command; "
-            f"or go on all the same: hypervisor plan {args.queue} --go-on"
+            f"started. Once that is fixed: hypervisor retry {args.queue}, then the same command; "
+            f"or go on anyway: hypervisor plan {args.queue} --go-on"
         )
     if why == "halted":
         failed = count(args.halt, "failure")
@@ -410,8 +431,8 @@ def _next(
         return "stopped; the same command goes on with what is left"
     if why == "paused":
         if resume_at:
-            return f"paused until {until(resume_at)}; the same command waits for that and goes on"
+            return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
         return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
     if why == "idle":
-        return f"these agents got nothing more: {nothing}; see: hypervisor status {args.queue}"
+        return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"

@@ -53,6 +53,19 @@ def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
     return first, []
 
 
+def is_known(queue: str) -> bool:
+    """True if there is a queue of that name, whatever is left in it."""
+    with _ledger(root_of_queue(queue)) as ledger:
+        return ledger is not None and ledger.queues.find(queue) is not None
+
+
+def instructions_of(queue: str) -> str | None:
+    """Return the instructions of a queue, None for one without, or that does not exist."""
+    with _ledger(root_of_queue(queue)) as ledger:
+        row = None if ledger is None else ledger.queues.find(queue)
+        return None if row is None else row.instructions
+
+
 def has_more(queue: str) -> bool:
     """True if there is a queue of that name in which something is left."""
     with _ledger(root_of_queue(queue)) as ledger:

@@ -43,7 +43,7 @@ def named_in(told: dict[str, object], path: str) -> str | None:
     """
     name = told.get("preset")
     if not isinstance(name, str):
-        # What is no text at all is refused with the other keys of a wrong type.
+        # What is not text at all is refused with the other keys of a wrong type.
         return None
     try:
         table(name)

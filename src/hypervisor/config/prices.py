@@ -112,7 +112,7 @@ def _checked(told: object, path: str) -> dict[str, Price]:
     for model, price in told.items():
         tables = [price, price.get("long", price)] if isinstance(price, dict) else [price]
         if not all(isinstance(rates, dict) and _is_priced(rates) for rates in tables):
-            raise UsageError(f"{path}: prices.{one_line(model, 80)} is no price", _EXAMPLE)
+            raise UsageError(f"{path}: prices.{one_line(model, 80)} is not a price", _EXAMPLE)
     return told
 
 

@@ -363,7 +363,9 @@ def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> t
             made.append(Pattern(pattern, patience))
         except ValueError as error:
             shown, why = one_line(repr(pattern), 120), one_line(error, 120)
-            raise UsageError(f"{path}: {one_line(key, 80)}: {shown} is no pattern: {why}") from None
+            raise UsageError(
+                f"{path}: {one_line(key, 80)}: {shown} is not a pattern: {why}"
+            ) from None
     return tuple(made)
 
 

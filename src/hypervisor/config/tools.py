@@ -23,7 +23,7 @@ _NAME = late(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
 
 
 def check_grants(names: Iterable[str]) -> list[str]:
-    """Return the grants as they are kept, each once. Raises UsageError for what is no name.
+    """Return the grants as they are kept, each once. Raises UsageError for what is not a name.
 
     A list with commas is taken too.
     """

@@ -84,13 +84,13 @@ class Accepted:
             if row.state == "done" and row.pending is None and row.content is not None
         }
 
-    def blocked(self, ids: Sequence[str]) -> dict[str, str]:
+    def blocked(self, ids: Sequence[str]) -> dict[str, tuple[str, bool]]:
         """Return those of these tasks whose newest end is a report that they are blocked, each with
-        the queue in whose newest generation it stands."""
+        its queue, and whether it stands in the newest generation of that."""
         return {
-            row.id: row.queue
+            row.id: (row.queue, row.queue_state != "replaced")
             for row in self._newest(ids)
-            if row.state == "blocked" and row.queue_state != "replaced"
+            if row.state == "blocked"
         }
 
     def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
@@ -121,10 +121,12 @@ class Accepted:
             self._store.change("update item set content = ? where no = ?", (content, item))
 
     def forget(self, queue: str, ids: Sequence[str]) -> None:
-        """Forget that tasks of `queue` were done: somebody took their reports back."""
+        """Forget that items of `queue` were done: somebody took their reports and marks back."""
         with self._store.write():
             self._store.change_many(
-                "update item set content = null where id = ? and fingerprint is not null "
+                # Of an item in a file of many nothing but this is known of what its file held.
+                "update item set content = case when fingerprint is null then '' end "
+                "where id = ? and (fingerprint is not null or format is not null) "
                 "and queue in (select no from queue where project = ? and name = ?)",
                 [(item_id, self._store.project, queue) for item_id in ids],
             )

@@ -160,7 +160,7 @@ def limits(told: str | None, option: str = "--budget") -> dict[str, float]:
         name, one = _UNITS.get(unit, ("", 0))
         value = float(number) * one if number.replace(".", "", 1).isdecimal() else -1.0
         if not name or name in found or not 0 <= value < 1e15:
-            raise UsageError(f"{option} {one_line(told, 60)} is no budget", _EXAMPLE)
+            raise UsageError(f"{option} {one_line(told, 60)} is not a budget", _EXAMPLE)
         # What is given is a limit, however small.
         found[name] = value if name == "usd" else max(1, round(value)) if value else 0
     return found

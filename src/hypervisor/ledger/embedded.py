@@ -8,7 +8,7 @@ import os
 from hypervisor.config.roots import create_state
 from hypervisor.ledger import driver as sqlite3
 from hypervisor.ledger import schema
-from hypervisor.ledger.sqlite import Embedded, ends, ledger_path, unusable
+from hypervisor.ledger.sqlite import Embedded, ends, is_full, ledger_path, unusable
 from hypervisor.ledger.store import LedgerError, no_ledger
 from hypervisor.system import machine
 from hypervisor.system.state import LEDGER, State
@@ -20,7 +20,7 @@ def connect(
     adopting: bool = False, look: bool = False,
 ) -> Embedded:  # fmt: skip
     """Open the ledger in `state`, that of `root` or None where there is none yet. Who will only
-    `look` gets a copy in memory where the folder may not be written.
+    `look` gets a copy in memory where the folder may not be written, or the disk is full.
 
     Raises NoLedger where there is none and `create` is false, and LedgerError for one that is
     damaged, foreign, from a later version, copied from elsewhere or put back (unless `adopting`),
@@ -60,6 +60,8 @@ def connect(
         if connection is not None:
             connection.close()
         os.close(flock)
+        if look and isinstance(error, sqlite3.OperationalError) and is_full(str(error)):
+            return _copy(state)
         if isinstance(error, (sqlite3.Error, OSError)):
             raise unusable(path, error) from None
         raise
@@ -258,5 +260,5 @@ def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> N
         raise LedgerError(
             f"{path}: an older state was put back: of {count(noted, 'report')} accepted here "
             f"{missing} {either(missing, 'is', 'are')} missing",
-            "where you want to go on from it all the same: hypervisor adopt",
+            "where you want to go on from it anyway: hypervisor adopt",
         )

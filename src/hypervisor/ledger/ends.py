@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.rows import Branch
     from hypervisor.ledger.store import Rows, Store
 
-REPLACED = "its queue was opened anew without it"
+REPLACED = "its queue was opened again without it"
 
 _JOINED = "from claim c join item i on i.no = c.item join queue q on q.no = i.queue "
 AWAITED = "exists (select 1 from dependency d where d.project = i.project and d.after = i.id)"
@@ -212,8 +212,9 @@ class Ends:
             state = "still without a worker" if row["claim"] == row["no"] else "another's now"
         again = f" --id {shell(row['id'])}" if row["state"] == "ready" else ""
         return (
-            f"you no longer own this: claim {token} {how}, and its item is {state}",
-            f"nothing was written; go on with: hypervisor next {row['name']}{again}",
+            f"you no longer own this: claim {token} {how}, and its item is {state}; "
+            "nothing was written",
+            f"go on with: hypervisor next {row['name']}{again}",
         )
 
     # -- inside a write transaction --
@@ -506,7 +507,7 @@ class Ends:
         clock = self._store.lease_clock() if rows else 0
         for row in rows:
             if self._store.engine.is_of_earlier_boot(row.turn - LEASED):
-                self._give_back(row, "expired", "the machine was started anew", lapsed=True)
+                self._give_back(row, "expired", "the machine was restarted", lapsed=True)
             elif row.ends_by is not None and row.ends_by <= clock:
                 self._give_back(row, "unreported", overtime(row.item_ms or 0))
             elif row.queue_state == "paused" and (row.queue_reason or "").startswith(LIMITS):

@@ -214,10 +214,23 @@ class Suggestion(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An item with its result, and the `attempt` of the claim that was accepted or is live."""
+    """An item, with the row that it was made from (JSON; None for a file or a part of one), and of
+    the claim that was accepted or is live which attempt it was, when, with which model, its proof,
+    its answer (JSON), and its report (JSON) where checks have said something."""
 
-    result: Result
+    no: int
+    id: str
+    path: str | None
+    title: str | None
+    payload: str | None
+    state: str
     attempt: int | None
+    model: str | None
+    claimed_at: float | None
+    ended_at: float | None
+    proof: str | None
+    answer: str | None
+    report: str | None
 
 
 class KnownItem(NamedTuple):

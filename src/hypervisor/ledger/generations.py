@@ -14,13 +14,14 @@ from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
     from hypervisor.ledger.queues import Queues
+    from hypervisor.ledger.retries import Retries
     from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
@@ -100,6 +101,7 @@ class Generations:
         ends: Ends,
         claim_locks: ClaimLocks,
         accepted: Accepted,
+        retries: Retries,
     ) -> None:
         self._store = store
         self._queues = queues
@@ -108,9 +110,12 @@ class Generations:
         self._ends = ends
         self._claim_locks = claim_locks
         self._accepted = accepted
+        self._retries = retries
 
     def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
+
+        Of a queue at work, what has ended and is `over` by the options is tried again.
 
         A queue that has drained or was cancelled gets a new generation, and so does one whose
         `source` has changed. What was accepted in any generation, with the same content, is left
@@ -140,6 +145,8 @@ class Generations:
                 wanted = self._not_accepted(name, wanted, opened)
             if newest is not None:
                 self._terms.check_answer(newest, options.answer)
+                if not at_work and options.over is not None:
+                    wanted = self._not_done_since(newest, wanted, options.over)
             wanted = self._items.free(newest, wanted, opened, anew=not at_work)
             goes_on = at_work
             if newest is not None and not at_work and _is_same(newest, options):
@@ -207,7 +214,10 @@ class Generations:
                     for column in (*limits, "budget_usd", "budget_tokens", "budget_ms")
                     if getattr(queue, column) != getattr(now, column)
                 }
+                ids = [item.id for item in wanted]
+                opened.again = self._retries.again(queue, ids, options.over or ())
             self._items.add(queue, wanted, opened)
+            opened.present -= opened.again
             if options.asked and (opened.added or not goes_on):
                 self._queues.note(queue.no, "asked", options.asked)
             if opened.added:
@@ -376,6 +386,20 @@ class Generations:
         ]
         opened.accepted = len(items) - len(left)
         return left
+
+    def _not_done_since(
+        self, queue: Queue, items: list[NewItem], over: Container[tuple[int, int]]
+    ) -> list[NewItem]:
+        """Return the items without those that were done in the queue while sources were read."""
+        done = {
+            item_id
+            for no, item_id, finish_no in self._store.rows(
+                "select no, id, finish_no from item where queue = ? and state = 'done'",
+                (queue.no,),
+            )
+            if (no, finish_no) not in over
+        }
+        return [item for item in items if item.id not in done]
 
     def _end_generation(self, old: Queue, new: Queue, wanted: set[str] | None) -> None:
         """Move what is still open and `wanted` (None: all) to the new generation, claims and all;

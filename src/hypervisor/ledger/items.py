@@ -70,12 +70,13 @@ class NewItem:
 
 class Opened:
     """What `open_queue` did: how many items were `added`, how many were `present` already, how many
-    were left out since they were `accepted` before, and the (id, queue) of those that are still
-    open in another queue and were left there; `changed` are the limits of a queue at work that are
-    others now, by column: (before, now). `is_new` says that a generation began."""
+    had ended and are open work `again`, how many were left out since they were `accepted` before,
+    and the (id, queue) of those that are still open in another queue and were left there; `changed`
+    are the limits of a queue at work that are others now, by column: (before, now). `is_new` says
+    that a generation began."""
 
     __slots__ = (
-        "accepted", "added", "changed", "elsewhere", "generation", "is_new", "present",
+        "accepted", "added", "again", "changed", "elsewhere", "generation", "is_new", "present",
         "queue",
     )  # fmt: skip
 
@@ -85,6 +86,7 @@ class Opened:
         self.added = 0
         self.present = 0
         self.accepted = 0
+        self.again = 0
         self.elsewhere: list[tuple[str, str]] = []
         self.changed: dict[str, tuple[float | None, float | None]] = {}
         self.is_new = False
@@ -128,6 +130,17 @@ class Items:
             f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
             (self._queues.get(queue).no, *states),
         )
+
+    def over(self, queue: str) -> frozenset[tuple[int, int]]:
+        """Return the number of each item of `queue` that has ended and owes nothing, and the number
+        of its end: what its source says from now on is newer than that."""
+        row = self._queues.find(queue)
+        rows = self._store.rows(
+            "select no, finish_no from item where queue = ? and finish_no is not null "
+            "and pending is null",
+            (None if row is None else row.no,),
+        )
+        return frozenset((no, finish_no) for no, finish_no in rows.fetchall())
 
     def open_rows(self, queue: str) -> list[OpenItem]:
         """Return the items of `queue` that have not ended, in order; `aside` says of each whether

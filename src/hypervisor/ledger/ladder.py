@@ -26,14 +26,22 @@ class Rung(NamedTuple):
 def rungs(told: str) -> list[Rung]:
     """Return the rungs of a ladder as a queue has it, from the lowest: `[CLIENT:]MODEL,…`. Raises
     UsageError."""
-    found = []
+    found: list[Rung] = []
     for word in told.split(","):
         client, _, model = word.strip().rpartition(":")
         if not model or not _SAFE.issuperset(client + model):
             raise UsageError(
-                f"{one_line(told, 80)} is no ladder", "write its models: haiku,sonnet,opus"
+                f"{one_line(told, 80)} is not a ladder", "write its models: haiku,sonnet,opus"
             )
-        found.append(Rung(client or None, model, word.strip()))
+        rung = Rung(client or None, model, word.strip())
+        for one in found:
+            if one.model == model and (not client or one.client in (None, client)):
+                raise UsageError(
+                    f"the ladder has {one_line(model, 60)} twice",
+                    "leave one out; --max-attempts says how often an item is tried, on the last "
+                    "rung again and again",
+                )
+        found.append(rung)
     if len(found) > _MOST:
         raise UsageError(f"a ladder has at most {_MOST} rungs", "leave some out")
     return found
@@ -50,6 +58,20 @@ def place(ladder: str, model: str | None) -> int:
         words = listed([one.word for one in known], _MOST, 60)
         raise UsageError(f"{one_line(model, 60)} is no rung of the queue", f"its rungs are {words}")
     return found[-1]
+
+
+def of_client(ladder: str, client: str, model: str) -> Rung:
+    """Return the rung on which workers of `client` with `model` stand. Raises UsageError where
+    there is none: another client's is not theirs."""
+    known = rungs(ladder)
+    at = place(ladder, model)
+    for one in reversed(known):
+        if model in (one.model, one.word) and one.client in (None, client):
+            return one
+    raise UsageError(
+        f"{one_line(model, 60)} is a rung for {known[at].client}, not for {client}",
+        f"--agent {known[at].client}, or another --model",
+    )
 
 
 def on_rung(ladder: str, failed: int) -> int:

@@ -139,6 +139,7 @@ class Ledger:
             self.ends,
             self.claim_locks,
             self.accepted,
+            self.retries,
         )
 
     @part

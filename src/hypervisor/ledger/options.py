@@ -28,7 +28,8 @@ class Options(NamedTuple):
     those of `Terms.set_bounds`; `usual` is what holds of them and of the limits, by column, for a
     new generation where nothing is said. `again`: what was accepted before is done once more.
     `answer` is the JSON schema of what each end as done brings, `sequence` has the ids of all items
-    in their source's order.
+    in their source's order. `over` is what `Items.over` returned before the sources were
+    read, if that is known.
     """
 
     purpose: str = "work"
@@ -58,6 +59,7 @@ class Options(NamedTuple):
     again: bool = False
     answer: str | None = None
     sequence: Sequence[str] = ()
+    over: frozenset[tuple[int, int]] | None = None
 
     def limits(self) -> dict[str, float]:
         """Return the limits and bounds that were named, by the queue's columns."""

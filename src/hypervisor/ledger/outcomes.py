@@ -81,13 +81,14 @@ class Outcome(_Row):
     lost: str
 
 
-def _standing(word: str, mark: str, rank: int, *, odd: bool = False) -> Standing:
-    return Standing(word=word, title=word.replace("_", " "), mark=mark, odd=odd, rank=rank)
+def _standing(word: str, mark: str, rank: int, *, odd: bool = False, title: str = "") -> Standing:
+    shown = title or word.replace("_", " ")
+    return Standing(word=word, title=shown, mark=mark, odd=odd, rank=rank)
 
 
 # In the order in which they are shown.
 STANDINGS = (
-    _standing("success", "s", 5),
+    _standing("success", "s", 5, title="done"),
     _standing("blocked", "b", 1, odd=True),
     _standing("failed", "f", 0, odd=True),
     _standing("skipped", "k", 6),

@@ -54,6 +54,17 @@ _ACCEPTED = "(c.outcome <> 'done' or i.state <> 'failed')"
 _OF_RESULT = _OF_CLAIM | {
     name: f"case when {_ACCEPTED} then c.{name} end" for name in ("proof", "answer")
 }
+# What checks say stands in the report by this name.
+_CHECKED = "c.report like '%\"checks\":%'"
+# The row of a source that an item was made from: triage keeps what it knows of a task there, too.
+_ROW = "case when i.format is null and i.fingerprint is null then i.payload end"
+_OF_ANSWER = (
+    _OF_RESULT
+    | of("c", "attempt")
+    | {"payload": _ROW, "report": f"case when {_CHECKED} then c.report end"}
+)
+# So many items with what came out of them: each may have an answer of a quarter of a megabyte.
+_ANSWERS_AT_ONCE = 100
 _EVENTS = f"select {columns(Event, 'e')} from event e"
 _USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
@@ -365,19 +376,17 @@ class Queries:
 
     def newest(self, queues: Sequence[int]) -> list[int]:
         """Return the numbers of the items of some generations, oldest first, each id once: its
-        newest that has a report, else its newest. They stand in their source's order as it was
-        last opened; what was not in it then comes first."""
+        newest that is done, else its newest that has a report, else its newest. They stand in their
+        source's order as it was last opened; what was not in it then comes first."""
         marks = ", ".join("?" * len(queues))
+        rank = dict.fromkeys(REPORTED, 1) | {"done": 2}
         found: dict[str, int] = {}
-        reported: set[str] = set()
+        ranked: dict[str, int] = {}
         for no, item_id, state in self._store.rows(
             f"select no, id, state from item where queue in ({marks}) order by no", queues
         ):
-            if state in REPORTED:
-                reported.add(item_id)
-            elif item_id in reported:
-                continue
-            found[item_id] = no
+            if (now := rank.get(state, 0)) >= ranked.get(item_id, 0):
+                found[item_id], ranked[item_id] = no, now
         last = self._store.row(
             f"select ids from source_order where queue in ({marks}) order by queue desc limit 1",
             queues,
@@ -402,8 +411,7 @@ class Queries:
         None for a file or a part of one."""
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
-            "select case when format is null then payload end from item "
-            f"where queue in ({marks}) order by no",
+            f"select {_ROW} from item i where i.queue in ({marks}) order by i.no",
             queues,
         )
         return (payload for (payload,) in rows)
@@ -424,8 +432,7 @@ class Queries:
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
             "select c.report from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and c.report like '%\"checks\":%' "
-            f"and {_ACCEPTED} order by i.no",
+            f"where i.queue in ({marks}) and {_CHECKED} and {_ACCEPTED} order by i.no",
             queues,
         )
         return (report for (report,) in rows)
@@ -441,24 +448,18 @@ class Queries:
         )
         return {item: (tokens, usd) for item, tokens, usd in found}
 
-    def answers(self, numbers: Sequence[int]) -> Iterator[Answer]:
-        """Yield the items with these numbers, in that order."""
-        from hypervisor.system.quick_json import loads
-
-        for start in range(0, len(numbers), _AT_ONCE):
-            some = numbers[start : start + _AT_ONCE]
-            rows = self._store.rows(
-                "select c.attempt, "
-                f"{columns(Result, 'i', **_OF_RESULT)} from item i "
+    def answers(self, numbers: Sequence[int]) -> Iterator[list[Answer]]:
+        """Yield the items with these numbers, in that order, some at a time."""
+        for start in range(0, len(numbers), _ANSWERS_AT_ONCE):
+            some = numbers[start : start + _ANSWERS_AT_ONCE]
+            rows = self._store.all(
+                Answer,
+                f"select {columns(Answer, 'i', **_OF_ANSWER)} from item i "
                 f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
                 some,
             )
-            found = {row[1]: row for row in rows}
-            for no in some:
-                if no in found:
-                    attempt, *told, report = found[no]
-                    result = Result._make((*told, loads(report) if report else None))
-                    yield Answer(result, attempt)
+            found = {row.no: row for row in rows}
+            yield [found[no] for no in some if no in found]
 
     def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads

@@ -50,3 +50,13 @@ def reason_of(report: str | None) -> str | None:
     told = loads(report)
     why = told.get("reason") or told.get("cause")
     return str(why)[:_REASON] if why else None
+
+
+def summary_of(report: str | None) -> str | None:
+    """Return the start of the summary of a report (the text), None where it has none."""
+    if not report:
+        return None
+    from hypervisor.system.quick_json import loads
+
+    summary = loads(report).get("summary")
+    return str(summary)[:_REASON] if summary else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.outcomes import OPEN_STATES
-from hypervisor.ledger.reports import reason_of
+from hypervisor.ledger.reports import reason_of, summary_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
@@ -88,6 +88,25 @@ class Retries:
 
     # -- inside a write transaction --
 
+    def again(self, row: Queue, ids: Iterable[str], over: Container[tuple[int, int]]) -> int:
+        """Retry those of `ids` that had ended before their sources were read (`over`), and are open
+        work by these; return how many. A failed one is not, nor a row that was blocked: no source
+        says that of them."""
+        ended = {
+            item_id: (no, finish_no)
+            for no, item_id, finish_no in self._store.rows(
+                "select no, id, finish_no from item where queue = ? and (state = 'cancelled' "
+                # Of an item in a file of many it is known only if its mark was undone.
+                "or state = 'done' and (format is null or fingerprint is not null or content = '') "
+                "or state = 'blocked' and fingerprint is not null)",
+                (row.no,),
+            )
+        }
+        wanted = [item_id for item_id in ids if ended.get(item_id) in over]
+        position = self._store.next_positions(len(wanted)) if wanted else 0
+        left = [self._retry(row, one, {}, place) for place, one in enumerate(wanted, position)]
+        return left.count(None)
+
     def _open_among(self, ids: list[str]) -> dict[str, str]:
         """Return the queue of each of `ids` that is still open; see `Items.all_open`."""
         marks = ", ".join("?" * len(ids)) or "null"
@@ -139,6 +158,6 @@ class Retries:
         return None
 
     def _reason(self, claim: int | None) -> str | None:
-        """Return what a claim's report gives as the reason, or None."""
+        """Return what a claim's report gives as the reason, or as the summary, or None."""
         row = self._store.row("select report from claim where no = ?", (claim,))
-        return reason_of(row["report"]) if row is not None else None
+        return (reason_of(row["report"]) or summary_of(row["report"])) if row is not None else None

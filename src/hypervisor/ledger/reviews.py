@@ -121,7 +121,7 @@ class Reviews:
 
         `take_back` takes the end out of the item's file and returns its path, and raises where it
         can't: then nothing is written. Returns the item's state, and of what went on by that end
-        and has run: id, queue and state. What no `person` says is no verdict. Raises as `accept`
+        and has run: id, queue and state. What no `person` says is not a verdict. Raises as `accept`
         does.
         """
         with self._store.write(durable=True):

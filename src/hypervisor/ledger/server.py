@@ -309,7 +309,7 @@ def _patience() -> float:
         return waiting.patience()
     except ValueError:
         told = os.environ[PATIENCE]
-        raise LedgerError(f"{PATIENCE}='{told[:20]}' is no number", "give seconds") from None
+        raise LedgerError(f"{PATIENCE}='{told[:20]}' is not a number", "give seconds") from None
 
 
 def _is_passing(error: libpq.Error) -> bool:

@@ -254,12 +254,17 @@ def ends(connection: sqlite3.Connection) -> int:
     return count
 
 
+def is_full(text: str) -> bool:
+    """True if an error's text says that a disk is full, or is away."""
+    return "disk is full" in text or "No space" in text or "I/O error" in text
+
+
 def unusable(path: str, error: BaseException) -> LedgerError:
     """Return what to tell the user of an error of SQLite or the system."""
     text = getattr(error, "strerror", None) or str(error)
     if "not a database" in text or "malformed" in text:
         fix = "restore it from a backup, or move it away and open the queue again"
-    elif "disk is full" in text or "No space" in text or "I/O error" in text:
+    elif is_full(text):
         fix = "free some space (or look after the disk), then run the command again"
     elif "is locked" in text:
         fix = "another program holds the file: end it, then run the command again"

@@ -87,7 +87,7 @@ if TYPE_CHECKING:
             """Return the number of what ends in this transaction, in the order of ends."""
 
         def is_of_earlier_boot(self, time: int) -> bool:
-            """True for a time of the lease clock before the machine was started anew."""
+            """True for a time of the lease clock before the machine was restarted."""
 
         def settled_before(self) -> int:
             """Return the `finish_no` below which no end is still to come."""

@@ -101,7 +101,7 @@ def top_of(folder: str) -> str | None:
     """Return the top folder of the checkout around `folder`, or None.
 
     Only a `.git` makes one: a folder that looks like a bare repository is files, as a clone brings
-    them. A `.git` which is no repository is passed by, as git does.
+    them. A `.git` which is not a repository is passed by, as git does.
     """
     while not _has_repository(folder):
         folder, below = os.path.dirname(folder), folder

@@ -1,4 +1,4 @@
-"""The errors a person reads: one line that says what, where, and the command that mends it."""
+"""The errors a person reads: what, where, and the command that mends it."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ class FileChanged(HypervisorError):
 
 
 class NoSuchItem(BrokenFile):
-    """An item that is no longer in its file, or stands there more than once."""
+    """An item that is no longer in its file, or is there more than once."""
 
 
 class OtherItem(HypervisorError):
     """Another task, or none that goes by its id, stands where an item's file was."""
 
     def __init__(self, path: str, item_id: str, found: str | None) -> None:
-        stands = "a task without an id" if found is None else one_line(found, 80)
-        super().__init__(f"{one_line(path)}: {stands} stands there, not {one_line(item_id, 80)}")
+        other = "a task without an id" if found is None else one_line(found, 80)
+        super().__init__(f"{one_line(path)}: {other} is there, not {one_line(item_id, 80)}")
 
 
-def mend_of(error: OSError) -> str:
-    """Return what the reader can do about an error of the system."""
+def mend_of(error: OSError, otherwise: str = "run the command again") -> str:
+    """Return what the reader can do about an error of the system, else `otherwise`."""
     import errno
 
     return {
@@ -109,4 +109,4 @@ def mend_of(error: OSError) -> str:
         errno.EPERM: "make the folder and its files writable for you",
         errno.EROFS: "mount the file system for writing",
         errno.ENAMETOOLONG: "the path is too long: shorten a name, or move it up",
-    }.get(error.errno or 0, "run the command again")
+    }.get(error.errno or 0, otherwise)

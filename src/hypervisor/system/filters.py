@@ -10,7 +10,7 @@ import re
 
 from hypervisor.system.errors import SetupError
 from hypervisor.system.git import Git, GitError
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import listed, one_line, prose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def stage(git: Git, *words: str, input: str | None = None) -> None:
             f"{one_line(failed[1])}: filter {one_line(failed[2], 60)!r}" if failed else "a filter"
         )
         raise FilterError(
-            f"{what} fails: {one_line(error.said, 200)}", "fix it, then run the command again"
+            f"{what} fails: {prose(error.said, 200)}", "fix it, then run the command again"
         ) from None
 
 

@@ -221,7 +221,7 @@ class Git:
         name = self.setting(REMOTE)
         if name and name.startswith("-"):
             raise HypervisorError(
-                f"{REMOTE} is {one_line(name, 60)!r}, which is no remote",
+                f"{REMOTE} is {one_line(name, 60)!r}, which is not a remote",
                 f"git config {REMOTE} origin",
             )
         return name or None

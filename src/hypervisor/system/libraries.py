@@ -20,6 +20,27 @@ def launcher() -> str | None:
     return path if os.access(path, os.X_OK) else None
 
 
+def origin() -> str:
+    """Return the folder or the address of git that holds the plugin: where this program runs from,
+    or was installed from; "" where nothing says."""
+    program = launcher()
+    if program is not None:
+        return os.path.dirname(os.path.dirname(os.path.realpath(program)))
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        told = json.loads(distribution("hypervisor").read_text("direct_url.json") or "{}")
+        url = str(told.get("url", ""))
+        if "vcs_info" in told:
+            return url
+        folder = unquote(urlsplit(url).path) if url.startswith("file:") else ""
+    except (PackageNotFoundError, ValueError, AttributeError):
+        return ""
+    return folder if os.path.exists(os.path.join(folder, "bin", "hypervisor")) else ""
+
+
 def environments() -> str:
     """Return the folder in which the launcher keeps its environments, if this Python is in one."""
     return os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))

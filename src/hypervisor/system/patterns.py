@@ -133,7 +133,7 @@ def _compiled(pattern: str) -> regex.Pattern[str]:
 def _literals(pattern: str) -> Literals:
     """Return words of which every match of `pattern` holds one, folded; None if none are known.
 
-    Raises ValueError for what is no pattern.
+    Raises ValueError for what is not a pattern.
     """
     if pattern not in _LITERALS:
         _LITERALS[pattern] = _found_in(pattern)

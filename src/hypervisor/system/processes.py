@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import IO
 
 
 _TICK = 0.25
@@ -50,18 +51,18 @@ def run(
     """
     import subprocess
 
-    with requests_to_end(_unheard()) as requests:
+    with requests_to_end(_unheard()) as requests, _read_from(input) as given:
         process = subprocess.Popen(
             words,
             cwd=cwd,
             env=env,
-            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
         try:
-            told = _attend(process, input, seconds, beat, beat_every, () if apart else requests)
+            told = _attend(process, seconds, beat, beat_every, () if apart else requests)
         except BaseException as error:
             if apart and not isinstance(error, Overtime):
                 process.communicate()
@@ -121,9 +122,23 @@ def exit_text(code: int) -> str:
         return f"signal {-code}"
 
 
+@contextmanager
+def _read_from(input: bytes | None) -> Iterator[IO[bytes] | int]:
+    """Give what a program reads `input` from: a file, since what no pipe takes at once is never
+    written where `communicate` is called again and again."""
+    if input is None:
+        yield subprocess.DEVNULL
+        return
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.write(input)
+        file.seek(0)
+        yield file
+
+
 def _attend(
     process: subprocess.Popen[bytes],
-    input: bytes | None,
     seconds: float,
     beat: Callable[[], None] | None,
     beat_every: float,
@@ -135,9 +150,8 @@ def _attend(
     next_beat, over = begun + beat_every, False
     while True:
         try:
-            return process.communicate(input, timeout=_TICK)
+            return process.communicate(timeout=_TICK)
         except TimeoutExpired as late:
-            input = None
             if over:
                 # What it has left running, a password's keeper for one, holds its outputs open.
                 return late.output or b"", late.stderr or b""

@@ -165,7 +165,7 @@ def at(value: object, *keys: str) -> object:
 
 
 def objects(value: object) -> list[dict[str, object]]:
-    """Return the objects in a list of JSON; none of what is no list."""
+    """Return the objects in a list of JSON; none of what is not a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 

@@ -97,7 +97,7 @@ def _checker() -> FormatChecker:
 
 def load(text: str, path: str) -> str:
     """Return the schema in `text`, the content of the file at `path`, as it is kept. Raises
-    UsageError for what is no schema, or leads out of the file."""
+    UsageError for what is not a schema, or leads out of the file."""
     shown = one_line(path)
     try:
         schema: object = decoder().decode(text)

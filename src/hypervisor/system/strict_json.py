@@ -44,7 +44,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(
             name for name, count in Counter(name for name, _ in pairs).items() if count > 1
         )
-        raise ValueError(f"the key {one_line(twice, 60)!r} stands twice")
+        raise ValueError(f"the key {one_line(twice, 60)!r} appears twice")
     return found
 
 

@@ -41,7 +41,7 @@ def faults(schema: str, answer: object) -> str:
     if code in (-signal.SIGPROF, -signal.SIGKILL):
         return f"answer: it can't be told within {span(SECONDS)} whether it fits the schema"
     raise SetupError(
-        f"the process that validates answers ended with exit code {code}", "say done again"
+        f"the process that validates answers ended with exit code {code}", "run done again"
     )
 
 

@@ -14,7 +14,7 @@ SECONDS = 90.0
 
 
 def patience() -> float:
-    """Return for how many seconds the user has us wait. Raises ValueError for what is no number."""
+    """Return for how many seconds the user has us wait. Raises ValueError for no number."""
     return max(0.0, float(os.environ.get(PATIENCE) or SECONDS))
 
 

@@ -8,7 +8,7 @@ from hypervisor.tasks.task import Task
 
 
 def names_nobody_readable(document: Document, task: Task) -> bool:
-    """Say whether the assignee holds something that is no name."""
+    """Say whether the assignee holds something that is not a name."""
     value = document.value(task.family.fields["assignee"])
     return isinstance(value, dict) or (isinstance(value, list) and any(value))
 

@@ -32,5 +32,5 @@ def create(path: str, data: bytes) -> None:
         sync_folders([path])
     except OSError as error:
         if os.path.lexists(path):
-            raise HypervisorError(f"{path}: stands already", "choose another title") from None
+            raise HypervisorError(f"{path}: already exists", "choose another title") from None
         raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None

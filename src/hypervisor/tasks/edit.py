@@ -317,5 +317,5 @@ def _put_section(document: Document, change: PutSection) -> Document:
     check_body(document, after)
     found = [after.body[first:last] for first, last in markdown.own_sections(after.body)]
     if len(found) != max(1, len(standing)) or section not in found:
-        raise EditRefused(document.path, "the report would not stand as a section of its own")
+        raise EditRefused(document.path, "the report would not be a section of its own")
     return after

@@ -121,7 +121,7 @@ class Header:
         for key, value in self.root.value:
             key_start = place(key.start_mark)
             if key_start <= last:
-                raise ValueError("an alias stands where a key belongs")
+                raise ValueError("an alias is where a key belongs")
             last = key_start
             found.append(self._entry_of(key.value, value, key_start, place(key.end_mark)))
         column = self.root.start_mark.column
@@ -431,7 +431,7 @@ def _too_many(index: int) -> HeaderError:
 
 
 def _odd_key(node: Node) -> HeaderError:
-    return HeaderError(node.start_mark.index, "a list or a mapping stands where a key belongs")
+    return HeaderError(node.start_mark.index, "a list or a mapping is where a key belongs")
 
 
 def _twice(key: str, first: int, second: Node, text: str) -> HeaderError:
@@ -439,6 +439,6 @@ def _twice(key: str, first: int, second: Node, text: str) -> HeaderError:
     lines = [text.count("\n", 0, index) + 2 for index in (first, second.start_mark.index)]
     return HeaderError(
         second.start_mark.index,
-        f"the key '{key}' stands twice, in lines {lines[0]} and {lines[1]}",
+        f"the key '{key}' appears twice, in lines {lines[0]} and {lines[1]}",
         "keep one of the two lines",
     )

@@ -22,6 +22,8 @@ from hypervisor.tasks.walk import Walk, is_markdown
 _HEADER = 8192
 _CLOSING = re.compile(rb"^---[ \t]*\r?$", re.MULTILINE)
 _WORD = re.compile(rb"[\w.-]+")
+# What a task can be called by its number, as `Names` has it: in its id or its file's name.
+_NUMBER = re.compile(rb"(?:[a-z]+-)?0*(\d+(?:\.\d+)*)")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
 _TASK_LINE = re.compile(
@@ -211,6 +213,8 @@ def _words(wanted: Collection[str]) -> frozenset[bytes] | None:
         if not found:
             return None
         words.add(max(found, key=len))
+        if number := _NUMBER.fullmatch(max(found, key=len)):
+            words.add(b"#" + number[1])
     return frozenset(words)
 
 
@@ -219,4 +223,7 @@ def _mentions(header: bytes, path: str, words: frozenset[bytes]) -> bool:
     if b"\\" in header or not words.isdisjoint(_WORD.findall(header.lower())):
         return True
     name = os.fsencode(os.path.basename(path)).lower()
-    return not words.isdisjoint([os.path.splitext(name)[0], *_WORD.findall(name)])
+    own = _ID_LINE.search(header)
+    numbered = map(_NUMBER.match, [name, own[1].lower()] if own else [name])
+    numbers = [b"#" + number[1] for number in numbered if number]
+    return not words.isdisjoint([os.path.splitext(name)[0], *_WORD.findall(name), *numbers])

@@ -87,7 +87,7 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     keys = family.fields
     warnings: list[str] = []
     if document.late:
-        warnings.append("blank lines stand before the front matter, which other tools don't see")
+        warnings.append("blank lines before the front matter, which other tools don't see")
     raw = document.raw_text
     status_key = keys["status"]
     if not document.holds(status_key):

@@ -44,10 +44,10 @@ class Found(NamedTuple):
     """A member of a source; `item` is one of the many in the file at `path`, which is of `format`.
 
     `path` is the absolute path of a file, or of the file that a row or a line stands in (None for
-    standard input). `row` is the row of a CSV or JSONL source, `row_id` its id and `number` its
-    place among those of its file, from 1. `line` is the line, from 1, of a row or of a problem.
-    `origin` is what the user named. `is_work` says of a row that it tells what to do, since a tool
-    for tasks has made it.
+    standard input). `row` is the row of a CSV or JSONL source, `row_id` its id; `number` is the
+    place of a row or an item among those of its file, `line` the line of one or of a problem, both
+    from 1. `origin` is what the user named. `is_work` says of a row that it tells what to do, since
+    a tool for tasks has made it. What is `beside` was not named, and others may wait for it.
     """
 
     path: str | None
@@ -60,6 +60,7 @@ class Found(NamedTuple):
     format: str | None = None
     is_work: bool = False
     number: int = 0
+    beside: bool = False
 
 
 MARKDOWN = (".md", ".markdown")
@@ -136,6 +137,7 @@ class Walk:
         enter = self._most_slashes is None or folder.count("/") < self._most_slashes
         kept = []
         links = []
+        skipped = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
@@ -145,12 +147,13 @@ class Walk:
                     links.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
                     if name.casefold() in self._skip:
-                        self.skipped.append(entry.path)
+                        skipped.append(entry.path)
                     elif enter:
                         kept.append((entry.path, True))
                 elif self._accept(name) and entry.is_file(follow_symlinks=False):
                     kept.append((entry.path, False))
         self.links.extend(sorted(links))
+        self.skipped.extend(sorted(skipped))
         kept.sort()
         return kept
 

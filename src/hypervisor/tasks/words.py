@@ -6,6 +6,7 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.system.reading import KIB, NotReadable, read_start
+from hypervisor.tasks import task_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def _of_siblings(state: str, task: Task, document: Document, settings: Settings)
     except OSError:
         return None
     for name in names[:_LOOKED_AT]:
-        word = _status(os.path.join(folder, name), task.status_key)
+        path = os.path.join(folder, name)
+        family = task_files.of_path(path)
+        # What a format lists for its own files is no word for others.
+        word = None if family and family.told else _status(path, task.status_key)
         if word and settings.status_class(word) == state:
             counted[word] = counted.get(word, 0) + 1
     return max(counted, key=counted.__getitem__) if counted else None

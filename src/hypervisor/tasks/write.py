@@ -195,7 +195,7 @@ def move(path: str, new: str) -> Identity:
             os.link(path, new, follow_symlinks=False)
         except FileExistsError:
             if not os.path.samefile(path, new):
-                raise NotWritten(path, f"{new} stands already", "rename one of them") from None
+                raise NotWritten(path, f"{new} already exists", "rename one of them") from None
         os.unlink(path)
         sync_folders([new])
         return identity_of(os.stat(new))

@@ -116,7 +116,7 @@ def _assign(
     if task.assignee is not None:
         who, rule = task.assignee, "assignee already set"
     elif names_nobody_readable(document, task):
-        who, rule = "", "assignee holds something that is no name"
+        who, rule = "", "assignee holds something that is not a name"
     else:
         who, rule = assignee.choose(found, task.tags, level if rules.complexity else None, rules)
         if rules.complexity and rule.startswith("complexity ") and not task.complexity:

@@ -249,7 +249,7 @@ _STATES = {
     "drained": "has drained",
     "paused": "is paused, {left} left; go on with: hypervisor resume {name}",
     "cancelled": "was cancelled",
-    "replaced": "was opened anew",
+    "replaced": "was opened again",
     "reset": "goes on: its limit has reset, {left} left and nobody at work; run now: "
     "hypervisor plan {name}",
     "tried": "has tried its first items, {left} left; what to do: hypervisor plan {name}",

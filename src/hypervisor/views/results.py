@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain, islice
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Answer
 from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
-from hypervisor.system.quick_json import loads
+from hypervisor.system.quick_json import dumps, loads
 from hypervisor.system.text import one_line, shell
-from hypervisor.views.summary import given_row, teller
+from hypervisor.views.summary import teller
 
-_TASK = ("id", "path", "title")
+_TASK = dict.fromkeys(("id", "path", "title"))
 _OURS = (
     "status", "proof", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended",
 )  # fmt: skip
@@ -29,8 +29,7 @@ HEADS = tuple(f"hv.{name}" for name in _OURS)
 # What a spreadsheet takes for a formula, but for numbers.
 _ACTS = frozenset("=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_BLOCK = 1000
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_AT_ONCE = 100
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
 
 Values = dict[str, object]
@@ -55,83 +54,89 @@ class Results:
         self.quoted = 0
         self.twice: list[str] = []
 
-    def answers(self) -> Iterator[Answer]:
-        """Yield the items, in the order of their source."""
+    def blocks(self) -> Iterator[list[Answer]]:
+        """Yield the items, in the order of their source, some at a time."""
         return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
 
-    def rows(self) -> Iterator[tuple[Values, str | None, Values, Values]]:
-        """Yield of each item what it was made from, its answer as JSON, what its checks said, and
-        ours by the names of `HEADS`, bare."""
-        answers = self.answers()
+    def told(self) -> Iterator[list[tuple[Answer, Values, tuple[object, ...]]]]:
+        """Yield the items as `blocks` does, each with what its checks said, and ours."""
+        blocks = self.blocks()
         used = self._ledger.queries.used(self._queues)
-        for one in answers:
-            item = one.result
+        for block in blocks:
             # What is done has no reason, and of many items most are.
-            told = _DONE if item.state == "done" else self._tell(item, None)
-            given = given_row(item)
-            checks = item.report.get("checks", {}) if item.report and item.proof else {}
-            tokens, usd = used.get(item.no, (None, None))
-            yield (
-                {"id": item.id, "path": item.path, "title": item.title} if given is None else given,
-                item.answer,
-                {**checks},
-                {
-                    "status": told["status"],
-                    "proof": item.proof,
-                    "reason": told.get("reason"),
-                    "item": item.id,
-                    "attempt": one.attempt,
-                    "model": item.model,
-                    "tokens": tokens,
-                    "usd": None if usd is None else round(usd, 6),
-                    "started": _moment(item.claimed_at),
-                    "ended": _moment(item.ended_at),
-                },
-            )
+            odd = [item.no for item in block if item.state != "done"]
+            ended = {one.no: self._tell(one, None) for one in self._ledger.queries.results_of(odd)}
+            told: list[tuple[Answer, Values, tuple[object, ...]]] = []
+            for item in block:
+                how = _DONE if item.state == "done" else ended.get(item.no)
+                if how is None:
+                    # Its generation was deleted just now.
+                    continue
+                tokens, usd = used.get(item.no, (None, None))
+                ours = (
+                    how["status"],
+                    item.proof,
+                    how.get("reason"),
+                    item.id,
+                    item.attempt,
+                    item.model,
+                    tokens,
+                    None if usd is None else round(usd, 6),
+                    _moment(item.claimed_at),
+                    _moment(item.ended_at),
+                )
+                checks = loads(item.report)["checks"] if item.report and item.proof else {}
+                told.append((item, checks, ours))
+            yield told
 
     def jsonl(self) -> Iterator[str]:
-        """Yield a line of JSON an item."""
-        for given, answer, checks, ours in self.rows():
-            told = None if answer is None else loads(answer)
-            line = {"input": given, "answer": told, "hv": ours}
-            if checks:
-                line["check"] = checks
-            yield _encode(line) + "\n"
+        """Yield JSON, a line an item."""
+        for item, checks, ours in chain.from_iterable(self.told()):
+            # What is JSON stands as it is kept.
+            given = item.payload or _encode(_of_task(item))
+            said = f', "check": {_encode(checks)}' if checks else ""
+            told = _encode(dict(zip(_OURS, ours, strict=True)))
+            yield f'{{"input": {given}, "answer": {item.answer or "null"}, "hv": {told}{said}}}\n'
 
     def csv(self, *, raw: bool = False) -> Iterator[str]:
         """Yield a table in blocks of lines. Unless it is `raw`, a text that a spreadsheet would
         take for a formula gets a `'` before it; how many did stands in `quoted`."""
-        names, paths = self._columns(), self._paths()
+        names, paths, said = self._columns(), self._paths(), self._said()
         block = io.StringIO()
         write = csv.writer(block, lineterminator="\n").writerow
-        safe = str if raw else self._safe
-        said = self._said()
+        acts = frozenset[str]() if raw else _ACTS
         heads = *names, *map(".".join, paths), *map(".".join, said), *HEADS
         self.twice = [name for name in names if heads.count(name) > 1]
-        write([safe(name) for name in heads])
-        for number, (given, answer, checks, ours) in enumerate(self.rows(), 1):
-            flat = {} if answer is None else _flat(loads(answer), {}, _ANSWER)
-            told = _flat(checks, {}, _CHECK) if checks else {}
-            write([
-                safe(value) if type(value) is str else _cell(value)
-                for value in (
-                    *map(given.get, names),
-                    *map(flat.get, paths),
-                    *map(told.get, said),
-                    *ours.values(),
-                )
-            ])  # fmt: skip
-            if number % _BLOCK == 0:
-                yield block.getvalue()
-                block.seek(0)
-                block.truncate()
+        write([self._cell(name) if name[:1] in acts else name for name in heads])
+        for told in self.told():
+            made: list[Values | None] = loads(_array(item.payload for item, _, _ in told))
+            answers: list[object] = loads(_array(item.answer for item, _, _ in told))
+            for (item, checks, ours), row, answer in zip(told, made, answers, strict=True):
+                given = _of_task(item) if row is None else row
+                flat = {} if answer is None else _flat(answer, {}, _ANSWER)
+                say = _flat(checks, {}, _CHECK) if checks else {}
+                write([
+                    value
+                    if value is None
+                    or (value[:1] not in acts if type(value) is str else type(value) is int)
+                    else self._cell(value)
+                    for value in (
+                        *map(given.get, names),
+                        *map(flat.get, paths),
+                        *map(say.get, said),
+                        *ours,
+                    )
+                ])  # fmt: skip
+            yield block.getvalue()
+            block.seek(0)
+            block.truncate()
         yield block.getvalue()
 
     def _columns(self) -> list[str]:
         """Return the columns of all rows, in the order in which they come."""
         names: Values = {}
-        for payload in self._ledger.queries.payloads(self._queues):
-            names |= dict.fromkeys(_TASK if payload is None else loads(payload))
+        for row in _loaded(self._ledger.queries.payloads(self._queues)):
+            names.update(row if isinstance(row, dict) else _TASK)
         return list(names)
 
     def _paths(self) -> list[Path]:
@@ -139,8 +144,8 @@ class Results:
         schema = None if self._schema is None else loads(self._schema)
         found = dict.fromkeys(_named(schema, _ANSWER))
         empty: dict[Path, None] = {}
-        for answer in self._ledger.queries.accepted_answers(self._queues):
-            flat = _flat(loads(answer), {}, _ANSWER)
+        for answer in _loaded(self._ledger.queries.accepted_answers(self._queues)):
+            flat = _flat(answer, {}, _ANSWER)
             if flat.keys() <= found.keys():
                 continue
             for path, value in flat.items():
@@ -156,11 +161,16 @@ class Results:
             found |= dict.fromkeys(_flat(loads(report)["checks"], {}, _CHECK))
         return list(found)
 
-    def _safe(self, text: str) -> str:
-        if text[:1] not in _ACTS or _NUMBER.fullmatch(text):
-            return text
+    def _cell(self, value: object) -> object:
+        """Return how a value stands in a table; nothing in it can begin a formula."""
+        if type(value) is float:
+            return value
+        if type(value) is not str:
+            return _encode(value)
+        if _NUMBER.fullmatch(value):
+            return value
         self.quoted += 1
-        return f"'{text}"
+        return f"'{value}"
 
     def closing(self) -> tuple[list[str], int]:
         """Return a quoted command for each item that is done, by which the tool that owns its row
@@ -169,21 +179,21 @@ class Results:
         from hypervisor.tasks.task_files import of_path
 
         told, without = [], 0
-        for one in self.answers():
-            if one.result.state != "done":
+        for item in chain.from_iterable(self.blocks()):
+            if item.state != "done":
                 continue
-            row = given_row(one.result)
             command = None
-            if row is not None:
+            if item.payload is not None:
+                row = loads(item.payload)
                 kind = formats.of_row(row)
-                item = kind.item(row, lambda word: "ready")
+                known = kind.item(row, lambda word: "ready")
                 # What begins so is an option to whatever is run.
-                if item is not None and item.id and not item.id.startswith("-"):
-                    command = kind.closing(item.id)
-            elif one.result.path is not None and not one.result.id.startswith("-"):
-                family = of_path(os.path.join(self._ledger.root, one.result.path))
+                if known is not None and known.id and not known.id.startswith("-"):
+                    command = kind.closing(known.id)
+            elif item.path is not None and not item.id.startswith("-"):
+                family = of_path(os.path.join(self._ledger.root, item.path))
                 if family is not None and family.kind is not None:
-                    command = family.kind.closing(one.result.id)
+                    command = family.kind.closing(item.id)
             if command is None:
                 without += 1
             else:
@@ -192,7 +202,7 @@ class Results:
 
 
 def _flat(value: object, flat: dict[Path, object], path: Path) -> dict[Path, object]:
-    """Note in `flat` each value in `value` that is no object, or an empty one, by where it
+    """Note in `flat` each value in `value` that is not an object, or an empty one, by where it
     stands, and return it."""
     if type(value) is dict and value:
         for name, inner in value.items():
@@ -237,10 +247,22 @@ def write(path: str, texts: Iterable[str]) -> None:
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
 
 
-def _cell(value: object) -> object:
-    """Return how what is no text stands in a table; nothing in it can begin a formula."""
-    plain = value is None or type(value) in (int, float)
-    return value if plain else _encode(value)
+def _of_task(item: Answer) -> Values:
+    return {"id": item.id, "path": item.path, "title": item.title}
+
+
+def _encode(value: object) -> str:
+    return dumps(value, ensure_ascii=False)
+
+
+def _array(texts: Iterable[str | None]) -> str:
+    """Return one array of some values in JSON: to read it is faster than one by one."""
+    return f"[{','.join(['null' if text is None else text for text in texts])}]"
+
+
+def _loaded(texts: Iterator[str | None]) -> Iterator[object]:
+    while some := list(islice(texts, _AT_ONCE)):
+        yield from loads(_array(some))
 
 
 def _moment(at: float | None) -> str | None:

@@ -41,7 +41,7 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         *_cost(summary, least),
     ]
     if unseen := summary["tokens_unseen"]:
-        shown.append(f"tokens that stand in no transcript: {', '.join(unseen)}")
+        shown.append(f"tokens that are in no transcript: {', '.join(unseen)}")
     if unread := without_transcript(summary):
         shown.append(
             f"tokens are not known of {count(len(unread), 'worker')}: transcripts are missing or "

@@ -139,7 +139,7 @@ def _has_changed(row: Holding, known: Evidence) -> None:
     beside = f" (changed meanwhile, for whom is not known: {listed(others, 5)})" if others else ""
     raise CheckFailed(
         f"no file was changed for this item, as far as can be told{beside}",
-        "do the work and say done again, or block the item",
+        "do the work, then run done again, or block the item",
     )
 
 

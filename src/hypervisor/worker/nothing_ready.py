@@ -7,7 +7,7 @@ from hypervisor.ledger import locks
 from hypervisor.ledger.outcomes import OPEN_STATES
 from hypervisor.system.errors import UsageError
 from hypervisor.system.keys import key
-from hypervisor.system.text import count, either, listed, one_line
+from hypervisor.system.text import either, listed, one_line
 from hypervisor.worker.presence import lock_on, lock_view, missing
 
 TYPE_CHECKING = False
@@ -62,18 +62,24 @@ def why_nothing(
     if counts["ready"]:
         files, locked, looked_at_all = _kept_back(ledger, row)
         free = counts["ready"] - files - len(locked) - len(gone) if looked_at_all else 0
-        told += [f"{files} wait for files that others work on"] if files else []
+        told += (
+            [f"{files} {either(files, 'waits', 'wait')} for files that others work on"]
+            if files
+            else []
+        )
         told += [
             f"{one_line(item_id, 60)} is {locks.told(lock, ledger.root)}"
             for item_id, lock in locked[:_SHOWN]
         ]
-        told += [f"{len(locked) - _SHOWN} more are locked"] if len(locked) > _SHOWN else []
+        more = len(locked) - _SHOWN
+        told += [f"{more} more {either(more, 'is', 'are')} locked"] if more > 0 else []
         above = _above(ledger, row, model or (agent.model if agent is not None else None))
         free -= sum(number for _, number in above)
         told += [f"{number} {either(number, 'waits', 'wait')} for {word}" for word, number in above]
     if counts["waiting"] > aside:
-        told.append(f"{counts['waiting'] - aside} wait for other items")
-    told += [f"{aside} are set aside"] if aside else []
+        number = counts["waiting"] - aside
+        told.append(f"{number} {either(number, 'waits', 'wait')} for other items")
+    told += [f"{aside} {either(aside, 'is', 'are')} set aside"] if aside else []
     head = f"nothing handed out; {free} ready{ready}" if free > 0 else "nothing ready now"
     return asked + "; ".join([head, *told]), False
 
@@ -109,7 +115,8 @@ def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, i
 def told_missing(ids: list[str], number: int) -> str:
     """Return in words that the files of `number` items, of these among others, are not here."""
     named = listed(ids, _SHOWN, 60)
-    return f"{either(number, 'the file', 'the files')} of {count(number, 'item')} missing: {named}"
+    which = either(number, "the file of 1 item is", f"the files of {number} items are")
+    return f"{which} missing: {named}"
 
 
 def at_work(ledger: Ledger, queue: int) -> list[str]:
@@ -128,9 +135,10 @@ def at_rest(ledger: Ledger, queue: Queue, waiting: int) -> str:
     """Return what the `waiting` items of a queue (its row) wait for that is at rest, after a
     semicolon; "" where there are none."""
     aside = len(ledger.narrowing.aside(queue.no)) if waiting else 0
-    told = f"; {aside} are set aside" if aside else ""
+    told = f"; {aside} {either(aside, 'is', 'are')} set aside" if aside else ""
     if waiting > aside:
-        told += f"; {waiting - aside} wait for {awaited(ledger, queue)}"
+        number = waiting - aside
+        told += f"; {number} {either(number, 'waits', 'wait')} for {awaited(ledger, queue)}"
     if queue.state == "cancelled":
         told += "; the queue was cancelled"
     return told

@@ -197,7 +197,7 @@ def _object(line: str) -> dict[str, object] | None:
 
     try:
         told = json.loads(line)
-        # What is no JSON, though Python reads it, is no text either.
+        # What is no JSON, though Python reads it, is not text either.
         json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None

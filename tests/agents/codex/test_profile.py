@@ -78,7 +78,7 @@ def test_the_server_is_asked_for_and_a_password_is_passed_by_name(root: Path) ->
     ],
 )  # fmt: skip
 def test_no_word_of_a_user_s_opens_the_profile(words: list[str]) -> None:
-    with pytest.raises(HypervisorError, match="profile of their own"):
+    with pytest.raises(HypervisorError, match="profile of its own"):
         check_words(words)
 
 

@@ -211,7 +211,7 @@ def test_a_bundle_replaces_no_file_and_says_so(
     target = tmp_path / "notes.tar.gz"
     target.write_text("mine")
     done = run_forked("doctor", "--bundle", target, env={"PATH": "/usr/bin:/bin"})
-    assert done.returncode == 1 and "exists; name another" in done.stderr
+    assert done.returncode == 1 and "exists\nhint: name another" in done.stderr
     assert target.read_text() == "mine"
 
 

@@ -69,7 +69,7 @@ def test_a_key_is_kept_from_a_command_and_told_unless_it_is_handed_on(
     show = script(project, 'printf \'{"key": "%s"}\' "$([ -n "$SHOP_API_KEY" ] && echo has)"')
     env: dict[str, str | None] = {"SHOP_API_KEY": "otter finch 77"}
     ran = rows(*WORK, "--halt", "1", "--", "sh", "-c", "exit 3", env=env)
-    assert "hypervisor: the command runs without SHOP_API_KEY; --env NAME" in ran.stderr
+    assert "note: the command runs without SHOP_API_KEY; --env NAME" in ran.stderr
     assert ran.returncode == 1 and "stopped after 1 failure" in ran.stdout
     assert counts(project) == {"ready": 3}
     ran = rows(*WORK, "--env", "SHOP_API_KEY", "--", show, env=env)

@@ -81,7 +81,7 @@ def test_done_is_refused_for_files_that_the_task_does_not_name(
     ended = ("done", token, "--summary", "mended it")
     ran = run_hypervisor(*ended)
     assert ran.returncode == 1
-    assert "not named by the task: notes.txt, src/b.py; restore them" in ran.stderr
+    assert "not named by the task: notes.txt, src/b.py\nhint: restore them" in ran.stderr
     if with_git:
         git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]
         subprocess.run([*git, "src/b.py"], cwd=project, check=True)

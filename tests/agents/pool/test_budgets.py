@@ -103,6 +103,22 @@ def test_a_pool_starts_agents_of_the_rung_for_which_items_wait(project: Path) ->
     assert [one.item for one in sorted(claims, key=lambda one: one.no)] == [1, 1, 2, 2]
 
 
+def test_pools_of_two_clients_each_work_on_their_own_rung(project: Path) -> None:
+    lay_out(project, 2, ladder="claude:small,codex:large", max_attempts=2)
+    with Ledger.open(str(project)) as ledger:
+        ends = [
+            Pool(
+                ledger, "q", Climber(ledger, name), workers=1, items_each=1, seconds=60, model=word
+            ).run()
+            for name, word in (("small", "claude:small"), ("large", "codex:large"))
+        ]
+        claims = [one for item in (1, 2) for one in ledger.queries.claims_on(item)]
+    # The lower one stops where only the other's rung is left.
+    assert ends == ["idle", "drained"]
+    told = [(one.model, one.outcome) for one in sorted(claims, key=lambda one: one.no)]
+    assert told == [("claude:small", "failed")] * 2 + [("codex:large", "done")] * 2
+
+
 @pytest.mark.parametrize("limit", [{"item_usd": 0.5}, {"item_tokens": 200_000}])
 def test_an_item_that_takes_more_than_it_may_uses_an_attempt(
     project: Path, limit: dict[str, float]

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,10 @@ def test_the_agents_of_a_killed_pool_end_with_it_and_the_next_pool_frees_their_i
         kill(first.process.pid)
         first.process.wait()
         eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
-        eventually(lambda: not Path(f"/tmp/hypervisor-{session}").exists(), "its folder is gone")
+        eventually(
+            lambda: not Path(tempfile.gettempdir(), f"hypervisor-{session}").exists(),
+            "its folder is gone",
+        )
     assert counts(project) == {"claimed": 3, "ready": 2}
     finish(project, script(project, 'echo "end $1" >>../log'))
     assert sorted(ended(project)) == sorted(items(project))
@@ -239,10 +243,10 @@ def test_what_a_killed_pool_has_left_goes_though_others_have_freed_its_items(
         kill(first.process.pid)
         first.process.wait()
         eventually(lambda: not killing.marked("HYPERVISOR_POOL", session), "its agents are gone")
-    folder = Path(f"/tmp/hypervisor-{session}")
+    folder = Path(tempfile.gettempdir(), f"hypervisor-{session}")
     eventually(lambda: not folder.exists(), "its reaper has removed it")
     folder.mkdir()
-    strange = Path("/tmp/hypervisor-pool-ffffffff")
+    strange = folder.with_name("hypervisor-pool-ffffffff")
     strange.mkdir(exist_ok=True)
     assert run_hypervisor("status", "q").returncode == 0
     finish(project, script(project, "true"))

@@ -19,6 +19,7 @@ def in_terminal(root: Path, *words: str | Path) -> tuple[int, int]:
     if pid == 0:
         os.chdir(root)
         os.environ["TERM"] = "xterm-256color"
+        os.environ.pop("NO_COLOR", None)
         command = [str(REPO / "bin/hypervisor"), "work", "q", "--agent", "command"]
         os.execv(command[0], [*command, *map(str, words)])
     return pid, master
@@ -49,7 +50,7 @@ def test_a_terminal_shows_a_line_per_worker_a_bar_and_the_time_left(project: Pat
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
     assert "command-" in shown and "t-003" in shown
     assert "━" in shown and "/6" in shown and re.search(r"about \d+ s", shown)
-    assert "queue q: drained, 6 items: 6 success" in shown
+    assert "queue q: \x1b[32mdrained\x1b[0m, 6 items: \x1b[32m6 done\x1b[0m" in shown
 
 
 def test_a_pool_whose_terminal_is_gone_ends_its_agents_and_loses_nothing(project: Path) -> None:

@@ -133,7 +133,7 @@ def test_it_fails_with_one_where_a_source_cannot_be_read_and_tells_the_rest(
     assert code == 1
     assert [entry["id"] for entry in told["ready"]] == ["a"]
     assert told["failed_sources"][0]["reason"] == "gone.md: no such file or folder"
-    assert err.startswith("hypervisor: gone.md: no such file or folder; ")
+    assert err.startswith("error: gone.md: no such file or folder\nhint: ")
     Draft202012Validator(SCHEMA).validate(told)
 
 

@@ -3,6 +3,7 @@ and files that are broken."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +71,133 @@ def test_a_todo_whose_name_alone_says_how_it_stands_is_a_task(write: Write, sort
 def test_an_issue_of_tbd_that_was_opened_again_is_open(write: Write, sort: Sort) -> None:
     write(".tbd/issues/is-a.md", "---\nid: is-a\nstatus: open\nclose_reason: done before\n---\n")
     assert [entry.id for entry in sort(".tbd/issues").ready] == ["is-a"]
+
+
+def issues(**told: str) -> str:
+    """Return rows of beads: of each issue its status, its parent and what it waits for."""
+    lines = []
+    for name, words in told.items():
+        status, parent, *waits = words.split()
+        kinds = [("parent-child", parent), *(("blocks", other) for other in waits)]
+        links = [{"depends_on_id": other, "type": kind} for kind, other in kinds if other != "-"]
+        row = {"id": name, "title": name, "status": status, "dependencies": links}
+        lines.append(json.dumps(row | {"issue_type": "epic" if "epic" in name else "task"}))
+    return "\n".join(lines)
+
+
+def test_in_beads_what_keeps_a_parent_keeps_all_below_it(write: Write, sort: Sort) -> None:
+    write("issues.jsonl", issues(
+        epic="open - first", first="open epic", a="open epic", b="open a",
+        late="deferred -", c="open late", epic2="blocked -", d="open epic2", epic3="open -",
+        e="open epic3", epic4="closed - a", f="open epic4",
+    ))  # fmt: skip
+    checked = sort("issues.jsonl")
+    assert {entry.id for entry in checked.ready} == {"first", "e", "f"}
+    told = {entry.id: entry.after or entry.reason for entry in checked.held}
+    assert told["b"] == ("first",)
+    assert told["c"] == "waits for late (deferred)"
+    assert told["d"] == "waits for epic2 (blocked)"
+    assert told["epic3"] == "worked on by its parts"
+
+
+def test_two_items_of_one_id_on_one_line_are_both_held(write: Write, sort: Sort) -> None:
+    tasks = [{"id": one, "title": "t", "status": "pending"} for one in (1, 1, 2)]
+    write("tasks.json", json.dumps({"tasks": tasks}))
+    for sources in (["tasks.json"], ["tasks.json", "tasks.json"]):
+        checked = sort(*sources)
+        assert [entry.kind for entry in checked.held] == ["same_id", "same_id"]
+        assert [entry.id for entry in checked.ready] == ["tasks.json#2"]
+
+
+def test_what_is_closed_for_whatever_reason_keeps_no_issue_waiting(
+    write: Write, sort: Sort
+) -> None:
+    nodes = [{"number": 2, "state": "OPEN"}, {"number": 9, "state": "CLOSED"}]
+    rows = [
+        {"number": 1, "title": "a", "state": "OPEN", "blockedBy": nodes},
+        {"number": 2, "title": "b", "state": "CLOSED", "stateReason": "NOT_PLANNED"},
+    ]
+    write("issues.json", json.dumps(rows))
+    assert [entry.id for entry in sort("issues.json").ready] == ["1"]
+    write(".obsidian/plugins/obsidian-tasks-plugin/data.json", "{}")
+    write("notes/a.md", "- [ ] a ⛔ x\n- [-] b 🆔 x\n- [ ] c 🔁 every day\n- [x] d 🔁 every day\n")
+    checked = sort("notes")
+    assert [entry.title for entry in checked.ready] == ["a"]
+    assert [entry.reason.split(":")[0] for entry in checked.held] == [
+        "it recurs, and only the plugin writes the next",
+    ]  # fmt: skip
+
+
+def test_items_of_a_file_and_of_a_link_to_it_are_the_same(
+    write: Write, sort: Sort, project: Path
+) -> None:
+    write("specs/1/tasks.md", "- [ ] T001 a\n")
+    (project / "specs/2").mkdir()
+    (project / "specs/2/tasks.md").symlink_to("../1/tasks.md")
+    write("r.jsonl", '{"number": 1, "title": "a", "state": "OPEN"}\n')
+    (project / "s.jsonl").symlink_to("r.jsonl")
+    checked = sort("specs", "r.jsonl", "s.jsonl")
+    assert [entry.id for entry in checked.ready] == ["specs/1/tasks.md#T001", "1"]
+    assert [entry.kind for entry in checked.skipped] == ["duplicate", "duplicate"]
+
+
+def test_as_many_issues_as_a_page_has_are_told(write: Write, sort: Sort) -> None:
+    rows = [{"number": number, "title": "t", "state": "OPEN"} for number in range(30)]
+    write("a.json", json.dumps(rows))
+    write("b.json", json.dumps(rows[1:]))
+    told = [(one.path, one.reason) for one in sort("a.json", "b.json").warnings]
+    assert told == [("a.json", "30 issues, as many as are listed unless more are asked for")]
+
+
+def test_the_folder_of_beads_is_its_issues_and_one_for_a_failure_is_held(
+    write: Write, sort: Sort
+) -> None:
+    link = {"depends_on_id": "a", "type": "conditional-blocks"}
+    row = {"id": "b", "title": "b", "status": "open", "issue_type": "task", "dependencies": [link]}
+    write(".beads/issues.jsonl", issues(a="open -") + "\n" + json.dumps(row))
+    checked = sort(".beads")
+    assert [entry.id for entry in checked.ready] == ["a"]
+    assert checked.held[0].reason.startswith("it is for the case that a fails")
+
+
+def test_a_box_comes_after_those_in_it_and_a_list_that_is_done_stays_one(
+    write: Write, sort: Sort
+) -> None:
+    write("TODO.md", "- [ ] a\n  - [ ] b\n    - [ ] c\n  - [x] d\n")
+    checked = sort("TODO.md")
+    assert [entry.id for entry in checked.ready] == ["TODO.md#c"]
+    assert {entry.id: entry.after for entry in checked.held} == {
+        "TODO.md#a": ("TODO.md#b",), "TODO.md#b": ("TODO.md#c",),
+    }  # fmt: skip
+    write("TODO.md", "- [x] a\n  - [X] b\n")
+    checked = sort("TODO.md")
+    assert [entry.kind for entry in checked.skipped] == ["complete", "complete"]
+
+
+def test_what_was_not_asked_for_is_found_by_those_that_wait_for_it(
+    write: Write, sort: Sort
+) -> None:
+    write("specs/1/tasks.md", "- [X] T001 a\n- [ ] T002 b\n- [ ] T003 c\n")
+    assert [entry.id for entry in sort("specs/1/tasks.md#T002").ready] == ["specs/1/tasks.md#T002"]
+    checked = sort("specs/1/tasks.md#T003")
+    assert checked.held[0].reason == "waits for specs/1/tasks.md#T002 ([ ])"
+    rows = [
+        {"id": "a", "team": "x", "done": True},
+        {"id": "b", "team": "y", "depends_on": ["a"]},
+        {"id": "c", "team": "y", "depends_on": ["d"]},
+        {"id": "d", "team": "x", "blocks": ["e"]},
+        {"id": "e", "team": "y"},
+    ]
+    write("r.json", json.dumps(rows))
+    checked = sort("r.json", where=["team=y"], instructions=True, id_column="id")
+    assert [entry.id for entry in checked.ready] == ["b"]
+    told = {entry.id: entry.reason for entry in checked.held}
+    assert told == {"c": "waits for d (ready)", "e": "waits for d (ready)"}
+
+
+def test_a_task_of_taskmaster_is_named_with_its_subtasks(write: Write, sort: Sort) -> None:
+    subtasks = [{"id": 1, "title": "s", "status": "pending"}]
+    tasks = [{"id": 2, "title": "t", "status": "pending", "subtasks": subtasks}]
+    write("tasks.json", json.dumps({"tasks": tasks}))
+    for name in ("2", "2.1", "master"):
+        assert [entry.id for entry in sort(f"tasks.json#{name}").ready] == ["tasks.json#2.1"]

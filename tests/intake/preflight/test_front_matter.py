@@ -184,8 +184,8 @@ def test_a_value_that_cannot_be_read_breaks_the_file_and_names_its_line(
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ({"priority": "P1"}, "priority is no priority (0 to 4, critical, high, medium, low)"),
-        ({"priority": "5"}, "priority is no priority (0 to 4, critical, high, medium, low)"),
+        ({"priority": "P1"}, "priority is not a priority (0 to 4, critical, high, medium, low)"),
+        ({"priority": "5"}, "priority is not a priority (0 to 4, critical, high, medium, low)"),
         ({"title": "2026"}, "title is a number"),
         ({"id": "20260119"}, "id is a number"),
         ({"created": "soon"}, "created is no date (YYYY-MM-DD)"),

@@ -40,8 +40,16 @@ def test_a_copy_that_a_sync_made_is_held_with_its_original(
     copy: str, purpose: str, task: Write, sort: Sort
 ) -> None:
     task("a.md", id="aops-1")
-    task(copy, id="aops-1", status="done")
+    task(copy, id="aops-1")
     assert {entry.path for entry in sort(purpose=purpose).held} == {"a.md", copy}
+
+
+def test_a_finished_copy_stays_finished_and_holds_the_open_one(task: Write, sort: Sort) -> None:
+    task("a.md", id="aops-1")
+    task("b.md", id="aops-1", status="done")
+    checked = sort()
+    assert [(entry.path, entry.kind) for entry in checked.held] == [("a.md", "same_id")]
+    assert [(entry.path, entry.kind) for entry in checked.skipped] == [("b.md", "complete")]
 
 
 def test_one_id_in_files_that_are_all_finished_is_skipped(task: Write, sort: Sort) -> None:
@@ -67,7 +75,7 @@ def test_a_dependency_on_an_id_of_two_files_is_not_satisfied_by_either(
     task("b.md", id="aops-1", status="done")
     task("c.md", depends_on="[aops-1]")
     told = {entry.id: entry.reason for entry in sort().held}
-    assert told["c"].startswith("waits for aops-1 (an id that two files have)")
+    assert told["c"].startswith("waits for aops-1 (an id that stands twice)")
 
 
 def test_a_file_named_twice_is_one_item(task: Write, sort: Sort, project: Path) -> None:
@@ -251,13 +259,13 @@ def test_conditions_compare_numbers_as_numbers_and_priorities_in_their_order(
 def test_a_comparison_with_nothing_or_with_what_is_no_priority_is_refused(
     condition: str, sort: Sort
 ) -> None:
-    with pytest.raises(UsageError, match=r"compares with nothing|hihg is no priority"):
+    with pytest.raises(UsageError, match=r"compares with nothing|hihg is not a priority"):
         sort(where=[condition])
 
 
 @pytest.mark.parametrize("condition", ["project", "=x", ""])
 def test_a_condition_that_is_none_is_refused(condition: str, sort: Sort) -> None:
-    with pytest.raises(UsageError, match="is no condition"):
+    with pytest.raises(UsageError, match="is not a condition"):
         sort(where=[condition])
 
 

@@ -29,7 +29,15 @@ def test_a_name_is_an_id_a_stem_a_number_an_alias_or_a_path() -> None:
             One("TASK-12", "t/task-12 - Ship.md"),
         ]
     )
-    for name in ("ab-1", "AB-1", "ab-1-fix", "Old Name", "perma/link", "t/ab-1-fix.md"):
+    for name in (
+        "ab-1",
+        "AB-1",
+        "ab-1-fix",
+        "Old Name",
+        "perma/link",
+        "t/ab-1-fix.md",
+        r"t\ab-1-fix.md",
+    ):
         assert find(names, name) == ["ab-1"], name
     assert find(names, "dig the hole") == ["t/Dig the hole.md"]
     assert find(names, "3") == find(names, "003") == ["t/003-ready-p1-wire.md"]

@@ -37,7 +37,7 @@ def test_the_reason_says_how_the_name_is_made_known(task: Write, sort: Sort) -> 
     task("a.md", assignee="anna")
     (entry,) = sort().held
     assert entry.reason == (
-        f"assigned to anna, of whom no setting says whether it is a person or an agent: {ANNA}"
+        f"assigned to anna, and no setting says whether that is a person or an agent: {ANNA}"
     )
 
 
@@ -83,10 +83,10 @@ def test_the_result_has_one_line_for_each_name_with_its_count_and_the_mend(
     assert lines[at + 2] == f"  ben, 1 item: {ANNA.replace('anna', 'ben')}"
     assert lines[at + 3].startswith('  nic, 1 item: in hypervisor.toml: preset = "aops", or [')
     assert lines[at + 4 :] == [
-        "for what is not known, to paste into hypervisor.toml:",
+        "to paste into hypervisor.toml, for what is unknown:",
         "",
         "[preflight]",
-        "# move to agents = [] whoever is one",
+        "# move those that are agents to agents = []",
         'humans = ["anna", "ben", "nic"]',
     ]
 

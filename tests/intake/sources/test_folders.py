@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.intake.sources import Found, SourceError
+from hypervisor.intake.sources.instead import hidden_instead
 
 Write = Callable[..., Path]
 Names = Callable[..., list[str]]
@@ -32,7 +33,7 @@ def test_hidden_and_skipped_folders_are_left_out(write: Write, names: Names) -> 
     assert names(".") == ["tasks/a.md", "archive"]
     write("Draft/a.md")
     write("TEMPLATE/a.md")
-    assert names(".") == ["tasks/a.md", "TEMPLATE", "archive", "Draft"]
+    assert names(".") == ["tasks/a.md", "Draft", "TEMPLATE", "archive"]
 
 
 def test_a_skipped_folder_that_is_named_itself_is_walked(write: Write, names: Names) -> None:
@@ -194,3 +195,14 @@ def test_a_name_that_is_not_utf_8_is_found(project: Path, find: Find) -> None:
         pass
     (found,) = find(".")
     assert os.fsencode(str(found.path)).endswith(b"/bad\xff.md")
+
+
+def test_hidden_folders_that_a_format_has_are_told(tmp_path: Path) -> None:
+    assert hidden_instead(".", str(tmp_path)) is None
+    (tmp_path / ".claude/epics").mkdir(parents=True)
+    (tmp_path / ".taskmaster/tasks").mkdir(parents=True)
+    (tmp_path / ".taskmaster/tasks/tasks.json").write_text("{}")
+    told = hidden_instead(".", str(tmp_path))
+    assert told is not None
+    assert told.startswith(". holds .claude/epics (ccpm), .taskmaster (taskmaster), which")
+    assert hidden_instead("no/folder", str(tmp_path)) is None

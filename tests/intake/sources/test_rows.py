@@ -145,7 +145,7 @@ def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
         ('{"a": [' + "1," * 30_000 + "1]}", "more than 20,000 values"),
         ('{"a": ' + "9" * 5_000 + "}", "not JSON"),
         ('{"a": "' + "x" * (1 << 20) + '"}', "longer than 1 MiB"),
-        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": 1, "a": 2}', "'a' appears twice"),
         ('{"a": "\\u0000"}', "NUL"),
         ('{"a": "\0"}', "NUL"),
         ('{"id": "' + "x" * 501 + '"}', "longer than 500"),
@@ -266,7 +266,31 @@ def test_rows_of_an_unresolved_merge_are_refused_with_the_line(
         find(name)
 
 
-def test_what_is_no_json_in_an_array_is_named_with_its_file(write: Write, find: Find) -> None:
-    write("r.json", '[{"a":1},\n{"a":}]')
-    with pytest.raises(SourceError, match=r"^r\.json:2: not JSON"):
-        find("r.json")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[{"a":1},\n{"a":}]', 2),
+        ('[{"a":1},\n{"a":2}\n', 3),
+        ('[{"a":1}\n{"a":2}]', 2),
+        ('[{"a":1},\n]', 2),
+        ('[{"a":1}]\nx', 2),
+        ('{"items": [{"a":1},\n{"a":}]}', 2),
+        ('{"items": [{"a":1}],\n"x"}', 2),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_of_an_array_that_is_broken_anywhere_no_row_is_read(
+    text: str, line: int, alone: bool, write: Write, find: Find
+) -> None:
+    write("r.json", text)
+    with pytest.raises(SourceError, match=rf"^r\.json:{line}: not JSON"):
+        find("r.json", files_are_items=alone)
+
+
+def test_an_object_in_an_array_that_says_two_things_is_one_broken_row(
+    write: Write, find: Find
+) -> None:
+    write("r.json", '[{"a":1,"a":2},\n{"a":NaN},\n{"a":1}]')
+    assert [(one.line, one.problem is None) for one in find("r.json")] == [
+        (1, False), (2, False), (3, True),
+    ]  # fmt: skip

@@ -34,7 +34,9 @@ BEADS = {"id": "bd-1", "title": "T", "status": "open", "issue_type": "task"}
         ({"status": "deferred"}, "waiting"),
         ({"status": "hooked"}, "in_progress"),
         ({"status": "custom"}, "unknown"),
-        ({"issue_type": "epic"}, "waiting"),
+        ({"issue_type": "epic"}, ""),
+        ({"issue_type": "epic", "status": "in_progress"}, ""),
+        ({"issue_type": "epic", "status": "blocked"}, "blocked"),
     ],
 )
 def test_an_issue_of_beads_stands_as_its_tool_says(more: dict[str, str], state: str) -> None:
@@ -122,6 +124,9 @@ def test_the_dates_of_linear_tell_whatever_the_state_is_called() -> None:
     assert told(row, "linear") == ("E-1", "=1+1", "ready")
     assert told(row | {"Completed": "2026-01-02"}, "linear")[2] == "done"
     assert told(row | {"Started": "2026-01-02"}, "linear")[2] == "in_progress"
+    plain = {"ID": "E-1", "Team": "E", "Title": "T", "Status": "Backlog"}
+    assert told(plain, "linear")[2] == "ready"
+    assert told(plain | {"Status": "Shaping"}, "linear")[2] == "unknown"
     found = item(row | {"Blocked by": "E-2, E-3"}, "linear")
     assert found is not None and found.depends_on == ("E-2", "E-3")
 

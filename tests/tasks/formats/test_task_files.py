@@ -109,6 +109,15 @@ def test_what_lies_among_the_completed_satisfies_whatever_it_says(
     assert list(found.values()) == ["ready", "ready", "ready", "missing_dependency"]
 
 
+@pytest.mark.parametrize("name", ["7", "'007'", "b-7"])
+def test_what_is_archived_is_found_by_its_number_alone(
+    name: str, project: Path, board: Lay
+) -> None:
+    board("backlog/archive/tasks/b-007 - x.md", "id: B-007", "status: Doing")
+    board("backlog/tasks/b-1 - x.md", "id: B-1", "status: Todo", f"dependencies: [{name}]")
+    assert [entry.reason for entry in sort(project, "backlog").held] == ["waits for B-007 (Doing)"]
+
+
 def test_an_id_that_is_also_archived_is_held_with_what_waits_for_it(
     project: Path, board: Lay
 ) -> None:
@@ -204,6 +213,16 @@ def test_taskmd_has_its_own_words_and_ids_from_names(project: Path, lay: Lay) ->
     end(project, "work/001-a.md").close()
     after = one.read_text()
     assert after.startswith(before.replace("pending", "completed"))
+
+
+def test_what_taskmd_leaves_out_is_no_task_and_its_archive_satisfies(
+    project: Path, lay: Lay
+) -> None:
+    lay(".taskmd.yaml", text="dir: ./tasks\n")
+    lay("tasks/build/001-a.md", 'id: "001"', "status: pending")
+    lay("tasks/archive/002-b.md", 'id: "002"', "status: completed")
+    lay("tasks/003-c.md", 'id: "003"', "status: pending", 'dependencies: ["002"]')
+    assert kinds(sort(project, "tasks")) == {"003-c.md": "ready", "001-a.md": "not_a_task"}
 
 
 # -- tbd --
@@ -324,7 +343,7 @@ def test_a_name_that_is_taken_is_never_replaced(project: Path, lay: Lay) -> None
         taken.write_text("mine\n")
         worker.finish(ledger, claim.token, "done", {"summary": "did it"})
         [(_, why)] = outbox.flush(ledger)
-        assert "stands already" in why
+        assert "already exists" in why
     assert (taken.read_text(), path.exists()) == ("mine\n", True)
 
 

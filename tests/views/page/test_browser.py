@@ -39,7 +39,7 @@ def test_the_page_of_a_batch_typed_by_workers_tells_what_became_of_it(
 ) -> None:
     page = show(typed)
     assert page.locator(ROWS).count() == 60
-    assert page.locator(".legend li").all_inner_texts() == ["50 success", "6 blocked", "4 failed"]
+    assert page.locator(".legend li").all_inner_texts() == ["50 done", "6 blocked", "4 failed"]
     assert page.locator(".lanes tbody th").all_inner_texts()[1:] == ["anna", "ben", "cleo"]
     assert "tasks" in page.locator(".asked").inner_text()
     reasons = page.locator(".groups li p:first-child").all_inner_texts()

@@ -41,7 +41,7 @@ def test_a_file_that_is_no_page_is_never_overwritten(project: Path, run: Run) ->
     (project / "folder").mkdir()
     for name, why in (("task.md", "no page of ours"), ("folder", "is a folder")):
         code, _, said = run("report", "inbox", "--output", name)
-        assert code == 2 and why in said and said.count("\n") == 1
+        assert code == 2 and why in said and said.count("\n") == 2
     assert (project / "task.md").read_text() == "mine"
     code, _, said = run("report", "inbox", "--output", "no/such/folder.html")
     assert code == 1 and "No such file" in said

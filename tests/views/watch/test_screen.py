@@ -155,7 +155,9 @@ def test_an_unknown_queue_and_a_root_without_one_are_told_in_a_line(
 ) -> None:
     terminal = screen((240, 24))
     terminal.run(HYPERVISOR, "status", "--watch")
-    terminal.wait_for(lambda text: "no queue was ever opened here; hypervisor open" in text)
+    terminal.wait_for(
+        lambda text: "no queue was ever opened here" in text and "hint: hypervisor open" in text
+    )
     with Ledger.open(str(project), create=True) as ledger:
         ledger.generations.open("q", [])
     terminal.run(HYPERVISOR, "status", "--watch", "nowhere")

@@ -230,7 +230,7 @@ def test_what_was_set_aside_is_named_until_it_is_merged_or_done_anew(project: Pa
     assert [item for item, _ in merge(project).aside] == ["t1", "t2"], "nothing has changed"
     told = rows(project)["t1"]["merge"]
     assert f"branch {held[1].branch}: merge that by hand" in told
-    assert "hypervisor integrate q again; or, to have it done anew: hypervisor retry q t1" in told
+    assert "hypervisor integrate q again; or, to have it redone: hypervisor retry q t1" in told
     git(project, "merge", "-q", "-X", "theirs", held[1].branch)
     told = merge(project)
     assert [item for item, _ in told.merged] == ["t1"]

@@ -8,6 +8,7 @@ import os
 from hypervisor.agents.claude import upgrade
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.system import libraries
 from hypervisor.system.processes import Late, ask
 from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
@@ -88,10 +89,9 @@ def _trusted(root: str) -> Finding:
 
 def _plugin(path: str, seconds: float) -> tuple[Finding, str]:
     """Return the finding, and the marketplace that the plugin is from; "" where it isn't known."""
-    from hypervisor.agents.client import plugin_folder
-
-    own = shell(str(plugin_folder()))
-    mend = f"claude plugin marketplace add {own} && claude plugin install hypervisor@hypervisor"
+    own = libraries.origin()
+    mend = f"claude plugin marketplace add {shell(own)} && " if own else ""
+    mend += "claude plugin install hypervisor@hypervisor"
     try:
         said = ask([path, "plugin", "list", "--json"], seconds, cwd="/")
         listed = json.loads(said.out)
@@ -111,7 +111,10 @@ def _plugin(path: str, seconds: float) -> tuple[Finding, str]:
             return wrong(ABOUT, "plugin", f"{version}, disabled", mend), market
         return ok(ABOUT, "plugin", f"{version}, enabled"), market
     # `--plugin-dir` needs no installation, and the client's list does not tell of it.
-    return note(ABOUT, "plugin", "not installed; a session may load it by --plugin-dir", mend), ""
+    text = "not installed; a session may load it by --plugin-dir"
+    if not own:
+        text += "; first, with its folder or address: claude plugin marketplace add"
+    return note(ABOUT, "plugin", text, mend), ""
 
 
 def _policy(root: str) -> Finding:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hypervisor.agents import client
-from hypervisor.agents.claude.client import INSTALL, environment
+from hypervisor.agents.claude.client import INSTALL, ClaudeStream, environment
 from hypervisor.ledger.usage import KINDS
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.processes import Said
 from hypervisor.system.reading import at
-from hypervisor.system.text import one_line
 
 _NAMES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_MAY = ("--effort", "--fallback-model", "--max-budget-usd", "--betas")
 
 
 class ClaudeJudge(client.Judge):
@@ -24,6 +24,7 @@ class ClaudeJudge(client.Judge):
 
     def check(self) -> None:
         """Find the client. Raises HypervisorError."""
+        client.only(self._words, _MAY)
         self._program = client.find("claude", INSTALL)
 
     def start(self, place: client.Place, text: str) -> client.Start:
@@ -36,17 +37,22 @@ class ClaudeJudge(client.Judge):
             *("--setting-sources", ""),
             "--strict-mcp-config",
             *("--tools", ""),
+            *("--system-prompt", client.SYSTEM),
+            "--disable-slash-commands",
+            # Each question would be kept as a session of the user's.
+            "--no-session-persistence",
             *("--model", self.name),
             *("--max-turns", "1"),
         ]
-        return client.Start([*words, *self._words], environment(place), text)
+        return client.Start([*words, *self._words], environment(place), client.unmentioned(text))
 
-    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
-        """Return its answer and the tokens of it. Raises HypervisorError for an error of its."""
-        told = client.event(output)
-        answer = told.get("result")
-        if told.get("is_error") or not isinstance(answer, str):
-            raise HypervisorError(one_line(answer or output, 300))
+    def read(self, place: client.Place, said: Said) -> client.Answer:
+        """Return its answer, with its own figures. Raises HypervisorError."""
+        stream = ClaudeStream()
+        client.finished(stream, said)
+        told = client.event(said.out)
         used = [at(told, "usage", name) for name in _NAMES]
         known = {kind: n for kind, n in zip(KINDS, used, strict=True) if isinstance(n, int)}
-        return answer, known if len(known) == len(KINDS) else None
+        usd = stream.bill[0] if stream.bill is not None else None
+        tokens = known if len(known) == len(KINDS) else None
+        return client.Answer(str(told.get("result") or ""), tokens, usd)

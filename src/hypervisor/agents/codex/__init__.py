@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.transcripts import Usage
 
@@ -25,6 +25,11 @@ class CodexCLI(Client):
         from hypervisor.agents.codex.client import Codex
 
         return Codex(model, turns, words)
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        from hypervisor.agents.codex.judging import CodexJudge
+
+        return CodexJudge(model, words)
 
     def look(self, root: str, seconds: float) -> list[Finding]:
         from hypervisor.agents.codex import doctor

@@ -16,7 +16,7 @@ from hypervisor.agents.codex import login, profile, rollout
 from hypervisor.agents.codex.events import CodexStream
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line
 
 INSTALL = "npm install -g @openai/codex"
@@ -25,6 +25,8 @@ _TRY_SECONDS = 60.0
 # What a user may add of the client's options; all else might open the profile.
 _MODELS = ("-m", "--model", "-i", "--image")
 _SETTINGS = ("-c", "--config")
+# A model, its provider, how it is to think; no key of another kind begins so.
+_OF_MODELS = ("model", "service_tier")
 
 
 class Codex(client.Headless):
@@ -42,12 +44,7 @@ class Codex(client.Headless):
         Raises HypervisorError."""
         self._program = client.find("codex", INSTALL)
         check_words(self._words)
-        if not login.key() and not login.file().exists():
-            named = " nor ".join(login.KEYS)
-            raise HypervisorError(
-                f"codex is not logged in: neither {named} is set, nor is there {login.file()}",
-                "codex login",
-            )
+        login.check()
         client.set_up_server()
         # Of another pool's sandboxes at the same place one may fail now and then.
         why = self._refused(root) and self._refused(root)
@@ -70,15 +67,11 @@ class Codex(client.Headless):
         )  # fmt: skip
         told = profile.config(place.root, folder, home, server)
         (home / "config.toml").write_text(told, encoding="utf-8")
-        if not login.key() and login.file().exists() and not (home / "auth.json").is_symlink():
-            (home / "auth.json").symlink_to(login.file().resolve())
         # In it the sandboxes of one folder count what they have laid there, one for all of them.
         shared = place.folder.parent / "sandboxes"
         shared.mkdir(mode=0o700, exist_ok=True)
         environment = client.scrubbed(place, frozenset((*login.KEYS, *login.SERVICE)))
-        environment |= {"CODEX_HOME": str(home), "TMPDIR": str(shared)}
-        if name := login.key():
-            environment[login.KEYS[0]] = os.environ[name]
+        environment |= {**login.lend(home), "TMPDIR": str(shared)}
         words = [self._program, "exec", "--json", "--strict-config", "--ignore-rules"]
         words += ["--skip-git-repo-check"]
         if self.model is not None:
@@ -114,8 +107,9 @@ class Codex(client.Headless):
         )
 
 
-def check_words(words: Sequence[str]) -> None:
-    """Raise HypervisorError for a word of a user's that might open a worker's profile."""
+def check_words(words: Sequence[str], settings: tuple[str, ...] = _OF_MODELS) -> None:
+    """Raise UsageError for a word of a user's that might open the profile; `settings` are the
+    beginnings of those that may be set."""
     rest = iter(words)
     for word in rest:
         name, _, value = word.partition("=")
@@ -124,10 +118,9 @@ def check_words(words: Sequence[str]) -> None:
                 next(rest, "")
             continue
         setting = next(rest, "") if name in _SETTINGS and not value else value
-        # A model, its provider, how it is to think; no key of another kind begins so.
-        if name not in _SETTINGS or not setting.startswith(("model", "service_tier")):
-            raise HypervisorError(
-                f"workers run in a permission profile of their own, so not with {one_line(word)}",
-                f"leave it out; {', '.join(_MODELS)} and {' or '.join(_SETTINGS)} model…=VALUE "
-                "may be added",
+        if name not in _SETTINGS or not setting.startswith(settings):
+            raise UsageError(
+                f"it runs in a permission profile of its own, so not with {one_line(word)}",
+                f"leave it out; {', '.join(_MODELS)} and {' or '.join(_SETTINGS)} "
+                f"{settings[0]}…=VALUE may be added",
             )

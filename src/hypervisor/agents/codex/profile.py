@@ -33,6 +33,14 @@ _OFF = (
     # Without a network a run would wait for one for ever.
     "unbounded_connection_retries",
 )  # fmt: skip
+# The tools that no model's own entry in the catalog brings, and what the client tells of the place.
+_TOOLS = ("shell_tool", "skill_search", "sleep_tool", "unified_exec", "view_image")
+_ASKING = ("experimental_request_user_input", "update_plan")
+_UNTOLD = tuple(
+    f"include_{what} = false"
+    for what in ("apps_instructions", "collaboration_mode_instructions", "environment_context",
+                 "permissions_instructions")
+)  # fmt: skip
 # What a command is handed of the environment; keys are for the client alone.
 _HANDED = (
     "PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TERM", "TZ", "TMPDIR", "USER", "LOGNAME",
@@ -59,22 +67,8 @@ def config(root: str, folder: str, home: Path, server: str = "") -> str:
     has its own `home` of the client; `server` is what is to stand in there of the queue's server.
     """
     return "\n".join((
-        'approval_policy = "never"',
-        f"default_permissions = {text(NAME)}",
-        # A login shell would set another PATH.
-        "allow_login_shell = false",
-        'web_search = "disabled"',
-        "project_doc_max_bytes = 0",
-        "check_for_update_on_startup = false",
-        'cli_auth_credentials_store = "file"',
-        *_provider(),
-        "[analytics]", "enabled = false",
-        "[feedback]", "enabled = false",
-        "[agents]", "enabled = false",
-        "[skills]", "include_instructions = false",
-        "[skills.bundled]", "enabled = false",
+        *_base(_OFF),
         *(f'[projects.{text(one)}]\ntrust_level = "untrusted"' for one in {root, folder}),
-        "[features]", *(f"{name} = false" for name in _OFF),
         f"[permissions.{NAME}]", 'extends = ":workspace"',
         f"[permissions.{NAME}.filesystem]",
         # Where the homes of the other workers may be.
@@ -87,6 +81,41 @@ def config(root: str, folder: str, home: Path, server: str = "") -> str:
         "[shell_environment_policy]", 'inherit = "all"', f"include_only = {texts(_HANDED)}",
         server,
     ))  # fmt: skip
+
+
+def judge(catalog: Path) -> str:
+    """Return the configuration of a judge: no tools, nothing to read, and models as the file
+    `catalog` tells of them."""
+    return "\n".join((
+        *_base((*_OFF, *_TOOLS), f"model_catalog_json = {text(str(catalog))}", *_UNTOLD),
+        "[tools]", *(f"{name} = {{ enabled = false }}" for name in _ASKING),
+        f"[permissions.{NAME}]", 'extends = ":read-only"',
+        f"[permissions.{NAME}.filesystem]", '":root" = "deny"',
+        f"[permissions.{NAME}.network]", "enabled = false",
+    ))  # fmt: skip
+
+
+def _base(off: Iterable[str], *keys: str) -> list[str]:
+    """Return what holds for everybody, with more `keys` of the top level; these features are
+    `off`."""
+    return [
+        'approval_policy = "never"',
+        f"default_permissions = {text(NAME)}",
+        # A login shell would set another PATH.
+        "allow_login_shell = false",
+        'web_search = "disabled"',
+        "project_doc_max_bytes = 0",
+        "check_for_update_on_startup = false",
+        'cli_auth_credentials_store = "file"',
+        *keys,
+        *_provider(),
+        "[analytics]", "enabled = false",
+        "[feedback]", "enabled = false",
+        "[agents]", "enabled = false",
+        "[skills]", "include_instructions = false",
+        "[skills.bundled]", "enabled = false",
+        "[features]", *(f"{name} = false" for name in off),
+    ]  # fmt: skip
 
 
 def steering(folder: str) -> list[str]:

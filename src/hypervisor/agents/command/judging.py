@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hypervisor.agents import client
 from hypervisor.system.errors import UsageError
+from hypervisor.system.processes import Said
 
 
 class CommandJudge(client.Judge):
@@ -31,6 +32,7 @@ class CommandJudge(client.Judge):
         """Return how to ask it."""
         return client.Start(self._words, client.scrubbed(place), text)
 
-    def read(self, output: str) -> tuple[str, dict[str, int] | None]:
-        """Return its answer; of tokens it tells nothing."""
-        return output, None
+    def read(self, place: client.Place, said: Said) -> client.Answer:
+        """Return its answer; of tokens it tells nothing. Raises HypervisorError."""
+        client.finished(client.LastLines(), said)
+        return client.Answer(said.out)

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hypervisor.agents.client import Headless
+    from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.transcripts import Usage
 
@@ -39,6 +39,11 @@ class GeminiCLI(Client):
         from hypervisor.agents.gemini.client import Gemini
 
         return Gemini(model, turns, words)
+
+    def judge(self, *, model: str | None, words: Sequence[str]) -> Judge:
+        from hypervisor.agents.gemini.judging import GeminiJudge
+
+        return GeminiJudge(model, words)
 
     def look(self, root: str, seconds: float) -> list[Finding]:
         from hypervisor.agents.gemini import doctor

@@ -63,30 +63,15 @@ class Gemini(client.Headless):
 
     def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
         """Lay out the agent's home and policy, and return how to start it."""
-        home = place.folder / "home" / ".gemini"
-        home.mkdir(parents=True, exist_ok=True)
         policy = place.folder / "policy.toml"
         policy.write_text(gemini_policy.policy(place.commands), encoding="utf-8")
         ignored = place.folder / "ignored"
         ignored.write_text("\n".join((*protected.FOLDERS, *protected.FILES)), encoding="utf-8")
-        settings = self._settings(place, str(ignored))
-        (home / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        for name in _LOGIN:
-            theirs = _user_folder() / name
-            if theirs.exists() and not (home / name).is_symlink():
-                (home / name).symlink_to(theirs.resolve())
+        environment = lay_out(place, self._settings(place, str(ignored)))
         words = [self._program, "--skip-trust", "--approval-mode=default"]
         words += ["--policy", str(policy), "-o", "stream-json"]
         if self.model is not None:
             words += ["-m", self.model]
-        environment = client.scrubbed(place, prefixes=("GEMINI_", "GOOGLE_")) | {
-            "GEMINI_CLI_HOME": str(home.parent),
-            # By itself the client starts again as its own child, for a larger heap. An agent's
-            # context is small, a second start costs a second of CPU, and one process is what a
-            # kill of its group wants.
-            "GEMINI_CLI_NO_RELAUNCH": "true",
-        }
-        environment.pop("GEMINI_CLI_TRUST_WORKSPACE", None)
         return client.Start([*words, *self._words], environment, self._prompt(place))
 
     def stream(self, place: client.Place) -> GeminiStream:
@@ -99,13 +84,6 @@ class Gemini(client.Headless):
         return str(found[-1]) if found else None
 
     def _settings(self, place: client.Place, ignored: str) -> dict[str, object]:
-        theirs: dict[str, object] = {}
-        with contextlib.suppress(OSError, ValueError):
-            told = (_user_folder() / "settings.json").read_text(encoding="utf-8")
-            theirs = client.event(told)
-        auth = at(theirs, "security", "auth")
-        if auth is None and os.environ.get("GEMINI_API_KEY"):
-            auth = {"selectedType": "gemini-api-key"}
         # The client keeps from servers what looks like a secret, unless it is named. It reads the
         # value from its own environment, so that no password stands in the file.
         passed, made = client.server_environment(place)
@@ -116,16 +94,7 @@ class Gemini(client.Headless):
             "env": {name: f"${{{name}}}" for name in passed} | made,
         }
         return {
-            "security": {"auth": auth or {}},
-            "general": {
-                "enableAutoUpdate": False,
-                "enableAutoUpdateNotification": False,
-                # The pool waits better: it starts no further agent meanwhile.
-                "maxAttempts": 2,
-            },
             "model": {"maxSessionTurns": self._turns},
-            "privacy": {"usageStatisticsEnabled": False},
-            "telemetry": {"enabled": False},
             "context": {"fileFiltering": {"customIgnoreFilePaths": [ignored]}},
             "mcpServers": {gemini_policy.SERVER: server},
         }
@@ -142,6 +111,45 @@ class Gemini(client.Headless):
             + f"\n## This run\n\nClaim and complete {most}. Call `claim_next_task` with `caller` "
             f'"gemini" and no project. {allowed}\n'
         )
+
+
+def lay_out(place: client.Place, more: dict[str, object]) -> dict[str, str]:
+    """Lay out a home in `place`, with the user's login and `more` settings; return the whole
+    environment of a client that lives in it."""
+    home = place.folder / "home" / ".gemini"
+    home.mkdir(parents=True, exist_ok=True)
+    theirs: dict[str, object] = {}
+    with contextlib.suppress(OSError, ValueError):
+        theirs = client.event((_user_folder() / "settings.json").read_text(encoding="utf-8"))
+    auth = at(theirs, "security", "auth")
+    if auth is None and os.environ.get("GEMINI_API_KEY"):
+        auth = {"selectedType": "gemini-api-key"}
+    settings = {
+        "security": {"auth": auth or {}},
+        "general": {
+            "enableAutoUpdate": False,
+            "enableAutoUpdateNotification": False,
+            # The pool waits better: it starts no further agent meanwhile.
+            "maxAttempts": 2,
+        },
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        **more,
+    }
+    (home / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    for name in _LOGIN:
+        own = _user_folder() / name
+        if own.exists() and not (home / name).is_symlink():
+            (home / name).symlink_to(own.resolve())
+    environment = client.scrubbed(place, prefixes=("GEMINI_", "GOOGLE_")) | {
+        "GEMINI_CLI_HOME": str(home.parent),
+        # By itself the client starts again as its own child, for a larger heap. An agent's
+        # context is small, a second start costs a second of CPU, and one process is what a
+        # kill of its group wants.
+        "GEMINI_CLI_NO_RELAUNCH": "true",
+    }
+    environment.pop("GEMINI_CLI_TRUST_WORKSPACE", None)
+    return environment
 
 
 class GeminiStream(client.Stream):

@@ -9,6 +9,7 @@ import tempfile
 from hypervisor import __version__
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.system import libraries
 from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
@@ -74,7 +75,7 @@ def _login(folder: str, settings: dict[str, object]) -> Finding:
         if os.path.exists(os.path.join(folder, name)):
             return ok(ABOUT, "login", f"{told}, {name} is there (not tried)")
     if any(_in_env_file(folder, name) for name in variables):
-        return ok(ABOUT, "login", f"{told}, its key stands in the client's .env (not tried)")
+        return ok(ABOUT, "login", f"{told}, its key is in the client's .env (not tried)")
     if variables and os.path.exists(os.path.join(folder, "gemini-credentials.json")):
         # The client may keep a key there, encrypted; it makes the file for other ends as well.
         text = f"{told}: {variables[0]} is not set, and the client's own store can't be looked into"
@@ -119,9 +120,10 @@ def _trusted(folder: str, settings: dict[str, object], root: str) -> Finding:
 
 def _extension(folder: str) -> Finding:
     """The extension as the client has it: a copy, or a link to where it was linked from."""
-    from hypervisor.agents.client import plugin_folder
-
-    own = shell(str(plugin_folder() / "gemini"))
+    own, get = libraries.origin(), ""
+    if own and not os.path.isdir(own):
+        own, get = "hypervisor", f"git clone {shell(own)} hypervisor && "
+    install = f"gemini extensions install {shell(os.path.join(own, 'gemini'))}" if own else ""
     place = os.path.join(folder, "extensions", "hypervisor")
     try:
         noted = client.read_object(os.path.join(place, ".gemini-extension-install.json"))
@@ -130,9 +132,11 @@ def _extension(folder: str) -> Finding:
         version = client.read_object(os.path.join(place, "gemini-extension.json")).get("version")
     except FileNotFoundError:
         text = "not installed: no commands and no news in sessions"
-        return note(ABOUT, "extension", text, f"gemini extensions install {own}")
+        if not own:
+            text += "; with the folder of its sources: gemini extensions install FOLDER/gemini"
+        return note(ABOUT, "extension", text, get + install)
     except (OSError, ValueError) as error:
-        mend = f"gemini extensions uninstall hypervisor && gemini extensions install {own}"
+        mend = f"gemini extensions uninstall hypervisor && {get}{install}".rstrip("& ")
         return wrong(ABOUT, "extension", "can't be read", mend, error)
     if version != __version__:
         text = f"{one_line(version, 20)}, but the program is {__version__}"

@@ -41,6 +41,11 @@ _HEAD = """\
 """
 
 
+def closed() -> str:
+    """Return the policy file of a judge: no tool at all."""
+    return _HEAD + _rule(["*"], "deny", 999)
+
+
 def _any_case(name: str) -> str:
     """Return a pattern for a file's name in any case: some disks know no difference."""
     return "".join(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypervisor.agents.transcripts import Usage, add
 from hypervisor.system.late import late
-from hypervisor.system.reading import json_rows, json_value, objects
+from hypervisor.system.reading import at, json_rows, json_value, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ def sum_up(rows: Iterable[str]) -> Usage:
             usage.known = False
         if not isinstance(row, dict) or row.get("type") != "gemini":
             continue
-        figures = _figures(row.get("tokens"))
+        told = figures(row.get("tokens"))
         name = row.get("id")
-        if figures is None or not isinstance(name, str):
+        if told is None or not isinstance(name, str):
             usage.known = False
             continue
-        messages[name] = figures, str(row.get("model") or ""), objects(row.get("toolCalls"))
+        messages[name] = told, str(row.get("model") or ""), objects(row.get("toolCalls"))
     items = usage.by_id
     current = False
-    for figures, model, calls in messages.values():
-        usage.total = add(usage.total, figures)
-        usage.requests.append((len(items) - 1 if current else None, model, figures, 0))
+    for used, model, calls in messages.values():
+        usage.total = add(usage.total, used)
+        usage.requests.append((len(items) - 1 if current else None, model, used, 0))
         if current:
-            items[-1] = items[-1][0], add(items[-1][1], figures)
+            items[-1] = items[-1][0], add(items[-1][1], used)
         for call in calls:
             tool = str(call.get("name", "")).rpartition("task_manager_")[2]
             if tool in _ENDS and call.get("status") == "success":
@@ -63,13 +63,13 @@ def sum_up(rows: Iterable[str]) -> Usage:
     return usage
 
 
-def _figures(told: object) -> Tokens | None:
-    if not isinstance(told, dict):
-        return None
-    kinds = [told.get(kind) for kind in ("input", "cached", "total")]
+def figures(told: object, given: str = "input", all_of_it: str = "total") -> Tokens | None:
+    """Return the tokens that the client tells, None for an unknown shape; the last two are its
+    names for those of the prompt and for their sum."""
+    kinds = [at(told, kind) for kind in (given, "cached", all_of_it)]
     if not all(isinstance(figure, int) for figure in kinds):
         return None
-    prompt, cached, total = (int(figure or 0) for figure in kinds)
+    prompt, cached, total = (int(str(figure)) for figure in kinds)
     return prompt - cached, total - prompt, cached, 0
 
 

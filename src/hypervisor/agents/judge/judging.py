@@ -3,11 +3,10 @@ stays as it is."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +40,8 @@ def judge(
 ) -> Iterator[Judged]:
     """Have each report judged, so many at once; yield them as they are. Ends early where a few in a
     row can't be."""
-    rules, redactor = prompt("prompts/judge.md"), Redactor()
+    # Over the marks it would take them for a part of what a text begins: they are 16 digits.
+    rules, clean = prompt("prompts/judge.md"), Redactor().text
     over = threading.Event()
     in_a_row = 0
     with (
@@ -49,18 +49,16 @@ def judge(
         processes.requests_to_end(()) as requests,
     ):
         agent = PoolAgent("judge", "judge", 0, queue)
-        (Path(folder) / "tmp").mkdir()
-        place = Place(ledger.root, queue, agent, Path(folder))
 
         def ask(report: Reviewed, text: str) -> Judged:
             if over.is_set():
                 return Judged(report, None, "")
-            with processes.obeying(requests):
-                return _ask(report, text, asked, place)
+            with processes.obeying(requests), tempfile.TemporaryDirectory(dir=folder) as own:
+                return _ask(report, text, asked, Place(ledger.root, queue, agent, Path(own)))
 
         with ThreadPoolExecutor(workers) as pool:
             # What a report is shown by is read here: the ledger is this thread's.
-            texts = (redactor.text(_text(ledger, queue, report, rules)) for report in reports)
+            texts = (_text(ledger, queue, report, rules, clean) for report in reports)
             waiting = []
             for report, text in zip(reports, texts, strict=True):
                 waiting.append(pool.submit(ask, report, text))
@@ -79,29 +77,29 @@ def judge(
                     yield told
 
 
-def _text(ledger: Ledger, queue: str, report: Reviewed, rules: str) -> str:
+def _text(
+    ledger: Ledger, queue: str, report: Reviewed, rules: str, clean: Callable[[str], str]
+) -> str:
     mark = secrets.token_hex(8)
     parts = [
         f"{mark} {name}\n{text}\n{mark} end of {name}"
-        for name, text in shown(ledger, queue, report)
+        for name, text in shown(ledger, queue, report, clean)
     ]
     return "\n\n".join([rules.replace("{mark}", mark), *parts]) + "\n"
 
 
 def _ask(report: Reviewed, text: str, asked: Judge, place: Place) -> Judged:
-    start = asked.start(place, text)
     try:
-        code, out, said = processes.run(
+        place.tmp.mkdir()
+        start = asked.start(place, text)
+        code, *told = processes.run(
             start.words,
-            cwd=str(place.folder),
-            env={**start.environment, "TMPDIR": str(place.tmp)},
+            cwd=str(place.tmp),
+            env=start.environment,
             seconds=_SECONDS,
             input=start.stdin.encode("utf-8", "replace"),
         )
-        if code:
-            tail = one_line((said or out).decode("utf-8", "replace").strip()[-300:], 300)
-            raise HypervisorError(f"{processes.exit_text(code)}: {tail or os.devnull}")
-        answer, tokens = asked.read(out.decode("utf-8", "replace"))
-        return Judged(report, verdict(answer, tokens), "")
+        out, err = (one.decode("utf-8", "replace") for one in told)
+        return Judged(report, verdict(asked.read(place, processes.Said(code, out, err))), "")
     except (HypervisorError, OSError, processes.Overtime) as error:
         return Judged(report, None, one_line(error, 300))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Reviewed
@@ -18,8 +19,11 @@ _LONGEST = 64 * 1024
 _FILES = 20
 
 
-def shown(ledger: Ledger, queue: str, report: Reviewed) -> list[tuple[str, str]]:
-    """Return the parts, each with its name; what is too long is cut in its middle, and says so."""
+def shown(
+    ledger: Ledger, queue: str, report: Reviewed, clean: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    """Return the parts, each with its name and passed to `clean`; what is too long is cut in its
+    middle, and says so."""
     told: dict[str, object] = loads(report.report) if report.report else {}
     parts = [
         ("instructions", ledger.queues.get(queue).instructions or ""),
@@ -28,7 +32,7 @@ def shown(ledger: Ledger, queue: str, report: Reviewed) -> list[tuple[str, str]]
         ("answer", report.answer or ""),
         ("change", _change(ledger, report, told)),
     ]
-    return [(name, _cut(text)) for name, text in parts if text]
+    return [(name, _cut(clean(text))) for name, text in parts if text]
 
 
 def _cut(text: str) -> str:
@@ -64,7 +68,9 @@ def _change(ledger: Ledger, report: Reviewed, told: dict[str, object]) -> str:
     if isinstance(commit, str) and top_of(ledger.root) is not None:
         base = claim.base_commit if claim is not None and claim.branch else None
         span = [f"{base}", commit] if base else [f"{commit}^", commit]
-        code, out, _ = Git(ledger.root).run("diff", "--no-ext-diff", "--no-textconv", *span)
+        # A worker names the commit: it may look like an option.
+        options = ("--no-ext-diff", "--no-textconv", "--end-of-options")
+        code, out, _ = Git(ledger.root).run("diff", *options, *span, "--")
         if not code:
             return out
     files = told.get("files")

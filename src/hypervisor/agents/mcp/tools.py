@@ -97,7 +97,7 @@ class Tools:
         """End a task as blocked, with the reason why it can't be done."""
         told = _given(reason=reason, evidence=evidence, next_step=next_step, note=note)
         if "reason" not in told:
-            raise UsageError("a block needs a reason", "say in a sentence what stands in the way")
+            raise UsageError("a block needs a reason", "say in a sentence what is in the way")
         self.dispatch.block(str(id), {**told}, caller=caller)
         return self._ended(str(id), "blocked")
 

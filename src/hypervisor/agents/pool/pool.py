@@ -279,7 +279,7 @@ class Pool:
     def _start_command(self, slot: int) -> bool:
         """Claim an item and start its process; False if there is nothing to claim."""
         place = self._launch.place(self._launch.name(self.client.name, slot), 0)
-        asking = caller.PoolAgent(self.session, place.agent.name)
+        asking = caller.PoolAgent(self.session, place.agent.name, model=self._names[0])
         try:
             claims = worker.take(
                 self.ledger, self.queue, asking.name, agent=asking, branch=self._branch

@@ -75,7 +75,7 @@ def priority_or_usual(raw: str | None) -> float:
 
 def priority_of(raw: str | None) -> float | None:
     """Return the number of a priority, the smaller the more urgent: `1` and `p1` are 1, critical
-    is 0, high 1, medium 2, low 3. None for what is no priority."""
+    is 0, high 1, medium 2, low 3. None for what is not a priority."""
     word = (raw or "").strip().lower()
     if word in _PRIORITIES:
         return _PRIORITIES[word]

@@ -60,6 +60,7 @@ def check(
     """
     look = Look(root, settings, Where(where), purpose, instructions, files_from, tools)
     look_at(look, found)
+    look.tell_pages()
     own = ledger.ledger_id if ledger else None
     locks = LockView(root, [*settings.lock_folders, *lock_folders], own)
     open_items = ledger.items.all_open() if ledger else {}
@@ -131,7 +132,8 @@ class _Sorting:
         if self._for_work:
             # A task beside the sources may say that it blocks one of them.
             tasks = any(item.identity is not None for item in items)
-            relate(items, self._beside, always=self._knows_all or tasks)
+            always = self._knows_all or tasks or any(one.blocks for one in self._look.beside)
+            relate(items, self._beside, always=always)
         ready = []
         for candidate in self._look.candidates:
             if candidate.verdict is None:
@@ -191,7 +193,12 @@ class _Sorting:
         queues = self._ledger.accepted.blocked([item.id for item, _ in told])
         for item, verdict in told:
             if item.id in queues:
-                mend = f"hypervisor retry {queues[item.id]} {shell(item.id)} works on it again"
+                queue, is_newest = queues[item.id]
+                # Older generations are over: its report is taken back, and it is opened anew.
+                verb, then = (
+                    ("retry", "works on it again") if is_newest else ("undo", "takes that back")
+                )
+                mend = f"hypervisor {verb} {queue} {shell(item.id)} {then}"
                 item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
@@ -202,16 +209,24 @@ class _Sorting:
             paths = [_place(item) for item in same]
             if item_id in self._look.left_out:
                 paths.append(self._look.left_out[item_id])
-            if len(paths) < 2 or all(item.closed for item in same):
+            if len(paths) < 2:
                 continue
             more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
             for item in same:
+                if item.closed:
+                    continue
                 other = one_line(paths[1] if item is same[0] else paths[0])
                 mend = "remove the copy, or give it an id of its own"
                 item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
 
     def _beside(self, wanted: set[str]) -> Iterable[Known]:
-        """Yield what the search finds, with paths from the root, by which what has no id goes."""
+        """Yield what the search finds, with paths from the root, by which what has no id goes, and
+        the rows and items that were not asked for."""
+        folded = {name.casefold() for name in wanted}
+        for known in self._look.beside:
+            names = (known.id, known.parent or "", *known.aliases)
+            if known.blocks or any(name.casefold() in folded for name in names):
+                yield known
         for known in self._search(wanted):
             path = os.path.relpath(known.path, self._root)
             yield known._replace(path=path, id=known.id if known.has_id else path)

@@ -105,6 +105,8 @@ class Node:
     warnings: list[str] = field(default_factory=list)
     # True where the tool that wrote it takes what is cancelled for as good as done.
     cancelled_will_do: bool = False
+    # True where it has an item wait with its parent.
+    waits_with_parent: bool = False
 
     @property
     def closed(self) -> bool:
@@ -142,6 +144,7 @@ def relate(
             node.warnings += [f"blocks {one_line(name, 80)}, which does not exist" for name in lost]
     _settle_doubts(nodes, names)
     graph.judge_parents()
+    graph.wait_with_parents()
     graph.judge_containers()
     graph.judge_dependencies()
 
@@ -272,16 +275,42 @@ class _Graph:
             elif not self._inside(node.parent) and node.parent.casefold() not in self._known:
                 node.warnings.append(f"its parent {one_line(node.parent, 80)} does not exist")
 
+    def wait_with_parents(self) -> None:
+        """Have items wait for what those above them wait for, where their tool does so."""
+        own = {id(node): node.depends_on for node in self._nodes if node.waits_with_parent}
+        for node in self._nodes:
+            line = [node.id]
+            at = node
+            while at.waits_with_parent and at.parent is not None:
+                above = self._inside(at.parent)
+                if len(above) != 1 or above[0].id in line or above[0].closed:
+                    break
+                at = above[0]
+                line.append(at.id)
+                if node.verdict is None and at.state in ("blocked", "waiting"):
+                    node.verdict = Verdict("held", "waits_for", _waits(at.id, _state(at)))
+                others = [one for one in own.get(id(at), ()) if one not in line]
+                node.depends_on = [*node.depends_on, *others]
+
     def judge_containers(self) -> None:
         """Hold what others still have to be done for."""
+        ordered = Counter(
+            node.parent.casefold()
+            for node in self._nodes
+            if node.parent is not None and not node.closed and self._is_ordered(node, node.parent)
+        )
         for node in self._nodes:
             children = self._open_children.get(node.id.casefold(), 0)
-            if node.verdict is None and children:
-                own = node.parent is not None and node.parent.casefold() == node.id.casefold()
-                children -= own
+            children -= ordered.get(node.id.casefold(), 0)
             if node.verdict is None and children:
                 count = f"{children} open child{'ren' if children > 1 else ''}"
                 node.verdict = Verdict("held", "container", f"has {count}")
+
+    def _is_ordered(self, node: Node, parent: str) -> bool:
+        """True if one of the two says itself that it waits for the other."""
+        if parent in (node.id, *node.depends_on):
+            return True
+        return any(node.id in above.depends_on for above in self._inside(parent))
 
     def judge_dependencies(self) -> None:
         """Hold what waits: for tasks of the batch with `after`, for others with the reason."""
@@ -380,7 +409,7 @@ def _waits(item_id: str, state: str) -> str:
 _BY_OTHERS = ("locked", "open", "elsewhere")
 # What is said of a task that others wait for, by the kind of its own verdict.
 _STATES = {
-    "same_id": "an id that two files have",
+    "same_id": "an id that stands twice",
     "cycle": "in a dependency cycle",
     "waits_for": "itself waiting",
     "missing_dependency": "itself waiting",

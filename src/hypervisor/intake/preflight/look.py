@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypervisor.config.roots import is_outside
@@ -16,7 +18,7 @@ from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.unknown import KEY
 from hypervisor.intake.preflight.where import Where
-from hypervisor.intake.sources import Found, guess_id
+from hypervisor.intake.sources import Found, Known, guess_id
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.text import one_line, shell
@@ -24,6 +26,7 @@ from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.dependencies import is_read
 from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats.rows import Rows
 from hypervisor.tasks.ids import guess_state, is_a_note
 from hypervisor.tasks.read import Document, Identity, identity_of, read
 from hypervisor.tasks.task import Task, task_of
@@ -63,7 +66,8 @@ class Look:
 
     What becomes an item, or would if it weren't for its own file, goes to `candidates` in the order
     of the sources; what is broken or can't be one goes straight to `result`. `left_out` holds the
-    ids that `where` left out, with a path for each. With `hold_unknown`, assignees that nobody
+    ids that `where` left out, with a path for each, `beside` the rows and items of files that were
+    not asked for. With `hold_unknown`, assignees that nobody
     knows hold a task.
     """
 
@@ -73,6 +77,7 @@ class Look:
     ) -> None:  # fmt: skip
         self.candidates: list[Candidate] = []
         self.left_out: dict[str, str] = {}
+        self.beside: list[Known] = []
         self.result = Preflight()
         self._root = root
         self._prefix = os.path.join(root, "")
@@ -87,6 +92,7 @@ class Look:
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
         self._context: dict[str, list[str]] = {}
+        self._files: dict[str, object] = {}
         self._outside: dict[str, tuple[bool, bool]] = {}
 
     def at(self, found: Found) -> None:
@@ -142,11 +148,14 @@ class Look:
             self._broken(path, found.line, kind, reason, fix)
 
     def _row(self, found: Found, path: str | None) -> None:
-        if self._where and not self._where.holds(found.row, None):
-            self.result.not_matching += 1
-            return
         assert found.item is not None, "a row was read as an item"
         item = self._settled(found.item)
+        if self._where and not self._where.holds(found.row, None):
+            self.result.not_matching += 1
+            names = (item.id, *item.aliases) if item.id else item.aliases
+            self._beside(found.row_id or "", path, item, item.parent, names, item.blocks)
+            return
+        kind = formats.get(found.format or "rows")
         if found.is_work and path is not None and found.format is not None:
             self.result.formats[path] = found.format
         verdict = None
@@ -156,11 +165,14 @@ class Look:
             verdict = finished(item.state, item.word)
             if verdict is None and not (self._files_are_items or found.is_work):
                 verdict = Verdict("held", "instructions", _NEEDS_INSTRUCTIONS)
-            verdict = verdict or held_by_status(item.state, item.word)
+            if verdict is None and not item.state:
+                verdict = Verdict("held", "container", "worked on by its parts")
             if verdict is None and item.held:
-                verdict = Verdict("held", KEY, item.held)
+                why = "waiting" if item.state == "waiting" else KEY
+                verdict = Verdict("held", why, item.held)
+            verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and found.path is not None:
-                verdict = self._seen_before((found.path, found.number), path)
+                verdict = self._seen_before((self._same(found.path), found.number), path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
@@ -181,14 +193,30 @@ class Look:
                 payload=found.row,
                 rank=(priority_or_usual(item.priority if found.is_work else None), 0.0),
                 files=files,
+                cancelled_will_do=kind.cancelled_will_do,
+                waits_with_parent=kind.waits_with_parent,
             )
         )
 
+    def tell_pages(self) -> None:
+        """Warn of files with just as many rows as their tool prints unless more are asked for."""
+        rows = Counter(one.path for one in self.candidates if one.file is None)
+        for path, name in self.result.formats.items():
+            kind = formats.get(name) if formats.holds_many(name) else None
+            if isinstance(kind, Rows) and rows[path] == kind.page > 0:
+                what = f"{kind.page} issues, as many as are listed unless more are asked for"
+                self.result.warnings.append(Warned(None, path, what))
+
     def _item(self, item: Item, found: Found, path: str | None) -> None:
         """Take in one of the many items of a file."""
-        assert path is not None and found.path is not None, "it stands in a file"
-        if self._where and not self._where.holds(item._asdict(), None):
-            self.result.not_matching += 1
+        assert path is not None and found.path is not None, "it is in a file"
+        item = self._settled(item)
+        blocks = [self._called(path, other) for other in item.blocks]
+        parent = item.parent and f"{path}#{item.parent}"
+        matches = not self._where or self._where.holds(item._asdict(), None)
+        if found.beside or not matches:
+            self.result.not_matching += not matches and not found.beside
+            self._beside(f"{path}#{item.id}", path, item, parent, (), blocks)
             return
         if path not in self.result.formats:
             kind = formats.get(found.format or "")
@@ -196,10 +224,10 @@ class Look:
             self.result.warnings += [Warned(None, path, note) for note in kind.notes(found.path)]
             context = kind.context(found.path, self._root)
             self._context[path] = [os.path.relpath(file, self._root) for file in context]
-        item = self._settled(item)
         verdict = finished(item.state, item.word) or held_by_status(item.state, item.word)
         if item.held:
-            verdict = Verdict("held", "disagreement", item.held)
+            why = "waiting" if item.state == "waiting" else "disagreement"
+            verdict = Verdict("held", why, item.held)
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
         files = tuple(sorted(set(map(os.path.normpath, item.files))))
@@ -212,10 +240,11 @@ class Look:
                 id=f"{path}#{item.id}",
                 status=item.word,
                 state=item.state,
-                parent=item.parent and f"{path}#{item.parent}",
+                parent=parent,
                 depends_on=[self._called(path, other) for other in item.depends_on],
-                blocks=[self._called(path, other) for other in item.blocks],
-                verdict=verdict or self._seen_before((found.path, (item.line, item.id)), path),
+                blocks=blocks,
+                verdict=verdict
+                or self._seen_before((self._same(found.path), (found.number, item.id)), path),
                 path=path,
                 title=item.title,
                 payload={"text": item.text, "line": item.line}
@@ -226,6 +255,18 @@ class Look:
                 cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
             )
         )
+
+    def _beside(
+        self, item_id: str, path: str | None, item: Item, parent: str | None,
+        aliases: Sequence[str], blocks: Sequence[str],
+    ) -> None:  # fmt: skip
+        """Take in an item that nobody asked for, and others may wait for."""
+        self.beside.append(
+            Known(
+                item_id, path or "", item.state, item.word or None, None, parent,
+                (*aliases,), (*blocks,),
+            )
+        )  # fmt: skip
 
     def _settled(self, item: Item) -> Item:
         """Return an item with the class that the settings give to a word of which its format knows
@@ -408,6 +449,16 @@ class Look:
         first = self._seen[key]
         same = "named twice" if first == path else f"the same file as {one_line(first)}"
         return Verdict("skipped", "duplicate", same)
+
+    def _same(self, file: str) -> object:
+        """Return what a file of many items has in common with links to it."""
+        if file not in self._files:
+            try:
+                seen = os.stat(file)
+                self._files[file] = seen.st_dev, seen.st_ino
+            except OSError:
+                self._files[file] = file
+        return self._files[file]
 
     def _told_twice(self, file: str, path: str) -> bool:
         """Say whether a broken file was told before; the second time it is a duplicate."""

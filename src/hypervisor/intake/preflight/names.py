@@ -62,6 +62,7 @@ class Names:
             return exact
         if self._by_name is None:
             self._by_name = self._named()
+        folded = folded.replace("\\", "/")
         hits = self._by_name.get(_plain(folded), [])
         if not hits and "/" in folded:
             # A link names as much of the path as is needed; a folder that is gone tells nothing.

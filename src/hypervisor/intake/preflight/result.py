@@ -73,7 +73,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
         items=sum(checked.left_out.values()),
     )
     if settings := checked.settings():
-        told += ["for what is not known, to paste into hypervisor.toml:", "", *settings]
+        told += ["to paste into hypervisor.toml, for what is unknown:", "", *settings]
     return told
 
 

@@ -107,7 +107,7 @@ class Rules:
         if not names:
             return None
         shown = ", ".join(one_line(name, 40) for name in names)
-        reason = f"assigned to {shown}, of whom no setting says whether it is a person or an agent"
+        reason = f"assigned to {shown}, and no setting says whether that is a person or an agent"
         return Verdict("held", unknown.KIND, f"{reason}: {unknown.mend(names[0])}", names)
 
     def _needs_tool(self, document: Document, task: Task) -> Verdict | None:
@@ -132,7 +132,7 @@ class Rules:
 def _recurs(task: Task) -> Verdict | None:
     if not task.recurs:
         return None
-    reason = "it recurs: done would end it for good; do this time by hand"
+    reason = "it recurs: done would end it for good; complete this time in the tool that repeats it"
     return Verdict("held", "recurring", reason)
 
 
@@ -146,8 +146,8 @@ def unread(key: str) -> str:
     """Return in words that what stands under a key may be a dependency, and what helps."""
     shown = one_line(key, 60)
     return (
-        f"what stands under {shown} can't be read as what it waits for: list ids or names of "
-        f"files, or write [preflight] ignore_keys = ['{shown}'] into hypervisor.toml"
+        f"the value of {shown} can't be read as dependencies: list ids or file names, "
+        f"or write [preflight] ignore_keys = ['{shown}'] into hypervisor.toml"
     )
 
 

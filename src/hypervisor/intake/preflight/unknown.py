@@ -80,7 +80,7 @@ def to_paste(names: Iterable[str], statuses: Iterable[str], keys: Iterable[str])
     if people or ignored:
         told.append("[preflight]")
     if people:
-        told += ["# move to agents = [] whoever is one", f"humans = {people}"]
+        told += ["# move those that are agents to agents = []", f"humans = {people}"]
     if ignored:
         told += ["# keys that say nothing of what a task waits for", f"ignore_keys = {ignored}"]
     return told

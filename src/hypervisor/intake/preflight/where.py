@@ -33,7 +33,7 @@ class Where:
     where `key=value` does not. `<`, `<=`, `>` and `>=` compare numbers as numbers, priorities in
     their order (critical 0, high 1, medium 2, low 3), and other texts, dates among them, as texts;
     they don't hold where the key is missing, or of another kind. The names of one family of task
-    files stand for those of the others: `tags` finds `labels` too. `all` is no condition.
+    files stand for those of the others: `tags` finds `labels` too. `all` is not a condition.
     """
 
     def __init__(self, conditions: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ def _parsed(condition: str) -> tuple[str, str, str]:
     key = found[1].strip() if found else ""
     if found is None or not key:
         raise UsageError(
-            f"--where '{one_line(condition, 60)}' is no condition",
+            f"--where '{one_line(condition, 60)}' is not a condition",
             "write it in quotes, for instance --where 'priority<=1' or --where project=aops",
         )
     sign, wanted = found[2], found[3].strip()
@@ -71,7 +71,7 @@ def _parsed(condition: str) -> tuple[str, str, str]:
         )
     if sign in _ORDERS and _is_priority(key) and priority_of(wanted) is None:
         raise UsageError(
-            f"--where '{one_line(condition, 60)}': {one_line(wanted, 40)} is no priority",
+            f"--where '{one_line(condition, 60)}': {one_line(wanted, 40)} is not a priority",
             "write a number, or critical (0), high (1), medium (2) or low (3)",
         )
     return key, sign, wanted

@@ -89,7 +89,7 @@ class _Expander:
         self._settings = settings
         self._stdin = stdin
         self._files_are_items = files_are_items
-        self._accept = walk.is_no_leftover if files_are_items else walk.is_markdown
+        self._accept = walk.is_no_leftover if files_are_items else self._is_looked_at
         self._lists_lead_out = lists_lead_out
         self._told = format if format in formats.TASK_FILES else None
         self._format = formats.get(format) if formats.holds_many(format) and format else None
@@ -180,7 +180,7 @@ class _Expander:
         """Return the format of a file of many items, None if it is none."""
         if self._format is not None and not isinstance(self._format, RowFormat):
             return self._format
-        if self._told is not None:
+        if self._told is not None or self._format is not None:
             return None
         if self._files_are_items and walk.is_markdown(path):
             return None
@@ -213,7 +213,8 @@ class _Expander:
         """Yield what is below a folder, or the items of the files that it stands for."""
         own = [] if self._format or self._told else formats.in_folder(path)
         for kind, file in own:
-            yield from self._items(file, spec, kind)
+            rows = isinstance(kind, RowFormat)
+            yield from self._rows.of_file(file, spec) if rows else self._items(file, spec, kind)
         if own:
             return
         listing = walk.Walk(path, self._root, self._accept, self._settings.skip_folders)
@@ -233,6 +234,9 @@ class _Expander:
             yield from self._file(found.path, found.origin)
         else:
             yield found if self._told is None else found._replace(format=self._told)
+
+    def _is_looked_at(self, name: str) -> bool:
+        return walk.is_markdown(name) or bool(self._names(name))
 
     def _is_asked_about(self, folder: str) -> bool:
         """True where any file in `folder` may hold items."""
@@ -263,7 +267,8 @@ class _Expander:
         """Yield the items of a file, or of one that has none `instead`, without which that is told
         as a problem."""
         try:
-            items = kind.chosen(path, kind.items(path, mark.text_of(path)[1]), name)
+            every = kind.items(path, mark.text_of(path)[1])
+            items = kind.chosen(path, every, name)
         except BrokenFile as error:
             yield _broken(error, path, spec) if instead is None else instead
             return
@@ -273,9 +278,13 @@ class _Expander:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
             problem = Problem("broken", "empty", f"{what} in it", "check the file")
             yield Found(path, origin=spec, problem=problem)
-        for item in items:
+        named = set(map(id, items))
+        for number, item in enumerate(every, 1) if items else ():
             if item.state:
-                yield Found(path, origin=spec, line=item.line, item=item, format=kind.name)
+                yield Found(
+                    path, origin=spec, line=item.line, item=item, format=kind.name, number=number,
+                    beside=id(item) not in named,
+                )  # fmt: skip
 
     def _list(self, path: str, spec: str) -> Iterator[Found]:
         try:

@@ -70,7 +70,7 @@ class Rows:
     def of_file(self, path: str, origin: str) -> Iterator[Found]:
         """Yield the rows of the file at `path`; a row that can't be read is one broken entry.
 
-        Raises SourceError for a file that is no table at all, or too large.
+        Raises SourceError for a file that is not a table at all, or too large.
         """
         try:
             descriptor, status = open_file(path)
@@ -245,7 +245,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield _Row(line, None, f"not a row: {error}", "mend the quotes of the row")
+            yield _Row(line, None, f"not a row: {error}", "fix the quotes of the row")
             continue
         except _BadLine as error:
             yield _Row(lines.number, None, str(error), error.fix)
@@ -291,7 +291,7 @@ class _Again:
 
 def holds_json_rows(path: str) -> bool:
     """Return whether the file at `path` is JSON, and one array of objects is all there is in it,
-    but for what says something about that."""
+    but for what says something about that; also where the array is broken."""
     if not path.lower().endswith(_ARRAY):
         return False
     try:
@@ -318,7 +318,14 @@ def _array_in(text: str) -> int | None:
     while text[at : at + 1] == '"':
         _, at = _DECODER.raw_decode(text, at)
         at = skip_blanks(text, skip_blanks(text, at) + 1)
-        value, end = _DECODER.raw_decode(text, at)
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except ValueError:
+            if text[at : at + 1] == "[" and text[skip_blanks(text, at + 1) :][:1] == "{":
+                found.append(at)
+            if not found:
+                raise
+            break
         if isinstance(value, list) and any(isinstance(one, dict) for one in value):
             found.append(at)
         at = skip_blanks(text, end)
@@ -327,25 +334,19 @@ def _array_in(text: str) -> int | None:
 
 
 def _json_array(text: str, origin: str) -> Iterator[_Row]:
-    decoder = strict_json.decoder()
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
+        raise SourceError(what, "fix it") from None
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
     at, line, counted = skip_blanks(text, start + 1), 1, 0
-    while text[at : at + 1] not in ("]", ""):
+    while text[at : at + 1] != "]":
         line, counted = line + text.count("\n", counted, at), at
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
-            raise SourceError(what, "fix it") from None
-        trouble = strict_json.trouble(value, text[at:end])
-        if trouble is not None:
-            yield _Row(line, None, *trouble)
-        elif isinstance(value, dict):
-            yield _Row(line, value)
-        else:
-            kind = strict_json.KINDS[type(value)]
-            yield _Row(line, None, f"{kind}, not an object", "write {…} there")
+        end = _DECODER.raw_decode(text, at)[1]
+        yield _json_row(line, text[at:end])
         at = skip_blanks(text, end)
         at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
 
@@ -362,22 +363,21 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
         except _NotText as error:
             yield _Row(error.number, None, "not UTF-8", "convert the file to UTF-8")
             continue
-        if not text:
-            continue
-        number = lines.number
-        try:
-            value = strict_json.decoder().decode(text)
-        except (ValueError, RecursionError) as error:
-            yield _Row(number, None, f"not JSON: {one_line(error, 120)}", "fix or remove the line")
-            continue
-        trouble = strict_json.trouble(value, text)
-        if trouble is not None:
-            yield _Row(number, None, *trouble)
-        elif isinstance(value, dict):
-            yield _Row(number, value)
-        else:
-            kind = strict_json.KINDS[type(value)]
-            yield _Row(number, None, f"{kind}, not an object", "write {…} on the line")
+        if text:
+            yield _json_row(lines.number, text)
+
+
+def _json_row(line: int, text: str) -> _Row:
+    try:
+        value = strict_json.decoder().decode(text)
+    except (ValueError, RecursionError) as error:
+        return _Row(line, None, f"not JSON: {one_line(error, 120)}", "fix or remove it")
+    trouble = strict_json.trouble(value, text)
+    if trouble is not None:
+        return _Row(line, None, *trouble)
+    if isinstance(value, dict):
+        return _Row(line, value)
+    return _Row(line, None, f"{strict_json.KINDS[type(value)]}, not an object", "write {…} there")
 
 
 def is_json_lines(data: bytes) -> bool:

@@ -90,7 +90,8 @@ class Format:
     """One format. `name` is what `--format` takes, `about` says what it is in a few words, `names`
     are the file names by which a walk over a folder finds such files, `pattern` what they match
     where they vary. With `by_lines`, what an item is does not hang on the lines after it. With
-    `cancelled_will_do`, what is cancelled is as good as done for what waits for it."""
+    `cancelled_will_do`, what is cancelled is as good as done for what waits for it, with
+    `waits_with_parent`, an item waits for all that its parent waits for."""
 
     name = ""
     about = ""
@@ -98,6 +99,7 @@ class Format:
     by_lines = False
     pattern = ""
     cancelled_will_do = False
+    waits_with_parent = False
 
     def recognises(self, path: str, text: str) -> bool:
         """True if the file at `path` (absolute), which holds `text`, is one of these."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypervisor.tasks.dependencies import Dependencies, in_row
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows
@@ -31,6 +33,13 @@ class Beads(Rows):
     about = "issues.jsonl of beads: an export, read only"
     is_work = True
     id_key = "id"
+    waits_with_parent = True
+
+    def below(self, folder: str) -> list[str]:
+        """`.beads` stands for the export in it."""
+        file = os.path.join(folder, "issues.jsonl")
+        named = os.path.basename(os.path.realpath(folder)) == ".beads"
+        return [file] if named and os.path.isfile(file) else []
 
     def knows(self, row: Row) -> bool:
         """By the kind that each issue has."""
@@ -42,14 +51,19 @@ class Beads(Rows):
             return None
         if "_type" in row or row.get("pinned") or row.get("ephemeral") or row.get("is_template"):
             return None
-        return super().item(row, status_class)
+        told = super().item(row, status_class)
+        other = _link(row, "conditional-blocks")
+        if told and other and told.state == "ready":
+            why = f"it is for the case that {other} fails: work on it by hand then"
+            return told._replace(state="waiting", held=why)
+        return told
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the tool's own word; an epic is worked on by its children."""
-        if row.get("issue_type") == "epic" and word != "closed":
-            return "waiting"
         later = word == "open" and is_later(str(row.get("defer_until") or ""))
-        return "waiting" if later else _WORDS.get(word, "unknown")
+        state = "waiting" if later else _WORDS.get(word, "unknown")
+        by_parts = row.get("issue_type") == "epic" and state in ("ready", "in_progress")
+        return "" if by_parts else state
 
     def links(self, row: Row) -> Dependencies:
         """Return what the issue says it waits for; it is the one that waits, whatever the type."""
@@ -59,15 +73,20 @@ class Beads(Rows):
 
     def parent(self, row: Row) -> str:
         """Return the id of the issue's parent."""
-        links = row.get("dependencies")
-        for link in links if isinstance(links, list) else ():
-            if isinstance(link, dict) and link.get("type") == "parent-child":
-                return str(link.get("depends_on_id") or "")
-        return ""
+        return _link(row, "parent-child")
 
     def closing(self, item_id: str) -> list[str]:
         """Close the issue."""
         return ["bd", "close", item_id, "--reason", "done"]
+
+
+def _link(row: Row, kind: str) -> str:
+    """Return the id of the first issue that a link of this kind leads to, "" for none."""
+    links = row.get("dependencies")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("type") == kind:
+            return str(link.get("depends_on_id") or "")
+    return ""
 
 
 FORMAT = Beads()

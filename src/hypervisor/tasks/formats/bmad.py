@@ -111,7 +111,7 @@ def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
         if told is not None and _KEY.fullmatch(told[2]):
             if any(key == told[2] for key, *_ in found):
                 number = text.count("\n", 0, at) + 1
-                raise BrokenFile(path, number, f"{told[2]} stands there twice", "remove one line")
+                raise BrokenFile(path, number, f"{told[2]} appears twice", "remove one line")
             found.append((told[2], told[4], at + told.start(4), at + told.end(4)))
         at += len(line)
     return found

@@ -29,9 +29,12 @@ class CheckList(BoxFormat):
     def recognises(self, path: str, text: str) -> bool:
         """By the file's name, or by a heading over some of its boxes; never with front matter,
         which makes boxes those of one task."""
-        if not path.lower().endswith((".md", ".markdown")) or "[ ]" not in text or _headed(text):
+        if not path.lower().endswith((".md", ".markdown")) or _headed(text):
             return False
-        return _is_named(path) or any(_says_tasks(box) for box in boxes(text))
+        if not any(mark in text for mark in ("[ ]", "[x]", "[X]")):
+            return False
+        found = boxes(text)
+        return bool(found) and (_is_named(path) or any(map(_says_tasks, found)))
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
         """Return the boxes, those under a heading that says tasks where the name does not."""

@@ -19,7 +19,9 @@ class GitHub(Rows):
     name = "github"
     about = "JSON of GitHub issues: read only"
     is_work = True
+    page = 30
     id_key = "number"
+    cancelled_will_do = True
 
     def knows(self, row: Row) -> bool:
         """By number, title, and a state of GitHub's."""
@@ -39,7 +41,7 @@ class GitHub(Rows):
 
     def links(self, row: Row) -> Dependencies:
         """Return what newer versions of `gh` say of other issues."""
-        waits, blocks = (_numbers(row.get(key)) for key in ("blockedBy", "blocking"))
+        waits, blocks = (_numbers(row.get(key), "closed") for key in ("blockedBy", "blocking"))
         return Dependencies(waits, blocks, {}, [], [])
 
     def parent(self, row: Row) -> str:
@@ -51,11 +53,13 @@ class GitHub(Rows):
         return ["gh", "issue", "close", item_id, "--reason", "completed"]
 
 
-def _numbers(nodes: object) -> list[str]:
+def _numbers(nodes: object, but: str | None = None) -> list[str]:
+    """Return the numbers of issues, without those whose state is `but`."""
     if isinstance(nodes, dict):
         nodes = nodes.get("nodes")
-    found = nodes if isinstance(nodes, list) else []
-    return [str(one["number"]) for one in found if isinstance(one, dict) and "number" in one]
+    found = [one for one in nodes if isinstance(one, dict)] if isinstance(nodes, list) else []
+    left = [one for one in found if str(one.get("state")).casefold() != but]
+    return [str(one["number"]) for one in left if "number" in one]
 
 
 FORMAT = GitHub()

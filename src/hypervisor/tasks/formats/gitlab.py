@@ -23,6 +23,7 @@ class GitLab(Rows):
     name = "gitlab"
     about = "JSON of GitLab issues: read only"
     is_work = True
+    page = 30
     id_key = "iid"
 
     def knows(self, row: Row) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _DATES = (("Completed", "done"), ("Canceled", "cancelled"), ("Archived", "cancelled"),
           ("Started", "in_progress"))  # fmt: skip
+_UNSTARTED = ("backlog", "todo", "triage")
 
 
 class Linear(Rows):
@@ -26,10 +27,13 @@ class Linear(Rows):
         return {"ID", "Team", "Title", "Status"} <= row.keys()
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
-        """Return the class that the dates tell, else that of a word beyond doubt."""
+        """Return the class that the dates tell, else that of a word beyond doubt; an export
+        without dates has its words only."""
         for column, state in _DATES:
             if str(row.get(column) or "").strip():
                 return state
+        if not any(column in row for column, _ in _DATES):
+            return "ready" if word.casefold() in _UNSTARTED else status_class(word or None)
         return super().state(row, word, status_class)
 
     def title(self, row: Row) -> str:

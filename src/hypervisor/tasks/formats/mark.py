@@ -25,7 +25,7 @@ def local_id(item_id: str, path: str) -> str:
 
 
 def text_of(path: str) -> tuple[write.Seen, str]:
-    """Read a file that holds many items. Raises OSError, and BrokenFile for what is no text."""
+    """Read a file that holds many items. Raises OSError, and BrokenFile for what is not text."""
     seen = write.look(path)
     try:
         text = seen.raw.decode()
@@ -46,7 +46,7 @@ def read(path: str, kind: Format, own_id: str, title: str | None) -> Item:
 def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) -> Item:
     same = kind.find(path, text, own_id, title)
     if len(same) != 1:
-        what = "stands there more than once" if same else "is no longer there"
+        what = "is there more than once" if same else "is no longer there"
         raise NoSuchItem(
             path,
             same[1].line if same else None,

@@ -21,7 +21,7 @@ from hypervisor.tasks.formats.boxes import boxes_of, outside, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from hypervisor.tasks.formats.boxes import Hit
 
@@ -88,6 +88,7 @@ class ObsidianTasks(BoxFormat):
 
     name = "obsidian-tasks"
     about = "lines of the Obsidian plugin Tasks"
+    cancelled_will_do = True
 
     def __init__(self, vault: _Vault | None = None) -> None:
         self._vault = vault
@@ -132,16 +133,16 @@ class ObsidianTasks(BoxFormat):
         told = super().item(entry, links, path)
         fields = entry.fields or {}
         state = _TYPES.get(self._vault_of(path).types.get(entry.box.mark, ""), "unknown")
-        word = told.word
+        word, held = told.word, ""
         later = max(fields.get("start", ""), fields.get("scheduled", ""))
         if state == "ready" and "repeat" in fields:
-            state, word = "waiting", "recurs: only the plugin writes the next one"
+            state, held = "waiting", "it recurs, and only the plugin writes the next: tick it there"
         elif state == "ready" and fields.get("onCompletion", "").lower() == "delete":
-            state, word = "waiting", "is deleted when done: only the plugin does that"
+            state, held = "waiting", "it is deleted when done, by the plugin alone: tick it there"
         elif state == "ready" and later and later > time.strftime("%Y-%m-%d"):
             state, word = "waiting", f"until {later}"
         priority = _PRIORITIES.get(fields.get("priority", ""))
-        return told._replace(state=state, word=word, priority=priority)
+        return told._replace(state=state, word=word, priority=priority, held=held)
 
     def items(self, path: str, text: str) -> list[Item]:
         """Return the tasks, each behind those nested in it and those that it names: these may stand
@@ -154,13 +155,16 @@ class ObsidianTasks(BoxFormat):
         bare = [self.item(one, Links(), path) for one in found]
         inside = nested(found, [one.state not in ("done", "cancelled") for one in bare])
         own = {one.id for one in found}
+        named = [
+            [name.strip() for name in (entry.fields or {}).get("dependsOn", "").split(",")]
+            for entry in found
+        ]
+        there = self._elsewhere(path, {name for names in named for name in names} - own - {""})
         told = []
-        for one, entry, links in zip(bare, found, inside, strict=True):
-            waits = [name.strip() for name in (entry.fields or {}).get("dependsOn", "").split(",")]
+        for one, links, waits in zip(bare, inside, named, strict=True):
             here = [name for name in waits if name in own and name != one.id]
-            missing = [name for name in waits if name and name not in own]
-            there = self._elsewhere(path, missing) if missing and one.state == "ready" else []
-            after = tuple(dict.fromkeys([*links.waits, *here, *there]))
+            beside = [other for name in waits for other in there.get(name, ())]
+            after = tuple(dict.fromkeys([*links.waits, *here, *beside]))
             told.append(one._replace(depends_on=after, parent=links.parent))
         return told
 
@@ -194,14 +198,15 @@ class ObsidianTasks(BoxFormat):
     def _vault_of(self, path: str) -> _Vault:
         return self._vault or _vault_of(path) or _DEFAULT
 
-    def _elsewhere(self, path: str, names: Sequence[str]) -> list[str]:
+    def _elsewhere(self, path: str, names: Set[str]) -> dict[str, list[str]]:
         """Return the open tasks with these ids in the other notes of the vault, as `FILE#id`."""
         from hypervisor.tasks.formats.mark import text_of
         from hypervisor.tasks.walk import Walk, is_markdown
 
         vault = self._vault_of(path)
-        told: list[str] = []
-        for found in Walk(vault.folder, vault.folder, is_markdown, ()) if vault.folder else ():
+        told: dict[str, list[str]] = {}
+        notes = Walk(vault.folder, vault.folder, is_markdown, ()) if names and vault.folder else ()
+        for found in notes:
             if found.path is None or found.problem is not None or found.path == path:
                 continue
             try:
@@ -211,9 +216,9 @@ class ObsidianTasks(BoxFormat):
             if not any(name in text for name in names):
                 continue
             for mark, _, line in _lines(text, vault):
-                name = _fields(line, vault)[1].get("id")
+                name = _fields(line, vault)[1].get("id", "")
                 if name in names and vault.types.get(mark) not in ("DONE", "CANCELLED"):
-                    told.append(f"{found.path}#{name}")
+                    told.setdefault(name, []).append(f"{found.path}#{name}")
         return told
 
 
@@ -339,7 +344,7 @@ def _read(folder: str, file: str, changed: int, size: int) -> _Vault:
             told = json.load(source) if size <= _LARGEST else None
     except (OSError, ValueError, RecursionError) as error:
         told = None
-        what = f"{_SETTINGS}: {one_line(error, 120)}, so nobody knows which boxes are tasks"
+        what = f"{_SETTINGS}: {one_line(error, 120)}, so it is unclear which boxes are tasks"
         broken = BrokenFile(file, getattr(error, "lineno", None), what, "fix it")
     told = told if isinstance(told, dict) else {}
     listed = told.get("statusSettings")

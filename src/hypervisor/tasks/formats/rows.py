@@ -29,6 +29,8 @@ class Rows(Format):
     about = "CSV, TSV, JSON lines or a JSON array: a row an item, with --instructions"
     is_work = False
     id_key: str | None = None
+    # So many rows are all that the tool prints where nobody asks for more.
+    page = 0
 
     def recognises(self, path: str, text: str) -> bool:
         """Rows are known by their columns; see `knows`."""
@@ -53,7 +55,7 @@ class Rows(Format):
         state = self.state(row, word, status_class)
         told = self.links(row)
         parent, name = self.parent(row), self.name_of(row)
-        held = f"what stands under {told.unread[0]} can't be read as what it waits for" \
+        held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
             _text(row.get(self.id_key)) if self.id_key is not None else "",

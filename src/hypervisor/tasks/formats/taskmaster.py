@@ -79,11 +79,12 @@ class Taskmaster(Format):
         return found
 
     def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
-        """Without a name, a file means the tag that the tool is at."""
+        """Without a name, a file means the tag that the tool is at; a task brings its subtasks."""
         tag = name or _current(path) or _MASTER
         if tag == _MASTER:
             return [one for one in items if "/" not in one.id]
-        return super().chosen(path, items, tag)
+        parts = [one for one in items if one.id.startswith(f"{tag}.")]
+        return [*super().chosen(path, items, tag), *parts]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Set the status of what is done, and that of its task with the last of its subtasks."""

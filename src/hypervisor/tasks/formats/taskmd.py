@@ -22,9 +22,7 @@ _WORDS = {
     "cancelled": "cancelled",
 }
 _STATES = {word: state for state, word in _WORDS.items()}
-_SKIPPED = frozenset(
-    ("archive", "node_modules", "vendor", "dist", "build", "out", "target")
-)  # fmt: skip
+_SKIPPED = frozenset(("node_modules", "vendor", "dist", "build", "out", "target"))
 _DIR = late(r"(?m)^dir:[ \t]*[\"']?([^\"'#\r\n]*?)[\"']?[ \t]*(?:#.*)?\r?$")
 _NAME = late(r"(\d+)-(.+)\.md")
 
@@ -41,14 +39,19 @@ class Taskmd(TaskFiles):
         told = _DIR.search(text)
         own = os.path.normpath(os.path.join(above, told[1] if told and told[1] else "tasks"))
         inside = parts(folder, own)
-        if inside[:1] == [".."] or not _SKIPPED.isdisjoint(inside):
+        if inside[:1] == [".."]:
             return None
-        return self.usual()
+        skipped = [name for name in inside if name in _SKIPPED]
+        return self.usual().but(detect=(*skipped,))
 
     def usual(self) -> Family:
         """Its own words; what a task touches is worked on by one at a time."""
         fields = {**AOPS.fields, "depends_on": "dependencies", "files": "touches"}
         return Family(self.name, fields, _WORDS, (), states=_STATES, told=True, kind=self)
+
+    def is_task(self, document: Document, family: Family) -> bool:
+        """Not in the folders that the tool leaves out."""
+        return not family.detect
 
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:
         """An id that the file does not give is in its name."""

@@ -27,6 +27,7 @@ class Taskwarrior(Rows):
     about = "task export: read only"
     is_work = True
     id_key = "uuid"
+    cancelled_will_do = True
 
     def knows(self, row: Row) -> bool:
         """By uuid, description and the time of entry."""

@@ -43,13 +43,15 @@ class TodoTxt(Format):
         for (at, line), item_id, extra in zip(lines, ids, extras, strict=True):
             told = dict(extra)
             priority = _PRIORITY.match(line)
+            held = "" if _DONE.match(line) else _held(told, today)
+            state = "done" if _DONE.match(line) else "waiting" if held else "ready"
             blocks = [by_number[value] for key, value in extra if key == "p" and value in by_number]
             found.append(
                 Item(
                     item_id,
                     _text(line),
-                    _state(line, told, today),
-                    "x" if _DONE.match(line) else "open",
+                    state,
+                    "x" if state == "done" else "open",
                     line,
                     at,
                     (),
@@ -57,6 +59,7 @@ class TodoTxt(Format):
                     paths(line),
                     str(ord(priority[1]) - ord("A")) if priority else None,
                     tuple(blocks),
+                    held=held,
                 )
             )
         return found
@@ -86,13 +89,13 @@ def _text(line: str) -> str:
     return line.strip()
 
 
-def _state(line: str, told: dict[str, str], today: str) -> str:
-    if _DONE.match(line):
-        return "done"
-    # A tool that knows `rec:` writes the next one when one is done.
-    if told.get("t", "") > today or told.get("h") == "1" or "rec" in told:
-        return "waiting"
-    return "ready"
+def _held(told: dict[str, str], today: str) -> str:
+    """Return why nobody should work on a line with these tags yet, "" for nothing."""
+    if "rec" in told:
+        return "it recurs (rec:), and only a tool that knows that writes the next: end it there"
+    if told.get("h") == "1":
+        return "it is hidden (h:1)"
+    return f"not before {told['t']} (t:)" if told.get("t", "") > today else ""
 
 
 FORMAT = TodoTxt()

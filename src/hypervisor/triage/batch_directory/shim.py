@@ -22,7 +22,7 @@ BATCH_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 if not os.path.exists(SCRIPT):
     sys.exit(
         "batch_worker.py: the hypervisor plugin is no longer at " + SCRIPT
-        + "; run skills/hypervisor/scripts/batch_worker.py of the plugin once to mend this file"
+        + "; run skills/hypervisor/scripts/batch_worker.py of the plugin once to fix this file"
     )
 __file__ = SCRIPT
 with open(SCRIPT) as source:

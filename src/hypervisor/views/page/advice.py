@@ -54,7 +54,7 @@ def advice(
     left = summary["preflight"] or {}
     kept = left.get("held", 0) + left.get("broken", 0)
     if asked and kept:
-        why = f"see what keeps {_those(kept)} out of the queue, and what mends it"
+        why = f"see what keeps {_those(kept)} out of the queue, and what fixes it"
         steps.append(Step(f"hypervisor preflight {asked}", why))
     if undoable:
         steps.append(Step(f"hypervisor undo {queue}", "take our edits of the task files back"))

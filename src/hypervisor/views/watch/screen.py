@@ -102,7 +102,7 @@ def _problems(view: View, width: int) -> list[Text]:
         if one["state"] in _ENDED and len(view.queues) > 1 and not one["workers"]:
             # An ended queue among others keeps to its counts.
             continue
-        name = one_line(one["queue"], 30)
+        name = one_line(one["queue"], min(30, max(8, width // 3)))
         for problem in one["problems"]:
             style = "red" if problem["kind"] in _URGENT else "yellow"
             line = Text(f"! {name}: {problem['text']}", style)
@@ -208,11 +208,12 @@ def _workers(view: View, width: int) -> list[Text]:
     several = len(view.queues) > 1
     for one in view.queues:
         late = sorted(one["workers"], key=lambda worker: (not worker["holds"], _lease(worker)))
-        rows += [_worker(worker, one["queue"] if several else None, view) for worker in late]
+        queue = one_line(one["queue"], min(20, max(8, width // 5))) if several else None
+        rows += [_worker(worker, queue, view) for worker in late]
     if not rows:
         return []
     columns = ["worker", "holds", "for", "lease", "tokens", "last tool"]
-    if width <= _SMALL:
+    if width <= _SMALL or not any(row["last tool"] for row in rows):
         columns = columns[:5]
     if width <= _NARROW:
         columns = columns[:3]
@@ -253,7 +254,7 @@ def _worker(worker: Worker, queue: str | None, view: View) -> dict[str, str]:
         if left < first["lease_seconds"] / 4:
             row["style"] = "yellow"
     if queue is not None:
-        row["holds"] = f"{one_line(queue, 20)}: {row['holds']}"
+        row["holds"] = f"{queue}: {row['holds']}"
     if worker["last_tool"] and worker["seen_at"] is not None:
         ago = narrow(now - worker["seen_at"])
         row["last tool"] = f"{ago} ago  {one_line(worker['last_tool'], 100)}"

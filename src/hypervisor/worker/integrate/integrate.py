@@ -259,7 +259,7 @@ class _Run:
         branch = row.branch
         told = (
             f"{why}. Its work is on branch {branch}: merge that by hand, then run "
-            f"hypervisor integrate {self._queue} again; or, to have it done anew: "
+            f"hypervisor integrate {self._queue} again; or, to have it redone: "
             f"hypervisor retry {self._queue} {shell(row.id)}"
         )
         if self._ledger.branches.set_aside(row.token, told):

@@ -66,9 +66,9 @@ def create(index: TaskIndex, fields: Mapping[str, object], body: str = "") -> En
         try:
             document = read.parse(text.encode(), path)
         except UnicodeEncodeError:
-            raise UsageError("half of a character stands in the text", "fix its escape") from None
+            raise UsageError("the text holds half of a character", "fix its escape") from None
         if task_of(document, settings) is None or document.raw_text("id") != item_id:
-            raise UsageError("these fields make no task", "give it a title and a known type")
+            raise UsageError("these fields don't make a task", "give it a title and a known type")
         create_file(path, text.encode())
     index.refresh()
     made = index.at(os.path.relpath(path, root))

@@ -1,0 +1,13 @@
+"""Other programs, run to their end."""
+
+from __future__ import annotations
+
+import os
+
+from hypervisor.system import processes
+
+
+def test_a_program_that_is_slow_to_read_gets_more_than_a_pipe_holds() -> None:
+    words = ["sh", "-c", "sleep 0.3; wc -c"]
+    code, out, _ = processes.run(words, cwd="/", env=os.environ, seconds=5, input=b"x" * 200_000)
+    assert (code, int(out)) == (0, 200_000)
