@@ -51,6 +51,7 @@ def test_the_session_asks_in_the_same_turn_and_a_yes_goes_on(
 ) -> None:
     told = plan(capsys)
     assert "5 items left" in told and "AskUserQuestion" in told
+    assert "fewer than three have ended; the one that has took" in told
     assert "hypervisor plan q --go-on" in told
     # Nobody has answered yet, whatever the session thinks.
     assert "Start" not in plan(capsys, "--go-on")
