@@ -53,6 +53,9 @@ def main() -> int:
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as at, sync_playwright() as playwright:
+        # A terminal is started with these.
+        os.environ.setdefault("HYPERVISOR_HOME", str(Path.home() / ".cache" / "hypervisor"))
+        os.environ["HYPERVISOR_STATE"] = f"{at}/state"
         page = batch_page(Path(at))
         browser = playwright.chromium.launch(executable_path=browser_path, args=sandbox)
         for scheme in ("light", "dark"):

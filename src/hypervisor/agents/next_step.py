@@ -56,6 +56,15 @@ class Ahead(TypedDict):
     seconds: list[float] | None
 
 
+class Spent(TypedDict):
+    """What the first `items` that ended took in all, None where that is not known."""
+
+    items: int
+    tokens: int | None
+    usd: float | None
+    seconds: float
+
+
 class Plan(TypedDict, total=False):
     """The next step for a queue; see `plan`."""
 
@@ -80,6 +89,7 @@ class Plan(TypedDict, total=False):
     seconds: int | None
     usd: float | None
     forecast: Ahead | None
+    first: Spent | None
     model: str
 
 
@@ -90,6 +100,7 @@ class Costs(TypedDict):
     seconds: int | None
     usd: float | None
     forecast: Ahead | None
+    first: Spent | None
 
 
 def go_on(ledger: Ledger, queue: str) -> None:
@@ -111,9 +122,9 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
     "workers", `workers` is how many to start. With "workers", `ask` is whether the user is to be
     asked before, and `tokens`, `usd` and `seconds` are what is left will cost by what the ended
     items did (None where that is not known, as it is below three), and `forecast` what that hangs
-    on. With "not_done", `not_done` are the items that were tried first and
-    did not end as done: their `id`, `state` and `reason`. The rest is started once they have, or
-    the user has agreed.
+    on; below three `first` is what those took that have ended. With "not_done", `not_done` are the
+    items that were tried first and did not end as done: their `id`, `state` and `reason`. The rest
+    is started once they have, or the user has agreed.
 
     `branch` is whether the queue's workers work on branches of their own. Without, `at_once` is how
     many items can be out in one tree until two of them name one file, None for any number, and no
@@ -199,7 +210,17 @@ def _ahead(costs: list[tuple[float, int | None, float | None]], left: int, worke
         "seconds": None if seconds is None else round(seconds.expected),
         "usd": None if usd is None else round(usd.expected, 6),
         "forecast": None,
+        "first": None,
     }
+    if 0 < ended < forecast.LEAST:
+        counted = [one[1] for one in costs if one[1] is not None]
+        priced = [one[2] for one in costs if one[2] is not None]
+        told["first"] = {
+            "items": ended,
+            "tokens": sum(counted) if len(counted) == ended else None,
+            "usd": round(sum(priced), 6) if len(priced) == ended else None,
+            "seconds": round(sum(one[0] for one in costs), 1),
+        }
     if ended >= forecast.LEAST:
         told["forecast"] = {
             "items": ended,
@@ -362,7 +383,9 @@ def _cost(told: Plan) -> str:
     """Return in words what the rest of a queue will cost, and how sure that is."""
     ahead = told["forecast"]
     if ahead is None:
-        return "what they will cost is not known yet, since fewer than three have ended"
+        return "what they will cost is not known yet, since fewer than three have ended" + (
+            _first(told["first"]) if told["first"] else ""
+        )
     tokens, usd, seconds = told["tokens"], told["usd"], told["seconds"]
     parts = [f"about {tokens:,} tokens" if tokens is not None else "an unknown number of tokens"]
     if tokens is not None and (range_ := ahead["tokens"]):
@@ -375,6 +398,15 @@ def _cost(told: Plan) -> str:
         parts.append(f"about {span(seconds)} ({span(range_[0])} to {span(range_[1])})")
     rough = f" (rough: only {ahead['items']} have ended)" if ahead["rough"] else ""
     return ", ".join(parts) + rough
+
+
+def _first(spent: Spent) -> str:
+    """Return in words what the first items took."""
+    took = [span(spent["seconds"])]
+    took += [count(spent["tokens"], "token")] if spent["tokens"] is not None else []
+    took += [f"{dollars(spent['usd'])} at list prices"] if spent["usd"] is not None else []
+    which = either(spent["items"], "the one that has", f"the {spent['items']} that have")
+    return f"; {which} took {', '.join(took)}"
 
 
 def _held_back(told: Plan) -> list[str]:

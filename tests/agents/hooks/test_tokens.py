@@ -97,7 +97,7 @@ def test_the_plan_knows_the_cost_of_an_item_whose_worker_has_only_just_ended_it(
     exact.reports(claim)
     found = next_step.plan(exact.ledger, "q", load(str(exact.root)))
     assert (found["step"], found["left"], found["tokens"]) == ("workers", 5, None)
-    assert exact.ledger.sessions.costs_of_ended("q")[0][1] == 110
+    assert found["first"] is not None and found["first"]["tokens"] == 110
 
 
 def test_a_worker_that_goes_on_after_a_clear_is_counted_over_both_transcripts(

@@ -201,3 +201,9 @@ def test_a_task_of_taskmaster_is_named_with_its_subtasks(write: Write, sort: Sor
     write("tasks.json", json.dumps({"tasks": tasks}))
     for name in ("2", "2.1", "master"):
         assert [entry.id for entry in sort(f"tasks.json#{name}").ready] == ["tasks.json#2.1"]
+
+
+def test_a_folder_in_a_list_is_what_it_is_by_itself(write: Write, sort: Sort) -> None:
+    write("specs/1/tasks.md", "- [ ] T001 a\n")
+    write("all.list", "specs/1\n")
+    assert [entry.id for entry in sort("all.list").ready] == ["specs/1/tasks.md#T001"]

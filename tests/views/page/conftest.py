@@ -133,7 +133,7 @@ def _reviewed(root: Path) -> None:
         )
         drawn = ledger.reviews.reports(queue.no)[:5]
         ledger.reviews.keep(
-            Sample(queue.no, 5, 50, "5", "7", "folder", end),
+            Sample(queue.no, 1, end, "5", "7", "folder", 58),
             [(report.claim, "tasks/inbox", False) for report in drawn],
         )
         ledger.reviews.accept("inbox", drawn[0].id, "ada")
