@@ -77,6 +77,8 @@ def test_a_refused_answer_leaves_the_item_with_its_worker(run: Run) -> None:
     assert ran.returncode == 1
     assert ran.stderr.startswith('error: answer.label: "maybe" is none of "yes", "no"\nhint: ')
     assert "the item is still yours" in ran.stderr
+    assert ' by answer.label: "maybe" is none of' in run("show", "a").stdout
+    assert ' “answer.label: "maybe" is none of' in run("log", "q").stdout
     assert run("done", claim, "--answer", '{"label": "no"}').returncode == 0
 
 
@@ -189,3 +191,35 @@ def test_what_is_advised_after_a_cancel_repeats_no_run_that_is_done(
     [advice] = re.findall(r"hypervisor open q[^<]*", html.unescape(page.read_text()))
     ran = run(*shlex.split(advice.strip())[1:])
     assert "3 items added, 1 left out: done before" in ran.stdout, advice + ran.stderr
+
+
+def test_an_answer_stands_though_a_later_generation_has_failed(run: Run, project: Path) -> None:
+    opened(run, "--first", "1")
+    answer(project, '{"label": "no"}')
+    opened(run, "--again", "--max-attempts", "1")
+    claim = token(run("next", "q").stdout)
+    assert run("fail", claim, "--reason", "a worse model").returncode == 0
+    [line] = [json.loads(one) for one in run("results", "q", "--jsonl").stdout.splitlines()][:1]
+    assert (line["answer"], line["hv"]["status"]) == ({"label": "no"}, "success")
+    second = json.loads(run("results", "q", "--jsonl", "--generation", "2").stdout.splitlines()[0])
+    assert (second["answer"], second["hv"]["reason"]) == (None, "a worse model")
+
+
+def test_a_dash_is_standard_output_and_no_file(run: Run, project: Path) -> None:
+    opened(run)
+    assert run("results", "q", "--out", "-").stdout == run("results", "q").stdout
+    assert not (project / "-").exists()
+
+
+def test_cells_keep_their_ends_of_lines_and_names_that_are_one_are_told(
+    run: Run, project: Path
+) -> None:
+    (project / "r.csv").write_text('id,text\r\na,"one\r\ntwo"\r\n', newline="")
+    (project / "s.json").write_text("{}")
+    opened(run)
+    answer(project, '{"a.b": {"c": 1}, "a": {"b.c": 2}, "d": "\\u001b[1m"}')
+    ran = run("results", "q")
+    assert "u000d" not in ran.stdout and "\x1b" not in ran.stdout
+    assert "more than one column is called answer.a.b.c; " in ran.stderr
+    [line] = run("results", "q", "--jsonl").stdout.splitlines()
+    assert json.loads(line)["answer"]["d"] == "\x1b[1m"

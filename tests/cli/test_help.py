@@ -142,6 +142,7 @@ def test_less_and_more_are_told_on_either_side_of_the_verb(run: Run, project: Pa
         ("work q --workers x", "--workers takes a whole number, not 'x'"),
         ("work q --agent clade", "--agent takes one of 'claude'"),
         ("block 1-aaaa", "missing: --reason"),
+        ("retry", "missing: queue\n"),
         ("status a b", "too many words: b"),
     ],
 )

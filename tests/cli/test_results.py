@@ -151,11 +151,11 @@ def test_no_device_no_pipe_and_no_source_is_written_over(run: Run, project: Path
     assert (project / "pipe").is_fifo() and (project / "link").is_symlink()
 
 
-def test_a_column_that_the_source_and_we_have_is_told(run: Run, project: Path) -> None:
+def test_a_name_of_more_than_one_column_is_told(run: Run, project: Path) -> None:
     (project / "r.csv").write_text("id,hv.status\na,x\n")
     opened(run, "r.csv", "--id", "id")
     ran = run("results", "q")
-    assert "called hv.status; ours come after" in ran.stderr
+    assert "more than one column is called hv.status; " in ran.stderr
     assert next(csv.reader(io.StringIO(ran.stdout)))[:3] == ["id", "hv.status", "hv.status"]
     assert run("results", "q", "--jsonl").stderr == ""
 

@@ -243,6 +243,38 @@ def test_a_drained_queue_is_at_work_again_and_its_session_hears_of_the_new_end(
         ] == ["a"]
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("verb", ["retry", "undo"])
+def test_a_task_that_was_moved_is_open_work_again_where_it_is_now(
+    ended: Path, run_forked: Run, verb: str, edited: bool
+) -> None:
+    b, e = ended / "tasks/b.md", ended / "tasks/e.md"
+    text = b.read_text().replace("# Task", "# Edited") if edited else b.read_text()
+    b.write_text(e.read_text())
+    e.write_text(text)
+    told = run_forked(verb, "q", "b")
+    if verb == "undo" and edited:
+        assert "edited since" in told.stdout and "status: blocked" in e.read_text()
+        return
+    assert told.returncode == 0, told
+    run_forked("cancel", "q")
+    assert "status: active" in e.read_text() and "id: e\n" in b.read_text()
+    assert "2 ready" in run_forked("preflight", "tasks/b.md", "tasks/e.md").stdout
+
+
+def test_what_was_blocked_and_then_cancelled_names_its_mend(ended: Path, run_forked: Run) -> None:
+    b = ended / "tasks/b.md"
+    text = b.read_text()
+    b.unlink()
+    run_forked("retry", "q", "b")
+    run_forked("cancel", "q")
+    b.write_text(text)
+    told = run_forked("preflight", "tasks/b.md").stdout
+    assert "hypervisor retry q b works on it again" in told
+    assert run_forked("retry", "q", "b").returncode == 0
+    assert "status: active" in b.read_text()
+
+
 def reopened_by_hand(ended: Path, run: Run) -> None:
     path = ended / "tasks/b.md"
     path.write_text(path.read_text().replace("status: blocked", "status: open"))
@@ -305,6 +337,23 @@ def test_a_mark_that_was_undone_is_open_work_where_its_queue_is_still_at_work(
     run_forked("undo", "q")
     assert "1 open again, 1 already" in run_forked("open", "q", "specs/001-x/tasks.md").stdout
     assert set(states(project).values()) == {"ready"}
+
+
+def test_a_row_that_was_done_and_has_changed_is_tried_again_and_its_old_content_stays_done(
+    project: Path, run_forked: Run
+) -> None:
+    rows = project / "rows.csv"
+    rows.write_text("id,what\nr1,x\nr2,y\n")
+    (project / "what.md").write_text("Do it.")
+    line = ("open", "q", "rows.csv", "--id", "id", "--instructions", "what.md")
+    run_forked(*line)
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "r1", "done")
+    assert "1 already in it, 1 left out" in run_forked(*line).stdout
+    rows.write_text("id,what\nr1,other\nr2,y\n")
+    assert "1 open again, 1 already in it" in run_forked(*line).stdout
+    rows.write_text("id,what\nr1,x\nr2,y\n")
+    assert "1 already in it, 1 left out" in run_forked(*line).stdout
 
 
 def test_the_summary_of_what_was_done_is_told_to_who_tries_it_again(

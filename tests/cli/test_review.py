@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from hypervisor import worker
+from hypervisor.agents.mcp.claims import Dispatch
+from hypervisor.agents.mcp.tools import Tools
+from hypervisor.intake.index import TaskIndex
 from hypervisor.ledger import Claim, Ledger
 from worker.support import open_queue, reports, states, write_task
 
@@ -191,6 +194,36 @@ def test_a_session_gives_no_verdict_and_lays_out_samples(
     assert told.returncode == 2 and "a person's" in told.stderr
     assert run("review", "q", "a", "--reject", "--note", "no").returncode == 2
     assert shown(run)["verdicts"] == {"accepted": 0, "rejected": 0}
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "HYPERVISOR_TOKEN", "HYPERVISOR_POOL", "HYPERVISOR_AGENT", "CLAUDE_CODE_SESSION_ID",
+        "CLAUDE_PID", "AI_AGENT", "GEMINI_CLI", "CODEX_THREAD_ID",
+    ],
+)  # fmt: skip
+def test_no_mark_of_an_agent_passes_for_a_person(
+    done: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    monkeypatch.setenv(mark, "1")
+    assert run("review", "q", "a", "--accept").returncode == 2
+    assert run("review", "q", "a", "--reject", "--note", "no").returncode == 2
+
+
+def test_a_client_of_the_server_suggests_work_for_what_it_holds(done: Path, run: Run) -> None:
+    index = TaskIndex(str(done))
+    tools = Tools(index, Dispatch(index, "q"))
+    refused = tools.answer(lambda: tools.suggest_task("f", "More"))
+    assert not refused["success"] and "claimed by nobody" in str(refused["message"])
+    tools.answer(lambda: tools.claim_next_task("nic"))
+    for number in range(6):
+        told = tools.answer(lambda n=number: tools.suggest_task("f", f"More {n}", "why"))  # type: ignore[misc]
+        assert told["success"] is (number < 5)
+    assert "5 items at most" in str(told["message"])
+    assert not tools.answer(lambda: tools.suggest_task("f", "two\nlines"))["success"]
+    [first, *_] = shown(run, "--suggested")["suggested"]
+    assert (first["origin"], first["title"], first["body"]) == ("f", "More 0", "why")
 
 
 def test_a_worker_suggests_work_that_a_person_makes_an_item(done: Path, run: Run) -> None:

@@ -285,8 +285,8 @@ def test_a_lock_folder_outside_is_left_out(tmp_path: Path, folder: str) -> None:
         ("\x1b[31m = 1", "Invalid"),
         ("[limits]\nmax_attempts = 99999999999999", "limits.max_attempts"),
         ("[limits]\nlease = '999999999d'", "limits.lease"),
-        ("[triage]\njudgement_patterns = ['" + "(" * 5_000 + "']", "no pattern"),
-        ("[triage]\njudgement_patterns = ['a{99999999999}']", "no pattern"),
+        ("[triage]\njudgement_patterns = ['" + "(" * 5_000 + "']", "not a pattern"),
+        ("[triage]\njudgement_patterns = ['a{99999999999}']", "not a pattern"),
     ],
 )
 def test_settings_without_end_are_one_line_that_names_the_file_soon(

@@ -38,6 +38,20 @@ def test_an_open_box_that_counts_refuses_done_and_the_item_stays(project: Path, 
     assert path.read_bytes() == before
 
 
+def test_open_boxes_are_refusals_that_are_kept_and_bounded(project: Path) -> None:
+    write_task(project, "a", body="# T\n\n- [ ] one\n")
+    open_queue(project, max_refusals=2)
+    with pytest.raises(worker.Refused, match="not ticked"):
+        end(project)
+    with pytest.raises(worker.Spent, match="no longer yours"):
+        end(project)
+    with Ledger.open(str(project)) as ledger:
+        kept = ledger.refusals.of_claims([1])[1]
+        [item] = ledger.queries.results("q")
+    assert [one.name for one in kept] == ["boxes", "boxes"]
+    assert (item.state, item.attempts) == ("ready", 1)
+
+
 @pytest.mark.parametrize(
     "body",
     [

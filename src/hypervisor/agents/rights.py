@@ -45,13 +45,13 @@ ALIASES = {"run": "work", "start": "work", "ls": "status"}
 VERBS |= {word: VERBS[verb] for word, verb in ALIASES.items()}
 
 # Options that make more of a verb than what is granted: the user is asked.
-_MORE = {
+MORE = {
     "report": ("--output", "--open"),
     "results": ("--out",),
     "doctor": ("--bundle", "--unlock", "--adopt"),
     "integrate": ("--into",),
     "cancel": ("--all",),
-    "open": ("--yes-up-to",),
+    "open": ("--yes-up-to", "--ladder", "--repeat", "--notify"),
     "review": ("--sample", "--again", "--accept", "--reject"),
 }
 
@@ -149,7 +149,7 @@ def refused(verb: str, words: Iterable[str], around: str) -> str | None:
 
 def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
     verb, kind = call.verb, VERBS.get(call.verb, LOOK)
-    more = verb in _MORE and (not call.known or _more(verb, call.words))
+    more = verb in MORE and (not call.known or _more(verb, call.words))
     if verb == "results" and not worker and not planning and call.known:
         # The session's own file, as its tools write them; the program looks where it leads.
         more = _leaves(call, root, cwd)
@@ -177,7 +177,7 @@ def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Ver
 
 def _more(verb: str, words: Iterable[str]) -> bool:
     """True if an option makes more of a verb than what is granted."""
-    options = _MORE.get(verb, ())
+    options = MORE.get(verb, ())
     return any(word.partition("=")[0] in options for word in words)
 
 

@@ -184,7 +184,9 @@ def _everywhere(argv: list[str]) -> list[str]:
             try:
                 os.chdir(argv[1])
             except OSError as error:
-                raise UsageError(f"-C {one_line(argv[1], 200)}: {error.strerror}") from None
+                raise UsageError(
+                    f"-C {one_line(argv[1], 200)}: {error.strerror}", "name a folder"
+                ) from None
             argv = argv[1:]
         argv = argv[1:]
     return [*argv[:1], *loud, *argv[1:]] if argv else []

@@ -90,6 +90,9 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
     # From Python 3.14 on it would write control sequences, which what we print with escapes.
     parser.color = False  # type: ignore[attr-defined,unused-ignore]
     module.add_arguments(parser)
+    for action in parser._actions:
+        # argparse would name those among the missing.
+        action.required = action.required and action.nargs != argparse.ZERO_OR_MORE
     width = shutil.get_terminal_size().columns - 2
     told = [textwrap.fill(part, width) for part in (parser.epilog or "").split("\n\n") if part]
     if example := getattr(module, "EXAMPLE", ""):

@@ -16,10 +16,13 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import protected
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import count, listed, one_line
+from hypervisor.system.text import count, lines_kept, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
     from hypervisor.views.results import Results
 
 SUMMARY = "what came out of each item, as CSV or JSON lines"
@@ -38,12 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for each done item, print the command that closes it in the tool that its row came "
         "from; none is run",
     )
-    parser.add_argument("--out", metavar="FILE", help="write it to this file, whole or not at all")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write it to this file, whole or not at all; - prints it"
+    )
     parser.add_argument(
         "--generation",
         type=int,
         metavar="N",
-        help="only this generation (default: each item once, with its newest report)",
+        help="only this generation (default: each item once, as it was last done, if it ever was)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="leave texts that a spreadsheet would run as they are"
@@ -54,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the results, or write them to a file: 0, or 1 where items have no closing command."""
     from hypervisor.views.results import Results, write
 
+    if args.out == "-":
+        args.out = None
     if args.closing and args.out is not None:
         raise UsageError("--closing prints commands, and writes no file", "leave --out out")
     args.queue, root = queue_and_root(args.queue)
@@ -71,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(told, "name another file")
         texts = results.jsonl() if args.jsonl else results.csv(raw=args.raw)
         if args.out is None:
-            sys.stdout.writelines(texts)
+            _print(texts)
         else:
             write(args.out, texts)
             print(args.out)
@@ -82,10 +89,21 @@ def run(args: argparse.Namespace) -> int:
         note(f"{told} (--raw: before none)")
     if results.twice:
         told = (
-            f"the source has columns of its own called {listed(results.twice, 5)}; ours come after"
+            f"more than one column is called {listed(results.twice, 5)}; "
+            "the source's come first, ours last"
         )
         note(f"{told} (--jsonl keeps them apart)")
     return 0
+
+
+def _print(texts: Iterable[str]) -> None:
+    """Print a table, or JSON lines; cells keep their ends of lines where no terminal shows them."""
+    if sys.stdout.isatty():
+        sys.stdout.writelines(texts)
+        return
+    stream: TextIO = getattr(sys.stdout, "unguarded", sys.stdout)
+    for text in texts:
+        stream.write("\r".join(map(lines_kept, text.split("\r"))))
 
 
 def _closing(results: Results) -> int:

@@ -10,6 +10,7 @@ from hypervisor.agents.reconcile import settle
 from hypervisor.cli.place import root_of_item
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
 from hypervisor.ledger.outcomes import AT_WORK, STANDING, UNTRIED
+from hypervisor.ledger.refusals import worded
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span, stamp
 from hypervisor.system.text import count, one_line, prose, shell, shortened
@@ -149,10 +150,8 @@ def _claim(claim: shapes.Claim) -> list[str]:
         checked = f" by {one_line(report['verify'], 300)}" if report.get("verify") else ""
         shown.append(f"    proof: {claim['proof']}{checked}")
     for refusal in claim["refusals"]:
-        shown.append(
-            f"    refused {stamp(refusal['at'])} by {refusal['check']}: "
-            f"{one_line(refusal['why'], 300)}"
-        )
+        why = worded(refusal["check"], one_line(refusal["why"], 300))
+        shown.append(f"    refused {stamp(refusal['at'])} by {why}")
         shown += [f"      {line}" for line in _last_lines(refusal["tail"])]
     if review := claim["review"]:
         why = f": “{one_line(review['note'], 300)}”" if review["note"] else ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from hypervisor import worker
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_claim
 from hypervisor.ledger import Ledger
-from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
-from hypervisor.worker.handout import own_claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "suggest work that you came across, at most 5 per claim; a person decides on it"
 EXAMPLE = "hypervisor suggest 17-x7q2 --title 'The picture on page 3 is missing'"
-_LONGEST_TITLE = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,18 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Keep the suggestion (0), refuse a sixth (1), or learn that the item is not ours (4)."""
-    from hypervisor.system.redact import Redactor
-
     told = options.texts(args, "title", "body")
-    clean = Redactor()
-    title = clean.text(told["title"])
-    if "\n" in title or len(title) > _LONGEST_TITLE:
-        raise UsageError(
-            f"a title is one line of up to {_LONGEST_TITLE} characters", "the rest: --body -"
-        )
-    body = clean.text(told["body"]) if "body" in told else None
     with Ledger.open(root_of_claim(args.token)) as ledger:
-        own_claim(args.token, ledger.ends.holding(args.token))
-        item_id = ledger.suggestions.suggest(args.token, title, body)
+        item_id = worker.suggest(ledger, args.token, told["title"], told.get("body"))
     print(f"suggested {one_line(item_id, 120)}; a person decides on it. Go on with your item.")
     return 0

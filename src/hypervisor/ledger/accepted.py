@@ -85,12 +85,13 @@ class Accepted:
         }
 
     def blocked(self, ids: Sequence[str]) -> dict[str, tuple[str, bool]]:
-        """Return those of these tasks whose newest end is a report that they are blocked, each with
-        its queue, and whether it stands in the newest generation of that."""
+        """Return those of these tasks whose newest end is a report that they are blocked, or that
+        were cancelled after one, each with its queue, and whether it stands in the newest
+        generation of that."""
         return {
             row.id: (row.queue, row.queue_state != "replaced")
             for row in self._newest(ids)
-            if row.state == "blocked"
+            if row.state == "blocked" or (row.state == "cancelled" and row.content is not None)
         }
 
     def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
@@ -133,12 +134,14 @@ class Accepted:
 
     # -- inside a write transaction --
 
-    def keep(self, queue: int) -> None:
-        """Remember what was done in a generation (its number) that is forgotten otherwise."""
+    def keep(self, queue: int, item: int | None = None) -> None:
+        """Remember what was done in a generation, or of it in one item (their numbers), that is
+        forgotten otherwise."""
         self._store.change(
             "insert into accepted (project, queue, id, path, content) "
             "select i.project, q.name, i.id, coalesce(i.path, ''), i.content from item i "
-            "join queue q on q.no = i.queue where i.queue = ? and i.state = 'done' "
-            "and i.content is not null and i.fingerprint is null on conflict do nothing",
-            (queue,),
+            "join queue q on q.no = i.queue where i.queue = ? and i.no = coalesce(?, i.no) "
+            "and i.state = 'done' and i.content is not null and i.fingerprint is null "
+            "and i.format is null on conflict do nothing",
+            (queue, item),
         )

@@ -161,7 +161,7 @@ class Ledger:
         """What makes ended items ready again."""
         from hypervisor.ledger.retries import Retries
 
-        return Retries(self.store, self.queues)
+        return Retries(self.store, self.queues, self.accepted)
 
     @part
     def reviews(self) -> Reviews:

@@ -29,6 +29,11 @@ class Refusal(NamedTuple):
     tail: str
 
 
+def worded(name: str, why: str) -> str:
+    """Return what has refused, and why; the name once, although the reason may hold it, too."""
+    return why if why.startswith(name) else f"{name}: {why.replace(f': {name}: ', ': ', 1)}"
+
+
 _ALL = f"select {columns(Refusal, 'r')} from refusal r "
 
 

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
@@ -30,9 +31,10 @@ _FOLDED = 10
 class Retries:
     """The verb that takes an end back."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
+    def __init__(self, store: Store, queues: Queues, accepted: Accepted) -> None:
         self._store = store
         self._queues = queues
+        self._accepted = accepted
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
         """Make ended items ready again, behind all others, with as many attempts more as a new one.
@@ -103,6 +105,9 @@ class Retries:
             )
         }
         wanted = [item_id for item_id in ids if ended.get(item_id) in over]
+        for item_id in wanted:
+            # Its row or file has changed: what it held before is done all the same.
+            self._accepted.keep(row.no, ended[item_id][0])
         position = self._store.next_positions(len(wanted)) if wanted else 0
         left = [self._retry(row, one, {}, place) for place, one in enumerate(wanted, position)]
         return left.count(None)

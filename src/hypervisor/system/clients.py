@@ -17,7 +17,7 @@ SESSION, PROCESS, ENTRY = "CLAUDE_CODE_SESSION_ID", "CLAUDE_PID", "CLAUDE_CODE_E
 # An entry that begins so has no person at it.
 ENTRY_OF_PROGRAMS = "sdk"
 # Any of these tells that an agent of some client has started this process.
-AGENT_AROUND = (SESSION, "CLAUDECODE", "GEMINI_CLI", "CODEX_THREAD_ID")
+AGENT_AROUND = (SESSION, PROCESS, "CLAUDECODE", "AI_AGENT", "GEMINI_CLI", "CODEX_THREAD_ID")
 # The client that tells of itself by this takes the user's configuration away from the model's git.
 HIDES_GIT_CONFIG = "GEMINI_CLI"
 

@@ -101,7 +101,9 @@ def load(text: str, path: str) -> str:
     shown = one_line(path)
     try:
         schema: object = decoder().decode(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UsageError(f"{shown}: nested too deep", "write it flatter") from None
+    except ValueError as error:
         raise UsageError(f"{shown}: not JSON: {one_line(error, 120)}", "fix it") from None
     if not isinstance(schema, dict):
         raise UsageError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.system.errors import OtherItem
+from hypervisor.system.errors import BrokenFile, OtherItem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,19 @@ def expect(task: Task, document: Document, item_id: str, path: str) -> None:
 def locate(root: str, settings: Settings, item_id: str, path: str) -> str | None:
     """Do as `locate_all` for one task; None where it is not found."""
     return locate_all(root, settings, {item_id: path}).get(item_id)
+
+
+def is_elsewhere(root: str, settings: Settings, item_id: str, path: str) -> bool:
+    """True unless the task with this id, or what can't be read, stands at `path` from the root."""
+    from hypervisor.tasks import read, task_of
+
+    try:
+        task = task_of(read.read(os.path.join(root, path)), settings)
+    except FileNotFoundError:
+        return True
+    except (OSError, BrokenFile):
+        return False
+    return task is None or item_id not in (task.id, path)
 
 
 def locate_all(root: str, settings: Settings, wanted: Mapping[str, str]) -> dict[str, str]:

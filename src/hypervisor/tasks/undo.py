@@ -187,18 +187,20 @@ class UndoLog:
         root and of the folders that were opened are refused. Raises NothingToUndo if no edit is
         recorded.
         """
-        chains: dict[str, list[Entry]] = {}
+        chains: dict[tuple[str, str], list[Entry]] = {}
         renamed: list[Entry] = []
         for entry in sorted(self._entries(), key=lambda entry: -entry["at"]):
             if "to" in entry:
                 renamed += [entry] if item_id in (None, entry["id"]) else []
                 continue
-            chains.setdefault(os.path.join(self._root, entry["path"]), []).append(entry)
+            # Files change their places; the items of one file can only be undone together.
+            of = "" if "start" in entry else str(entry["id"])
+            chains.setdefault((os.path.join(self._root, entry["path"]), of), []).append(entry)
         if item_id is not None:
             chains = {
-                path: entries if "start" in entries[0] else mine
-                for path, entries in chains.items()
-                if (mine := [entry for entry in entries if entry["id"] == item_id])
+                place: entries
+                for place, entries in chains.items()
+                if any(entry["id"] == item_id for entry in entries)
             }
         if not chains:
             what = "" if item_id is None else f" of {one_line(item_id, 80)}"
@@ -211,11 +213,35 @@ class UndoLog:
             self._restore(path, entries, item_id)
             if self._is_allowed(path)
             else Restored(path, str(entries[0]["id"]), "failed", "it is outside of the project")
-            for path, entries in chains.items()
+            for (path, _), entries in chains.items()
         ]
+        self._follow(results, list(chains.values()))
         done = [result.path for result in results if result.outcome == "restored"]
         write.sync_folders(done)
         return results
+
+    def _follow(self, results: list[Restored], chains: list[list[Entry]]) -> None:
+        """Restore the tasks that are no longer where we wrote into them where they are now."""
+        maybe = [
+            (number, one.id, entries)
+            for number, (one, entries) in enumerate(zip(results, chains, strict=True))
+            if one.outcome in ("missing", "edited since") and "start" not in entries[0]
+        ]
+        if not maybe:
+            return
+        from hypervisor.config.settings import load
+        from hypervisor.tasks.locate import is_elsewhere, locate_all
+
+        settings = load(self._root)
+        lost = {
+            item_id: (number, entries)
+            for number, item_id, entries in maybe
+            if is_elsewhere(self._root, settings, item_id, entries[0]["path"])
+        }
+        wanted = {item_id: entries[0]["path"] for item_id, (_, entries) in lost.items()}
+        for item_id, place in locate_all(self._root, settings, wanted).items():
+            number, entries = lost[item_id]
+            results[number] = self._restore(os.path.join(self._root, place), entries, item_id)
 
     def _rename_back(self, entry: Entry) -> None:
         """Give a file its former name, if it is as we left it and nothing has that."""

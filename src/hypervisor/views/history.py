@@ -11,7 +11,7 @@ from itertools import islice
 from hypervisor.ledger import Ledger, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
-from hypervisor.ledger.refusals import Refusal
+from hypervisor.ledger.refusals import Refusal, worded
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.reviews import ACCEPTED, REJECTED
 from hypervisor.ledger.rows import Queue
@@ -275,7 +275,7 @@ class Log:
     def _refused(self, row: Refusal) -> shapes.Event:
         self._refusal = max(self._refusal, row.no)
         claim = self._ledger.queries.claim_now(row.claim)
-        detail = f"{row.name}: {row.why}" + (f"; {row.tail}" if row.tail else "")
+        detail = worded(row.name, row.why) + (f"; {row.tail}" if row.tail else "")
         return self._about(claim, row.at, "refused", detail)
 
     def _ended(self, row: ClaimRow, told: list[shapes.Event]) -> None:

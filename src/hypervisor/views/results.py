@@ -8,6 +8,7 @@ import io
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
@@ -49,8 +50,8 @@ class Results:
         self._queues = [row.no for row in chosen]
         self._schema = chosen[-1].answer
         self._tell = teller(ledger, chosen[-1])
-        # How many texts were kept from acting as formulas, and which columns of a table the source
-        # has that are ours as well.
+        # How many texts were kept from acting as formulas, and what more than one column of a table
+        # is called.
         self.quoted = 0
         self.twice: list[str] = []
 
@@ -106,7 +107,7 @@ class Results:
         write = csv.writer(block, lineterminator="\n").writerow
         acts = frozenset[str]() if raw else _ACTS
         heads = *names, *map(".".join, paths), *map(".".join, said), *HEADS
-        self.twice = [name for name in names if heads.count(name) > 1]
+        self.twice = [name for name, times in Counter(heads).items() if times > 1]
         write([self._cell(name) if name[:1] in acts else name for name in heads])
         for told in self.told():
             made: list[Values | None] = loads(_array(item.payload for item, _, _ in told))

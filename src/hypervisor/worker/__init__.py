@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from hypervisor.worker.nothing_ready import why_nothing, why_word
     from hypervisor.worker.requirements import asks
+    from hypervisor.worker.suggesting import suggest
 
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "off_limits",
     "release",
     "share_left",
+    "suggest",
     "take",
     "why_nothing",
     "why_word",
@@ -64,6 +66,7 @@ __getattr__ = face(
         "off_limits": "off_limits",
         "release": "ends",
         "share_left": "handout",
+        "suggest": "suggesting",
         "take": "handout",
         "why_nothing": "nothing_ready",
         "why_word": "nothing_ready",

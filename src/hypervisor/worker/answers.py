@@ -9,7 +9,6 @@ from hypervisor.worker import checks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Holding
     from hypervisor.system.redact import Redactor
 
@@ -25,7 +24,7 @@ class Unfit(checks.CheckFailed):
     """An answer is missing, or does not fit the schema of its queue."""
 
 
-def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, object]:
+def given(row: Holding, report: dict[str, object]) -> dict[str, object]:
     """Return a report with its `answer` as a value that fits the queue's schema, and a summary.
 
     The answer comes as JSON text, as what a command printed (`output`), or as a value. Raises
@@ -44,9 +43,7 @@ def given(ledger: Ledger, row: Holding, report: dict[str, object]) -> dict[str, 
         value = _clean(value, Redactor())
         _fits(row.answer, value)
     except ValueError as error:
-        refused = Unfit(str(error), _MEND)
-        checks.keep(ledger, row, "answer", refused)
-        raise refused from None
+        raise Unfit(str(error), _MEND, by="answer") from None
     from hypervisor.ledger.reports import dumps
 
     report = {name: one for name, one in report.items() if name != "output"} | {"answer": value}
@@ -119,7 +116,9 @@ def _read(text: str, most: int) -> object:
         raise ValueError(f"answer: it is longer than {most // 1024} KB")
     try:
         value: object = strict_json.decoder().decode(told)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError("answer: nested too deep") from None
+    except ValueError as error:
         raise ValueError(f"answer: not JSON: {one_line(error, 120)}") from None
     if trouble := strict_json.trouble(value, told):
         raise ValueError(f"answer: {trouble[0]}")

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Refused(HypervisorError):
-    """The report was not accepted; the item is still its worker's."""
+    """The report was not accepted `by` what is called so; the item is still its worker's."""
+
+    def __init__(self, message: str, fix: str, output: str = "", *, by: str) -> None:
+        super().__init__(message, fix, output)
+        self.by = by
 
 
 class CheckFailed(Refused):
@@ -48,6 +52,7 @@ def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
         raise Refused(
             f"not ticked in {one_line(path)}: {shown}",
             "tick what is done and run done again, add --force, or block the item",
+            by="boxes",
         )
     return boxes
 
@@ -64,8 +69,7 @@ def passed(
     """Return the report on the item in `row` with the checks of its queue that it passed, in
     `folder`, and what they said. `changed` are the files of a branch, from the root.
 
-    A refusal is kept, and the last one that the queue allows ends the claim (Spent). Raises
-    Refused, CheckFailed and NotOwner.
+    Raises Refused, CheckFailed and NotOwner.
     """
     from hypervisor.worker import evidence, touched
 
@@ -75,30 +79,27 @@ def passed(
     known = evidence.of(row, report, files, unsure)
     commands, said = [], {}
     for check in checks_of(row):
-        try:
-            if check.name == NAMED and check.command is None:
-                _in_scope(ledger, row, changed)
-            elif check.command is None:
-                _has_changed(row, known)
-            else:
-                checked = _verified(ledger, row, check, known, folder, turns, agent)
-                commands.append(check.command)
-                if checked.said is not None:
-                    said[check.name] = checked.said
-        except Refused as refused:
-            keep(ledger, row, check.name, refused)
-            raise
+        if check.name == NAMED and check.command is None:
+            _in_scope(ledger, row, changed)
+        elif check.command is None:
+            _has_changed(row, known, check.name)
+        else:
+            checked = _verified(ledger, row, check, known, folder, turns, agent)
+            commands.append(check.command)
+            if checked.said is not None:
+                said[check.name] = checked.said
     proof = {"verify": "; ".join(commands)} if commands else {}
     return report | proof | ({"checks": said} if said else {})
 
 
-def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
-    """Keep that what is called `name` has refused a report. Raises Spent, with the claim ended,
-    for the last refusal that its queue allows."""
+def keep(ledger: Ledger, row: Holding, refused: Refused) -> None:
+    """Keep that a report was refused. Raises Spent, with the claim ended, for the last refusal that
+    its queue allows, and NotOwner."""
     from hypervisor.system.redact import Redactor
 
     clean = Redactor().text
-    number = ledger.refusals.note(row.token, name, clean(refused.message), clean(refused.output))
+    told = clean(refused.message), clean(refused.output)
+    number = ledger.refusals.note(row.token, refused.by, *told)
     if number < row.max_refusals:
         return
     ledger.ends.end(row.token, "refused", clean(refused.cause))
@@ -107,6 +108,7 @@ def keep(ledger: Ledger, row: Holding, name: str, refused: Refused) -> None:
         "the item is no longer yours",
         f"go on with: hypervisor next {row.queue_name}",
         refused.output,
+        by=refused.by,
     ) from None
 
 
@@ -124,10 +126,11 @@ def _in_scope(ledger: Ledger, row: Holding, changed: list[str] | None) -> None:
         raise Refused(
             f"changed, but not named by the task: {listed(strays, _SHOWN_STRAYS)}",
             "restore them and run done again, or block the item",
+            by=NAMED,
         )
 
 
-def _has_changed(row: Holding, known: Evidence) -> None:
+def _has_changed(row: Holding, known: Evidence, name: str) -> None:
     """Raise CheckFailed if no file is known to have been changed for the item. What marks a task in
     its own file is no change."""
     from hypervisor.worker.outbox import is_written
@@ -140,6 +143,7 @@ def _has_changed(row: Holding, known: Evidence) -> None:
     raise CheckFailed(
         f"no file was changed for this item, as far as can be told{beside}",
         "do the work, then run done again, or block the item",
+        by=name,
     )
 
 
@@ -175,6 +179,7 @@ def _verified(
             f"the check of this queue failed: {which}{checked.why}{checked.lacked}",
             "fix it, then run done again; the item is still yours",
             checked.tail,
+            by=check.name,
         )
     return checked
 

@@ -63,57 +63,66 @@ def finish(
 
     With `more`, the next item of the queue is claimed too. `agent` is the agent of a pool whose
     item it is, if this process is not its own. What can't be written into the task's file stays
-    pending. Raises Refused, and the item stays its worker's; NotOwner, and nothing is written: the
-    item is another's, or was given back since it can't be told who changed what steers the next
-    run; SetupError, which no item is charged for.
+    pending. Raises Refused, which is kept, and the item stays its worker's; Spent for the last one
+    that the queue allows; NotOwner, and nothing is written: the item is another's, or was given
+    back since it can't be told who changed what steers the next run; SetupError, which no item is
+    charged for.
     """
+    told, row = dict(report), _row(ledger, token, outcome, agent)
+    if row is None:
+        ended = _accept(ledger, None, token, outcome, told, more=more)
+        ended.stands = _says_more(ledger, token, told)
+        return ended
+    if outcome != "done":
+        return _not_done(ledger, row, outcome, told, more)
     try:
-        return _finish(ledger, token, outcome, dict(report), force, more, agent)
+        return _done(ledger, row, told, force, more, agent)
     except HypervisorError as error:
         from hypervisor.worker import checks
 
-        if isinstance(error, checks.Spent):
+        if not isinstance(error, checks.Refused):
+            raise
+        try:
+            checks.keep(ledger, row, error)
+        except checks.Spent:
             _look_after(ledger)
+            raise
         raise
 
 
-def _finish(
+def _done(
     ledger: Ledger,
-    token: str,
-    outcome: str,
+    row: Holding,
     report: dict[str, object],
     force: bool,
     more: bool,
     agent: caller.PoolAgent | None,
 ) -> Ended:
-    row = _row(ledger, token, outcome, agent)
-    if row is None:
-        ended = _accept(ledger, None, token, outcome, report, more=more)
-        ended.stands = _says_more(ledger, token, report)
-        return ended
-    if outcome == "done" and (row.answer is not None or "answer" in report):
-        from hypervisor.worker import answers, checks
+    token = row.token
+    if row.answer is not None or "answer" in report:
+        from hypervisor.worker import answers
 
-        try:
-            report = answers.given(ledger, row, report)
-        except checks.Spent:
-            _look_after(ledger)
-            raise
-    if outcome == "done" and row.branch:
+        report = answers.given(row, report)
+    if row.branch:
         try:
             return _done_on_branch(ledger, row, report, force, agent)
         except SetupError as error:
             stop_pool(ledger, row.queue_name, token, error)
             raise
-    if outcome == "done":
-        row, path = _at_its_place(ledger, row)
-        if path is not None:
-            report = _ticked(os.path.join(ledger.root, path), row, report, force)
-        commit = ledger.sessions.commit_of(token)
-        if commit and "commit" not in report:
-            report = report | {"commit": commit}
-        report = _checked(ledger, row, report, ledger.root, ledger.state.folder, agent)
-        return _accept(ledger, row, token, outcome, report, more=more)
+    row, path = _at_its_place(ledger, row)
+    if path is not None:
+        report = _ticked(os.path.join(ledger.root, path), row, report, force)
+    commit = ledger.sessions.commit_of(token)
+    if commit and "commit" not in report:
+        report = report | {"commit": commit}
+    report = _checked(ledger, row, report, ledger.root, ledger.state.folder, agent)
+    return _accept(ledger, row, token, "done", report, more=more)
+
+
+def _not_done(
+    ledger: Ledger, row: Holding, outcome: str, report: dict[str, object], more: bool
+) -> Ended:
+    token = row.token
     found = off_limits.changes(ledger, token)
     if paths := [*found.own, *found.inside, *found.shared]:
         report = report | {"off_limits": paths[:_KEPT_PATHS]}

@@ -109,6 +109,7 @@ def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> 
             f"changed, and it steers the next run: {listed(own)}",
             "block the item and say so; a person may let workers change it: "
             "hypervisor open QUEUE SOURCE --may-write PATH",
+            by="off-limits",
         )
     if found.shared:
         ledger.ends.release(row.token, free=True, reason=why(found.shared))

@@ -119,16 +119,20 @@ def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
     """Have a task's file that says `state` say that it is ready, if that can be written."""
     from hypervisor.config.settings import load
     from hypervisor.tasks import edit, read, task_of, write
-    from hypervisor.tasks.locate import expect
+    from hypervisor.tasks.locate import expect, is_elsewhere, locate
 
-    path = os.path.join(ledger.root, row.path or "")
+    settings = load(ledger.root)
+    place = row.path or ""
+    if is_elsewhere(ledger.root, settings, row.id, place):
+        place = locate(ledger.root, settings, row.id, place) or place
+    path = os.path.join(ledger.root, place)
     try:
         document = read.read(path)
-        task = task_of(document, load(ledger.root))
+        task = task_of(document, settings)
         word = task.family.words.get("ready") if task is not None else None
         if task is None or word is None or task.state != state:
             return
-        expect(task, document, row.id, row.path or "")
+        expect(task, document, row.id, place)
         edited = edit.edit(document, [edit.SetKey(task.family.fields["status"], word)])
         log.record([(path, edited.before, edited.after, row.id)])
         write.replace(path, document, edited.after)

@@ -163,8 +163,14 @@ def test_only_the_users_own_words_say_yes_beforehand(session: Session) -> None:
     assert decision(typed, command=f"{line} --verify 'touch x'; make") == "ask"
     assert decision(typed, command=f"{line}0") == "ask"
     assert decision(typed, agent_id="a1") == "deny"
-    assert permission.yes_up_to(["q", "--yes-up-to=7"]) == 7
-    assert permission.yes_up_to(["q", "--yes-up-to", "7", "--yes-up-to=8"]) is None
+    assert permission.said_by_user(["q", "--yes-up-to=7"]) == {"--yes-up-to": "7"}
+    assert permission.said_by_user(["q", "--yes-up-to", "7", "--yes-up-to=8"]) == {}
+    for told in ("--ladder haiku,opus", "--repeat 3", "--notify phone"):
+        more = f"hypervisor open q tasks {told}"
+        assert decision(user("do the tasks"), command=more) == "ask"
+        assert decision(user(f"do the tasks, {told}."), command=more) == "allow"
+        assert decision(user(f"do them, {told},x"), command=more) == "ask"
+        assert decision(typed, command=f"{more} --yes-up-to 40") == "ask"
 
 
 def test_a_refusal_of_the_clients_own_check_is_a_right_that_the_worker_lacks(

@@ -18,8 +18,8 @@ def test_the_tools_have_the_names_and_the_flat_parameters_that_their_callers_kno
     parameters = {name: set(tool.input_schema["properties"]) for name, tool in tools.items()}
     assert set(parameters) == {
         "claim_next_task", "get_task", "complete_task", "block_task", "release_task",
-        "update_task", "create_task", "list_tasks", "get_ready_tasks", "get_blocked_tasks",
-        "get_children", "get_index_stats",
+        "suggest_task", "update_task", "create_task", "list_tasks", "get_ready_tasks",
+        "get_blocked_tasks", "get_children", "get_index_stats",
     }  # fmt: skip
     assert parameters["claim_next_task"] == {"caller", "project"}
     assert {"id", "force"} <= parameters["complete_task"]

@@ -61,7 +61,7 @@ def test_where_there_is_no_repository_the_pool_says_so_and_nothing_stays_claimed
     assert "work on branches needs a git working tree" in ran.stdout
     assert counts(project) == {"ready": 2}
     ran = run_hypervisor("work", "q", "--agent", "gemini", "--branch")
-    assert ran.returncode == 2 and "--agent claude, codex, command;" in ran.stderr
+    assert ran.returncode == 2 and "--agent claude, codex, command\n" in ran.stderr
 
 
 CLAUDE = """#!/bin/sh

@@ -28,7 +28,7 @@ def test_a_link_of_a_row_that_nobody_understands_holds_it(write: Write, sort: So
     write("r.jsonl", '{"id":"a","depends_on":[{"when":"later"}]}\n{"id":"b","depends_on":{}}\n')
     checked = sort("r.jsonl", id_column="id", instructions=True)
     assert [entry.id for entry in checked.ready] == ["b"]
-    assert "under depends_on can't be read" in checked.held[0].reason
+    assert "value of depends_on can't be read" in checked.held[0].reason
 
 
 def test_rows_of_names_are_no_issues(write: Write, sort: Sort) -> None:
@@ -201,3 +201,9 @@ def test_a_task_of_taskmaster_is_named_with_its_subtasks(write: Write, sort: Sor
     write("tasks.json", json.dumps({"tasks": tasks}))
     for name in ("2", "2.1", "master"):
         assert [entry.id for entry in sort(f"tasks.json#{name}").ready] == ["tasks.json#2.1"]
+
+
+def test_a_folder_in_a_list_is_what_it_is_by_itself(write: Write, sort: Sort) -> None:
+    write("specs/1/tasks.md", "- [ ] T001 a\n")
+    write("all.list", "specs/1\n")
+    assert [entry.id for entry in sort("all.list").ready] == ["specs/1/tasks.md#T001"]

@@ -188,7 +188,7 @@ def test_a_value_that_cannot_be_read_breaks_the_file_and_names_its_line(
         ({"priority": "5"}, "priority is not a priority (0 to 4, critical, high, medium, low)"),
         ({"title": "2026"}, "title is a number"),
         ({"id": "20260119"}, "id is a number"),
-        ({"created": "soon"}, "created is no date (YYYY-MM-DD)"),
+        ({"created": "soon"}, "created is not a date (YYYY-MM-DD)"),
         ({"tags": "review2"}, "tags is one word, read as a list of one"),
         ({"status": "[active]"}, "status is a list of one; read as 'active'"),
         ({"tags": "[1, 2]"}, "tags is a list that holds a number"),

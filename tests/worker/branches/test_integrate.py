@@ -456,6 +456,7 @@ def test_the_command_says_what_became_of_each(project: Path, run_hypervisor) -> 
         "t0: merged into main",
         "t1: set aside: conflicts with main in same.txt",
         "main: 1 merged, 1 set aside, 0 left",
+        "next: hypervisor show t1",
     ]
     again = run_hypervisor("integrate", "q", "--json")
     assert again.returncode == 1 and '"merged": []' in again.stdout

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SERVER = "task_manager"
-TOOLS = ("claim_next_task", "get_task", "complete_task", "block_task", "release_task")
+TOOLS = (
+    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "suggest_task",
+)  # fmt: skip
 NAME = "worker"
 # What the client has beside its tools, and what would bring in the configuration of others.
 _OFF = (

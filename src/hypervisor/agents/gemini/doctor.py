@@ -120,10 +120,10 @@ def _trusted(folder: str, settings: dict[str, object], root: str) -> Finding:
 
 def _extension(folder: str) -> Finding:
     """The extension as the client has it: a copy, or a link to where it was linked from."""
-    own, get = libraries.origin(), ""
-    if own and not os.path.isdir(own):
-        own, get = "hypervisor", f"git clone {shell(own)} hypervisor && "
-    install = f"gemini extensions install {shell(os.path.join(own, 'gemini'))}" if own else ""
+    # Of an address the client would take the whole, and the extension is a part.
+    own = libraries.origin()
+    is_folder = own != "" and os.path.isdir(own)
+    install = f"gemini extensions install {shell(f'{own}/gemini')}" if is_folder else ""
     place = os.path.join(folder, "extensions", "hypervisor")
     try:
         noted = client.read_object(os.path.join(place, ".gemini-extension-install.json"))
@@ -132,11 +132,11 @@ def _extension(folder: str) -> Finding:
         version = client.read_object(os.path.join(place, "gemini-extension.json")).get("version")
     except FileNotFoundError:
         text = "not installed: no commands and no news in sessions"
-        if not own:
-            text += "; with the folder of its sources: gemini extensions install FOLDER/gemini"
-        return note(ABOUT, "extension", text, get + install)
+        if not install:
+            text += "; from a clone of hypervisor: gemini extensions install CLONE/gemini"
+        return note(ABOUT, "extension", text, install)
     except (OSError, ValueError) as error:
-        mend = f"gemini extensions uninstall hypervisor && {get}{install}".rstrip("& ")
+        mend = f"gemini extensions uninstall hypervisor && {install}".rstrip("& ")
         return wrong(ABOUT, "extension", "can't be read", mend, error)
     if version != __version__:
         text = f"{one_line(version, 20)}, but the program is {__version__}"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SERVER = "task_manager"
-TOOLS = ("claim_next_task", "get_task", "complete_task", "block_task", "release_task")
+TOOLS = (
+    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "suggest_task",
+)  # fmt: skip
 _READING = ("read_file", "list_directory", "glob", "grep_search")
 _WRITING = ("write_file", "replace")
 

@@ -12,11 +12,9 @@ from hypervisor.ledger import Ledger, NoLedger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from hypervisor.agents.grants import Grant
-
-_YES = "--yes-up-to"
 
 
 def before_tool(event: Event) -> dict[str, object] | None:
@@ -125,24 +123,37 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
 
 
 def _said_beforehand(event: Event) -> bool:
-    """True for a command that opens a queue with a yes that the user has typed in this session."""
+    """True for a command that opens a queue with what the user has typed in this session."""
+    import re
+
     from hypervisor.agents.shell_calls import only_calls
 
     calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":
         return False
-    number = yes_up_to(calls[0].words)
-    return number is not None and event.client.has_typed(
-        event.text("transcript_path"), rf"{_YES}[ =]{number}(?![0-9])"
+    said = said_by_user(calls[0].words)
+    return bool(said) and all(
+        event.client.has_typed(
+            event.text("transcript_path"), rf"{option}[ =]{re.escape(value)}(?![\w:]|[.,-]\w)"
+        )
+        for option, value in said.items()
     )
 
 
-def yes_up_to(words: Iterable[str]) -> int | None:
-    """Return N of the one option `--yes-up-to N` among `words`, None without one."""
+def said_by_user(words: Sequence[str]) -> dict[str, str]:
+    """Return those of the options of `open` that the user has to have said, with their values; none
+    where one stands there twice or has no plain value."""
     import re
 
-    found = re.findall(rf"(?<!\S){_YES}[ =]([0-9]{{1,9}})(?!\S)", " ".join(words))
-    return int(found[0]) if len(found) == 1 else None
+    said: dict[str, str] = {}
+    for word, follows in zip(words, (*words[1:], ""), strict=True):
+        option, given, value = word.partition("=")
+        value = value if given else follows
+        if option in rights.MORE["open"]:
+            if option in said or not re.fullmatch(r"[\w.,:-]+", value):
+                return {}
+            said[option] = value
+    return said
 
 
 def decided(event: str, decision: str, reason: str) -> dict[str, object]:

@@ -137,6 +137,15 @@ class Dispatch:
                 raise
         self._note_end(item_id, "blocked")
 
+    def suggest(self, item_id: str, title: str, body: str) -> str:
+        """Keep more work that was found while an item of ours was done, and return its id. Raises
+        NotYours for any other item, and what `worker.suggest` does."""
+        item_id, _ = self._named(item_id)
+        with self._ledger() as ledger:
+            if item_id not in self.held:
+                raise NotYours(self._whose(ledger, item_id))
+            return worker.suggest(ledger, self.held[item_id].claim.token, title, body)
+
     def release(self, item_id: str, reason: str) -> str:
         """Give an item of ours back and return its state. Raises NotYours for any other."""
         item_id, _ = self._named(item_id)
@@ -254,6 +263,7 @@ class Dispatch:
             raise worker.Refused(
                 f"{one_line(item_id, 80)} has open children: {listed(named, 5, 60)}",
                 "complete them first, or say it with force",
+                by="children",
             )
 
     def _note_end(self, item_id: str, outcome: str) -> None:

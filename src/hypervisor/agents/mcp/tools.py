@@ -26,9 +26,9 @@ Id = str | int
 Words = list[str] | str | None
 # In the order in which a client is told of them.
 NAMES = (
-    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "update_task",
-    "create_task", "list_tasks", "get_ready_tasks", "get_blocked_tasks", "get_children",
-    "get_index_stats",
+    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "suggest_task",
+    "update_task", "create_task", "list_tasks", "get_ready_tasks", "get_blocked_tasks",
+    "get_children", "get_index_stats",
 )  # fmt: skip
 
 
@@ -105,6 +105,12 @@ class Tools:
         """Give a claimed task back, so that another worker gets it."""
         state = self.dispatch.release(str(id), reason.strip())
         return {"message": f"released {one_line(id, 80)}: it is {state}"}
+
+    def suggest_task(self, id: Id, title: str, body: str = "") -> dict[str, object]:
+        """Tell of more work, found while you have the task `id`; a person decides on it. At most 5
+        for one task."""
+        made = one_line(self.dispatch.suggest(str(id), title, body), 120)
+        return {"message": f"suggested {made}; a person decides on it", "suggested": made}
 
     def _ended(self, item_id: str, how: str) -> dict[str, object]:
         self.index.refresh()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hypervisor.worker.detached import Detached
 
 # It is nobody's command any more, so no client's session is around it.
-_AROUND = (*clients.AGENT_AROUND, clients.PROCESS, clients.ENTRY)
+_AROUND = (*clients.AGENT_AROUND, clients.ENTRY)
 
 
 def start(

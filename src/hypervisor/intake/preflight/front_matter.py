@@ -146,7 +146,7 @@ def _what(value: object, usual: Draft202012Validator) -> str:
         return f"is a list that holds {_kind(odd)}" if usual.is_valid([]) else "is a list"
     schema = usual.schema
     wanted = schema.get("title") if isinstance(schema, dict) else None
-    return f"is no {wanted}" if wanted else f"is {_kind(value)}"
+    return f"is not a {wanted}" if wanted else f"is {_kind(value)}"
 
 
 def _kind(value: object) -> str:

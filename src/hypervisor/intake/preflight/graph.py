@@ -209,6 +209,7 @@ class _Graph:
             self._by_id[node.id].append(node)
             self._by_folded[node.id.casefold()].append(node)
         self._known: dict[str, Known] = {}
+        self._waits: dict[int, frozenset[str]] = {}
         self._open_children = Counter(
             node.parent.casefold() for node in nodes if node.parent is not None and not node.closed
         )
@@ -277,11 +278,12 @@ class _Graph:
 
     def wait_with_parents(self) -> None:
         """Have items wait for what those above them wait for, where their tool does so."""
-        own = {id(node): node.depends_on for node in self._nodes if node.waits_with_parent}
-        for node in self._nodes:
+        below = [node for node in self._nodes if node.waits_with_parent]
+        own = {id(node): node.depends_on for node in below}
+        for node in below:
             line = [node.id]
             at = node
-            while at.waits_with_parent and at.parent is not None:
+            while at.parent is not None:
                 above = self._inside(at.parent)
                 if len(above) != 1 or above[0].id in line or above[0].closed:
                     break
@@ -310,7 +312,13 @@ class _Graph:
         """True if one of the two says itself that it waits for the other."""
         if parent in (node.id, *node.depends_on):
             return True
-        return any(node.id in above.depends_on for above in self._inside(parent))
+        for above in self._inside(parent):
+            # A list may have thousands of boxes in one.
+            if id(above) not in self._waits:
+                self._waits[id(above)] = frozenset(above.depends_on)
+            if node.id in self._waits[id(above)]:
+                return True
+        return False
 
     def judge_dependencies(self) -> None:
         """Hold what waits: for tasks of the batch with `after`, for others with the reason."""

@@ -25,7 +25,7 @@ from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.dependencies import is_read
-from hypervisor.tasks.formats import Item
+from hypervisor.tasks.formats import Format, Item
 from hypervisor.tasks.formats.rows import Rows
 from hypervisor.tasks.ids import guess_state, is_a_note
 from hypervisor.tasks.read import Document, Identity, identity_of, read
@@ -93,6 +93,7 @@ class Look:
         self._seen: dict[tuple[object, object], str | None] = {}
         self._context: dict[str, list[str]] = {}
         self._files: dict[str, object] = {}
+        self._kinds: dict[str, Format] = {}
         self._outside: dict[str, tuple[bool, bool]] = {}
 
     def at(self, found: Found) -> None:
@@ -155,7 +156,7 @@ class Look:
             names = (item.id, *item.aliases) if item.id else item.aliases
             self._beside(found.row_id or "", path, item, item.parent, names, item.blocks)
             return
-        kind = formats.get(found.format or "rows")
+        kind = self._kind(found.format or "rows")
         if found.is_work and path is not None and found.format is not None:
             self.result.formats[path] = found.format
         verdict = None
@@ -252,7 +253,7 @@ class Look:
                 rank=(priority_or_usual(item.priority), 0.0),
                 files=files,
                 format=found.format,
-                cancelled_will_do=formats.get(found.format or "").cancelled_will_do,
+                cancelled_will_do=self._kind(found.format or "").cancelled_will_do,
             )
         )
 
@@ -449,6 +450,11 @@ class Look:
         first = self._seen[key]
         same = "named twice" if first == path else f"the same file as {one_line(first)}"
         return Verdict("skipped", "duplicate", same)
+
+    def _kind(self, name: str) -> Format:
+        if name not in self._kinds:
+            self._kinds[name] = formats.get(name)
+        return self._kinds[name]
 
     def _same(self, file: str) -> object:
         """Return what a file of many items has in common with links to it."""

@@ -62,8 +62,8 @@ class Names:
             return exact
         if self._by_name is None:
             self._by_name = self._named()
-        folded = folded.replace("\\", "/")
         hits = self._by_name.get(_plain(folded), [])
+        folded = folded.replace("\\", "/")
         if not hits and "/" in folded:
             # A link names as much of the path as is needed; a folder that is gone tells nothing.
             hits = self._by_name.get(_plain(folded.rpartition("/")[2]), [])

@@ -318,10 +318,7 @@ class _Expander:
                 problem = Problem("held", "outside", where, _TO_INCLUDE)
                 yield Found(path, origin=origin, line=line, problem=problem)
             elif path is not None and os.path.isdir(path):
-                skip = self._settings.skip_folders
-                listing = walk.Walk(path, self._root, self._accept, skip)
-                yield from listing
-                yield from walk.left_out(listing)
+                yield from self._folder(path, origin)
             elif path is not None:
                 yield from self._member(Found(path, origin=origin))
             else:

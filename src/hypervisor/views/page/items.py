@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypervisor.ledger.findings import ClaimRow, Result
 from hypervisor.ledger.outcomes import STANDING
 from hypervisor.ledger.proofs import CLAIMED
-from hypervisor.ledger.refusals import Refusal
+from hypervisor.ledger.refusals import Refusal, worded
 from hypervisor.ledger.reports import reason_of
 from hypervisor.system.text import one_line, prose
 from hypervisor.tasks.report import UNCHANGED
@@ -211,7 +211,8 @@ def _try(claim: ClaimRow, refusals: list[Refusal], base: float) -> str:
     why = reason_of(claim.report)
     told = [f"{line}. {words.text(why)}" if why else line]
     for one in refusals[-_REFUSALS:]:
-        told.append(f"{words.moment(one.at, base)} refused by {one.name}: {words.text(one.why)}")
+        why = worded(one.name, words.text(one.why))
+        told.append(f"{words.moment(one.at, base)} refused by {why}")
         told += words.text(one.tail).splitlines()[-_TAIL:]
     return "\n".join(told)
 
