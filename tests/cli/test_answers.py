@@ -211,15 +211,15 @@ def test_a_dash_is_standard_output_and_no_file(run: Run, project: Path) -> None:
     assert not (project / "-").exists()
 
 
-def test_cells_keep_their_ends_of_lines_and_names_that_are_one_are_told(
+def test_cells_stay_as_they_are_in_a_pipe_and_names_that_are_one_are_told(
     run: Run, project: Path
 ) -> None:
-    (project / "r.csv").write_text('id,text\r\na,"one\r\ntwo"\r\n', newline="")
+    (project / "r.csv").write_text('id,text\r\na,"one\r\ntwo\xa0\u200d\u2028"\r\n', newline="")
     (project / "s.json").write_text("{}")
     opened(run)
     answer(project, '{"a.b": {"c": 1}, "a": {"b.c": 2}, "d": "\\u001b[1m"}')
     ran = run("results", "q")
+    assert "two\xa0\u200d\u2028" in ran.stdout
     assert "u000d" not in ran.stdout and "\x1b" not in ran.stdout
     assert "more than one column is called answer.a.b.c; " in ran.stderr
-    [line] = run("results", "q", "--jsonl").stdout.splitlines()
-    assert json.loads(line)["answer"]["d"] == "\x1b[1m"
+    assert json.loads(run("results", "q", "--jsonl").stdout)["answer"]["d"] == "\x1b[1m"

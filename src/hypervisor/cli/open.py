@@ -418,7 +418,7 @@ def _change(column: str, before: float | None, now: float | None) -> str:
     option = open_for_agents.OPTIONS.get(column, column)
     name = column.partition("_")[2] if "budget" in option else ""
     told = [
-        "no limit"
+        ("none" if column == "canary" else "no limit")
         if not one
         else budget.words({name: one})
         if name

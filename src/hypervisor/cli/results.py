@@ -16,7 +16,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system import protected
 from hypervisor.system.errors import NotAllowed, UsageError
 from hypervisor.system.state import STATE
-from hypervisor.system.text import count, lines_kept, listed, one_line
+from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 SUMMARY = "what came out of each item, as CSV or JSON lines"
 EXAMPLE = "hypervisor results inbox --csv --out results.csv"
+# Control characters but for tabs and ends of lines, and halves of characters.
+_ACTING = {
+    code: f"\\u{code:04x}"
+    for codes in (range(9), (11, 12), range(14, 32), range(127, 160), range(0xD800, 0xE000))
+    for code in codes
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,13 +103,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(texts: Iterable[str]) -> None:
-    """Print a table, or JSON lines; cells keep their ends of lines where no terminal shows them."""
+    """Print a table, or JSON lines. Where no terminal shows them, texts stay as they are but for
+    what acts on one that gets them later."""
     if sys.stdout.isatty():
         sys.stdout.writelines(texts)
         return
     stream: TextIO = getattr(sys.stdout, "unguarded", sys.stdout)
-    for text in texts:
-        stream.write("\r".join(map(lines_kept, text.split("\r"))))
+    stream.writelines(text.translate(_ACTING) for text in texts)
 
 
 def _closing(results: Results) -> int:
