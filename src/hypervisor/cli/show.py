@@ -104,7 +104,11 @@ def _queue(one: shapes.InQueue) -> list[str]:
         shown.append(f"  title: {one_line(one['title'])}")
     if one["payload"] is not None:
         shown.append(f"  data: {one_line(json.dumps(one['payload'], ensure_ascii=False), 500)}")
-    counts = [f"{one[name]} {name}" for name in ("attempts", "deaths", "releases")]
+    counts = [
+        count(one["attempts"], "attempt"),
+        count(one["deaths"], "death"),
+        count(one["releases"], "release"),
+    ]
     counts += [count(one["lost"], "lost lease")] if one["lost"] else []
     counts += [f"{one['abrupt']} with its pool or session"] if one["abrupt"] else []
     shown.append(f"  used up: {', '.join(counts)}")
