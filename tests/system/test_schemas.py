@@ -74,7 +74,7 @@ def test_a_reference_leads_to_a_part_of_the_schema() -> None:
 )
 def test_formats_are_asserted(format: str, good: str, bad: str) -> None:
     assert faults({"format": format}, good) == ""
-    assert faults({"format": format}, bad) == f'answer: "{bad}" is no {format}'
+    assert faults({"format": format}, bad) == f'answer: "{bad}" is not a valid {format}'
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def _told(error: ValidationError) -> str:
         case "pattern":
             return f"{place}: {shown} does not match {one_line(rule, 120)}"
         case "format":
-            return f"{place}: {shown} is no {rule}"
+            return f"{place}: {shown} is not a valid {rule}"
         case None:
             return f"{place}: nothing is allowed there"
         case _:

@@ -173,15 +173,18 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
     again = outcomes.by_state(ledger.queries.tried_before(queue.no))
     proof = proofs.told(ledger.queries.proofs(queue.no)) if state != "working" else None
     told = outcomes.counted(counts, again, aside, proof)
-    return f"hypervisor: queue {queue.name} {_stands(queue, state, left)}; {told}"
+    return f"hypervisor: queue {queue.name} {_stands(queue, state, left, counts['ready'])}; {told}"
 
 
-def _stands(queue: Queue, state: str, left: int) -> str:
+def _stands(queue: Queue, state: str, left: int, ready: int) -> str:
     if state == "paused" and queue.resume_at is not None:
         return (
             f"is paused until {until(queue.resume_at)}, {left} left; it is open again by itself "
             "then, and you are told"
         )
+    if state == "drained" and ready:
+        # Its files are missing: see nothing_ready.
+        return f"is at rest, {left} left"
     return _STATES[state].format(left=left, name=queue.name)
 
 
@@ -192,7 +195,7 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
     waiting = counts["waiting"] - aside
     left = counts["ready"] + counts["claimed"] + waiting
     total = sum(counts.values())
-    lines = [f"hypervisor: queue {name} {_stands(queue, state, left)}"]
+    lines = [f"hypervisor: queue {name} {_stands(queue, state, left, counts['ready'])}"]
     if queue.reason and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue.reason, 100)})"
     lines[0] += (

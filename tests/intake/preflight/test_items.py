@@ -75,7 +75,7 @@ def test_a_dependency_on_an_id_of_two_files_is_not_satisfied_by_either(
     task("b.md", id="aops-1", status="done")
     task("c.md", depends_on="[aops-1]")
     told = {entry.id: entry.reason for entry in sort().held}
-    assert told["c"].startswith("waits for aops-1 (an id that stands twice)")
+    assert told["c"].startswith("waits for aops-1 (an id that is there twice)")
 
 
 def test_a_file_named_twice_is_one_item(task: Write, sort: Sort, project: Path) -> None:

@@ -417,7 +417,7 @@ def _waits(item_id: str, state: str) -> str:
 _BY_OTHERS = ("locked", "open", "elsewhere")
 # What is said of a task that others wait for, by the kind of its own verdict.
 _STATES = {
-    "same_id": "an id that stands twice",
+    "same_id": "an id that is there twice",
     "cycle": "in a dependency cycle",
     "waits_for": "itself waiting",
     "missing_dependency": "itself waiting",
