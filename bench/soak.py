@@ -192,7 +192,9 @@ class Soak(Site):
         self.figures["claims of the host that was cut off"] = self.count(f"select count(*) {held}")
         self._await("the lost claims to expire",
                     lambda: self.count(f"select count(*) {held}") == 0)  # fmt: skip
-        # What nobody else has taken meanwhile is still its own.
+        # What nobody else has taken meanwhile is still its own; pools that had nothing more to do
+        # have left.
+        self.start("h3")
         self._await("another host to take what it has lost", lambda: self.count(TAKEN) > 0)
         self.hosts.join("h1")
 

@@ -117,6 +117,8 @@ class Site:
             "HOME": str(home),
             "PGPASSWORD": "secret",
             "HYPERVISOR_STORE": f"{store}&sslrootcert={self.folder / 'ca.crt'}",
+            # Hosts can't reach packages, so one environment of the program is for all of them.
+            "HYPERVISOR_HOME": str(Path.home() / ".cache/hypervisor"),
             **{key: os.environ[key] for key in kept if key in os.environ},
         }
 
