@@ -576,7 +576,7 @@ def test_the_wait_is_bounded_and_can_be_set(
         assert time.monotonic() - begun >= float(seconds)
         assert PATIENCE in error.value.fix and "\n" not in str(error.value)
     monkeypatch.setenv(PATIENCE, "soon")
-    with pytest.raises(LedgerError, match="no number"):
+    with pytest.raises(LedgerError, match="not a number"):
         Ledger.open(root)
 
 

@@ -6,15 +6,20 @@ from __future__ import annotations
 import os
 import re
 
+from hypervisor.ledger.outcomes import AT_WORK, OUTCOME, STANDING, STANDINGS
 from hypervisor.system.text import Shown, lines_kept
 
 _RED, _GREEN, _YELLOW, _CYAN = "31", "32", "33", "36"
 _LABELS = {"error": _RED, "hint": _CYAN, "note": _YELLOW, "next": _CYAN}
 _STATES = {"open": _CYAN, "paused": _YELLOW, "drained": _GREEN}
 _COUNTS = {
-    "done": _GREEN, "failed": _RED, "broken": _RED, "blocked": _YELLOW, "held": _YELLOW,
-    "to be tried again": _YELLOW, "at work": _CYAN,
-}  # fmt: skip
+    **{row.title: _YELLOW for row in STANDINGS if row.odd},
+    STANDING[OUTCOME["done"].counts_as].title: _GREEN,
+    STANDING["failed"].title: _RED,
+    AT_WORK.title: _CYAN,
+    "held": _YELLOW,
+    "broken": _RED,
+}
 # What others wrote is indented, or stands behind our own words.
 _OURS = re.compile(
     rf"^(?P<label>{'|'.join(_LABELS)}):"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.outcomes import OPEN_STATES
+from hypervisor.ledger.outcomes import FINAL, OPEN_STATES, OUTCOMES, REPORTED
 from hypervisor.ledger.reports import reason_of, summary_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
@@ -26,6 +26,20 @@ _SECONDS = 0.02
 _BETWEEN = 0.005
 # So many steps make less of a log than is folded within somebody's write.
 _FOLDED = 10
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return "state in ('" + "', '".join(words) + "')"
+
+
+# What may be open work again by its source: what nobody reported on, what a mark in a file of its
+# own tells, and a row that was done. Of an item in a file of many it is known only if its mark was
+# undone.
+_BY_SOURCE = (
+    f"{_any_of(word for word in FINAL if word not in REPORTED)} "
+    f"or fingerprint is not null and {_any_of(row.word for row in OUTCOMES if row.status)} "
+    "or state = 'done' and (format is null or content = '')"
+)
 
 
 class Retries:
@@ -97,10 +111,7 @@ class Retries:
         ended = {
             item_id: (no, finish_no)
             for no, item_id, finish_no in self._store.rows(
-                "select no, id, finish_no from item where queue = ? and (state = 'cancelled' "
-                # Of an item in a file of many it is known only if its mark was undone.
-                "or state = 'done' and (format is null or fingerprint is not null or content = '') "
-                "or state = 'blocked' and fingerprint is not null)",
+                f"select no, id, finish_no from item where queue = ? and ({_BY_SOURCE})",
                 (row.no,),
             )
         }
