@@ -24,13 +24,14 @@ pytestmark = pytest.mark.e2e
 KEY = "dummy-key-of-a-test"
 
 
+@pytest.mark.parametrize(("workers", "items"), [(1, 24), (3, 8), (8, 3)])
 def test_codex_processes_drain_24_tasks_each_once_and_tokens_are_exact(
-    codex: PoolMachine, codex_model: CodexModel
+    workers: int, items: int, codex: PoolMachine, codex_model: CodexModel
 ) -> None:
     tasks = codex.tasks(24)
     codex.open()
     codex_model.main = by_the_prompt(caller="codex")
-    ran = codex.work("codex", "--workers", "3", "--items-per-agent", "8")
+    ran = codex.work("codex", "--workers", str(workers), "--items-per-agent", str(items))
     assert ran.returncode == 0, ran.stdout + ran.stderr + codex.logs() + codex.logs(".err")
     told = codex.summary()
     assert told["counts"]["success"] == 24, told

@@ -390,11 +390,13 @@ class Generations:
     def _not_done_since(
         self, queue: Queue, items: list[NewItem], over: Container[tuple[int, int]]
     ) -> list[NewItem]:
-        """Return the items without those that were done in the queue while sources were read."""
+        """Return the items without those that were done in the queue while sources were read. One
+        whose report is not in its file yet stays: that it is open is told."""
         done = {
             item_id
             for no, item_id, finish_no in self._store.rows(
-                "select no, id, finish_no from item where queue = ? and state = 'done'",
+                "select no, id, finish_no from item where queue = ? and state = 'done' "
+                "and pending is null",
                 (queue.no,),
             )
             if (no, finish_no) not in over
