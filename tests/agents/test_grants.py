@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents.hooks.conftest import SESSION, Session, session
+from hypervisor import worker
 from hypervisor.agents import grants
 from hypervisor.agents.claude import settings
 from hypervisor.agents.hooks import Event, permission
@@ -100,6 +101,28 @@ def test_a_session_goes_on_with_its_queue_in_any_turn(session: Session) -> None:
     assert bash(session, "hypervisor retry q") == "ask"
     session.ledger.followers.unfollow(SESSION)
     assert bash(session, "hypervisor status") == ""
+
+
+def test_a_worker_whose_lease_ran_out_is_heard_again_and_one_that_lost_its_item_edits_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out() -> None:
+        store = session.ledger.ends._store
+        late = store.lease_clock() + 24 * 3600 * 1_000_000
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "lease_clock", lambda: late)
+            session.ledger.ends.expire()
+
+    inside = str(session.root / "src/a.py")
+    claim = session.takes("a1")
+    run_out()
+    assert session.ledger.ends.said(claim.token) == "expired"
+    assert before(session, "Edit", "a1", file_path=inside) == "allow"
+    assert session.ledger.ends.said(claim.token) is None
+    run_out()
+    worker.take(session.ledger, "q", "somebody", only=claim.id)
+    assert before(session, "Edit", "a1", file_path=inside) == "deny"
+    assert before(session, "Edit", "a2", file_path=inside) == ""
 
 
 def test_a_worker_with_an_item_may_use_files_below_the_root_that_steer_nothing(

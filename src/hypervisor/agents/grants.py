@@ -99,7 +99,7 @@ def _named(call: Call) -> str:
 def _file(
     ledger: Ledger, session: str, agent: str, tool: str, asked: Mapping[str, object], cwd: str
 ) -> Grant | None:
-    held = ledger.sessions.held_by(session, agent)
+    held = ledger.sessions.heard(session, agent)
     if not held:
         return None
     trees = [os.path.join(ledger.root, row.worktree) for row in held if row.worktree]

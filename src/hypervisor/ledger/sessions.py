@@ -11,7 +11,7 @@ from hypervisor.config import caller
 from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
-from hypervisor.ledger.outcomes import WORKED, sql
+from hypervisor.ledger.outcomes import REPORTED, WORKED, sql
 from hypervisor.ledger.rows import Held, Session, columns
 from hypervisor.ledger.schema import LEASED
 
@@ -170,6 +170,26 @@ class Sessions:
         if agent is None:
             return self._store.all(Held, _OF_AGENT, (session,))
         return self._store.all(Held, _OF_AGENT + "and c.agent = ?", (session, agent))
+
+    def heard(self, session: str, agent: str) -> list[Held]:
+        """Return the items of an agent that has just been heard of. If its leases have run out, it
+        gets back what nobody else has taken: see `Ends.come_back`."""
+        held = self.held_by(session, agent)
+        if held or not (lapsed := self.lapsed(session, agent)):
+            return held
+        self._claims.heartbeat(lapsed)
+        return self.held_by(session, agent)
+
+    def lost_by(self, session: str, agent: str) -> str | None:
+        """Return the last claim of an agent that holds nothing, if it ended without a report."""
+        last = self._store.row(
+            "select token, outcome from claim where session = ? and agent = ? "
+            "order by no desc limit 1",
+            (session, agent),
+        )
+        if last is None or last["outcome"] in (None, *REPORTED):
+            return None
+        return None if self.held_by(session, agent) else str(last["token"])
 
     def claims_of(self, session: str, agent: str) -> dict[str, int]:
         """Return the claims that an agent of a session holds or has held, and those of the session

@@ -30,7 +30,7 @@ def _tokens(ledger: Ledger, event: Event) -> list[str] | None:
     """Return the claims for which a file of the shared working tree is edited, None if none is."""
     if event.text("tool_name") not in rights.CHANGING_TOOLS or not event.asked("file_path"):
         return None
-    held = ledger.sessions.held_by(event.session, event.agent)
+    held = ledger.sessions.heard(event.session, event.agent)
     return None if any(row.branch for row in held) else [row.token for row in held]
 
 

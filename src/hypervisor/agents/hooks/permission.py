@@ -40,8 +40,8 @@ def before_tool(event: Event) -> dict[str, object] | None:
             if verdict.decision != "ask" or not _said_beforehand(event):
                 return decided(event.name, verdict.decision, verdict.reason)
             return decided(event.name, "allow", "hypervisor: the user has said so")
-    what = _granted(event)
-    return decided(event.name, "allow", f"hypervisor: {what}") if what else None
+    known = _by_the_ledger(event)
+    return decided(event.name, *known) if known else None
 
 
 def _given(event: Event, cwd: str) -> list[str]:
@@ -50,7 +50,7 @@ def _given(event: Event, cwd: str) -> list[str]:
         return []
     try:
         with Ledger.open(root_in_use(cwd), patience=0) as ledger:
-            held = ledger.sessions.held_by(event.session, event.agent)
+            held = ledger.sessions.heard(event.session, event.agent)
             queues = {row.queue_name for row in held}
             return [tool for queue in queues for tool in ledger.terms.tools(queue)]
     except NoLedger:
@@ -73,28 +73,41 @@ def requested(ledger: Ledger, event: Event) -> dict[str, object] | None:
     return {"hookSpecificOutput": answer}
 
 
-def _granted(event: Event) -> str:
-    """Return what is allowed, in a few words; "" where the client is to decide, also where the
-    ledger can't be asked."""
+def _by_the_ledger(event: Event) -> tuple[str, str] | None:
+    """Return the decision and its reason by what the ledger knows, None where the client is to
+    decide, also where the ledger can't be asked."""
     from hypervisor.system import hook_errors
 
     tool = event.text("tool_name")
     if tool == "Bash" and "hypervisor " not in event.asked("command"):
-        return ""
+        return None
     root = root_in_use(event.text("cwd") or None)
     try:
         with Ledger.open(root, patience=0) as ledger:
             edits.before(ledger, event)
             grant = _grant(ledger, event)
             if grant is None:
-                return ""
+                return _lost(ledger, event)
             ledger.sessions.note_grant(grant.queues, grant.what)
-            return grant.what
+            return "allow", f"hypervisor: {grant.what}"
     except NoLedger:
-        return ""
+        return None
     except Exception as error:  # whatever it is, the client decides
         hook_errors.keep(root, error)
-        return ""
+        return None
+
+
+def _lost(ledger: Ledger, event: Event) -> tuple[str, str] | None:
+    """Refuse a change by a worker whose item is somebody else's by now: nobody is there to answer a
+    dialog, and two would work on one item."""
+    from hypervisor.agents.grants import OURS
+
+    asks = event.text("permission_mode") not in ("bypassPermissions", "plan")
+    ours = event.agent and event.text("agent_type").startswith(OURS)
+    if not (asks and ours and event.text("tool_name") in rights.CHANGING_TOOLS):
+        return None
+    token = ledger.sessions.lost_by(event.session, event.agent)
+    return None if token is None else ("deny", "; ".join(ledger.ends.lost(token)))
 
 
 def _grant(ledger: Ledger, event: Event) -> Grant | None:
