@@ -12,6 +12,7 @@ while :; do
     tree=$(printf '%s\n' "$told" | sed -n 's/^work in: \(.*\) (go there.*/\1/p')
     id=$(printf '%s\n' "$told" | sed -n 's/^item: //p')
     [ -n "$token" ] || { sleep 2 && continue; }
+    echo "begun $token"
     sleep "$3"
     sed -i "s/^$id:.*/$id: $token/" "$tree"/out/*
     git -C "$tree" commit --quiet --all -m "work of $token"

@@ -258,7 +258,7 @@ def test_workers_killed_at_random_times_lose_nothing_and_repeat_nothing(
         ledger.generations.open("q", items(total))
     dice = random.Random(3)
     workers = [Child(_work_and_tell, root, f"w{number}", log) for number in range(4)]
-    for number in range(100 if thorough else 30):
+    for number in range(60 if thorough else 30):
         _await_an_end(log)
         time.sleep(dice.uniform(0.001, 0.012))
         victim = workers.pop(0)

@@ -147,12 +147,17 @@ def test_an_integration_killed_with_its_git_at_random_times_comes_to_the_same(
     words = [sys.executable, "-m", "hypervisor", "integrate", "q"]
     chosen = random.Random(7)
     killed = 0
-    for _, root in zip(range(12), copies(accepted), strict=False):
+    roots = copies(accepted)
+    begun = time.monotonic()
+    merge(next(roots))
+    # A new process takes its time, too, before it begins.
+    lasts = time.monotonic() - begun + 0.2
+    for _, root in zip(range(12), roots, strict=False):
         process = subprocess.Popen(
             words, cwd=root, env=os.environ | {"PYTHONPATH": str(SRC)}, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        time.sleep(chosen.uniform(0.15, 1.5))
+        time.sleep(chosen.uniform(0.1, lasts))
         killed += process.poll() is None
         os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
         process.wait()
