@@ -144,6 +144,10 @@ def test_every_other_way_to_end_costs_what_it_should_and_the_item_is_done_by_ano
     codex_model.main = lambda c: error(401, "Incorrect API key provided.")
     ran = codex.work("codex", queue="r")
     assert ran.returncode == 1 and "401 Unauthorized: Incorrect API key" in ran.stdout, ran.stdout
+    codex_model.main = lambda c: error(500, "It broke.")
+    ran = codex.work("codex", queue="r")
+    assert ran.returncode == 1 and "stopped: codex: " in ran.stdout, ran.stdout
+    assert unended(codex.summary("r")["counts"]) == 4, "it costs no attempt"
     steady = by_the_prompt(caller="codex")
     tried: dict[str, int] = {}
     until = 0
