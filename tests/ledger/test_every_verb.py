@@ -75,6 +75,7 @@ def use(ledger: Ledger) -> None:
     ledger.sessions.assign("s", "a", [one])
     ledger.sessions.assign("s", "b", [two], unknown=True)
     ledger.sessions.held_by("s"), ledger.sessions.held_by("s", "a"), ledger.sessions.renew("s", "a")
+    ledger.sessions.heard("s", "a"), ledger.sessions.lost_by("s", "a")
     ledger.sessions.send_back([one])
     ledger.sessions.next_look(ledger.sessions.held_by("s")), ledger.sessions.add_calls("s", "a", 0)
     ledger.sessions.callers(), ledger.agents.lacks_permissions("a")
