@@ -71,7 +71,7 @@ def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accep
     claude: PoolMachine, model: Model
 ) -> None:
     root, schema = claude.project, '{"properties": {"n": {"type": "integer"}}, "required": ["n"]}'
-    (root / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(10)))
+    (root / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(200)))
     (root / "i.md").write_text("Give the row's id as n.\n")
     (root / "s.json").write_text(schema)
     words = ("rows.csv", "--id", "id", "--instructions", "i.md", "--answer", "s.json")
@@ -94,11 +94,11 @@ def test_of_answers_a_fifth_of_which_is_malformed_at_first_none_invalid_is_accep
         )
 
     model.main = answering
-    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "5")
+    ran = claude.work("claude", "--workers", "2", "--items-per-agent", "50")
     assert ran.returncode == 0, ran.stdout + ran.stderr + claude.logs(".err")
     table = hypervisor(root, "results", "q", home=claude.home).stdout.splitlines()
     assert [line.split(",")[:3] for line in table[1:]] == [
-        [str(n), str(n), "success"] for n in range(10)
+        [str(n), str(n), "success"] for n in range(200)
     ]
     heard = "".join(r.conversation.text for r in model.requests)
     assert "answer: not JSON" in heard and "answer: schema as before" in heard
