@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.outcomes import FINAL, OPEN_STATES, OUTCOMES, REPORTED
+from hypervisor.ledger.outcomes import FINAL, OPEN_STATES, OUTCOMES, REPORTED, sql
 from hypervisor.ledger.reports import reason_of, summary_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
@@ -28,16 +28,12 @@ _BETWEEN = 0.005
 _FOLDED = 10
 
 
-def _any_of(words: Iterable[str]) -> str:
-    return "state in ('" + "', '".join(words) + "')"
-
-
 # What may be open work again by its source: what nobody reported on, what a mark in a file of its
 # own tells, and a row that was done. Of an item in a file of many it is known only if its mark was
 # undone.
 _BY_SOURCE = (
-    f"{_any_of(word for word in FINAL if word not in REPORTED)} "
-    f"or fingerprint is not null and {_any_of(row.word for row in OUTCOMES if row.status)} "
+    f"state in {sql(tuple(word for word in FINAL if word not in REPORTED))} or "
+    f"fingerprint is not null and state in {sql(tuple(r.word for r in OUTCOMES if r.status))} "
     "or state = 'done' and (format is null or content = '')"
 )
 
