@@ -171,6 +171,13 @@ class PoolMachine:
         out, err = started.communicate(timeout=timeout)
         return subprocess.CompletedProcess(words, started.returncode, out, err)
 
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that starts clients itself."""
+        return subprocess.run(
+            [REPOSITORY / "bin/hypervisor", *words],
+            cwd=self.project, env=self.env(), capture_output=True, text=True,
+        )  # fmt: skip
+
     def summary(self, queue: str = "q") -> dict[str, Any]:
         return summary(self.project, queue, home=self.home)
 

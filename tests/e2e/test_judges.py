@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from e2e.answers import text
 from e2e.codex_model import CodexModel
 from e2e.gemini_model import GeminiModel
 from e2e.pools import PoolMachine
-from e2e.queue_scripts import REPOSITORY, hypervisor
+from e2e.queue_scripts import hypervisor
 
 pytestmark = pytest.mark.e2e
 
@@ -35,13 +34,7 @@ def judged(machine: PoolMachine, agent: str, model: str) -> dict[str, Any]:
     token = hypervisor(machine.project, "next", "q", home=machine.home).stdout.split()[1]
     hypervisor(machine.project, "done", token, "--summary", "did it", home=machine.home)
     line = ("judge", "q", "--agent", agent, "--model", model, "--json")
-    ran = subprocess.run(
-        [REPOSITORY / "bin/hypervisor", *line],
-        cwd=machine.project,
-        env=machine.env(),
-        capture_output=True,
-        text=True,
-    )
+    ran = machine.run(*line)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert machine.summary()["total_tokens"] in (None, 0)
     told: dict[str, Any] = json.loads(ran.stdout)

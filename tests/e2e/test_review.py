@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
 
@@ -81,13 +80,7 @@ def test_a_judge_of_the_client_has_no_tools_reads_no_file_and_its_tokens_are_tol
 
     model.main = main
     line = ("judge", "q", "--agent", "claude", "--workers", "2", "--json")
-    ran = subprocess.run(
-        [REPOSITORY / "bin/hypervisor", *line],
-        cwd=machine.project,
-        env=machine.env(),
-        capture_output=True,
-        text=True,
-    )
+    ran = machine.run(*line)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads(ran.stdout)
     assert (told["passed"], told["failed"]) == (2, [])
