@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         row = ledger.queues.get(args.queue)
         drained = ledger.queues.drained(args.queue)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
-    print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
+    print(f"workers of {args.queue} may run: {shown} (a running pool reads it at its next start)")
     if tools:
         print(f"in a session they may call tools of: {', '.join(tools)}")
     if names:

@@ -151,8 +151,8 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
     print("\n".join(shortened(lines, _SHOWN)), end="\n" if lines else "")
     if told.tokens:
         cost = f"{sum(told.tokens.values()):,}, {dollars(told.usd)}"
-        print(f"its tokens, which are none of the workers': {cost}")
+        print(f"the judge's tokens, not counted as the workers': {cost}")
     if told.refused and not args.redo:
-        print("they stay as they are; handed out again: the same command with --redo")
+        print("they stay as they are; to hand them out again: the same command with --redo")
     for one, why in told.failed[:_SHOWN]:
         complain(f"not judged: {one_line(one.id, 60)}: {one_line(why, 300)}")

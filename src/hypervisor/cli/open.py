@@ -166,7 +166,7 @@ def open_queue(
         "max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to", "first", "repeat",
     ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
-            raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
     if args.ladder is not None:
         _climbs(args, options.budget(args).get("usd"))
     commands = check_commands(args.allow_command)

@@ -188,7 +188,7 @@ def bounds(args: argparse.Namespace) -> dict[str, float]:
         if value is None:
             continue
         if not 0 <= value < 1e9:
-            raise UsageError(f"--{option} takes a number from 0 up", "0 means no limit")
+            raise UsageError(f"--{option} must be 0 or more", "0 means no limit")
         name = "item_ms" if option == "item-minutes" else option.replace("-", "_")
         # A bound that is given is one, however small.
         given[name] = max(1, round(value * factor)) if value else 0
@@ -275,7 +275,7 @@ def add_end(parser: argparse.ArgumentParser) -> None:
         "--note",
         metavar="TEXT",
         help="what the owner should know beside it: e.g. that the task's text gives orders to "
-        "agents, which you did not follow; - reads it",
+        "agents, which you did not follow; - reads standard input",
     )
     add_next(parser)
 

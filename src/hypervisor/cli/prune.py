@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say what goes, and remove it."""
     if not 0 <= args.days < 1e6:
-        raise UsageError("--days takes a number from 0 up", "0 means all that has ended")
+        raise UsageError("--days must be 0 or more", "0 means all that has ended")
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)

@@ -138,7 +138,7 @@ def put(
             return None, None
         task = task_of(document, settings, format)
         if task is None:
-            raise edit.EditRefused(path, "it is no task any more")
+            raise edit.EditRefused(path, "it is no longer a task")
         kind = task.family.kind
         if kind is not None and not kind.writes:
             return None, None

@@ -37,7 +37,7 @@ class Command(client.Headless):
         for name in names:
             if name not in os.environ:
                 raise UsageError(
-                    f"--env {one_line(name, 80)} is no variable of this shell", "export it first"
+                    f"--env {one_line(name, 80)} is not set in this shell", "export it first"
                 )
             self._kept[name] = os.environ[name]
         return verify.without([*client.GIVEN, *store.environment(), *names])

@@ -220,7 +220,7 @@ def _state(root: str) -> Finding | None:
         return wrong(ABOUT, "state", error.message, error.fix)
     if not state.can_note():
         # What is noted is enough for all but a new project, and for telling an older state.
-        text = f"{home()} can't be written, so a state that is put back is not noticed"
+        text = f"{home()} can't be written, so an older ledger that is restored goes unnoticed"
         return note(ABOUT, "state", text, f"mkdir -p {shell(home())}")
     return ok(ABOUT, "state", state.folder.path)
 

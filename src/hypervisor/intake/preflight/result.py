@@ -62,7 +62,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
         most,
     )
     told += _section(
-        "hints, nothing is held for them",
+        "hints (nothing is held because of them)",
         [f"{_place(hinted.path)}: {one_line(hinted.reason, 300)}" for hinted in checked.hints],
         most,
     )
@@ -93,7 +93,7 @@ def _no_tasks(checked: Preflight) -> list[str]:
         return []
     number = len(files)
     noun = "Markdown file" if all(is_markdown(path or "") for path in files) else "file"
-    are, each = either(number, "is no task", "are no tasks"), either(number, "it", "each")
+    are, each = either(number, "is not a task", "are not tasks"), either(number, "it", "each")
     return [f"{count(number, noun)} that {are}: add --instructions FILE to work on {each}"]
 
 
@@ -204,7 +204,7 @@ class Preflight:
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
     of many items, of a tool's rows, or folder of tasks, was taken for, by its path, `left_out` the
     number of files in folders of drafts, templates and archives. `only_tasks` says that with
-    --instructions files that are no tasks would be items. `sequence` has the ids of all items but
+    --instructions files that are not tasks would be items. `sequence` has the ids of all items but
     the broken, as they stand in the sources.
     """
 
