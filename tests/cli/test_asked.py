@@ -92,10 +92,10 @@ def test_an_open_queue_is_narrowed_to_the_high_priority_ones_and_all_come_back(
     assert "3 items of q are left to work on: a, b, e\n" in narrowed.stdout
     assert "3 set aside: c, f, d\n" in narrowed.stdout
     back = "hypervisor open q --where all"
-    assert f"all of them back: {back}\n" in narrowed.stdout
+    assert f"bring all back: {back}\n" in narrowed.stdout
     said = run("status", "q").stdout
     assert said.startswith("q: open, 6 items: 1 waiting, 2 ready, 3 set aside\n")
-    assert f"  3 set aside, not priority<=1; all back: {back}\n" in said
+    assert f"  3 set aside, not priority<=1; bring all back: {back}\n" in said
     assert "  set aside: c “Title of c”, f “Title of f”, d “Title of d”\n" in said
     told = json.loads(run("status", "q", "--json").stdout)
     check("status", told)
