@@ -270,7 +270,7 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
         print(json.dumps(checked.to_json()))
     elif args.json:
         _tell(Opened(args.queue, 0), checked, args)
-    else:
+    elif checked.counts["total"] or not failed:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
     skipped = checked.kinds()["skipped"]
@@ -286,10 +286,13 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
         _tell_done(args, complete, again)
         return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
-    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
-    complain(f"{what}: {why}")
-    return 1 if failed else 3
+    if failed:
+        # Why was told as an error.
+        note(what)
+        return 1
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    return 3
 
 
 def _names_only(args: argparse.Namespace, option: str) -> bool:

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         args.out = None
     if args.closing and args.out is not None:
         raise UsageError("--closing prints commands, and writes no file", "leave out --out")
-    args.queue, root = queue_and_root(args.queue)
+    args.queue, root = queue_and_root(args.queue, "results")
     if args.out is not None:
         _may_write(root, args.out)
     with Ledger.open(root, look=True) as ledger:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         then = "; the next worker is told why the last attempt ended:" if told.ready else ""
         print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
         again = [
-            f"{options.name(item, title)} was {state}: “{prose(why or 'no reason given', 300)}”"
+            f"{options.name(item, title)}, {state}: “{prose(why or 'no reason given', 300)}”"
             for item, title, state, why in told.ready
         ]
         stay = [

@@ -51,12 +51,13 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
     if notices:
         ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
         half, most = notices["seconds_p50"], notices["seconds_p95"]
-        late = ""
+        ended, late = "", ""
+        if of := notices["workers_ended"]:
+            ended = f"{notices['arrived']} of {count(of, 'worker')} that ended were announced; "
         if half is not None and most is not None:
             late = f"; median delay {span(half)}, 95 % within {span(most)}"
         shown.append(
-            f"notices: {notices['arrived']} of {count(notices['workers_ended'], 'worker')} told "
-            f"the session that they had ended; it heard of {count(notices['items_told'], 'item')}"
+            f"notices: {ended}the session heard of {count(notices['items_told'], 'item')}"
             + (f" ({ways}{late})" if ways else "")
         )
     if kept := summary["transcripts"]:

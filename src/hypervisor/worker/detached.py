@@ -105,15 +105,15 @@ def beside(state: State, queue: str, words: Sequence[str]) -> int:
     return lock
 
 
-def command(state: State, queue: str) -> str | None:
+def command(state: State, queue: str, where: str | None = None) -> str | None:
     """Return the command of the last pool that worked on `queue` in this checkout, for somebody in
-    its root; None if none did."""
+    the folder `where` (its root); None if none did."""
     try:
         told = state.folder.below(_FOLDER).read(f"{key(queue)}.typed", _LARGEST)
         words, folder = loads(told.decode("utf-8", "replace"))
     except (OSError, ValueError):
         return None
-    return _typed(words, folder, state.root)
+    return _typed(words, folder, where or state.root)
 
 
 def _note(state: State, queue: str, words: Sequence[str]) -> None:

@@ -72,7 +72,7 @@ class Command(client.Headless):
         told = {
             "HYPERVISOR_ID": claim.id,
             "HYPERVISOR_PATH": path,
-            "HYPERVISOR_TITLE": claim.title or "",
+            "HYPERVISOR_TITLE": _title(claim.title, path),
             "HYPERVISOR_TOKEN": claim.token,
             "HYPERVISOR_ROOT": place.root,
             "HYPERVISOR_ATTEMPT": str(claim.attempt),
@@ -94,7 +94,8 @@ class Command(client.Headless):
         self, item_id: str, path: str, title: str | None, token: str, queue: str, payload: object
     ) -> list[str]:
         """Return the command line for an item. Raises Unfit as `start` does."""
-        values = {"id": item_id, "path": path, "title": title or "", "token": token, "queue": queue}
+        values = {"id": item_id, "path": path, "token": token, "queue": queue}
+        values["title"] = _title(title, path)
         if isinstance(payload, dict):
             values = {str(name): _shown(value) for name, value in payload.items()} | values
         return [_fit(word) for word in holes.fill(self._words, values)]
@@ -102,6 +103,11 @@ class Command(client.Headless):
     def stream(self, place: client.Place) -> client.LastLines:
         """Return a reader of one run's output."""
         return client.LastLines()
+
+
+def _title(title: str | None, path: str) -> str:
+    """Return the title of an item; a file that has none is called by its name."""
+    return title or os.path.splitext(os.path.basename(path))[0]
 
 
 def _shown(value: object) -> str:

@@ -48,6 +48,10 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
     for kind, entries in held.items():
         if kind == unknown.KIND:
             shown = [_unknown(name) for name in checked.unknown_assignees()]
+        elif kind == "instructions":
+            shown = [
+                _rows(path, number) for path, number in Counter(e.path for e in entries).items()
+            ]
         else:
             shown = [_held(entry) for entry in entries]
         told += _section(f"held, {kind.replace('_', ' ')}", shown, most, items=len(entries))
@@ -114,6 +118,13 @@ def _held(entry: Entry) -> str:
     if entry.path is not None and entry.id.startswith(entry.path):
         return f"{one_line(entry.id)}: {reason}"
     return f"{one_line(entry.id, 60)}  {_place(entry.path)}: {reason}"
+
+
+def _rows(path: str | None, number: int) -> str:
+    return (
+        f"{_place(path)}, {count(number, 'row')}: add --instructions FILE, or have a command do "
+        "each: hypervisor work SOURCE -- COMMAND {COLUMN}"
+    )
 
 
 def _unknown(told: Unknown) -> str:
