@@ -48,7 +48,7 @@ def test_rows_without_instructions_are_one_line_that_says_how(rows: Path, run: R
     assert told.returncode == 3
     assert told.stdout == (
         "2 items: 0 ready, 2 held, 0 broken\n"
-        "held, instructions (2):\n"
+        "held, without instructions (2):\n"
         "  rows.csv, 2 rows: add --instructions FILE, or have a command do each: "
         "hypervisor work SOURCE -- COMMAND {COLUMN}\n"
     )

@@ -13,6 +13,7 @@ from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
 SUMMARY = "grant the workers of a queue commands, tools or more budget, or show what they have"
+EXAMPLE = "hypervisor allow inbox 'npm test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
 SUMMARY = "remove what is left of queues that ended long ago; what is open stays"
+EXAMPLE = "hypervisor prune --dry-run"
 _DAYS = 30.0
 _SHOWN = 30
 

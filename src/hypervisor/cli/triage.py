@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hypervisor.views.shapes import Summary
 
 SUMMARY = "close, assign and link tasks by fixed rules, in several processes"
+EXAMPLE = "hypervisor triage tasks --dry-run"
 _WORKERS = 4
 
 

@@ -24,7 +24,11 @@ _SKIPPED = {
     "complete": "already complete",
     "duplicate": "named twice",
     "not_a_task": "not a task",
-    "malformed": "malformed, and no task",
+    "malformed": "malformed, and not a task",
+}
+_HELD = {
+    "waits_in_batch": "held until others in this batch are done",
+    "instructions": "held, without instructions",
 }
 
 
@@ -54,7 +58,8 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
             ]
         else:
             shown = [_held(entry) for entry in entries]
-        told += _section(f"held, {kind.replace('_', ' ')}", shown, most, items=len(entries))
+        head = _HELD.get(kind, f"held, {kind.replace('_', ' ')}")
+        told += _section(head, shown, most, items=len(entries))
     broken = [_broken(entry) for entry in checked.broken]
     told += _section("broken", broken, max(most, _BROKEN_SHOWN))
     told += _section(
@@ -84,7 +89,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
 def _of_tasks(checked: Preflight) -> bool:
     """True where anything that was found is a task, complete or not."""
     entries = [*checked.ready, *checked.held, *checked.skipped]
-    return bool(checked.broken) or any(
+    return any(is_markdown(one.path or "") for one in checked.broken) or any(
         entry.fingerprint is not None or entry.format is not None or entry.kind == "complete"
         for entry in entries
     )
