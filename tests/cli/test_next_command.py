@@ -78,3 +78,20 @@ def test_several_queues_are_named_with_the_verb_that_was_typed(rows: Path, run: 
     assert run("results").stderr == (
         "error: which queue? there are one, two\nhint: name one, as in: hypervisor results one\n"
     )
+
+
+def test_a_misspelt_queue_is_named_with_the_one_there_is(rows: Path, run: Run) -> None:
+    run("open", "prompts", "rows.csv", "--instructions", "i.md")
+    told = run("work", "prompt", "--", "true")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.endswith("note: no queue was opened\nnote: there is a queue prompts\n")
+
+
+def test_who_judges_is_a_command_where_one_is_given(rows: Path, run: Run) -> None:
+    assert run("work", "rows.csv", "--", "true").returncode == 0
+    told = run("judge", "rows")
+    assert (told.returncode, told.stderr) == (
+        2, "error: nobody is named to judge\nhint: add -- COMMAND, or --agent NAME\n",
+    )  # fmt: skip
+    missing = run("judge", "rows", "--", "./judge.sh")
+    assert missing.stderr == "error: ./judge.sh: no such file\nhint: check the path\n"

@@ -188,6 +188,8 @@ def run(args: argparse.Namespace) -> int:
         code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
         if code == 1:
             # A source that is not there is a name that nobody knows.
+            if near := work_on.near(args.sources[0]):
+                messages.note(f"there is a queue {near}")
             return UsageError.exit_code
         if args.dry_run or (code and not work_on.has_more(args.queue)):
             return code

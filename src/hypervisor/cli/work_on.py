@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -57,6 +58,13 @@ def is_known(queue: str) -> bool:
     """True if there is a queue of that name, whatever is left in it."""
     with _ledger(root_of_queue(queue)) as ledger:
         return ledger is not None and ledger.queues.find(queue) is not None
+
+
+def near(word: str) -> str:
+    """Return the queue whose name is most like `word`, "" if there is none such."""
+    with _ledger(find_root()) as ledger:
+        names = [row.name for row in ledger.queues.all()] if ledger else []
+    return next(iter(difflib.get_close_matches(word, names, 1)), "")
 
 
 def instructions_of(queue: str) -> str | None:
