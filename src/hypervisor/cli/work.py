@@ -311,7 +311,9 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        end += [page, _looks(args.queue, counts["success"], bad)]
+        # Where it goes on, that comes first, and is said.
+        looks = [_looks(args.queue, counts["success"], bad)] if why == "drained" else []
+        end += [page, *looks]
     options.tell(*end)
     nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
     if nothing_to_do and not pool.had_items:

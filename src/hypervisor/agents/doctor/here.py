@@ -240,7 +240,8 @@ def _pools(root: str) -> list[Finding]:
         if pool.alive:
             found.append(ok(ABOUT, "pool", f"{pool.id} works in the background: {pool.log}"))
         elif pool.why != "drained":
-            text = f"{pool.id} is gone: {pool.why or 'it was killed'}; its log: {pool.log}"
+            how = f"has ended: {pool.why}" if pool.why else "is gone: it was killed"
+            text = f"{pool.id} {how}; its log: {pool.log}"
             found.append(note(ABOUT, "pool", text, pool.command(root)))
     return found
 
