@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 SUMMARY = "claim the next item of a queue; nobody else gets it"
 EXAMPLE = "hypervisor next inbox"

@@ -12,8 +12,8 @@ from hypervisor.system.state import shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.findings import KnownItem
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 

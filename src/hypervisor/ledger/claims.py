@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.overlaps import FilesAtWork
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
     class Presence(Protocol):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import FINAL, sql
-from hypervisor.ledger.rows import Brief, Queue, columns
+from hypervisor.ledger.rows import Brief, columns
 from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False

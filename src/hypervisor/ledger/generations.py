@@ -6,7 +6,7 @@ import time
 
 from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
-from hypervisor.ledger.options import LIMITS, USUAL, Options
+from hypervisor.ledger.options import KEPT, LIMITS, USUAL, Options
 from hypervisor.ledger.outcomes import SATISFYING, sql
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.retries import Retries
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
@@ -172,11 +172,7 @@ class Generations:
                     f"queue {name} is at work with {listed(others, len(others), 40)}",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            else:
-                self._store.change(
-                    "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
-                    (options.purpose, options.preflight, queue.no),
-                )
+            self._put(queue.no, options.kept())
             if options.instructions is not None:
                 self._terms.put_instructions(queue, options.instructions)
             self._terms.put_budget(queue.no, options.budget or {})
@@ -188,21 +184,9 @@ class Generations:
                 limits.setdefault("item_ms", limits["lease_ms"])
             self._terms.put_bounds(queue.no, limits)
             self._terms.note_folders(queue, options.folders)
-            if options.yes_up_to is not None:
-                self._store.change(
-                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue.no)
-                )
             if options.verify is not None:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
-                )
-            if options.ladder is not None:
-                self._store.change(
-                    "update queue set ladder = ? where no = ?", (options.ladder, queue.no)
-                )
-            if options.answer is not None:
-                self._store.change(
-                    "update queue set answer = ? where no = ?", (options.answer, queue.no)
                 )
             self._terms.put_sequence(queue.no, options.sequence)
             opened.generation = queue.generation
@@ -348,30 +332,28 @@ class Generations:
     def _new_queue(self, name: str, options: Options) -> Queue:
         last = self._queues.find(name)
         self._store.change(
-            "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            f"{', '.join(LIMITS)}, lock_dir, source, preflight, scope, "
-            "commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into queue (project, name, generation, state, purpose, instructions, "
+            f"{', '.join(LIMITS)}, lock_dir, opened_at) "
+            f"values (?, ?, ?, 'open', ?, ?, {', '.join('?' * len(LIMITS))}, ?, ?)",
             (
                 self._store.project,
                 name,
                 last.generation + 1 if last else 1,
                 options.purpose,
                 options.instructions,
-                options.verify,
                 *LIMITS.values(),
                 self._claim_locks.relative(options.lock_dir),
-                options.source,
-                options.preflight,
-                options.scope,
-                options.commands,
-                options.may_write,
                 time.time(),
             ),
         )
         queue = self._queues.get(name)
         self._queues.note(queue.no, "opened", "")
         return queue
+
+    def _put(self, queue: int, kept: dict[str, object]) -> None:
+        sets = ", ".join(f"{column} = ?" for column in kept)
+        self._store.change(f"update queue set {sets} where no = ?", (*kept.values(), queue))
+        self._queues.forget_known(queue)
 
     def _not_accepted(self, name: str, items: list[NewItem], opened: Opened) -> list[NewItem]:
         """Return the items without the rows and plain files that were done with this content."""
@@ -451,13 +433,10 @@ def _is_same(queue: Queue, options: Options) -> bool:
 
 def _others(queue: Queue, options: Options) -> list[str]:
     """Return in words which of these terms a queue at work (its row) has otherwise."""
-    named = (
-        ("another --verify", options.verify, queue.verify),
-        ("another --allow-command", options.commands, queue.commands),
-        ("another --may-write", options.may_write, queue.may_write),
-        ("another --scope", options.scope, queue.scope),
-        ("another --ladder", options.ladder, queue.ladder),
-    )
-    others = [word for word, given, now in named if given is not None and given != now]
+    others = [
+        f"another {KEPT[column]}"
+        for column, value in options.kept().items()
+        if KEPT[column] and value != getattr(queue, column)
+    ]
     without = options.instructions is None and queue.instructions is not None
     return ["instructions", *others] if without else others

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from hypervisor.ledger.agents import Agents
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
     class Ended(TypedDict):

@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 # Rows that are asked for by their numbers at once.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import STATES
-from hypervisor.ledger.rows import Queue, columns
+from hypervisor.ledger.rows import columns
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
 

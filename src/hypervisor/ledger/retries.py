@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from hypervisor.ledger.accepted import Accepted
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 ACCEPTED, REJECTED = "accepted", "rejected"

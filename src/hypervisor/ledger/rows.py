@@ -11,58 +11,6 @@ if TYPE_CHECKING:
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
 
-class Queue(NamedTuple):
-    """One generation of a queue."""
-
-    no: int
-    project: str
-    name: str
-    generation: int
-    state: str
-    reason: str | None
-    purpose: str
-    instructions: str | None
-    verify: str | None
-    max_attempts: int
-    max_deaths: int
-    max_releases: int
-    lease_ms: int
-    lock_dir: str
-    source: str | None
-    preflight: str | None
-    opened_at: float
-    ended_at: float | None
-    scope: str | None
-    commands: str | None
-    budget_tokens: int | None
-    budget_ms: int | None
-    resume_at: float | None
-    started_at: float | None
-    may_write: str | None
-    folders: str | None
-    check_env: str | None
-    check_base: str | None
-    item_calls: int | None
-    item_ms: int | None
-    canary: int | None
-    trial_at: float | None
-    stopped_at: float | None
-    tools: str | None
-    yes_up_to: int | None
-    branches: int | None
-    commits: int | None
-    max_lost: int
-    answer: str | None
-    checks: str | None
-    max_refusals: int
-    budget_usd: float | None
-    item_usd: float | None
-    item_tokens: int | None
-    version: int | None
-    ladder: str | None
-    notify: str | None
-
-
 class Item(NamedTuple):
     """One item of a queue."""
 

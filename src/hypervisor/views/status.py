@@ -21,7 +21,8 @@ from hypervisor.worker import detached
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Agent
     from hypervisor.views.shapes import Held, Left, Pool, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.config.notify import Receiver
     from hypervisor.ledger.notifications import Body
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 SECONDS = 10.0
 

@@ -21,8 +21,8 @@ from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger, budget, ladder
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, WORKED
-from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
