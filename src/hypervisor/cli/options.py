@@ -89,15 +89,14 @@ def add_tools(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
+def give_tools(ledger: Ledger, queue: str, names: list[str]) -> list[str]:
     """Give tools to the workers of a queue, and have the hooks look at their calls; return all that
     they have."""
-    from hypervisor.ledger import Ledger, markers
+    from hypervisor.ledger import markers
 
-    with Ledger.open(root) as ledger:
-        allowed = ledger.terms.allow_tools(queue, names)
-        if allowed:
-            markers.mark(ledger, queue)
+    allowed = ledger.terms.allow_tools(queue, names)
+    if allowed:
+        markers.mark(ledger, queue)
     return allowed
 
 

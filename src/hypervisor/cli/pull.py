@@ -32,12 +32,12 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.cli import options
     from hypervisor.cli.handout import hand_out
     from hypervisor.intake import opening, sources
-    from hypervisor.ledger import Ledger, Options
+    from hypervisor.ledger import Options
 
     root = find_root()
     settings = load(root)
     found = list(sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings))
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
+    with opening.create(root, settings) as ledger:
         over = ledger.items.over(_QUEUE)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
         elsewhere = ledger.items.all_open()
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             # Workers lack what these need; whoever is here may have it.
             checked.ready += [one for one in checked.held if one.kind in _DONE_HERE]
         if queue is None and checked.ready:
-            opening.open_queue(root, settings, _QUEUE, checked, Options(purpose="pull", over=over))
+            opening.fill(ledger, settings, _QUEUE, checked, Options(purpose="pull", over=over))
             queue = _QUEUE
         claims = worker.take(ledger, queue, name, only=item_id) if queue else []
         if not claims:
