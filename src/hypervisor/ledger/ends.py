@@ -10,6 +10,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
 from hypervisor.ledger.rows import Ending, Holding, Lapsed, Lease, Reported, columns, of
@@ -101,13 +102,14 @@ def overtime(ms: int) -> str:
     return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
-class Ends:
+class Ends(Part):
     """The verbs that end a claim."""
 
-    def __init__(self, store: Store, pauses: Pauses, claim_locks: ClaimLocks) -> None:
-        self._store = store
-        self._pauses = pauses
-        self._claim_locks = claim_locks
+    _pauses: Pauses
+    _claim_locks: ClaimLocks
+
+    def __init__(self, store: Store, others: dict[str, Part]) -> None:
+        super().__init__(store, others)
         # The next ready items, asked for ahead of time: good while no other becomes ready.
         self.ahead: tuple[tuple[object, ...], Rows] | None = None
 

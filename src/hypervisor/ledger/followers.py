@@ -6,6 +6,7 @@ import time
 
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import FINAL, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Brief, columns
 from hypervisor.system.records import NamedTuple
 
@@ -13,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.sessions import Sessions
-    from hypervisor.ledger.store import Store
 
 # What a command that waits in no session is told under. One that was killed hears of nothing more.
 SHELL = "shell"
@@ -28,13 +28,11 @@ class Told(NamedTuple):
     state: str | None
 
 
-class Followers:
+class Followers(Part):
     """The verbs of telling."""
 
-    def __init__(self, store: Store, queues: Queues, sessions: Sessions) -> None:
-        self._store = store
-        self._queues = queues
-        self._sessions = sessions
+    _queues: Queues
+    _sessions: Sessions
 
     def note_asked(self, session: str, queue: int) -> None:
         """Note that `session` was told to ask its user whether to go on with a queue."""

@@ -8,6 +8,7 @@ from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
 from hypervisor.ledger.options import KEPT, LIMITS, USUAL, Options
 from hypervisor.ledger.outcomes import SATISFYING, sql
+from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import count, listed, one_line
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.retries import Retries
-    from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
 MISSING = "its file is missing"
@@ -89,28 +89,16 @@ class Old(NamedTuple):
     is_newest: bool
 
 
-class Generations:
+class Generations(Part):
     """The verbs that begin a generation of a queue, and end it."""
 
-    def __init__(
-        self,
-        store: Store,
-        queues: Queues,
-        terms: Terms,
-        items: Items,
-        ends: Ends,
-        claim_locks: ClaimLocks,
-        accepted: Accepted,
-        retries: Retries,
-    ) -> None:
-        self._store = store
-        self._queues = queues
-        self._terms = terms
-        self._items = items
-        self._ends = ends
-        self._claim_locks = claim_locks
-        self._accepted = accepted
-        self._retries = retries
+    _queues: Queues
+    _terms: Terms
+    _items: Items
+    _ends: Ends
+    _claim_locks: ClaimLocks
+    _accepted: Accepted
+    _retries: Retries
 
     def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.

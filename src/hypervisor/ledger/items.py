@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.ledger.accepted import content_of
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, Taken, columns
 from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
 _ALL = f"select {columns(Item, 'i')} from item i"
 # A row has a payload and no fingerprint; triage keeps what it knows of a task with it.
@@ -92,12 +92,10 @@ class Opened:
         self.is_new = False
 
 
-class Items:
+class Items(Part):
     """The verbs that put items into queues."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def all_open(self) -> dict[str, str]:
         """Return the queue of each item that is still open, by its id.

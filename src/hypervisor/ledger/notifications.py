@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Brief, columns
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
     class Ended(TypedDict):
         """An item, and why it has ended as it did."""
@@ -88,14 +88,12 @@ class _Found(NamedTuple):
     ended: tuple[Brief, ...] = ()
 
 
-class Notifications:
+class Notifications(Part):
     """The verbs of whoever finds news, and of whoever sends it."""
 
-    def __init__(self, store: Store, queues: Queues, queries: Queries, agents: Agents) -> None:
-        self._store = store
-        self._queues = queues
-        self._queries = queries
-        self._agents = agents
+    _queues: Queues
+    _queries: Queries
+    _agents: Agents
 
     def subscribe(self, queue: str, receiver: str | None) -> None:
         """Have news of a queue sent to an entry of the user's configuration; None: to nobody."""

@@ -17,6 +17,7 @@ from hypervisor.ledger.findings import (
     Span,
 )
 from hypervisor.ledger.outcomes import ODD, REPORTED, WORKED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.proofs import PROOFS
 from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
 # Rows that are asked for by their numbers at once.
 _AT_ONCE = 500
@@ -77,12 +77,10 @@ _CLAIMS = (
 )
 
 
-class Queries:
+class Queries(Part):
     """The questions of people; none of them writes."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def workers(self, queue: int) -> list[AtWork]:
         """Return the live claims of a queue, in the order in which they were made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.outcomes import FINAL, OPEN_STATES, OUTCOMES, REPORTED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.reports import reason_of, summary_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.accepted import Accepted
     from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
 
 # Items made ready at once, at most, and in which time; and seconds between: on a busy machine, too,
@@ -38,13 +38,11 @@ _BY_SOURCE = (
 )
 
 
-class Retries:
+class Retries(Part):
     """The verb that takes an end back."""
 
-    def __init__(self, store: Store, queues: Queues, accepted: Accepted) -> None:
-        self._store = store
-        self._queues = queues
-        self._accepted = accepted
+    _queues: Queues
+    _accepted: Accepted
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
         """Make ended items ready again, behind all others, with as many attempts more as a new one.

@@ -12,6 +12,7 @@ from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import REPORTED, WORKED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Held, Session, columns
 from hypervisor.ledger.schema import LEASED
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Agent
-    from hypervisor.ledger.store import Store
 
 
 # How the names of pools begin: each is a session, and each process that it starts an agent of it.
@@ -62,13 +62,11 @@ _OF_AGENT = (
 )
 
 
-class Sessions:
+class Sessions(Part):
     """The verbs of sessions."""
 
-    def __init__(self, store: Store, queues: Queues, claims: Claims) -> None:
-        self._store = store
-        self._queues = queues
-        self._claims = claims
+    _queues: Queues
+    _claims: Claims
 
     def meet(
         self,
