@@ -16,7 +16,6 @@ SUMMARY = "grant the workers of a queue commands, tools or more budget, or show 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor allow`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "words",

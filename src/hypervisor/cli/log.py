@@ -26,7 +26,6 @@ _SETTLE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor log`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing as it happens")
     parser.add_argument("-n", type=int, metavar="N", help="only the last N events")

@@ -22,7 +22,6 @@ EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor next`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "-n",

@@ -38,7 +38,6 @@ EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor open`."""
     parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
     add_options(parser)
     options.add_check(parser)

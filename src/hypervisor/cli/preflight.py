@@ -27,7 +27,6 @@ EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor preflight`."""
     add_source_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for scripts, and in full")
     # For our script, whose words are a preset's where no settings name one.

@@ -18,7 +18,6 @@ _DONE_HERE = ("needs_tool", "needs_human", "unknown_assignee", "slow_pattern")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor pull`."""
     parser.add_argument("id", help="a task's id, or its file")
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument("--json", action="store_true", help="for scripts")

@@ -17,7 +17,6 @@ EXAMPLE = "hypervisor release 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor release`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
     options.add_next(parser)

@@ -28,7 +28,6 @@ _WORKERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor triage`."""
     preflight_verb.add_source_arguments(parser)
     parser.add_argument(
         "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"

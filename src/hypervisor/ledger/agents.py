@@ -23,8 +23,6 @@ _ALL = f"select {columns(Agent, 'a')} from agent a"
 
 
 class Agents(Part):
-    """The verbs around agents."""
-
     _queues: Queues
 
     def join(self, agent: str, session: str, queue: int, transcript: str | None) -> None:
@@ -134,7 +132,6 @@ class Agents(Part):
         return found is not None
 
     def find(self, agent: str) -> Agent | None:
-        """Return the row of an agent, or None."""
         return self._store.one(Agent, f"{_ALL} where id = ?", (agent,))
 
     def unsettled(self, session: str) -> list[str]:

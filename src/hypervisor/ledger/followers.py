@@ -85,7 +85,6 @@ class Followers(Part):
             self._store.change("delete from told where session = ?", (session,))
 
     def followed(self, session: str) -> list[Queue]:
-        """Return the queues that a session follows."""
         return self._store.all(
             Queue,
             f"select {columns(Queue, 'q')} from told t join queue q on q.no = t.queue "

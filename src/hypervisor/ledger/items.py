@@ -197,7 +197,6 @@ class Items(Part):
         return row["state"] if row else None
 
     def open_place(self, item_id: str) -> Place | None:
-        """Return where an item is open, or None."""
         others = {"state": "i.state", "queue_name": "q.name", "queue_state": "q.state"}
         return self._store.one(
             Place,
@@ -209,7 +208,6 @@ class Items(Part):
         )
 
     def find(self, queue: str, item_id: str) -> Item | None:
-        """Return an item of `queue`, or None."""
         row = self._queues.find(queue)
         if row is None:
             return None

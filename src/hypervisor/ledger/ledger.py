@@ -134,7 +134,6 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         self.store.close()
 
     @property

@@ -126,7 +126,6 @@ class Postgres:
         self._seen: server_clock.Look | None = None
 
     def close(self) -> None:
-        """Close the connection."""
         self.connection.raw.close()
 
     def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Row | None]:

@@ -308,7 +308,6 @@ class Queries(Part):
         return self._store.all(ClaimRow, f"{_CLAIMS}where c.no in ({marks})", numbers)
 
     def claim_of(self, token: str) -> ClaimRow | None:
-        """Return the claim that a token names, or None."""
         return self._store.one(
             ClaimRow, _CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token)
         )

@@ -38,8 +38,6 @@ _LONGEST_QUESTION = 1000
 
 
 class Reviews(Part):
-    """The verbs of a review."""
-
     _queues: Queues
     _items: Items
     _ends: Ends

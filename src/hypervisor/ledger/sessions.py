@@ -63,8 +63,6 @@ _OF_AGENT = (
 
 
 class Sessions(Part):
-    """The verbs of sessions."""
-
     _queues: Queues
     _claims: Claims
 
@@ -113,7 +111,6 @@ class Sessions(Part):
         return calling.session
 
     def find(self, session: str) -> Session | None:
-        """Return the row of a session, or None."""
         return self._store.one(Session, f"{_ALL} where id = ?", (session,))
 
     def inherit(self, session: str) -> None:

@@ -179,7 +179,6 @@ class Store:
         self.project: str = meta["project"]
 
     def close(self) -> None:
-        """Close the connection."""
         self.engine.close()
 
     @property
@@ -190,7 +189,6 @@ class Store:
         return self._state
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Rows:
-        """Return the rows that `sql` selects."""
         return self.connection.execute(sql, values)
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Any:
