@@ -11,7 +11,7 @@ from typing import TypedDict
 from hypervisor.agents import retention
 from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.generations import Old
+from hypervisor.ledger.forgetting import Old
 from hypervisor.system.keys import key
 from hypervisor.tasks.undo import UNDO, UndoLog
 
@@ -52,8 +52,8 @@ class Plan:
 
     def __init__(self, ledger: Ledger, limits: Limits, days: float) -> None:
         self.before = time.time() - days * 86400
-        self.queues, self.kept = ledger.generations.prunable(self.before)
-        self.claims = ledger.generations.old_claims(self.before)
+        self.queues, self.kept = ledger.forgetting.prunable(self.before)
+        self.claims = ledger.forgetting.old_claims(self.before)
         going = {row.no for row in self.queues}
         rows = [row for row in ledger.queues.generations() if row.no not in going]
         # A queue's folders are shared by its generations.
@@ -91,7 +91,7 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
     # The files first: what they are called stands in the ledger alone.
     retention.remove(ledger.state, [*plan.outputs, *plan.undo])
-    ledger.generations.forget(plan.before)
+    ledger.forgetting.forget(plan.before)
     if plan.queues or plan.claims:
         ledger.store.compact()
 

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.followers import Followers
+    from hypervisor.ledger.forgetting import Forgetting
     from hypervisor.ledger.generations import Generations
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.narrowing import Narrowing
     from hypervisor.ledger.notifications import Notifications
     from hypervisor.ledger.outbox import Outbox
+    from hypervisor.ledger.outputs import Outputs
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
@@ -43,8 +45,10 @@ class Ledger:
     terms: Terms
     # What stops the hand-out, and lets it go on.
     pauses: Pauses
-    # How queues are opened, ended and forgotten.
+    # How queues are opened, and ended.
     generations: Generations
+    # How old ones are forgotten.
+    forgetting: Forgetting
     # What was done, and is not to be done again.
     accepted: Accepted
     # The items of queues, and what they wait for.
@@ -79,6 +83,8 @@ class Ledger:
     notifications: Notifications
     # What people look at.
     queries: Queries
+    # What came out of all generations of a queue.
+    outputs: Outputs
 
     def __init__(self, store: Store) -> None:
         self.store = store
