@@ -73,11 +73,11 @@ def defaults() -> Table:
     return _read[0]
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> Table:
     """Return what `defaults.toml` says. The library loads regular expressions and dates, which take
     as long as all else of a `done`; of TOML that file uses what is JSON too, texts in single quotes
     and comments behind two blanks."""
-    told: dict[str, Any] = {}
+    told: Any = {}
     table, value = told, ""
     for line in text.split("\n"):
         line = line.partition("  # ")[0].strip()
@@ -93,4 +93,5 @@ def _parsed(text: str) -> Any:
             value += line
             if not value.startswith("[") or value.endswith("]"):
                 table[name], value = loads(value.replace(",]", "]")), ""
-    return told
+    found: Table = told
+    return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from types import ModuleType
 
 
-def by_name(module: str) -> Any:
+def by_name(module: str) -> ModuleType:
     """Return the module of this name, as `importlib.import_module`, which loads more than most
     verbs need."""
-    return __import__(module, fromlist=["_"])
+    found: ModuleType = __import__(module, fromlist=["_"])
+    return found
 
 
 def face(package: str, parts: Mapping[str, str]) -> Callable[[str], object]:
