@@ -177,6 +177,8 @@ def put(
 def _harmless(line: str) -> str:
     readable = line if line.isprintable() else _UNREADABLE.sub("�", line)
     readable = readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    if "[" not in readable:
+        return readable
     # A list item that opens a bracket is a box to many tools, also in a quote.
     return _BOX.sub(r"\1\\[", readable)
 
