@@ -13,7 +13,8 @@ from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.forgetting import Old
 from hypervisor.system.keys import key
-from hypervisor.tasks.undo import UNDO, UndoLog
+from hypervisor.tasks.undo import UNDO
+from hypervisor.tasks.undo_packs import Packs
 
 
 class Gone(TypedDict):
@@ -70,7 +71,7 @@ class Plan:
             entry
             for name in logs
             if key(name) not in busy
-            for entry in UndoLog(ledger.state, name).stale(
+            for entry in Packs(ledger.state, name).stale(
                 limits.undo_days if key(name) in staying or name == UNDO else 0
             )
         ]
