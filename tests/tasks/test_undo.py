@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from hypervisor.system.state import State
-from hypervisor.tasks import edit, write
+from hypervisor.tasks import write
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import NothingToUndo, UndoLog
 from repository import REPO
-from tasks.support import HEADER
+from tasks.support import HEADER, set_key
 
 
 @pytest.fixture(name="log")
@@ -38,7 +38,7 @@ def made(folder: Path, name: str) -> str:
 
 def change(log: UndoLog, path: str, word: str, item_id: str = "x") -> None:
     document = read(path)
-    after = edit.set_key(document, "status", word)
+    after = set_key(document, "status", word)
     log.record([(path, document.raw, after, item_id)])
     write.replace(path, document, after)
 
