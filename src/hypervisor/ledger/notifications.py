@@ -63,7 +63,6 @@ class Unsent(NamedTuple):
     configuration, `body` JSON, and `is_due` true where it may be tried now."""
 
     no: int
-    id: str
     receiver: str | None
     body: str
     is_due: bool
@@ -144,7 +143,7 @@ class Notifications(Part):
         now = time.time()
         return self._store.all(
             Unsent,
-            "select n.no, n.id, q.notify, n.body, not (n.next_at > ? and n.next_at < ?) "
+            "select n.no, q.notify, n.body, not (n.next_at > ? and n.next_at < ?) "
             "from notification n join queue q on q.no = n.queue "
             "where n.sent_at is null and q.project = ? order by n.no",
             (now, now + _FURTHEST, self._store.project),

@@ -13,7 +13,6 @@ class Queue(NamedTuple):
     """One generation of a queue; what a column means is said in `schema`."""
 
     no: int
-    project: str
     name: str
     generation: int
     state: str
@@ -29,7 +28,6 @@ class Queue(NamedTuple):
     source: str | None
     preflight: str | None
     opened_at: float
-    ended_at: float | None
     scope: str | None
     commands: str | None
     budget_tokens: int | None

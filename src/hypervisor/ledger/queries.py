@@ -44,7 +44,7 @@ _LAST_ENDS = (
     f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
-_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
+_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
 _OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone model proof answer")
 # What was rejected after its last attempt has failed: nothing that it brought is accepted.
