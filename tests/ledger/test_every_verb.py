@@ -166,7 +166,7 @@ def use(ledger: Ledger) -> None:
         ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)),
     )
     ledger.terms.paused_seconds(number, 0.0)
-    ledger.queues.names(), ledger.terms.folders("q"), ledger.store.ends_are_noted()
+    ledger.queues.names(), ledger.terms.folders("q"), ledger.store.engine.ends_are_noted()
     ledger.agents.names(), ledger.agents.names_of("s")
     assert ledger.followers.tell(
         "s", number, ledger.followers.told("s")[number].no, 5, "drained", "wake"

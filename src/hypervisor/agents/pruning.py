@@ -94,7 +94,7 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
     retention.remove(ledger.state, [*plan.outputs, *plan.undo])
     ledger.forgetting.forget(plan.before)
     if plan.queues or plan.claims:
-        ledger.store.compact()
+        ledger.store.engine.compact()
 
 
 def _told(row: Old) -> Gone:

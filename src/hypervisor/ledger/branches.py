@@ -152,7 +152,7 @@ class Branches(Part):
         The holder of the lease renews it by asking again.
         """
         with self._store.write():
-            now = self._store.lease_clock()
+            now = self._store.engine.lease_clock()
             self._store.change(
                 "insert into integrator (project, holder, until) values (?, ?, ?) "
                 "on conflict (project) do update set holder = excluded.holder, "

@@ -272,7 +272,7 @@ class Claims(Part):
             self._queues.forget_known(known.no)
             known = self._queues.known(known.no)
         lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
-        now, clock = time.time(), self._store.lease_clock()
+        now, clock = time.time(), self._store.engine.lease_clock()
         ends_by = None
         if known.item_ms is not None and agent is None:
             # An agent that is named at once is a pool's, which bounds the time of its agents.

@@ -223,7 +223,7 @@ class Ends(Part):
 
     def late(self) -> int:
         """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
-        return LEASED if self._store.is_shared else LEASED + self._store.lease_clock()
+        return LEASED if self._store.is_shared else LEASED + self._store.engine.lease_clock()
 
     def held(self, token: str) -> Ending | None:
         """Return the item that `token` holds now, or None."""
@@ -260,7 +260,7 @@ class Ends(Part):
             # How much of its time is left, nobody knows.
             self._store.change("update claim set ends_by = null where no = ?", (number,))
             ends_by = None
-        if ends_by is not None and ends_by <= self._store.lease_clock():
+        if ends_by is not None and ends_by <= self._store.engine.lease_clock():
             return False
         if row.files is not None:
             from hypervisor.ledger.overlaps import files_at_work
@@ -300,7 +300,7 @@ class Ends(Part):
     def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
         """Renew what else of their queue is held by the workers of these claims: of the same call,
         the same agent or the same process; a name that several may share renews nothing."""
-        late, clock = self.late(), self._store.lease_clock()
+        late, clock = self.late(), self._store.engine.lease_clock()
         for queue, *who in {
             (row.queue, row.handout, row.session, row.agent, row.process) for row in rows
         }:
@@ -313,7 +313,7 @@ class Ends(Part):
 
     def _renew(self, lease: Lease) -> None:
         """Renew a lease as far as the time for an item goes."""
-        until = self._store.lease_clock() + lease.lease_ms * 1000
+        until = self._store.engine.lease_clock() + lease.lease_ms * 1000
         if lease.ends_by is not None:
             until = min(until, lease.ends_by)
         self._store.change(
@@ -490,7 +490,7 @@ class Ends(Part):
     def put_behind(self, items: list[int]) -> None:
         """Put ready items behind all others, so that no claim tries them again first."""
         if items:
-            first = self._store.next_positions(len(items))
+            first = self._store.engine.next_positions(len(items))
             self._store.change_many(
                 "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
                 "where no = ?",
@@ -506,7 +506,7 @@ class Ends(Part):
             rows = self._store.all(Ending, _EXPIRED + _LOCKED, (late,))
         else:
             rows = self._store.all(Ending, _EXPIRED_IN, (late, queue))
-        clock = self._store.lease_clock() if rows else 0
+        clock = self._store.engine.lease_clock() if rows else 0
         for row in rows:
             if self._store.engine.is_of_earlier_boot(row.turn - LEASED):
                 self._give_back(row, "expired", "the machine was restarted", lapsed=True)

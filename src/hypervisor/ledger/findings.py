@@ -44,6 +44,7 @@ class ClaimRow(NamedTuple):
     usd: float | None
     model: str | None
     version: int | None
+    rung: int | None
     id: str
     queue_name: str
     generation: int

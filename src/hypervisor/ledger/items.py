@@ -351,7 +351,7 @@ class Items(Part):
             else:
                 # Somebody has claimed it just now.
                 opened.elsewhere.append((item.id, "pull"))
-        position = self._store.next_positions(len(fresh)) if fresh else 0
+        position = self._store.engine.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
             "insert into item (path, title, payload, fingerprint, files, named, format, content, "
             "queue, project, id, position, turn, state) "

@@ -80,7 +80,7 @@ class Retries(Part):
             self._queues.alone()
             row = self._queues.get(queue)
             elsewhere = self._open_among(ids)
-            position = self._store.next_positions(len(ids)) if ids else 0
+            position = self._store.engine.next_positions(len(ids)) if ids else 0
             before = len(left)
             for count, item_id in enumerate(ids, 1):
                 why = self._retry(row, item_id, elsewhere, position + count - 1)
@@ -113,7 +113,7 @@ class Retries(Part):
         for item_id in wanted:
             # Its row or file has changed: what it held before is done all the same.
             self._accepted.keep(row.no, ended[item_id][0])
-        position = self._store.next_positions(len(wanted)) if wanted else 0
+        position = self._store.engine.next_positions(len(wanted)) if wanted else 0
         left = [self._retry(row, one, {}, place) for place, one in enumerate(wanted, position)]
         return left.count(None)
 

@@ -199,7 +199,7 @@ class Sessions(Part):
     def renew(self, session: str, agent: str) -> list[str]:
         """Renew the leases of an agent's claims that were not renewed in the last minute, or in the
         last third of a lease that is shorter than three, and take back those that ran out."""
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         held = self.held_by(session, agent)
         old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
         old += self.lapsed(session, agent)
@@ -218,7 +218,7 @@ class Sessions(Part):
     def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
         """Return in how many seconds a call of who holds these (rows as of `held_by`) changes
         something again, and how many calls change nothing until then; None where none does."""
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         times, calls = [], []
         for row in held:
             times += [at for at in (_renewal(row), row.ends_by) if at is not None]
@@ -236,7 +236,7 @@ class Sessions(Part):
         have had more of them, or more time, than their queue allows, each with the cause."""
         held = self.held_by(session, agent)
         self._add_calls(held, 1)
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         past = []
         for row in held:
             if row.ends_by is not None and row.ends_by <= now:

@@ -124,7 +124,7 @@ def line(told: Status, *, proof: bool = False) -> str:
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
     # Twice: an item may end between the two looks that it takes.
-    if ledger.store.ends_are_noted() or ledger.store.ends_are_noted():
+    if ledger.store.engine.ends_are_noted() or ledger.store.engine.ends_are_noted():
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
@@ -202,7 +202,7 @@ def _detached(ledger: Ledger, queue: Queue) -> Pool | None:
 
 def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     """Return who works on a queue: those that hold items, then agents between two items."""
-    now, clock = time.time(), ledger.store.lease_clock()
+    now, clock = time.time(), ledger.store.engine.lease_clock()
     agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, Worker] = {}
     for row in ledger.queries.workers(queue):
