@@ -29,6 +29,9 @@ def dependencies_first(nodes: Sequence[T], waits_for: Mapping[int, list[T]]) -> 
         if id(start) in number:
             continue
         number[id(start)] = low[id(start)] = len(number)
+        if not waits_for.get(id(start)):
+            yield [start]
+            continue
         stack.append(start)
         on_stack.add(id(start))
         work = [(start, iter(waits_for.get(id(start), ())))]
