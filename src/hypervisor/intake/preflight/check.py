@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -203,15 +203,16 @@ class _Sorting:
                 item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
+        left_out = self._look.left_out
+        count = Counter([item.id for item in items] + [*left_out])
         by_id: dict[str, list[Candidate]] = defaultdict(list)
         for item in items:
-            by_id[item.id].append(item)
+            if count[item.id] > 1:
+                by_id[item.id].append(item)
         for item_id, same in by_id.items():
             paths = [_place(item) for item in same]
-            if item_id in self._look.left_out:
-                paths.append(self._look.left_out[item_id])
-            if len(paths) < 2:
-                continue
+            if item_id in left_out:
+                paths.append(left_out[item_id])
             more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
             for item in same:
                 if item.closed:
