@@ -16,7 +16,6 @@ EXAMPLE = "hypervisor integrate inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor integrate`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--into", metavar="BRANCH", help="default: the branch checked out here")
     parser.add_argument("--json", action="store_true", help="for scripts")

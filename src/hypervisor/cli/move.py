@@ -16,7 +16,6 @@ EXAMPLE = "hypervisor move sqlite postgresql://ada@db.example.org/work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor move`."""
     stores = "sqlite (the embedded store) or postgresql://HOST/DATABASE, without a password"
     parser.add_argument("source", metavar="FROM", help=stores)
     parser.add_argument("target", metavar="TO", help="the same")
