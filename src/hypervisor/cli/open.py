@@ -136,10 +136,19 @@ def add_options(parser: argparse._ActionsContainer) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open the queue: 0 if it has items to work on, 1 if a source failed, 3 if nothing can run: a
     queue that there is stays as it is, and a new one is not opened."""
-    code = open_queue(args)
+    if _names_only(args, "where"):
+        code = open_again.narrow(args, root := find_root(), load(root))
+    elif _names_only(args, "instructions"):
+        code = open_again.instruct(args, find_root())
+    else:
+        return open_queue(args)
     if code == 0 and not args.json:
-        options.tell_next(args.queue, f"a worker's first command: hypervisor next {args.queue}")
+        options.tell_next(args.queue, _first_command(args.queue))
     return code
+
+
+def _first_command(queue: str) -> str:
+    return f"a worker's first command: hypervisor next {queue}"
 
 
 def open_queue(
@@ -152,10 +161,6 @@ def open_queue(
 
     root = find_root()
     settings = load(root)
-    if _names_only(args, "where"):
-        return open_again.narrow(args, root, settings)
-    if _names_only(args, "instructions"):
-        return open_again.instruct(args, root)
     for line in settings.raised:
         note(line)
     given = _options(args, root, settings)
@@ -198,6 +203,9 @@ def open_queue(
         if args.tools:
             options.give_tools(ledger, args.queue, args.tools)
         options.subscribe(ledger, args.queue, args.notify)
+        follows = (
+            _first_command(args.queue) if caller.around() else options.next_of(ledger, args.queue)
+        )
     _tell(opened, checked, args)
     if args.verify is not None:
         from hypervisor.cli.check import details
@@ -211,7 +219,11 @@ def open_queue(
         )
     if failed:
         return 1
-    return 0 if opened.added or opened.again or opened.present else 3
+    if not (opened.added or opened.again or opened.present):
+        return 3
+    if not (for_work or args.json):
+        options.tell(follows)
+    return 0
 
 
 def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options:

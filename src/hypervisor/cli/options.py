@@ -59,20 +59,25 @@ def tell_person(command: str) -> None:
         tell(f"next: {command}")
 
 
+def next_of(ledger: Ledger, queue: str) -> str:
+    """Return how a person goes on with `queue`: by the command that worked on it last, if any."""
+    from hypervisor.worker import detached
+
+    typed = detached.command(ledger.state, queue, os.getcwd())
+    return f"next: {typed or work_off(queue, next(ledger.queries.columns(queue), None))}"
+
+
 def tell_next(queue: str, *of_session: str) -> None:
-    """Print how `queue` is worked off: `of_session` in the session of a client, else for people,
-    who get the command that worked on it last, if there was one."""
+    """Print how `queue` is worked off: `of_session` in the session of a client, else for people."""
     if caller.around():
         tell(*of_session)
         return
     from hypervisor.cli.place import root_of_queue
     from hypervisor.ledger import Ledger
-    from hypervisor.worker import detached
 
     with Ledger.open(root_of_queue(queue), look=True) as ledger:
-        typed = detached.command(ledger.state, queue, os.getcwd())
-        first = next(ledger.queries.columns(queue), None)
-    tell(f"next: {typed or work_off(queue, first)}")
+        line = next_of(ledger, queue)
+    tell(line)
 
 
 def work_off(what: str, row: dict[str, object] | None) -> str:
