@@ -8,7 +8,7 @@ from hypervisor.agents.boundaries import check_commands
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, usage
+from hypervisor.ledger import Ledger, budget, usage
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         row = ledger.queues.get(args.queue)
-        drained = ledger.queues.drained(args.queue)
+        drained, goes_on = ledger.queues.drained(args.queue), budget.goes_on(ledger, row)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
     print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
     if tools:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if row.budget_ms is not None:
         print(f"they may take {span(row.budget_ms / 1000)}")
     if row.state == "paused":
-        print(f"it is paused; go on with: hypervisor resume {args.queue}")
+        print(f"it is paused; go on with: {goes_on}")
     elif not drained:
         options.tell_next(args.queue)
     return 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
@@ -92,7 +92,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     queue = ledger.queues.get(row.queue_name)
     if queue.state == "paused":
         why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
-        return f"its queue is paused{why}; hypervisor resume {queue.name}"
+        return f"its queue is paused{why}; {budget.goes_on(ledger, queue)}"
     for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"

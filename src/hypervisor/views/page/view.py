@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hypervisor import __version__
-from hypervisor.ledger import Ledger, proofs, usage
+from hypervisor.ledger import Ledger, budget, proofs, usage
 from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
@@ -128,6 +128,7 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
             states,
             row.purpose,
             escaped(asked[0]) if len(asked) == 1 else "",
+            goes_on=budget.goes_on(ledger, row),
             undoable=UndoLog(ledger.state, row.name).is_wanted(),
         ),
         groups=groups[:_GROUPS],
