@@ -1,4 +1,4 @@
-"""The commands that the program prints, as its source has them: `{}` stands for what it fills in."""
+"""The commands that the program prints, as in its source: `{}` stands for what it fills in."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from repository import REPO, parsed
 SOURCE = REPO / "src/hypervisor"
 _HOLE = r"\{\w*\}"
 # What may follow a verb: options and what they take, holes, and words for the reader to fill in.
-_WORD = rf"(?:{_HOLE})+|--?(?:[\w-]|{_HOLE})*|[A-Z]+\b|'[^']*'|\d[\w%]*\b|all\b|sqlite\b"
-_OURS = rf"(?:/hypervisor:|\bhypervisor )(?:{'|'.join(VERBS)}|{_HOLE})(?![\w.=/-])(?: (?:{_WORD}))*"
+_WORD = rf"(?:{_HOLE})+|--?(?:[\w-]|{_HOLE})*|[A-Z]+\b|'[^']*'|\d[\w%.]*|all\b|sqlite\b"
+_VERB = rf"(?:{'|'.join(VERBS)})(?![\w.=/-])|{_HOLE}(?= {_HOLE})"
+_OURS = rf"(?:/hypervisor:|\bhypervisor )(?:{_VERB})(?: (?:{_WORD}))*"
 _GIT = "add|branch|checkout|clean|config|init|merge|pull|push|reset|revert|rm|submodule|worktree"
 _CLIENTS = "claude (?:auth|mcp|plugin)|codex (?:login|sandbox)|gemini (?:extensions|mcp)"
 _OTHERS = rf"(?:git (?:{_GIT}) [^;,)`\n]*|(?:{_CLIENTS})\b[^;,)`'\n]*|npm install[^;,)`\n]*"
@@ -53,7 +54,9 @@ def printed() -> Counter[str]:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 aside.add(id(node.value))
-            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _NOT_PRINTED:
+            elif (isinstance(node, ast.keyword) and node.arg in ("help", "usage")) or (
+                isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _NOT_PRINTED
+            ):
                 aside.update(map(id, ast.walk(node.value)))
             elif isinstance(node, ast.JoinedStr):
                 aside.update(id(part) for part in ast.walk(node) if part is not node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hypervisor.ledger import Ledger
-from mends.queues import becomes, conflicting, lacking, on_branches, prints, said, unmerged
+from mends.queues import becomes, lacking, on_branches, prints, said
 from mends.typed import A, Case, Shop
 from mends.verbs import SESSION
 from worker.support import write_task
@@ -72,7 +72,8 @@ def on_a_branch(shop: Shop) -> str:
 def same_file(shop: Shop) -> str:
     """Many tasks name one file, in a repository."""
     for number in range(9):
-        write_task(shop.root, f"t{number}", extra="files: [a.py]\n")
+        write_task(shop.root, f"t{number}", body="# T\n\nMend a.py.\n")
+    (shop.root / "a.py").write_text("x")
     shop.repository()
     shop.opens()
     shop.run("plan", "q")
@@ -83,13 +84,13 @@ def same_file(shop: Shop) -> str:
 CASES = [
     Case("agents/next_step.py: hypervisor wait {}", first_item_done, prints("1 of 1 item ended")),
     Case("agents/next_step.py: hypervisor wait {}", at_work, prints("1 of 1 item ended")),
-    Case("agents/next_step.py: hypervisor plan {}", first_item_done, prints("nothing left"), code=3),
+    Case(
+        "agents/next_step.py: hypervisor plan {}", first_item_done, prints("nothing left"), code=3
+    ),
     Case("agents/next_step.py: hypervisor retry {}", first_item_failed, becomes("ready", "b")),
     Case("agents/next_step.py: hypervisor plan {} --go-on", lacks_permissions, prints("Start ")),
     Case("agents/next_step.py: hypervisor plan {} --go-on", many_left, prints("Start ")),
     Case("agents/next_step.py: hypervisor integrate {}", on_a_branch, becomes("ready", "t2")),
-    Case("agents/next_step.py: hypervisor summary {}", plan("cancel q"),
-         prints("1 not attempted")),
-    Case("agents/next_step.py: hypervisor plan {} --branch", same_file,
-         prints("worker-isolated")),
-]  # fmt: skip
+    Case("agents/next_step.py: hypervisor summary {}", plan("cancel q"), prints("1 not attempted")),
+    Case("agents/next_step.py: hypervisor plan {} --branch", same_file, prints("worker-isolated")),
+]

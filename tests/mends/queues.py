@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -185,6 +184,36 @@ def still(shop: Shop) -> str:
     return shop.says("status", "q")
 
 
+def stalled(shop: Shop) -> str:
+    """Somebody waits, and nobody works."""
+    shop.opens(A, "b")
+    shop.ends("done", "b")
+    return shop.says("wait", "q", "--timeout", "0")
+
+
+def tried(shop: Shop) -> str:
+    """The item that was tried first has ended."""
+    shop.opens(A, "b", extra=("--canary", "1"))
+    shop.run("plan", "q")
+    shop.ends("done", "b")
+    return shop.says("wait", "q", "--timeout", "0")
+
+
+def reset(shop: Shop) -> str:
+    """A usage limit has paused the queue, and is over."""
+    shop.opens(A)
+    with Ledger.open(str(shop.root)) as ledger:
+        ledger.pauses.limit("q", "a limit", time.time() - 1)
+    return shop.says("wait", "q", "--timeout", "0")
+
+
+def one_held(shop: Shop) -> str:
+    """One task was held when the queue was opened."""
+    write_task(shop.root, "b", extra="tags: [human]\n")
+    shop.opens(A)
+    return said(shop, "page")
+
+
 # -- what is well afterwards --
 
 
@@ -223,61 +252,115 @@ def lone_task(*verbs: str) -> Callable[[Shop], str]:
 
 
 CASES = [
-    Case("views/status.py: hypervisor open QUEUE SOURCE", lone_task("status"), becomes("ready"),
-         SOURCE),
-    Case("views/status.py: hypervisor cancel {} --missing", missing("status q"),
-         becomes("cancelled")),
+    Case(
+        "views/status.py: hypervisor open QUEUE SOURCE",
+        lone_task("status"),
+        becomes("ready"),
+        SOURCE,
+    ),
+    Case(
+        "views/status.py: hypervisor cancel {} --missing", missing("status q"), becomes("cancelled")
+    ),
     Case("views/status.py: hypervisor integrate {}", unmerged("status q"), becomes("ready", "t2")),
     Case("views/status.py: hypervisor integrate {}", conflicting, becomes("ready", "t2")),
     Case("views/status.py: hypervisor plan {}", lacking, prints("Bash(make:*)", "--go-on")),
     Case("views/status.py: hypervisor plan {}", still, prints("Start 1 worker")),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "status q"), hands_out),
-    Case("views/status.py: hypervisor retry {} --{}", ended("failed", "status q"),
-         becomes("ready")),
-    Case("views/status.py: hypervisor retry {} --{}", ended("blocked", "status q", ids=7),
-         becomes("ready")),
+    Case(
+        "views/status.py: hypervisor retry {} --{}", ended("failed", "status q"), becomes("ready")
+    ),
+    Case(
+        "views/status.py: hypervisor retry {} --{}",
+        ended("blocked", "status q", ids=7),
+        becomes("ready"),
+    ),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("status q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("next q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("resume q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("plan q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("wait q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("page"), hands_out),
-    Case("worker/nothing_ready.py: hypervisor cancel {} --missing", missing("next q"),
-         becomes("cancelled")),
-    Case("worker/nothing_ready.py: hypervisor integrate {}", unmerged("next q"),
-         becomes("ready", "t2")),
+    Case(
+        "worker/nothing_ready.py: hypervisor cancel {} --missing",
+        missing("next q"),
+        becomes("cancelled"),
+    ),
+    Case(
+        "worker/nothing_ready.py: hypervisor integrate {}",
+        unmerged("next q"),
+        becomes("ready", "t2"),
+    ),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "next q"), hands_out),
     Case("views/history.py: hypervisor integrate {}", unmerged("show t2"), becomes("ready", "t2")),
-    Case("views/history.py: hypervisor open {} --where all", lambda s: narrowed()(s) + s.says("show", A),
-         becomes("ready")),
-    Case("ledger/budget.py: hypervisor resume {}", lambda s: after("pause q")(s) + s.says("show", A),
-         hands_out),
-    Case("views/history.py: hypervisor retry {} {}", lambda s: ended("blocked")(s) + s.says("show", A),
-         becomes("ready")),
+    Case(
+        "views/history.py: hypervisor open {} --where all",
+        lambda s: narrowed()(s) + s.says("show", A),
+        becomes("ready"),
+    ),
+    Case(
+        "ledger/budget.py: hypervisor resume {}",
+        lambda s: after("pause q")(s) + s.says("show", A),
+        hands_out,
+    ),
+    Case(
+        "views/history.py: hypervisor retry {…}",
+        lambda s: ended("blocked")(s) + s.says("show", A),
+        becomes("ready"),
+    ),
     Case("views/history.py: hypervisor status", after("show nothing"), prints("q: open")),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "wait q"), hands_out),
-    Case("views/news.py: hypervisor open {} --where all", lambda s: (
-        narrowed()(s), s.ends("done", "b"), s.says("wait", "q"))[2],
-         becomes("ready")),
-    Case("views/news.py: hypervisor plan {}", lambda s: (
-        missing("wait q")(s), shutil.move(s.root / "away", s.root / f"tasks/{A}.md"))[0],
-         prints("Start ")),
+    Case(
+        "views/news.py: hypervisor open {} --where all",
+        lambda s: (narrowed()(s), s.ends("done", "b"), s.says("wait", "q"))[2],
+        becomes("ready"),
+    ),
+    Case(
+        "views/news.py: hypervisor plan {}",
+        lambda s: (missing("wait q")(s), shutil.move(s.root / "away", s.root / f"tasks/{A}.md"))[0],
+        prints("Start "),
+    ),
+    Case("views/news.py: hypervisor plan {}", stalled, prints("Start ")),
+    Case("views/news.py: hypervisor plan {}", tried, prints("Start ")),
+    Case("views/news.py: hypervisor plan {}", reset, prints("Start ")),
+    Case(
+        "views/page/advice.py: hypervisor preflight {}", one_held, prints("needs a human"), code=3
+    ),
     Case("views/news.py: hypervisor summary {}", ended("done", "wait q"), prints("1 done")),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "page"), hands_out),
-    Case("views/page/advice.py: hypervisor retry {} --failed", ended("failed", "page"),
-         becomes("ready")),
-    Case("views/page/advice.py: hypervisor retry {} --blocked", ended("blocked", "page"),
-         becomes("ready")),
-    Case("views/page/advice.py: hypervisor {…}", after("cancel q", "page"), becomes("ready")),
+    Case(
+        "views/page/advice.py: hypervisor retry {} --failed",
+        ended("failed", "page"),
+        becomes("ready"),
+    ),
+    Case(
+        "views/page/advice.py: hypervisor retry {} --blocked",
+        ended("blocked", "page"),
+        becomes("ready"),
+    ),
+    Case("views/page/advice.py: hypervisor {} {…}", after("cancel q", "page"), becomes("ready")),
     Case("views/page/advice.py: hypervisor next {}", after("page"), becomes("claimed")),
     Case("views/page/advice.py: hypervisor summary {}", pending("page"), holds("status: blocked")),
-    Case("views/page/advice.py: hypervisor summary {} --write", thrown_away("page"),
-         holds("status: done")),
-    Case("views/page/advice.py: hypervisor undo {}", ended("done", "page"), holds("status: active")),
-    Case("views/summary_text.py: hypervisor integrate {}", unmerged("summary q"),
-         becomes("ready", "t2")),
-    Case("views/summary_text.py: hypervisor summary {}", pending("summary q"),
-         holds("status: blocked")),
-    Case("views/summary_text.py: hypervisor summary {}{} --write", thrown_away("summary q"),
-         holds("status: done")),
-]  # fmt: skip
+    Case(
+        "views/page/advice.py: hypervisor summary {} --write",
+        thrown_away("page"),
+        holds("status: done"),
+    ),
+    Case(
+        "views/page/advice.py: hypervisor undo {}", ended("done", "page"), holds("status: active")
+    ),
+    Case(
+        "views/summary_text.py: hypervisor integrate {}",
+        unmerged("summary q"),
+        becomes("ready", "t2"),
+    ),
+    Case(
+        "views/summary_text.py: hypervisor summary {}",
+        pending("summary q"),
+        holds("status: blocked"),
+    ),
+    Case(
+        "views/summary_text.py: hypervisor summary {}{} --write",
+        thrown_away("summary q"),
+        holds("status: done"),
+    ),
+]

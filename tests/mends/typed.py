@@ -13,6 +13,7 @@ from typing import NamedTuple
 from forked import run as carry_out
 from hypervisor import worker
 from hypervisor.ledger import Claim, Ledger
+from hypervisor.system.errors import HypervisorError
 from worker.branches.support import WHO, git
 from worker.support import states, write_task
 
@@ -39,6 +40,14 @@ def words_of(printed: str, said: str, filled: Mapping[str, str] | None = None) -
     assert found is not None, f"{command!r} is not in:\n{said}"
     words = shlex.split(found[0].rstrip(".:”"))
     return [(filled or {}).get(word, word) for word in words]
+
+
+def refused(what: Callable[[], object]) -> str:
+    try:
+        what()
+    except HypervisorError as error:
+        return str(error)
+    raise AssertionError("nothing was said")
 
 
 class Shop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 
 from hypervisor.agents import reconcile
@@ -20,7 +19,6 @@ from hypervisor.ledger import Ledger, NoLedger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.state import STATE
 from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
@@ -93,14 +91,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         metavar="WORDS",
         help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
-    parser.add_argument(
-        "--may-write",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="workers may change this file, or the files in this folder, although it steers "
-        "agents, git, editors or shells, e.g. .vscode/tasks.json",
-    )
+    options.add_may_write(parser)
     parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
         "--answer",
@@ -170,7 +161,7 @@ def open_queue(
     if args.ladder is not None:
         _climbs(args, options.budget(args).get("usd"))
     commands = check_commands(args.allow_command)
-    named = _from_root(root, args.may_write)
+    named = options.paths_to_write(root, args.may_write)
     args.tools = check_grants(args.tools)
     options.check_notify(args.notify)
     limits = options.budget(args)
@@ -313,20 +304,6 @@ def _schema(path: str) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{one_line(path)}: {reason}", "name a file with a JSON schema") from None
     return schemas.load(text, path)
-
-
-def _from_root(root: str, paths: list[str]) -> list[str]:
-    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
-    named = []
-    for path in paths:
-        inside = os.path.relpath(os.path.abspath(path), root)
-        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
-            raise UsageError(
-                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
-                "name one file or folder in it",
-            )
-        named.append(inside)
-    return sorted(set(named))
 
 
 def _climbs(args: argparse.Namespace, usd: float | None) -> None:

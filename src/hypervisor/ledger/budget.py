@@ -136,7 +136,9 @@ def more(ledger: Ledger, queue: Queue) -> str:
             ("tokens", told["tokens"], told["tokens_used"]),
             ("ms", queue.budget_ms, (told["minutes_used"] or 0) * 60_000),
         )
-        twice = {name: 2 * max(most, used or 0) for name, most, used in now if most is not None}
+        for name, most, used in now:
+            if most is not None:
+                twice[name] = 2 * (most if 2 * most > (used or 0) else used or 0)
         if "usd" in twice and ledger.terms.usd_used(queue.no)[1]:
             twice["usd"] = 0
     limits = words(twice or {"usd": 0})

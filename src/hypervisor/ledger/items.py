@@ -122,12 +122,15 @@ class Items:
         )
         return [(path, item_id) for path, item_id in rows.fetchall()]
 
-    def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
-        """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
+    def ended(self, queue: str, states: Sequence[str], *, again: bool = False) -> list[Item]:
+        """Return the items of `queue` that ended as one of `states`, in the order of the queue;
+        with `again`, those too that are ready again, with an attempt used up."""
         marks = ", ".join("?" * len(states))
+        tried = "or state = 'ready' and attempts > forgiven" if again else ""
         return self._store.all(
             Item,
-            f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
+            f"{_ALL} where queue = ? and (state in ({marks}) and finish_no is not null {tried}) "
+            "order by no",
             (self._queues.get(queue).no, *states),
         )
 

@@ -195,10 +195,9 @@ class _Sorting:
             if item.id in queues:
                 queue, is_newest = queues[item.id]
                 # Older generations are over: its report is taken back, and it is opened anew.
-                verb, then = (
-                    ("retry", "works on it again") if is_newest else ("undo", "takes that back")
-                )
-                mend = f"hypervisor {verb} {queue} {shell(item.id)} {then}"
+                mend = f"hypervisor undo {queue} {shell(item.id)} takes that back"
+                if is_newest:
+                    mend = f"hypervisor retry {queue} {shell(item.id)} works on it again"
                 item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
