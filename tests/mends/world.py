@@ -24,7 +24,7 @@ from mends.queues import (
     prints,
     unmerged,
 )
-from mends.typed import A, Case, Shop, refused, words_of
+from mends.typed import A, Case, Shop, refused
 from mends.verbs import adopts, strangers
 from worker.branches.support import commit_all, git, take
 from worker.support import write_task

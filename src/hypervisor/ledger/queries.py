@@ -291,7 +291,8 @@ class Queries:
             "union all select at, 2, no, 0, max(at) over (order by no) from refusal "
             "where claim in (select no from c) "
             "union all select ended_at, 1, no, 1, "
-            "case when ended > begun then ended else begun end from c where ended_at is not null and outcome is not null) "
+            "case when ended > begun then ended else begun end from c "
+            "where ended_at is not null and outcome is not null) "
             "select at, about, no, is_end from story "
             "order by latest, case when at < latest then 1 else 0 end, at, about, no, is_end",
             (*queues, *queues),
