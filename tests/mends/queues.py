@@ -207,6 +207,17 @@ def reset(shop: Shop) -> str:
     return shop.says("wait", "q", "--timeout", "0")
 
 
+def opened_further_down(shop: Shop) -> str:
+    """The queue was opened in a folder further down, and cancelled."""
+    write_task(shop.root, "t1")
+    write_task(shop.root, "t2")
+    shop.at = shop.root / "tasks"
+    assert shop.run("open", "q", "t1.md").returncode == 0
+    shop.run("cancel", "q")
+    shop.at = shop.root
+    return said(shop, "page")
+
+
 def one_held(shop: Shop) -> str:
     """One task was held when the queue was opened."""
     write_task(shop.root, "b", extra="tags: [human]\n")
@@ -274,6 +285,11 @@ CASES = [
         ended("blocked", "status q", ids=7),
         becomes("ready"),
     ),
+    Case(
+        "views/status.py: hypervisor retry {} --{}",
+        ended("blocked", "cancel q", "status q"),
+        becomes("ready"),
+    ),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("status q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("next q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {} --budget {}", over_budget("resume q"), hands_out),
@@ -338,6 +354,7 @@ CASES = [
         becomes("ready"),
     ),
     Case("views/page/advice.py: hypervisor {} {…}", after("cancel q", "page"), becomes("ready")),
+    Case("views/page/advice.py: hypervisor {} {…}", opened_further_down, becomes("ready", "t1")),
     Case("views/page/advice.py: hypervisor next {}", after("page"), becomes("claimed")),
     Case("views/page/advice.py: hypervisor summary {}", pending("page"), holds("status: blocked")),
     Case(

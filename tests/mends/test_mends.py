@@ -3,6 +3,7 @@ what it says."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypervisor.config.roots import create_state
 from mends import plans, queues, verbs, world
 from mends.inventory import printed
 from mends.typed import Case, Shop, words_of
+from repository import REPO
 
 ALL = [*queues.CASES, *verbs.CASES, *plans.CASES, *world.CASES]
 # What is not typed here, by how it begins, and why.
@@ -24,7 +26,6 @@ NOT_HERE = {
     "agents/hooks/session.py: hypervisor wait": "tests/agents/hooks/test_mends.py",
     "agents/reconcile.py": "tests/agents/hooks/test_mends.py",
     "cli/demo": "tests/cli/test_demo.py",
-    "cli/batch_worker.py": "tests/triage/batch_directory/test_batch.py",
     "worker/detached.py": "tests/agents/pool/test_detached.py",
     "cli/status.py: hypervisor work {} --attach": "tests/agents/pool/test_detached.py",
     "cli/work.py: hypervisor work {} --attach": "tests/agents/pool/test_detached.py",
@@ -37,7 +38,7 @@ NOT_HERE = {
     "ledger/store.py: unset": "needs a server: tests/ledger/test_move.py",
     "ledger/store.py: hypervisor move": "needs a server: tests/ledger/test_move.py",
     "ledger/postgres.py": "needs a server; the same line of SQLite's is typed here",
-    "worker/branches/staging.py": "a submodule's remote: tests/worker/branches/test_submodules.py",
+    "worker/branches/staging.py": "asks the remote of a submodule",
     # Changes the machine, or needs an account.
     "agents/claude/client.py: npm": "installs a client",
     "agents/codex/client.py: npm": "installs a client",
@@ -53,9 +54,9 @@ NOT_HERE = {
     "cli/work.py: hypervisor report": "opens a browser: tests/views/page/test_command.py",
     "intake/preflight/look.py: chmod": "root reads it all the same",
     # Comes where something is wrong in the middle of a verb: what is printed is typed above.
-    "agents/codex/client.py: hypervisor doctor": "the doctor's own tests",
-    "agents/hooks/__init__.py": "the doctor's own tests",
-    "cli/work.py: hypervisor doctor": "the doctor's own tests",
+    "agents/codex/client.py: hypervisor doctor": "tests/agents/doctor",
+    "agents/hooks/__init__.py": "tests/agents/doctor",
+    "cli/work.py: hypervisor doctor": "tests/agents/doctor",
     "cli/options.py: hypervisor next": "an item was accepted, and the next can't be handed out",
     "worker/integrate/target.py: git branch": "a branch is removed while it is merged into",
     "worker/branches/worktrees.py: hypervisor release TOKEN": "a tree is removed while it is used",
@@ -104,6 +105,8 @@ def test_no_command_is_printed_that_no_test_types() -> None:
         for one, number in printed().items()
         if typed[one] < number and not any(one.startswith(known) for known in NOT_HERE)
     ]
+    named = re.findall(r"tests/[\w/]+(?:\.py)?", " ".join(NOT_HERE.values()))
+    assert [path for path in named if not (REPO / path).exists()] == []
     stale = [known for known in NOT_HERE if not any(one.startswith(known) for one in printed())]
     assert stale == []
     assert sorted(untyped) == [], "\n".join(sorted(untyped))

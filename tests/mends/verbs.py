@@ -315,6 +315,19 @@ def is_merged(shop: Shop, told: Told) -> bool:
     return (shop.root / "new.py").exists() and shop.run("retry", "q", "t1").returncode == 1
 
 
+def batch_worked_off(shop: Shop) -> str:
+    """A batch directory is triaged from a folder elsewhere, and looked at once more."""
+    path = write_task(shop.root, "t1", extra="close_reason: fixed\n")
+    folder = shop.root / "a batch"
+    folder.mkdir()
+    (folder / "queue.txt").write_text(f"{path}\n")
+    before = path.read_text()
+    shop.at = shop.root.parent
+    shop.run("_batch-worker", "--dir", folder)
+    assert path.read_text() != before
+    return shop.says("_batch-worker", "--dir", folder)
+
+
 def is_there(word: str) -> Callable[[Shop, Told], bool]:
     """The item is in the queue."""
     return lambda shop, told: told.returncode == 0 and shop.state(word) is not None
@@ -541,6 +554,11 @@ CASES = [
     ),
     Case("cli/show.py: hypervisor open QUEUE {}", only_known, becomes("ready"), SOURCE),
     Case("cli/triage.py: hypervisor summary {} --json", triaged, prints('"success": 1')),
+    Case(
+        "cli/batch_worker.py: cd {} && hypervisor undo {}",
+        batch_worked_off,
+        holds("status: active", "tasks/t1.md"),
+    ),
     Case("cli/triage.py: hypervisor undo {}", triaged, holds("status: active", "tasks/t1.md")),
     Case("cli/undo.py: hypervisor status {}", reopened("undo q"), prints("q: drained")),
     Case("cli/unlock.py: hypervisor status", after("unlock nothing"), prints("q: open")),

@@ -113,7 +113,7 @@ def test_a_clone_that_is_behind_ends_no_item_for_the_fleet(
         assert len(worker.take(ahead, "q", "w", 300)) == 300
 
 
-def test_what_is_retried_in_one_clone_is_taken_up_in_another_whose_file_says_blocked(
+def test_what_was_retried_in_one_clone_is_taken_up_in_another_whose_file_says_blocked(
     clones: tuple[Path, Path], run_forked: Run
 ) -> None:
     one, two = clones

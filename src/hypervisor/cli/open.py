@@ -209,7 +209,7 @@ def open_queue(
             max_lost=args.max_lost,
             max_refusals=args.max_refusals,
             lease_seconds=None if args.lease is None else lease,
-            asked=preflight_verb.asked(args),
+            asked=preflight_verb.asked(args, root),
             scope=args.scope,
             commands=json.dumps(commands) if commands else None,
             may_write=json.dumps(named) if named else None,
