@@ -50,6 +50,8 @@ def printed() -> Counter[str]:
     `cli/next.py: git init {}`."""
     found = Counter[str]()
     for path in sorted(SOURCE.rglob("*.py")):
+        if not COMMAND.search(path.read_text(encoding="utf-8")):
+            continue
         aside: set[int] = set()
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
