@@ -18,7 +18,6 @@ SUMMARY = "grant the workers of a queue commands, tools or more budget, or show 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor allow`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "words",
@@ -43,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
             "--may-write is for the user to decide, not for a session",
             "the user allows it in a terminal",
         )
-    tools = options.give_tools(root, args.queue, names)
     with Ledger.open(root) as ledger:
+        tools = options.give_tools(ledger, args.queue, names)
         ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         written = ledger.terms.allow_paths(args.queue, paths)
