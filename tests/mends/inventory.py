@@ -19,7 +19,7 @@ _OURS = rf"(?:/hypervisor:|\bhypervisor )(?:{_VERB})(?: (?:{_WORD}))*"
 _GIT = "add|branch|checkout|clean|config|init|merge|pull|push|reset|revert|rm|submodule|worktree"
 _CLIENTS = "claude (?:auth|mcp|plugin)|codex (?:login|sandbox)|gemini (?:extensions|mcp)"
 _OTHERS = rf"(?:git (?:{_GIT}) [^;,)`\n]*|(?:{_CLIENTS})\b[^;,)`'\n]*|npm install[^;,)`\n]*"
-_OTHERS += rf"|(?:chmod [-+\w]+|mv|rm|unset|export|cd)(?: -\w+)? {_HOLE}[^;,)`\n]*)"
+_OTHERS += rf"|(?:chmod (?:[-+\w]|{_HOLE})+|mv|rm|unset|export|cd)(?: -\w+)? {_HOLE}[^;,)`\n]*)"
 COMMAND = re.compile(rf"{_OURS}|(?<![\w.-]){_OTHERS}")
 # Told by `help`, and typed by tests/docs as far as they are examples.
 _NOT_PRINTED = {"EXAMPLE", "DESCRIPTION", "SUMMARY", "USAGE"}
@@ -50,8 +50,6 @@ def printed() -> Counter[str]:
     `cli/next.py: git init {}`."""
     found = Counter[str]()
     for path in sorted(SOURCE.rglob("*.py")):
-        if not COMMAND.search(path.read_text(encoding="utf-8")):
-            continue
         aside: set[int] = set()
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
