@@ -196,7 +196,7 @@ def file_at(root: str, path: str | None) -> shapes.File | None:
     return {"path": path, "exists": True, "modified_at": seen.st_mtime}
 
 
-_CHANGES = {"open": "resumed"}
+CHANGES = {"open": "resumed"}
 _ABOUT_ITEMS = ("retried", ACCEPTED, REJECTED, "suggested")
 _AT_ONCE = 500
 
@@ -259,7 +259,7 @@ class Log:
         return sorted(told, key=lambda one: one["at"])
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
-        event = _CHANGES.get(row.kind, row.kind)
+        event = CHANGES.get(row.kind, row.kind)
         about_item = event in _ABOUT_ITEMS
         return {
             "at": row.at,
