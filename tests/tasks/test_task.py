@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hypervisor.config.settings import Settings
-from hypervisor.tasks import Task, task_of
 from hypervisor.tasks.family import AOPS, BACKLOG, family_of
+from hypervisor.tasks.task import Task, task_of
 from tasks.support import document, readable
 
 

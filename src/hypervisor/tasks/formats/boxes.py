@@ -50,7 +50,6 @@ class Page:
         return bisect(self._starts, at) - 1
 
     def line(self, row: int) -> str:
-        """Return the line at a row."""
         return self._lines[row]
 
     def under(self, at: int) -> tuple[Heading, ...]:
@@ -91,7 +90,6 @@ class Box:
 
     @property
     def done(self) -> bool:
-        """True if it is ticked."""
         return self.mark.strip() in _DONE
 
     @property
@@ -101,7 +99,6 @@ class Box:
 
     @property
     def under(self) -> tuple[Heading, ...]:
-        """The headings that it is under."""
         return self._page.under(self.at)
 
     @property

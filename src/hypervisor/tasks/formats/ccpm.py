@@ -67,7 +67,6 @@ class Ccpm(TaskFiles):
         return task.but(apart=tuple(dict.fromkeys(apart)))
 
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """When the task was changed."""
         return [SetKey("updated", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)))]
 
 

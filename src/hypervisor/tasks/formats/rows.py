@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypervisor.tasks.dependencies import Dependencies, in_row
+from hypervisor.system.records import NamedTuple
+from hypervisor.tasks.dependencies import Dependencies, in_row, links_in
 from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Row = Mapping[str, object]
     StatusClass = Callable[[str | None], str]
@@ -19,6 +20,39 @@ _FLAGS = ("done", "completed", "closed")
 _TICKED = ("true", "yes", "x", "done")
 # What a word means in any column of that name; other words are data.
 _SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
+
+
+class _Columns(NamedTuple):
+    """The keys of a row by what they hold: `name` what others call it by, if anything does."""
+
+    titles: tuple[str, ...]
+    state: str | None
+    name: str | None
+    flags: tuple[str, ...]
+    links: tuple[str, ...]
+
+
+# By all the keys, which most rows have in common.
+_known: dict[tuple[str, ...], _Columns] = {}
+_MOST_KNOWN = 1000
+
+
+def _columns(row: Row) -> _Columns:
+    keys = (*row,)
+    found = _known.get(keys)
+    if found is None:
+        folded = {key.casefold(): key for key in keys}
+        found = _Columns(
+            tuple(folded[name] for name in _TITLES if name in folded),
+            next((folded[name] for name in _STATES if name in folded), None),
+            next((key for key in keys if key.casefold() in _IDS), None),
+            tuple(key for key in keys if key.casefold() in _FLAGS),
+            tuple(links_in(keys)),
+        )
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[keys] = found
+    return found
 
 
 class Rows(Format):
@@ -69,26 +103,27 @@ class Rows(Format):
             (),
             _text(row.get("priority", row.get("Priority"))) or None,
             tuple(told.blocks),
-            held=held,
-            aliases=(name,) if name else (),
+            -1,
+            held,
+            (name,) if name else (),
         )
 
     def title(self, row: Row) -> str:
         """Return the first line of what says what the item is, "" for nothing."""
-        folded = {key.casefold(): key for key in row}
-        told = (row[folded[name]] for name in _TITLES if name in folded)
-        found = next((one for one in told if isinstance(one, str) and one.strip()), "")
-        return found.strip().split("\n")[0]
+        for key in _columns(row).titles:
+            told = row[key]
+            if isinstance(told, str) and (told := told.strip()):
+                return told.split("\n", 1)[0]
+        return ""
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
-        folded = {key.casefold(): key for key in row}
-        told = next((_text(row[folded[name]]) for name in _STATES if name in folded), "")
-        return told or next((key for key in row if _is_flagged(key, row[key])), "")
+        key = _columns(row).state
+        return (_text(row[key]) if key is not None else "") or next(_ticked(row), "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state."""
-        if any(_is_flagged(key, row[key]) for key in row):
+        if any(_ticked(row)):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -96,11 +131,13 @@ class Rows(Format):
     def links(self, row: Row) -> Dependencies:
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
-        return in_row(row if self.name_of(row) else {})
+        links = _columns(row).links
+        return in_row({key: row[key] for key in links} if links and self.name_of(row) else {})
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
-        return next((_text(row[key]) for key in row if key.casefold() in _IDS), "")
+        key = _columns(row).name
+        return "" if key is None else _text(row[key])
 
     def parent(self, row: Row) -> str:
         """Return the id of the item that this is a part of, "" for none."""
@@ -111,8 +148,9 @@ class Rows(Format):
         return None
 
 
-def _is_flagged(key: str, value: object) -> bool:
-    return key.casefold() in _FLAGS and str(value).strip().casefold() in _TICKED
+def _ticked(row: Row) -> Iterator[str]:
+    """Yield the columns that say that the item has ended."""
+    return (key for key in _columns(row).flags if str(row[key]).strip().casefold() in _TICKED)
 
 
 def _text(value: object) -> str:

@@ -53,11 +53,9 @@ class TaskNotes(TaskFiles):
         return _family(told)
 
     def usual(self) -> Family:
-        """As the plugin is shipped."""
         return _family({})
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By the tag, or by the property."""
         how, key, value = family.detect
         if how == "none":
             return False
