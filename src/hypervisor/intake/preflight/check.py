@@ -166,9 +166,7 @@ class _Sorting:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
         if item.path is not None and self._locks is not None:
             part = None if item.payload is None else item.id
-            other = self._others.having(
-                os.path.join(self._root, item.path), part, owned=self._owned
-            )
+            other = self._others.having(item.path, part, owned=self._owned)
             if other is not None:
                 reason = f"belongs to {one_line(other, 300)}, open it there"
                 return Verdict("held", "elsewhere", reason)

@@ -8,7 +8,7 @@ from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     Row = Mapping[str, object]
     StatusClass = Callable[[str | None], str]
@@ -32,6 +32,7 @@ class _Columns(NamedTuple):
     links: tuple[str, ...]
 
 
+_NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
@@ -119,11 +120,11 @@ class Rows(Format):
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
         key = _columns(row).state
-        return (_text(row[key]) if key is not None else "") or next(_ticked(row), "")
+        return (_text(row[key]) if key is not None else "") or _ticked(row)
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state."""
-        if any(_ticked(row)):
+        if _ticked(row):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -132,7 +133,9 @@ class Rows(Format):
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
         links = _columns(row).links
-        return in_row({key: row[key] for key in links} if links and self.name_of(row) else {})
+        if not links or not self.name_of(row):
+            return _NO_LINKS
+        return in_row({key: row[key] for key in links})
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
@@ -148,9 +151,11 @@ class Rows(Format):
         return None
 
 
-def _ticked(row: Row) -> Iterator[str]:
-    """Yield the columns that say that the item has ended."""
-    return (key for key in _columns(row).flags if str(row[key]).strip().casefold() in _TICKED)
+def _ticked(row: Row) -> str:
+    """Return the first column that says that the item has ended, "" for none."""
+    flags = _columns(row).flags
+    return next((key for key in flags if str(row[key]).strip().casefold() in _TICKED), "") \
+        if flags else ""  # fmt: skip
 
 
 def _text(value: object) -> str:
